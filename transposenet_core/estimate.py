@@ -1,0 +1,27 @@
+"""What one call of the localizer answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from transposenet_core.pose import Pose
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """Where the camera is, how sure that is, and whether to believe it at all.
+
+    ``pose`` is ``T_map_camera`` (None where ``reason`` is ``non_finite_output``); ``covariance_66`` orders position then
+    rotation vector, both along the axes of the map frame, in metres and radians; ``reason`` is empty where
+    ``localized`` is true; ``map_frame`` names the frame the pose is in.
+    """
+
+    pose: Pose | None
+    covariance_66: np.ndarray
+    localized: bool
+    reason: str
+    scene: str
+    map_frame: str
+    attention: dict[str, np.ndarray] = field(default_factory=dict)
