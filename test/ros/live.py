@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 import rclpy
@@ -68,18 +68,18 @@ def ros_environment(domain: int, **extra: str) -> dict[str, str]:
     return {**environment, **extra}
 
 
+@final
 class Process:
     """A Python module run as a process of its own; its whole output is kept in `log`."""
 
     def __init__(self, module: str, *arguments: str, domain: int, **environment: str) -> None:
-        self._output = tempfile.TemporaryFile("w+")
+        self._output = os.memfd_create("log")
         self._popen = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             cwd=ROOT,
             env=ros_environment(domain, **environment),
             stdout=self._output,
             stderr=subprocess.STDOUT,
-            text=True,
         )
 
     @property
@@ -93,8 +93,7 @@ class Process:
     @property
     def log(self) -> str:
         # A position of our own: the child writes through the same open file description.
-        size = os.fstat(self._output.fileno()).st_size
-        return os.pread(self._output.fileno(), size, 0).decode(errors="replace")
+        return os.pread(self._output, os.fstat(self._output).st_size, 0).decode(errors="replace")
 
     def wait_for_log(self, text: str, timeout: float = 30.0) -> None:
         try:
@@ -123,7 +122,7 @@ class Process:
             except subprocess.TimeoutExpired:
                 self._popen.kill()
                 self._popen.wait()
-        self._output.close()
+        os.close(self._output)
 
 
 def localizer_process(domain: int, model: Path | str, *ros_arguments: str, **parameters: object) -> Process:
@@ -139,6 +138,7 @@ def quality(depth: int = 10, reliable: bool = True) -> QoSProfile:
     return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=reliability)
 
 
+@final
 class Client:
     """A ROS node of the test's own, spun in a thread: it publishes pictures, collects messages and calls services."""
 
