@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+"""Judge a scene model on posed pictures it has not seen, beside a thumbnail look-up and a constant pose.
+
+python training/evaluate.py MODEL --data 7scenes:PATH --split FILE [--predictions out.csv] [--report DIR] [--json FILE]
+
+The look-up and the constant pose know the training frames of the split. The predictions file holds one line per picture:
+image,x,y,z,qw,qx,qy,qz (T_map_camera, metres, w x y z), sigma_x,sigma_y,sigma_z (m), localized (0/1).
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a checkout that is not installed, too
+
+from transposenet_core.atomic_files import write_atomically
+from transposenet_core.baselines import ThumbnailRetrieval
+from transposenet_core.errors import UserError
+from transposenet_core.evaluation import pose_errors, summarise, table, write_predictions
+from transposenet_core.formats import describe_formats, load_scene
+from transposenet_core.image_files import read_image
+from transposenet_core.localizer import Localizer
+from transposenet_core.pose import mean_pose
+from transposenet_core.report import JudgedFrame, choose_frames, draw_report
+
+
+def evaluate(args: argparse.Namespace) -> None:
+    localizer = Localizer(args.model, device=args.device)
+    scene = load_scene(args.data, args.split)
+    test, training = scene.select(args.select), scene.select("train")
+    truths = [image.pose for image in test]
+    estimates = [localizer.localize(read_image(image.path)) for image in tqdm(test, desc="localize", unit="img")]
+    if args.predictions:
+        write_predictions(args.predictions, [image.name for image in test], estimates)
+    known = tqdm(training, desc="look-up", unit="img")
+    retrieval = ThumbnailRetrieval((read_image(image.path) for image in known), [image.pose for image in training])
+    constant = mean_pose([image.pose for image in training])
+    localized = [(e.pose, truth) for e, truth in zip(estimates, truths, strict=True) if e.localized and e.pose]
+    looked_up = [retrieval.lookup(read_image(image.path)) for image in test]
+    rows = {
+        localizer.scene_model.architecture: summarise(*pose_errors([e for e, _ in localized], [t for _, t in localized])),
+        "thumbnail look-up": summarise(*pose_errors(looked_up, truths)),
+        "constant pose": summarise(*pose_errors([constant] * len(truths), truths)),
+    }
+    print(table(rows))
+    print(f"localized {len(localized)} of {len(test)} frames of {scene.name}, split {args.select}")
+    if args.json:
+        with write_atomically(args.json) as path:
+            path.write_text(json.dumps({name: row.to_dict() for name, row in rows.items()}, indent=1) + "\n")
+    if args.report:
+        poses = [e.pose if e.localized else None for e in estimates]
+        frames = [JudgedFrame(i.stamp, i.pose, pose) for i, pose in zip(test, poses, strict=True)]
+        pictures = {index: read_image(test[index].path) for index in choose_frames(frames)}
+        picture = args.report / "report.png"
+        title = f"{scene.name}: {len(localized)} of {len(test)} frames localized offline"
+        draw_report(picture, title, frames, localizer.scene_model.training_positions_N3, pictures)
+        print(f"picture: {picture}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog="formats:\n" + describe_formats(), formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a scene model: the folder that train.py --out wrote")
+    parser.add_argument("--data", required=True, metavar="FORMAT:PATH")
+    parser.add_argument("--split", help="a CSV 'split,image'; the data set's own split where it is left out")
+    parser.add_argument("--select", default="test", choices=("train", "val", "test", "all"), help="frames to judge on")
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    parser.add_argument("--predictions", type=Path, metavar="FILE", help="write the poses as CSV")
+    parser.add_argument("--report", type=Path, metavar="DIR", help="draw report.png there")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="the figures, unrounded")
+    try:
+        evaluate(parser.parse_args())
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

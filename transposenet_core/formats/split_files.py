@@ -1,0 +1,33 @@
+"""Split files: a CSV `split,image` that says which picture is in train, val or test. Pictures it leaves out are not used."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from transposenet_core.errors import UserError
+from transposenet_core.scene import SPLITS
+
+
+def read_split_file(path: Path) -> dict[str, str]:
+    """Picture name -> split, in the file's order. UserError names the file and line of the first fault."""
+    try:
+        with open(path, newline="") as file:
+            reader = csv.DictReader(file)
+            if not {"split", "image"} <= set(reader.fieldnames or ()):
+                raise UserError(f"{path}: columns {reader.fieldnames} found, a split file has 'split,image'")
+            rows = list(enumerate(reader, start=2))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: the split file cannot be read ({error}); check the path given with --split") from None
+    splits: dict[str, str] = {}
+    for line, row in rows:
+        split, image = row["split"], row["image"]
+        if split not in SPLITS or not image:
+            raise UserError(f"{path} line {line}: split '{split}' of '{image}', allowed are {', '.join(SPLITS)}")
+        if splits.setdefault(image, split) != split:
+            raise UserError(f"{path} line {line}: {image} stands in both '{splits[image]}' and '{split}'")
+    if not splits:
+        raise UserError(
+            f"{path}: the split file names no picture; it needs lines like 'train,seq-01/frame-000000.color.png'"
+        )
+    return splits

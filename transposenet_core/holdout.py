@@ -1,0 +1,34 @@
+"""Frames held back from training where the data set names none: blocks in time with a guard, because neighbours leak."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from transposenet_core.scene import PosedImage, Scene
+
+SHARE, BLOCK, GUARD = 0.1, 25, 5  # of a sequence's frames; at 30 Hz a block is just under a second
+MINIMUM_TRAINING_FRAMES = 100
+
+
+def hold_out_validation(scene: Scene) -> Scene:
+    """The scene with every tenth of its training time as `val` and `GUARD` frames on either side of it left out.
+
+    A scene that has `val` frames, or too few training frames to give any away, is returned as it is.
+    """
+    training = [image for image in scene.images if image.split == "train"]
+    if any(image.split == "val" for image in scene.images) or len(training) < MINIMUM_TRAINING_FRAMES:
+        return scene
+    period = round(BLOCK / SHARE)
+    images: list[PosedImage] = []
+    place: dict[str, int] = {}
+    for image in scene.images:
+        if image.split != "train":
+            images.append(image)
+            continue
+        index = place[image.sequence] = place.get(image.sequence, -1) + 1
+        offset = (index + period // 2) % period  # blocks lie in the middle of each period, not at a sequence's ends
+        if offset < BLOCK:
+            images.append(dataclasses.replace(image, split="val"))
+        elif GUARD + BLOCK <= offset < period - GUARD:
+            images.append(image)
+    return dataclasses.replace(scene, images=images)

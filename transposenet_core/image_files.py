@@ -1,0 +1,39 @@
+"""Pictures from files and from encoded bytes, always as RGB."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from transposenet_core.errors import UserError
+
+
+def decode_picture(data: bytes | np.ndarray) -> np.ndarray | None:
+    """JPEG or PNG bytes to (H, W, 3) uint8 RGB, or None where OpenCV cannot decode them.
+
+    Orientation tags are ignored: a pose belongs to the sensor's pixels, not to how a viewer would turn them.
+    """
+    buffer = np.frombuffer(data, np.uint8)
+    if buffer.size == 0:
+        return None
+    image_HW3 = cv2.imdecode(buffer, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    return None if image_HW3 is None else cv2.cvtColor(image_HW3, cv2.COLOR_BGR2RGB)
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """A picture file as (H, W, 3) uint8 RGB. UserError where it is missing or is no picture."""
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(
+            f"{path}: the picture cannot be read ({error.strerror}); check the path and its rights"
+        ) from None
+    image_HW3 = decode_picture(data)
+    if image_HW3 is None:
+        raise UserError(
+            f"{path}: {len(data)} bytes that are no picture; JPEG and PNG are read: copy the file again or leave it out"
+        )
+    return image_HW3

@@ -1,0 +1,58 @@
+"""The public face of inference: one picture in, one estimate out. Node, evaluator and notebooks all call it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from transposenet_core.errors import UserError
+from transposenet_core.estimate import Estimate
+from transposenet_core.pose import Pose
+from transposenet_core.scene_model import SceneModel
+
+DEVICES = ("auto", "cpu", "cuda")
+BACKENDS = ("torch",)
+LOST_VARIANCE = 1e4  # m^2, rad^2: what an estimate without a pose carries
+
+
+class Localizer:
+    """A scene model ready to run. UserError where the model, the device or the back end is not to be had."""
+
+    def __init__(self, path: str | Path, device: str = "auto", backend: str = "torch") -> None:
+        if backend not in BACKENDS:
+            raise UserError(f"backend '{backend}' is unknown, allowed are: {', '.join(BACKENDS)}")
+        self.device = choose_device(device)
+        self.scene_model = SceneModel.load(path)
+        self._network = self.scene_model.network.to(self.device, memory_format=torch.channels_last)
+        self._covariance_66 = self.scene_model.held_out_error.covariance_66()
+
+    def warm_up(self, frames: int = 3) -> None:
+        """Run the network on grey pictures, so that the first real frame costs no more than the thousandth."""
+        height, width = self.scene_model.preprocessing.image_size
+        for _ in range(frames):
+            self.localize(np.full((height, width, 3), 128, np.uint8))
+
+    @torch.inference_mode()
+    def localize(self, image_HW3: np.ndarray) -> Estimate:
+        """``T_map_camera`` of an (H, W, 3) uint8 RGB picture. ValueError for an array that is no such picture."""
+        output = self._network(self.scene_model.preprocessing(image_HW3).to(self.device))
+        position = output["position"][0].double().cpu().numpy()
+        orientation = output["orientation"][0].double().cpu().numpy()
+        try:
+            pose, covariance_66, reason = Pose(position, orientation), self._covariance_66.copy(), ""
+        except ValueError:
+            pose, covariance_66, reason = None, LOST_VARIANCE * np.eye(6), "non_finite_output"
+        return Estimate(pose, covariance_66, not reason, reason, self.scene_model.name, self.scene_model.map_frame)
+
+
+def choose_device(device: str) -> torch.device:
+    """`auto` is CUDA where torch finds it, else the CPU. UserError for `cuda` where there is none."""
+    if device not in DEVICES:
+        raise UserError(f"device '{device}' is unknown, allowed are: {', '.join(DEVICES)}")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("device 'cuda' is asked for, but torch finds no CUDA device; use device 'auto' or 'cpu'")
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(device)

@@ -1,0 +1,37 @@
+"""Models by name. Each takes ``image_B3HW`` and returns named tensors; a registry maps a name to its builder."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable
+
+from torch import nn
+
+from transposenet_core.errors import UserError
+from transposenet_core.models.transposenet import TransPoseNet
+
+_BUILDERS: dict[str, Callable[..., nn.Module]] = {"transposenet": TransPoseNet}
+
+
+def model_names() -> list[str]:
+    return sorted(_BUILDERS)
+
+
+def build_model(name: str, **options: object) -> nn.Module:
+    """The model `name` with its options (`default_options` lists them). ValueError names what is allowed."""
+    if name not in _BUILDERS:
+        raise ValueError(f"unknown model '{name}', known models: {', '.join(model_names())}")
+    allowed = default_options(name)
+    for key in options:
+        if key not in allowed:
+            near = difflib.get_close_matches(key, allowed, n=1)
+            hint = f"; did you mean '{near[0]}'?" if near else ""
+            raise UserError(f"model '{name}' has no option '{key}', its options are {', '.join(allowed)}{hint}")
+    return _BUILDERS[name](**options)
+
+
+def default_options(name: str) -> dict[str, object]:
+    """The options of a model and their defaults, read from its constructor."""
+    parameters = inspect.signature(_BUILDERS[name]).parameters
+    return {key: parameter.default for key, parameter in parameters.items()}

@@ -1,0 +1,63 @@
+"""The one way from a picture to the network's input, used by training and running alike.
+
+Resizing happens on uint8 on the CPU with antialiasing (what torchvision computes), so a picture cached for training and
+one that arrives on a robot give the same numbers to the bit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Resize the smaller edge to `smaller_edge` pixels, then take the centre `image_size` (height, width).
+
+    TransPoseNet section 4: 256, then 224 x 224. ``smaller_edge = height`` with a 4:3 size keeps a 4:3 picture whole.
+    """
+
+    smaller_edge: int = 256
+    image_size: tuple[int, int] = (224, 224)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "image_size", (int(self.image_size[0]), int(self.image_size[1])))
+
+    def resize(self, image_HW3: np.ndarray) -> torch.Tensor:
+        """(H, W, 3) uint8 RGB to (3, h, w) uint8, at least `image_size`.
+
+        Raises ValueError where the array is no uint8 RGB picture.
+        """
+        if image_HW3.dtype != np.uint8 or image_HW3.ndim != 3 or image_HW3.shape[2] != 3 or 0 in image_HW3.shape:
+            raise ValueError(f"an (H, W, 3) uint8 RGB picture is needed, got {image_HW3.dtype} {image_HW3.shape}")
+        height, width = image_HW3.shape[:2]
+        scale = max(self.smaller_edge / min(height, width), self.image_size[0] / height, self.image_size[1] / width)
+        size = (max(round(height * scale), self.image_size[0]), max(round(width * scale), self.image_size[1]))
+        image_13HW = torch.from_numpy(np.ascontiguousarray(image_HW3)).permute(2, 0, 1)[None]
+        if size == (height, width):
+            return image_13HW[0].clone()
+        return F.interpolate(image_13HW, size=size, mode="bilinear", antialias=True, align_corners=False)[0]
+
+    def crop(self, image_XHW: torch.Tensor) -> torch.Tensor:
+        """The centre `image_size` of the last two axes."""
+        height, width = self.image_size
+        top = (image_XHW.shape[-2] - height) // 2
+        left = (image_XHW.shape[-1] - width) // 2
+        return image_XHW[..., top : top + height, left : left + width]
+
+    def __call__(self, image_HW3: np.ndarray) -> torch.Tensor:
+        """(H, W, 3) uint8 RGB to the network's input (1, 3, h, w) float32."""
+        return normalise(self.crop(self.resize(image_HW3))[None])
+
+
+def normalise(image_B3HW: torch.Tensor) -> torch.Tensor:
+    """uint8 or float pixels 0..255 to float32 with ImageNet's mean and deviation."""
+    mean = torch.tensor(IMAGENET_MEAN, device=image_B3HW.device).view(1, 3, 1, 1) * 255
+    std = torch.tensor(IMAGENET_STD, device=image_B3HW.device).view(1, 3, 1, 1) * 255
+    return ((image_B3HW.float() - mean) / std).contiguous(memory_format=torch.channels_last)
