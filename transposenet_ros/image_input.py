@@ -1,0 +1,59 @@
+"""The subscription to the camera: raw or compressed, with a reliability that fits its publishers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from rclpy.node import Node
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CompressedImage, Image
+
+# The executor empties this queue at once into the mailbox, which counts what it supersedes; DDS would drop unseen.
+DEPTH = 5
+RECHECK_SECONDS = 0.2
+
+
+def input_topic(node: Node, transport: str) -> str:
+    """The resolved topic of a transport, raw or compressed; remapping `image` moves both, as in image_transport."""
+    base = node.resolve_topic_name("image")
+    return node.resolve_topic_name(f"{base}/compressed") if transport == "compressed" else base
+
+
+class ImageInput:
+    """A subscription of `node` that hands every message to `on_image` until it is closed.
+
+    `transport` is raw or compressed, `quality` auto, sensor_data or reliable: see the parameters of these names.
+    """
+
+    def __init__(self, node: Node, transport: str, quality: str, on_image: Callable[[Any], None]) -> None:
+        self._node, self._on_image = node, on_image
+        self._type = CompressedImage if transport == "compressed" else Image
+        self.topic = input_topic(node, transport)
+        # Best effort until the publishers are known: it is the reliability that every one of them is compatible with.
+        self.reliable = quality == "reliable"
+        self._subscription = self._subscribe()
+        self._timer = None
+        if quality == "auto":
+            steady = Clock(clock_type=ClockType.STEADY_TIME)
+            self._timer = node.create_timer(RECHECK_SECONDS, self._fit_publishers, clock=steady)
+
+    def _subscribe(self) -> Any:
+        reliability = ReliabilityPolicy.RELIABLE if self.reliable else ReliabilityPolicy.BEST_EFFORT
+        profile = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=DEPTH, reliability=reliability)
+        return self._node.create_subscription(self._type, self.topic, self._on_image, profile)
+
+    def _fit_publishers(self) -> None:
+        offered = [p.qos_profile.reliability for p in self._node.get_publishers_info_by_topic(self.topic)]
+        reliable = all(policy == ReliabilityPolicy.RELIABLE for policy in offered)
+        if offered and reliable != self.reliable:
+            self.reliable = reliable
+            self._node.destroy_subscription(self._subscription)
+            self._subscription = self._subscribe()
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._node.destroy_timer(self._timer)
+        self._node.destroy_subscription(self._subscription)

@@ -1,0 +1,166 @@
+"""The localizer's parameters: one typed table that declares them, checks them and prints docs/parameters.md."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from transposenet_core.errors import UserError
+
+# When a value may be changed: a change that is accepted but takes effect later would mislead.
+Change = Literal["only at start", "while unconfigured", "any time"]
+TYPE_NAMES = {str: "string", bool: "bool", int: "integer", float: "double"}
+
+
+def _row(
+    default: Any,
+    description: str,
+    change: Change = "while unconfigured",
+    choices: tuple[str, ...] = (),
+    limits: tuple[float, float] | None = None,
+) -> Any:
+    return field(
+        default=default,
+        metadata={"description": description, "change": change, "choices": choices, "limits": limits},
+    )
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """A row per parameter: its type and default, and in the metadata what is allowed, when, and what it is for."""
+
+    model: str = _row("", "Folder of the scene model: what training/train.py --out wrote")
+    device: str = _row(
+        "auto", "Where the network runs; auto is CUDA where there is one", choices=("auto", "cpu", "cuda")
+    )
+    image_transport: str = _row(
+        "raw",
+        "raw subscribes to the topic image (sensor_msgs/Image), compressed to image/compressed "
+        "(sensor_msgs/CompressedImage); remap image for both",
+        choices=("raw", "compressed"),
+    )
+    image_qos: str = _row(
+        "auto",
+        "Reliability of the subscription: sensor_data is best effort, auto is reliable while every publisher offers it",
+        choices=("auto", "sensor_data", "reliable"),
+    )
+    map_frame: str = _row("", "Frame of the published poses; empty takes the scene model's")
+    camera_frame: str = _row("", "Frame of the camera's optical axes; empty takes the image's frame_id")
+    tf_mode: str = _row(
+        "map_to_camera",
+        "Transform on /tf; choose none where the camera's frame already has a parent",
+        choices=("none", "map_to_camera"),
+    )
+    autostart: bool = _row(
+        True, "Configure and activate at start; false leaves it to a life-cycle manager", "only at start"
+    )
+    torch_threads: int = _row(0, "Threads of one inference on a CPU; 0 leaves torch's choice", limits=(0, 256))
+    diagnostics_period: float = _row(1.0, "Seconds between messages on /diagnostics", "any time", limits=(0.05, 60.0))
+
+
+ROWS = {row.name: row for row in dataclasses.fields(Parameters)}
+TYPES = {name: type(row.default) for name, row in ROWS.items()}
+
+
+def fault_of(name: str, value: object) -> str | None:
+    """What is wrong with a parameter's value, as a sentence that says what is allowed; None for a good one."""
+    allowed = f"; allowed is {allowed_text(name)}"
+    if type(value) is not TYPES[name]:
+        hint = f" (write {value}.0)" if TYPES[name] is float and type(value) is int else ""
+        return f"parameter '{name}' is the {type(value).__name__} {value!r}{allowed}{hint}"
+    choices, limits = ROWS[name].metadata["choices"], ROWS[name].metadata["limits"]
+    if (choices and value not in choices) or (limits and not limits[0] <= value <= limits[1]):  # type: ignore[operator]
+        return f"parameter '{name}' is {value!r}{allowed}"
+    return None
+
+
+def allowed_text(name: str) -> str:
+    """The allowed values in words, for messages and the documentation."""
+    choices, limits = ROWS[name].metadata["choices"], ROWS[name].metadata["limits"]
+    if choices:
+        return ", ".join(choices)
+    kind = TYPE_NAMES[TYPES[name]]
+    return f"{kind} from {limits[0]:g} to {limits[1]:g}" if limits else f"any {kind}"
+
+
+def declare(node: Node) -> None:
+    """Declare every row on a node. UserError names each override that is unknown, of a wrong type or out of range."""
+    overrides = node._parameter_overrides  # the one place where a misspelt parameter shows: rclpy ignores those
+    faults = [_override_fault(node, name, override.value) for name, override in overrides.items()]
+    if found := [fault for fault in faults if fault]:
+        raise UserError("; ".join(found))
+    for name, row in ROWS.items():
+        node.declare_parameter(name, row.default, _descriptor(name))
+
+
+def read(node: Node) -> Parameters:
+    """The values that the node has now."""
+    return Parameters(**{name: node.get_parameter(name).value for name in ROWS})
+
+
+def judge_change(parameters: list[Parameter], unconfigured: bool) -> SetParametersResult:
+    """Whether a change at run time may happen: all of it or nothing, with the reason."""
+    for parameter in parameters:
+        if parameter.name not in ROWS:
+            continue
+        reason = fault_of(parameter.name, parameter.value)
+        if not reason and ROWS[parameter.name].metadata["change"] == "while unconfigured" and not unconfigured:
+            reason = (
+                f"parameter '{parameter.name}' can be changed only while the node is unconfigured; clean it up first"
+            )
+        if reason:
+            return SetParametersResult(successful=False, reason=reason)
+    return SetParametersResult(successful=True)
+
+
+def _override_fault(node: Node, name: str, value: object) -> str | None:
+    if name in ROWS:
+        return fault_of(name, value)
+    if node.has_parameter(name) or name.startswith("qos_overrides."):
+        return None
+    near = difflib.get_close_matches(name, ROWS, n=1)
+    hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(ROWS)}"
+    return f"parameter '{name}' (value {value!r}) is unknown; {hint}"
+
+
+def _descriptor(name: str) -> ParameterDescriptor:
+    row = ROWS[name].metadata
+    descriptor = ParameterDescriptor(description=row["description"], read_only=row["change"] == "only at start")
+    descriptor.additional_constraints = f"{allowed_text(name)}; can be changed {row['change']}"
+    if row["limits"]:
+        low, high = row["limits"]
+        if TYPES[name] is int:
+            descriptor.integer_range = [IntegerRange(from_value=low, to_value=high, step=1)]
+        else:
+            descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
+    return descriptor
+
+
+def markdown() -> str:
+    """docs/parameters.md."""
+    lines = [
+        "# Parameters of the localizer",
+        "",
+        "Printed by `python -m transposenet_ros.parameters`; a test compares. Set them on the command line",
+        "(`--ros-args -p NAME:=VALUE`), in a file (`config/localizer.yaml`) or by `ros2 param set`.",
+        "",
+        "| name | type | default | allowed | can be changed | what it is for |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, row in ROWS.items():
+        default = (
+            f"`{str(row.default).lower() if TYPES[name] is bool else row.default}`" if row.default != "" else "empty"
+        )
+        cells = [f"`{name}`", TYPE_NAMES[TYPES[name]], default, allowed_text(name), row.metadata["change"]]
+        lines.append("| " + " | ".join([*cells, row.metadata["description"]]) + " |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(markdown(), end="")

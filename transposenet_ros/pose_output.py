@@ -1,0 +1,75 @@
+"""The node's publishers of estimates: poses, their covariance, the transform and the frame's status."""
+
+from __future__ import annotations
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
+from rclpy.lifecycle import LifecycleNode
+from rclpy.lifecycle.publisher import LifecyclePublisher
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from std_msgs.msg import Header
+
+from transposenet_core.errors import UserError
+from transposenet_core.estimate import Estimate
+from transposenet_ros.conversions import (
+    nearest_sign,
+    pose_stamped,
+    pose_to_message,
+    pose_with_covariance,
+    status_array,
+    transform_stamped,
+)
+
+NEWEST = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE)
+TF_QUALITY = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=100, reliability=ReliabilityPolicy.RELIABLE)
+
+
+class PoseOutput:
+    """Publishers that speak while the node is active. UserError where `tf_mode` needs a tf2_msgs that is not there."""
+
+    def __init__(self, node: LifecycleNode, tf_mode: str) -> None:
+        self._node = node
+        self._publishers: list[LifecyclePublisher] = []
+        self._tf: LifecyclePublisher | None = None
+        if tf_mode == "map_to_camera":
+            try:
+                from tf2_msgs.msg import TFMessage
+            except ImportError:
+                raise UserError(
+                    f"parameter 'tf_mode' is '{tf_mode}', which needs tf2_msgs, and it is not installed; "
+                    "install ros-jazzy-tf2-msgs (or packaging/tf2_msgs of this repository), or use 'none'"
+                ) from None
+            self._make_tf = TFMessage
+            self._tf = self._open(TFMessage, "/tf", TF_QUALITY)
+        self._pose = self._open(PoseStamped, "~/pose", NEWEST)
+        self._pose_with_covariance = self._open(PoseWithCovarianceStamped, "~/pose_with_covariance", NEWEST)
+        self._status = self._open(DiagnosticArray, "~/status", NEWEST)
+        self.forget()
+
+    def _open(self, message_type: type, topic: str, quality: QoSProfile) -> LifecyclePublisher:
+        self._publishers.append(self._node.create_lifecycle_publisher(message_type, topic, quality))
+        return self._publishers[-1]
+
+    def forget(self) -> None:
+        """Start a new track: the next orientation takes the sign it comes with."""
+        self._previous_wxyz: np.ndarray | None = None
+
+    def publish(self, estimate: Estimate, stamp: Time, map_frame: str, camera_frame: str) -> None:
+        """Publish a frame's estimate under the image's stamp; without a pose only its status."""
+        header = Header(stamp=stamp, frame_id=map_frame)
+        if estimate.localized and estimate.pose is not None:
+            orientation = nearest_sign(estimate.pose.orientation, self._previous_wxyz)
+            self._previous_wxyz = orientation
+            pose = pose_to_message(estimate.pose, orientation)
+            self._pose.publish(pose_stamped(header, pose))
+            self._pose_with_covariance.publish(pose_with_covariance(header, pose, estimate.covariance_66))
+            if self._tf is not None:
+                self._tf.publish(self._make_tf(transforms=[transform_stamped(header, camera_frame, pose)]))
+        self._status.publish(status_array(header, self._node.get_name(), estimate))
+
+    def close(self) -> None:
+        for publisher in self._publishers:
+            self._node.destroy_lifecycle_publisher(publisher)
+        self._publishers.clear()
