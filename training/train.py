@@ -78,7 +78,9 @@ def train(config: TrainConfig, scene: Scene, out: Path, resume: bool, provenance
                 factor = rate_factor(epoch + seen / len(pixels), config.epochs, config.schedule)
                 set_rate(optimizer, config.optimizer.learning_rate * factor)
                 image = parts.augment(batch.image_N3HW, preprocessing, config.augmentation, generator)
-                terms = loss_function(network(image), batch.position_N3, batch.orientation_N4)
+                with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
+                    output = network(image)
+                terms = loss_function(output, batch.position_N3, batch.orientation_N4)
                 optimizer.zero_grad()
                 terms["loss"].backward()
                 optimizer.step()

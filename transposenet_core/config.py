@@ -68,6 +68,7 @@ class TrainConfig:
     batch_size: int = 8
     seed: int = 0
     device: str = "auto"
+    precision: str = "float32"
     validate_every: int = 5
     half_precision_weights: bool = False
 
@@ -75,7 +76,7 @@ class TrainConfig:
         return dataclasses.asdict(self)
 
 
-ALLOWED = {"schedule.kind": ("step", "cosine"), "device": ("auto", "cpu", "cuda")}
+ALLOWED = {"schedule.kind": ("step", "cosine"), "device": ("auto", "cpu", "cuda"), "precision": ("float32", "bfloat16")}
 POSITIVE = ("epochs", "batch_size", "validate_every", "picture.smaller_edge", "picture.height", "picture.width")
 
 

@@ -43,7 +43,7 @@ def _anchor(root: Path, splits: dict[str, str]) -> tuple[Path, dict[str, str]]:
     """The folder that the split file's names start from: `root`, or its parent where `root` is the scene itself."""
     first = next(iter(splits))
     for folder in (root, root.resolve().parent):
-        if (folder / first).exists():
+        if _picture(folder / first) is not None:
             return folder, splits
     raise UserError(f"{root}: the split file names {first}, which is neither below that folder nor below its parent")
 
@@ -65,13 +65,16 @@ def _official_splits(root: Path) -> dict[str, str]:
     return splits
 
 
+def _picture(path: Path) -> Path | None:
+    """The picture at `path`, or the same frame in the other format: split files outlive conversions to JPEG."""
+    other = path.with_suffix(".png" if path.suffix == ".jpg" else ".jpg")
+    return next((candidate for candidate in (path, other) if candidate.is_file()), None)
+
+
 def _posed_image(root: Path, name: str, split: str) -> PosedImage:
-    path = root / name
-    if not path.is_file():
-        other = path.with_suffix(".png" if path.suffix == ".jpg" else ".jpg")
-        if not other.is_file():
-            raise UserError(f"{path}: the picture is missing, but the split names it; complete the data or the split")
-        path = other
+    path = _picture(root / name)
+    if path is None:
+        raise UserError(f"{root / name}: the picture is missing, but the split names it; complete the data or the split")
     stem = path.name.split(".")[0]
     number = re.search(r"(\d+)$", stem)
     stamp = int(number.group(1)) / RATE_HZ if number else 0.0

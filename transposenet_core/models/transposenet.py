@@ -53,9 +53,13 @@ class TransPoseNet(nn.Module):
         if tuple(image_B3HW.shape[-2:]) != self.image_size:
             raise ValueError(f"pictures of {tuple(image_B3HW.shape[-2:])} given, this model takes {self.image_size}")
         maps = self.backbone(image_B3HW)
-        position = self.position_head(self.position_encoder(maps[POSITION_LEVEL]))
-        orientation = self.orientation_head(self.orientation_encoder(maps[ORIENTATION_LEVEL]))
-        return {"position": position.float(), "orientation": F.normalize(orientation.float(), dim=-1)}
+        position_latent = self.position_encoder(maps[POSITION_LEVEL]).float()
+        orientation_latent = self.orientation_encoder(maps[ORIENTATION_LEVEL]).float()
+        # Under autocast the heads stay in float32: bfloat16 holds a position of 3 m to no better than 1 cm.
+        with torch.autocast(image_B3HW.device.type, enabled=False):
+            position = self.position_head(position_latent)
+            orientation = F.normalize(self.orientation_head(orientation_latent), dim=-1)
+        return {"position": position, "orientation": orientation}
 
     @torch.no_grad()
     def start_from(self, position: torch.Tensor, orientation: torch.Tensor) -> None:

@@ -1,0 +1,23 @@
+"""Fixtures of all tests."""
+
+import os
+from pathlib import Path
+
+import pytest
+from small_scene import write_small_scene
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The real data sets; a test that asks for them is skipped where they are absent."""
+    folder = Path(os.environ.get("TRANSPOSENET_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder} (environment variable TRANSPOSENET_DATA names the place)")
+    return folder
+
+
+@pytest.fixture
+def small_scene(tmp_path: Path) -> Path:
+    return write_small_scene(tmp_path / "desk")

@@ -1,0 +1,79 @@
+"""One preprocessing for training and running, and augmentation that stays within its bounds."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from transposenet_core.augmentation import colour_jitter, random_crop
+from transposenet_core.config import AugmentationConfig
+from transposenet_core.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, normalise
+from transposenet_core.training import augment, seeded
+
+
+def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(2, 400), st.integers(2, 400))
+def test_every_picture_becomes_the_networks_size(height: int, width: int) -> None:
+    preprocessing = Preprocessing(64, (56, 56))
+    resized = preprocessing.resize(picture(height, width))
+    assert min(resized.shape[1:]) >= 56
+    assert preprocessing(picture(height, width)).shape == (1, 3, 56, 56)
+
+
+def test_the_papers_numbers() -> None:
+    # section 4: "its smaller edge is resized to 256 pixels ... 224 x 224 crop ... At test time we take the center crop"
+    resized = Preprocessing().resize(picture(480, 640))
+    assert resized.shape == (3, 256, 341)
+    torch.testing.assert_close(Preprocessing().crop(resized), resized[:, 16:240, 58:282])
+
+
+def test_a_4_3_picture_can_be_kept_whole() -> None:
+    resized = Preprocessing(96, (96, 128)).resize(picture(480, 640))
+    assert resized.shape == (3, 96, 128)
+
+
+def test_training_and_running_see_the_same_numbers() -> None:
+    """The cached, batched way of training and the one-picture way of the localizer differ by less than 1e-6."""
+    preprocessing = Preprocessing(96, (96, 128))
+    images = [picture(480, 640, seed) for seed in range(3)]
+    cached = torch.stack([preprocessing.resize(image) for image in images])
+    trained = augment(cached, preprocessing, AugmentationConfig(random_crop=False, colour_jitter=0.0), seeded(0, 0))
+    running = torch.cat([preprocessing(image) for image in images])
+    assert (trained - running).abs().max() <= 1e-6
+
+
+def test_normalisation_is_imagenets() -> None:
+    grey = normalise(torch.full((1, 3, 2, 2), 255, dtype=torch.uint8))
+    expected = [(1 - mean) / std for mean, std in zip(IMAGENET_MEAN, IMAGENET_STD, strict=True)]
+    torch.testing.assert_close(grey[0, :, 0, 0], torch.tensor(expected))
+
+
+@pytest.mark.parametrize("array", [np.zeros((4, 4, 3)), np.zeros((4, 4), np.uint8), np.zeros((0, 4, 3), np.uint8)])
+def test_what_is_no_picture_is_refused(array: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="uint8 RGB picture is needed"):
+        Preprocessing()(array)
+
+
+def test_random_crops_are_windows_of_their_picture_and_differ() -> None:
+    preprocessing = Preprocessing(64, (32, 32))
+    image = torch.arange(64 * 80).view(1, 1, 64, 80).expand(8, 3, 64, 80)
+    windows = random_crop(image, preprocessing, seeded(0, 0))
+    corners = windows[:, 0, 0, 0]
+    assert len(corners.unique()) > 3
+    for window, corner in zip(windows, corners, strict=True):
+        top, left = divmod(int(corner), 80)
+        torch.testing.assert_close(window, image[0, :, top : top + 32, left : left + 32])
+
+
+def test_jitter_is_seeded_stays_in_range_and_zero_changes_nothing() -> None:
+    image = torch.from_numpy(picture(8, 8)).permute(2, 0, 1)[None].expand(5, 3, 8, 8)
+    first, again = (colour_jitter(image, 0.5, seeded(1, 2)) for _ in range(2))
+    torch.testing.assert_close(first, again)
+    assert 0 <= first.min() and first.max() <= 255
+    assert (first[0] - first[1]).abs().max() > 1  # each picture has factors of its own
+    torch.testing.assert_close(colour_jitter(image, 0.0, seeded(0, 0)), image.float())
