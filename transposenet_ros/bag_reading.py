@@ -7,7 +7,9 @@ import struct
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection
 from rosbags.typesys import Stores, get_typestore
@@ -49,7 +51,7 @@ class BagReader(AbstractContextManager["BagReader"]):
         return {c.topic: c.msgtype for c in self._reader.connections if c.msgcount}
 
     def find_topic(self, types: Collection[str], name: str | None, option: str) -> str:
-        """The topic `name`, or the only topic of one of `types`. UserError names what the bag holds and the `option`."""
+        """The topic `name`, or the only one of these `types`. UserError names what the bag holds and the `option`."""
         fitting = sorted(topic for topic, kind in self.topics.items() if kind in types)
         if name is None and len(fitting) == 1:
             return fitting[0]
@@ -86,7 +88,7 @@ class BagReader(AbstractContextManager["BagReader"]):
         if seen < self.count(topic):
             raise _unreadable(self.path, f"{seen} of {self.count(topic)} messages on {topic} are there")
 
-    def messages(self, topic: str) -> Iterator[tuple[int, object]]:
+    def messages(self, topic: str) -> Iterator[tuple[int, Any]]:
         """The same, deserialised."""
         kind = self.topics.get(topic, "")
         for time_ns, data in self.raw_messages(topic):
@@ -97,19 +99,19 @@ class BagReader(AbstractContextManager["BagReader"]):
             yield time_ns, message
 
     def poses(self, topic: str) -> dict[int, Pose]:
-        """Poses of a PoseStamped topic by header stamp in ns. UserError where a pose is not finite or has no rotation."""
+        """Poses of a PoseStamped topic by header stamp in ns. UserError where one is not finite or has no rotation."""
         poses = {}
         for _, message in self.messages(topic):
             p, q, stamp = message.pose.position, message.pose.orientation, message.header.stamp
             try:
-                pose = Pose([p.x, p.y, p.z], [q.w, q.x, q.y, q.z])
+                pose = Pose(np.array([p.x, p.y, p.z]), np.array([q.w, q.x, q.y, q.z]))
             except ValueError as error:
                 raise UserError(f"{self.path}: {topic} at {stamp.sec}.{stamp.nanosec:09d} s is {error}") from None
             poses[stamp.sec * 10**9 + stamp.nanosec] = pose
         return poses
 
     def image_names(self) -> dict[int, str]:
-        """Name of the source picture by stamp in ns, where `make_bag` left the list beside the recording; else empty."""
+        """Name of the source picture by stamp in ns, where `make_bag` left the list beside the bag; else empty."""
         folder = self.path if self.path.is_dir() else self.path.parent
         try:
             with open(folder / IMAGE_NAMES_FILE, newline="") as file:

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -60,8 +61,8 @@ class SceneBagWriter:
         """One picture with its true pose. UserError where its file is unreadable or does not fit the intrinsics."""
         image_HW3 = read_image(image.path)
         if self._intrinsics is not None:
-            self._check_size(image, image_HW3)
-            self._put(CAMERA_INFO_TOPIC, self._camera_info(stamp_ns), stamp_ns)
+            self._check_size(image, image_HW3, self._intrinsics)
+            self._put(CAMERA_INFO_TOPIC, self._camera_info(self._intrinsics, stamp_ns), stamp_ns)
         self._put("/tf", self._transform(image.pose, stamp_ns), stamp_ns)
         self._put(GROUND_TRUTH_TOPIC, self._pose(image.pose, stamp_ns), stamp_ns)
         if self._compressed:
@@ -69,23 +70,23 @@ class SceneBagWriter:
         else:
             self._put(IMAGE_TOPIC, self._raw_image(image_HW3, stamp_ns), stamp_ns)
 
-    def _put(self, topic: str, message: object, stamp_ns: int) -> None:
+    def _put(self, topic: str, message: Any, stamp_ns: int) -> None:
         connection = self._connections[topic]
         self._writer.write(connection, stamp_ns, self._store.serialize_cdr(message, connection.msgtype))
 
-    def _make(self, kind: str, *fields: object) -> object:
+    def _make(self, kind: str, *fields: Any) -> Any:
         return self._types[kind](*fields)
 
-    def _header(self, frame: str, stamp_ns: int) -> object:
+    def _header(self, frame: str, stamp_ns: int) -> Any:
         stamp = self._make("builtin_interfaces/msg/Time", *divmod(stamp_ns, 10**9))
         return self._make("std_msgs/msg/Header", stamp, frame)
 
-    def _raw_image(self, image_HW3: np.ndarray, stamp_ns: int) -> object:
+    def _raw_image(self, image_HW3: np.ndarray, stamp_ns: int) -> Any:
         height, width = image_HW3.shape[:2]
         header = self._header(self._camera_frame, stamp_ns)
         return self._make("sensor_msgs/msg/Image", header, height, width, "rgb8", 0, 3 * width, image_HW3.ravel())
 
-    def _compressed_image(self, path: Path, image_HW3: np.ndarray, stamp_ns: int) -> object:
+    def _compressed_image(self, path: Path, image_HW3: np.ndarray, stamp_ns: int) -> Any:
         """The file's own bytes where it is a JPEG or PNG, else a PNG, so that no pixel changes."""
         data = path.read_bytes()
         encoding = next((name for magic, name in SIGNATURES.items() if data.startswith(magic)), None)
@@ -94,8 +95,7 @@ class SceneBagWriter:
         header = self._header(self._camera_frame, stamp_ns)
         return self._make("sensor_msgs/msg/CompressedImage", header, encoding, np.frombuffer(data, np.uint8))
 
-    def _camera_info(self, stamp_ns: int) -> object:
-        i = self._intrinsics
+    def _camera_info(self, i: Intrinsics, stamp_ns: int) -> Any:
         K = np.array([i.fx, 0, i.cx, 0, i.fy, i.cy, 0, 0, 1], dtype=np.float64)
         P = np.array([i.fx, 0, i.cx, 0, 0, i.fy, i.cy, 0, 0, 0, 1, 0], dtype=np.float64)
         whole_picture = self._make("sensor_msgs/msg/RegionOfInterest", 0, 0, 0, 0, False)
@@ -106,28 +106,28 @@ class SceneBagWriter:
             kind, header, i.height, i.width, "plumb_bob", undistorted, K, no_rotation, P, 0, 0, whole_picture
         )
 
-    def _pose(self, pose: Pose, stamp_ns: int) -> object:
+    def _pose(self, pose: Pose, stamp_ns: int) -> Any:
         point = self._make("geometry_msgs/msg/Point", *pose.position.tolist())
         value = self._make("geometry_msgs/msg/Pose", point, self._quaternion(pose))
         return self._make(POSE_TYPE, self._header(self._map_frame, stamp_ns), value)
 
-    def _transform(self, pose: Pose, stamp_ns: int) -> object:
+    def _transform(self, pose: Pose, stamp_ns: int) -> Any:
         vector = self._make("geometry_msgs/msg/Vector3", *pose.position.tolist())
         value = self._make("geometry_msgs/msg/Transform", vector, self._quaternion(pose))
         header = self._header(self._map_frame, stamp_ns)
         stamped = self._make("geometry_msgs/msg/TransformStamped", header, GROUND_TRUTH_FRAME, value)
         return self._make("tf2_msgs/msg/TFMessage", [stamped])
 
-    def _quaternion(self, pose: Pose) -> object:
+    def _quaternion(self, pose: Pose) -> Any:
         w, x, y, z = pose.orientation.tolist()
         return self._make("geometry_msgs/msg/Quaternion", x, y, z, w)
 
-    def _check_size(self, image: PosedImage, image_HW3: np.ndarray) -> None:
+    def _check_size(self, image: PosedImage, image_HW3: np.ndarray, i: Intrinsics) -> None:
         height, width = image_HW3.shape[:2]
-        if (width, height) != (self._intrinsics.width, self._intrinsics.height):
+        if (width, height) != (i.width, i.height):
             raise UserError(
-                f"{image.path}: {width}x{height} pixels, but the scene's intrinsics ({self._intrinsics.source}) are for "
-                f"{self._intrinsics.width}x{self._intrinsics.height}; one recording holds one camera: leave the picture out"
+                f"{image.path}: {width}x{height} pixels, but the scene's intrinsics ({i.source}) are for "
+                f"{i.width}x{i.height}; one recording holds one camera: leave the picture out"
             )
 
 

@@ -1,0 +1,55 @@
+"""What replay_evaluation asks of its replayer process, and what it is told. No ROS import: both sides read it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ReplayJob:
+    """What to replay, and to whom: `node` is the fully qualified name of the localizer."""
+
+    bag: str
+    image_topic: str
+    node: str
+    rate: float = 1.0
+    max_frames: int | None = None
+    wait_each: bool = False
+    start_timeout: float = 60.0
+    answer_timeout: float = 10.0
+    progress: bool = False
+
+
+@dataclass
+class Recording:
+    """One replay, as plain numbers that JSON can hold.
+
+    Every time is in ns. ``sent`` and ``received`` map an image's stamp to the moment, on one steady clock, at which the
+    image was published and its pose arrived. Poses are x y z (metres) and w x y z; ``transforms`` are those of the same
+    stamp and parent frame as a pose. ``before`` and ``after`` are the node's own counts around the replay,
+    ``not_sent`` counts frames of the recording that were left out, by reason.
+    """
+
+    map_frame: str = ""
+    sent: dict[int, int] = field(default_factory=dict)
+    not_sent: dict[str, int] = field(default_factory=dict)
+    received: dict[int, int] = field(default_factory=dict)
+    poses: dict[int, list[float]] = field(default_factory=dict)
+    covariances: dict[int, list[float]] = field(default_factory=dict)
+    transforms: dict[int, list[float]] = field(default_factory=dict)
+    not_localized: dict[int, str] = field(default_factory=dict)
+    before: dict[str, int] = field(default_factory=dict)
+    after: dict[str, int] = field(default_factory=dict)
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict) -> Recording:
+        """The inverse of `to_dict`, also after JSON made text of the stamps."""
+        by_stamp = ("sent", "received", "poses", "covariances", "transforms", "not_localized")
+        fields: dict[str, Any] = dict(values)
+        for name in by_stamp:
+            fields[name] = {int(stamp): value for stamp, value in values[name].items()}
+        return cls(**fields)
