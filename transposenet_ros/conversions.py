@@ -54,7 +54,9 @@ def sound_covariance(covariance_66: np.ndarray) -> np.ndarray:
     covariance_66 = np.asarray(covariance_66, np.float64)
     if not np.isfinite(covariance_66).all():
         return VARIANCE_CAP * np.eye(6)
-    values, vectors = np.linalg.eigh((covariance_66 + covariance_66.T) / 2)
+    # Far beyond the cap only the decomposition would notice a difference: it fails on numbers like 1e285.
+    bounded_66 = np.clip(covariance_66, -1e4 * VARIANCE_CAP, 1e4 * VARIANCE_CAP)
+    values, vectors = np.linalg.eigh((bounded_66 + bounded_66.T) / 2)
     sound_66 = (vectors * np.clip(values, VARIANCE_FLOOR, VARIANCE_CAP)) @ vectors.T
     return (sound_66 + sound_66.T) / 2
 

@@ -10,6 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+
+from transposenet_core.localizer import Localizer
+from transposenet_core.models import build_model
+from transposenet_core.preprocessing import Preprocessing
+from transposenet_core.scene_model import HeldOutError, SceneModel
 
 HAVE_ROS = importlib.util.find_spec("rclpy") is not None
 collect_ignore_glob = [] if HAVE_ROS else ["*"]
@@ -43,6 +49,34 @@ def data_folder() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder} (environment variable TRANSPOSENET_DATA names the place)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def scene_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real scene model of the paper's network for 64x96 pictures, with seeded random weights: its poses mean nothing
+    and differ from picture to picture."""
+    folder = tmp_path_factory.mktemp("scene_models") / "office"
+    size = (64, 96)
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        network = build_model("transposenet", image_size=size).eval()
+    SceneModel(
+        name="office",
+        map_frame="office_map",
+        architecture="transposenet",
+        options={"image_size": list(size)},
+        preprocessing=Preprocessing(smaller_edge=size[0], image_size=size),
+        network=network,
+        held_out_error=HeldOutError((0.1, 0.2, 0.3), (0.01, 0.02, 0.03), "none: random weights"),
+    ).save(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def localizer(scene_model_folder: Path) -> Localizer:
+    """The same model in this process: what the node must answer."""
+    torch.set_num_threads(1)  # torch's threads spin, and beside the node's they make a small machine ten times slower
+    return Localizer(scene_model_folder, device="cpu")
 
 
 @pytest.fixture(scope="session")

@@ -70,12 +70,13 @@ def ros_environment(domain: int, **extra: str) -> dict[str, str]:
 
 @final
 class Process:
-    """A Python module run as a process of its own; its whole output is kept in `log`."""
+    """A Python module or a script (a path) run as a process of its own; its whole output is kept in `log`."""
 
-    def __init__(self, module: str, *arguments: str, domain: int, **environment: str) -> None:
+    def __init__(self, program: str | Path, *arguments: str, domain: int, **environment: str) -> None:
+        run = [str(program)] if isinstance(program, Path) else ["-m", program]
         self._output = os.memfd_create("log")
         self._popen = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
+            [sys.executable, *run, *arguments],
             cwd=ROOT,
             env=ros_environment(domain, **environment),
             stdout=self._output,

@@ -1,0 +1,200 @@
+"""The managed life cycle through its services, bad scene models, and the end by signals."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from geometry_msgs.msg import PoseStamped
+from lifecycle_msgs.msg import Transition
+from live import Client, Process, free_domain, image_message, localizer_process, wait_until
+from sensor_msgs.msg import Image
+
+
+@dataclass
+class Managed:
+    process: Process
+    client: Client
+    diagnostics: list[DiagnosticArray]
+
+    def change(self, name: str) -> bool:
+        return self.client.change_state(getattr(Transition, f"TRANSITION_{name.upper()}"))
+
+    def newest(self) -> DiagnosticStatus:
+        """Diagnostics that were made after this call."""
+        seen = len(self.diagnostics)
+        wait_until(lambda: len(self.diagnostics) > seen + 1, "diagnostics")
+        return self.diagnostics[-1].status[0]
+
+
+@pytest.fixture(scope="module")
+def managed() -> Iterator[Managed]:
+    with (
+        free_domain() as domain,
+        localizer_process(domain, "''", autostart="false") as process,
+        Client(domain) as client,
+    ):
+        diagnostics = client.collect(DiagnosticArray, "/diagnostics")
+        client.wait_for_state("unconfigured")
+        yield Managed(process, client, diagnostics)
+
+
+def test_transitions_that_the_state_does_not_have_are_refused(managed: Managed) -> None:
+    """rclpy alone would end the process here."""
+    for name in ("activate", "deactivate", "cleanup"):
+        assert managed.change(name) is False
+    assert managed.client.change_state(77) is False
+    assert managed.client.state() == "unconfigured"
+
+
+def damaged(scene_model_folder: Path, tmp_path: Path, damage: str) -> tuple[str, list[str]]:
+    """A path to give as `model`, and words of the sentence that must come back."""
+    folder = tmp_path / "model"
+    shutil.copytree(scene_model_folder, folder)
+    weights, description = folder / "model.safetensors", folder / "scene.json"
+    if damage == "no parameter":
+        return "", ["parameter 'model' is empty"]
+    if damage == "missing":
+        return str(tmp_path / "nowhere"), [str(tmp_path / "nowhere"), "no such folder"]
+    if damage == "wrong folder":
+        return str(tmp_path), [str(tmp_path), "scene.json and model.safetensors missing"]
+    if damage == "truncated weights":
+        weights.write_bytes(weights.read_bytes()[:100_000])
+        return str(folder), [str(weights), "100000 bytes", "truncated"]
+    if damage == "no JSON":
+        description.write_text("{")
+        return str(folder), [str(description), "no valid JSON"]
+    if damage == "older schema":
+        description.write_text(json.dumps({**json.loads(description.read_text()), "schema": 0}))
+        return str(folder), [str(description), "schema 0"]
+    # A description that contradicts itself shows only when the network runs: an exception that is no UserError.
+    content = json.loads(description.read_text())
+    content["preprocessing"]["image_size"] = [32, 32]
+    description.write_text(json.dumps(content))
+    return str(folder), ["ValueError", "(32, 32)"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *[pytest.param(d, id=f"n29_{d}") for d in ("no parameter", "missing", "wrong folder", "truncated weights")],
+        *[pytest.param(d, id=f"n29_{d}") for d in ("no JSON", "older schema")],
+        pytest.param("contradiction", id="n32_exception_in_configure"),
+    ],
+)
+def test_a_bad_model_fails_configure_in_one_sentence(
+    managed: Managed, scene_model_folder: Path, tmp_path: Path, damage: str
+) -> None:
+    path, words = damaged(scene_model_folder, tmp_path, damage)
+    assert managed.client.set_parameters(model=path) == (True, "")
+    assert managed.change("configure") is False
+    assert managed.client.state() == "unconfigured"
+    status = managed.newest()
+    assert status.level == DiagnosticStatus.ERROR and status.message.startswith("configure failed: ")
+    lines = [line for line in managed.process.log.splitlines() if "[ERROR]" in line and words[0] in line]
+    assert lines, managed.process.log
+    for word in words:
+        assert word in status.message and word in lines[-1]
+    assert "Traceback" not in managed.process.log
+
+
+def test_the_whole_life_through_its_services(
+    managed: Managed, scene_model_folder: Path, picture_HW3: np.ndarray
+) -> None:
+    client = managed.client
+    assert client.set_parameters(model=str(scene_model_folder)) == (True, "")
+    poses = client.collect(PoseStamped, "/localizer/pose")
+    camera = client.node.create_publisher(Image, "/image", 10)
+    for life in range(2):
+        assert managed.change("configure") and client.state() == "inactive"
+        assert managed.newest().level == DiagnosticStatus.WARN, "the fault of the last try is gone"
+        assert client.node.get_subscriptions_info_by_topic("/image") == [], "an inactive node costs no bandwidth"
+        for turn in range(2):
+            assert managed.change("activate") and client.state() == "active"
+            client.wait_for_listener("/image")
+            wait_until(lambda: camera.get_subscription_count() == 1, "a match")
+            seconds = 100 * life + 10 * turn + 1
+            camera.publish(image_message(picture_HW3, seconds))
+            wait_until(lambda s=seconds: any(p.header.stamp.sec == s for p in poses), "a pose")
+            assert managed.change("deactivate") and client.state() == "inactive"
+        count = len(poses)
+        camera.publish(image_message(picture_HW3, 99))
+        wait_until(lambda: client.node.get_subscriptions_info_by_topic("/image") == [], "no listener")
+        assert len(poses) == count
+        assert managed.change("cleanup") and client.state() == "unconfigured"
+        wait_until(lambda: client.node.get_publishers_info_by_topic("/tf") == [], "the transform's publisher to go")
+
+
+def test_n30_parameters_at_run_time(managed: Managed, scene_model_folder: Path) -> None:
+    client = managed.client
+    taken, reason = client.set_parameters(tf_mode="everything", device="cpu")
+    assert not taken and "'tf_mode'" in reason and "none, map_to_camera" in reason
+    for change in ({"torch_threads": -1}, {"diagnostics_period": float("nan")}, {"device": 3}, {"autostart": True}):
+        taken, reason = client.set_parameters(**change)
+        assert not taken and reason, change
+    assert client.set_parameters(model=str(scene_model_folder), tf_mode="none") == (True, "")
+    assert managed.change("configure")
+    taken, reason = client.set_parameters(model="/somewhere/else")
+    assert not taken and "unconfigured" in reason
+    assert client.set_parameters(diagnostics_period=0.1) == (True, "")
+    assert client.node.get_publishers_info_by_topic("/tf") == []
+
+
+def test_shutdown_through_the_service_leaves_an_orderly_process(managed: Managed) -> None:
+    """Last of this file: there is no way back from finalized."""
+    assert managed.change("inactive_shutdown")
+    assert managed.client.state() == "finalized"
+    assert managed.process.alive
+    managed.process.signal(signal.SIGINT)
+    assert managed.process.wait(5) == 0
+
+
+@pytest.mark.parametrize("ending", ["SIGINT", "SIGTERM"])
+def test_n33_a_signal_during_inference_ends_the_node_in_time(
+    domain: int, scene_model_folder: Path, picture_HW3: np.ndarray, ending: str
+) -> None:
+    """Twice, because launch sends Ctrl-C once more than the terminal."""
+    with localizer_process(domain, scene_model_folder) as process, Client(domain) as client:
+        poses = client.collect(PoseStamped, "/localizer/pose")
+        camera = client.image_publisher(Image, "/image")
+        began = time.monotonic()
+        while len(poses) < 5 or time.monotonic() < began + 0.2:
+            camera.publish(image_message(picture_HW3, time.monotonic()))
+            time.sleep(0.005)
+        for _ in range(2):
+            process.signal(getattr(signal, ending))
+            time.sleep(0.01)
+        assert process.wait(2) == 0, process.log
+        assert "Traceback" not in process.log and "terminate called" not in process.log
+
+
+def test_n29_autostart_with_a_missing_model_waits_for_a_better_one(
+    domain: int, scene_model_folder: Path, tmp_path: Path
+) -> None:
+    with localizer_process(domain, tmp_path / "nowhere") as process, Client(domain) as client:
+        process.wait_for_log("the node stays unconfigured")
+        assert f"{tmp_path / 'nowhere'}: no such folder" in process.log
+        assert client.state() == "unconfigured" and process.alive
+        assert client.set_parameters(model=str(scene_model_folder)) == (True, "")
+        assert client.change_state(Transition.TRANSITION_CONFIGURE)
+        assert client.change_state(Transition.TRANSITION_ACTIVATE)
+        assert client.state() == "active"
+
+
+def test_n30_bad_parameters_end_the_start_in_one_sentence(domain: int, tmp_path: Path) -> None:
+    file = tmp_path / "localizer.yaml"
+    file.write_text("/**:\n  localizer:\n    ros__parameters:\n      device: gpu\n")
+    arguments = ["--ros-args", "--params-file", str(file), "-p", "modle:=/x", "-r", "__ns:=/robot"]
+    with Process("transposenet_ros.localizer_node", *arguments, domain=domain) as process:
+        assert process.wait(20) == 2
+        assert process.log.startswith("error: ") and len(process.log.splitlines()) == 1
+        for word in ("'device'", "'gpu'", "auto, cpu, cuda", "'modle'", "'model'"):
+            assert word in process.log
