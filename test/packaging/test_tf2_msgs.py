@@ -1,7 +1,6 @@
 """Our tf2_msgs is the real TFMessage, is built for nothing else, and stays away from a system's."""
 
 import importlib.util
-import os
 import shutil
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from ros.live import free_domain
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "packaging" / "tf2_msgs"
@@ -73,23 +73,24 @@ def test_a_message_travels_on_tf_under_the_official_type_hash(monkeypatch: pytes
 
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     context = rclpy.Context()
-    rclpy.init(context=context, domain_id=1 + os.getpid() % 100)
-    try:
-        node = rclpy.create_node("tf2_msgs_test", context=context)
-        executor = SingleThreadedExecutor(context=context)
-        executor.add_node(node)
-        received: list = []
-        node.create_subscription(TFMessage, "/tf", received.append, 100)
-        publisher = node.create_publisher(TFMessage, "/tf", 100)
-        deadline = time.monotonic() + 20.0
-        while not received and time.monotonic() < deadline:
-            publisher.publish(tf_message())
-            executor.spin_once(timeout_sec=0.1)
-        assert received and received[0] == tf_message()
-        assert [str(p.topic_type_hash) for p in node.get_publishers_info_by_topic("/tf")] == [OFFICIAL_TYPE_HASH]
-        node.destroy_node()
-    finally:
-        rclpy.try_shutdown(context=context)
+    with free_domain() as domain:
+        rclpy.init(context=context, domain_id=domain)
+        try:
+            node = rclpy.create_node("tf2_msgs_test", context=context)
+            executor = SingleThreadedExecutor(context=context)
+            executor.add_node(node)
+            received: list[TFMessage] = []
+            node.create_subscription(TFMessage, "/tf", received.append, 100)
+            publisher = node.create_publisher(TFMessage, "/tf", 100)
+            deadline = time.monotonic() + 20.0
+            while not received and time.monotonic() < deadline:
+                publisher.publish(tf_message())
+                executor.spin_once(timeout_sec=0.1)
+            assert received and received[0] == tf_message()
+            assert [str(p.topic_type_hash) for p in node.get_publishers_info_by_topic("/tf")] == [OFFICIAL_TYPE_HASH]
+            node.destroy_node()
+        finally:
+            rclpy.try_shutdown(context=context)
 
 
 def test_refuses_beside_the_tf2_msgs_of_an_ament_prefix(rosidl_build: ModuleType, tmp_path: Path) -> None:
