@@ -17,6 +17,8 @@ from transposenet_core.image_files import decode_picture
 from transposenet_ros.picture_header import NotAPicture, picture_size
 
 MAX_PIXELS = 64_000_000
+# The network's picture is as wide as this one is for its height: a row of 20 000 pixels would become 4 GB.
+MAX_SIDE_RATIO = 100
 
 
 class DecodeError(Exception):
@@ -26,7 +28,7 @@ class DecodeError(Exception):
 
 
 class BadDims(DecodeError):
-    """Width or height of zero, or more than `MAX_PIXELS` pixels."""
+    """A side of zero, more than `MAX_PIXELS` pixels, or one side more than `MAX_SIDE_RATIO` times the other."""
 
     reason = "bad_dims"
 
@@ -132,3 +134,5 @@ def _names_another_format(format: str) -> bool:
 def _check_dims(width: int, height: int) -> None:
     if width == 0 or height == 0 or width * height > MAX_PIXELS:
         raise BadDims(f"a picture of {width} x {height}; 1 to {MAX_PIXELS:,} pixels are allowed")
+    if max(width, height) > MAX_SIDE_RATIO * min(width, height):
+        raise BadDims(f"a picture of {width} x {height}; sides of at most {MAX_SIDE_RATIO} to 1 are allowed")

@@ -39,7 +39,8 @@ def reported(transition: Callable[[Any, LifecycleState], None]) -> Callable[[Any
         except Exception as error:  # noqa: BLE001 - whatever it was, the user gets a sentence and the node lives on
             text = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
             self.fault = f"{transition.__name__.removeprefix('on_')} failed: {text}"
-            self.get_logger().error(self.fault)
+            if self.context.ok():  # else the node was told to end meanwhile, and the failure is that
+                self.get_logger().error(self.fault)
             return TransitionCallbackReturn.FAILURE
         self.fault = ""
         return TransitionCallbackReturn.SUCCESS

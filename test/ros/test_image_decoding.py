@@ -102,6 +102,13 @@ def test_n04_bad_dims(size: tuple[int, int]) -> None:
     assert refusal(raw(width=width, height=height, step=12, data=bytes(36))) == "bad_dims"
 
 
+@pytest.mark.parametrize("size", [(20_000, 1), (1, 20_000), (201, 2)])
+def test_n04_a_thin_strip_would_be_blown_up_by_the_resize(size: tuple[int, int]) -> None:
+    width, height = size
+    assert refusal(raw("mono8", width, height)) == "bad_dims"
+    assert decode_image(raw("mono8", 200, 2)).shape == (2, 200, 3)
+
+
 @pytest.mark.parametrize("encoding", ["foo8", "32FC1", "16UC1", "h264", "", "RGB8", "rgb8 "])
 def test_n05_unknown_encoding_names_the_supported_ones(encoding: str) -> None:
     message = raw()

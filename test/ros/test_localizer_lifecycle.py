@@ -12,11 +12,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
 from lifecycle_msgs.msg import Transition
-from live import Client, Process, free_domain, image_message, localizer_process, wait_until
+from live import Client, Process, free_domain, image_message, localizer_process, quality, wait_until
 from sensor_msgs.msg import Image
+from tf2_msgs.msg import TFMessage
+
+from transposenet_core.scene_model import SceneModel
 
 
 @dataclass
@@ -131,6 +135,51 @@ def test_the_whole_life_through_its_services(
         assert len(poses) == count
         assert managed.change("cleanup") and client.state() == "unconfigured"
         wait_until(lambda: client.node.get_publishers_info_by_topic("/tf") == [], "the transform's publisher to go")
+
+
+def test_n12_a_network_that_answers_no_number_publishes_none(
+    managed: Managed, scene_model_folder: Path, picture_HW3: np.ndarray, tmp_path: Path
+) -> None:
+    broken = SceneModel.load(scene_model_folder)
+    with torch.no_grad():
+        broken.network.position_head[-1].bias.fill_(float("nan"))
+    broken.save(tmp_path / "broken")
+    client = managed.client
+    assert client.set_parameters(model=str(tmp_path / "broken")) == (True, "")
+    poses = client.collect(PoseStamped, "/localizer/pose")
+    transforms = client.collect(TFMessage, "/tf")
+    statuses = client.collect(DiagnosticArray, "/localizer/status")
+    assert managed.change("configure") and managed.change("activate")
+    camera = client.image_publisher(Image, "/image")
+
+    def answered() -> bool:
+        camera.publish(image_message(picture_HW3, 300 + len(statuses)))
+        time.sleep(0.05)
+        return len(statuses) > 3
+
+    wait_until(answered, "statuses")
+    assert {status.status[0].message for status in statuses} == {"non_finite_output"}
+    assert poses == [] and transforms == []
+    status = managed.newest()
+    assert int({pair.key: pair.value for pair in status.values}["dropped_non_finite_output"]) > 3
+    assert managed.change("deactivate") and managed.change("cleanup")
+    client.node.destroy_publisher(camera)
+
+
+@pytest.mark.parametrize(("image_qos", "reliable"), [("sensor_data", False), ("reliable", True)])
+def test_n23_a_chosen_reliability_is_kept(
+    managed: Managed, scene_model_folder: Path, image_qos: str, reliable: bool
+) -> None:
+    client = managed.client
+    assert client.set_parameters(model=str(scene_model_folder), image_qos=image_qos) == (True, "")
+    assert managed.change("configure") and managed.change("activate")
+    client.wait_for_listener("/image", reliable)
+    camera = client.node.create_publisher(Image, "/image", quality(reliable=not reliable))
+    time.sleep(0.5)  # longer than `auto` takes to change its mind
+    client.wait_for_listener("/image", reliable)
+    client.node.destroy_publisher(camera)
+    assert managed.change("deactivate") and managed.change("cleanup")
+    assert client.set_parameters(image_qos="auto") == (True, "")
 
 
 def test_n30_parameters_at_run_time(managed: Managed, scene_model_folder: Path) -> None:

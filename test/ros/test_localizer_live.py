@@ -39,23 +39,32 @@ class Running:
     stamps: Iterator[int] = field(default_factory=lambda: itertools.count(1000))
 
     def localize(self, message: Image) -> PoseStamped:
-        """Send one picture and return its pose."""
+        """Send one picture and return its pose, once everything about it has arrived."""
         self.camera.publish(message)
-        return wait_until(lambda: self._of_stamp(self.poses, message), "a pose")
+        for name in ("covariances", "transforms", "statuses"):
+            wait_until(lambda name=name: self.answer(name, message), f"one of the {name}")
+        return wait_until(lambda: self.answer("poses", message), "a pose")
 
-    def _of_stamp(self, messages: list, request: Image) -> Any:
-        return next((m for m in list(messages) if m.header.stamp == request.header.stamp), None)
+    def answer(self, name: str, request: Image) -> Any:
+        """What was published under the stamp of a picture: poses, covariances, transforms or statuses."""
+        answers = list(getattr(self, name))
+        if name == "transforms":
+            answers = [transform for message in answers for transform in message.transforms]
+        return next((answer for answer in answers if answer.header.stamp == request.header.stamp), None)
 
     def picture(self, image_HW3: np.ndarray, **options: Any) -> Image:
         return image_message(image_HW3, next(self.stamps), **options)
 
-    def report(self) -> tuple[bytes, str, dict[str, str]]:
-        """Level, message and values of the newest diagnostics."""
-        status = self.diagnostics[-1].status[0]
-        return status.level, status.message, {pair.key: pair.value for pair in status.values}
+    def told(self, since: int) -> list[tuple[bytes, str]]:
+        """Level and message of every diagnostics message but the first `since`."""
+        return [(message.status[0].level, message.status[0].message) for message in self.diagnostics[since:]]
+
+    def values(self) -> dict[str, str]:
+        """The values of the newest diagnostics."""
+        return {pair.key: pair.value for pair in self.diagnostics[-1].status[0].values}
 
     def count(self, reason: str) -> int:
-        return int(self.report()[2].get(f"dropped_{reason}", 0)) if self.diagnostics else 0
+        return int(self.values().get(f"dropped_{reason}", 0))
 
 
 @pytest.fixture(scope="module")
@@ -86,12 +95,12 @@ def test_every_frame_gets_the_offline_pose_under_its_own_stamp(
         assert rotation_angle_deg(live.orientation, offline.pose.orientation) < 1e-4
         assert pose.header.frame_id == "office_map"
         assert pose.header.stamp == message.header.stamp
-        covariance = wait_until(lambda m=message: running._of_stamp(running.covariances, m), "a covariance")
+        covariance = running.answer("covariances", message)
         assert covariance.header == pose.header and covariance.pose.pose == pose.pose
         np.testing.assert_allclose(
             np.reshape(covariance.pose.covariance, (6, 6)), offline.covariance_66, rtol=1e-9, atol=1e-15
         )
-        status = wait_until(lambda m=message: running._of_stamp(running.statuses, m), "a status")
+        status = running.answer("statuses", message)
         assert (status.status[0].level, status.status[0].message) == (DiagnosticStatus.OK, "localized")
     positions = {(p.pose.position.x, p.pose.position.y) for p in running.poses}
     assert len(positions) >= 5, "different pictures, different poses"
@@ -100,12 +109,7 @@ def test_every_frame_gets_the_offline_pose_under_its_own_stamp(
 def test_transform_and_pose_agree_and_name_both_frames(running: Running, picture_HW3: np.ndarray) -> None:
     message = running.picture(picture_HW3, frame_id="camera_optical")
     pose = running.localize(message)
-
-    def transform() -> Any:
-        listed = [t for m in list(running.transforms) for t in m.transforms]
-        return next((t for t in listed if t.header.stamp == message.header.stamp), None)
-
-    found = wait_until(transform, "a transform")
+    found = running.answer("transforms", message)
     assert found.header == pose.header
     assert found.child_frame_id == "camera_optical"
     translation, position = found.transform.translation, pose.pose.position
@@ -188,14 +192,13 @@ def test_a_bad_frame_is_dropped_by_name_and_the_next_good_one_localizes(
 ) -> None:
     running.localize(running.picture(picture_HW3))
     published = len(running.poses), len(running.transforms), len(running.statuses)
-    before = running.count(fault)
+    before, reports = running.count(fault), len(running.diagnostics)
     for k in range(3):
         running.camera.publish(spoilt(running.picture(picture_HW3), fault))
         wait_until(lambda k=k: running.count(fault) == before + k + 1, f"the count of {fault}")
-    level, message, _ = running.report()
     assert (len(running.poses), len(running.transforms), len(running.statuses)) == published
-    assert level == (DiagnosticStatus.ERROR if fault == "bad_encoding" else DiagnosticStatus.WARN)
-    assert fault in message
+    level = DiagnosticStatus.ERROR if fault == "bad_encoding" else DiagnosticStatus.WARN
+    assert (level, f"no frame localized: {fault}") in running.told(since=reports)
     lines = [line for line in running.process.log.splitlines() if f"frame dropped, {fault}" in line]
     assert len(lines) == 1, "one line per reason in 5 s"
     assert "/image" in lines[0]
@@ -213,12 +216,12 @@ def test_a_burst_is_answered_with_the_newest_and_every_frame_is_accounted_for(
     for message in burst:
         running.camera.publish(message)
         time.sleep(0.003)
-    wait_until(lambda: running._of_stamp(running.poses, burst[-1]), "a pose of the last picture")
+    wait_until(lambda: running.answer("poses", burst[-1]), "a pose of the last picture")
     stamps = [seconds_of(pose) for pose in running.poses]
     assert stamps == sorted(stamps)
 
     def balanced() -> bool:
-        values = running.report()[2]
+        values = running.values()
         return int(values["received"]) == int(values["localized"]) + int(values["dropped"]) and (
             int(values["localized"]) == len(running.poses)
         )
@@ -228,11 +231,10 @@ def test_a_burst_is_answered_with_the_newest_and_every_frame_is_accounted_for(
 
 
 def test_diagnostics_tell_latencies_model_and_topic(running: Running, picture_HW3: np.ndarray) -> None:
+    reports = len(running.diagnostics)
     running.localize(running.picture(picture_HW3))
-    wait_until(
-        lambda: running.report()[1] == "localizing" or running.localize(running.picture(picture_HW3)) is None, "OK"
-    )
-    values = running.report()[2]
+    wait_until(lambda: (DiagnosticStatus.OK, "localizing") in running.told(since=reports), "a good report")
+    values = running.values()
     assert values["state"] == "active" and values["scene"] == "office" and values["device"] == "cpu"
     assert values["topic"] == "/image" and values["reliability"] == "reliable"
     for stage in ("overhead", "inference", "latency"):
@@ -247,7 +249,7 @@ def test_a_best_effort_camera_is_heard_beside_a_reliable_one(running: Running, p
         wait_until(lambda: second.get_subscription_count() == 1, "a match")
         message = running.picture(picture_HW3)
         second.publish(message)
-        wait_until(lambda: running._of_stamp(running.poses, message), "a pose of the best-effort camera")
+        wait_until(lambda: running.answer("poses", message), "a pose of the best-effort camera")
     finally:
         running.client.node.destroy_publisher(second)
     running.client.wait_for_listener("/image", reliable=True)
