@@ -3,8 +3,8 @@
 
 python training/evaluate.py MODEL --data 7scenes:PATH --split FILE [--predictions out.csv] [--report DIR] [--json FILE]
 
-The look-up and the constant pose know the training frames of the split. The predictions file holds one line per picture:
-image,x,y,z,qw,qx,qy,qz (T_map_camera, metres, w x y z), sigma_x,sigma_y,sigma_z (m), localized (0/1).
+The look-up and the constant pose know the training frames of the split. The predictions file has a line per picture:
+image,x,y,z,qw,qx,qy,qz (T_map_camera, metres), sigma_x,sigma_y,sigma_z (metres), localized (0/1).
 """
 
 import argparse
@@ -41,7 +41,9 @@ def evaluate(args: argparse.Namespace) -> None:
     localized = [(e.pose, truth) for e, truth in zip(estimates, truths, strict=True) if e.localized and e.pose]
     looked_up = [retrieval.lookup(read_image(image.path)) for image in test]
     rows = {
-        localizer.scene_model.architecture: summarise(*pose_errors([e for e, _ in localized], [t for _, t in localized])),
+        localizer.scene_model.architecture: summarise(
+            *pose_errors([e for e, _ in localized], [t for _, t in localized])
+        ),
         "thumbnail look-up": summarise(*pose_errors(looked_up, truths)),
         "constant pose": summarise(*pose_errors([constant] * len(truths), truths)),
     }
@@ -60,9 +62,11 @@ def evaluate(args: argparse.Namespace) -> None:
         print(f"picture: {picture}")
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        description=__doc__, epilog="formats:\n" + describe_formats(), formatter_class=argparse.RawDescriptionHelpFormatter
+        description=__doc__,
+        epilog="formats:\n" + describe_formats(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("model", type=Path, metavar="MODEL", help="a scene model: the folder that train.py --out wrote")
     parser.add_argument("--data", required=True, metavar="FORMAT:PATH")
@@ -73,7 +77,7 @@ def main() -> int:
     parser.add_argument("--report", type=Path, metavar="DIR", help="draw report.png there")
     parser.add_argument("--json", type=Path, metavar="FILE", help="the figures, unrounded")
     try:
-        evaluate(parser.parse_args())
+        evaluate(parser.parse_args(arguments))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

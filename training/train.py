@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Learn a scene from posed pictures: stage 1 of TransPoseNet (Eq. 5), on a CPU or on CUDA.
 
-python training/train.py --config config/train/transposenet_cpu.yaml --data 7scenes:PATH --split FILE --out DIR [key=value ...]
+python training/train.py --config config/train/NAME.yaml --data 7scenes:PATH --split FILE --out DIR [key=value ...]
 
 DIR becomes the scene model (model.safetensors, scene.json) with metrics.jsonl, tensorboard/ and checkpoint.safetensors
 beside it. Frames of the test split are never read. Ctrl-C stops; --resume goes on after the last whole epoch.
@@ -107,7 +107,7 @@ def train(config: TrainConfig, scene: Scene, out: Path, resume: bool, provenance
     )
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__,
         epilog="formats:\n" + describe_formats(),
@@ -121,7 +121,7 @@ def main() -> int:
     parser.add_argument(
         "overrides", nargs="*", metavar="key=value", help="for example epochs=20 optimizer.learning_rate=1e-4"
     )
-    args = parser.parse_intermixed_args()
+    args = parser.parse_intermixed_args(arguments)
     try:
         config = load_config(args.config, args.overrides)
         if (args.out / "checkpoint.safetensors").exists() and not args.resume:

@@ -11,10 +11,11 @@ from pathlib import Path
 
 
 @contextmanager
-def write_atomically(path: str | Path) -> Iterator[Path]:
+def write_atomically(path: str | Path, sync: bool = True) -> Iterator[Path]:
     """A temporary path beside `path` that becomes `path` when the block ends without an error.
 
-    The temporary name keeps the suffix, because writers choose their format by it. A crash leaves the old file whole.
+    The temporary name keeps the suffix, because writers choose their format by it. A crash leaves the old file whole;
+    with `sync` so does a power cut, which for thousands of small files that can be made again is not worth the wait.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -23,8 +24,9 @@ def write_atomically(path: str | Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
+        if sync:
+            with open(temporary, "rb") as file:
+                os.fsync(file.fileno())
         # mkstemp makes files that only their owner can read; what we publish follows the user's umask instead.
         umask = os.umask(0)
         os.umask(umask)

@@ -1,4 +1,4 @@
-"""Resume state in one safetensors file: tensors by name, everything else as JSON in its header. Nothing is unpickled."""
+"""Resume state in one safetensors file: tensors by name, the rest as JSON in its header. Nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def load_checkpoint(
     try:
         with safe_open(path, framework="pt") as file:
             state = json.loads((file.metadata() or {})["state"])
-            tensors = {key: file.get_tensor(key) for key in file.keys()}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - it is no dict
     except FileNotFoundError:
         raise UserError(f"{path}: there is no checkpoint to resume; start without --resume") from None
     except (OSError, SafetensorError, KeyError, json.JSONDecodeError) as error:
@@ -70,10 +70,15 @@ def _below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Ten
 
 
 def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]) -> None:
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     whole = optimizer.state_dict()
     whole["state"] = {}
     for name, value in tensors.items():
         index, key = name.split(".", 1)
+        parameter = parameters[int(index)]
+        if value.shape == parameter.shape:
+            # The fused step walks through memory in order, so moments need their parameter's (channels-last) layout.
+            value = torch.empty_like(parameter).copy_(value)
         whole["state"].setdefault(int(index), {})[key] = value
     optimizer.load_state_dict(whole)
 

@@ -13,8 +13,8 @@ from transposenet_core.pose import Pose
 class Estimate:
     """Where the camera is, how sure that is, and whether to believe it at all.
 
-    ``pose`` is ``T_map_camera`` (None where ``reason`` is ``non_finite_output``); ``covariance_66`` orders position then
-    rotation vector, both along the axes of the map frame, in metres and radians; ``reason`` is empty where
+    ``pose`` is ``T_map_camera`` (None where ``reason`` is ``non_finite_output``); ``covariance_66`` orders position
+    then rotation vector, both along the axes of the map frame, in metres and radians; ``reason`` is empty where
     ``localized`` is true; ``map_frame`` names the frame the pose is in.
     """
 

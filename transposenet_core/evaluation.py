@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -36,7 +37,7 @@ class ErrorSummary:
 
     def to_dict(self) -> dict:
         """With None for NaN, which JSON does not have."""
-        return {key: None if value != value else value for key, value in asdict(self).items()}
+        return {key: None if math.isnan(value) else value for key, value in asdict(self).items()}
 
 
 def pose_errors(estimates: Sequence[Pose], truths: Sequence[Pose]) -> tuple[np.ndarray, np.ndarray]:
@@ -92,15 +93,10 @@ def write_predictions(path: str | Path, names: Iterable[str], estimates: Iterabl
 def table(rows: dict[str, ErrorSummary]) -> str:
     """The figures of several methods as aligned text."""
     width = max(map(len, rows), default=0)
-    head = f"{'':{width}s}  frames   median            p95               mean              5cm5deg 10cm5deg 25cm10deg"
-    lines = [head]
+    lines = [f"{'':{width}s} frames  {'median':18s} {'p95':18s} {'mean':18s} 5cm5deg 10cm5deg 25cm10deg"]
     for name, s in rows.items():
-        lines.append(
-            f"{name:{width}s} {s.count:7d}   {_pair(s.median_m, s.median_deg)} {_pair(s.p95_m, s.p95_deg)} "
-            f"{_pair(s.mean_m, s.mean_deg)} {s.recall_5cm_5deg:7.1%} {s.recall_10cm_5deg:8.1%} {s.recall_25cm_10deg:9.1%}"
-        )
+        pairs = ((s.median_m, s.median_deg), (s.p95_m, s.p95_deg), (s.mean_m, s.mean_deg))
+        errors = " ".join(f"{metres:6.3f} m {degrees:6.2f} deg" for metres, degrees in pairs)
+        recalls = f"{s.recall_5cm_5deg:7.1%} {s.recall_10cm_5deg:8.1%} {s.recall_25cm_10deg:9.1%}"
+        lines.append(f"{name:{width}s} {s.count:6d} {errors} {recalls}")
     return "\n".join(lines)
-
-
-def _pair(metres: float, degrees: float) -> str:
-    return f"{metres:6.3f} m {degrees:6.2f} deg"[:17].ljust(17)

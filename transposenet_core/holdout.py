@@ -1,4 +1,4 @@
-"""Frames held back from training where the data set names none: blocks in time with a guard, because neighbours leak."""
+"""Frames held back from training where the data set names none: guarded blocks in time, because neighbours leak."""
 
 from __future__ import annotations
 

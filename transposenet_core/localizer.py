@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +26,8 @@ class Localizer:
             raise UserError(f"backend '{backend}' is unknown, allowed are: {', '.join(BACKENDS)}")
         self.device = choose_device(device)
         self.scene_model = SceneModel.load(path)
-        self._network = self.scene_model.network.to(self.device, memory_format=torch.channels_last)
+        network: Any = self.scene_model.network  # mypy's stubs know no memory_format here
+        self._network = network.to(self.device, memory_format=torch.channels_last)
         self._covariance_66 = self.scene_model.held_out_error.covariance_66()
 
     def warm_up(self, frames: int = 3) -> None:

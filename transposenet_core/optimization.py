@@ -20,7 +20,7 @@ def build_optimizer(network: nn.Module, loss: nn.Module, config: OptimizerConfig
 
 
 def rate_factor(epoch: float, epochs: int, config: ScheduleConfig) -> float:
-    """What the learning rate is multiplied with at a (fractional) epoch: linear warm-up, then steps or a half cosine."""
+    """The learning rate's factor at a (fractional) epoch: linear warm-up, then steps or a half cosine."""
     if epoch < config.warmup_epochs:
         return (epoch + 1e-3) / config.warmup_epochs
     if config.kind == "step":

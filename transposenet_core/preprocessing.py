@@ -32,11 +32,13 @@ class Preprocessing:
     def resize(self, image_HW3: np.ndarray) -> torch.Tensor:
         """(H, W, 3) uint8 RGB to (3, h, w) uint8, at least `image_size`.
 
-        Raises ValueError where the array is no uint8 RGB picture.
+        Raises ValueError where the array is no uint8 RGB picture, or one beyond 100:1 that resizing would blow up.
         """
         if image_HW3.dtype != np.uint8 or image_HW3.ndim != 3 or image_HW3.shape[2] != 3 or 0 in image_HW3.shape:
             raise ValueError(f"an (H, W, 3) uint8 RGB picture is needed, got {image_HW3.dtype} {image_HW3.shape}")
         height, width = image_HW3.shape[:2]
+        if max(height, width) > 100 * min(height, width):
+            raise ValueError(f"a picture of {width}x{height} pixels is a strip, sides up to 100:1 are taken")
         scale = max(self.smaller_edge / min(height, width), self.image_size[0] / height, self.image_size[1] / width)
         size = (max(round(height * scale), self.image_size[0]), max(round(width * scale), self.image_size[1]))
         image_13HW = torch.from_numpy(np.ascontiguousarray(image_HW3)).permute(2, 0, 1)[None]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -42,10 +43,11 @@ def draw_report(
         raise ValueError("there is no frame to draw")
     figure = Figure(figsize=(13, 8.2), dpi=110, layout="constrained")
     figure.suptitle(title, fontsize=13)
-    left, right = figure.subfigures(1, 2, width_ratios=(1, 1.15))
+    halves: Any = figure.subfigures(1, 2, width_ratios=(1, 1.15))
+    left, right = halves
     above = left.subplots()
     shown = dict(list((pictures or {}).items())[:SHOWN_FRAMES])
-    rows = right.subfigures(2 if shown else 1, 1, height_ratios=(1.5, 1) if shown else None)
+    rows: Any = right.subfigures(2 if shown else 1, 1, height_ratios=(1.5, 1) if shown else None)
     _draw_tracks(above, frames, training_positions_N3, list(shown))
     _draw_errors((rows[0] if shown else rows).subplots(2, 1, sharex=True), frames)
     if shown:
@@ -61,18 +63,24 @@ def choose_frames(frames: Sequence[JudgedFrame]) -> list[int]:
     return [localized[place] for place in sorted(places)]
 
 
-def _draw_tracks(axes, frames: Sequence[JudgedFrame], training_N3: np.ndarray, marked: list[int]) -> None:  # noqa: ANN001
+def _localized(frames: Sequence[JudgedFrame]) -> tuple[list[Pose], list[Pose]]:
+    """Estimated and true poses of the frames that were localized."""
+    pairs = [(frame.estimate, frame.truth) for frame in frames if frame.estimate is not None]
+    return [estimate for estimate, _ in pairs], [truth for _, truth in pairs]
+
+
+def _draw_tracks(axes: Any, frames: Sequence[JudgedFrame], training_N3: np.ndarray, marked: list[int]) -> None:
     truth_N3, _ = stack([frame.truth for frame in frames])
-    # A map frame need not have z up (7-Scenes has not): the two axes along which the place extends most are "from above".
+    # A map frame need not have z up (7-Scenes has not): "from above" shows the two axes of largest extent.
     everything = np.concatenate([truth_N3, training_N3]) if len(training_N3) else truth_N3
     a, b = sorted(np.argsort(np.ptp(everything, axis=0))[-2:])
     axes.scatter(training_N3[:, a], training_N3[:, b], s=5, c=TRAINING, label="training views")
-    localized = [frame for frame in frames if frame.estimate is not None]
-    for frame in localized:
-        line = np.stack([frame.truth.position, frame.estimate.position])
+    estimates, truths = _localized(frames)
+    for estimate, truth in zip(estimates, truths, strict=True):
+        line = np.stack([truth.position, estimate.position])
         axes.plot(line[:, a], line[:, b], c=ESTIMATE, lw=0.4, alpha=0.5)
     axes.plot(truth_N3[:, a], truth_N3[:, b], c=TRUTH, lw=2, label="true track")
-    estimates_N3, _ = stack([frame.estimate for frame in localized])
+    estimates_N3, _ = stack(estimates)
     axes.scatter(estimates_N3[:, a], estimates_N3[:, b], s=9, c=ESTIMATE, zorder=3, label="estimated")
     for number, index in enumerate(marked, start=1):
         for pose, colour in ((frames[index].truth, TRUTH), (frames[index].estimate, ESTIMATE)):
@@ -87,11 +95,10 @@ def _draw_tracks(axes, frames: Sequence[JudgedFrame], training_N3: np.ndarray, m
     axes.grid(alpha=0.3)
 
 
-def _draw_errors(axes, frames: Sequence[JudgedFrame]) -> None:  # noqa: ANN001
+def _draw_errors(axes: Any, frames: Sequence[JudgedFrame]) -> None:
     seconds = np.array([frame.seconds for frame in frames]) - frames[0].seconds
     found = np.array([frame.estimate is not None for frame in frames])
-    localized = [frame for frame in frames if frame.estimate is not None]
-    errors = pose_errors([frame.estimate for frame in localized], [frame.truth for frame in localized])
+    errors = pose_errors(*_localized(frames))
     for row, values, unit, digits in zip(axes, errors, ("m", "deg"), (3, 2), strict=True):
         row.plot(seconds[found], values, c=ESTIMATE, lw=1, marker=".", ms=4)
         for second in seconds[~found]:
@@ -106,7 +113,7 @@ def _draw_errors(axes, frames: Sequence[JudgedFrame]) -> None:  # noqa: ANN001
     axes[-1].set_xlabel(f"time [s]{note}")
 
 
-def _draw_pictures(axes, frames: Sequence[JudgedFrame], shown: dict[int, np.ndarray]) -> None:  # noqa: ANN001
+def _draw_pictures(axes: Any, frames: Sequence[JudgedFrame], shown: dict[int, np.ndarray]) -> None:
     for number, (cell, (index, image_HW3)) in enumerate(zip(axes, shown.items(), strict=True), start=1):
         frame = frames[index]
         cell.imshow(image_HW3)

@@ -1,4 +1,4 @@
-"""The scene model: a folder `model.safetensors` + `scene.json` that describes itself, so that its path is all a node needs."""
+"""The scene model: a folder `model.safetensors` + `scene.json` that describes itself; a node needs its path alone."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class SceneModel:
 
     @classmethod
     def load(cls, folder: str | Path) -> SceneModel:
-        """Read a scene model onto the CPU, in float32 and evaluation mode. UserError names the file and what is wrong."""
+        """Read a scene model onto the CPU, in float32 and evaluation mode. UserError names the file and its fault."""
         folder = Path(folder)
         description = _read_description(folder)
         tensors = _read_weights(folder / WEIGHTS, description)
@@ -150,8 +150,8 @@ def _read_weights(path: Path, description: dict) -> dict[str, torch.Tensor]:
         digest = hashlib.sha256(data).hexdigest()
         if digest != description.get("weights_sha256"):
             raise UserError(
-                f"{path}: {len(data)} bytes whose hash is not the one in {DESCRIPTION}, the file is truncated or of another "
-                "model; copy the whole folder again"
+                f"{path}: {len(data)} bytes whose hash is not the one in {DESCRIPTION}, the file is truncated or of "
+                "another model; copy the whole folder again"
             )
         return load_tensors(data)
     except (OSError, SafetensorError) as error:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,11 +31,11 @@ def seeded(seed: int, epoch: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed * 1_000_003 + epoch)
 
 
-def build_network(config: TrainConfig, training: Sequence[PosedImage]) -> tuple[nn.Module, dict]:
+def build_network(config: TrainConfig, training: Sequence[PosedImage]) -> tuple[Any, dict]:
     """The configured network, started from the training set's mean pose, and the options that build it again."""
     torch.manual_seed(config.seed)
     options = {**config.model.options, "image_size": [config.picture.height, config.picture.width]}
-    network = build_model(config.model.name, **options)
+    network: Any = build_model(config.model.name, **options)
     start = mean_pose([image.pose for image in training])
     network.start_from(torch.from_numpy(start.position), torch.from_numpy(start.orientation))
     return network, options

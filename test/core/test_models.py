@@ -63,7 +63,9 @@ def test_gradients_reach_every_parameter_and_moving_the_picture_moves_the_answer
     loss = LearnedWeightPoseLoss()
     output = model(torch.rand(4, 3, 64, 96))
     loss(output, torch.zeros(4, 3), torch.tensor([[1.0, 0, 0, 0]]).expand(4, 4))["loss"].backward()
-    without = [n for n, p in [*model.named_parameters(), *loss.named_parameters()] if p.grad is None or not p.grad.any()]
+    without = [
+        n for n, p in [*model.named_parameters(), *loss.named_parameters()] if p.grad is None or not p.grad.any()
+    ]
     # A key's bias shifts all scores of a query alike, so its gradient is 0 in exact arithmetic; nothing else may be.
     assert [name for name in without if not name.endswith("query_key.bias")] == []
     model.eval()

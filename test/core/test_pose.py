@@ -64,7 +64,9 @@ def test_a_block_a_little_off_becomes_the_nearest_rotation_and_a_reflection_is_r
         Pose.from_matrix(T)
 
 
-@pytest.mark.parametrize("values", [([np.nan, 0, 0], [1, 0, 0, 0]), ([0, 0, 0], [0, 0, 0, 0]), ([0, 0, 0], [np.inf, 0, 0, 0])])
+@pytest.mark.parametrize(
+    "values", [([np.nan, 0, 0], [1, 0, 0, 0]), ([0, 0, 0], [0, 0, 0, 0]), ([0, 0, 0], [np.inf, 0, 0, 0])]
+)
 def test_what_is_no_pose_is_refused(values: tuple) -> None:
     with pytest.raises(ValueError, match="not a pose"):
         Pose(*values)

@@ -17,7 +17,7 @@ def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
 
 
 @settings(deadline=None, max_examples=40)
-@given(st.integers(2, 400), st.integers(2, 400))
+@given(st.integers(4, 400), st.integers(4, 400))
 def test_every_picture_becomes_the_networks_size(height: int, width: int) -> None:
     preprocessing = Preprocessing(64, (56, 56))
     resized = preprocessing.resize(picture(height, width))
@@ -57,6 +57,11 @@ def test_normalisation_is_imagenets() -> None:
 def test_what_is_no_picture_is_refused(array: np.ndarray) -> None:
     with pytest.raises(ValueError, match="uint8 RGB picture is needed"):
         Preprocessing()(array)
+
+
+def test_a_strip_is_refused_before_it_is_blown_up() -> None:
+    with pytest.raises(ValueError, match="a picture of 20000x1 pixels is a strip"):
+        Preprocessing()(np.zeros((1, 20000, 3), np.uint8))
 
 
 def test_random_crops_are_windows_of_their_picture_and_differ() -> None:

@@ -1,7 +1,7 @@
 """Data-set adapters: each turns files of one layout into a :class:`Scene`.
 
 `--data FORMAT:PATH` names one; where the format is left out, the first adapter that recognises the folder is taken.
-An adapter is a module with ``NAME``, ``CONVENTION`` (one sentence), ``recognises(path)`` and ``load(path, split_file)``.
+An adapter is a module with ``NAME``, ``LAYOUT``, ``CONVENTION``, ``recognises(path)`` and ``load(path, split_file)``.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ def recognises(path: Path) -> bool:
 
 
 def load(root: Path, split_file: Path | None) -> Scene:
-    """The scene below `root`: a scene folder, or a folder of scenes where a split file names pictures of one of them."""
+    """The scene at `root`: a scene folder, or a folder of scenes where a split file names pictures of one of them."""
     if split_file is not None:
         root, splits = _anchor(root, read_split_file(split_file))
     else:
@@ -74,7 +74,9 @@ def _picture(path: Path) -> Path | None:
 def _posed_image(root: Path, name: str, split: str) -> PosedImage:
     path = _picture(root / name)
     if path is None:
-        raise UserError(f"{root / name}: the picture is missing, but the split names it; complete the data or the split")
+        raise UserError(
+            f"{root / name}: the picture is missing, but the split names it; complete the data or the split"
+        )
     stem = path.name.split(".")[0]
     number = re.search(r"(\d+)$", stem)
     stamp = int(number.group(1)) / RATE_HZ if number else 0.0

@@ -1,4 +1,4 @@
-"""Split files: a CSV `split,image` that says which picture is in train, val or test. Pictures it leaves out are not used."""
+"""Split files: a CSV `split,image` puts each picture in train, val or test; those it leaves out are not used."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class EncoderLayer(nn.Module):
 
 
 class TokenEncoder(nn.Module):
-    """An activation map to one latent: 1x1 projection, a learned token put first, encoder layers, final LayerNorm (Eq. 1)."""
+    """An activation map to one latent (Eq. 1): 1x1 projection, a learned token first, encoder layers, final norm."""
 
     def __init__(
         self,

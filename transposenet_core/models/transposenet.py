@@ -1,4 +1,4 @@
-"""TransPoseNet (Shavit, Ferens, Keller: Paying Attention to Activation Maps in Camera Pose Regression), sections 3.1-3.3."""
+"""TransPoseNet: Shavit, Ferens, Keller, "Paying Attention to Activation Maps in Camera Pose Regression", 3.1-3.3."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class TransPoseNet(nn.Module):
             for level, channels in self.backbone.channels.items()
         }
         self.position_encoder, self.orientation_encoder = encoder[POSITION_LEVEL], encoder[ORIENTATION_LEVEL]
-        self.position_head = PoseHead(width, head_width, 3)
-        self.orientation_head = PoseHead(width, head_width, 4)
+        self.position_head: nn.Sequential = PoseHead(width, head_width, 3)
+        self.orientation_head: nn.Sequential = PoseHead(width, head_width, 4)
 
     def forward(self, image_B3HW: torch.Tensor) -> dict[str, torch.Tensor]:
         """``position`` (B, 3) in metres and ``orientation`` (B, 4), a unit quaternion w x y z: ``T_map_camera``.

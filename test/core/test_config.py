@@ -1,0 +1,64 @@
+"""Presets load, overrides apply with their types, and every mistake names the nearest right key."""
+
+from pathlib import Path
+
+import pytest
+
+from transposenet_core.config import TrainConfig, load_config
+from transposenet_core.errors import UserError
+from transposenet_core.optimization import rate_factor
+
+PRESETS = sorted((Path(__file__).resolve().parents[2] / "config" / "train").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda p: p.stem)
+def test_presets_are_valid(preset: Path) -> None:
+    assert load_config(preset).epochs > 0
+
+
+def test_the_papers_preset_is_the_defaults() -> None:
+    assert load_config(next(p for p in PRESETS if p.stem == "transposenet")) == TrainConfig()
+
+
+def test_overrides_are_typed() -> None:
+    config = load_config(None, ["optimizer.learning_rate=2e-3", "epochs=7", "model.options.layers=2", "device=cpu"])
+    assert (config.optimizer.learning_rate, config.epochs, config.model.options["layers"]) == (2e-3, 7, 2)
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("optimizer.learing_rate=1", "unknown key 'optimizer.learing_rate'; did you mean 'optimizer.learning_rate'"),
+        ("epoch=3", "did you mean 'epochs'"),
+        ("epochs=many", "'epochs' is 'many', a value of type int is needed"),
+        ("epochs=true", "'epochs' is True"),
+        ("epochs=0", "epochs is 0, at least 1"),
+        ("schedule.kind=exp", "allowed are step, cosine"),
+        ("epochs", "write key=value"),
+        ("optimizer=3", "'optimizer' is a group of keys"),
+        ("augmentation.colour_jitter=2.0", "allowed is 0 to 1"),
+        ("optimizer.learning_rate=.nan", "must be above 0"),
+        ("epochs=[", "not valid YAML"),
+    ],
+)
+def test_t11_a_mistake_is_named(override: str, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        load_config(None, [override])
+
+
+def test_t11_a_broken_file_is_named(tmp_path: Path) -> None:
+    for text, sentence in (
+        ("- a", "a list found"),
+        ("a: [", "cannot be read"),
+        ("eppochs: 3", "did you mean 'epochs'"),
+    ):
+        (tmp_path / "c.yaml").write_text(text)
+        with pytest.raises(UserError, match=sentence):
+            load_config(tmp_path / "c.yaml")
+
+
+def test_schedules() -> None:
+    step = load_config(None, ["schedule.step_epochs=100"]).schedule
+    assert [rate_factor(e, 300, step) for e in (0, 99.9, 100, 250)] == pytest.approx([1, 1, 0.1, 0.01])
+    cosine = load_config(None, ["schedule.kind=cosine", "schedule.warmup_epochs=2"]).schedule
+    assert [rate_factor(e, 12, cosine) for e in (1, 2, 7, 12)] == pytest.approx([0.5, 1, 0.5, 0], abs=1e-3)

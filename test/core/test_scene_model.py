@@ -1,0 +1,144 @@
+"""The scene model: what is written is read back to the bit, and whatever is wrong with a folder is one sentence."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from transposenet_core.errors import UserError
+from transposenet_core.localizer import Localizer
+from transposenet_core.models import build_model
+from transposenet_core.preprocessing import Preprocessing
+from transposenet_core.scene import Intrinsics
+from transposenet_core.scene_model import DESCRIPTION, WEIGHTS, HeldOutError, SceneModel
+
+OPTIONS = {"image_size": [32, 48], "layers": 1, "width": 32, "mlp_width": 32, "head_width": 32}
+
+
+def make_model() -> SceneModel:
+    torch.manual_seed(0)
+    return SceneModel(
+        name="desk",
+        map_frame="lab_map",
+        architecture="transposenet",
+        options=OPTIONS,
+        preprocessing=Preprocessing(32, (32, 48)),
+        network=build_model("transposenet", **OPTIONS).eval(),
+        held_out_error=HeldOutError((0.1, 0.2, 0.3), (0.01, 0.02, 0.03), "40 held-out frames"),
+        intrinsics=Intrinsics(640, 480, 525.0, 526.0, 320.0, 240.0, "made up"),
+        training_positions_N3=np.arange(6.0).reshape(2, 3),
+        training_orientations_N4=np.array([[1.0, 0, 0, 0], [0, 1, 0, 0]]),
+        provenance={"epoch": 3},
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    make_model().save(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def test_round_trip_is_exact(folder: Path) -> None:
+    made, read = make_model(), SceneModel.load(folder)
+    for name in (
+        "name",
+        "map_frame",
+        "architecture",
+        "options",
+        "preprocessing",
+        "intrinsics",
+        "held_out_error",
+        "provenance",
+    ):
+        value = getattr(read, name)
+        assert value == getattr(made, name) or tuple(value.position_std) == made.held_out_error.position_std, name
+    np.testing.assert_array_equal(read.training_positions_N3, made.training_positions_N3)
+    np.testing.assert_array_equal(read.training_orientations_N4, made.training_orientations_N4)
+    for key, value in made.network.state_dict().items():
+        torch.testing.assert_close(read.network.state_dict()[key], value, atol=0, rtol=0)
+
+
+def test_half_precision_halves_the_file_and_moves_a_pose_by_millimetres(folder: Path, tmp_path: Path) -> None:
+    make_model().save(tmp_path / "half", half_precision=True)
+    sizes = [(f / WEIGHTS).stat().st_size for f in (folder, tmp_path / "half")]
+    assert sizes[1] < 0.6 * sizes[0]
+    image_HW3 = np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8)
+    whole, half = (Localizer(f).localize(image_HW3) for f in (folder, tmp_path / "half"))
+    np.testing.assert_allclose(half.pose.position, whole.pose.position, atol=5e-3)
+
+
+def test_localizer_answers_a_whole_estimate(folder: Path) -> None:
+    localizer = Localizer(folder, device="cpu")
+    localizer.warm_up()
+    image_HW3 = np.full((480, 640, 3), 90, np.uint8)
+    estimate, again = localizer.localize(image_HW3), localizer.localize(image_HW3)
+    assert (estimate.localized, estimate.reason, estimate.scene, estimate.map_frame) == (True, "", "desk", "lab_map")
+    np.testing.assert_allclose(np.diag(estimate.covariance_66), np.square([0.1, 0.2, 0.3, 0.01, 0.02, 0.03]))
+    np.testing.assert_array_equal(estimate.pose.position, again.pose.position)
+    with torch.inference_mode():
+        output = localizer.scene_model.network(localizer.scene_model.preprocessing(image_HW3))
+    np.testing.assert_allclose(estimate.pose.position, output["position"][0], atol=1e-7)
+
+
+def test_n12_a_network_that_answers_nan_is_not_localized(tmp_path: Path) -> None:
+    model = make_model()
+    with torch.no_grad():
+        model.network.position_head[-1].bias.fill_(float("nan"))
+    model.save(tmp_path / "nan")
+    estimate = Localizer(tmp_path / "nan").localize(np.zeros((48, 64, 3), np.uint8))
+    assert (estimate.localized, estimate.reason, estimate.pose) == (False, "non_finite_output", None)
+    assert np.isfinite(estimate.covariance_66).all()
+
+
+def rewrite(folder: Path, **changes: object) -> None:
+    description = json.loads((folder / DESCRIPTION).read_text())
+    (folder / DESCRIPTION).write_text(json.dumps(description | changes))
+
+
+def truncate(folder: Path) -> None:
+    (folder / WEIGHTS).write_bytes((folder / WEIGHTS).read_bytes()[:-1000])
+
+
+def other_weights(folder: Path) -> None:
+    (folder / WEIGHTS).write_bytes(b"\x80\x04 a pickle would start like this")
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (lambda f: (f / WEIGHTS).unlink(), "model.safetensors missing"),
+        (lambda f: (f / DESCRIPTION).unlink(), "scene.json missing"),
+        (truncate, "whose hash is not the one in scene.json"),
+        (other_weights, "whose hash is not the one in scene.json"),
+        (lambda f: (f / DESCRIPTION).write_text("{"), "no valid JSON"),
+        (lambda f: (f / DESCRIPTION).write_text("[" * 100_000), "no valid JSON"),
+        (lambda f: rewrite(f, schema=0), "schema 0 found, this version reads schema 1"),
+        (lambda f: rewrite(f, architecture={"name": "gone", "options": {}}), "unknown model 'gone'"),
+        (lambda f: rewrite(f, architecture={"name": "transposenet", "options": OPTIONS | {"layers": 2}}), "do not fit"),
+        (lambda f: rewrite(f, preprocessing={"size": 3}), "do not fit together"),
+    ],
+)
+def test_n29_a_damaged_model_is_named(folder: Path, damage: object, sentence: str) -> None:
+    damage(folder)
+    with pytest.raises(UserError, match=sentence) as error:
+        Localizer(folder)
+    assert str(folder) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_n29_a_missing_folder_and_a_wrong_one_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such folder; a scene model is a folder with"):
+        Localizer(tmp_path / "absent")
+    with pytest.raises(UserError, match="scene.json and model.safetensors missing"):
+        Localizer(tmp_path)
+
+
+def test_n27_cuda_is_refused_where_there_is_none(folder: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has CUDA")
+    with pytest.raises(UserError, match="torch finds no CUDA device; use device 'auto' or 'cpu'"):
+        Localizer(folder, device="cuda")
+    assert Localizer(folder, device="auto").device.type == "cpu"
+    with pytest.raises(UserError, match="backend 'tpu' is unknown, allowed are: torch"):
+        Localizer(folder, backend="tpu")
