@@ -24,6 +24,7 @@ class LiveResult:
     ``sent`` lists the stamps in the order of sending; ``latencies_ms`` is from before publishing the image to the
     arrival of its pose, on one clock; ``dropped`` counts frames without a pose by reason, as the node names them, and
     besides ``lost_in_transport`` (never reached the node), ``damaged_in_bag`` and ``repeated_stamp`` (both not sent).
+    ``node_ms`` are the node's own latencies by stage, of its last few hundred frames.
     """
 
     map_frame: str
@@ -36,6 +37,7 @@ class LiveResult:
     image_names: dict[int, str] = field(default_factory=dict)
     latencies_ms: dict[int, float] = field(default_factory=dict)
     dropped: dict[str, int] = field(default_factory=dict)
+    node_ms: dict[str, float] = field(default_factory=dict)
 
     @property
     def frames(self) -> int:
@@ -85,6 +87,7 @@ class LiveResult:
             "unaccounted": self.unaccounted,
             "with_ground_truth": len(self.matched),
             "errors": self.error_summary().to_dict(),
+            "node_ms": self.node_ms,
             "latency_ms": None if latency is None else {"p50": latency[0], "p95": latency[1]},
             "tf": {"transforms": transforms, "worst_m": worst_m, "worst_deg": worst_deg},
         }
@@ -113,6 +116,9 @@ class LiveResult:
         ]
         if latency:
             rows.append(("publish to pose", f"p50 {latency[0]:.1f} ms, p95 {latency[1]:.1f} ms"))
+        if {"inference_p50_ms", "inference_p95_ms"} <= set(self.node_ms):
+            p50, p95 = self.node_ms["inference_p50_ms"], self.node_ms["inference_p95_ms"]
+            rows.append(("of it inference", f"p50 {p50:.1f} ms, p95 {p95:.1f} ms"))
         return rows
 
 
@@ -137,6 +143,7 @@ def judge_recording(recording: Recording, truths: dict[int, Pose], image_names: 
         image_names={s: image_names[s] for s in sent if s in image_names},
         latencies_ms={s: (recording.received[s] - recording.sent[s]) * 1e-6 for s in estimates},
         dropped=_drops(recording),
+        node_ms=recording.node_ms,
     )
 
 

@@ -59,6 +59,7 @@ class Recorder:
                         t, q = transform.transform.translation, transform.transform.rotation
                         self.recording.transforms[stamp_ns] = [t.x, t.y, t.z, q.w, q.x, q.y, q.z]
             self.recording.after = self.counts()
+            self.recording.node_ms = {k: float(v) for k, v in self.diagnostics.items() if k.endswith("_ms")}
         return self.recording
 
     def _listen_to_tf(self, node: Node) -> None:

@@ -50,6 +50,8 @@ def ros_environment(domain: int | None, **extra: str) -> dict[str, str]:
     # The wheels' bootstrap is per interpreter: the child decides again whether it has to restart itself.
     environment.pop("_ROS_WHEELS_BOOTSTRAP_COMPLETE", None)
     environment.setdefault("AMENT_PREFIX_PATH", sys.prefix)
+    if "ROS_DISTRO" not in environment:  # no ROS is sourced: the wheels have Fast DDS alone
+        environment.pop("RMW_IMPLEMENTATION", None)
     if domain is not None:
         environment |= {"ROS_DOMAIN_ID": str(domain), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
     return environment
@@ -79,7 +81,7 @@ def localizer_process(
     try:
         yield process
     finally:
-        _stop(process)
+        _stop(process, signal.SIGINT)
 
 
 def run_replayer(
@@ -96,7 +98,7 @@ def run_replayer(
                 raise UserError(f"the localizer ended with exit code {localizer.returncode}: {last_words(log)}")
             time.sleep(0.02)
     finally:
-        _stop(process)
+        _stop(process, signal.SIGTERM)
     if not result_file.exists():
         raise RuntimeError(f"the replayer ended with exit code {process.returncode} and left no result")
     result = json.loads(result_file.read_text())
@@ -111,9 +113,9 @@ def last_words(log: Path) -> str:
     return lines[-1].removeprefix("error: ") if lines else "it printed nothing"
 
 
-def _stop(process: subprocess.Popen) -> None:
+def _stop(process: subprocess.Popen, number: signal.Signals) -> None:
     if process.poll() is None:
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         try:
             process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:

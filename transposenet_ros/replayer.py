@@ -21,6 +21,7 @@ import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CompressedImage, Image
 from tqdm import tqdm
 
@@ -134,7 +135,8 @@ def _why_not_connected(job: ReplayJob, publisher: Any, recorder: Recorder) -> st
 
 @contextmanager
 def _spinning_node(name: str) -> Iterator[Node]:
-    rclpy.init()
+    # rclpy's handlers would end the context under a publisher that is at work, and Ctrl-C would show as its error.
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     node = rclpy.create_node(name)
     executor = SingleThreadedExecutor()
     executor.add_node(node)

@@ -130,6 +130,7 @@ def test_lossless_replay_equals_offline_and_writes_its_files(drive, model, offli
     assert figures["dropped"] == {"superseded": 0} and figures["unaccounted"] == 0
     assert 0 < figures["latency_ms"]["p50"] <= figures["latency_ms"]["p95"]
     assert figures["tf"]["transforms"] == FRAMES
+    assert 0 < figures["node_ms"]["inference_p50_ms"] < figures["latency_ms"]["p95"]
 
     expected = offline_poses(offline, drive)
     metres_N, degrees_N = pose_errors(expected, [image.pose for image in drive])
