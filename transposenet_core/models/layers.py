@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -93,3 +95,8 @@ class PoseHead(nn.Sequential):
 
     def __init__(self, width: int, hidden: int, outputs: int) -> None:
         super().__init__(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, outputs))
+
+    def start_from(self, value: torch.Tensor) -> None:
+        """Make `value` (outputs,) the last layer's bias."""
+        last: Any = self[-1]
+        last.bias.copy_(value)

@@ -42,8 +42,8 @@ class TransPoseNet(nn.Module):
             for level, channels in self.backbone.channels.items()
         }
         self.position_encoder, self.orientation_encoder = encoder[POSITION_LEVEL], encoder[ORIENTATION_LEVEL]
-        self.position_head: nn.Sequential = PoseHead(width, head_width, 3)
-        self.orientation_head: nn.Sequential = PoseHead(width, head_width, 4)
+        self.position_head = PoseHead(width, head_width, 3)
+        self.orientation_head = PoseHead(width, head_width, 4)
 
     def forward(self, image_B3HW: torch.Tensor) -> dict[str, torch.Tensor]:
         """``position`` (B, 3) in metres and ``orientation`` (B, 4), a unit quaternion w x y z: ``T_map_camera``.
@@ -64,5 +64,5 @@ class TransPoseNet(nn.Module):
     @torch.no_grad()
     def start_from(self, position: torch.Tensor, orientation: torch.Tensor) -> None:
         """Let the untrained heads answer the training set's mean pose: the paper leaves their initial bias open."""
-        self.position_head[-1].bias.copy_(position)
-        self.orientation_head[-1].bias.copy_(orientation)
+        self.position_head.start_from(position)
+        self.orientation_head.start_from(orientation)

@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+"""Make the demo's scene model anew, as anyone can on a CPU: render the training drives, train, keep what ships.
+
+python demo/make_model.py        # what `make demo-model` runs; under an hour on two cores
+
+Work lies in demo/out and may be interrupted: pictures that are there are kept and the training goes on where it was.
+Ends with demo/model: the scene model, metrics.jsonl and training.log of its training, and training_thumbnails.png,
+which the demo's look-up baseline knows the training pictures by.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TextIO
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from demo.drives import training_drives
+from demo.look_up import THUMBNAILS, write_thumbnails
+from demo.render import render_drives
+from transposenet_core.atomic_files import write_folder_atomically
+from transposenet_core.errors import UserError
+from transposenet_core.image_files import read_image
+
+OUT, SHIPPED_MODEL = ROOT / "demo" / "out", ROOT / "demo" / "model"
+SHIPPED = ("model.safetensors", "scene.json", "metrics.jsonl", "config.yaml", "training.log")
+MAX_BYTES = 16_000_000
+
+
+def make_model(out: Path = OUT, ship: Path = SHIPPED_MODEL) -> None:
+    scene, run = out / "demo_room", out / "training"
+    run.mkdir(parents=True, exist_ok=True)
+    frames = [(f"seq-{drive.number:02d}", index) for drive in training_drives() for index in range(len(drive.poses))]
+    pictures = [scene / sequence / f"frame-{index:06d}.color.jpg" for sequence, index in frames]
+    with open(run / "training.log", "a", buffering=1) as log:
+        started = time.monotonic()
+        log.write(
+            f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n"
+        )
+        if not all(picture.is_file() for picture in pictures):
+            render_drives(scene, "train")
+            log.write(f"{len(pictures)} training views rendered in {time.monotonic() - started:.0f} s\n")
+        _train(scene, run, log, started)
+        log.write(f"done after {(time.monotonic() - started) / 60:.1f} min\n")
+    with write_folder_atomically(ship) as folder:
+        for name in SHIPPED:
+            shutil.copy(run / name, folder / name)
+        write_thumbnails(folder / THUMBNAILS, (read_image(picture) for picture in pictures))
+        size = sum(file.stat().st_size for file in folder.iterdir())
+        if size > MAX_BYTES:
+            raise UserError(
+                f"{ship}: {size / 1e6:.1f} MB where {MAX_BYTES / 1e6:.0f} MB may ship; make the network smaller"
+            )
+    print(f"{ship}: {size / 1e6:.1f} MB, {(time.monotonic() - started) / 60:.1f} min")
+
+
+def _train(scene: Path, run: Path, log: TextIO, started: float) -> None:
+    """The training script as a user would call it; what it prints goes to the screen and, with its time, to the log."""
+    command = [
+        sys.executable,
+        str(ROOT / "training" / "train.py"),
+        "--config",
+        str(ROOT / "config" / "train" / "demo.yaml"),
+    ]
+    command += ["--data", f"7scenes:{scene}", "--out", str(run)]
+    command += ["--resume"] if (run / "checkpoint.safetensors").exists() else []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout or ():
+            print(line, end="", flush=True)
+            log.write(f"{(time.monotonic() - started) / 60:5.1f} min  {line}")
+    if process.returncode:
+        raise UserError(f"training ended with exit code {process.returncode}; run make demo-model again to go on")
+
+
+def main() -> int:
+    try:
+        make_model()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; make demo-model goes on where it was", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
