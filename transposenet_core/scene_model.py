@@ -118,7 +118,8 @@ class SceneModel:
                 provenance=description.get("provenance", {}),
             )
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            reason = str(error).strip().splitlines()[0]
+            # torch names the tensor that does not fit on its second line.
+            reason = " ".join(str(error).split())[:200]
             raise UserError(
                 f"{folder}: {DESCRIPTION} and {WEIGHTS} do not fit together ({type(error).__name__}: {reason}); "
                 "train the scene again or copy the whole folder again"

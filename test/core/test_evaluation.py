@@ -10,31 +10,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import torch
+from untrained import save_untrained
 
 from transposenet_core.baselines import ThumbnailRetrieval
 from transposenet_core.evaluation import PREDICTION_COLUMNS, error_std, pose_errors, summarise, table
 from transposenet_core.formats import load_scene
-from transposenet_core.models import build_model
-from transposenet_core.pose import Pose, mean_pose
+from transposenet_core.image_files import read_image
+from transposenet_core.pose import Pose
 from transposenet_core.preprocessing import Preprocessing
 from transposenet_core.report import JudgedFrame, choose_frames, draw_report
-from transposenet_core.scene_model import HeldOutError, SceneModel
 
 ROOT = Path(__file__).resolve().parents[2]
-OPTIONS = {"image_size": [32, 40], "layers": 1, "width": 32, "mlp_width": 32, "head_width": 64}
 evaluate = runpy.run_path(str(ROOT / "training" / "evaluate.py"))["main"]
-
-
-def save_untrained(folder: Path, poses: list[Pose]) -> Path:
-    """A scene model with random weights around the mean pose: what matters here is that both judges see its poses."""
-    torch.manual_seed(1)
-    network = build_model("transposenet", **OPTIONS)
-    start = mean_pose(poses)
-    network.start_from(torch.from_numpy(start.position), torch.from_numpy(start.orientation))
-    held_out = HeldOutError((0.3, 0.2, 0.4), (0.1, 0.1, 0.1), "made up")
-    SceneModel("t", "map", "transposenet", OPTIONS, Preprocessing(32, (32, 40)), network, held_out).save(folder)
-    return folder
 
 
 def test_e07_figures_agree_with_the_independent_judge(data_folder: Path, tmp_path: Path) -> None:
@@ -43,7 +30,8 @@ def test_e07_figures_agree_with_the_independent_judge(data_folder: Path, tmp_pat
         pytest.skip(f"the independent judge is not at {judge}")
     split = data_folder / "splits" / f"{fold}.csv"
     data = f"7scenes:{data_folder / '7scenes'}"
-    model = save_untrained(tmp_path / "model", [image.pose for image in load_scene(data, split).select("train")])
+    some = (read_image(image.path) for image in load_scene(data, split).select("train")[::60])
+    model = save_untrained(tmp_path / "model", some, Preprocessing(32, (32, 40)))
     predictions, ours = tmp_path / "predictions.csv", tmp_path / "ours.json"
     more = ["--predictions", str(predictions), "--json", str(ours), "--report", str(tmp_path)]
     assert evaluate([str(model), "--data", data, "--split", str(split), *more]) == 0
@@ -64,15 +52,15 @@ def test_e07_figures_agree_with_the_independent_judge(data_folder: Path, tmp_pat
 def test_a_small_scene_is_judged_from_the_command_line(
     small_scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    scene = load_scene(small_scene)
-    model = save_untrained(tmp_path / "model", [image.pose for image in scene.images])
+    some = (read_image(image.path) for image in load_scene(small_scene).images[::6])
+    model = save_untrained(tmp_path / "model", some, Preprocessing(32, (32, 40)))
     predictions = tmp_path / "p.csv"
     assert evaluate([str(model), "--data", str(small_scene), "--predictions", str(predictions)]) == 0
     printed = capsys.readouterr().out
     assert "thumbnail look-up" in printed and "constant pose" in printed and "localized 24 of 24 frames" in printed
     rows = list(csv.DictReader(predictions.read_text().splitlines()))
     assert list(rows[0]) == PREDICTION_COLUMNS and len(rows) == 24
-    assert [float(rows[0][f"sigma_{axis}"]) for axis in "xyz"] == pytest.approx([0.3, 0.2, 0.4])
+    assert [float(rows[0][f"sigma_{axis}"]) for axis in "xyz"] == pytest.approx([0.1, 0.2, 0.3])
     assert evaluate([str(tmp_path / "absent"), "--data", str(small_scene)]) == 2
     assert "no such folder" in capsys.readouterr().err
 

@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from untrained import save_untrained
 
 from transposenet_core.localizer import Localizer
-from transposenet_core.models import build_model
 from transposenet_core.preprocessing import Preprocessing
-from transposenet_core.scene_model import HeldOutError, SceneModel
 
 HAVE_ROS = importlib.util.find_spec("rclpy") is not None
 collect_ignore_glob = [] if HAVE_ROS else ["*"]
@@ -43,33 +42,12 @@ def domain() -> Iterator[int]:
 
 
 @pytest.fixture(scope="session")
-def data_folder() -> Path:
-    """The real data sets; a test that asks for them is skipped where they are absent."""
-    folder = Path(os.environ.get("TRANSPOSENET_DATA", live.ROOT.parent / "shared" / "data"))
-    if not folder.is_dir():
-        pytest.skip(f"no real data at {folder} (environment variable TRANSPOSENET_DATA names the place)")
-    return folder
-
-
-@pytest.fixture(scope="session")
 def scene_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A real scene model of the paper's network for 64x96 pictures, with seeded random weights: its poses mean nothing
-    and differ from picture to picture."""
+    """A real scene model for 64x96 pictures with random weights: its poses mean nothing, but differ by picture."""
+    noise = np.random.default_rng(11).integers(0, 256, (6, 8, 12, 3), dtype=np.uint8)
+    pictures = [np.kron(coarse_HW3, np.ones((8, 8, 1), np.uint8)) for coarse_HW3 in noise]
     folder = tmp_path_factory.mktemp("scene_models") / "office"
-    size = (64, 96)
-    with torch.random.fork_rng():
-        torch.manual_seed(7)
-        network = build_model("transposenet", image_size=size).eval()
-    SceneModel(
-        name="office",
-        map_frame="office_map",
-        architecture="transposenet",
-        options={"image_size": list(size)},
-        preprocessing=Preprocessing(smaller_edge=size[0], image_size=size),
-        network=network,
-        held_out_error=HeldOutError((0.1, 0.2, 0.3), (0.01, 0.02, 0.03), "none: random weights"),
-    ).save(folder)
-    return folder
+    return save_untrained(folder, pictures, Preprocessing(64, (64, 96)), {}, name="office", map_frame="office_map")
 
 
 @pytest.fixture(scope="session")

@@ -13,11 +13,11 @@ CONFIGURATION = """
 """
 os.environ["CYCLONEDDS_URI"] = CONFIGURATION
 
-from cyclonedds.core import Policy, Qos  # noqa: E402
-from cyclonedds.domain import DomainParticipant  # noqa: E402
-from cyclonedds.idl import IdlStruct, types  # noqa: E402
-from cyclonedds.sub import DataReader  # noqa: E402
-from cyclonedds.topic import Topic  # noqa: E402
+from cyclonedds.core import Policy, Qos
+from cyclonedds.domain import DomainParticipant
+from cyclonedds.idl import IdlStruct, types
+from cyclonedds.sub import DataReader
+from cyclonedds.topic import Topic
 
 
 @dataclass

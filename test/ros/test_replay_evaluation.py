@@ -19,22 +19,19 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import torch
 from live import ROOT, Client, localizer_process
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
-from torch import nn
+from untrained import save_untrained
 
 from transposenet_core.errors import UserError
 from transposenet_core.evaluation import pose_errors
 from transposenet_core.formats import load_scene
 from transposenet_core.image_files import read_image
 from transposenet_core.localizer import Localizer
-from transposenet_core.models import build_model
 from transposenet_core.pose import Pose, stack
-from transposenet_core.preprocessing import Preprocessing, normalise
+from transposenet_core.preprocessing import Preprocessing
 from transposenet_core.scene import PosedImage
-from transposenet_core.scene_model import HeldOutError, SceneModel
 from transposenet_ros.bag_reading import BagReader
 from transposenet_ros.live_result import LiveResult, judge_recording
 from transposenet_ros.make_bag import make_bag
@@ -61,28 +58,13 @@ def drive(tmp_path_factory) -> list[PosedImage]:
     return images
 
 
-def save_model(folder: Path, images: list[PosedImage], preprocessing: Preprocessing, options: dict) -> Path:
-    """Seeded random weights; batch norm has seen the pictures, or all answers of the model would be alike."""
-    with torch.random.fork_rng(), torch.no_grad():
-        torch.manual_seed(5)
-        network = build_model("transposenet", **options)
-        for module in network.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.momentum = None
-        pictures = [preprocessing.crop(preprocessing.resize(read_image(image.path))) for image in images]
-        network.train()(normalise(torch.stack(pictures)))
-    error = HeldOutError((0.1, 0.2, 0.3), (0.01, 0.02, 0.03), "none: random weights")
-    SceneModel("textures", "map", "transposenet", options, preprocessing, network.eval(), error).save(folder)
-    return folder
-
-
 @pytest.fixture(scope="module")
 def model(drive, tmp_path_factory) -> Path:
     """The paper's network, narrow, for small pictures."""
-    options = {"image_size": NETWORK_SIZE, "layers": 1, "heads": 2, "width": 32, "mlp_width": 32, "head_width": 64}
     preprocessing = Preprocessing(smaller_edge=NETWORK_SIZE[0], image_size=NETWORK_SIZE)
     # A name that YAML would take for a number.
-    return save_model(tmp_path_factory.mktemp("models") / "7", drive, preprocessing, options)
+    folder = tmp_path_factory.mktemp("models") / "7"
+    return save_untrained(folder, (read_image(image.path) for image in drive), preprocessing)
 
 
 @pytest.fixture(scope="module")
@@ -325,7 +307,7 @@ def test_real_frames_live_equals_offline(data_folder, domain, tmp_path):
     """RedKitchen's JPEGs through the whole network: one by one, so that every frame is compared, and at 30 Hz."""
     scene = load_scene(f"7scenes:{data_folder / '7scenes'}", data_folder / "splits" / "redkitchen_b50_fold3.csv")
     images = scene.select("test")[::12][:20]
-    model = save_model(tmp_path / "model", images[::5], Preprocessing(), {})
+    model = save_untrained(tmp_path / "model", (read_image(image.path) for image in images[::5]), Preprocessing(), {})
     bag = make_bag(images, tmp_path / "bag", compressed=True, intrinsics=scene.intrinsics)
     localizer = Localizer(model, device="cpu")
     with running(model, domain, "-r", "image:=/camera/image", image_transport="compressed", device="cpu") as evaluate:

@@ -1,0 +1,39 @@
+"""Scene models with random weights whose answers still differ from picture to picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from transposenet_core.models import build_model
+from transposenet_core.preprocessing import Preprocessing, normalise
+from transposenet_core.scene_model import HeldOutError, SceneModel
+
+NARROW = {"layers": 1, "heads": 2, "width": 32, "mlp_width": 32, "head_width": 64}
+HELD_OUT = HeldOutError((0.1, 0.2, 0.3), (0.01, 0.02, 0.03), "none: random weights")
+
+
+def save_untrained(
+    folder: Path,
+    pictures: Iterable[np.ndarray],
+    preprocessing: Preprocessing,
+    options: dict | None = None,
+    name: str = "textures",
+    map_frame: str = "map",
+) -> Path:
+    """Seeded random weights; batch norm has seen the pictures, or all answers of the model would be alike."""
+    options = {"image_size": list(preprocessing.image_size), **(NARROW if options is None else options)}
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(5)
+        network = build_model("transposenet", **options)
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = None
+        resized = [preprocessing.crop(preprocessing.resize(image_HW3)) for image_HW3 in pictures]
+        network.train()(normalise(torch.stack(resized)))
+    SceneModel(name, map_frame, "transposenet", options, preprocessing, network.eval(), HELD_OUT).save(folder)
+    return folder
