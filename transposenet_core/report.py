@@ -91,7 +91,7 @@ def _draw_tracks(axes: Any, frames: Sequence[JudgedFrame], training_N3: np.ndarr
         place = frames[index].truth.position
         axes.annotate(str(number), (place[a], place[b]), fontsize=12, weight="bold", zorder=6)
     axes.set(xlabel=f"map {'xyz'[a]} [m]", ylabel=f"map {'xyz'[b]} [m]", title="from above", aspect="equal")
-    axes.legend(loc="best", fontsize=9)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.09), ncols=3, fontsize=9, frameon=False)
     axes.grid(alpha=0.3)
 
 

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
 
 from demo import render
 from demo.drives import MAX_YAW_DEG, novelty, test_drive, training_drives

@@ -28,9 +28,8 @@ def test_rviz_shows_the_topics_of_the_node() -> None:
 
 def test_every_argument_is_described_and_every_parameter_is_one(tmp_path: Path) -> None:
     pytest.importorskip("launch_ros", reason="launch_ros is part of a ROS machine and not installed here")
-    from launch.actions import DeclareLaunchArgument, OpaqueFunction
-
     from launch import LaunchContext
+    from launch.actions import DeclareLaunchArgument, OpaqueFunction
 
     entities = runpy.run_path(str(LAUNCH_FILE))["generate_launch_description"]().entities
     arguments = {entity.name: entity for entity in entities if isinstance(entity, DeclareLaunchArgument)}
