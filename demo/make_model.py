@@ -74,7 +74,7 @@ def _train(scene: Path, run: Path, log: TextIO, started: float) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout or ():
             print(line, end="", flush=True)
-            log.write(f"{(time.monotonic() - started) / 60:5.1f} min  {line}")
+            log.write(f"{(time.monotonic() - started) / 60:5.1f} min  {line.replace(f'{ROOT}/', '')}")
     if process.returncode:
         raise UserError(f"training ended with exit code {process.returncode}; run make demo-model again to go on")
 
