@@ -45,7 +45,7 @@ def make_model(out: Path = OUT, ship: Path = SHIPPED_MODEL) -> None:
             f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n"
         )
         if not all(picture.is_file() for picture in pictures):
-            render_drives(scene, "train")
+            render_drives(scene, "train", keep=True)
             log.write(f"{len(pictures)} training views rendered in {time.monotonic() - started:.0f} s\n")
         _train(scene, run, log, started)
         log.write(f"done after {(time.monotonic() - started) / 60:.1f} min\n")

@@ -65,8 +65,11 @@ def render_drives(
     processes: int = 2,
     depth: bool = False,
     progress: bool = True,
+    keep: bool = False,
 ) -> Path:
     """Render drives (`train`, `test`, `all`; at most `frames` of each) to `out` in the 7-Scenes layout; returns `out`.
+
+    With `keep` the pictures that are there already are left as they are.
 
     Raises UserError where a graphics library is missing or a rendering process dies.
     """
@@ -79,6 +82,7 @@ def render_drives(
     total = sum(len(drive.poses[:frames]) for drive in selected)
     arguments = ["--out", out, "--drives", drives, "--size", f"{size[0]}x{size[1]}", *(["--depth"] if depth else [])]
     arguments += ["--frames", frames] if frames is not None else []
+    arguments += ["--keep"] if keep else []
     _run_workers([str(a) for a in arguments], max(1, min(processes, total)), total, progress)
     return out
 
@@ -142,6 +146,10 @@ def _work(options: argparse.Namespace) -> None:
     share = -(-len(jobs) // count)
     for drive, index in jobs[worker * share : (worker + 1) * share]:
         name = Path(options.out) / f"seq-{drive.number:02d}" / f"frame-{index:06d}"
+        done = [f"{name}.color.jpg", *([f"{name}.depth.png"] if options.depth else [])]
+        if options.keep and all(Path(path).is_file() for path in done):
+            print(name, flush=True)
+            continue
         image_HW3 = renderer.render(drive.poses[index], light_at(drive.number, index / drive.rate))
         if options.depth:
             depth_HW = np.clip(np.round(renderer.depth() * 1000), 0, 65535).astype(np.uint16)
@@ -190,13 +198,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--size", type=_size, default=(320, 240), help="WIDTHxHEIGHT in pixels, 320x240")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--depth", action="store_true", help="also write depth in millimetres, 16-bit PNG")
+    parser.add_argument("--keep", action="store_true", help="draw only the pictures that are not there yet")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.worker:
         _work(options)
         return 0
     try:
-        render_drives(options.out, options.drives, options.frames, options.size, options.processes, options.depth)
+        size, processes = options.size, options.processes
+        render_drives(options.out, options.drives, options.frames, size, processes, options.depth, keep=options.keep)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

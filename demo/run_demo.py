@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import time
 from pathlib import Path
@@ -20,6 +21,7 @@ from demo.look_up import THUMBNAILS, load_look_up
 from demo.render import render_drives
 from demo.room import LENGTH, WIDTH, build_room
 from transposenet_core.atomic_files import write_atomically
+from transposenet_core.baselines import ThumbnailRetrieval
 from transposenet_core.errors import UserError
 from transposenet_core.evaluation import ErrorSummary, pose_errors, summarise, table
 from transposenet_core.formats import load_scene
@@ -36,13 +38,12 @@ MODEL = ROOT / "demo" / "model"
 
 
 def run_demo(model: Path, out: Path) -> None:
-    scene_model = SceneModel.load(model)
+    scene_model, look_up = SceneModel.load(model), load_look_up(MODEL / THUMBNAILS)
     _step("render the test drive in a room made by code")
     training = [pose for drive in training_drives() for pose in drive.poses]
-    print(
-        f"{len(build_room().things)} objects, floor {LENGTH:g} x {WIDTH:g} m, {len(training)} training views;", end=" "
-    )
-    print(f"the test drive has {len(test_drive().poses)} views that training never saw")
+    print(f"{len(build_room().things)} objects, floor {LENGTH:g} x {WIDTH:g} m")
+    trained, new = len(scene_model.training_positions_N3), len(test_drive().poses)
+    print(f"{len(training)} recorded views, {trained} of them trained on; the test drive has {new} new ones")
     novelty(test_drive().poses, training)
     scene = load_scene(f"7scenes:{render_drives(out / 'test_drive', 'test')}")
     images = scene.select("test")
@@ -52,7 +53,7 @@ def run_demo(model: Path, out: Path) -> None:
     _step("start the localizer, replay the bag through DDS at camera rate, record its poses")
     parameters = {"torch_threads": 1}
     live = evaluate_live(model, bag, node_parameters=parameters, node_log=out / "localizer.log", progress=True)
-    rows = {"live localizer": live.error_summary(), **_baselines(model, images)}
+    rows = {"live localizer": live.error_summary(), **_baselines(look_up, images)}
     print(live.table(), table(rows), sep="\n\n")
     _say_how_good(rows)
     picture = _draw(out / "report.png", live, images, scene_model)
@@ -66,10 +67,9 @@ def _step(what: str) -> None:
     print(f"\n== {what}", flush=True)
 
 
-def _baselines(model: Path, images: list[PosedImage]) -> dict[str, ErrorSummary]:
+def _baselines(look_up: ThumbnailRetrieval, images: list[PosedImage]) -> dict[str, ErrorSummary]:
     """What a look-up among all training views and their mean pose reach on the same drive."""
     truths = [image.pose for image in images]
-    look_up = load_look_up(model / THUMBNAILS)
     constant = mean_pose([pose for drive in training_drives() for pose in drive.poses])
     found = [look_up.lookup(read_image(image.path)) for image in images]
     return {
@@ -101,11 +101,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--model", type=Path, default=MODEL, help="another scene model of the demo's room")
     parser.add_argument("--out", type=Path, default=ROOT / "demo" / "out", help="where the results go")
     options = parser.parse_args(arguments)
+    # The default action would leave the localizer behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     started = time.monotonic()
     try:
         run_demo(options.model, options.out)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: {error.filename}: {error.strerror or error}; name another --out", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

@@ -17,7 +17,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-IMPORT_CHECK = "import torch, cv2, scipy, rclpy, rosbags, tf2_msgs.msg, transposenet_core, transposenet_ros"
+IMPORT_CHECK = (
+    "import torch, cv2, rclpy, rosbags, tf2_msgs.msg, transposenet_ros, transposenet_core; "
+    "transposenet_core.Pose([0, 0, 0], [1, 0, 0, 0]).rotation_33"  # what an older SciPy cannot do
+)
 
 
 class SetUpError(Exception):
@@ -56,12 +59,12 @@ def check_machine(with_ros: bool) -> None:
         )
 
 
-def warn_without_egl() -> None:
+def warn_without_graphics() -> None:
     """Only the demo draws: the rest of the project works without it."""
-    if ctypes.util.find_library("EGL") is None:
-        print(
-            "warning: libEGL is missing, make demo draws with it: sudo apt install libegl1 libgl1-mesa-dri", flush=True
-        )
+    missing = [f"lib{name}" for name in ("EGL", "GL") if ctypes.util.find_library(name) is None]
+    if missing:
+        packages = "libegl1 libgl1 libgl1-mesa-dri"
+        print(f"warning: {missing[0]} is missing, make demo draws with it: sudo apt install {packages}", flush=True)
 
 
 def step(text: str) -> None:
@@ -139,7 +142,7 @@ def main() -> int:
     try:
         if options.what == "dependencies":
             check_machine(environment.with_ros)
-            warn_without_egl()
+            warn_without_graphics()
             environment.install_dependencies()
         else:
             environment.install_project()

@@ -46,8 +46,11 @@ def train(config: TrainConfig, scene: Scene, out: Path, resume: bool, provenance
     optimizer = build_optimizer(network, loss_function, config.optimizer)
     progress = Progress()
     checkpoint = out / "checkpoint.safetensors"
+    identity = config.to_dict() | {"frames": parts.frames_digest(scene)}
     if resume:
-        progress = load_checkpoint(checkpoint, network, loss_function, optimizer, config.to_dict())
+        progress = load_checkpoint(checkpoint, network, loss_function, optimizer, identity)
+    with write_atomically(out / "config.yaml") as path:
+        path.write_text(yaml.safe_dump(config.to_dict(), sort_keys=False))
     pixels = load_pixels(training, preprocessing, "train pictures").to(device)
     judged = load_pixels(held_out or training, preprocessing, "val pictures").to(device)
     truths = [image.pose for image in held_out or training]
@@ -69,6 +72,8 @@ def train(config: TrainConfig, scene: Scene, out: Path, resume: bool, provenance
             model.save(out, config.half_precision_weights)
 
     try:
+        if not resume:
+            save_checkpoint(checkpoint, network, loss_function, optimizer, progress, identity)
         for epoch in range(progress.epoch, config.epochs):
             started, sums, seen = time.monotonic(), {}, 0
             generator = parts.seeded(config.seed, epoch)
@@ -95,11 +100,13 @@ def train(config: TrainConfig, scene: Scene, out: Path, resume: bool, provenance
             if (epoch + 1) % config.validate_every == 0 or epoch + 1 == config.epochs:
                 judge(epoch + 1)
             progress.epoch = epoch + 1
-            save_checkpoint(checkpoint, network, loss_function, optimizer, progress, config.to_dict())
+            save_checkpoint(checkpoint, network, loss_function, optimizer, progress, identity)
     except KeyboardInterrupt:
-        if not (out / "scene.json").exists():
+        if not parts.is_usable(out):
+            progress.best_score = float("inf")
             judge(progress.epoch)
-        raise UserError(f"stopped after {progress.epoch} whole epochs; {out} is usable, --resume goes on") from None
+        tqdm.write(f"stopped after {progress.epoch} whole epochs; {out} is usable, --resume goes on", file=sys.stderr)
+        raise
     finally:
         curves.close()
     print(
@@ -127,14 +134,17 @@ def main(arguments: list[str] | None = None) -> int:
         if (args.out / "checkpoint.safetensors").exists() and not args.resume:
             raise UserError(f"{args.out} holds a run already: add --resume to go on, or name another --out")
         scene = hold_out_validation(load_scene(args.data, args.split))
-        with write_atomically(args.out / "config.yaml") as path:
-            path.write_text(yaml.safe_dump(config.to_dict(), sort_keys=False))
         split = Path(args.split).name if args.split else "the data set's own"
         provenance = {"config_file": Path(args.config).name, "overrides": args.overrides, "split": split}
         train(config, scene, args.out, args.resume, provenance)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"error: {error.filename or args.out}: {error.strerror or error}; name another --out", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import types
 import typing
 from dataclasses import dataclass, field
@@ -77,7 +78,10 @@ class TrainConfig:
 
 
 ALLOWED = {"schedule.kind": ("step", "cosine"), "device": ("auto", "cpu", "cuda"), "precision": ("float32", "bfloat16")}
-POSITIVE = ("epochs", "batch_size", "validate_every", "picture.smaller_edge", "picture.height", "picture.width")
+POSITIVE = (
+    *("epochs", "batch_size", "validate_every", "schedule.step_epochs"),
+    *("picture.smaller_edge", "picture.height", "picture.width"),
+)
 
 
 def load_config(path: str | Path | None, overrides: typing.Sequence[str] = ()) -> TrainConfig:
@@ -158,5 +162,9 @@ def _check(config: TrainConfig) -> None:
             raise UserError(f"{key} is {_lookup(config, key)}, at least 1 is needed")
     if not 0 <= config.augmentation.colour_jitter <= 1:
         raise UserError(f"augmentation.colour_jitter is {config.augmentation.colour_jitter}, allowed is 0 to 1")
-    if not config.optimizer.learning_rate > 0:
-        raise UserError(f"optimizer.learning_rate is {config.optimizer.learning_rate}, it must be above 0")
+    for key in ("learning_rate", "eps"):
+        value = getattr(config.optimizer, key)
+        if not 0 < value < math.inf:
+            raise UserError(f"optimizer.{key} is {value}, it must be finite and above 0")
+    if not 0 <= config.optimizer.weight_decay < math.inf:
+        raise UserError(f"optimizer.weight_decay is {config.optimizer.weight_decay}, it must be finite and at least 0")

@@ -7,7 +7,7 @@ import dataclasses
 from transposenet_core.scene import PosedImage, Scene
 
 SHARE, BLOCK, GUARD = 0.1, 25, 5  # of a sequence's frames; at 30 Hz a block is just under a second
-MINIMUM_TRAINING_FRAMES = 100
+MINIMUM_TRAINING_FRAMES = 150
 
 
 def hold_out_validation(scene: Scene) -> Scene:
@@ -20,13 +20,13 @@ def hold_out_validation(scene: Scene) -> Scene:
         return scene
     period = round(BLOCK / SHARE)
     images: list[PosedImage] = []
-    place: dict[str, int] = {}
+    index = -1  # over all sequences: many short ones give as much as one long one
     for image in scene.images:
         if image.split != "train":
             images.append(image)
             continue
-        index = place[image.sequence] = place.get(image.sequence, -1) + 1
-        offset = (index + period // 2) % period  # blocks lie in the middle of each period, not at a sequence's ends
+        index += 1
+        offset = (index + period // 2) % period  # the first block lies in the middle of the first period
         if offset < BLOCK:
             images.append(dataclasses.replace(image, split="val"))
         elif GUARD + BLOCK <= offset < period - GUARD:

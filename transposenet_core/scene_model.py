@@ -70,10 +70,10 @@ class SceneModel:
         tensors[POSES_PREFIX + "orientations"] = torch.from_numpy(self.training_orientations_N4.astype(np.float32))
         data = save_tensors({key: value.contiguous() for key, value in tensors.items()})
         description = json.dumps(self._describe(hashlib.sha256(data).hexdigest()), indent=1, allow_nan=False)
-        with write_atomically(folder / WEIGHTS) as path:
-            path.write_bytes(data)
-        with write_atomically(folder / DESCRIPTION) as path:
-            path.write_text(description + "\n")
+        # Both are on the disk before either gets its name: the moment in which the two do not fit is two renames long.
+        with write_atomically(folder / DESCRIPTION) as text, write_atomically(folder / WEIGHTS) as weights:
+            weights.write_bytes(data)
+            text.write_text(description + "\n")
 
     def _describe(self, weights_sha256: str) -> dict:
         poses = self.training_positions_N3
@@ -103,7 +103,8 @@ class SceneModel:
             network = build_model(description["architecture"]["name"], **options)
             state = {k[len(MODEL_PREFIX) :]: v for k, v in tensors.items() if k.startswith(MODEL_PREFIX)}
             network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
-            intrinsics = description["intrinsics"]
+            intrinsics, held_out = description["intrinsics"], description["held_out_error"]
+            position_std, rotation_std = (tuple(map(float, held_out[k])) for k in ("position_std", "rotation_std"))
             return cls(
                 name=str(description["name"]),
                 map_frame=str(description["map_frame"]),
@@ -111,7 +112,7 @@ class SceneModel:
                 options=options,
                 preprocessing=Preprocessing(**description["preprocessing"]),
                 network=network.eval(),
-                held_out_error=HeldOutError(**description["held_out_error"]),
+                held_out_error=HeldOutError(**{**held_out, "position_std": position_std, "rotation_std": rotation_std}),
                 intrinsics=None if intrinsics is None else Intrinsics(**intrinsics),
                 training_positions_N3=tensors[POSES_PREFIX + "positions"].double().numpy(),
                 training_orientations_N4=tensors[POSES_PREFIX + "orientations"].double().numpy(),

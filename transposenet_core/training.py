@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from transposenet_core.augmentation import colour_jitter, random_crop
 from transposenet_core.config import AugmentationConfig, TrainConfig
+from transposenet_core.errors import UserError
 from transposenet_core.evaluation import ErrorSummary, error_std, pose_errors, summarise
 from transposenet_core.models import build_model
 from transposenet_core.pixels import PosedPixels
@@ -35,7 +37,11 @@ def build_network(config: TrainConfig, training: Sequence[PosedImage]) -> tuple[
     """The configured network, started from the training set's mean pose, and the options that build it again."""
     torch.manual_seed(config.seed)
     options = {**config.model.options, "image_size": [config.picture.height, config.picture.width]}
-    network: Any = build_model(config.model.name, **options)
+    try:
+        network: Any = build_model(config.model.name, **options)
+    except (ValueError, TypeError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"model '{config.model.name}' with {options} cannot be built: {reason}") from None
     start = mean_pose([image.pose for image in training])
     network.start_from(torch.from_numpy(start.position), torch.from_numpy(start.orientation))
     return network, options
@@ -64,7 +70,7 @@ def augment(
 
 @torch.inference_mode()
 def predict(network: nn.Module, pixels: PosedPixels, preprocessing: Preprocessing, batch: int = 32) -> list[Pose]:
-    """Poses of pictures that are in memory. FloatingPointError where the network answers no finite pose."""
+    """Poses of pictures that are in memory. UserError where the network answers no finite pose."""
     network.eval()
     poses = []
     for image_B3HW in pixels.image_N3HW.split(batch):
@@ -74,8 +80,10 @@ def predict(network: nn.Module, pixels: PosedPixels, preprocessing: Preprocessin
         )
         try:
             poses += [Pose(position, orientation) for position, orientation in numbers]
-        except ValueError as error:
-            raise FloatingPointError(str(error)) from None
+        except ValueError:
+            raise UserError(
+                "the network answers poses that are not finite; start again with a lower optimizer.learning_rate"
+            ) from None
     return poses
 
 
@@ -130,6 +138,21 @@ def make_scene_model(
         training_orientations_N4=orientations_N4,
         provenance=provenance | figures,
     )
+
+
+def is_usable(folder: Path) -> bool:
+    """Whether a whole scene model lies in a folder."""
+    try:
+        SceneModel.load(folder)
+    except UserError:
+        return False
+    return True
+
+
+def frames_digest(scene: Scene) -> str:
+    """A hash of which picture is in which split: what a resumed run must share with its beginning."""
+    listed = "\n".join(f"{image.split},{image.name}" for image in scene.images)
+    return hashlib.sha256(listed.encode()).hexdigest()[:16]
 
 
 class Curves:

@@ -218,11 +218,11 @@ def main(args: list[str] | None = None) -> int:
     # node gets its second Ctrl-C, and a second SIGTERM would kill.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
-    rclpy.init(args=args)
     try:
+        rclpy.init(args=args)
         node = LocalizerNode()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except Exception as error:  # noqa: BLE001 - wrong ROS arguments come as five kinds of rclpy's own
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         rclpy.try_shutdown()
         return 2
     try:

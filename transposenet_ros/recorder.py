@@ -24,6 +24,7 @@ class Recorder:
         self.changed = threading.Condition()
         self.diagnostics: dict[str, str] = {}
         self.fault = ""
+        self.reports = 0
         self._entry = f"{target}: localization"
         self._every_transform: dict[int, list[Any]] = {}
         self._outputs = [
@@ -44,6 +45,12 @@ class Recorder:
         """The node's own counts: received, localized, and dropped_REASON for every reason it has met."""
         names = [name for name in self.diagnostics if name in ("received", "localized") or name.startswith("dropped_")]
         return {name: int(self.diagnostics[name]) for name in names}
+
+    def wait_for_report(self, timeout: float) -> None:
+        """Until the node's next diagnostics: the counts at hand may be as old as its `diagnostics_period`."""
+        with self.changed:
+            reports = self.reports
+            self.changed.wait_for(lambda: self.reports > reports, timeout)
 
     def answered(self, stamp_ns: int) -> bool:
         """Whether pose, covariance and status of a frame are here, or its refusal."""
@@ -100,6 +107,7 @@ class Recorder:
             if status.name == self._entry:
                 with self.changed:
                     self.diagnostics = {pair.key: pair.value for pair in status.values}
+                    self.reports += 1
                     failed = status.level == DiagnosticStatus.ERROR and self.diagnostics.get("state") != "active"
                     self.fault = status.message if failed else ""
                     self.changed.notify_all()

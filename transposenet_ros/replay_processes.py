@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO
@@ -29,9 +29,12 @@ STOP_SECONDS = 10.0
 @contextmanager
 def free_domain() -> Iterator[int]:
     """A ROS domain that no other evaluation or test of this machine uses while the block runs."""
+    folder = Path(tempfile.gettempdir())
     for domain in random.sample(DOMAINS, len(DOMAINS)):
-        with open(Path(tempfile.gettempdir()) / f"transposenet_ros_domain_{domain}.lock", "a") as lock:
+        with ExitStack() as stack:
             try:
+                # Another user's file cannot be opened, and its domain may be in use: on to the next.
+                lock = stack.enter_context(open(folder / f"transposenet_ros_domain_{domain}.lock", "a"))
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 continue

@@ -35,6 +35,7 @@ from transposenet_ros.replay_protocol import Recording, ReplayJob
 PICTURES = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=10, reliability=ReliabilityPolicy.RELIABLE)
 # Matched here is not yet matched there; and `image_qos: auto` subscribes anew when it has seen our reliability.
 SETTLE_SECONDS = 1.0
+LONGEST_PERIOD_SECONDS = 60.0  # the most that parameter diagnostics_period allows
 QUIET_SECONDS = 5.0  # after this long without any news, frames that have no answer will get none
 
 
@@ -49,12 +50,15 @@ def replay(job: ReplayJob) -> Recording:
         publisher = node.create_publisher(kind, job.image_topic, PICTURES)
         recorder = Recorder(node, job.node)
         _wait_until_connected(job, publisher, recorder)
+        recorder.wait_for_report(LONGEST_PERIOD_SECONDS)
         recorder.recording.before = recorder.counts()
         total = min(bag.count(job.image_topic), job.max_frames or sys.maxsize)
         frames = islice(bag.raw_messages(job.image_topic), total)
         with tqdm(total=total, unit="frame", desc=f"replay to {job.node}", disable=not job.progress) as bar:
             _send(job, publisher, recorder, frames, bar.update)
         _wait_for(recorder, lambda: _all_accounted(recorder), QUIET_SECONDS)
+        if not _all_accounted(recorder):
+            recorder.wait_for_report(LONGEST_PERIOD_SECONDS)
         return recorder.finish()
 
 

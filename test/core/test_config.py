@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from transposenet_core.config import TrainConfig, load_config
+from transposenet_core.config import ModelConfig, TrainConfig, load_config
 from transposenet_core.errors import UserError
 from transposenet_core.optimization import rate_factor
 
@@ -17,7 +17,10 @@ def test_presets_are_valid(preset: Path) -> None:
 
 
 def test_the_papers_preset_is_the_defaults() -> None:
-    assert load_config(next(p for p in PRESETS if p.stem == "transposenet")) == TrainConfig()
+    options = {"dropout": 0.1, "attention_dropout": 0.1}
+    assert load_config(next(p for p in PRESETS if p.stem == "transposenet")) == TrainConfig(
+        ModelConfig(options=options)
+    )
 
 
 def test_overrides_are_typed() -> None:
@@ -37,8 +40,11 @@ def test_overrides_are_typed() -> None:
         ("epochs", "write key=value"),
         ("optimizer=3", "'optimizer' is a group of keys"),
         ("augmentation.colour_jitter=2.0", "allowed is 0 to 1"),
-        ("optimizer.learning_rate=.nan", "must be above 0"),
+        ("optimizer.learning_rate=.nan", "must be finite and above 0"),
         ("epochs=[", "not valid YAML"),
+        ("schedule.step_epochs=0", "schedule.step_epochs is 0, at least 1"),
+        ("optimizer.weight_decay=-1.0", "optimizer.weight_decay is -1.0, it must be finite and at least 0"),
+        ("optimizer.learning_rate=.inf", "it must be finite and above 0"),
     ],
 )
 def test_t11_a_mistake_is_named(override: str, sentence: str) -> None:

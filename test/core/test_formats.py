@@ -11,6 +11,8 @@ from transposenet_core.errors import UserError
 from transposenet_core.formats import load_scene
 from transposenet_core.holdout import GUARD, hold_out_validation
 from transposenet_core.image_files import read_image
+from transposenet_core.pose import Pose
+from transposenet_core.scene import PosedImage, Scene
 
 
 def test_official_layout_is_read(small_scene: Path) -> None:
@@ -100,6 +102,12 @@ def test_a_split_without_frames_is_named(small_scene: Path) -> None:
         load_scene(small_scene).select("val")
 
 
+def scene_of_short_sequences(sequences: int, frames: int) -> Scene:
+    here = Pose([0, 0, 0], [1, 0, 0, 0])
+    places = [(f"seq-{s:02d}", f) for s in range(sequences) for f in range(frames)]
+    return Scene("short", [PosedImage(f"{s}/{f}", Path(s), here, "train", s, f / 30) for s, f in places])
+
+
 def test_t04_held_out_blocks_keep_a_guard(tmp_path: Path) -> None:
     scene = load_scene(write_small_scene(tmp_path / "long", frames=520))
     held = hold_out_validation(scene)
@@ -107,5 +115,9 @@ def test_t04_held_out_blocks_keep_a_guard(tmp_path: Path) -> None:
     assert 40 <= len(frames["val"]) <= 60
     assert len(held.select("test")) == 520
     assert min(abs(v - t) for v in frames["val"] for t in frames["train"]) > GUARD
+    many = scene_of_short_sequences(10, 60)
+    assert 40 <= len(hold_out_validation(many).select("val")) <= 80
+    assert hold_out_validation(scene_of_short_sequences(1, 149)).images[0].split == "train"
+    assert len(hold_out_validation(scene_of_short_sequences(1, 150)).select("val")) == 25
     short = load_scene(write_small_scene(tmp_path / "short", frames=12))
     assert hold_out_validation(short) is short

@@ -74,12 +74,35 @@ def test_gradients_reach_every_parameter_and_moving_the_picture_moves_the_answer
     assert (a["position"] - b["position"]).abs().max() > 0
 
 
+def test_a_few_steps_on_a_batch_fit_it() -> None:
+    torch.manual_seed(0)
+    model = build_model(
+        "transposenet", image_size=(32, 48), layers=1, width=32, mlp_width=32, head_width=64, dropout=0.0
+    )
+    loss = LearnedWeightPoseLoss()
+    optimizer = torch.optim.Adam([*model.parameters(), *loss.parameters()], lr=3e-3)
+    image, position = torch.rand(6, 3, 32, 48), torch.randn(6, 3)
+    orientation = torch.nn.functional.normalize(torch.randn(6, 4), dim=-1)
+    terms = []
+    for _ in range(60):
+        terms.append(loss(model(image), position, orientation))
+        optimizer.zero_grad()
+        terms[-1]["loss"].backward()
+        optimizer.step()
+    assert terms[-1]["position"] < 0.5 * terms[0]["position"]
+    assert terms[-1]["orientation"] < 0.5 * terms[0]["orientation"]
+
+
 def test_untrained_heads_answer_the_mean_pose() -> None:
     model = build_model("transposenet", image_size=(64, 96), layers=1).eval()
     model.start_from(torch.tensor([30.0, -20, 10]), torch.tensor([0.5, 0.5, -0.5, 0.5]))
     with torch.inference_mode():
         output = model(torch.rand(1, 3, 64, 96))
     torch.testing.assert_close(output["position"], torch.tensor([[30.0, -20, 10]]), atol=2.0, rtol=0)
+    model.start_from(torch.zeros(3), torch.tensor([0.0, 0, 1000, 0]))
+    with torch.inference_mode():
+        output = model(torch.rand(1, 3, 64, 96))
+    torch.testing.assert_close(output["orientation"], torch.tensor([[0.0, 0, 1, 0]]), atol=0.01, rtol=0)
 
 
 def test_eq_3_to_5_of_the_loss() -> None:

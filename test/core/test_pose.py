@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.spatial.transform import Rotation
+from transforms3d.quaternions import quat2mat
 
 from transposenet_core.pose import Pose, mean_pose, rotation_angle_deg
 
@@ -20,6 +21,11 @@ def test_matrix_round_trip(pose: Pose) -> None:
     back = Pose.from_matrix(pose.matrix_44)
     np.testing.assert_allclose(back.position, pose.position, atol=1e-9)
     assert rotation_angle_deg(back.orientation, pose.orientation) < 1e-6
+
+
+@given(poses)
+def test_matrix_is_transforms3ds(pose: Pose) -> None:
+    np.testing.assert_allclose(pose.rotation_33, quat2mat(pose.orientation), atol=1e-12)
 
 
 @given(poses)

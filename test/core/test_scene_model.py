@@ -42,18 +42,9 @@ def folder(tmp_path: Path) -> Path:
 
 def test_round_trip_is_exact(folder: Path) -> None:
     made, read = make_model(), SceneModel.load(folder)
-    for name in (
-        "name",
-        "map_frame",
-        "architecture",
-        "options",
-        "preprocessing",
-        "intrinsics",
-        "held_out_error",
-        "provenance",
-    ):
-        value = getattr(read, name)
-        assert value == getattr(made, name) or tuple(value.position_std) == made.held_out_error.position_std, name
+    for name in ("name", "map_frame", "architecture", "options", "preprocessing", "intrinsics", "provenance"):
+        assert getattr(read, name) == getattr(made, name), name
+    assert read.held_out_error == made.held_out_error
     np.testing.assert_array_equal(read.training_positions_N3, made.training_positions_N3)
     np.testing.assert_array_equal(read.training_orientations_N4, made.training_orientations_N4)
     for key, value in made.network.state_dict().items():

@@ -1,5 +1,6 @@
 """The project as colcon and as pip install it: programs, modules, manifest, launch and configuration files."""
 
+import importlib.metadata
 import os
 import shutil
 import subprocess
@@ -65,8 +66,16 @@ def colcon_prefix(colcon_workspace: Path) -> Path:
 def pip_prefix(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     prefix = tmp_path_factory.mktemp("pip")
     options = ["-q", "--no-deps", "--no-build-isolation", "--disable-pip-version-check", "--prefix", str(prefix)]
+    # Else pip takes the editable install of the environment that runs the tests away: a prefix is no environment to it.
+    options.append("--ignore-installed")
     run(sys.executable, "-m", "pip", "install", *options, source, cwd=prefix)
     return prefix
+
+
+def test_installing_elsewhere_leaves_this_environment_whole(pip_prefix: Path) -> None:
+    for program in PROGRAMS:
+        assert Path(sys.prefix, "bin", program).is_file()
+    assert importlib.metadata.version("transposenet_ros")
 
 
 @pytest.fixture(params=["colcon", "pip"])

@@ -31,13 +31,13 @@ os.environ.setdefault("AMENT_PREFIX_PATH", sys.prefix)
 sys.path.insert(0, str(Path(__file__).parent))
 
 if HAVE_ROS:
-    import live
+    from transposenet_ros.replay_processes import free_domain
 
 
 @pytest.fixture
 def domain() -> Iterator[int]:
     """A ROS domain of this test's own."""
-    with live.free_domain() as number:
+    with free_domain() as number:
         yield number
 
 

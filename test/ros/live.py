@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import array
-import fcntl
 import os
-import random
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, final
 
@@ -27,6 +23,8 @@ from rclpy.parameter import Parameter
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
+from transposenet_ros.replay_processes import ros_environment
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -38,34 +36,6 @@ def wait_until(condition: Callable[[], Any], what: str, timeout: float = 20.0) -
             return value
         time.sleep(0.01)
     raise AssertionError(f"waited {timeout:g} s in vain for {what}")
-
-
-@contextmanager
-def free_domain() -> Iterator[int]:
-    """A ROS domain that no other test process of this machine uses, also while several suites run."""
-    candidates = list(range(1, 100))
-    random.shuffle(candidates)
-    for domain in candidates:
-        with open(Path(tempfile.gettempdir()) / f"transposenet_ros_domain_{domain}.lock", "a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                continue
-            yield domain
-            return
-    raise AssertionError("all ROS domains are taken by other tests")
-
-
-def ros_environment(domain: int, **extra: str) -> dict[str, str]:
-    """The environment of a ROS process that talks to this machine alone, on `domain`."""
-    environment = {**os.environ, "ROS_DOMAIN_ID": str(domain), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
-    environment["PYTHONUNBUFFERED"] = "1"
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
-    # The wheels' bootstrap is per interpreter: the child decides again whether it has to restart itself.
-    environment.pop("_ROS_WHEELS_BOOTSTRAP_COMPLETE", None)
-    environment.pop("RMW_IMPLEMENTATION", None)
-    environment.setdefault("AMENT_PREFIX_PATH", sys.prefix)
-    return {**environment, **extra}
 
 
 @final

@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped
-from live import Client, Process, compressed_message, free_domain, localizer_process, wait_until
+from live import Client, Process, compressed_message, localizer_process, wait_until
 from sensor_msgs.msg import CompressedImage
 
 from transposenet_core.image_files import read_image
 from transposenet_core.localizer import Localizer
 from transposenet_core.pose import rotation_angle_deg
 from transposenet_ros.conversions import pose_from_message
+from transposenet_ros.replay_processes import free_domain
 
 
 @dataclass

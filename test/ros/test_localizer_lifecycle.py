@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,11 +18,12 @@ import torch
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
 from lifecycle_msgs.msg import Transition
-from live import Client, Process, free_domain, image_message, localizer_process, quality, wait_until
+from live import Client, Process, image_message, localizer_process, quality, wait_until
 from sensor_msgs.msg import Image
 from tf2_msgs.msg import TFMessage
 
 from transposenet_core.scene_model import SceneModel
+from transposenet_ros.replay_processes import free_domain, ros_environment
 
 
 @dataclass
@@ -247,3 +250,19 @@ def test_n30_bad_parameters_end_the_start_in_one_sentence(domain: int, tmp_path:
         assert process.log.startswith("error: ") and len(process.log.splitlines()) == 1
         for word in ("'device'", "'gpu'", "auto, cpu, cuda", "'modle'", "'model'"):
             assert word in process.log
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--params-file", "/nowhere.yaml"], "/nowhere.yaml"),
+        (["-p", "model"], "model"),
+        (["-r", "__node:=7bad"], "7bad"),
+        (["-p", "use_sim_time:=maybe"], "use_sim_time"),
+    ],
+)
+def test_n30_wrong_ros_arguments_are_one_sentence(domain: int, arguments: list[str], words: str) -> None:
+    command = [sys.executable, "-m", "transposenet_ros.localizer_node", "--ros-args", *arguments]
+    done = subprocess.run(command, env=ros_environment(domain), capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert words in done.stderr and "error: " in done.stderr and "Traceback" not in done.stderr

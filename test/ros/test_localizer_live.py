@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
-from live import Client, Process, free_domain, image_message, localizer_process, quality, seconds_of, wait_until
+from live import Client, Process, image_message, localizer_process, quality, seconds_of, wait_until
 from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import Image
 from tf2_msgs.msg import TFMessage
@@ -21,6 +21,7 @@ from tf2_msgs.msg import TFMessage
 from transposenet_core.localizer import Localizer
 from transposenet_core.pose import rotation_angle_deg
 from transposenet_ros.conversions import pose_from_message
+from transposenet_ros.replay_processes import free_domain
 
 
 @dataclass

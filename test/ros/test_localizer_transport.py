@@ -8,11 +8,12 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from live import ROOT, Client, Process, free_domain
+from live import ROOT, Client, Process
 from sensor_msgs.msg import Image
 
 from transposenet_core.errors import UserError
 from transposenet_ros import dds_profile
+from transposenet_ros.replay_processes import free_domain
 
 FRAMES, RATE = 45, 30
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 import rclpy
 import yaml
-from live import ROOT, free_domain
+from live import ROOT
 from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -16,6 +16,7 @@ from rclpy.parameter import Parameter
 from transposenet_core.errors import UserError
 from transposenet_ros import parameters
 from transposenet_ros.parameters import ROWS, Parameters, fault_of, judge_change, markdown
+from transposenet_ros.replay_processes import free_domain
 
 
 @contextmanager

@@ -32,6 +32,8 @@ class EncoderLayer(nn.Module):
 
     def __init__(self, width: int, heads: int, mlp_width: int, dropout: float, attention_dropout: float) -> None:
         super().__init__()
+        if width % heads:
+            raise ValueError(f"width {width} cannot be shared by {heads} heads")
         self.heads, self.attention_dropout = heads, attention_dropout
         self.norm_attention, self.norm_mlp = nn.LayerNorm(width), nn.LayerNorm(width)
         self.query_key, self.value = nn.Linear(width, 2 * width), nn.Linear(width, width)
