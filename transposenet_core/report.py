@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ def draw_report(
     shown = dict(list((pictures or {}).items())[:SHOWN_FRAMES])
     rows: Any = right.subfigures(2 if shown else 1, 1, height_ratios=(1.5, 1) if shown else None)
     _draw_tracks(above, frames, training_positions_N3, list(shown))
+    left.legend(*above.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     _draw_errors((rows[0] if shown else rows).subplots(2, 1, sharex=True), frames)
     if shown:
         _draw_pictures(rows[1].subplots(1, len(shown), squeeze=False)[0], frames, shown)
@@ -69,6 +71,14 @@ def _localized(frames: Sequence[JudgedFrame]) -> tuple[list[Pose], list[Pose]]:
     return [estimate for estimate, _ in pairs], [truth for _, truth in pairs]
 
 
+def _unbroken(seconds_N: np.ndarray) -> list[slice]:
+    """Stretches without a gap of more than ten frames: a test split may be blocks, and no line leads between them."""
+    steps = np.diff(seconds_N)
+    gaps = np.flatnonzero(steps > 10 * np.median(steps)) + 1 if len(steps) else np.zeros(0, int)
+    ends = [0, *gaps.tolist(), len(seconds_N)]
+    return [slice(a, b) for a, b in pairwise(ends)]
+
+
 def _draw_tracks(axes: Any, frames: Sequence[JudgedFrame], training_N3: np.ndarray, marked: list[int]) -> None:
     truth_N3, _ = stack([frame.truth for frame in frames])
     # A map frame need not have z up (7-Scenes has not): "from above" shows the two axes of largest extent.
@@ -79,7 +89,8 @@ def _draw_tracks(axes: Any, frames: Sequence[JudgedFrame], training_N3: np.ndarr
     for estimate, truth in zip(estimates, truths, strict=True):
         line = np.stack([truth.position, estimate.position])
         axes.plot(line[:, a], line[:, b], c=ESTIMATE, lw=0.4, alpha=0.5)
-    axes.plot(truth_N3[:, a], truth_N3[:, b], c=TRUTH, lw=2, label="true track")
+    for number, part in enumerate(_unbroken(np.array([frame.seconds for frame in frames]))):
+        axes.plot(truth_N3[part, a], truth_N3[part, b], c=TRUTH, lw=2, label=None if number else "true track")
     estimates_N3, _ = stack(estimates)
     axes.scatter(estimates_N3[:, a], estimates_N3[:, b], s=9, c=ESTIMATE, zorder=3, label="estimated")
     for number, index in enumerate(marked, start=1):
@@ -91,7 +102,6 @@ def _draw_tracks(axes: Any, frames: Sequence[JudgedFrame], training_N3: np.ndarr
         place = frames[index].truth.position
         axes.annotate(str(number), (place[a], place[b]), fontsize=12, weight="bold", zorder=6)
     axes.set(xlabel=f"map {'xyz'[a]} [m]", ylabel=f"map {'xyz'[b]} [m]", title="from above", aspect="equal")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.09), ncols=3, fontsize=9, frameon=False)
     axes.grid(alpha=0.3)
 
 
@@ -100,7 +110,8 @@ def _draw_errors(axes: Any, frames: Sequence[JudgedFrame]) -> None:
     found = np.array([frame.estimate is not None for frame in frames])
     errors = pose_errors(*_localized(frames))
     for row, values, unit, digits in zip(axes, errors, ("m", "deg"), (3, 2), strict=True):
-        row.plot(seconds[found], values, c=ESTIMATE, lw=1, marker=".", ms=4)
+        for part in _unbroken(seconds[found]):
+            row.plot(seconds[found][part], values[part], c=ESTIMATE, lw=1, marker=".", ms=4)
         for second in seconds[~found]:
             row.axvline(second, c=LOST, lw=0.5, alpha=0.5)
         if len(values):

@@ -18,7 +18,7 @@ from transposenet_core.formats import load_scene
 from transposenet_core.image_files import read_image
 from transposenet_core.pose import Pose
 from transposenet_core.preprocessing import Preprocessing
-from transposenet_core.report import JudgedFrame, choose_frames, draw_report
+from transposenet_core.report import JudgedFrame, _unbroken, choose_frames, draw_report
 
 ROOT = Path(__file__).resolve().parents[2]
 evaluate = runpy.run_path(str(ROOT / "training" / "evaluate.py"))["main"]
@@ -91,6 +91,12 @@ def test_e05_nothing_localized_is_no_division_by_zero(tmp_path: Path) -> None:
     assert choose_frames(frames) == []
     draw_report(tmp_path / "r.png", "nothing", frames, np.zeros((0, 3)))
     assert cv2.imread(str(tmp_path / "r.png")) is not None
+
+
+def test_no_line_leads_over_a_gap() -> None:
+    assert _unbroken(np.array([0, 1, 2, 50, 51, 52.0])) == [slice(0, 3), slice(3, 6)]
+    assert _unbroken(np.arange(5.0)) == [slice(0, 5)]
+    assert _unbroken(np.array([3.0])) == [slice(0, 1)]
 
 
 def test_look_up_finds_a_picture_under_other_light() -> None:

@@ -84,7 +84,7 @@ def test_a_few_steps_on_a_batch_fit_it() -> None:
     image, position = torch.rand(6, 3, 32, 48), torch.randn(6, 3)
     orientation = torch.nn.functional.normalize(torch.randn(6, 4), dim=-1)
     terms = []
-    for _ in range(60):
+    for _ in range(40):
         terms.append(loss(model(image), position, orientation))
         optimizer.zero_grad()
         terms[-1]["loss"].backward()
