@@ -26,6 +26,7 @@ from demo.drives import training_drives
 from demo.look_up import THUMBNAILS, write_thumbnails
 from demo.render import render_drives
 from transposenet_core.atomic_files import write_folder_atomically
+from transposenet_core.command_line import exit_code
 from transposenet_core.errors import UserError
 from transposenet_core.image_files import read_image
 
@@ -79,17 +80,5 @@ def _train(scene: Path, run: Path, log: TextIO, started: float) -> None:
         raise UserError(f"training ended with exit code {process.returncode}; run make demo-model again to go on")
 
 
-def main() -> int:
-    try:
-        make_model()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped; make demo-model goes on where it was", file=sys.stderr)
-        return 130
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(make_model))

@@ -27,6 +27,7 @@ from demo.camera_effects import apply_sensor, light_at, sensor_at
 from demo.drives import Drive, test_drive, training_drives
 from demo.room import LENGTH, WIDTH, build_room
 from transposenet_core.atomic_files import write_atomically
+from transposenet_core.command_line import exit_code
 from transposenet_core.errors import UserError
 
 GRAPHICS_LIBRARIES = ("libEGL.so.1", "libGL.so.1")
@@ -204,13 +205,12 @@ def main(arguments: list[str] | None = None) -> int:
     if options.worker:
         _work(options)
         return 0
-    try:
-        size, processes = options.size, options.processes
-        render_drives(options.out, options.drives, options.frames, size, processes, options.depth, keep=options.keep)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_code(lambda: _render(options))
+
+
+def _render(options: argparse.Namespace) -> None:
+    size, processes = options.size, options.processes
+    render_drives(options.out, options.drives, options.frames, size, processes, options.depth, keep=options.keep)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from demo.render import render_drives
 from demo.room import LENGTH, WIDTH, build_room
 from transposenet_core.atomic_files import write_atomically
 from transposenet_core.baselines import ThumbnailRetrieval
-from transposenet_core.errors import UserError
+from transposenet_core.command_line import exit_code
 from transposenet_core.evaluation import ErrorSummary, pose_errors, summarise, table
 from transposenet_core.formats import load_scene
 from transposenet_core.image_files import read_image
@@ -38,6 +38,7 @@ MODEL = ROOT / "demo" / "model"
 
 
 def run_demo(model: Path, out: Path) -> None:
+    started = time.monotonic()
     scene_model, look_up = SceneModel.load(model), load_look_up(MODEL / THUMBNAILS)
     _step("render the test drive in a room made by code")
     training = [pose for drive in training_drives() for pose in drive.poses]
@@ -61,6 +62,7 @@ def run_demo(model: Path, out: Path) -> None:
         figures = {"live": live.to_dict(), "methods": {name: row.to_dict() for name, row in rows.items()}}
         path.write_text(json.dumps(figures, indent=1) + "\n")
     print(f"picture: {picture}\nfigures: {out / 'summary.json'}\nbag:     {bag}")
+    print(f"the demo took {time.monotonic() - started:.0f} s")
 
 
 def _step(what: str) -> None:
@@ -103,19 +105,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     # The default action would leave the localizer behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    started = time.monotonic()
-    try:
-        run_demo(options.model, options.out)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: {error.filename}: {error.strerror or error}; name another --out", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    print(f"the demo took {time.monotonic() - started:.0f} s")
-    return 0
+    return exit_code(lambda: run_demo(options.model, options.out))
 
 
 if __name__ == "__main__":

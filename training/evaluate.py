@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a c
 
 from transposenet_core.atomic_files import write_atomically
 from transposenet_core.baselines import ThumbnailRetrieval
-from transposenet_core.errors import UserError
+from transposenet_core.command_line import exit_code
 from transposenet_core.evaluation import pose_errors, summarise, table, write_predictions
 from transposenet_core.formats import describe_formats, load_scene
 from transposenet_core.image_files import read_image
@@ -76,17 +76,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--predictions", type=Path, metavar="FILE", help="write the poses as CSV")
     parser.add_argument("--report", type=Path, metavar="DIR", help="draw report.png there")
     parser.add_argument("--json", type=Path, metavar="FILE", help="the figures, unrounded")
-    try:
-        evaluate(parser.parse_args(arguments))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: {error.filename}: {error.strerror or error}; name another place to write to", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    args = parser.parse_args(arguments)
+    return exit_code(lambda: evaluate(args))
 
 
 if __name__ == "__main__":

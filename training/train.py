@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a c
 from transposenet_core import training as parts
 from transposenet_core.atomic_files import write_atomically
 from transposenet_core.checkpoint import Progress, load_checkpoint, save_checkpoint
+from transposenet_core.command_line import exit_code
 from transposenet_core.config import TrainConfig, load_config
 from transposenet_core.errors import UserError
 from transposenet_core.formats import describe_formats, load_scene
@@ -129,23 +130,17 @@ def main(arguments: list[str] | None = None) -> int:
         "overrides", nargs="*", metavar="key=value", help="for example epochs=20 optimizer.learning_rate=1e-4"
     )
     args = parser.parse_intermixed_args(arguments)
-    try:
-        config = load_config(args.config, args.overrides)
-        if (args.out / "checkpoint.safetensors").exists() and not args.resume:
-            raise UserError(f"{args.out} holds a run already: add --resume to go on, or name another --out")
-        scene = hold_out_validation(load_scene(args.data, args.split))
-        split = Path(args.split).name if args.split else "the data set's own"
-        provenance = {"config_file": Path(args.config).name, "overrides": args.overrides, "split": split}
-        train(config, scene, args.out, args.resume, provenance)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: {error.filename or args.out}: {error.strerror or error}; name another --out", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return exit_code(lambda: run(args))
+
+
+def run(args: argparse.Namespace) -> None:
+    config = load_config(args.config, args.overrides)
+    if (args.out / "checkpoint.safetensors").exists() and not args.resume:
+        raise UserError(f"{args.out} holds a run already: add --resume to go on, or name another --out")
+    scene = hold_out_validation(load_scene(args.data, args.split))
+    split = Path(args.split).name if args.split else "the data set's own"
+    provenance = {"config_file": Path(args.config).name, "overrides": args.overrides, "split": split}
+    train(config, scene, args.out, args.resume, provenance)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from transposenet_core.command_line import exit_code
 from transposenet_core.errors import UserError
 from transposenet_core.formats import load_scene
 from transposenet_core.scene import Intrinsics, PosedImage
@@ -114,33 +115,27 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Console entry. Returns 0, or 2 after one sentence on a user's error."""
     args = _parser().parse_args(argv)
-    try:
-        scene = load_scene(args.data, None if args.split == "none" else args.split)
-        images = scene.select(args.select)
-        out = make_bag(
-            images,
-            args.out,
-            intrinsics=scene.intrinsics,
-            rate_hz=args.rate,
-            start_s=args.start_time,
-            keep_gaps=args.keep_gaps,
-            map_frame=args.map_frame,
-            camera_frame=args.camera_frame,
-            storage=args.storage,
-            compressed=args.compressed,
-            overwrite=args.overwrite,
-            progress=sys.stderr.isatty(),
-        )
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(
-            f"error: {args.out}: cannot be written ({error.strerror}); name another place with --out", file=sys.stderr
-        )
-        return 2
+    return exit_code(lambda: _run(args))
+
+
+def _run(args: argparse.Namespace) -> None:
+    scene = load_scene(args.data, None if args.split == "none" else args.split)
+    images = scene.select(args.select)
+    out = make_bag(
+        images,
+        args.out,
+        intrinsics=scene.intrinsics,
+        rate_hz=args.rate,
+        start_s=args.start_time,
+        keep_gaps=args.keep_gaps,
+        map_frame=args.map_frame,
+        camera_frame=args.camera_frame,
+        storage=args.storage,
+        compressed=args.compressed,
+        overwrite=args.overwrite,
+        progress=sys.stderr.isatty(),
+    )
     print(f"{out}: {len(images)} frames of {scene.name} ({args.select}) at {args.rate:g} Hz, {args.storage}")
-    return 0
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from transposenet_core.atomic_files import write_atomically
+from transposenet_core.command_line import exit_code
 from transposenet_core.errors import UserError
 from transposenet_ros.bag_reading import BagReader
 from transposenet_ros.bag_topics import IMAGE_TYPES
@@ -144,17 +145,7 @@ def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     # The default action would leave the localizer behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    try:
-        _run(args)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: {error.filename or args.out}: {error.strerror}; name another place", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return exit_code(lambda: _run(args))
 
 
 if __name__ == "__main__":

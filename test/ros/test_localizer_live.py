@@ -250,7 +250,8 @@ def test_a_best_effort_camera_is_heard_beside_a_reliable_one(running: Running, p
         wait_until(lambda: second.get_subscription_count() == 1, "a match")
         message = running.picture(picture_HW3)
         second.publish(message)
-        wait_until(lambda: running.answer("poses", message), "a pose of the best-effort camera")
+        pose = wait_until(lambda: running.answer("poses", message), "a pose of the best-effort camera")
+        assert pose.header.stamp == message.header.stamp
     finally:
         running.client.node.destroy_publisher(second)
     running.client.wait_for_listener("/image", reliable=True)
