@@ -45,14 +45,16 @@ def test_it_leaves_a_model_curves_and_a_checkpoint(small_scene: Path, tmp_path: 
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-def test_it_learns_a_small_scene(small_scene: Path, tmp_path: Path) -> None:
-    """On its own 24 views, after a few minutes: far below the constant pose."""
+def test_it_fits_a_small_scene(small_scene: Path, tmp_path: Path) -> None:
+    """At the paper's width, in a minute or two: a tenth of the constant pose's error on its own 24 views."""
     out = tmp_path / "out"
-    more = ["epochs=150", "validate_every=50", "augmentation.colour_jitter=0.0", "augmentation.random_crop=false"]
-    more += ["optimizer.learning_rate=1e-3", "picture.smaller_edge=48", "picture.height=48", "picture.width=64"]
-    assert train(arguments(small_scene, out, *more)) == 0
+    config = str(ROOT / "config" / "train" / "transposenet_cpu.yaml")
+    more = ["augmentation.colour_jitter=0.0", "augmentation.random_crop=false", "optimizer.learning_rate=5e-4"]
+    more += ["picture.smaller_edge=60", "picture.height=60", "picture.width=80", "model.options.layers=1"]
+    more += ["epochs=200", "validate_every=100", "device=cpu"]
+    assert train(["--config", config, "--data", str(small_scene), "--out", str(out), *more]) == 0
     scores = [line["val_score"] for line in figures(out) if "val_score" in line]
-    assert min(scores) < 0.4  # the sum of both medians as shares of the constant pose's; the constant pose has 2
+    assert min(scores) < 0.2  # the sum of both medians as shares of the constant pose's, which itself has 2
 
 
 def test_t06_t12_a_resumed_run_equals_the_unbroken_one_to_the_bit(small_scene: Path, tmp_path: Path) -> None:
