@@ -1,5 +1,6 @@
 """TransPoseNet at its defaults: each asserted fact stands beside the paper's words for it."""
 
+import copy
 import math
 
 import pytest
@@ -23,8 +24,8 @@ def test_it_has_the_papers_size_and_shapes() -> None:
     # 3.3: "m_rdct4 in R^(14x14x112) and m_rdct3 in R^(28x28x40)"
     assert (maps[4].shape, maps[3].shape) == ((2, 112, 14, 14), (2, 40, 28, 28))
     # 3.1: E_in has H_m W_m + 1 entries
-    assert len(model.position_encoder.position()) == 197
-    assert len(model.orientation_encoder.position()) == 785
+    assert len(model.position_encoder.position((14, 14))) == 197
+    assert len(model.orientation_encoder.position((28, 28))) == 785
     # 3.3: "six blocks and a dropout of p = 0.1 ... an MHA layer with four heads"
     options = default_options("transposenet")
     assert (options["layers"], options["heads"], options["width"], options["dropout"]) == (6, 4, 256, 0.1)
@@ -50,7 +51,7 @@ def test_end_points_equal_the_uncut_network(size: tuple[int, int]) -> None:
 
 def test_token_comes_first_and_has_a_position_of_its_own() -> None:
     encoding = build_model("transposenet", image_size=(64, 96)).position_encoder.position
-    table = encoding()
+    table = encoding((4, 6))
     # 3.1: "The pose token is assigned with position (0, 0) and the embedding vectors (E_x^0, E_y^0)"
     torch.testing.assert_close(table[0], torch.cat((encoding.columns[0], encoding.rows[0])))
     # Eq. 2: cell (i, j) is [E_x^j, E_y^i]; here row 2, column 3 of a map that is 6 wide
@@ -129,5 +130,97 @@ def test_wrong_names_options_and_sizes_are_refused() -> None:
         build_model("posenett")
     with pytest.raises(UserError, match="no option 'layer'.*did you mean 'layers'"):
         build_model("transposenet", layer=3)
-    with pytest.raises(ValueError, match=r"this model takes \(64, 96\)"):
-        build_model("transposenet", image_size=(64, 96), layers=1)(torch.rand(1, 3, 96, 64))
+    with pytest.raises(ValueError, match="backbone 'efficientnet-b9' is unknown, known are efficientnet-b0"):
+        build_model("transposenet", backbone="efficientnet-b9")
+    with pytest.raises(ValueError, match=r"efficientnet-b0 has 1 to 5"):
+        build_model("transposenet", position_level=6)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"backbone": "efficientnet-b1"},
+        {"position_level": 3, "orientation_level": 4},
+        {"position_level": 4, "orientation_level": 4},
+        {"position_level": 5, "orientation_level": 2},
+        {
+            "orientation_prior": True,
+            "heads": 8,
+            "width": 64,
+            "mlp_width": 32,
+            "head_width": 48,
+            "attention_dropout": 0.1,
+        },
+    ],
+    ids=lambda o: "-".join(map(str, o.values())),
+)
+def test_every_option_builds_a_model_that_answers_any_picture_size(options: dict) -> None:
+    model = build_model("transposenet", image_size=(64, 96), layers=1, **options)
+    for size in ((64, 96), (97, 71)):
+        output = model(torch.rand(2, 3, *size))
+        assert (output["position"].shape, output["orientation"].shape) == ((2, 3), (2, 4))
+        assert torch.isfinite(output["position"]).all()
+
+
+def test_tables_interpolate_and_keep_the_tokens_entry() -> None:
+    encoding = build_model("transposenet", image_size=(64, 96), layers=1).position_encoder.position
+    with torch.no_grad():
+        encoding.rows[1:] = torch.linspace(0, 1, 4)[:, None]
+        encoding.columns[1:] = torch.linspace(2, 3, 6)[:, None]
+        stretched = encoding((8, 12))
+        torch.testing.assert_close(stretched[0], encoding((4, 6))[0])
+        rows, columns = stretched[1:, 128:].unflatten(0, (8, 12)), stretched[1:, :128].unflatten(0, (8, 12))
+    assert (rows[1:, 0, 0] >= rows[:-1, 0, 0]).all() and rows[:, :, 0].std(dim=1).max() == 0
+    torch.testing.assert_close(columns[0, 5:7, 0].mean(), torch.tensor(2.5))
+
+
+def test_attention_on_request_is_the_last_layers_and_changes_no_pose() -> None:
+    torch.manual_seed(0)
+    model = build_model("transposenet", image_size=(64, 96), layers=2).eval()
+    image = torch.rand(2, 3, 64, 96)
+    with torch.inference_mode():
+        plain, output = model(image), model(image, with_attention=True)
+        torch.testing.assert_close(output["position"], plain["position"], rtol=0, atol=0)
+        assert (output["position_attention"].shape, output["orientation_attention"].shape) == ((2, 4, 6), (2, 8, 12))
+        # The weights, applied by hand, give what fused attention gives the token.
+        encoder, layer = model.position_encoder, model.position_encoder.layers[-1]
+        cells = encoder.project(model.backbone(image)[4]).flatten(2).transpose(1, 2)
+        x = torch.cat((encoder.token.expand(2, -1, -1), cells), dim=1)
+        x = encoder.layers[0](x, encoder.position((4, 6)))
+        weights = layer.token_attention(x, encoder.position((4, 6)))
+        torch.testing.assert_close(weights.sum(dim=1), torch.ones(2))
+        torch.testing.assert_close(weights[:, 1:].unflatten(1, (4, 6)), output["position_attention"])
+        layer.heads = 1
+        value, weights = layer.value(layer.norm_attention(x)), layer.token_attention(x, encoder.position((4, 6)))
+        by_hand = x[:, 0] + layer.out((weights[:, :, None] * value).sum(dim=1))
+        by_hand = by_hand + layer.mlp(layer.norm_mlp(by_hand))
+        torch.testing.assert_close(layer(x, encoder.position((4, 6)))[:, 0], by_hand, atol=1e-5, rtol=1e-5)
+
+
+def test_the_papers_words_on_the_encoder() -> None:
+    torch.manual_seed(0)
+    model = build_model("transposenet", image_size=(64, 96), layers=2).eval()
+    encoder = model.position_encoder
+    layer, position = encoder.layers[0], encoder.position((4, 6))
+    x = torch.randn(1, 25, 256)
+    with torch.inference_mode():
+        # "The input is passed through a LayerNorm before each module (MHA/MLP) and added back to the output with
+        # residual connections": without the attention's output, what a layer adds feels neither shift nor scale.
+        silent = copy.deepcopy(layer)
+        silent.out.weight.zero_()
+        silent.out.bias.zero_()
+        added = silent(x, position) - x
+        torch.testing.assert_close(silent(10 * x + 3, position) - (10 * x + 3), added, atol=1e-4, rtol=1e-3)
+        assert added.abs().max() > 0.1
+        # "we add the position encoding to the input before each layer": every layer answers to it.
+        for each in encoder.layers:
+            assert (each(x, position) - each(x, torch.zeros_like(position))).abs().max() > 1e-4
+        # "normalize the output of the final layer with an additional LN pass"
+        latent, _ = encoder(torch.rand(1, 112, 4, 6))
+        torch.testing.assert_close(latent.mean(), torch.tensor(0.0), atol=1e-4, rtol=0)
+        torch.testing.assert_close(latent.var(unbiased=False), torch.tensor(1.0), atol=1e-2, rtol=0)
+        # "an MLP preserving the input dimension C_t" with "gelu non-linearity"
+        assert [type(m).__name__ for m in layer.mlp] == ["Linear", "GELU", "Dropout", "Linear"]
+        assert layer.mlp[0].weight.shape == layer.mlp[3].weight.shape == (256, 256)
+    # "The hidden layer of the MLP regressor heads expands the dimension from 256 to 1024"
+    assert [tuple(m.weight.shape) for m in (model.position_head[0], model.position_head[2])] == [(1024, 256), (3, 1024)]

@@ -8,6 +8,8 @@ import torch
 from efficientnet_pytorch import EfficientNet
 from torch import nn
 
+NAMES = ("efficientnet-b0", "efficientnet-b1")
+
 
 class EfficientNetEndpoints(nn.Module):
     """Activation maps of EfficientNet at chosen reduction levels (level k has 1/2^k of the picture's size).
@@ -17,11 +19,15 @@ class EfficientNetEndpoints(nn.Module):
 
     def __init__(self, name: str = "efficientnet-b0", levels: tuple[int, ...] = (3, 4)) -> None:
         super().__init__()
+        if name not in NAMES:
+            raise ValueError(f"backbone '{name}' is unknown, known are {', '.join(NAMES)}")
         # image_size=None: "same" padding from the actual size, where the package would fix it for 224 x 224.
         whole = EfficientNet.from_name(name, image_size=None)
         whole.set_swish(memory_efficient=False)
         self.levels = tuple(sorted(levels))
         self._last_block_of = _level_ends(whole)
+        if not set(levels) <= set(self._last_block_of):
+            raise ValueError(f"reduction levels {levels} asked for, {name} has 1 to {max(self._last_block_of)}")
         self.stem, self.stem_norm, self.activation = whole._conv_stem, whole._bn0, whole._swish
         self.blocks = whole._blocks[: self._last_block_of[self.levels[-1]] + 1]
         # Drop-connect grows with depth up to the whole network's 0.2: the cut network keeps the uncut one's rates.

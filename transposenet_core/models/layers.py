@@ -10,7 +10,10 @@ from torch import nn
 
 
 class PositionEncoding2d(nn.Module):
-    """Learned encodings of a token and a map's cells: two 1-D tables, entry 0 of each is the token's alone (Eq. 2)."""
+    """Learned encodings of a token and a map's cells: two 1-D tables, entry 0 of each is the token's alone (Eq. 2).
+
+    The tables are made for one map size; for another they are interpolated linearly, the token's entries kept.
+    """
 
     def __init__(self, map_size: tuple[int, int], width: int) -> None:
         super().__init__()
@@ -18,13 +21,20 @@ class PositionEncoding2d(nn.Module):
         self.rows = nn.Parameter(torch.rand(height_m + 1, width // 2))
         self.columns = nn.Parameter(torch.rand(width_m + 1, width // 2))
 
-    def forward(self) -> torch.Tensor:
+    def forward(self, map_size: tuple[int, int]) -> torch.Tensor:
         """(1 + H_m * W_m, width): the token's entry first, then the cells row by row."""
-        height_m, width_m = len(self.rows) - 1, len(self.columns) - 1
-        columns = self.columns[1:].expand(height_m, width_m, -1)
-        rows = self.rows[1:, None].expand(height_m, width_m, -1)
+        height_m, width_m = map_size
+        columns = _resized(self.columns[1:], width_m).expand(height_m, width_m, -1)
+        rows = _resized(self.rows[1:], height_m)[:, None].expand(height_m, width_m, -1)
         token = torch.cat((self.columns[:1], self.rows[:1]), dim=-1)
         return torch.cat((token, torch.cat((columns, rows), dim=-1).flatten(0, 1)))
+
+
+def _resized(table_NC: torch.Tensor, length: int) -> torch.Tensor:
+    """The table stretched or shrunk to `length` entries; as it is where it has that many."""
+    if len(table_NC) == length:
+        return table_NC
+    return F.interpolate(table_NC.T[None], size=length, mode="linear", align_corners=False)[0].T
 
 
 class EncoderLayer(nn.Module):
@@ -45,14 +55,22 @@ class EncoderLayer(nn.Module):
 
     def forward(self, x_BNC: torch.Tensor, position_NC: torch.Tensor) -> torch.Tensor:
         normed = self.norm_attention(x_BNC)
-        query, key = self.query_key(normed + position_NC).chunk(2, dim=-1)
-        query, key, value = (
-            t.unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in (query, key, self.value(normed))
-        )
+        query, key = (self._by_head(t) for t in self.query_key(normed + position_NC).chunk(2, dim=-1))
+        value = self._by_head(self.value(normed))
         dropout = self.attention_dropout if self.training else 0.0
         attended = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
         x_BNC = x_BNC + self.dropout(self.out(attended.transpose(1, 2).flatten(-2)))
         return x_BNC + self.dropout(self.mlp(self.norm_mlp(x_BNC)))
+
+    def token_attention(self, x_BNC: torch.Tensor, position_NC: torch.Tensor) -> torch.Tensor:
+        """How much the token attends to each entry (B, N): the mean over the heads, a row that sums to 1."""
+        query, key = self.query_key(self.norm_attention(x_BNC) + position_NC).chunk(2, dim=-1)
+        query_token, key = self._by_head(query[:, :1]), self._by_head(key)
+        scores = (query_token @ key.transpose(-2, -1)) / query_token.shape[-1] ** 0.5
+        return scores.softmax(dim=-1).mean(dim=1)[:, 0]
+
+    def _by_head(self, x_BNC: torch.Tensor) -> torch.Tensor:
+        return x_BNC.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
 
 class TokenEncoder(nn.Module):
@@ -82,14 +100,21 @@ class TokenEncoder(nn.Module):
                 nn.init.xavier_uniform_(parameter)
         nn.init.trunc_normal_(self.token, std=0.02)
 
-    def forward(self, map_BCHW: torch.Tensor) -> torch.Tensor:
-        """The token's final state (B, width)."""
+    def forward(self, map_BCHW: torch.Tensor, with_attention: bool = False) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The token's final state (B, width), and on request what it attends to in the last layer (B, H_m, W_m).
+
+        The attention map is the mean over the heads; with the token's attention to itself its cells sum to 1.
+        """
+        height_m, width_m = map_BCHW.shape[-2:]
         cells_BNC = self.project(map_BCHW).flatten(2).transpose(1, 2)
         x = torch.cat((self.token.expand(len(cells_BNC), -1, -1), cells_BNC), dim=1)
-        position = self.position()
-        for layer in self.layers:
+        position = self.position((height_m, width_m))
+        for layer in self.layers[:-1]:
             x = layer(x, position)
-        return self.norm(x[:, 0])
+        last: Any = self.layers[-1]
+        attention = last.token_attention(x, position)[:, 1:] if with_attention else None
+        latent = self.norm(last(x, position)[:, 0])
+        return latent, None if attention is None else attention.unflatten(-1, (height_m, width_m))
 
 
 class PoseHead(nn.Sequential):

@@ -9,21 +9,22 @@ from torch import nn
 from transposenet_core.models.backbone import EfficientNetEndpoints, map_size
 from transposenet_core.models.layers import PoseHead, TokenEncoder
 
-POSITION_LEVEL = 4  # section 3.3: m_rdct4 (14 x 14 x 112 at 224 px) feeds the position branch
-ORIENTATION_LEVEL = 3  # section 3.3: m_rdct3 (28 x 28 x 40 at 224 px) feeds the orientation branch
-
 
 class TransPoseNet(nn.Module):
     """Two Transformer encoders over two activation maps of one backbone, one for position and one for orientation.
 
     The defaults are the paper's, but for dropout on the attention weights: it forbids fused attention and costs a CPU
-    a factor of 2.5 to 4.6 per step, so it is an option. ``image_size`` is (height, width) in pixels.
+    a factor of 2.5 to 4.6 per step, so it is an option. ``image_size`` is the (height, width) that the position tables
+    are made for; pictures of other sizes are taken with interpolated tables. ``orientation_prior`` lets the orientation
+    head see the position's latent as well, as the paper's second stage does outdoors (section 4).
     """
 
     def __init__(
         self,
         backbone: str = "efficientnet-b0",
         image_size: tuple[int, int] = (224, 224),
+        position_level: int = 4,  # section 3.3: m_rdct4, 14 x 14 x 112 at 224 px
+        orientation_level: int = 3,  # section 3.3: m_rdct3, 28 x 28 x 40 at 224 px
         layers: int = 6,
         heads: int = 4,
         width: int = 256,
@@ -31,35 +32,41 @@ class TransPoseNet(nn.Module):
         head_width: int = 1024,
         dropout: float = 0.1,
         attention_dropout: float = 0.0,
+        orientation_prior: bool = False,
     ) -> None:
         super().__init__()
         self.image_size = (int(image_size[0]), int(image_size[1]))
-        self.backbone = EfficientNetEndpoints(backbone, (ORIENTATION_LEVEL, POSITION_LEVEL))
-        encoder = {
-            level: TokenEncoder(
-                channels, map_size(self.image_size, level), layers, heads, width, mlp_width, dropout, attention_dropout
-            )
-            for level, channels in self.backbone.channels.items()
-        }
-        self.position_encoder, self.orientation_encoder = encoder[POSITION_LEVEL], encoder[ORIENTATION_LEVEL]
-        self.position_head = PoseHead(width, head_width, 3)
-        self.orientation_head = PoseHead(width, head_width, 4)
+        self.position_level, self.orientation_level = position_level, orientation_level
+        self.orientation_prior = orientation_prior
+        self.backbone = EfficientNetEndpoints(backbone, tuple({position_level, orientation_level}))
 
-    def forward(self, image_B3HW: torch.Tensor) -> dict[str, torch.Tensor]:
+        def encoder(level: int) -> TokenEncoder:
+            shape = map_size(self.image_size, level)
+            channels = self.backbone.channels[level]
+            return TokenEncoder(channels, shape, layers, heads, width, mlp_width, dropout, attention_dropout)
+
+        self.position_encoder, self.orientation_encoder = encoder(position_level), encoder(orientation_level)
+        self.position_head = PoseHead(width, head_width, 3)
+        self.orientation_head = PoseHead(2 * width if orientation_prior else width, head_width, 4)
+
+    def forward(self, image_B3HW: torch.Tensor, with_attention: bool = False) -> dict[str, torch.Tensor]:
         """``position`` (B, 3) in metres and ``orientation`` (B, 4), a unit quaternion w x y z: ``T_map_camera``.
 
-        Raises ValueError for a picture of another size than the one the position tables were made for.
+        With attention also ``position_attention`` and ``orientation_attention`` (B, H_m, W_m), see TokenEncoder.
         """
-        if tuple(image_B3HW.shape[-2:]) != self.image_size:
-            raise ValueError(f"pictures of {tuple(image_B3HW.shape[-2:])} given, this model takes {self.image_size}")
         maps = self.backbone(image_B3HW)
-        position_latent = self.position_encoder(maps[POSITION_LEVEL]).float()
-        orientation_latent = self.orientation_encoder(maps[ORIENTATION_LEVEL]).float()
+        x_latent, x_attention = self.position_encoder(maps[self.position_level], with_attention)
+        q_latent, q_attention = self.orientation_encoder(maps[self.orientation_level], with_attention)
         # Under autocast the heads stay in float32: bfloat16 holds a position of 3 m to no better than 1 cm.
         with torch.autocast(image_B3HW.device.type, enabled=False):
-            position = self.position_head(position_latent)
-            orientation = F.normalize(self.orientation_head(orientation_latent), dim=-1)
-        return {"position": position, "orientation": orientation}
+            x_latent, q_latent = x_latent.float(), q_latent.float()
+            position = self.position_head(x_latent)
+            seen = torch.cat((q_latent, x_latent), dim=-1) if self.orientation_prior else q_latent
+            orientation = F.normalize(self.orientation_head(seen), dim=-1)
+        output = {"position": position, "orientation": orientation}
+        if with_attention:
+            output |= {"position_attention": x_attention.float(), "orientation_attention": q_attention.float()}
+        return output
 
     @torch.no_grad()
     def start_from(self, position: torch.Tensor, orientation: torch.Tensor) -> None:
