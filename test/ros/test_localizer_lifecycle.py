@@ -82,11 +82,11 @@ def damaged(scene_model_folder: Path, tmp_path: Path, damage: str) -> tuple[str,
     if damage == "older schema":
         description.write_text(json.dumps({**json.loads(description.read_text()), "schema": 0}))
         return str(folder), [str(description), "schema 0"]
-    # A description that contradicts itself shows only when the network runs: an exception that is no UserError.
+    # A size that no camera has shows only when the network runs: an exception that is no UserError.
     content = json.loads(description.read_text())
-    content["preprocessing"]["image_size"] = [32, 32]
+    content["preprocessing"]["image_size"] = [200, 1]
     description.write_text(json.dumps(content))
-    return str(folder), ["ValueError", "(32, 32)"]
+    return str(folder), ["ValueError", "is a strip"]
 
 
 @pytest.mark.parametrize(
