@@ -26,6 +26,8 @@ from sensor_msgs.msg import CompressedImage, Image
 from transposenet_ros.replay_processes import ros_environment
 
 ROOT = Path(__file__).resolve().parents[2]
+# A service that is matched here has not yet matched us: an answer sent before it has is lost.
+MATCH_SECONDS = 0.1
 
 
 def wait_until(condition: Callable[[], Any], what: str, timeout: float = 20.0) -> Any:
@@ -167,6 +169,7 @@ class Client:
         client = self.node.create_client(service_type, name)
         try:
             wait_until(client.service_is_ready, f"service {name}", timeout)
+            time.sleep(MATCH_SECONDS)
             future = client.call_async(request)
             wait_until(future.done, f"the answer of {name}", timeout)
             return future.result()
@@ -179,6 +182,12 @@ class Client:
         return self.call(ChangeState, f"{node}/change_state", request).success
 
     def state(self, node: str = "/localizer") -> str:
+        """Asked again where no answer comes: to ask changes nothing, and on a busy machine an answer may be lost."""
+        for _ in range(3):
+            try:
+                return self.call(GetState, f"{node}/get_state", GetState.Request(), timeout=5.0).current_state.label
+            except AssertionError:
+                continue
         return self.call(GetState, f"{node}/get_state", GetState.Request()).current_state.label
 
     def wait_for_state(self, label: str, node: str = "/localizer", timeout: float = 30.0) -> None:
