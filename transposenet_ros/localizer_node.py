@@ -231,6 +231,9 @@ def main(args: list[str] | None = None) -> int:
         node.close()
         node.destroy_node()
         rclpy.try_shutdown()
+        # On its way out Python gives the default action back to every handler but this one: a second Ctrl-C would kill.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
     return 0
 
 

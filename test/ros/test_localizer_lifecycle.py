@@ -209,9 +209,9 @@ def test_shutdown_through_the_service_leaves_an_orderly_process(managed: Managed
     assert managed.process.wait(5) == 0
 
 
-@pytest.mark.parametrize("ending", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize(("ending", "pause"), [("SIGINT", 0.004), ("SIGINT", 0.03), ("SIGTERM", 0.01)])
 def test_n33_a_signal_during_inference_ends_the_node_in_time(
-    domain: int, scene_model_folder: Path, picture_HW3: np.ndarray, ending: str
+    domain: int, scene_model_folder: Path, picture_HW3: np.ndarray, ending: str, pause: float
 ) -> None:
     """Twice, because launch sends Ctrl-C once more than the terminal."""
     with localizer_process(domain, scene_model_folder) as process, Client(domain) as client:
@@ -223,7 +223,7 @@ def test_n33_a_signal_during_inference_ends_the_node_in_time(
             time.sleep(0.005)
         for _ in range(2):
             process.signal(getattr(signal, ending))
-            time.sleep(0.01)
+            time.sleep(pause)
         assert process.wait(2) == 0, process.log
         assert "Traceback" not in process.log and "terminate called" not in process.log
 
