@@ -97,7 +97,7 @@ def damaged(scene_model_folder: Path, tmp_path: Path, damage: str) -> tuple[str,
         pytest.param("contradiction", id="n32_exception_in_configure"),
     ],
 )
-def test_a_bad_model_fails_configure_in_one_sentence(
+def test_n29_n32_a_bad_model_fails_configure_in_one_sentence(
     managed: Managed, scene_model_folder: Path, tmp_path: Path, damage: str
 ) -> None:
     path, words = damaged(scene_model_folder, tmp_path, damage)

@@ -188,7 +188,7 @@ def spoilt(message: Image, fault: str) -> Image:
         pytest.param("no_frame_id", id="n18_no_frame_id"),
     ],
 )
-def test_a_bad_frame_is_dropped_by_name_and_the_next_good_one_localizes(
+def test_n01_n02_n04_n05_n14_a_bad_frame_is_dropped_by_name_and_the_next_good_one_localizes(
     running: Running, picture_HW3: np.ndarray, fault: str
 ) -> None:
     running.localize(running.picture(picture_HW3))
