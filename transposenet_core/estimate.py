@@ -8,6 +8,8 @@ import numpy as np
 
 from transposenet_core.pose import Pose
 
+LOST_VARIANCE = 1e4  # m^2, rad^2: what an estimate without a pose carries
+
 
 @dataclass(frozen=True, eq=False)
 class Estimate:

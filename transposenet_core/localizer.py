@@ -9,13 +9,12 @@ import numpy as np
 import torch
 
 from transposenet_core.errors import UserError
-from transposenet_core.estimate import Estimate
+from transposenet_core.estimate import LOST_VARIANCE, Estimate
 from transposenet_core.pose import Pose
 from transposenet_core.scene_model import SceneModel
 
 DEVICES = ("auto", "cpu", "cuda")
 BACKENDS = ("torch",)
-LOST_VARIANCE = 1e4  # m^2, rad^2: what an estimate without a pose carries
 
 
 class Localizer:

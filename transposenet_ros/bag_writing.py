@@ -15,6 +15,7 @@ import numpy as np
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
+from transposenet_core.atomic_files import replace_folder
 from transposenet_core.errors import UserError
 from transposenet_core.image_files import read_image
 from transposenet_core.pose import Pose
@@ -46,13 +47,11 @@ class SceneBagWriter:
         self._types = self._store.types
         self._map_frame, self._camera_frame = map_frame, camera_frame
         self._compressed, self._intrinsics = compressed, intrinsics
-        kinds = {
-            GROUND_TRUTH_TOPIC: POSE_TYPE,
-            "/tf": "tf2_msgs/msg/TFMessage",
-            COMPRESSED_TOPIC
-            if compressed
-            else IMAGE_TOPIC: f"sensor_msgs/msg/{'CompressedImage' if compressed else 'Image'}",
-        }
+        kinds = {GROUND_TRUTH_TOPIC: POSE_TYPE, "/tf": "tf2_msgs/msg/TFMessage"}
+        if compressed:
+            kinds[COMPRESSED_TOPIC] = "sensor_msgs/msg/CompressedImage"
+        else:
+            kinds[IMAGE_TOPIC] = "sensor_msgs/msg/Image"
         if intrinsics is not None:
             kinds[CAMERA_INFO_TOPIC] = "sensor_msgs/msg/CameraInfo"
         self._connections = {t: writer.add_connection(t, kind, typestore=self._store) for t, kind in kinds.items()}
@@ -145,9 +144,7 @@ def open_bag_writer(out: Path, storage: str, overwrite: bool = False) -> Iterato
     try:
         with Writer(work / out.name, version=9, storage_plugin=STORAGES[storage]) as writer:
             yield writer
-        if out.exists():
-            out.rename(work / "replaced")
-        (work / out.name).rename(out)
+        replace_folder(work / out.name, out)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 

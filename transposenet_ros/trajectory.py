@@ -9,12 +9,11 @@ import numpy as np
 
 from transposenet_core.atomic_files import write_atomically
 from transposenet_core.errors import UserError
-from transposenet_core.estimate import Estimate
+from transposenet_core.estimate import LOST_VARIANCE, Estimate
 from transposenet_core.evaluation import write_predictions
 from transposenet_ros.bag_topics import IMAGE_NAMES_FILE
 from transposenet_ros.live_result import LiveResult
 
-UNKNOWN_VARIANCE = 1e4  # m^2, rad^2; what the core gives an estimate without a pose, whose module would load torch
 COLUMNS = ["stamp", "frame", "image", "x", "y", "z", "qw", "qx", "qy", "qz"]
 
 
@@ -49,7 +48,7 @@ def write_live_predictions(path: str | Path, result: LiveResult) -> None:
     for stamp_ns in stamps:
         found = stamp_ns in result.estimates
         last = stamp_ns if found else last
-        covariance_66 = result.covariances.get(stamp_ns, UNKNOWN_VARIANCE * np.eye(6))
+        covariance_66 = result.covariances.get(stamp_ns, LOST_VARIANCE * np.eye(6))
         reason = "" if found else "no_answer"
         estimates.append(Estimate(result.estimates[last], covariance_66, found, reason, "", result.map_frame))
     write_predictions(path, [result.image_names[stamp_ns] for stamp_ns in stamps], estimates)
