@@ -10,8 +10,9 @@ from torch import nn
 
 from transposenet_core.errors import UserError
 from transposenet_core.models.transposenet import TransPoseNet
+from transposenet_core.models.transposenet_fast import TransPoseNetFast
 
-_BUILDERS: dict[str, Callable[..., nn.Module]] = {"transposenet": TransPoseNet}
+_BUILDERS: dict[str, Callable[..., nn.Module]] = {"transposenet": TransPoseNet, "transposenet_fast": TransPoseNetFast}
 
 
 def model_names() -> list[str]:

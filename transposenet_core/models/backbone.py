@@ -17,7 +17,9 @@ class EfficientNetEndpoints(nn.Module):
     Built from scratch by efficientnet-pytorch. ``channels[level]`` is the depth of a level's map.
     """
 
-    def __init__(self, name: str = "efficientnet-b0", levels: tuple[int, ...] = (3, 4)) -> None:
+    def __init__(
+        self, name: str = "efficientnet-b0", levels: tuple[int, ...] = (3, 4), drop_connect: float = 0.2
+    ) -> None:
         super().__init__()
         if name not in NAMES:
             raise ValueError(f"backbone '{name}' is unknown, known are {', '.join(NAMES)}")
@@ -30,10 +32,8 @@ class EfficientNetEndpoints(nn.Module):
             raise ValueError(f"reduction levels {levels} asked for, {name} has 1 to {max(self._last_block_of)}")
         self.stem, self.stem_norm, self.activation = whole._conv_stem, whole._bn0, whole._swish
         self.blocks = whole._blocks[: self._last_block_of[self.levels[-1]] + 1]
-        # Drop-connect grows with depth up to the whole network's 0.2: the cut network keeps the uncut one's rates.
-        self.drop_connect = [
-            whole._global_params.drop_connect_rate * i / len(whole._blocks) for i in range(len(self.blocks))
-        ]
+        # Drop-connect grows with depth up to `drop_connect` at the whole network's end: a cut network keeps its rates.
+        self.drop_connect = [drop_connect * i / len(whole._blocks) for i in range(len(self.blocks))]
         self.channels = {level: self.blocks[self._last_block_of[level]]._bn2.num_features for level in self.levels}
 
     def forward(self, image_B3HW: torch.Tensor) -> dict[int, torch.Tensor]:

@@ -40,7 +40,9 @@ def _resized(table_NC: torch.Tensor, length: int) -> torch.Tensor:
 class EncoderLayer(nn.Module):
     """Pre-norm self-attention and MLP, each added back with dropout; positions are added to queries and keys."""
 
-    def __init__(self, width: int, heads: int, mlp_width: int, dropout: float, attention_dropout: float) -> None:
+    def __init__(
+        self, width: int, heads: int, mlp_width: int, dropout: float, attention_dropout: float, mlp_dropout: float
+    ) -> None:
         super().__init__()
         if width % heads:
             raise ValueError(f"width {width} cannot be shared by {heads} heads")
@@ -49,24 +51,30 @@ class EncoderLayer(nn.Module):
         self.query_key, self.value = nn.Linear(width, 2 * width), nn.Linear(width, width)
         self.out = nn.Linear(width, width)
         self.mlp = nn.Sequential(
-            nn.Linear(width, mlp_width), nn.GELU(), nn.Dropout(dropout), nn.Linear(mlp_width, width)
+            nn.Linear(width, mlp_width), nn.GELU(), nn.Dropout(mlp_dropout), nn.Linear(mlp_width, width)
         )
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x_BNC: torch.Tensor, position_NC: torch.Tensor) -> torch.Tensor:
+    def forward(self, x_BNC: torch.Tensor, position_NC: torch.Tensor, rows: int | None = None) -> torch.Tensor:
+        """The new state of the first `rows` entries (B, rows, C), of all where it is None; all entries are read."""
         normed = self.norm_attention(x_BNC)
-        query, key = (self._by_head(t) for t in self.query_key(normed + position_NC).chunk(2, dim=-1))
+        query, key = (self._by_head(t) for t in self._query_key(normed + position_NC, rows))
         value = self._by_head(self.value(normed))
         dropout = self.attention_dropout if self.training else 0.0
         attended = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
-        x_BNC = x_BNC + self.dropout(self.out(attended.transpose(1, 2).flatten(-2)))
+        x_BNC = x_BNC[:, :rows] + self.dropout(self.out(attended.transpose(1, 2).flatten(-2)))
         return x_BNC + self.dropout(self.mlp(self.norm_mlp(x_BNC)))
+
+    def _query_key(self, x_BNC: torch.Tensor, rows: int | None) -> tuple[torch.Tensor, ...]:
+        if rows is None:
+            return self.query_key(x_BNC).chunk(2, dim=-1)
+        (query_CC, key_CC), (query_C, key_C) = self.query_key.weight.chunk(2), self.query_key.bias.chunk(2)
+        return F.linear(x_BNC[:, :rows], query_CC, query_C), F.linear(x_BNC, key_CC, key_C)
 
     def token_attention(self, x_BNC: torch.Tensor, position_NC: torch.Tensor) -> torch.Tensor:
         """How much the token attends to each entry (B, N): the mean over the heads, a row that sums to 1."""
-        query, key = self.query_key(self.norm_attention(x_BNC) + position_NC).chunk(2, dim=-1)
-        query_token, key = self._by_head(query[:, :1]), self._by_head(key)
-        scores = (query_token @ key.transpose(-2, -1)) / query_token.shape[-1] ** 0.5
+        query, key = (self._by_head(t) for t in self._query_key(self.norm_attention(x_BNC) + position_NC, 1))
+        scores = (query @ key.transpose(-2, -1)) / query.shape[-1] ** 0.5
         return scores.softmax(dim=-1).mean(dim=1)[:, 0]
 
     def _by_head(self, x_BNC: torch.Tensor) -> torch.Tensor:
@@ -74,7 +82,12 @@ class EncoderLayer(nn.Module):
 
 
 class TokenEncoder(nn.Module):
-    """An activation map to one latent (Eq. 1): 1x1 projection, a learned token first, encoder layers, final norm."""
+    """An activation map to one latent (Eq. 1): projection, a learned token first, encoder layers, final norm.
+
+    The paper's encoder is the default of the last three options. ``stride`` makes one cell out of stride x stride by
+    the projection. With ``latents`` the cells are only read: `latents` learned tokens attend to them and each other in
+    every layer, which costs as much per layer as there are latents, not cells.
+    """
 
     def __init__(
         self,
@@ -86,13 +99,17 @@ class TokenEncoder(nn.Module):
         mlp_width: int,
         dropout: float,
         attention_dropout: float,
+        mlp_dropout: float,
+        stride: int = 1,
+        latents: int = 0,
     ) -> None:
         super().__init__()
-        self.project = nn.Conv2d(channels, width, kernel_size=1)
-        self.token = nn.Parameter(torch.zeros(1, 1, width))
-        self.position = PositionEncoding2d(map_size, width)
+        self.stride, self.latents = stride, latents
+        self.project = nn.Conv2d(channels, width, kernel_size=stride, stride=stride)
+        self.token = nn.Parameter(torch.zeros(1, max(latents, 1), width))
+        self.position = PositionEncoding2d((-(-map_size[0] // stride), -(-map_size[1] // stride)), width)
         self.layers = nn.ModuleList(
-            EncoderLayer(width, heads, mlp_width, dropout, attention_dropout) for _ in range(layers)
+            EncoderLayer(width, heads, mlp_width, dropout, attention_dropout, mlp_dropout) for _ in range(layers)
         )
         self.norm = nn.LayerNorm(width)
         for parameter in self.layers.parameters():
@@ -103,17 +120,22 @@ class TokenEncoder(nn.Module):
     def forward(self, map_BCHW: torch.Tensor, with_attention: bool = False) -> tuple[torch.Tensor, torch.Tensor | None]:
         """The token's final state (B, width), and on request what it attends to in the last layer (B, H_m, W_m).
 
-        The attention map is the mean over the heads; with the token's attention to itself its cells sum to 1.
+        The attention map is the mean over the heads; with the tokens' attention to themselves its cells sum to 1.
         """
+        spare = [-size % self.stride for size in map_BCHW.shape[-2:]]
+        map_BCHW = self.project(F.pad(map_BCHW, (0, spare[1], 0, spare[0])) if any(spare) else map_BCHW)
         height_m, width_m = map_BCHW.shape[-2:]
-        cells_BNC = self.project(map_BCHW).flatten(2).transpose(1, 2)
+        cells_BNC = map_BCHW.flatten(2).transpose(1, 2)
+        tokens = self.token.shape[1]
         x = torch.cat((self.token.expand(len(cells_BNC), -1, -1), cells_BNC), dim=1)
         position = self.position((height_m, width_m))
+        if tokens > 1:  # the token's own entry is every latent's: they differ by what they have learnt
+            position = torch.cat((position[:1].expand(tokens, -1), position[1:]))
         for layer in self.layers[:-1]:
-            x = layer(x, position)
+            x = torch.cat((layer(x, position, tokens), cells_BNC), dim=1) if self.latents else layer(x, position)
         last: Any = self.layers[-1]
-        attention = last.token_attention(x, position)[:, 1:] if with_attention else None
-        latent = self.norm(last(x, position)[:, 0])
+        attention = last.token_attention(x, position)[:, tokens:] if with_attention else None
+        latent = self.norm(last(x, position, 1)[:, 0])  # nothing reads the other entries' last state
         return latent, None if attention is None else attention.unflatten(-1, (height_m, width_m))
 
 

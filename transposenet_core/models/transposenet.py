@@ -32,20 +32,36 @@ class TransPoseNet(nn.Module):
         head_width: int = 1024,
         dropout: float = 0.1,
         attention_dropout: float = 0.0,
+        mlp_dropout: float | None = None,
+        drop_connect: float = 0.2,
         orientation_prior: bool = False,
+        position_stride: int = 1,
+        orientation_stride: int = 1,
+        latents: int = 0,
     ) -> None:
         super().__init__()
         self.image_size = (int(image_size[0]), int(image_size[1]))
         self.position_level, self.orientation_level = position_level, orientation_level
         self.orientation_prior = orientation_prior
-        self.backbone = EfficientNetEndpoints(backbone, tuple({position_level, orientation_level}))
+        self.backbone = EfficientNetEndpoints(backbone, tuple({position_level, orientation_level}), drop_connect)
 
-        def encoder(level: int) -> TokenEncoder:
-            shape = map_size(self.image_size, level)
-            channels = self.backbone.channels[level]
-            return TokenEncoder(channels, shape, layers, heads, width, mlp_width, dropout, attention_dropout)
+        def encoder(level: int, stride: int) -> TokenEncoder:
+            return TokenEncoder(
+                channels=self.backbone.channels[level],
+                map_size=map_size(self.image_size, level),
+                layers=layers,
+                heads=heads,
+                width=width,
+                mlp_width=mlp_width,
+                dropout=dropout,
+                attention_dropout=attention_dropout,
+                mlp_dropout=dropout if mlp_dropout is None else mlp_dropout,
+                stride=stride,
+                latents=latents,
+            )
 
-        self.position_encoder, self.orientation_encoder = encoder(position_level), encoder(orientation_level)
+        self.position_encoder = encoder(position_level, position_stride)
+        self.orientation_encoder = encoder(orientation_level, orientation_stride)
         self.position_head = PoseHead(width, head_width, 3)
         self.orientation_head = PoseHead(2 * width if orientation_prior else width, head_width, 4)
 
