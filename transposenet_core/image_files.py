@@ -37,3 +37,9 @@ def read_image(path: str | Path) -> np.ndarray:
             f"{path}: {len(data)} bytes that are no picture; JPEG and PNG are read: copy the file again or leave it out"
         )
     return image_HW3
+
+
+def find_picture(path: Path) -> Path | None:
+    """The picture at `path`, or the same frame in the other format: lists of pictures outlive conversions to JPEG."""
+    other = path.with_suffix(".png" if path.suffix == ".jpg" else ".jpg")
+    return next((candidate for candidate in (path, other) if candidate.is_file()), None)

@@ -10,10 +10,10 @@ from pathlib import Path
 from types import ModuleType
 
 from transposenet_core.errors import UserError
-from transposenet_core.formats import seven_scenes
+from transposenet_core.formats import cambridge, seven_scenes
 from transposenet_core.scene import Scene
 
-ADAPTERS: dict[str, ModuleType] = {module.NAME: module for module in (seven_scenes,)}
+ADAPTERS: dict[str, ModuleType] = {module.NAME: module for module in (seven_scenes, cambridge)}
 
 
 def load_scene(data: str | Path, split: str | Path | None = None) -> Scene:

@@ -13,7 +13,7 @@ import numpy as np
 
 from transposenet_core.errors import UserError
 from transposenet_core.formats.split_files import read_split_file
-from transposenet_core.image_files import read_image
+from transposenet_core.image_files import find_picture, read_image
 from transposenet_core.pose import Pose
 from transposenet_core.scene import Intrinsics, PosedImage, Scene
 
@@ -43,7 +43,7 @@ def _anchor(root: Path, splits: dict[str, str]) -> tuple[Path, dict[str, str]]:
     """The folder that the split file's names start from: `root`, or its parent where `root` is the scene itself."""
     first = next(iter(splits))
     for folder in (root, root.resolve().parent):
-        if _picture(folder / first) is not None:
+        if find_picture(folder / first) is not None:
             return folder, splits
     raise UserError(f"{root}: the split file names {first}, which is neither below that folder nor below its parent")
 
@@ -65,14 +65,8 @@ def _official_splits(root: Path) -> dict[str, str]:
     return splits
 
 
-def _picture(path: Path) -> Path | None:
-    """The picture at `path`, or the same frame in the other format: split files outlive conversions to JPEG."""
-    other = path.with_suffix(".png" if path.suffix == ".jpg" else ".jpg")
-    return next((candidate for candidate in (path, other) if candidate.is_file()), None)
-
-
 def _posed_image(root: Path, name: str, split: str) -> PosedImage:
-    path = _picture(root / name)
+    path = find_picture(root / name)
     if path is None:
         raise UserError(
             f"{root / name}: the picture is missing, but the split names it; complete the data or the split"
