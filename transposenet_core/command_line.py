@@ -9,12 +9,13 @@ from transposenet_core.errors import UserError
 
 
 def exit_code(work: Callable[[], object]) -> int:
-    """Do `work` and return 0; 2 after a sentence on a user's error or a file that cannot be used; 130 after Ctrl-C."""
+    """Do `work` and return 0; 2 after a sentence on a user's error or a file that cannot be used (3 where a
+    training diverged); 130 after Ctrl-C."""
     try:
         work()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return error.exit_code
     except OSError as error:
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         print(f"error: {what}; check the path and its rights, or name another", file=sys.stderr)

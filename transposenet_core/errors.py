@@ -3,3 +3,11 @@
 
 class UserError(Exception):
     """One sentence that names the file, parameter or topic, what was found, what is allowed and what to do."""
+
+    exit_code = 2
+
+
+class TrainingDivergedError(UserError):
+    """The gradient is not finite any more, step after step: another learning rate or other data are needed."""
+
+    exit_code = 3

@@ -7,6 +7,7 @@ one that arrives on a robot give the same numbers to the bit.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -60,6 +61,13 @@ class Preprocessing:
 
 def normalise(image_B3HW: torch.Tensor) -> torch.Tensor:
     """uint8 or float pixels 0..255 to float32 with ImageNet's mean and deviation."""
-    mean = torch.tensor(IMAGENET_MEAN, device=image_B3HW.device).view(1, 3, 1, 1) * 255
-    std = torch.tensor(IMAGENET_STD, device=image_B3HW.device).view(1, 3, 1, 1) * 255
+    mean, std = _moments(image_B3HW.device)
     return ((image_B3HW.float() - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+@cache
+def _moments(device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Made once per device: a CUDA graph may hold no copy from the host."""
+    with torch.inference_mode(False):
+        mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) * 255 for v in (IMAGENET_MEAN, IMAGENET_STD))
+        return mean, std

@@ -9,10 +9,10 @@ from small_scene import write_small_scene
 
 from transposenet_core.errors import UserError
 from transposenet_core.formats import load_scene
-from transposenet_core.holdout import GUARD, hold_out_validation
 from transposenet_core.image_files import read_image
 from transposenet_core.pose import Pose
 from transposenet_core.scene import PosedImage, Scene
+from transposenet_core.training.holdout import GUARD, hold_out_validation
 
 
 def test_official_layout_is_read(small_scene: Path) -> None:

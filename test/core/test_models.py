@@ -8,9 +8,9 @@ import torch
 from efficientnet_pytorch import EfficientNet
 
 from transposenet_core.errors import UserError
-from transposenet_core.losses import LearnedWeightPoseLoss
 from transposenet_core.models import build_model, default_options, model_names
 from transposenet_core.models.backbone import EfficientNetEndpoints, map_size
+from transposenet_core.training.losses import LearnedWeightPoseLoss
 
 
 def test_it_has_the_papers_size_and_shapes() -> None:

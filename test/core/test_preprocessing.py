@@ -6,10 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transposenet_core.augmentation import colour_jitter, random_crop
-from transposenet_core.config import AugmentationConfig
 from transposenet_core.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, normalise
-from transposenet_core.training import augment, seeded
+from transposenet_core.training.augmentation import DRAWS, augmented, colour_jitter, windows
+from transposenet_core.training.config import AugmentationConfig
 
 
 def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -42,7 +41,13 @@ def test_training_and_running_see_the_same_numbers() -> None:
     preprocessing = Preprocessing(96, (96, 128))
     images = [picture(480, 640, seed) for seed in range(3)]
     cached = torch.stack([preprocessing.resize(image) for image in images])
-    trained = augment(cached, preprocessing, AugmentationConfig(random_crop=False, colour_jitter=0.0), seeded(0, 0))
+    trained = augmented(
+        cached,
+        torch.arange(3),
+        torch.rand(3, DRAWS),
+        preprocessing,
+        AugmentationConfig(random_crop=False, colour_jitter=0.0),
+    )
     running = torch.cat([preprocessing(image) for image in images])
     assert (trained - running).abs().max() <= 1e-6
 
@@ -67,18 +72,28 @@ def test_a_strip_is_refused_before_it_is_blown_up() -> None:
 def test_random_crops_are_windows_of_their_picture_and_differ() -> None:
     preprocessing = Preprocessing(64, (32, 32))
     image = torch.arange(64 * 80).view(1, 1, 64, 80).expand(8, 3, 64, 80)
-    windows = random_crop(image, preprocessing, seeded(0, 0))
-    corners = windows[:, 0, 0, 0]
-    assert len(corners.unique()) > 3
-    for window, corner in zip(windows, corners, strict=True):
-        top, left = divmod(int(corner), 80)
+    tops, lefts = torch.tensor([0, 32, 7]), torch.tensor([48, 0, 9])
+    cut = windows(image, torch.tensor([0, 5, 2]), tops, lefts, preprocessing.image_size)
+    for window, top, left in zip(cut, tops, lefts, strict=True):
         torch.testing.assert_close(window, image[0, :, top : top + 32, left : left + 32])
 
 
-def test_jitter_is_seeded_stays_in_range_and_zero_changes_nothing() -> None:
+def test_the_draws_decide_the_crop_and_a_centre_crop_takes_none() -> None:
+    preprocessing = Preprocessing(64, (32, 32))
+    image = torch.from_numpy(np.stack([picture(64, 80, seed) for seed in range(4)])).permute(0, 3, 1, 2)
+    draws = torch.rand(4, DRAWS, generator=torch.Generator().manual_seed(1))
+    moved, centred = (
+        augmented(image, torch.arange(4), draws, preprocessing, AugmentationConfig(random_crop=crop, colour_jitter=0.0))
+        for crop in (True, False)
+    )
+    torch.testing.assert_close(centred, normalise(preprocessing.crop(image)))
+    top, left = int(33 * draws[0, 0]), int(49 * draws[0, 1])
+    torch.testing.assert_close(moved[:1], normalise(image[:1, :, top : top + 32, left : left + 32]))
+
+
+def test_jitter_stays_in_range_and_zero_changes_nothing() -> None:
     image = torch.from_numpy(picture(8, 8)).permute(2, 0, 1)[None].expand(5, 3, 8, 8)
-    first, again = (colour_jitter(image, 0.5, seeded(1, 2)) for _ in range(2))
-    torch.testing.assert_close(first, again)
+    first = colour_jitter(image, 0.5, torch.rand(5, 3, generator=torch.Generator().manual_seed(0)))
     assert 0 <= first.min() and first.max() <= 255
     assert (first[0] - first[1]).abs().max() > 1  # each picture has factors of its own
-    torch.testing.assert_close(colour_jitter(image, 0.0, seeded(0, 0)), image.float())
+    torch.testing.assert_close(colour_jitter(image, 0.0, torch.rand(5, 3)), image.float())

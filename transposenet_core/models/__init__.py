@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Callable
+from typing import Any
 
 from torch import nn
 
@@ -36,3 +37,9 @@ def default_options(name: str) -> dict[str, object]:
     """The options of a model and their defaults, read from its constructor."""
     parameters = inspect.signature(_BUILDERS[name]).parameters
     return {key: parameter.default for key, parameter in parameters.items()}
+
+
+def describe_option(name: str, option: str) -> str:
+    """What an option of a model means and where its default comes from: the model's own ``OPTIONS``."""
+    builder: Any = _BUILDERS[name]
+    return builder.OPTIONS[option]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from transposenet_core.models.backbone import EfficientNetEndpoints, map_size
+from transposenet_core.models.backbone import build_backbone, map_size
 from transposenet_core.models.layers import PoseHead, TokenEncoder
 
 
@@ -18,6 +20,26 @@ class TransPoseNet(nn.Module):
     are made for; pictures of other sizes are taken with interpolated tables. ``orientation_prior`` lets the orientation
     head see the position's latent as well, as the paper's second stage does outdoors (section 4).
     """
+
+    OPTIONS: ClassVar[dict[str, str]] = {
+        "backbone": "efficientnet-b0, -b1, or resnet50 where torchvision is installed (section 3.3, Table 5)",
+        "image_size": "(height, width) that the position tables are made for; train.py sets it from `picture`",
+        "position_level": "reduction level of the position encoder's map: its size is the picture's / 2^level (3.3)",
+        "orientation_level": "the same for the orientation encoder (section 3.3, Table 8)",
+        "layers": "encoder layers in each branch (section 3.3, Table 6)",
+        "heads": "attention heads; the paper says 4 (section 3.3), its code runs 8",
+        "width": "of tokens and latents (section 3.3, Table 7)",
+        "mlp_width": "hidden units of a layer's MLP (section 3.3)",
+        "head_width": "hidden units of the pose heads (section 3.1)",
+        "dropout": "on what each layer adds back (section 3.3)",
+        "attention_dropout": "on attention weights, as the paper's code has it: forbids fused attention (ours: 0)",
+        "mlp_dropout": "inside a layer's MLP; None: as `dropout`",
+        "drop_connect": "of EfficientNet's last block; earlier ones have less (efficientnet-pytorch)",
+        "orientation_prior": "the orientation head sees the position latent as well (section 4, outdoors)",
+        "position_stride": "cells of the map in a token's side, position encoder (1 is the paper's)",
+        "orientation_stride": "the same for the orientation encoder",
+        "latents": "learned tokens that read the cells instead of updating them; 0: the paper's encoder",
+    }
 
     def __init__(
         self,
@@ -43,7 +65,7 @@ class TransPoseNet(nn.Module):
         self.image_size = (int(image_size[0]), int(image_size[1]))
         self.position_level, self.orientation_level = position_level, orientation_level
         self.orientation_prior = orientation_prior
-        self.backbone = EfficientNetEndpoints(backbone, tuple({position_level, orientation_level}), drop_connect)
+        self.backbone = build_backbone(backbone, tuple({position_level, orientation_level}), drop_connect)
 
         def encoder(level: int, stride: int) -> TokenEncoder:
             return TokenEncoder(

@@ -32,11 +32,20 @@ class PosedPixels:
         return PosedPixels(self.image_N3HW.to(device), self.position_N3.to(device), self.orientation_N4.to(device))
 
 
-def load_pixels(images: Sequence[PosedImage], preprocessing: Preprocessing, label: str = "pictures") -> PosedPixels:
-    """Read, decode and resize pictures with two threads. UserError where one is unreadable or has another shape."""
-    with ThreadPoolExecutor(2) as pool:
-        resized = pool.map(lambda image: preprocessing.resize(read_image(image.path)), images)
-        pixels = list(tqdm(resized, total=len(images), desc=label, unit="img", leave=False))
+def load_pixels(
+    images: Sequence[PosedImage], preprocessing: Preprocessing, label: str = "pictures", threads: int = 2
+) -> PosedPixels:
+    """Read, decode and resize pictures in threads (0: none). UserError where one is unreadable or of another shape."""
+
+    def resized(image: PosedImage) -> torch.Tensor:
+        return preprocessing.resize(read_image(image.path))
+
+    with ThreadPoolExecutor(max(threads, 1)) as pool:
+        try:
+            work = pool.map(resized, images) if threads else map(resized, images)
+        except RuntimeError as error:  # "can't start new thread": a container's limit on processes
+            raise UserError(f"{threads} threads cannot be started ({error}); try workers=0") from None
+        pixels = list(tqdm(work, total=len(images), desc=label, unit="img", leave=False))
     for image, tensor in zip(images, pixels, strict=True):
         if tensor.shape != pixels[0].shape:
             raise UserError(

@@ -1,87 +1,20 @@
-"""The training configuration: dataclasses are the schema, YAML presets fill it, `key=value` overrides it."""
+"""A configuration from a YAML preset and `key=value` overrides, every mistake named; and its printed documentation."""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
 import math
+import textwrap
 import types
 import typing
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
 
 from transposenet_core.errors import UserError
-
-
-@dataclass
-class ModelConfig:
-    name: str = "transposenet"
-    options: dict = field(default_factory=dict)  # of build_model(name, ...); image_size comes from `picture`
-
-
-@dataclass
-class PictureConfig:
-    smaller_edge: int = 256
-    height: int = 224
-    width: int = 224
-
-
-@dataclass
-class AugmentationConfig:
-    random_crop: bool = True
-    colour_jitter: float = 0.5
-
-
-@dataclass
-class LossConfig:
-    s_position: float = 0.0
-    s_orientation: float = -3.0
-
-
-@dataclass
-class OptimizerConfig:
-    learning_rate: float = 1e-4
-    weight_decay: float = 1e-4
-    eps: float = 1e-10
-
-
-@dataclass
-class ScheduleConfig:
-    kind: str = "step"
-    step_epochs: int = 100
-    step_factor: float = 0.1
-    warmup_epochs: float = 0.0
-
-
-@dataclass
-class TrainConfig:
-    """Everything a training run depends on; the defaults are the paper's indoor stage 1 (section 4)."""
-
-    model: ModelConfig = field(default_factory=ModelConfig)
-    picture: PictureConfig = field(default_factory=PictureConfig)
-    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
-    loss: LossConfig = field(default_factory=LossConfig)
-    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
-    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
-    epochs: int = 300
-    batch_size: int = 8
-    seed: int = 0
-    device: str = "auto"
-    precision: str = "float32"
-    validate_every: int = 5
-    half_precision_weights: bool = False
-
-    def to_dict(self) -> dict:
-        return dataclasses.asdict(self)
-
-
-ALLOWED = {"schedule.kind": ("step", "cosine"), "device": ("auto", "cpu", "cuda"), "precision": ("float32", "bfloat16")}
-POSITIVE = (
-    *("epochs", "batch_size", "validate_every", "schedule.step_epochs"),
-    *("picture.smaller_edge", "picture.height", "picture.width"),
-)
+from transposenet_core.models import default_options, describe_option, model_names
+from transposenet_core.training.config import TINY, KeyInfo, TrainConfig, leaves
 
 
 def load_config(path: str | Path | None, overrides: typing.Sequence[str] = ()) -> TrainConfig:
@@ -146,25 +79,34 @@ def _typed(value: object, kind: type | types.UnionType, what: str) -> object:
     return value
 
 
-def _lookup(config: TrainConfig, dotted: str) -> typing.Any:
-    value: typing.Any = config
-    for part in dotted.split("."):
-        value = getattr(value, part)
-    return value
-
-
 def _check(config: TrainConfig) -> None:
-    for key, allowed in ALLOWED.items():
-        if _lookup(config, key) not in allowed:
-            raise UserError(f"{key} is '{_lookup(config, key)}', allowed are {', '.join(allowed)}")
-    for key in POSITIVE:
-        if _lookup(config, key) < 1:
-            raise UserError(f"{key} is {_lookup(config, key)}, at least 1 is needed")
-    if not 0 <= config.augmentation.colour_jitter <= 1:
-        raise UserError(f"augmentation.colour_jitter is {config.augmentation.colour_jitter}, allowed is 0 to 1")
-    for key in ("learning_rate", "eps"):
-        value = getattr(config.optimizer, key)
-        if not 0 < value < math.inf:
-            raise UserError(f"optimizer.{key} is {value}, it must be finite and above 0")
-    if not 0 <= config.optimizer.weight_decay < math.inf:
-        raise UserError(f"optimizer.weight_decay is {config.optimizer.weight_decay}, it must be finite and at least 0")
+    for name, value, info in leaves(config):
+        if info.allowed and value not in info.allowed:
+            raise UserError(f"{name} is '{value}', allowed are {', '.join(info.allowed)}")
+        if isinstance(value, (int, float)) and not (info.lowest <= value <= info.highest and math.isfinite(value)):
+            raise UserError(f"{name} is {value}, allowed is a finite value {_range(info)}")
+
+
+def _range(info: KeyInfo) -> str:
+    lowest = "above 0" if info.lowest == TINY else f"at least {info.lowest:g}"
+    return lowest if info.highest == math.inf else f"{lowest} and at most {info.highest:g}"
+
+
+def describe_keys() -> str:
+    """Every key with its default, meaning, limits and source, and the options of every model, for `--help`."""
+    lines = []
+    for name, value, info in leaves(TrainConfig()):
+        limits = f"; one of {', '.join(info.allowed)}" if info.allowed else ""
+        limits = f"; {_range(info)}" if info.lowest > -math.inf else limits
+        shown = "''" if value == "" else str(value).lower() if isinstance(value, bool) else value
+        lines += _entry(f"{name}={shown}", f"{info.meaning}{limits} ({info.source})")
+    for model in model_names():
+        lines.append(f"model.options of {model}:")
+        for name, default in default_options(model).items():
+            lines += _entry(f"  {name}={default}", describe_option(model, name))
+    return "\n".join(lines)
+
+
+def _entry(head: str, text: str) -> list[str]:
+    wrapped = textwrap.wrap(text, 82)
+    return [f"  {head:<36}{wrapped[0]}", *(f"{'':38}{line}" for line in wrapped[1:])]

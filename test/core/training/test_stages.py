@@ -1,0 +1,104 @@
+"""The second stage: exactly the intended parameters move, and a stage-1 model goes on with the position prior."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from training_runs import arguments, train
+
+from transposenet_core.errors import UserError
+from transposenet_core.models import build_model
+from transposenet_core.scene_model import SceneModel
+from transposenet_core.training.config import TrainConfig
+from transposenet_core.training.config_reading import load_config
+from transposenet_core.training.losses import LearnedWeightPoseLoss
+from transposenet_core.training.optimization import build_optimizer
+from transposenet_core.training.stages import load_start, plan
+
+CPU = torch.device("cpu")
+TINY = {"layers": 1, "heads": 2, "width": 16, "mlp_width": 16, "head_width": 32, "image_size": (32, 32)}
+
+
+def state_of(folder: Path) -> dict[str, torch.Tensor]:
+    return SceneModel.load(folder).network.state_dict()
+
+
+def changed(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> set[str]:
+    """The modules (first part of the name) in which a tensor differs."""
+    assert before.keys() == after.keys()
+    return {key.split(".")[0] for key in before if not torch.equal(before[key], after[key])}
+
+
+def test_the_plan_is_section_4() -> None:
+    indoor = load_config("config/train/transposenet_indoor.yaml")
+    assert [(s.learns, s.epochs, s.learning_rate, s.weight_decay, s.position_prior) for s in plan(indoor)] == [
+        ("all", 300, 1e-4, 1e-4, False),
+        ("position_head", 100, 1e-3, 1e-2, False),
+        ("orientation_head", 100, 1e-3, 1e-2, False),
+    ]
+    outdoor = plan(load_config("config/train/transposenet_outdoor.yaml"))
+    assert [stage.position_prior for stage in outdoor] == [False, True, True]
+    assert outdoor[0].options({}) == {} and outdoor[2].options({}) == {"orientation_prior": True}
+
+
+def test_s_x_and_s_q_are_learned_outside_weight_decay() -> None:
+    config = TrainConfig()
+    stage, network = plan(config)[0], build_model("transposenet", **TINY)
+    loss = stage.build_loss(config)
+    assert isinstance(loss, LearnedWeightPoseLoss)
+    groups = build_optimizer(network, loss, stage, 1e-10, CPU).param_groups
+    assert [group["weight_decay"] for group in groups] == [1e-4, 0.0]
+    assert {id(p) for p in groups[1]["params"]} == {id(loss.s_position), id(loss.s_orientation)}
+
+
+@pytest.mark.parametrize("prior", [False, True])
+def test_each_head_stage_moves_its_head_alone(small_scene: Path, tmp_path: Path, prior: bool) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert train(arguments(small_scene, first, "epochs=1")) == 0
+    more = ["epochs=0", "heads.epochs=1", f"start_from={first}", f"heads.position_prior={str(prior).lower()}"]
+    assert train(arguments(small_scene, second, *more)) == 0
+    # The checkpoint's network is the last stage's; it started from the best of the stage before.
+    last = {
+        key.removeprefix("network."): value
+        for key, value in load_file(second / "checkpoint.safetensors").items()
+        if key.startswith("network.")
+    }
+    before = state_of(first)
+    wide = "orientation_head.0.weight"
+    if prior:
+        assert last[wide].shape[1] == 2 * before[wide].shape[1]
+        assert last[wide][:, before[wide].shape[1] :].abs().max() > 0  # the gradient reached the prior's columns
+        last[wide], before[wide] = last[wide][:, :1] * 0, before[wide][:, :1] * 0 + 1
+    moved = changed(before, last)
+    assert "orientation_head" in moved
+    # Backbone, encoders, batch statistics: not one bit. The position head moved if its stage was kept.
+    assert moved <= {"orientation_head", "position_head"}
+
+
+def test_a_stage_1_model_with_a_prior_answers_as_before(small_scene: Path, tmp_path: Path) -> None:
+    out = tmp_path / "first"
+    assert train(arguments(small_scene, out, "epochs=1")) == 0
+    model = SceneModel.load(out)
+    wider = build_model("transposenet", **model.options | {"orientation_prior": True}).eval()
+    load_start(wider, out)
+    image = torch.randn(3, 3, 32, 40, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        before, after = model.network(image), wider(image)
+    for name in ("position", "orientation"):
+        np.testing.assert_allclose(after[name], before[name], atol=1e-6)
+    with pytest.raises(UserError, match="does not fit the configured one"):
+        load_start(build_model("transposenet", **TINY), out)
+
+
+def test_both_stages_in_one_run_report_what_each_gained(
+    small_scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    out = tmp_path / "out"
+    assert train(arguments(small_scene, out, "epochs=2", "heads.epochs=2", "heads.position_prior=true")) == 0
+    report = capsys.readouterr().out.split("scene model:")[1].splitlines()
+    assert [line.strip().split(":")[0] for line in report[1:4]] == ["all", "position_head", "orientation_head"]
+    assert all("better" in line or "gained nothing" in line for line in report[2:4])
+    model = SceneModel.load(out)
+    assert model.options.get("orientation_prior", False) is (model.provenance["stage"] != "all")

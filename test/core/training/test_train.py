@@ -1,0 +1,100 @@
+"""Training from the command line on a small scene: it learns, leaves what it should, and names mistakes."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from training_runs import ROOT, TRAIN, arguments, figures, train
+
+from transposenet_core.localizer import Localizer
+from transposenet_core.training.checkpoint import difference
+
+
+def test_it_leaves_a_model_curves_and_a_checkpoint(small_scene: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert train(arguments(small_scene, out, "epochs=2")) == 0
+    assert len(figures(out, "train_position")) == 2 == len(figures(out, "val_score"))
+    assert any((out / "tensorboard").iterdir()) and (out / "checkpoint.safetensors").is_file()
+    model = Localizer(out, device="cpu").scene_model
+    assert len(model.training_positions_N3) == 24
+    assert "none were held out" in model.held_out_error.source
+    assert model.provenance["config"]["epochs"] == 2
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", ["transposenet", "transposenet_fast"])
+def test_it_fits_a_small_scene(small_scene: Path, tmp_path: Path, name: str) -> None:
+    """At the paper's width, in a minute or two: a tenth of the constant pose's error on its own 24 views."""
+    out = tmp_path / "out"
+    config = str(ROOT / "config" / "train" / "transposenet_cpu.yaml")
+    more = ["augmentation.colour_jitter=0.0", "augmentation.random_crop=false", "optimizer.learning_rate=5e-4"]
+    more += ["picture.smaller_edge=60", "picture.height=60", "picture.width=80", "model.options.layers=1"]
+    more += ["epochs=200", "validate_every=100", "device=cpu", f"model.name={name}"]
+    assert train(["--config", config, "--data", str(small_scene), "--out", str(out), *more]) == 0
+    # The sum of both medians as shares of the constant pose's, which itself has 2.
+    assert min(figures(out, "val_score")) < 0.2
+
+
+def test_a_moving_average_is_what_is_judged_and_kept(small_scene: Path, tmp_path: Path) -> None:
+    for name, decay in (("plain", "0.0"), ("averaged", "0.9")):
+        assert train(arguments(small_scene, tmp_path / name, "epochs=2", f"ema_decay={decay}")) == 0
+    # It changes what is judged, not what is learnt.
+    assert figures(tmp_path / "plain") == figures(tmp_path / "averaged")
+    assert figures(tmp_path / "plain", "val_score") != figures(tmp_path / "averaged", "val_score")
+
+
+def test_auto_batch_measures_chooses_and_resumes_with_its_choice(
+    small_scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    out = tmp_path / "out"
+    assert train(arguments(small_scene, out, "epochs=1", "--auto-batch")) == 0
+    # 24 pictures leave batches of 4 alone to choose from, at 3e-4 * sqrt(4 / 8).
+    assert "taken: batch_size=4 optimizer.learning_rate=0.000212" in capsys.readouterr().out
+    assert "batch_size: 4" in (out / "config.yaml").read_text()
+    assert train(arguments(small_scene, out, "epochs=1", "--auto-batch", "--resume")) == 0
+
+
+def test_ctrl_c_stops_a_running_process_with_one_sentence(small_scene: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [sys.executable, str(TRAIN), *arguments(small_scene, out, "epochs=100000")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    deadline = time.monotonic() + 90
+    while not (out / "checkpoint.safetensors").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, complaint = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "is usable, --resume goes on" in complaint and "Traceback" not in complaint
+    assert Localizer(out, device="cpu").scene_model.name == "desk"
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        (["learing_rate=1"], "unknown key 'learing_rate'"),
+        (["--resume"], "there is no checkpoint to resume"),
+        (["--split", "absent.csv"], "absent.csv: the split file cannot be read"),
+        (["model.options.layer=2"], "did you mean 'layers'"),
+        (["model.options.layers=two"], "cannot be built"),
+        (["model.options.heads=3"], "width 32 cannot be shared by 3 heads"),
+        (["model.name=foo"], "unknown model 'foo'"),
+        (["epochs=0"], "epochs and heads.epochs are both 0"),
+        (["epochs=0", "heads.epochs=1"], "start_from is empty"),
+        (["start_from=absent"], "absent: no such folder"),
+    ],
+)
+def test_mistakes_are_one_sentence(
+    small_scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture, more: list[str], sentence: str
+) -> None:
+    assert train(arguments(small_scene, tmp_path / "out", *more)) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: ") and sentence in error
+
+
+def test_difference_names_nested_keys() -> None:
+    old, new = {"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 1, "c": 4}, "e": 5}
+    assert difference(old, new) == ["a.c was 2, is 4", "d was 3, is None", "e was None, is 5"]

@@ -1,0 +1,1 @@
+"""Learning a scene: configuration, pixels, augmentation, loss, the step, the loop, and what outlives it."""

@@ -1,0 +1,71 @@
+"""`--auto-batch`: the batch size that this machine trains fastest with."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+import torch
+
+from transposenet_core.errors import UserError
+from transposenet_core.scene import Scene
+from transposenet_core.training.batches import batches
+from transposenet_core.training.checkpoint import State
+from transposenet_core.training.config import TrainConfig
+from transposenet_core.training.distributed import World
+from transposenet_core.training.memory import fastest_batch_size
+from transposenet_core.training.network import build_network, make_repeatable, preprocessing_of
+from transposenet_core.training.optimization import build_optimizer
+from transposenet_core.training.pixels import PosedPixels, load_pixels
+from transposenet_core.training.stages import plan
+from transposenet_core.training.step import TrainStep
+
+LARGEST = 512
+
+
+def with_fastest_batch(config: TrainConfig, scene: Scene, world: World) -> TrainConfig:
+    """The configuration with the fastest batch size, its learning rate scaled by the root of the sizes' ratio.
+
+    The root is Adam's rule of thumb: the noise of the gradient falls with the root of the batch. Raises UserError in
+    several processes: one that measures alone says nothing about all of them.
+    """
+    if world.size > 1:
+        raise UserError("--auto-batch measures one process; with torchrun give batch_size itself")
+    make_repeatable(config)
+    training = scene.select("train")
+    # Enough pictures for the largest batch: a step's time does not depend on which they are.
+    pixels = load_pixels(training[:LARGEST], preprocessing_of(config), "auto-batch", config.workers).to(world.device)
+    sizes = [size for size in (2**power for power in range(2, 10)) if size <= max(len(training) // 8, 4)]
+
+    def step_of(size: int) -> Callable[[], None]:
+        return _step_on(dataclasses.replace(config, batch_size=size), pixels, world, training)
+
+    size, measured = fastest_batch_size(step_of, sizes)
+    factor = math.sqrt(size / config.batch_size)
+    optimizer = dataclasses.replace(config.optimizer, learning_rate=config.optimizer.learning_rate * factor)
+    figures = ", ".join(f"{size}: {speed:.1f}" for size, speed in measured.items())
+    print(
+        f"--auto-batch: img/s by batch size: {figures}; taken: batch_size={size} "
+        f"optimizer.learning_rate={optimizer.learning_rate:.3g}",
+        flush=True,
+    )
+    return dataclasses.replace(config, batch_size=size, optimizer=optimizer)
+
+
+def _step_on(config: TrainConfig, pixels: PosedPixels, world: World, training: list) -> Callable[[], None]:
+    """A step of the first stage on one batch of a network of its own."""
+    stage = plan(config)[0]
+    network = build_network(config, stage, training).to(world.device, memory_format=torch.channels_last)
+    stage.freeze(network)
+    stage.train_mode(network)
+    loss = stage.build_loss(config).to(world.device)
+    state = State(network, loss, build_optimizer(network, loss, stage, config.optimizer.eps, world.device))
+    step = TrainStep(state, pixels, preprocessing_of(config), config, world)
+    batch = next(batches(len(pixels), min(config.batch_size, len(pixels)), config.seed, 0, world))
+
+    def run() -> None:
+        step(batch, stage.learning_rate)
+        step.faults()  # waits for the device
+
+    return run

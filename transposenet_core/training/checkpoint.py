@@ -1,0 +1,149 @@
+"""Resume state in one safetensors file: tensors by name, the rest as JSON in its header. Nothing is unpickled."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from transposenet_core.atomic_files import write_atomically
+from transposenet_core.errors import UserError
+from transposenet_core.training.averaging import MovingAverage
+
+
+@dataclass
+class Progress:
+    """Where a run stands: the stage it is in, that stage's finished epochs, and the best validation score so far.
+
+    ``best`` holds what the held-out frames said of each stage's best weights; ``epochs_before`` counts earlier stages'.
+    """
+
+    stage: int = 0
+    epoch: int = 0
+    epochs_before: int = 0
+    best_score: float = float("inf")
+    best: dict[str, dict[str, float]] = field(default_factory=dict)
+    stages: list[str] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class State:
+    """What moves during a stage."""
+
+    network: nn.Module
+    loss: nn.Module
+    optimizer: torch.optim.Optimizer
+    average: MovingAverage | None = None
+
+    @property
+    def judged(self) -> nn.Module:
+        """What is validated and kept."""
+        return self.network if self.average is None else self.average.network
+
+
+def save_checkpoint(path: Path, state: State, progress: Progress, config: dict) -> None:
+    """Write the whole state of a run; a crash or a full disk leaves the last one. UserError on a full disk."""
+    tensors = {f"network.{key}": value for key, value in state.network.state_dict().items()}
+    tensors |= {f"loss.{key}": value for key, value in state.loss.state_dict().items()}
+    for index, moments in state.optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{key}": torch.as_tensor(value) for key, value in moments.items()}
+    steps = 0
+    if state.average is not None:
+        tensors |= {f"average.{key}": value for key, value in state.average.network.state_dict().items()}
+        steps = state.average.steps
+    numbers = asdict(progress) | {"best_score": None if progress.best_score == float("inf") else progress.best_score}
+    header = {"progress": numbers, "average_steps": steps, "config": config}
+    contiguous = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+    try:
+        with write_atomically(path) as temporary:
+            save_file(contiguous, temporary, metadata={"state": json.dumps(header)})
+    except SafetensorError as error:
+        raise UserError(f"{path}: the checkpoint cannot be written ({error}); make room, then --resume") from None
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A checkpoint that was read: where the run stood, with which configuration, and its tensors."""
+
+    path: Path
+    progress: Progress
+    config: dict
+    average_steps: int
+    tensors: dict[str, torch.Tensor]
+
+    @classmethod
+    def read(cls, path: Path) -> Checkpoint:
+        """UserError where the file is missing, broken or of an older version."""
+        try:
+            with safe_open(path, framework="pt") as file:
+                header = json.loads((file.metadata() or {})["state"])
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - it is no dict
+            numbers = header["progress"]
+            best = numbers["best_score"]
+            progress = Progress(**(numbers | {"best_score": float("inf") if best is None else best}))
+            return cls(path, progress, header["config"], header["average_steps"], tensors)
+        except FileNotFoundError:
+            raise UserError(f"{path}: there is no checkpoint to resume; start without --resume") from None
+        except (OSError, SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+            raise UserError(f"{path}: the checkpoint cannot be read ({error}); start again without --resume") from None
+
+    def check(self, config: dict, override: bool) -> None:
+        """UserError where the run was started with another configuration, unless the change is meant: then say it."""
+        changed = sorted(difference(self.config, config))
+        if changed and not override:
+            raise UserError(
+                f"{self.path}: the run was started with another configuration: {'; '.join(changed)}; "
+                "take that one again, or add --override to go on with the new one"
+            )
+        for phrase in changed:
+            print(f"--override: {phrase}", file=sys.stderr)
+
+    def load_into(self, state: State) -> None:
+        """Put a run back where it stood. UserError where the configured network has other tensors."""
+        try:
+            state.network.load_state_dict(_below(self.tensors, "network."))
+            state.loss.load_state_dict(_below(self.tensors, "loss."))
+            _load_optimizer(state.optimizer, _below(self.tensors, "optimizer."))
+            if state.average is not None:
+                averaged = _below(self.tensors, "average.") or _below(self.tensors, "network.")
+                state.average.network.load_state_dict(averaged)
+                state.average.steps = self.average_steps
+        except (RuntimeError, ValueError, IndexError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(f"{self.path}: not of the configured network ({reason}); start a new --out") from None
+
+
+def _below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]) -> None:
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    whole = optimizer.state_dict()
+    whole["state"] = {}
+    for name, value in tensors.items():
+        index, key = name.split(".", 1)
+        parameter = parameters[int(index)]
+        if value.shape == parameter.shape:
+            # The fused step walks through memory in order, so moments need their parameter's (channels-last) layout.
+            value = torch.empty_like(parameter).copy_(value)
+        whole["state"].setdefault(int(index), {})[key] = value
+    optimizer.load_state_dict(whole)
+
+
+def difference(old: dict, new: dict, prefix: str = "") -> list[str]:
+    """One phrase per key whose value differs between two nested configurations."""
+    phrases = []
+    for key in sorted(old.keys() | new.keys()):
+        a, b = old.get(key), new.get(key)
+        if isinstance(a, dict) and isinstance(b, dict):
+            phrases += difference(a, b, f"{prefix}{key}.")
+        elif a != b:
+            phrases.append(f"{prefix}{key} was {a}, is {b}")
+    return phrases

@@ -1,0 +1,135 @@
+"""The training configuration: dataclasses are the schema and, printed by `train.py --help`, the documentation."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import typing
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+TINY = 1e-300  # as the lowest value: above 0
+
+
+@dataclass(frozen=True)
+class KeyInfo:
+    """What `train.py --help` prints of a key and what a value is checked against (lowest and highest included)."""
+
+    meaning: str
+    source: str
+    allowed: tuple[str, ...] = ()
+    lowest: float = -math.inf
+    highest: float = math.inf
+
+
+def key(default: typing.Any, meaning: str, source: str = "ours", **limits: typing.Any) -> typing.Any:
+    """A configuration key: its default, what it means, where the default comes from, and its limits."""
+    documented = {"info": KeyInfo(meaning, source, **limits)}
+    if isinstance(default, type):
+        return field(default_factory=default, metadata=documented)
+    return field(default=default, metadata=documented)
+
+
+PAPER = "TransPoseNet section 4"
+
+
+@dataclass
+class ModelConfig:
+    name: str = key("transposenet", "network, one of model_names()")
+    options: dict = key(dict, "of build_model(name, ...), listed below; image_size comes from `picture`")
+
+
+@dataclass
+class BackboneConfig:
+    weights: str = key("none", "imagenet (fetched once, hash checked), a FILE or scene model, or none: from scratch")
+
+
+@dataclass
+class PictureConfig:
+    smaller_edge: int = key(256, "pixels that the smaller edge is resized to", PAPER, lowest=1)
+    height: int = key(224, "of the window that the network sees", PAPER, lowest=1)
+    width: int = key(224, "of the window that the network sees", PAPER, lowest=1)
+
+
+@dataclass
+class AugmentationConfig:
+    random_crop: bool = key(True, "the window at a random place of the resized picture; false: its centre", PAPER)
+    colour_jitter: float = key(0.5, "brightness, contrast, saturation within 1 +- this", PAPER, lowest=0, highest=1)
+
+
+@dataclass
+class LossConfig:
+    s_position: float = key(0.0, "first value of the learned s_x of Eq. 5; outdoors -3", PAPER)
+    s_orientation: float = key(-3.0, "first value of the learned s_q of Eq. 5; outdoors -6.5", PAPER)
+
+
+@dataclass
+class OptimizerConfig:
+    learning_rate: float = key(1e-4, "of Adam", PAPER, lowest=TINY)
+    weight_decay: float = key(1e-4, "L2, on all weights but s_x and s_q", PAPER, lowest=0)
+    eps: float = key(1e-10, "of Adam", PAPER, lowest=TINY)
+    clip_norm: float = key(0.0, "the gradient's norm is cut to this; 0: never", lowest=0)
+
+
+@dataclass
+class ScheduleConfig:
+    kind: str = key("step", "step or cosine (a half period, down to 0)", PAPER, allowed=("step", "cosine"))
+    step_epochs: int = key(100, "epochs between two steps; outdoors 200", PAPER, lowest=1)
+    step_factor: float = key(0.1, "of the rate at every step", PAPER, lowest=TINY, highest=1)
+    warmup_epochs: float = key(0.0, "over which the rate rises linearly from 0", lowest=0)
+
+
+@dataclass
+class HeadsConfig:
+    """Stage 2 of section 4: one head at a time by its own loss (Eq. 3 or 4), everything else frozen."""
+
+    epochs: int = key(
+        0, "for each head, after stage 1 (the paper names none; ours is 100); 0: no second stage", lowest=0
+    )
+    learning_rate: float = key(1e-3, "of stage 2; not given outdoors", PAPER, lowest=TINY)
+    weight_decay: float = key(1e-2, "of stage 2; not given outdoors", PAPER, lowest=0)
+    position_prior: bool = key(False, "the orientation head sees the position latent as well; outdoors true", PAPER)
+
+
+@dataclass
+class TrainConfig:
+    """Everything a training run depends on; the defaults are the paper's indoor stage 1 (section 4)."""
+
+    model: ModelConfig = key(ModelConfig, "")
+    backbone: BackboneConfig = key(BackboneConfig, "")
+    picture: PictureConfig = key(PictureConfig, "")
+    augmentation: AugmentationConfig = key(AugmentationConfig, "")
+    loss: LossConfig = key(LossConfig, "")
+    optimizer: OptimizerConfig = key(OptimizerConfig, "")
+    schedule: ScheduleConfig = key(ScheduleConfig, "")
+    heads: HeadsConfig = key(HeadsConfig, "")
+    start_from: str = key("", "a scene model of the same architecture to start from, instead of random weights")
+    epochs: int = key(300, "of stage 1; outdoors 600; 0: stage 2 alone, on `start_from`", PAPER, lowest=0)
+    batch_size: int = key(8, "pictures in a step, over all processes together", PAPER, lowest=1)
+    seed: int = key(0, "of weights, order, augmentation and dropout", lowest=0)
+    device: str = key("auto", "auto (CUDA where there is one), cpu or cuda", allowed=("auto", "cpu", "cuda"))
+    precision: str = key("float32", "of everything but weights, heads and loss", allowed=("float32", "bfloat16"))
+    cuda_graph: bool = key(True, "record the whole step once and replay it; CUDA alone")
+    deterministic: bool = key(False, "CUDA: the same weights every time, slower; a CPU run repeats to the bit anyway")
+    ema_decay: float = key(
+        0.0,
+        "of a moving average of the weights, judged and kept in their place; 0: none",
+        lowest=0,
+        highest=1,
+    )
+    validate_every: int = key(5, "epochs between two looks at the held-out frames", lowest=1)
+    half_precision_weights: bool = key(False, "the scene model holds float16: half the size")
+    workers: int = key(2, "threads that decode pictures before epoch 1; 0: none beside the main one", lowest=0)
+
+    def to_dict(self) -> dict:
+        return dataclasses.asdict(self)
+
+
+def leaves(config: typing.Any, prefix: str = "") -> Iterator[tuple[str, typing.Any, KeyInfo]]:
+    """Dotted name, value and description of every key that is no group."""
+    for item in dataclasses.fields(config):
+        value = getattr(config, item.name)
+        if dataclasses.is_dataclass(value):
+            yield from leaves(value, f"{prefix}{item.name}.")
+        else:
+            yield prefix + item.name, value, item.metadata["info"]

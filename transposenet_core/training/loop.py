@@ -1,0 +1,170 @@
+"""The training loop: stages, epochs, steps, and what is kept of them."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import torch
+import yaml
+from tqdm import tqdm
+
+from transposenet_core.atomic_files import write_atomically
+from transposenet_core.errors import TrainingDivergedError
+from transposenet_core.pose import mean_pose
+from transposenet_core.scene import Scene
+from transposenet_core.training.averaging import MovingAverage
+from transposenet_core.training.batches import batches
+from transposenet_core.training.checkpoint import Checkpoint, Progress, State, save_checkpoint
+from transposenet_core.training.config import TrainConfig
+from transposenet_core.training.curves import Curves
+from transposenet_core.training.distributed import World, share_batch_statistics
+from transposenet_core.training.memory import names_the_batch_size
+from transposenet_core.training.network import build_network, make_repeatable, preprocessing_of
+from transposenet_core.training.optimization import build_optimizer, rate_factor
+from transposenet_core.training.outcome import Outcome, frames_digest, is_usable
+from transposenet_core.training.pixels import load_pixels
+from transposenet_core.training.stages import Stage, load_start, plan
+from transposenet_core.training.step import TrainStep
+from transposenet_core.training.validation import Judge
+
+PATIENCE = 20  # steps in a row without a finite gradient
+
+
+class Training:
+    """One run: `out` becomes the scene model, with metrics.jsonl, tensorboard/ and checkpoint.safetensors beside it.
+
+    Raises UserError for what a user can mend, TrainingDivergedError where the gradient stays without a finite value.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        scene: Scene,
+        out: Path,
+        provenance: dict,
+        world: World,
+        resumed: Checkpoint | None = None,
+    ) -> None:
+        make_repeatable(config)
+        self.config, self.world, self.resumed = config, world, resumed
+        self.checkpoint = out / "checkpoint.safetensors"
+        self.stages = plan(config)
+        self.identity = config.to_dict() | {"frames": frames_digest(scene)}
+        self.progress = resumed.progress if resumed else Progress(stages=[stage.learns for stage in self.stages])
+        self.preprocessing = preprocessing_of(config)
+        self.training = scene.select("train")
+        held_out = [image for image in scene.images if image.split == "val"]
+        judged = held_out or self.training
+        source = f"{len(held_out)} held-out frames" if held_out else "the training frames (none were held out)"
+        threads = config.workers
+        self.pixels = load_pixels(self.training, self.preprocessing, "train pictures", threads).to(world.device)
+        pixels = load_pixels(judged, self.preprocessing, "val pictures", threads).to(world.device)
+        constant = mean_pose([image.pose for image in self.training])
+        judge = Judge(pixels, self.preprocessing, [image.pose for image in judged], constant, source)
+        self.outcome = Outcome(out, scene, config, judge, provenance)
+
+    def run(self) -> None:
+        """All stages that are left."""
+        if self.world.leads:
+            with write_atomically(self.outcome.out / "config.yaml") as path:
+                path.write_text(yaml.safe_dump(self.config.to_dict(), sort_keys=False))
+            where = f"{self.world.size} x {self.world.device}"
+            print(f"{len(self.training)} training frames, judged on {self.outcome.judge.source}, {where}", flush=True)
+        progress = self.progress
+        for number in range(progress.stage, len(self.stages)):
+            stage = self.stages[number]
+            if number > progress.stage:
+                progress.epochs_before += self.stages[number - 1].epochs
+                progress.stage, progress.epoch = number, 0
+            self._learn(stage, self._begin(stage))
+        if self.world.leads:
+            print(self.outcome.report(progress))
+
+    def _begin(self, stage: Stage) -> State:
+        """The stage's network where the one before left it, its loss and its optimizer; or all of them as resumed."""
+        config, world = self.config, self.world
+        network = build_network(config, stage, self.training)
+        if self.progress.stage > 0 and world.leads:
+            load_start(network, self.outcome.out)
+        network = share_batch_statistics(network.to(world.device, memory_format=torch.channels_last), world)
+        world.agree(network)
+        stage.freeze(network)
+        loss = stage.build_loss(config).to(world.device)
+        optimizer = build_optimizer(network, loss, stage, config.optimizer.eps, world.device)
+        average = MovingAverage(network, config.ema_decay) if config.ema_decay > 0 else None
+        state = State(network, loss, optimizer, average)
+        if self.resumed:
+            self.resumed.load_into(state)
+            self.resumed = None
+        return state
+
+    def _learn(self, stage: Stage, state: State) -> None:
+        stage.train_mode(state.network)
+        step = TrainStep(state, self.pixels, self.preprocessing, self.config, self.world)
+        curves = Curves(self.outcome.out) if self.world.leads else None
+        try:
+            self._save(state)
+            for epoch in range(self.progress.epoch, stage.epochs):
+                figures = self._epoch(stage, state, step, epoch)
+                healthy = step.faults()[1] == 0
+                if curves:
+                    curves.write(self.progress.epochs_before + epoch + 1, stage.learns, **figures)
+                    if healthy and ((epoch + 1) % self.config.validate_every == 0 or epoch + 1 == stage.epochs):
+                        self.outcome.consider(state.judged, stage, self.progress, epoch + 1, curves)
+                if healthy:  # else the last good state stays the one to go on from
+                    self.progress.epoch = epoch + 1
+                    self._save(state)
+            self._stop_where_it_diverged(step, patience=1)
+        except KeyboardInterrupt:
+            self._leave_usable(stage, state, curves)
+            raise
+        finally:
+            if curves:
+                curves.close()
+
+    def _epoch(self, stage: Stage, state: State, step: TrainStep, epoch: int) -> dict[str, float]:
+        """All pictures once. Returns the epoch's figures."""
+        config, world, count = self.config, self.world, len(self.pixels)
+        started, seen = time.monotonic(), 0
+        stage.train_mode(state.network)
+        step.reset()
+        name = f"{stage.learns} {epoch + 1}/{stage.epochs}"
+        bar = tqdm(total=count, desc=name, unit="img", leave=False, mininterval=0.5, disable=not world.leads)
+        with bar, names_the_batch_size(config):
+            for number, batch in enumerate(batches(count, config.batch_size, config.seed, epoch, world)):
+                step(batch, stage.learning_rate * rate_factor(epoch + seen / count, stage.epochs, stage.schedule))
+                seen += batch.total
+                bar.update(batch.total)
+                if world.device.type == "cpu" or number % 10 == 0:  # asking a GPU for a number waits for it
+                    self._stop_where_it_diverged(step, PATIENCE)
+            means = step.means()
+        rate = stage.learning_rate * rate_factor(epoch + seen / count, stage.epochs, stage.schedule)
+        figures = {f"train_{key}": value for key, value in means.items()}
+        figures |= {"learning_rate": rate, "images_per_s": seen / (time.monotonic() - started)}
+        return figures | {"skipped_steps": step.faults()[0]}
+
+    def _save(self, state: State) -> None:
+        if self.world.leads:
+            save_checkpoint(self.checkpoint, state, self.progress, self.identity)
+
+    def _stop_where_it_diverged(self, step: TrainStep, patience: int) -> None:
+        in_row = step.faults()[1]
+        if in_row >= patience:
+            good = f"{self.checkpoint} holds the last good state (stage {self.progress.stage + 1}, "
+            rate = self.config.optimizer.learning_rate
+            raise TrainingDivergedError(
+                f"the last {in_row} steps had no finite gradient and were skipped; {good}epoch {self.progress.epoch}): "
+                f"go on with --resume --override optimizer.clip_norm=1 or an optimizer.learning_rate below {rate:g}"
+            )
+
+    def _leave_usable(self, stage: Stage, state: State, curves: Curves | None) -> None:
+        """After Ctrl-C there is a scene model, be it one that has learnt nothing yet."""
+        if not curves:
+            return
+        if not is_usable(self.outcome.out):
+            self.progress.best_score = float("inf")
+            self.outcome.consider(state.judged, stage, self.progress, self.progress.epoch, curves)
+        whole = f"{self.progress.epoch} whole epochs of stage {self.progress.stage + 1}"
+        tqdm.write(f"stopped after {whole}; {self.outcome.out} is usable, --resume goes on", file=sys.stderr)

@@ -1,0 +1,59 @@
+"""The configured network and its surroundings: options, first weights, preprocessing, arithmetic."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from transposenet_core.checkpoint_import import load_pretrained_backbone
+from transposenet_core.errors import UserError
+from transposenet_core.models import build_model
+from transposenet_core.pose import mean_pose
+from transposenet_core.preprocessing import Preprocessing
+from transposenet_core.scene import PosedImage
+from transposenet_core.training.config import TrainConfig
+from transposenet_core.training.stages import Stage, load_start
+
+
+def preprocessing_of(config: TrainConfig) -> Preprocessing:
+    return Preprocessing(config.picture.smaller_edge, (config.picture.height, config.picture.width))
+
+
+def model_options(config: TrainConfig, stage: Stage) -> dict:
+    """What builds the stage's network again, by `build_model`."""
+    return stage.options({**config.model.options, "image_size": [config.picture.height, config.picture.width]})
+
+
+def build_network(config: TrainConfig, stage: Stage, training: Sequence[PosedImage]) -> Any:
+    """The configured network: answering the training set's mean pose with a backbone as configured, or `start_from`.
+
+    Raises UserError where it cannot be built or its first weights cannot be had.
+    """
+    torch.manual_seed(config.seed)
+    options = model_options(config, stage)
+    try:
+        network: Any = build_model(config.model.name, **options)
+    except (ValueError, TypeError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"model '{config.model.name}' with {options} cannot be built: {reason}") from None
+    if config.start_from:
+        load_start(network, config.start_from)
+        return network
+    start = mean_pose([image.pose for image in training])
+    network.start_from(torch.from_numpy(start.position), torch.from_numpy(start.orientation))
+    if config.backbone.weights != "none":
+        name = options.get("backbone", "efficientnet-b0")
+        print(f"backbone: {load_pretrained_backbone(network.backbone, name, config.backbone.weights)}", flush=True)
+    return network
+
+
+def make_repeatable(config: TrainConfig) -> None:
+    """How CUDA computes: TF32 and the fastest kernels, or with `deterministic` the same ones every time."""
+    if config.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(config.deterministic)
+    torch.backends.cudnn.benchmark = not config.deterministic
+    torch.set_float32_matmul_precision("highest" if config.deterministic else "high")

@@ -1,0 +1,108 @@
+"""What a training leaves behind: the best scene model so far, and what each stage reached."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+from tqdm import tqdm
+
+from transposenet_core.errors import UserError
+from transposenet_core.pose import stack
+from transposenet_core.scene import Scene
+from transposenet_core.scene_model import SceneModel
+from transposenet_core.training.checkpoint import Progress
+from transposenet_core.training.config import TrainConfig
+from transposenet_core.training.curves import Curves
+from transposenet_core.training.network import model_options, preprocessing_of
+from transposenet_core.training.stages import Stage
+from transposenet_core.training.validation import Judge, Validation
+
+THINNED_POSES = 2000
+
+
+@dataclass(eq=False)
+class Outcome:
+    """The folder of a run. Only the leading process writes."""
+
+    out: Path
+    scene: Scene
+    config: TrainConfig
+    judge: Judge
+    provenance: dict
+
+    def consider(self, network: nn.Module, stage: Stage, progress: Progress, epoch: int, curves: Curves) -> None:
+        """Keep the network as the scene model where the held-out frames like it better than any before."""
+        validation = self.judge(network)
+        figures = validation.summary
+        curves.write(
+            progress.epochs_before + epoch,
+            stage.learns,
+            val_median_m=figures.median_m,
+            val_median_deg=figures.median_deg,
+            val_score=validation.score,
+        )
+        tqdm.write(
+            f"{stage.learns}, epoch {epoch}: {self.judge.source}: median {figures.median_m:.3f} m "
+            f"{figures.median_deg:.2f} deg"
+        )
+        if validation.score < progress.best_score:
+            progress.best_score = validation.score
+            progress.best[stage.learns] = {"epoch": epoch, "m": figures.median_m, "deg": figures.median_deg}
+            model = make_scene_model(self.scene, self.config, stage, network, validation)
+            model.provenance = self.provenance | model.provenance | {"stage": stage.learns, "epoch": epoch}
+            model.save(self.out, self.config.half_precision_weights)
+
+    def report(self, progress: Progress) -> str:
+        """One line per stage: the best it reached on the held-out frames, and that a stage gained nothing if so."""
+        lines, before = [f"scene model: {self.out}"], None
+        for name in progress.stages:
+            reached = progress.best.get(name)
+            if reached is None:
+                lines.append(f"  {name}: gained nothing on {self.judge.source}")
+                continue
+            figures, gain = f"median {reached['m']:.4f} m {reached['deg']:.3f} deg", ""
+            if before is not None:
+                gain = f", {before['m'] - reached['m']:+.4f} m and {before['deg'] - reached['deg']:+.3f} deg better"
+            lines.append(f"  {name}: {figures} at epoch {reached['epoch']}{gain}")
+            before = reached
+        return "\n".join(lines)
+
+
+def make_scene_model(
+    scene: Scene, config: TrainConfig, stage: Stage, network: nn.Module, validation: Validation
+) -> SceneModel:
+    """Everything a robot needs to run this network in this scene."""
+    training = scene.select("train")
+    step = -(-len(training) // THINNED_POSES)
+    positions_N3, orientations_N4 = stack([image.pose for image in training[::step]])
+    return SceneModel(
+        name=scene.name,
+        map_frame=scene.map_frame,
+        architecture=config.model.name,
+        options=model_options(config, stage),
+        preprocessing=preprocessing_of(config),
+        network=network,
+        held_out_error=validation.held_out_error,
+        intrinsics=scene.intrinsics,
+        training_positions_N3=positions_N3,
+        training_orientations_N4=orientations_N4,
+        provenance={"validation": validation.summary.to_dict(), "config": config.to_dict()},
+    )
+
+
+def is_usable(folder: Path) -> bool:
+    """Whether a whole scene model lies in a folder."""
+    try:
+        SceneModel.load(folder)
+    except UserError:
+        return False
+    return True
+
+
+def frames_digest(scene: Scene) -> str:
+    """A hash of which picture is in which split: what a resumed run must share with its beginning."""
+    listed = "\n".join(f"{image.split},{image.name}" for image in scene.images)
+    return hashlib.sha256(listed.encode()).hexdigest()[:16]

@@ -1,0 +1,85 @@
+"""The stages of a training (TransPoseNet section 4): everything by Eq. 5, then each head alone by its own loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from transposenet_core.errors import UserError
+from transposenet_core.scene_model import SceneModel
+from transposenet_core.training.config import ScheduleConfig, TrainConfig
+from transposenet_core.training.losses import LearnedWeightPoseLoss, SingleHeadLoss
+
+FIRST_PRIOR_LAYER = "orientation_head.0.weight"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What is learnt (`all`, or one head by name), for how long and how fast."""
+
+    learns: str
+    epochs: int
+    learning_rate: float
+    weight_decay: float
+    schedule: ScheduleConfig
+    position_prior: bool = False
+
+    def options(self, options: dict) -> dict:
+        """The model's options in this stage."""
+        return {**options, "orientation_prior": True} if self.position_prior else options
+
+    def build_loss(self, config: TrainConfig) -> nn.Module:
+        if self.learns == "all":
+            return LearnedWeightPoseLoss(config.loss.s_position, config.loss.s_orientation)
+        return SingleHeadLoss(self.learns.removesuffix("_head"))
+
+    def freeze(self, network: nn.Module) -> None:
+        """Let gradients reach what the stage learns, and nothing else."""
+        network.requires_grad_(self.learns == "all")
+        if self.learns != "all":
+            getattr(network, self.learns).requires_grad_(True)
+
+    def train_mode(self, network: nn.Module) -> None:
+        """A frozen trunk runs as it will on the robot: no dropout, batch statistics as learnt."""
+        network.train(self.learns == "all")
+        if self.learns != "all":
+            getattr(network, self.learns).train()
+
+
+def plan(config: TrainConfig) -> list[Stage]:
+    """The stages with at least one epoch. UserError where there is none."""
+    first = config.optimizer
+    stages = [Stage("all", config.epochs, first.learning_rate, first.weight_decay, config.schedule)]
+    heads = config.heads
+    flat = ScheduleConfig(kind="step", step_epochs=max(heads.epochs, 1))  # the paper names no steps for stage 2
+    for name in ("position_head", "orientation_head"):
+        stages.append(Stage(name, heads.epochs, heads.learning_rate, heads.weight_decay, flat, heads.position_prior))
+    stages = [stage for stage in stages if stage.epochs > 0]
+    if not stages:
+        raise UserError("epochs and heads.epochs are both 0, at least one of them must be above")
+    if stages[0].learns != "all" and not config.start_from:
+        raise UserError("epochs is 0 and start_from is empty: stage 2 alone needs the scene model of a stage 1")
+    return stages
+
+
+def load_start(network: Any, path: str | Path) -> None:
+    """Put a scene model's weights into a network; one that got the position prior since answers as before.
+
+    Its new columns are zero: the orientation head starts with what stage 1 knew. UserError where they do not fit.
+    """
+    state = SceneModel.load(path).network.state_dict()
+    wanted = network.state_dict()
+    have, needed = state.get(FIRST_PRIOR_LAYER), wanted.get(FIRST_PRIOR_LAYER)
+    if have is not None and needed is not None and needed.shape[1] == 2 * have.shape[1]:
+        state[FIRST_PRIOR_LAYER] = torch.cat((have, torch.zeros_like(have)), dim=1)
+    wrong = [key for key in wanted if key not in state or state[key].shape != wanted[key].shape]
+    if wrong or len(state) != len(wanted):
+        detail = f"'{wrong[0]}' is {tuple(wanted[wrong[0]].shape)} here" if wrong else "it has more tensors"
+        raise UserError(
+            f"{path}: its network does not fit the configured one ({detail}); give model and picture as it was trained"
+        )
+    network.load_state_dict(state)

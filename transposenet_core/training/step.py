@@ -1,0 +1,130 @@
+"""One training step, eager on a CPU and recorded as one CUDA graph on CUDA: the same code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from transposenet_core.preprocessing import Preprocessing
+from transposenet_core.training.augmentation import augmented
+from transposenet_core.training.batches import Batch
+from transposenet_core.training.checkpoint import State
+from transposenet_core.training.config import TrainConfig
+from transposenet_core.training.distributed import World
+from transposenet_core.training.losses import TERMS
+from transposenet_core.training.optimization import set_rate
+from transposenet_core.training.pixels import PosedPixels
+
+EAGER_STEPS = 3  # before a step is recorded: cuDNN chooses its kernels, the optimizer makes its state
+
+
+class TrainStep:
+    """Augmentation, network, loss, gradients, optimizer and moving average, for one batch after another.
+
+    A step whose gradient is not finite changes nothing, neither weights nor batch statistics, and is counted.
+    No number goes to the host unless it is asked for: that would stop a GPU.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        pixels: PosedPixels,
+        preprocessing: Preprocessing,
+        config: TrainConfig,
+        world: World,
+    ) -> None:
+        self.network, self.loss, self.optimizer, self.average = (
+            state.network,
+            state.loss,
+            state.optimizer,
+            state.average,
+        )
+        self.pixels, self.preprocessing, self.config, self.world = pixels, preprocessing, config, world
+        self._learnt = [p for group in self.optimizer.param_groups for p in group["params"]]
+        # Statistics of a frozen trunk stay as they are.
+        norms = [m for m in self.network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training]
+        self._statistics = [b for norm in norms for b in (norm.running_mean, norm.running_var) if b is not None]
+        zero = torch.zeros((), device=world.device)
+        self._sums, self._seen, self._skipped, self._in_row = zero.repeat(len(TERMS)), *(zero.clone() for _ in "123")
+        self._graph: Any = None
+        self._eager_steps = 0
+
+    def __call__(self, batch: Batch, rate: float) -> None:
+        set_rate(self.optimizer, rate)
+        device = self.world.device
+        index_B, draws_BK = batch.index_B.to(device), batch.draws_BK.to(device)
+        share = len(index_B) / batch.total
+        if device.type == "cuda" and self.config.cuda_graph and batch.total == self.config.batch_size:
+            self._recorded(index_B, draws_BK, share)
+        else:
+            self._run(index_B, draws_BK, share)
+        if self.average is not None:
+            self.average.update(self.network)
+
+    def means(self) -> dict[str, float]:
+        """Mean of each term of the loss over the pictures of all processes since the last `reset`."""
+        numbers = torch.cat((self._sums, self._seen[None]))
+        self.world.add_up([numbers])
+        *sums, seen = numbers.tolist()
+        return {name: value / max(seen, 1) for name, value in zip(TERMS, sums, strict=True)}
+
+    def faults(self) -> tuple[int, int]:
+        """Steps skipped since the last `reset`, and how many in a row up to now."""
+        return int(self._skipped), int(self._in_row)
+
+    def reset(self) -> None:
+        for number in (self._sums, self._seen, self._skipped):
+            number.zero_()
+
+    def _run(self, index_B: torch.Tensor, draws_BK: torch.Tensor, share: float) -> None:
+        device = self.world.device
+        image = augmented(self.pixels.image_N3HW, index_B, draws_BK, self.preprocessing, self.config.augmentation)
+        before = torch.cat(self._statistics) if self._statistics else None
+        self.optimizer.zero_grad(set_to_none=True)
+        bfloat16 = self.config.precision == "bfloat16"
+        with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16, cache_enabled=device.type != "cuda"):
+            output = self.network(image)
+        terms = self.loss(output, self.pixels.position_N3[index_B], self.pixels.orientation_N4[index_B])
+        (terms["loss"] * share).backward()
+        gradients = [p.grad for p in self._learnt if p.grad is not None]
+        self.world.add_up(gradients)
+        norm = nn.utils.get_total_norm(gradients)
+        if self.config.optimizer.clip_norm > 0:
+            nn.utils.clip_grads_with_norm_(self._learnt, self.config.optimizer.clip_norm, norm)
+        bad = (~torch.isfinite(norm)).float()
+        optimizer: Any = self.optimizer
+        optimizer.found_inf = bad  # the fused optimizer looks for it on the device and leaves the weights alone
+        optimizer.step()
+        self._keep_books(bad, before, torch.stack([terms[name].detach() for name in TERMS]), len(index_B))
+
+    @torch.no_grad()
+    def _keep_books(self, bad: torch.Tensor, before: torch.Tensor | None, terms: torch.Tensor, count: int) -> None:
+        if before is not None:
+            kept = torch.where(bad > 0, before, torch.cat(self._statistics))
+            torch._foreach_copy_(self._statistics, list(kept.split([b.numel() for b in self._statistics])))
+        self._sums += torch.where(bad > 0, torch.zeros_like(terms), terms * count)
+        self._seen += (1 - bad) * count
+        self._skipped += bad
+        self._in_row.copy_((self._in_row + 1) * bad)
+
+    def _recorded(self, index_B: torch.Tensor, draws_BK: torch.Tensor, share: float) -> None:
+        """A few eager steps beside the current stream, as graphs want it; then record once and replay ever after."""
+        if self._graph is None and self._eager_steps < EAGER_STEPS:
+            beside, current = torch.cuda.Stream(), torch.cuda.current_stream()
+            beside.wait_stream(current)
+            with torch.cuda.stream(beside):
+                self._run(index_B, draws_BK, share)
+            current.wait_stream(beside)
+            self._eager_steps += 1
+            return
+        if self._graph is None:
+            self._index_B, self._draws_BK = index_B.clone(), draws_BK.clone()
+            self._graph = torch.cuda.CUDAGraph()
+            self.optimizer.zero_grad(set_to_none=True)
+            with torch.cuda.graph(self._graph):
+                self._run(self._index_B, self._draws_BK, share)
+        self._index_B.copy_(index_B)
+        self._draws_BK.copy_(draws_BK)
+        self._graph.replay()
