@@ -1,0 +1,140 @@
+"""One training and its judgement on the test frames: done once, gone on with where it was interrupted."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from training import evaluate, train
+from transposenet_core.atomic_files import write_atomically
+from transposenet_core.errors import UserError
+from transposenet_core.evaluation import PREDICTION_COLUMNS, pose_errors, summarise
+from transposenet_core.formats import load_scene
+from transposenet_core.pose import Pose
+from transposenet_core.scene import PosedImage, Scene
+from transposenet_core.training.checkpoint import difference
+from transposenet_core.training.config import TrainConfig
+from transposenet_core.training.config_reading import load_config
+from transposenet_core.training.holdout import hold_out_validation
+from transposenet_core.training.outcome import frames_digest
+
+RESULT, CHECKPOINT, PREDICTIONS = "result.json", "checkpoint.safetensors", "predictions.csv"
+POSITION, ORIENTATION = PREDICTION_COLUMNS[1:4], PREDICTION_COLUMNS[4:8]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is trained on what, and the folder that the scene model, the predictions and the result go to."""
+
+    data: str
+    split: str | None
+    preset: str
+    overrides: tuple[str, ...]
+    folder: Path
+
+    @property
+    def config(self) -> TrainConfig:
+        return load_config(self.preset, self.overrides)
+
+    def finished(self) -> dict[str, Any] | None:
+        """The result that lies in the folder, or None. UserError where it is of another configuration or other frames.
+
+        A result holds the figures of `ErrorSummary` over all test frames; how many training frames were trained on,
+        held out to choose the checkpoint on, or left out between the two; and the epochs of both stages.
+        """
+        path = self.folder / RESULT
+        if not path.exists():
+            return None
+        try:
+            content = json.loads(path.read_text())
+            setup, result = content["setup"], content["result"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path}: no result of a run ({error!r}); remove the file or name another --out") from None
+        changed = difference(setup, self._setup())
+        if changed:
+            raise UserError(f"{path}: made with another setup ({'; '.join(changed)}); take that or name another --out")
+        return result
+
+    def finish(self) -> dict[str, Any]:
+        """The result, after whatever is left to do for it. UserError where it cannot be done, KeyboardInterrupt too."""
+        result = self.finished()
+        if result is not None:
+            print(f"{self.folder}: finished before, not trained again")
+            return result
+        scene = load_scene(self.data, self.split)  # a fault in the data is said as it is, not as an exit code
+        what = ["--data", self.data, *(["--split", self.split] if self.split else [])]
+        resume = ["--resume"] if (self.folder / CHECKPOINT).exists() else []
+        _call(train.main, ["--config", self.preset, *what, "--out", str(self.folder), *resume, *self.overrides])
+        torch.set_float32_matmul_precision("highest")  # training allows TF32; the judgement is evaluate.py's own
+        predictions = self.folder / PREDICTIONS
+        outputs = ["--predictions", str(predictions), "--report", str(self.folder)]
+        _call(evaluate.main, [str(self.folder), *what, "--device", self.config.device, *outputs])
+        # All test frames count, as in the papers: a frame that the localizer itself would not trust is judged as well.
+        errors = prediction_errors(predictions, scene.select("test"))
+        result = self._frames_and_epochs(scene) | summarise(*errors).to_dict()
+        write_json(self.folder / RESULT, {"setup": self._setup(), "result": result})
+        return result
+
+    def _frames_and_epochs(self, scene: Scene) -> dict[str, Any]:
+        used = Counter(image.split for image in hold_out_validation(scene).images)
+        config = self.config
+        return {
+            "trained_on": used["train"],
+            "chosen_on": used["val"],
+            "left_out": len(scene.select("train")) - used["train"] - used["val"],
+            "epochs": config.epochs,
+            "head_epochs": config.heads.epochs,
+        }
+
+    def _setup(self) -> dict[str, Any]:
+        """What a result depends on, as JSON gives it back."""
+        return json.loads(json.dumps({"config": self.config.to_dict(), "frames": _digest(self.data, self.split)}))
+
+
+@lru_cache
+def _digest(data: str, split: str | None) -> str:
+    """Of a scene's frames; one program asks many times, and reading thousands of poses takes seconds."""
+    return frames_digest(load_scene(data, split))
+
+
+def _call(main: Any, arguments: list[str]) -> None:
+    code = main(arguments)
+    if code == 130:
+        raise KeyboardInterrupt
+    if code:
+        raise UserError(f"{main.__module__.replace('.', '/')}.py {' '.join(arguments)} ended with exit code {code}")
+
+
+def prediction_errors(path: Path, images: list[PosedImage]) -> tuple[np.ndarray, np.ndarray]:
+    """Position errors (N,) in metres and orientation errors (N,) in degrees of the poses that a file has for `images`.
+
+    UserError where it has other pictures.
+    """
+    with open(path, newline="") as file:
+        rows = {row["image"]: row for row in csv.DictReader(file)}
+    if rows.keys() != {image.name for image in images}:
+        raise UserError(f"{path}: {len(rows)} pictures that are not the {len(images)} test frames; remove the file")
+    estimates = [_pose(rows[image.name]) for image in images]
+    return pose_errors(estimates, [image.pose for image in images])
+
+
+def _pose(row: dict[str, str]) -> Pose:
+    position, orientation = (np.array([float(row[key]) for key in keys]) for keys in (POSITION, ORIENTATION))
+    return Pose(position, orientation)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    with write_atomically(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
