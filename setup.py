@@ -47,8 +47,8 @@ setup(
     data_files=data_files(),
     python_requires=">=3.10,<3.13",
     install_requires=requirements(),
-    # colcon test recognises pytest by this.
-    extras_require={"test": ["pytest"]},
+    # colcon test recognises pytest by this. The torchvision that fits is the one that asks for the torch named above.
+    extras_require={"test": ["pytest"], "torchvision": ["torchvision"]},
     zip_safe=False,
     entry_points={
         "console_scripts": [

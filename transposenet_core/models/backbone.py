@@ -1,14 +1,16 @@
-"""EfficientNet, cut after the last end point in use: TransPoseNet never reaches 4.4 of B0's 5.3 M parameters."""
+"""Backbones by name; EfficientNet, cut after the last end point in use: 4.4 of B0's 5.3 M parameters never run."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, ClassVar
 
 import torch
 from efficientnet_pytorch import EfficientNet
 from torch import nn
 
-NAMES = ("efficientnet-b0", "efficientnet-b1")
+from transposenet_core.models.resnet import ResNetEndpoints
 
 
 class EfficientNetEndpoints(nn.Module):
@@ -17,12 +19,13 @@ class EfficientNetEndpoints(nn.Module):
     Built from scratch by efficientnet-pytorch. ``channels[level]`` is the depth of a level's map.
     """
 
+    # Names of efficientnet-pytorch's network, as its published weights have them, and ours.
+    PUBLISHED_NAMES: ClassVar[dict[str, str]] = {"_conv_stem": "stem", "_bn0": "stem_norm", "_blocks": "blocks"}
+
     def __init__(
         self, name: str = "efficientnet-b0", levels: tuple[int, ...] = (3, 4), drop_connect: float = 0.2
     ) -> None:
         super().__init__()
-        if name not in NAMES:
-            raise ValueError(f"backbone '{name}' is unknown, known are {', '.join(NAMES)}")
         # image_size=None: "same" padding from the actual size, where the package would fix it for 224 x 224.
         whole = EfficientNet.from_name(name, image_size=None)
         whole.set_swish(memory_efficient=False)
@@ -64,3 +67,26 @@ def map_size(image_size: tuple[int, int], level: int) -> tuple[int, int]:
     for _ in range(level):
         height, width = (height + 1) // 2, (width + 1) // 2
     return height, width
+
+
+Backbone = EfficientNetEndpoints | ResNetEndpoints
+_BUILDERS: dict[str, Callable[[tuple[int, ...], float], Backbone]] = {
+    "efficientnet-b0": partial(EfficientNetEndpoints, "efficientnet-b0"),
+    "efficientnet-b1": partial(EfficientNetEndpoints, "efficientnet-b1"),
+    "resnet50": lambda levels, _drop_connect: ResNetEndpoints(levels),
+}
+
+
+def backbone_names() -> list[str]:
+    return list(_BUILDERS)
+
+
+def build_backbone(name: str, levels: tuple[int, ...], drop_connect: float) -> Backbone:
+    """The backbone `name` with random weights, cut after the last of the reduction levels.
+
+    `drop_connect` is EfficientNet's; ResNet has none. ValueError names what is allowed; UserError where resnet50 is
+    asked for and torchvision cannot be imported.
+    """
+    if name not in _BUILDERS:
+        raise ValueError(f"backbone '{name}' is unknown, known are {', '.join(_BUILDERS)}")
+    return _BUILDERS[name](levels, drop_connect)
