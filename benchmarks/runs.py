@@ -84,8 +84,9 @@ class Run:
         return result
 
     def _frames_and_epochs(self, scene: Scene) -> dict[str, Any]:
-        used = Counter(image.split for image in hold_out_validation(scene).images)
         config = self.config
+        split = hold_out_validation(scene) if config.hold_out else scene
+        used = Counter(image.split for image in split.images)
         return {
             "trained_on": used["train"],
             "chosen_on": used["val"],

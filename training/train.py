@@ -57,7 +57,9 @@ def run(args: argparse.Namespace) -> None:
     checkpoint = args.out / "checkpoint.safetensors"
     if checkpoint.exists() and not args.resume:
         raise UserError(f"{args.out} holds a run already: add --resume to go on, or name another --out")
-    scene = hold_out_validation(load_scene(args.data, args.split))
+    scene = load_scene(args.data, args.split)
+    if config.hold_out:
+        scene = hold_out_validation(scene)
     split = Path(args.split).name if args.split else "the data set's own"
     provenance = {"config_file": Path(args.config).name, "overrides": args.overrides, "split": split}
     resumed = Checkpoint.read(checkpoint) if args.resume else None

@@ -22,6 +22,7 @@ class Progress:
     """Where a run stands: the stage it is in, that stage's finished epochs, and the best validation score so far.
 
     ``best`` holds what the held-out frames said of each stage's best weights; ``epochs_before`` counts earlier stages'.
+    ``backbone`` says where its first weights came from.
     """
 
     stage: int = 0
@@ -30,6 +31,7 @@ class Progress:
     best_score: float = float("inf")
     best: dict[str, dict[str, float]] = field(default_factory=dict)
     stages: list[str] = field(default_factory=list)
+    backbone: str = ""
 
 
 @dataclass(eq=False)

@@ -118,6 +118,7 @@ class TrainConfig:
         highest=1,
     )
     validate_every: int = key(5, "epochs between two looks at the held-out frames", lowest=1)
+    hold_out: bool = key(True, "hold a tenth of the training time back where the data set names no val frames")
     half_precision_weights: bool = key(False, "the scene model holds float16: half the size")
     workers: int = key(2, "threads that decode pictures before epoch 1; 0: none beside the main one", lowest=0)
 

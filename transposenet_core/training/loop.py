@@ -21,7 +21,7 @@ from transposenet_core.training.config import TrainConfig
 from transposenet_core.training.curves import Curves
 from transposenet_core.training.distributed import World, share_batch_statistics
 from transposenet_core.training.memory import names_the_batch_size
-from transposenet_core.training.network import build_network, make_repeatable, preprocessing_of
+from transposenet_core.training.network import build_network, fill_backbone, make_repeatable, preprocessing_of
 from transposenet_core.training.optimization import build_optimizer, rate_factor
 from transposenet_core.training.outcome import Outcome, frames_digest, is_usable
 from transposenet_core.training.pixels import load_pixels
@@ -86,7 +86,10 @@ class Training:
         """The stage's network where the one before left it, its loss and its optimizer; or all of them as resumed."""
         config, world = self.config, self.world
         network = build_network(config, stage, self.training)
-        if self.progress.stage > 0 and world.leads:
+        first = self.progress.stage == 0 and not self.resumed
+        if world.leads and first and config.backbone.weights != "none":
+            self.progress.backbone = fill_backbone(network, config)
+        if world.leads and self.progress.stage > 0:
             load_start(network, self.outcome.out)
         network = share_batch_statistics(network.to(world.device, memory_format=torch.channels_last), world)
         world.agree(network)

@@ -10,7 +10,7 @@ import torch
 
 from transposenet_core.checkpoint_import import load_pretrained_backbone
 from transposenet_core.errors import UserError
-from transposenet_core.models import build_model
+from transposenet_core.models import build_model, default_options
 from transposenet_core.pose import mean_pose
 from transposenet_core.preprocessing import Preprocessing
 from transposenet_core.scene import PosedImage
@@ -28,9 +28,9 @@ def model_options(config: TrainConfig, stage: Stage) -> dict:
 
 
 def build_network(config: TrainConfig, stage: Stage, training: Sequence[PosedImage]) -> Any:
-    """The configured network: answering the training set's mean pose with a backbone as configured, or `start_from`.
+    """The configured network, as `start_from` has it or answering the training set's mean pose.
 
-    Raises UserError where it cannot be built or its first weights cannot be had.
+    Raises UserError where it cannot be built or `start_from` does not fit.
     """
     torch.manual_seed(config.seed)
     options = model_options(config, stage)
@@ -44,10 +44,15 @@ def build_network(config: TrainConfig, stage: Stage, training: Sequence[PosedIma
         return network
     start = mean_pose([image.pose for image in training])
     network.start_from(torch.from_numpy(start.position), torch.from_numpy(start.orientation))
-    if config.backbone.weights != "none":
-        name = options.get("backbone", "efficientnet-b0")
-        print(f"backbone: {load_pretrained_backbone(network.backbone, name, config.backbone.weights)}", flush=True)
     return network
+
+
+def fill_backbone(network: Any, config: TrainConfig) -> str:
+    """Give the backbone its pretrained weights. Returns where they come from; UserError where they cannot be had."""
+    name = config.model.options.get("backbone", default_options(config.model.name)["backbone"])
+    source = load_pretrained_backbone(network.backbone, name, config.backbone.weights)
+    print(f"backbone: {source}", flush=True)
+    return source
 
 
 def make_repeatable(config: TrainConfig) -> None:

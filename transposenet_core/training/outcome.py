@@ -52,7 +52,15 @@ class Outcome:
             progress.best_score = validation.score
             progress.best[stage.learns] = {"epoch": epoch, "m": figures.median_m, "deg": figures.median_deg}
             model = make_scene_model(self.scene, self.config, stage, network, validation)
-            model.provenance = self.provenance | model.provenance | {"stage": stage.learns, "epoch": epoch}
+            model.provenance = (
+                self.provenance
+                | model.provenance
+                | {
+                    "stage": stage.learns,
+                    "epoch": epoch,
+                    "backbone": progress.backbone or "from scratch",
+                }
+            )
             model.save(self.out, self.config.half_precision_weights)
 
     def report(self, progress: Progress) -> str:

@@ -59,6 +59,8 @@ def plan(config: TrainConfig) -> list[Stage]:
     for name in ("position_head", "orientation_head"):
         stages.append(Stage(name, heads.epochs, heads.learning_rate, heads.weight_decay, flat, heads.position_prior))
     stages = [stage for stage in stages if stage.epochs > 0]
+    if config.start_from and config.backbone.weights != "none":
+        raise UserError("start_from and backbone.weights are both given: a scene model brings its own backbone")
     if not stages:
         raise UserError("epochs and heads.epochs are both 0, at least one of them must be above")
     if stages[0].learns != "all" and not config.start_from:

@@ -7,9 +7,11 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from training_runs import ROOT, TRAIN, arguments, figures, train
 
 from transposenet_core.localizer import Localizer
+from transposenet_core.scene_model import SceneModel
 from transposenet_core.training.checkpoint import difference
 
 
@@ -85,6 +87,8 @@ def test_ctrl_c_stops_a_running_process_with_one_sentence(small_scene: Path, tmp
         (["epochs=0"], "epochs and heads.epochs are both 0"),
         (["epochs=0", "heads.epochs=1"], "start_from is empty"),
         (["start_from=absent"], "absent: no such folder"),
+        (["start_from=absent", "backbone.weights=imagenet"], "a scene model brings its own backbone"),
+        (["backbone.weights=absent.pth"], "absent.pth"),
     ],
 )
 def test_mistakes_are_one_sentence(
@@ -98,3 +102,14 @@ def test_mistakes_are_one_sentence(
 def test_difference_names_nested_keys() -> None:
     old, new = {"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 1, "c": 4}, "e": 5}
     assert difference(old, new) == ["a.c was 2, is 4", "d was 3, is None", "e was None, is 5"]
+
+
+def test_pretrained_backbones_are_taken_and_named_in_the_scene_model(small_scene: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert train(arguments(small_scene, first, "epochs=1")) == 0
+    source = arguments(small_scene, second, "epochs=1", "optimizer.learning_rate=1e-12", f"backbone.weights={first}")
+    assert train(source) == 0
+    given, taken = (SceneModel.load(folder) for folder in (first, second))
+    key = "backbone.stem.weight"
+    torch.testing.assert_close(taken.network.state_dict()[key], given.network.state_dict()[key])
+    assert "sha256" in taken.provenance["backbone"] and given.provenance["backbone"] == "from scratch"

@@ -1,0 +1,180 @@
+#!/usr/bin/env python3
+"""How fast train.py trains, beside the papers' network as its authors run it, in one run on one machine.
+
+python benchmarks/training_throughput.py --yardstick reference_speed.py [--seconds 20] [--threads N] [--batch 8 ...]
+
+The yardstick is a Python file with the reference network `Net(False)` (whole backbone, explicit attention, float32) and
+`pose_loss`; it gets its pictures as ready tensors on the device. Ours start from JPEG files of 640 x 480: reading,
+decoding and resizing them is timed and counted in as for the preset's 300 epochs. The two take turns, medians count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # runs from a checkout that is not installed, too
+
+from transposenet_core.command_line import exit_code
+from transposenet_core.errors import UserError
+from transposenet_core.pose import Pose
+from transposenet_core.scene import PosedImage
+from transposenet_core.training.batches import batches
+from transposenet_core.training.checkpoint import State
+from transposenet_core.training.config import TrainConfig
+from transposenet_core.training.config_reading import load_config
+from transposenet_core.training.distributed import World
+from transposenet_core.training.network import build_network, make_repeatable, preprocessing_of
+from transposenet_core.training.optimization import build_optimizer
+from transposenet_core.training.pixels import load_pixels
+from transposenet_core.training.stages import plan
+from transposenet_core.training.step import TrainStep
+
+PRESETS = ROOT / "config" / "train"
+EPOCHS = 300
+# Ours by row: what it is, preset, overrides.
+FUSED = ["model.options.attention_dropout=0.0"]
+ROWS = (
+    ("exact, as the paper has it", "transposenet_indoor", []),
+    ("exact, fused attention", "transposenet_indoor", FUSED),
+    ("exact, fused attention, bfloat16", "transposenet_indoor", [*FUSED, "precision=bfloat16"]),
+    (
+        "transposenet_fast, 224 x 224",
+        "transposenet_fast",
+        ["picture.smaller_edge=256", "picture.height=224", "picture.width=224"],
+    ),
+    ("transposenet_fast, its preset", "transposenet_fast", []),
+)
+
+
+def make_pictures(folder: Path, count: int) -> list[PosedImage]:
+    """JPEGs of 640 x 480 with as much detail as a room has."""
+    random = np.random.default_rng(0)
+    images = []
+    for index in range(count):
+        coarse = random.integers(0, 256, (60, 80, 3), dtype=np.uint8)
+        path = folder / f"{index:03d}.jpg"
+        cv2.imwrite(str(path), cv2.resize(coarse, (640, 480), interpolation=cv2.INTER_CUBIC))
+        pose = Pose(random.normal(size=3), random.normal(size=4))
+        images.append(PosedImage(path.name, path, pose, "train", "made", index / 30))
+    return images
+
+
+def reference_step(yardstick: ModuleType, batch: int, device: torch.device) -> Callable[[], None]:
+    """A step as the papers' code does it: float32 without TF32, Adam one tensor after the other."""
+    torch.manual_seed(0)
+    network = yardstick.Net(False).to(device).train()
+    weights = [torch.zeros((), device=device), torch.full((), -3.0, device=device)]
+    s_x, s_q = (torch.nn.Parameter(weight) for weight in weights)
+    optimizer = torch.optim.Adam([*network.parameters(), s_x, s_q], 1e-4, eps=1e-10, weight_decay=1e-4, foreach=False)
+    image, label = torch.randn(batch, 3, 224, 224, device=device), torch.randn(batch, 7, device=device)
+
+    def step() -> None:
+        torch.set_float32_matmul_precision("highest")
+        optimizer.zero_grad()
+        yardstick.pose_loss(network(image), label, s_x, s_q).backward()
+        optimizer.step()
+
+    return step
+
+
+def our_step(config: TrainConfig, images: list[PosedImage], device: torch.device) -> tuple[Callable[[], None], float]:
+    """A step of train.py, one batch after the other, and the seconds per picture that loading took."""
+    make_repeatable(config)
+    started = time.perf_counter()
+    pixels = load_pixels(images, preprocessing_of(config), threads=config.workers).to(device)
+    loading = (time.perf_counter() - started) / len(images)
+    stage, world = plan(config)[0], World(device)
+    network = build_network(config, stage, images).to(device, memory_format=torch.channels_last)
+    stage.train_mode(network)
+    loss = stage.build_loss(config).to(device)
+    state = State(network, loss, build_optimizer(network, loss, stage, config.optimizer.eps, device))
+    train_step = TrainStep(state, pixels, preprocessing_of(config), config, world)
+    endless = (b for epoch in range(10**9) for b in batches(len(pixels), config.batch_size, 0, epoch, world))
+
+    def step() -> None:
+        torch.set_float32_matmul_precision("high")
+        train_step(next(endless), stage.learning_rate)
+
+    return step, loading
+
+
+def median_seconds(steps: dict[str, Callable[[], None]], seconds: float, device: torch.device) -> dict[str, float]:
+    """Median time of each step; they take turns, so that a busy machine is as slow for one as for the other."""
+
+    def timed(step: Callable[[], None], repeats: int) -> float:
+        started = time.perf_counter()
+        for _ in range(repeats):
+            step()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        return (time.perf_counter() - started) / repeats
+
+    repeats = {name: max(1, int(0.2 / timed(step, 1))) for name, step in steps.items() for _ in range(3)}
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline or len(times[next(iter(times))]) < 3:
+        for name, step in steps.items():
+            times[name].append(timed(step, repeats[name]))
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def run(args: argparse.Namespace) -> None:
+    if not args.yardstick.is_file():
+        raise UserError(f"--yardstick {args.yardstick}: no such file; give the Python file with the reference network")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    spec: Any = importlib.util.spec_from_file_location("yardstick", args.yardstick)
+    yardstick = importlib.util.module_from_spec(spec)
+    sys.argv = sys.argv[:1]
+    spec.loader.exec_module(yardstick)
+    where = torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    print(f"{where}, torch {torch.__version__}; img/s, loading counted in over {EPOCHS} epochs")
+    with tempfile.TemporaryDirectory() as folder:
+        for batch in args.batch:
+            images = make_pictures(Path(folder), max(64, 2 * batch))
+            compare(yardstick, batch, images, args.seconds, device)
+
+
+def compare(yardstick: ModuleType, batch: int, images: list[PosedImage], seconds: float, device: torch.device) -> None:
+    """One table: the reference and our rows at one batch size."""
+    print(f"\nbatch {batch:<34}{'ms a step':>10}{'loading ms':>12}{'img/s':>9}{'times':>7}", flush=True)
+    for name, preset, overrides in ROWS:
+        config = load_config(PRESETS / f"{preset}.yaml", [f"batch_size={batch}", "device=auto", *overrides])
+        ours, loading = our_step(config, images, device)
+        medians = median_seconds({"reference": reference_step(yardstick, batch, device), name: ours}, seconds, device)
+        reference = batch / medians["reference"]
+        speed = 1 / (medians[name] / batch + loading / EPOCHS)
+        print(f"  {'reference':<38}{1e3 * medians['reference']:>10.1f}{'-':>12}{reference:>9.1f}{1:>7.1f}")
+        print(
+            f"  {name:<38}{1e3 * medians[name]:>10.1f}{1e3 * loading:>12.2f}{speed:>9.1f}{speed / reference:>7.1f}",
+            flush=True,
+        )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--yardstick", required=True, type=Path, help="Python file with the reference network")
+    parser.add_argument("--seconds", type=float, default=20.0, help="for each row")
+    parser.add_argument("--threads", type=int, default=0, help="of a CPU; 0: torch's own choice")
+    parser.add_argument("--batch", type=int, nargs="+", default=[8])
+    args = parser.parse_args(arguments)
+    return exit_code(lambda: run(args))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
