@@ -16,7 +16,8 @@ SPLITS = ("train", "val", "test")
 class Intrinsics:
     """Pinhole intrinsics in pixels of a `width` x `height` picture; pixel centres are whole numbers (OpenCV).
 
-    ``source`` says where the figures come from, because a wrong camera is a silent error.
+    ``source`` says where the figures come from, because a wrong camera is a silent error. ``rectified`` says whether
+    the lens's distortion has been taken out of the pictures; None where nobody has said so.
     """
 
     width: int
@@ -26,6 +27,7 @@ class Intrinsics:
     cx: float
     cy: float
     source: str = "unknown"
+    rectified: bool | None = None
 
     def to_dict(self) -> dict:
         return asdict(self)

@@ -27,7 +27,7 @@ def make_model() -> SceneModel:
         preprocessing=Preprocessing(32, (32, 48)),
         network=build_model("transposenet", **OPTIONS).eval(),
         held_out_error=HeldOutError((0.1, 0.2, 0.3), (0.01, 0.02, 0.03), "40 held-out frames"),
-        intrinsics=Intrinsics(640, 480, 525.0, 526.0, 320.0, 240.0, "made up"),
+        intrinsics=Intrinsics(640, 480, 525.0, 526.0, 320.0, 240.0, "made up", rectified=True),
         training_positions_N3=np.arange(6.0).reshape(2, 3),
         training_orientations_N4=np.array([[1.0, 0, 0, 0], [0, 1, 0, 0]]),
         provenance={"epoch": 3},
@@ -38,6 +38,14 @@ def make_model() -> SceneModel:
 def folder(tmp_path: Path) -> Path:
     make_model().save(tmp_path / "model")
     return tmp_path / "model"
+
+
+def test_a_model_from_before_rectified_was_known_has_not_said(folder: Path) -> None:
+    description = json.loads((folder / DESCRIPTION).read_text())
+    assert description["intrinsics"].pop("rectified") is True
+    (folder / DESCRIPTION).write_text(json.dumps(description))
+    intrinsics = SceneModel.load(folder).intrinsics
+    assert intrinsics is not None and intrinsics.rectified is None and intrinsics.fy == 526.0
 
 
 def test_round_trip_is_exact(folder: Path) -> None:
