@@ -17,7 +17,10 @@ class Estimate:
 
     ``pose`` is ``T_map_camera`` (None where ``reason`` is ``non_finite_output``); ``covariance_66`` orders position
     then rotation vector, both along the axes of the map frame, in metres and radians; ``reason`` is empty where
-    ``localized`` is true; ``map_frame`` names the frame the pose is in.
+    ``localized`` is true; ``map_frame`` names the frame the pose is in. ``attention``, empty unless it was asked for,
+    holds under ``position`` and ``orientation`` how much each encoder's token attends to the cells of the window that
+    the network saw (`Preprocessing.window`): (H_m, W_m) float32, not negative, together at most 1 (TransPoseNet,
+    section 4.2 and Figure 3).
     """
 
     pose: Pose | None

@@ -36,16 +36,27 @@ class Localizer:
             self.localize(np.full((height, width, 3), 128, np.uint8))
 
     @torch.inference_mode()
-    def localize(self, image_HW3: np.ndarray) -> Estimate:
-        """``T_map_camera`` of an (H, W, 3) uint8 RGB picture. ValueError for an array that is no such picture."""
-        output = self._network(self.scene_model.preprocessing(image_HW3).to(self.device))
+    def localize(self, image_HW3: np.ndarray, with_attention: bool = False) -> Estimate:
+        """``T_map_camera`` of an (H, W, 3) uint8 RGB picture. ValueError for an array that is no such picture.
+
+        ``with_attention`` adds the attention maps of both encoders, which cost a little, and changes no pose.
+        """
+        image_13HW = self.scene_model.preprocessing(image_HW3).to(self.device)
+        output = self._network(image_13HW, with_attention=True) if with_attention else self._network(image_13HW)
         position = output["position"][0].double().cpu().numpy()
         orientation = output["orientation"][0].double().cpu().numpy()
         try:
             pose, covariance_66, reason = Pose(position, orientation), self._covariance_66.copy(), ""
         except ValueError:
             pose, covariance_66, reason = None, LOST_VARIANCE * np.eye(6), "non_finite_output"
-        return Estimate(pose, covariance_66, not reason, reason, self.scene_model.name, self.scene_model.map_frame)
+        scene, map_frame = self.scene_model.name, self.scene_model.map_frame
+        return Estimate(pose, covariance_66, not reason, reason, scene, map_frame, attention_maps(output))
+
+
+def attention_maps(output: dict[str, torch.Tensor]) -> dict[str, np.ndarray]:
+    """The attention maps (H_m, W_m) among a network's outputs for one picture, by the name of their encoder."""
+    suffix = "_attention"
+    return {k.removesuffix(suffix): value[0].cpu().numpy() for k, value in output.items() if k.endswith(suffix)}
 
 
 def choose_device(device: str) -> torch.device:

@@ -40,12 +40,24 @@ class Preprocessing:
         height, width = image_HW3.shape[:2]
         if max(height, width) > 100 * min(height, width):
             raise ValueError(f"a picture of {width}x{height} pixels is a strip, sides up to 100:1 are taken")
-        scale = max(self.smaller_edge / min(height, width), self.image_size[0] / height, self.image_size[1] / width)
-        size = (max(round(height * scale), self.image_size[0]), max(round(width * scale), self.image_size[1]))
+        size = self._resized(height, width)
         image_13HW = torch.from_numpy(np.ascontiguousarray(image_HW3)).permute(2, 0, 1)[None]
         if size == (height, width):
             return image_13HW[0].clone()
         return F.interpolate(image_13HW, size=size, mode="bilinear", antialias=True, align_corners=False)[0]
+
+    def _resized(self, height: int, width: int) -> tuple[int, int]:
+        scale = max(self.smaller_edge / min(height, width), self.image_size[0] / height, self.image_size[1] / width)
+        return max(round(height * scale), self.image_size[0]), max(round(width * scale), self.image_size[1])
+
+    def window(self, height: int, width: int) -> tuple[float, float, float, float]:
+        """What the network sees of a picture of this size, in its pixels: top, left, bottom, right (pixel edges)."""
+        resized = self._resized(height, width)
+        (top, bottom), (left, right) = (
+            ((whole - cut) // 2 * size / whole, ((whole - cut) // 2 + cut) * size / whole)
+            for whole, cut, size in zip(resized, self.image_size, (height, width), strict=True)
+        )
+        return top, left, bottom, right
 
     def crop(self, image_XHW: torch.Tensor) -> torch.Tensor:
         """The centre `image_size` of the last two axes."""

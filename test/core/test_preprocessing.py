@@ -97,3 +97,22 @@ def test_jitter_stays_in_range_and_zero_changes_nothing() -> None:
     assert 0 <= first.min() and first.max() <= 255
     assert (first[0] - first[1]).abs().max() > 1  # each picture has factors of its own
     torch.testing.assert_close(colour_jitter(image, 0.0, torch.rand(5, 3)), image.float())
+
+
+def test_the_window_is_where_the_crop_came_from() -> None:
+    # 480x640 is resized to 256x341, of which rows 16..240 and columns 58..282 are kept; 96x128 keeps a 4:3 picture.
+    assert Preprocessing().window(480, 640) == pytest.approx((30, 58 / 341 * 640, 450, 282 / 341 * 640))
+    assert Preprocessing(96, (96, 128)).window(480, 640) == (0, 0, 480, 640)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(40, 300), st.integers(40, 300))
+def test_the_crop_of_a_gradient_tells_the_window(height: int, width: int) -> None:
+    """Pixels that hold their own row and column: the crop's means are those of the window."""
+    preprocessing = Preprocessing(64, (48, 56))
+    rows, columns = np.mgrid[0:height, 0:width]
+    gradient = np.stack([rows, columns, columns], axis=-1) * 255 / 300
+    seen = preprocessing.crop(preprocessing.resize(np.round(gradient).astype(np.uint8))).float() * 300 / 255
+    top, left, bottom, right = preprocessing.window(height, width)
+    assert abs(float(seen[0].mean()) - ((top + bottom) / 2 - 0.5)) < 1.5
+    assert abs(float(seen[1].mean()) - ((left + right) / 2 - 0.5)) < 1.5
