@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import functools
-import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import rclpy
 import torch
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleNode, LifecycleState
 from rclpy.parameter import Parameter
 
 from transposenet_core.errors import UserError
@@ -25,27 +20,10 @@ from transposenet_ros import parameters
 from transposenet_ros.frame_worker import FrameWorker
 from transposenet_ros.health import NOTHING, Situation, diagnostic_status
 from transposenet_ros.image_input import ImageInput, input_topic
+from transposenet_ros.lifecycle import refuse_impossible_transitions, reported, start_by_itself
+from transposenet_ros.node_process import run_node
 from transposenet_ros.pose_output import PoseOutput
 from transposenet_ros.statistics import Statistics
-
-
-def reported(transition: Callable[[Any, LifecycleState], None]) -> Callable[[Any, LifecycleState], Any]:
-    """Make a life-cycle callback of a method that raises: rclpy would hide the exception, and the user with it."""
-
-    @functools.wraps(transition)
-    def on_transition(self: LocalizerNode, state: LifecycleState) -> TransitionCallbackReturn:
-        try:
-            transition(self, state)
-        except Exception as error:  # noqa: BLE001 - whatever it was, the user gets a sentence and the node lives on
-            text = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-            self.fault = f"{transition.__name__.removeprefix('on_')} failed: {text}"
-            if self.context.ok():  # else the node was told to end meanwhile, and the failure is that
-                self.get_logger().error(self.fault)
-            return TransitionCallbackReturn.FAILURE
-        self.fault = ""
-        return TransitionCallbackReturn.SUCCESS
-
-    return on_transition
 
 
 class LocalizerNode(LifecycleNode):
@@ -67,7 +45,7 @@ class LocalizerNode(LifecycleNode):
         parameters.declare(self)
         self.add_on_set_parameters_callback(self._judge_change)
         self.add_post_set_parameters_callback(self._apply_change)
-        self._answer_impossible_transitions()
+        refuse_impossible_transitions(self)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         # Wall time: a stopped /clock must not silence the node that could say so.
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -144,29 +122,7 @@ class LocalizerNode(LifecycleNode):
 
     def _autostart(self) -> None:
         self.destroy_timer(self._autostart_timer)
-        if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
-            self.trigger_activate()
-        elif self.context.ok():
-            name = self.get_fully_qualified_name()
-            self.get_logger().warning(
-                f"the node stays unconfigured; set the parameter right (ros2 param set {name} model FOLDER), then "
-                f"ros2 lifecycle set {name} configure and ros2 lifecycle set {name} activate"
-            )
-
-    def _answer_impossible_transitions(self) -> None:
-        """rclpy raises out of spin when a client asks for a transition that the state does not have."""
-        service = self._service_change_state
-        change_state = service.callback
-
-        def answer(request: Any, response: Any) -> Any:
-            try:
-                return change_state(request, response)
-            except Exception as error:  # noqa: BLE001 - rclpy's RCLError is no public name
-                self.get_logger().warning(f"transition {request.transition.id} refused: {error}")
-                response.success = False
-                return response
-
-        service.callback = answer
+        start_by_itself(self)
 
     def _judge_change(self, changes: list[Parameter]) -> SetParametersResult:
         return parameters.judge_change(changes, unconfigured=self._localizer is None)
@@ -198,43 +154,9 @@ class LocalizerNode(LifecycleNode):
         )
 
 
-def spin(node: LocalizerNode) -> None:
-    """Run the node until it is told to end. A callback that raises is logged: no message may end the process."""
-    executor = SingleThreadedExecutor(context=node.context)
-    executor.add_node(node)
-    while node.context.ok():
-        try:
-            executor.spin()
-        except ExternalShutdownException:
-            break
-        except Exception as error:  # noqa: BLE001
-            if node.context.ok():
-                node.get_logger().error(f"a callback failed: {type(error).__name__}: {error}")
-
-
 def main(args: list[str] | None = None) -> int:
     """Run the node until SIGINT or SIGTERM; the exit code is 0, or 2 where its parameters are wrong."""
-    # rclpy's own handlers end spin. Python's would raise KeyboardInterrupt somewhere in the teardown when a launched
-    # node gets its second Ctrl-C, and a second SIGTERM would kill.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: None)
-    try:
-        rclpy.init(args=args)
-        node = LocalizerNode()
-    except Exception as error:  # noqa: BLE001 - wrong ROS arguments come as five kinds of rclpy's own
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        rclpy.try_shutdown()
-        return 2
-    try:
-        spin(node)
-    finally:
-        node.close()
-        node.destroy_node()
-        rclpy.try_shutdown()
-        # On its way out Python gives the default action back to every handler but this one: a second Ctrl-C would kill.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
-    return 0
+    return run_node(LocalizerNode, args)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,61 @@
+"""Life-cycle callbacks that say what went wrong: rclpy hides exceptions there, and raises out of spin elsewhere."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+
+from transposenet_core.errors import UserError
+
+
+def reported(transition: Callable[[Any, LifecycleState], None]) -> Callable[[Any, LifecycleState], Any]:
+    """Make a life-cycle callback of a method that raises: rclpy would hide the exception, and the user with it.
+
+    The node's `fault` becomes the sentence, or empty where the transition succeeded.
+    """
+
+    @functools.wraps(transition)
+    def on_transition(self: Any, state: LifecycleState) -> TransitionCallbackReturn:
+        try:
+            transition(self, state)
+        except Exception as error:  # noqa: BLE001 - whatever it was, the user gets a sentence and the node lives on
+            text = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+            self.fault = f"{transition.__name__.removeprefix('on_')} failed: {text}"
+            if self.context.ok():  # else the node was told to end meanwhile, and the failure is that
+                self.get_logger().error(self.fault)
+            return TransitionCallbackReturn.FAILURE
+        self.fault = ""
+        return TransitionCallbackReturn.SUCCESS
+
+    return on_transition
+
+
+def refuse_impossible_transitions(node: LifecycleNode) -> None:
+    """Answer no to a transition that the state does not have: rclpy alone raises out of spin."""
+    service = node._service_change_state
+    change_state = service.callback
+
+    def answer(request: Any, response: Any) -> Any:
+        try:
+            return change_state(request, response)
+        except Exception as error:  # noqa: BLE001 - rclpy's RCLError is no public name
+            node.get_logger().warning(f"transition {request.transition.id} refused: {error}")
+            response.success = False
+            return response
+
+    service.callback = answer
+
+
+def start_by_itself(node: LifecycleNode) -> None:
+    """Configure and activate; where that fails, say how to go on from here."""
+    if node.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+        node.trigger_activate()
+    elif node.context.ok():
+        name = node.get_fully_qualified_name()
+        node.get_logger().warning(
+            f"the node stays unconfigured; set the parameter right (ros2 param set {name} model FOLDER), then "
+            f"ros2 lifecycle set {name} configure and ros2 lifecycle set {name} activate"
+        )
