@@ -47,14 +47,16 @@ PRESETS = ROOT / "config" / "train"
 EPOCHS = 300
 # Ours by row: what it is, preset, overrides.
 FUSED = ["model.options.attention_dropout=0.0"]
+WHOLE = ["picture.smaller_edge=256", "picture.height=224", "picture.width=224"]
 ROWS = (
     ("exact, as the paper has it", "transposenet_indoor", []),
     ("exact, fused attention", "transposenet_indoor", FUSED),
     ("exact, fused attention, bfloat16", "transposenet_indoor", [*FUSED, "precision=bfloat16"]),
+    ("transposenet_fast, 224 x 224", "transposenet_fast", WHOLE),
     (
-        "transposenet_fast, 224 x 224",
+        "transposenet_fast, strided, 224 x 224",
         "transposenet_fast",
-        ["picture.smaller_edge=256", "picture.height=224", "picture.width=224"],
+        [*WHOLE, "model.options.latents=0", "model.options.orientation_stride=2"],
     ),
     ("transposenet_fast, its preset", "transposenet_fast", []),
 )

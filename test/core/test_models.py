@@ -31,7 +31,7 @@ def test_it_has_the_papers_size_and_shapes() -> None:
     assert (options["layers"], options["heads"], options["width"], options["dropout"]) == (6, 4, 256, 0.1)
 
 
-@pytest.mark.parametrize("size", [(224, 224), (97, 131), (256, 341)])
+@pytest.mark.parametrize("size", [(224, 224), (97, 131), (256, 341), (113, 77)])
 def test_end_points_equal_the_uncut_network(size: tuple[int, int]) -> None:
     torch.manual_seed(0)
     whole = EfficientNet.from_name("efficientnet-b0", image_size=None).eval()
@@ -160,6 +160,29 @@ def test_every_option_builds_a_model_that_answers_any_picture_size(options: dict
         output = model(torch.rand(2, 3, *size))
         assert (output["position"].shape, output["orientation"].shape) == ((2, 3), (2, 4))
         assert torch.isfinite(output["position"]).all()
+
+
+@pytest.mark.parametrize("options", [{}, {"latents": 0, "orientation_stride": 2}], ids=["latents", "strided"])
+def test_the_fast_network_has_fewer_tokens_and_answers_any_picture_size(options: dict) -> None:
+    model = build_model("transposenet_fast", image_size=(96, 128), **options)
+    layers = model.orientation_encoder.layers
+    updated = []  # entries that the first layer updates, of all that it reads
+    layers[0].register_forward_hook(lambda _, given, new: updated.append((new.shape[1], given[0].shape[1])))
+    for size in ((96, 128), (97, 71)):
+        output = model.eval()(torch.rand(2, 3, *size), with_attention=True)
+        torch.testing.assert_close(output["orientation"].norm(dim=-1), torch.ones(2))
+        assert 0 < output["orientation_attention"].sum() <= 2
+    # 12 x 16 cells: 8 latents read them all, or one token and 6 x 8 strided cells attend to each other.
+    assert updated[0] == ((49, 49) if options else (8, 200))
+    assert {module.p for layer in layers for module in layer.mlp if isinstance(module, torch.nn.Dropout)} == {0.0}
+
+
+def test_latents_never_change_the_cells_and_learn_apart() -> None:
+    torch.manual_seed(0)
+    model = build_model("transposenet_fast", image_size=(64, 64), dropout=0.0)
+    model(torch.rand(2, 3, 64, 64))["position"].sum().backward()
+    gradient = model.position_encoder.token.grad[0]
+    assert (gradient.norm(dim=-1) > 0).all() and not torch.allclose(gradient[0], gradient[1])
 
 
 def test_tables_interpolate_and_keep_the_tokens_entry() -> None:

@@ -22,8 +22,6 @@ def model_names() -> list[str]:
 
 def build_model(name: str, **options: object) -> nn.Module:
     """The model `name` with its options (`default_options` lists them). ValueError names what is allowed."""
-    if name not in _BUILDERS:
-        raise ValueError(f"unknown model '{name}', known models: {', '.join(model_names())}")
     allowed = default_options(name)
     for key in options:
         if key not in allowed:
@@ -34,7 +32,9 @@ def build_model(name: str, **options: object) -> nn.Module:
 
 
 def default_options(name: str) -> dict[str, object]:
-    """The options of a model and their defaults, read from its constructor."""
+    """The options of a model and their defaults, read from its constructor. ValueError for an unknown model."""
+    if name not in _BUILDERS:
+        raise ValueError(f"unknown model '{name}', known models: {', '.join(model_names())}")
     parameters = inspect.signature(_BUILDERS[name]).parameters
     return {key: parameter.default for key, parameter in parameters.items()}
 
@@ -42,4 +42,4 @@ def default_options(name: str) -> dict[str, object]:
 def describe_option(name: str, option: str) -> str:
     """What an option of a model means and where its default comes from: the model's own ``OPTIONS``."""
     builder: Any = _BUILDERS[name]
-    return builder.OPTIONS[option]
+    return getattr(builder, "func", builder).OPTIONS[option]  # of a partial, what it is a part of

@@ -23,8 +23,9 @@ def preprocessing_of(config: TrainConfig) -> Preprocessing:
 
 
 def model_options(config: TrainConfig, stage: Stage) -> dict:
-    """What builds the stage's network again, by `build_model`."""
-    return stage.options({**config.model.options, "image_size": [config.picture.height, config.picture.width]})
+    """What builds the stage's network again, by `build_model`: defaults included, which another version may change."""
+    given = config.model.options | {"image_size": [config.picture.height, config.picture.width]}
+    return stage.options({**default_options(config.model.name), **given})
 
 
 def build_network(config: TrainConfig, stage: Stage, training: Sequence[PosedImage]) -> Any:
@@ -33,12 +34,12 @@ def build_network(config: TrainConfig, stage: Stage, training: Sequence[PosedIma
     Raises UserError where it cannot be built or `start_from` does not fit.
     """
     torch.manual_seed(config.seed)
-    options = model_options(config, stage)
     try:
-        network: Any = build_model(config.model.name, **options)
+        network: Any = build_model(config.model.name, **model_options(config, stage))
     except (ValueError, TypeError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise UserError(f"model '{config.model.name}' with {options} cannot be built: {reason}") from None
+        given = config.model.options
+        raise UserError(f"model '{config.model.name}' with options {given} cannot be built: {reason}") from None
     if config.start_from:
         load_start(network, config.start_from)
         return network
@@ -49,7 +50,7 @@ def build_network(config: TrainConfig, stage: Stage, training: Sequence[PosedIma
 
 def fill_backbone(network: Any, config: TrainConfig) -> str:
     """Give the backbone its pretrained weights. Returns where they come from; UserError where they cannot be had."""
-    name = config.model.options.get("backbone", default_options(config.model.name)["backbone"])
+    name = str({**default_options(config.model.name), **config.model.options}["backbone"])
     source = load_pretrained_backbone(network.backbone, name, config.backbone.weights)
     print(f"backbone: {source}", flush=True)
     return source

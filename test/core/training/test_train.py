@@ -11,6 +11,7 @@ import torch
 from training_runs import ROOT, TRAIN, arguments, figures, train
 
 from transposenet_core.localizer import Localizer
+from transposenet_core.models import default_options
 from transposenet_core.scene_model import SceneModel
 from transposenet_core.training.checkpoint import difference
 
@@ -24,6 +25,8 @@ def test_it_leaves_a_model_curves_and_a_checkpoint(small_scene: Path, tmp_path: 
     assert len(model.training_positions_N3) == 24
     assert "none were held out" in model.held_out_error.source
     assert model.provenance["config"]["epochs"] == 2
+    # Whole in itself: a later version's other defaults must not change what this one is.
+    assert model.options["heads"] == 4 and set(model.options) == set(default_options("transposenet"))
 
 
 @pytest.mark.long
