@@ -29,7 +29,7 @@ def spin(node: Node) -> None:
 
 
 def run_node(make_node: Callable[[], Any], args: list[str] | None = None) -> int:
-    """Run the node until SIGINT or SIGTERM, `close` it, return the exit code: 0, or 2 where its parameters are wrong."""
+    """Run the node until SIGINT or SIGTERM, `close` it, return the exit code: 0, or 2 if its parameters are wrong."""
     # rclpy's own handlers end spin. Python's would raise KeyboardInterrupt somewhere in the teardown when a launched
     # node gets its second Ctrl-C, and a second SIGTERM would kill.
     for number in ENDING:
