@@ -19,6 +19,7 @@ from transposenet_core.localizer import Localizer
 from transposenet_ros import parameters
 from transposenet_ros.frame_worker import FrameWorker
 from transposenet_ros.health import NOTHING, Situation, diagnostic_status
+from transposenet_ros.image_decoding import Decoder, image_decoder
 from transposenet_ros.image_input import ImageInput, input_topic
 from transposenet_ros.lifecycle import refuse_impossible_transitions, reported, start_by_itself
 from transposenet_ros.node_process import run_node
@@ -39,6 +40,7 @@ class LocalizerNode(LifecycleNode):
         self._statistics = Statistics()
         self._last_snapshot = NOTHING
         self._localizer: Localizer | None = None
+        self._decode: Decoder | None = None
         self._output: PoseOutput | None = None
         self._worker: FrameWorker | None = None
         self._input: ImageInput | None = None
@@ -64,6 +66,7 @@ class LocalizerNode(LifecycleNode):
             )
         if values.torch_threads:
             torch.set_num_threads(values.torch_threads)
+        self._decode = image_decoder(values.decoder)
         localizer = Localizer(Path(values.model).expanduser(), device=values.device)
         localizer.warm_up()
         self._output = PoseOutput(self, values.tf_mode)
@@ -75,11 +78,11 @@ class LocalizerNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> None:
         """Start the worker and subscribe to the camera."""
         values = parameters.read(self)
-        assert self._localizer is not None and self._output is not None
+        assert self._localizer is not None and self._decode is not None and self._output is not None
         topic = input_topic(self, values.image_transport)
         super().on_activate(state)
         self._output.forget()
-        self._worker = FrameWorker(self, self._localizer, values, self._output, self._statistics, topic)
+        self._worker = FrameWorker(self, self._decode, self._localizer, values, self._output, self._statistics, topic)
         try:
             self._input = ImageInput(self, values.image_transport, values.image_qos, self._worker.put)
         except Exception:

@@ -1,0 +1,88 @@
+"""JPEG and PNG of sensor_msgs/CompressedImage: header first, then OpenCV, then whether all of it was there.
+
+OpenCV decodes a JPEG whose data end early without an error: what is missing comes out grey. Three checks find that:
+- A JPEG without its end marker is cut off.
+- A JPEG with restart markers has too few of them when whole pieces are missing.
+- libjpeg fills a run of data that ends early with grey of exactly 128. Where the last unit of a run is that grey, the
+  picture is decoded once more with filling bytes behind each run. A decoder skips what follows complete data, so the
+  same picture comes out; where data were missing the filling is read in their place, and another picture comes out.
+
+Not found: bytes that were changed within the data, or lost there so that what is left still fills the picture.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import cv2
+import numpy as np
+from sensor_msgs.msg import CompressedImage
+
+from transposenet_core.image_files import decode_picture
+from transposenet_ros.decoding.errors import BadEncoding, DecodeFailed
+from transposenet_ros.decoding.gate import check_dims
+from transposenet_ros.decoding.jpeg_stream import JPEG_START, JpegStream, read_jpeg
+from transposenet_ros.decoding.png_stream import PNG_START, png_size
+
+COMPRESSED_FORMATS = ("jpeg", "png")
+GREY = 128
+# Starts with 00, which closes an FF that the data end with, and has no FF of its own.
+FILLING = bytes(range(0, 252, 4))
+
+
+def decode_compressed(message: CompressedImage) -> np.ndarray:
+    """The picture as (H, W, 3) uint8 RGB. Raises BadDims, BadEncoding or DecodeFailed."""
+    # The bytes say what they are; `format` is free text that drivers fill as they like, and only explains a failure.
+    data = memoryview(message.data).cast("B").tobytes()
+    try:
+        jpeg = read_jpeg(data) if data.startswith(JPEG_START) else None
+        width, height = (jpeg.width, jpeg.height) if jpeg else _png_size(data)
+    except DecodeFailed:
+        if _names_another_format(message.format):
+            supported = ", ".join(COMPRESSED_FORMATS)
+            raise BadEncoding(f"compressed format {message.format!r}; supported are {supported}") from None
+        raise
+    check_dims(width, height)
+    if jpeg and jpeg.in_one_scan and len(jpeg.segment_ends) < jpeg.segments_expected():
+        raise DecodeFailed(f"a JPEG with {len(jpeg.segment_ends)} of {jpeg.segments_expected()} runs of data")
+    image_HW3 = _decode(data)
+    if image_HW3.shape != (height, width, 3):
+        raise DecodeFailed(f"a picture of {image_HW3.shape[:2]} rows and columns whose header says {height}, {width}")
+    if jpeg and _looks_short(jpeg, image_HW3) and _is_short(jpeg, data, image_HW3):
+        raise DecodeFailed(f"a JPEG of {len(data)} bytes whose data end before its picture does")
+    return image_HW3
+
+
+def _png_size(data: bytes) -> tuple[int, int]:
+    if not data.startswith(PNG_START):
+        raise DecodeFailed(f"{len(data)} bytes that are neither JPEG nor PNG" if data else "no data at all")
+    return png_size(data)
+
+
+def _names_another_format(format: str) -> bool:
+    name = format.lower()
+    return bool(name.strip()) and ("compresseddepth" in name or not any(f in name for f in ("jpeg", "jpg", "png")))
+
+
+def _decode(data: bytes) -> np.ndarray:
+    try:
+        image_HW3 = decode_picture(data)
+    except cv2.error as error:
+        raise DecodeFailed(f"OpenCV refuses {len(data)} bytes: {error.err}") from None
+    if image_HW3 is None:
+        raise DecodeFailed(f"OpenCV cannot decode {len(data)} bytes")
+    return image_HW3
+
+
+def _looks_short(jpeg: JpegStream, image_HW3: np.ndarray) -> bool:
+    """Whether the proof is worth its time: always, where missing data do not show as grey at a known place."""
+    if not jpeg.in_one_scan or jpeg.components > 3:
+        return True
+    return bool((image_HW3[jpeg.last_units()] == GREY).all(axis=-1).any())
+
+
+def _is_short(jpeg: JpegStream, data: bytes, image_HW3: np.ndarray) -> bool:
+    """Whether filling behind each run of compressed data changes the picture."""
+    borders = [0, *jpeg.segment_ends, len(data)]
+    filled = FILLING.join(data[start:end] for start, end in itertools.pairwise(borders))
+    return not np.array_equal(_decode(filled), image_HW3)

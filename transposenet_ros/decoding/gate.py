@@ -1,0 +1,45 @@
+"""What a picture must be before a byte of it is touched and anything is allocated for it."""
+
+from __future__ import annotations
+
+from sensor_msgs.msg import Image
+
+from transposenet_ros.decoding.encodings import ENCODINGS, Encoding
+from transposenet_ros.decoding.errors import BadDims, BadEncoding, BadSize, BadStep
+
+MAX_PIXELS = 64_000_000
+# The network's picture is as wide as this one is for its height: a row of 20 000 pixels would become 4 GB.
+MAX_SIDE_RATIO = 100
+
+
+def check_dims(width: int, height: int) -> None:
+    """Raises BadDims for a side of zero, more than MAX_PIXELS, or sides more unlike than MAX_SIDE_RATIO."""
+    if width == 0 or height == 0 or width * height > MAX_PIXELS:
+        raise BadDims(f"a picture of {width} x {height}; 1 to {MAX_PIXELS:,} pixels are allowed")
+    if max(width, height) > MAX_SIDE_RATIO * min(width, height):
+        raise BadDims(f"a picture of {width} x {height}; sides of at most {MAX_SIDE_RATIO} to 1 are allowed")
+
+
+def admit(message: Image) -> Encoding:
+    """The encoding of a message whose fields fit together. Raises BadDims, BadEncoding, BadStep or BadSize."""
+    width, height, step = message.width, message.height, message.step
+    check_dims(width, height)
+    encoding = ENCODINGS.get(message.encoding)
+    if encoding is None:
+        raise BadEncoding(f"encoding {message.encoding!r}; supported are {', '.join(ENCODINGS)}")
+    across, down = encoding.multiple
+    if width % across or height % down or min(width, height) < encoding.least:
+        raise BadDims(
+            f"a {message.encoding} picture of {width} x {height}; its sides are multiples of {across} and {down} and "
+            f"at least {encoding.least}"
+        )
+    row_bytes = width * encoding.pixel_bytes
+    if step < row_bytes or step % encoding.pixel_bytes:
+        raise BadStep(
+            f"step {step}; {width} pixels of {message.encoding} take {row_bytes} bytes and a step is a multiple of "
+            f"{encoding.pixel_bytes}"
+        )
+    rows, size = encoding.rows(height), len(message.data)
+    if size < rows * step:
+        raise BadSize(f"{size} bytes of data; the {rows} rows of a {message.encoding} picture take {rows * step}")
+    return encoding

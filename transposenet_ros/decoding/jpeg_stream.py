@@ -1,0 +1,138 @@
+"""The structure of a JPEG, read without decoding it: its size, its scans, and where its compressed data end.
+
+Names and layouts after ITU-T T.81: markers in table B.1, frame and scan headers in B.2.2 and B.2.3, restart intervals
+in B.2.4.4. A minimum coded unit (MCU) is the block of pixels that a scan goes through one after the other.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+
+from transposenet_ros.decoding.errors import DecodeFailed
+
+JPEG_START = b"\xff\xd8"
+SCAN, END, RESTART_INTERVAL = 0xDA, 0xD9, 0xDD
+# Start-of-frame markers carry the size; C4, C8 and CC lie in their range and are tables. C0 and C1 are sequential.
+FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+RESTARTS = frozenset(range(0xD0, 0xD8))
+BARE = RESTARTS | {0x01}
+# In compressed data a byte FF is followed by 00; FF before FF is filling.
+MARKER = re.compile(rb"\xff(?=[^\x00\xff])")
+# Progressive JPEGs have about ten; each costs a pass over the whole picture.
+MAX_SCANS = 100
+
+
+@dataclass
+class JpegStream:
+    """What the headers say: sides in pixels, components, size of an MCU, MCUs between restarts (0: no restarts).
+
+    `segment_ends` are the byte positions where runs of compressed data end: before each restart and behind each scan.
+    """
+
+    width: int = 0
+    height: int = 0
+    components: int = 0
+    unit: tuple[int, int] = (8, 8)
+    sequential: bool = False
+    restart_interval: int = 0
+    scans: int = 0
+    segment_ends: tuple[int, ...] = ()
+
+    @property
+    def in_one_scan(self) -> bool:
+        """Whether MCUs follow each other from left to right and from top to bottom, as cameras write them."""
+        return self.sequential and self.scans == 1
+
+    def last_units(self) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and columns, in pixels, of the middle of each segment's last MCU; for a JPEG in one scan."""
+        across, total = self._units()
+        last = np.append(np.arange(self.restart_interval, total, self.restart_interval or total), total) - 1
+        rows = last // across * self.unit[1] + self.unit[1] // 2
+        columns = last % across * self.unit[0] + self.unit[0] // 2
+        return np.minimum(rows, self.height - 1), np.minimum(columns, self.width - 1)
+
+    def segments_expected(self) -> int:
+        """Runs of compressed data that a whole picture has; for a JPEG in one scan."""
+        total = self._units()[1]
+        return -(-total // (self.restart_interval or total))
+
+    def _units(self) -> tuple[int, int]:
+        across = -(-self.width // self.unit[0])
+        return across, across * -(-self.height // self.unit[1])
+
+
+def read_jpeg(data: bytes) -> JpegStream:
+    """The structure of a JPEG up to its end marker. Raises DecodeFailed where it is damaged, cut off or empty.
+
+    Segments are skipped by their lengths: a thumbnail inside one has a size and an end of its own.
+    """
+    stream, position = JpegStream(), len(JPEG_START)
+    while True:
+        marker, position = _next_marker(data, position)
+        if marker == END:
+            break
+        if marker in BARE:
+            continue
+        body, position = _segment(data, position)
+        if marker in FRAMES:
+            _read_frame(stream, body, sequential=marker in (0xC0, 0xC1))
+        elif marker == RESTART_INTERVAL and len(body) >= 2:
+            (stream.restart_interval,) = struct.unpack_from(">H", body)
+        elif marker == SCAN:
+            position = _skip_scan(stream, data, position)
+    if stream.scans == 0 or stream.scans > MAX_SCANS:
+        raise DecodeFailed(f"a JPEG with {stream.scans} scans; 1 to {MAX_SCANS} are allowed")
+    return stream
+
+
+def _next_marker(data: bytes, position: int) -> tuple[int, int]:
+    """The marker at a position, where nothing else may stand, and the position behind it."""
+    while data[position : position + 2] == b"\xff\xff":
+        position += 1
+    if position + 2 > len(data):
+        raise _cut_off(data)
+    if data[position] != 0xFF:
+        raise DecodeFailed(f"a JPEG that is damaged at byte {position}")
+    return data[position + 1], position + 2
+
+
+def _segment(data: bytes, position: int) -> tuple[bytes, int]:
+    """The body of the marker segment at a position, and the position behind it."""
+    length = int.from_bytes(data[position : position + 2], "big")
+    if position + max(length, 2) > len(data):
+        raise _cut_off(data)
+    return data[position + 2 : position + length], position + max(length, 2)
+
+
+def _read_frame(stream: JpegStream, body: bytes, sequential: bool) -> None:
+    if stream.components or len(body) < 6 or not body[5] or len(body) < 6 + 3 * body[5]:
+        raise DecodeFailed("a JPEG with a damaged or a second frame header")
+    stream.height, stream.width, stream.components = struct.unpack_from(">HHB", body, 1)
+    factors = body[7 : 6 + 3 * stream.components : 3]
+    if not all(1 <= factor >> 4 <= 4 and 1 <= factor & 15 <= 4 for factor in factors):
+        raise DecodeFailed("a JPEG with sampling factors that do not exist")
+    if stream.components > 1:
+        stream.unit = 8 * max(factor >> 4 for factor in factors), 8 * max(factor & 15 for factor in factors)
+    stream.sequential = sequential
+
+
+def _skip_scan(stream: JpegStream, data: bytes, position: int) -> int:
+    """Note the segments of the scan whose data begin at a position; the position of the marker behind it."""
+    if not stream.components:
+        raise DecodeFailed("a JPEG whose picture comes before its frame header")
+    stream.scans += 1
+    ends = []
+    for match in MARKER.finditer(data, position):
+        ends.append(match.start())
+        if data[match.end()] not in RESTARTS:
+            stream.segment_ends += tuple(ends)
+            return match.start()
+    raise _cut_off(data)
+
+
+def _cut_off(data: bytes) -> DecodeFailed:
+    return DecodeFailed(f"a JPEG that is cut off after {len(data)} bytes")
