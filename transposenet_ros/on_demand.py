@@ -1,0 +1,138 @@
+"""What the node shows while somebody looks: track, attention, markers and training positions."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from nav_msgs.msg import Path
+from rclpy.event_handler import PublisherEventCallbacks
+from rclpy.lifecycle import LifecycleNode
+from rclpy.lifecycle.publisher import LifecyclePublisher
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import Image, PointCloud2
+from std_msgs.msg import Header
+from visualization_msgs.msg import MarkerArray
+
+from transposenet_core.estimate import Estimate
+from transposenet_core.scene_model import SceneModel
+from transposenet_ros.attention_overlay import overlay, rgb8_message
+from transposenet_ros.conversions import pose_stamped, pose_to_message
+from transposenet_ros.point_cloud import position_cloud
+from transposenet_ros.scene_markers import SceneMarkers
+from transposenet_ros.track import Track
+
+ENCODERS = ("position", "orientation")
+
+
+class OnDemand:
+    """Publishers of `node` that speak while it is active and they have subscribers.
+
+    What does not depend on a frame is sent when a subscriber appears. The track alone is kept while nobody looks (at
+    most `path_length` poses, `path_spacing` metres apart): whoever opens a view wants to see how the robot got there.
+    `publish` is the worker's, all else the executor's.
+    """
+
+    def __init__(
+        self, node: LifecycleNode, scene_model: SceneModel, map_frame: str, path_length: int, path_spacing: float
+    ) -> None:
+        self._node = node
+        # Held while a message is made of what the worker and the executor share.
+        self._lock = threading.Lock()
+        self._track = Track(path_length, path_spacing)
+        self._publishers: list[LifecyclePublisher] = []
+        self._attention = {name: self._open(Image, f"~/attention/{name}") for name in ENCODERS}
+        self._path = self._open(Path, "~/path", self._send_path)
+        self._markers = self._open(MarkerArray, "~/markers", self._send_markers)
+        self._positions = self._open(PointCloud2, "~/training_positions", self._send_positions)
+        self.show_scene(scene_model, map_frame)
+
+    def _open(self, kind: type, topic: str, send: Callable[[], None] | None = None) -> LifecyclePublisher:
+        """A publisher; with `send`, one that keeps its last message and calls `send` for every new subscriber."""
+
+        def on_match(change: Any) -> None:
+            if change.current_count_change > 0 and send is not None:
+                send()
+
+        durability = DurabilityPolicy.VOLATILE if send is None else DurabilityPolicy.TRANSIENT_LOCAL
+        publisher = self._node.create_lifecycle_publisher(
+            kind,
+            topic,
+            QoSProfile(
+                history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=durability
+            ),
+            event_callbacks=PublisherEventCallbacks(matched=None if send is None else on_match),
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+        )
+        self._publishers.append(publisher)
+        return publisher
+
+    def show_scene(self, scene_model: SceneModel, map_frame: str) -> None:
+        """Draw another scene from now on, its poses in `map_frame`, and forget what was of the last."""
+        with self._lock:
+            self._scene_model, self._map_frame = scene_model, map_frame
+            self._scene_markers = SceneMarkers(scene_model, map_frame)
+        self.forget()
+
+    def forget(self) -> None:
+        """Start a new track without an estimate, and tell who listens: after activation and after every reset."""
+        with self._lock:
+            self._track.clear()
+            self._newest: Estimate | None = None
+            self._stamp = Time()
+        for send in (self._send_path, self._send_markers, self._send_positions):
+            send()
+
+    def wants_attention(self) -> bool:
+        """Whether the next frame should be localized with attention."""
+        return any(map(_is_heard, self._attention.values()))
+
+    def publish(self, estimate: Estimate, stamp: Time, camera_frame: str, image_HW3: np.ndarray) -> None:
+        """Show a frame's estimate under its stamp; `image_HW3` is the RGB picture that was localized."""
+        with self._lock:
+            self._newest, self._stamp = estimate, stamp
+            longer = self._extend_track()
+        if longer:
+            self._send_path()
+        self._send_markers()
+        for name, publisher in self._attention.items():
+            if name in estimate.attention and _is_heard(publisher):
+                drawn_HW3 = overlay(image_HW3, estimate.attention[name], self._scene_model.preprocessing)
+                publisher.publish(rgb8_message(Header(stamp=stamp, frame_id=camera_frame), drawn_HW3))
+
+    def close(self) -> None:
+        for publisher in self._publishers:
+            self._node.destroy_lifecycle_publisher(publisher)
+        self._publishers.clear()
+
+    def _extend_track(self) -> bool:
+        estimate = self._newest
+        if estimate is None or estimate.pose is None or not estimate.localized:
+            return False
+        header = Header(stamp=self._stamp, frame_id=self._map_frame)
+        return self._track.add(pose_stamped(header, pose_to_message(estimate.pose)))
+
+    def _send_path(self) -> None:
+        with self._lock:
+            if _is_heard(self._path):
+                header = Header(stamp=self._stamp, frame_id=self._map_frame)
+                self._path.publish(Path(header=header, poses=list(self._track.poses)))
+
+    def _send_markers(self) -> None:
+        with self._lock:
+            if _is_heard(self._markers):
+                self._markers.publish(self._scene_markers.message(self._newest, self._stamp))
+
+    def _send_positions(self) -> None:
+        with self._lock:
+            if _is_heard(self._positions):
+                header = Header(frame_id=self._map_frame)
+                self._positions.publish(position_cloud(header, self._scene_model.training_positions_N3))
+
+
+def _is_heard(publisher: LifecyclePublisher) -> bool:
+    return publisher.is_activated and publisher.get_subscription_count() > 0
