@@ -8,6 +8,7 @@ from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.substitutions import ExecutableInPackage, FindPackageShare
 
 from transposenet_ros.dds_profile import publisher_environment
+from transposenet_ros.replay_evaluation import FOR_RECORDINGS
 
 TRANSPORTS = ["raw", "compressed"]
 
@@ -65,7 +66,9 @@ def generate_launch_description() -> LaunchDescription:
     passed_on = ("model", "image", "image_transport", "namespace", "rviz")
     localizer = IncludeLaunchDescription(
         PathJoinSubstitution([FindPackageShare("transposenet_ros"), "launch", "localize.launch.py"]),
-        # Reliable from the start: `auto` would subscribe anew once it has seen the replayer.
-        launch_arguments={"image_qos": "reliable", **{name: LaunchConfiguration(name) for name in passed_on}}.items(),
+        launch_arguments={
+            **{name: str(value) for name, value in FOR_RECORDINGS.items()},
+            **{name: LaunchConfiguration(name) for name in passed_on},
+        }.items(),
     )
     return LaunchDescription([*ARGUMENTS.values(), localizer, OpaqueFunction(function=evaluate)])

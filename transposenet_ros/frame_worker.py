@@ -1,32 +1,47 @@
-"""What becomes of one picture: gate, decode, localize, publish; every other way out has a name and a count."""
+"""What becomes of one picture: admit, decode, localize, publish; every other way out has a name and a count."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from builtin_interfaces.msg import Time
+from rclpy.clock import JumpThreshold, TimeJump
+from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode
 
+from transposenet_core.estimate import Estimate
 from transposenet_core.localizer import Localizer
+from transposenet_ros.frame import Frame, Output
 from transposenet_ros.image_decoding import DecodeError, Decoder
 from transposenet_ros.mailbox import Worker
 from transposenet_ros.parameters import Parameters
-from transposenet_ros.pose_output import PoseOutput
+from transposenet_ros.stamps import OTHER_CLOCK_NS, SECOND_NS, HeaderError, StampGate, StampRules, camera_frame
 from transposenet_ros.statistics import Statistics
+from transposenet_ros.throttled_log import ThrottledLog
 
-LOG_SECONDS = 5.0
+# A clock that plays a recording fast comes in steps, but in none of this size.
+CLOCK_JUMP = JumpThreshold(min_forward=Duration(seconds=60), min_backward=Duration(nanoseconds=-1))
 
 
-class HeaderError(Exception):
-    """A header that no pose can be stamped with; `reason` is the name it is counted under."""
+@dataclass(frozen=True)
+class Arrival:
+    """A message whose header is good; `track` is the run of time that it belongs to."""
 
-    def __init__(self, reason: str, text: str) -> None:
-        super().__init__(text)
-        self.reason = reason
+    message: Any
+    stamp_ns: int
+    camera_frame: str
+    track: int
+    seconds: float
 
 
 class FrameWorker:
-    """Takes messages from the executor without making it wait and works on the newest in a thread of its own."""
+    """Takes messages from the executor without making it wait and works on the newest in a thread of its own.
+
+    `put` belongs to the executor's thread, as do the gate for stamps and the clock; everything else to the worker's.
+    """
 
     def __init__(
         self,
@@ -34,72 +49,149 @@ class FrameWorker:
         decode: Decoder,
         localizer: Localizer,
         parameters: Parameters,
-        output: PoseOutput,
+        outputs: Sequence[Output],
         statistics: Statistics,
         topic: str,
     ) -> None:
-        self._log, self._context = node.get_logger(), node.context
-        self._decode, self._localizer, self._output = decode, localizer, output
-        self._statistics, self._topic = statistics, topic
-        self._map_frame = parameters.map_frame or localizer.scene_model.map_frame
-        self._camera_frame = parameters.camera_frame
-        self._logged: dict[str, float] = {}
-        self._worker: Worker[tuple[float, Any]] = Worker(self._handle)
+        self._log, self._context, self._clock = ThrottledLog(node.get_logger()), node.context, node.get_clock()
+        self._decode, self._localizer, self._outputs = decode, localizer, outputs
+        self._statistics, self._topic, self._parameters = statistics, topic, parameters
+        self._map_frame = (parameters.map_frame or localizer.scene_model.map_frame).lstrip("/")
+        self._gate = StampGate(stamp_rules(parameters))
+        self._camera_frame, self._track = "", self._gate.track
+        self._worker: Worker[Arrival] = Worker(self._handle)
+        self._jumps = self._clock.create_jump_callback(CLOCK_JUMP, post_callback=self._on_clock_jump)
+
+    @property
+    def stamps_behind_s(self) -> float:
+        """How far the camera's clock is behind the node's where the two cannot be the same, else 0."""
+        return self._gate.behind_ns / SECOND_NS
 
     def put(self, message: Any) -> None:
         """Called by the executor for every message of the subscription."""
-        self._statistics.receive()
-        if self._worker.mailbox.put((time.perf_counter(), message)):
+        now_ns = self._clock.now().nanoseconds
+        self._statistics.receive(now_ns)
+        track = self._gate.track
+        try:
+            arrival = self._admit(message, now_ns)
+        except HeaderError as error:
+            self._drop(error.reason, str(error))
+            return
+        if self._gate.track != track:
+            self._statistics.restart_time(now_ns)
+        if self._worker.mailbox.put(arrival):
             self._statistics.drop("superseded")
 
     def stop(self) -> None:
         """Finish the frame in hand and end the thread."""
+        self._jumps.unregister()
         if self._worker.stop():
             self._statistics.drop("deactivated")
 
-    def _handle(self, arrival: tuple[float, Any]) -> None:
+    def _admit(self, message: Any, now_ns: int) -> Arrival:
+        header = message.header
+        frame = camera_frame(header.frame_id, self._parameters.camera_frame)
+        stamp_ns = self._gate.admit(header.stamp.sec * SECOND_NS + header.stamp.nanosec, now_ns)
+        if self._gate.behind_ns:
+            self._log.warning(
+                "stamps_behind",
+                f"{self._topic}: the stamps are {self.stamps_behind_s:.0f} s behind the node's clock, as in a recording "
+                "or from a camera with another clock, and so are those of the poses; play recordings with --clock and "
+                "use_sim_time, synchronise cameras",
+                seconds=float("inf"),
+            )
+        return Arrival(message, stamp_ns, frame, self._gate.track, time.perf_counter())
+
+    def _on_clock_jump(self, jump: TimeJump) -> None:
+        now = self._clock.now()
+        if now.nanoseconds == jump.delta.nanoseconds:
+            return  # the first word of /clock
+        self._log.info("clock_jump", f"the clock jumped by {jump.delta.nanoseconds / SECOND_NS:.3f} s: starting anew")
+        self._gate.restart()
+        self._statistics.restart_time(now.nanoseconds)
+
+    def _handle(self, arrival: Arrival) -> None:
         try:
-            self._process(*arrival)
-        except (DecodeError, HeaderError) as error:
+            self._process(arrival)
+        except DecodeError as error:
             self._drop(error.reason, str(error), serious=error.reason == "bad_encoding")
         except Exception as error:  # noqa: BLE001
             # The promise is that data and hardware never end the node; whatever a frame raises is that frame's end.
             if self._context.ok():
                 self._drop("inference_failed", f"{type(error).__name__}: {error}", serious=True)
 
-    def _process(self, arrived: float, message: Any) -> None:
+    def _process(self, arrival: Arrival) -> None:
+        self._follow(arrival)
+        if self._is_idle() or self._is_outdated(arrival):
+            return
         taken = time.perf_counter()
-        camera_frame = self._check_header(message.header)
-        image_HW3 = self._decode(message)
+        image_HW3 = self._decode(arrival.message)
         decoded = time.perf_counter()
         estimate = self._localizer.localize(image_HW3)
         inferred = time.perf_counter()
-        self._output.publish(estimate, message.header.stamp, self._map_frame, camera_frame)
-        published = time.perf_counter()
-        overhead = decoded - taken + published - inferred
-        self._statistics.time(overhead=overhead, inference=inferred - decoded, latency=published - arrived)
-        if estimate.localized:
-            self._statistics.localize()
-        else:
-            self._drop(estimate.reason, "the frame was not localized")
+        if self._is_outdated(arrival):
+            return
+        stamp = Time(sec=arrival.stamp_ns // SECOND_NS, nanosec=arrival.stamp_ns % SECOND_NS)
+        frame = Frame(stamp, self._map_frame, arrival.camera_frame, image_HW3, estimate)
+        for output in self._outputs:
+            output.publish(frame)
+        self._time(arrival, taken, decoded, inferred)
+        self._count(estimate, arrival.stamp_ns)
 
-    def _check_header(self, header: Any) -> str:
-        """The camera's frame."""
-        if header.stamp.sec == 0 and header.stamp.nanosec == 0:
-            raise HeaderError("zero_stamp", "the image has no time stamp; let its publisher set header.stamp")
-        if not (camera_frame := self._camera_frame or header.frame_id):
-            raise HeaderError("no_frame_id", "the image has no frame_id; set it there or in parameter 'camera_frame'")
-        return camera_frame
+    def _follow(self, arrival: Arrival) -> None:
+        """Let the outputs start anew when time has jumped or another camera speaks."""
+        before, self._camera_frame = self._camera_frame, arrival.camera_frame
+        if (self._track, before) == (arrival.track, arrival.camera_frame):
+            return
+        if before and before != arrival.camera_frame:
+            text = f"{self._topic}: the camera's frame is now '{arrival.camera_frame}', it was '{before}'"
+            self._log.info("camera_frame", text)
+        self._track = arrival.track
+        for output in self._outputs:
+            output.forget()
+
+    def _is_idle(self) -> bool:
+        """Whether nobody would notice a pose; the frame is counted then."""
+        idle = self._parameters.idle_without_listeners and not any(o.has_listeners() for o in self._outputs)
+        if idle:
+            self._statistics.drop("not_listened")
+        return idle
+
+    def _is_outdated(self, arrival: Arrival) -> bool:
+        """Whether time has jumped since the frame arrived; it is counted then."""
+        outdated = arrival.track != self._gate.track
+        if outdated:
+            self._statistics.drop("clock_jumped")
+        return outdated
+
+    def _time(self, arrival: Arrival, taken: float, decoded: float, inferred: float) -> None:
+        published = time.perf_counter()
+        self._statistics.time(
+            decode=decoded - taken,
+            inference=inferred - decoded,
+            publish=published - inferred,
+            overhead=decoded - taken + published - inferred,
+            latency=published - arrival.seconds,
+        )
+
+    def _count(self, estimate: Estimate, stamp_ns: int) -> None:
+        if not estimate.localized:
+            self._drop(estimate.reason, "the frame was not localized")
+            return
+        now_ns = self._clock.now().nanoseconds
+        self._statistics.localize(now_ns)
+        if now_ns and now_ns - stamp_ns <= OTHER_CLOCK_NS:
+            self._statistics.time(age=(now_ns - stamp_ns) / SECOND_NS)
 
     def _drop(self, reason: str, text: str, serious: bool = False) -> None:
         self._statistics.drop(reason)
-        now = time.monotonic()
-        if now - self._logged.get(reason, -LOG_SECONDS) < LOG_SECONDS:
-            return
-        self._logged[reason] = now
-        sentence = f"{self._topic}: frame dropped, {reason}: {text}"
-        # Two lines on purpose: rclpy refuses a severity that changes at one call site.
-        if serious:
-            self._log.error(sentence)
-        else:
-            self._log.warning(sentence)
+        say = self._log.error if serious else self._log.warning
+        say(reason, f"{self._topic}: frame dropped, {reason}: {text}")
+
+
+def stamp_rules(parameters: Parameters) -> StampRules:
+    return StampRules(
+        parameters.stamp_policy == "receive_time",
+        round(parameters.future_tolerance * SECOND_NS),
+        round(parameters.max_age * SECOND_NS),
+    )

@@ -9,44 +9,68 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from transposenet_ros.conversions import key_values
 from transposenet_ros.statistics import Snapshot
 
-NOTHING = Snapshot(received=0, localized=0, dropped={}, latencies={})
+NOTHING = Snapshot()
+# So often in a row the network's fault is no accident.
+BROKEN_NETWORK = ("non_finite_output", 10)
+ERRORS = frozenset({"bad_encoding", "inference_failed"})
 
 
 @dataclass(frozen=True)
 class Situation:
-    """What the node knows about itself; `fault` is the sentence of its last failed transition."""
+    """What the node knows about itself beside its statistics.
+
+    `fault` is the sentence of its last failed transition, `clock_fault` and `input_fault` are those of InputWatch;
+    `stale_after` is the parameter, `stamps_behind_s` is FrameWorker's.
+    """
 
     state: str
     fault: str = ""
+    clock_fault: str = ""
+    input_fault: str = ""
+    stamps_behind_s: float = 0.0
+    stale_after: float = 0.8
     model: str = ""
     scene: str = ""
     device: str = ""
     topic: str = ""
     reliability: str = ""
+    clock: str = ""
 
 
 def judge(situation: Situation, before: Snapshot, now: Snapshot) -> tuple[bytes, str]:
-    """Level and message from what happened between two snapshots.
-
-    ERROR: the last transition failed, or no frame was localized and some had an unsupported encoding. WARN: not active,
-    no frames, or frames but no pose.
-    """
+    """Level and message, frames judged by what happened between two snapshots; the README's table says when which."""
     if situation.fault:
         return DiagnosticStatus.ERROR, situation.fault
     if situation.state != "active":
         return DiagnosticStatus.WARN, f"the node is {situation.state}"
-    if now.received == before.received:
-        return DiagnosticStatus.WARN, f"no frame arrived on {situation.topic}"
+    if situation.clock_fault:
+        return DiagnosticStatus.WARN, situation.clock_fault
+    if now.silence_s is None:
+        return DiagnosticStatus.WARN, situation.input_fault or f"no frame arrived on {situation.topic}"
+    if now.silence_s > situation.stale_after:
+        silence = f"no frame for {now.silence_s:.1f} s on {situation.topic}"
+        return DiagnosticStatus.STALE, situation.input_fault or silence
+    reason, count = now.in_a_row
+    if reason == BROKEN_NETWORK[0] and count >= BROKEN_NETWORK[1]:
+        return DiagnosticStatus.ERROR, f"{reason} {count} times in a row: the scene model is broken"
+    return _judge_frames(situation, before, now)
+
+
+def _judge_frames(situation: Situation, before: Snapshot, now: Snapshot) -> tuple[bytes, str]:
     if now.localized > before.localized:
-        return DiagnosticStatus.OK, "localizing"
-    dropped = {reason: count - before.dropped.get(reason, 0) for reason, count in now.dropped.items()}
-    reasons = [reason for reason, count in dropped.items() if count > 0]
-    level = DiagnosticStatus.ERROR if "bad_encoding" in reasons else DiagnosticStatus.WARN
+        if not situation.stamps_behind_s:
+            return DiagnosticStatus.OK, "localizing"
+        behind = f"{situation.stamps_behind_s:.0f} s behind the node's clock"
+        return DiagnosticStatus.WARN, f"localizing, but the stamps are {behind}: a recording, or another clock"
+    reasons = [reason for reason, count in now.dropped.items() if count > before.dropped.get(reason, 0)]
+    if "not_listened" in reasons:
+        return DiagnosticStatus.OK, "idle: nobody listens to any output"
+    level = DiagnosticStatus.ERROR if ERRORS.intersection(reasons) else DiagnosticStatus.WARN
     return level, f"no frame localized: {', '.join(reasons) or 'the first is in hand'}"
 
 
 def diagnostic_status(name: str, situation: Situation, before: Snapshot, now: Snapshot) -> DiagnosticStatus:
-    """The whole entry; latencies in milliseconds, counts since the node was configured."""
+    """The whole entry: durations in milliseconds, rates in Hz of the node's clock, counts since configure."""
     level, message = judge(situation, before, now)
     status = DiagnosticStatus(level=level, name=f"{name}: localization", message=message, hardware_id=situation.scene)
     status.values = key_values(
@@ -56,11 +80,18 @@ def diagnostic_status(name: str, situation: Situation, before: Snapshot, now: Sn
         device=situation.device,
         topic=situation.topic,
         reliability=situation.reliability,
+        clock=situation.clock,
+        input_rate_hz=f"{now.input_rate:.2f}",
+        output_rate_hz=f"{now.output_rate:.2f}",
         received=now.received,
         localized=now.localized,
         dropped=sum(now.dropped.values()),
         **{f"dropped_{reason}": count for reason, count in sorted(now.dropped.items())},
     )
+    if now.localized_share is not None:
+        status.values += key_values(localized_share=f"{now.localized_share:.3f}")
+    if situation.stamps_behind_s:
+        status.values += key_values(stamps_behind_s=f"{situation.stamps_behind_s:.1f}")
     for stage, (p50, p95) in sorted(now.latencies.items()):
         status.values += key_values(**{f"{stage}_p50_ms": f"{p50:.3f}", f"{stage}_p95_ms": f"{p95:.3f}"})
     return status

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,9 +12,13 @@ from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
+from transposenet_ros.bag_topics import IMAGE_TYPES
+
 # The executor empties this queue at once into the mailbox, which counts what it supersedes; DDS would drop unseen.
 DEPTH = 5
 RECHECK_SECONDS = 0.2
+MESSAGES = {"raw": Image, "compressed": CompressedImage}
+TYPE_NAMES = {transport: type_name for type_name, transport in IMAGE_TYPES.items()}
 
 
 def input_topic(node: Node, transport: str) -> str:
@@ -26,24 +31,34 @@ class ImageInput:
     """A subscription of `node` that hands every message to `on_image` until it is closed.
 
     `transport` is raw or compressed, `quality` auto, sensor_data or reliable: see the parameters of these names.
+    ``heard`` is the steady clock (s) at the last message, or at the beginning.
     """
 
     def __init__(self, node: Node, transport: str, quality: str, on_image: Callable[[Any], None]) -> None:
         self._node, self._on_image = node, on_image
-        self._type = CompressedImage if transport == "compressed" else Image
+        self._type, self.type_name = MESSAGES[transport], TYPE_NAMES[transport]
         self.topic = input_topic(node, transport)
         # Best effort until the publishers are known: it is the reliability that every one of them is compatible with.
         self.reliable = quality == "reliable"
+        self.heard = time.monotonic()
         self._subscription = self._subscribe()
         self._timer = None
         if quality == "auto":
             steady = Clock(clock_type=ClockType.STEADY_TIME)
             self._timer = node.create_timer(RECHECK_SECONDS, self._fit_publishers, clock=steady)
 
-    def _subscribe(self) -> Any:
+    @property
+    def quality(self) -> QoSProfile:
+        """What the subscription asks for."""
         reliability = ReliabilityPolicy.RELIABLE if self.reliable else ReliabilityPolicy.BEST_EFFORT
-        profile = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=DEPTH, reliability=reliability)
-        return self._node.create_subscription(self._type, self.topic, self._on_image, profile)
+        return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=DEPTH, reliability=reliability)
+
+    def _subscribe(self) -> Any:
+        return self._node.create_subscription(self._type, self.topic, self._hear, self.quality)
+
+    def _hear(self, message: Any) -> None:
+        self.heard = time.monotonic()
+        self._on_image(message)
 
     def _fit_publishers(self) -> None:
         offered = [p.qos_profile.reliability for p in self._node.get_publishers_info_by_topic(self.topic)]

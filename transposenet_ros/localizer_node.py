@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
@@ -17,10 +16,12 @@ from rclpy.parameter import Parameter
 from transposenet_core.errors import UserError
 from transposenet_core.localizer import Localizer
 from transposenet_ros import parameters
+from transposenet_ros.diagnostics import Diagnostics
 from transposenet_ros.frame_worker import FrameWorker
-from transposenet_ros.health import NOTHING, Situation, diagnostic_status
+from transposenet_ros.health import Situation
 from transposenet_ros.image_decoding import Decoder, image_decoder
 from transposenet_ros.image_input import ImageInput, input_topic
+from transposenet_ros.input_watch import InputWatch, clock_name
 from transposenet_ros.lifecycle import refuse_impossible_transitions, reported, start_by_itself
 from transposenet_ros.node_process import run_node
 from transposenet_ros.pose_output import PoseOutput
@@ -38,23 +39,20 @@ class LocalizerNode(LifecycleNode):
         super().__init__("localizer", **options)
         self.fault = ""
         self._statistics = Statistics()
-        self._last_snapshot = NOTHING
         self._localizer: Localizer | None = None
         self._decode: Decoder | None = None
         self._output: PoseOutput | None = None
         self._worker: FrameWorker | None = None
         self._input: ImageInput | None = None
+        self._watch: InputWatch | None = None
         parameters.declare(self)
         self.add_on_set_parameters_callback(self._judge_change)
         self.add_post_set_parameters_callback(self._apply_change)
         refuse_impossible_transitions(self)
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        # Wall time: a stopped /clock must not silence the node that could say so.
-        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
-        period = parameters.read(self).diagnostics_period
-        self._diagnostics_timer = self.create_timer(period, self._publish_diagnostics, clock=self._steady)
+        self._diagnostics = Diagnostics(self, parameters.read(self).diagnostics_period, self._situation)
         if parameters.read(self).autostart:
-            self._autostart_timer = self.create_timer(0.0, self._autostart, clock=self._steady)
+            steady = Clock(clock_type=ClockType.STEADY_TIME)
+            self._autostart_timer = self.create_timer(0.0, self._autostart, clock=steady)
 
     @reported
     def on_configure(self, state: LifecycleState) -> None:
@@ -70,7 +68,8 @@ class LocalizerNode(LifecycleNode):
         localizer = Localizer(Path(values.model).expanduser(), device=values.device)
         localizer.warm_up()
         self._output = PoseOutput(self, values.tf_mode)
-        self._localizer, self._statistics, self._last_snapshot = localizer, Statistics(), NOTHING
+        self._localizer, self._statistics = localizer, Statistics()
+        self._diagnostics.follow(self._statistics)
         name, device = localizer.scene_model.name, localizer.device
         self.get_logger().info(f"scene '{name}' of {values.model} is ready on {device}")
 
@@ -82,9 +81,12 @@ class LocalizerNode(LifecycleNode):
         topic = input_topic(self, values.image_transport)
         super().on_activate(state)
         self._output.forget()
-        self._worker = FrameWorker(self, self._decode, self._localizer, values, self._output, self._statistics, topic)
+        self._statistics.restart_time()
+        outputs = [self._output]
+        self._worker = FrameWorker(self, self._decode, self._localizer, values, outputs, self._statistics, topic)
         try:
             self._input = ImageInput(self, values.image_transport, values.image_qos, self._worker.put)
+            self._watch = InputWatch(self, self._input, values.no_frames_timeout)
         except Exception:
             self._stop()
             raise
@@ -112,11 +114,13 @@ class LocalizerNode(LifecycleNode):
         self._stop()
 
     def _stop(self) -> None:
+        if self._watch is not None:
+            self._watch.close()
         if self._input is not None:
             self._input.close()
         if self._worker is not None:
             self._worker.stop()
-        self._input = self._worker = None
+        self._watch = self._input = self._worker = None
 
     def _release(self) -> None:
         if self._output is not None:
@@ -133,27 +137,24 @@ class LocalizerNode(LifecycleNode):
     def _apply_change(self, changes: list[Parameter]) -> None:
         for change in changes:
             if change.name == "diagnostics_period":
-                self._diagnostics_timer.timer_period_ns = round(change.value * 1e9)
-
-    def _publish_diagnostics(self) -> None:
-        snapshot = self._statistics.snapshot()
-        status = diagnostic_status(self.get_fully_qualified_name(), self._situation(), self._last_snapshot, snapshot)
-        self._last_snapshot = snapshot
-        message = DiagnosticArray(status=[status])
-        message.header.stamp = self.get_clock().now().to_msg()
-        self._diagnostics.publish(message)
+                self._diagnostics.set_period(change.value)
 
     def _situation(self) -> Situation:
         values = parameters.read(self)
-        localizer, camera = self._localizer, self._input
+        localizer, camera, watch, worker = self._localizer, self._input, self._watch, self._worker
         return Situation(
             state="active" if camera else "inactive" if localizer else "unconfigured",
             fault=self.fault,
+            clock_fault=watch.clock_fault if watch else "",
+            input_fault=watch.input_fault if watch else "",
+            stamps_behind_s=worker.stamps_behind_s if worker else 0.0,
+            stale_after=values.stale_after,
             model=values.model,
             scene=localizer.scene_model.name if localizer else "",
             device=str(localizer.device) if localizer else values.device,
             topic=camera.topic if camera else "",
             reliability=("reliable" if camera.reliable else "best effort") if camera else "",
+            clock=clock_name(self),
         )
 
 

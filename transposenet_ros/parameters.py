@@ -63,10 +63,32 @@ class Parameters:
         "Transform on /tf; choose none where the camera's frame already has a parent",
         choices=("none", "map_to_camera"),
     )
+    stamp_policy: str = _row(
+        "drop", "What becomes of a frame without a stamp; receive_time stamps it", choices=("drop", "receive_time")
+    )
+    future_tolerance: float = _row(
+        1.0, "Seconds that a stamp may be ahead of the node's clock; beyond: future_stamp", limits=(0.0, 1e9)
+    )
+    max_age: float = _row(
+        5.0,
+        "Seconds that a stamp may be behind the node's clock on arrival, beyond: stale; more than 60 behind from the "
+        "start is a recording or another clock, which passes with a WARN; 0.0 takes any age",
+        limits=(0.0, 1e9),
+    )
+    idle_without_listeners: bool = _row(True, "Localize nothing while nobody subscribes to any output")
     autostart: bool = _row(
         True, "Configure and activate at start; false leaves it to a life-cycle manager", "only at start"
     )
     torch_threads: int = _row(0, "Threads of one inference on a CPU; 0 leaves torch's choice", limits=(0, 256))
+    no_frames_timeout: float = _row(
+        5.0, "Seconds without a frame, or with a /clock that stands still, until a WARN says why", limits=(0.1, 3600.0)
+    )
+    stale_after: float = _row(
+        0.8,
+        "Seconds of the node's clock without a frame until diagnostics are STALE",
+        "any time",
+        limits=(0.05, 60.0),
+    )
     diagnostics_period: float = _row(1.0, "Seconds between messages on /diagnostics", "any time", limits=(0.05, 60.0))
 
 

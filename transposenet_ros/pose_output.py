@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
 from rclpy.lifecycle import LifecycleNode
 from rclpy.lifecycle.publisher import LifecyclePublisher
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
-from std_msgs.msg import Header
 
 from transposenet_core.errors import UserError
-from transposenet_core.estimate import Estimate
 from transposenet_ros.conversions import (
     nearest_sign,
     pose_stamped,
@@ -21,6 +18,7 @@ from transposenet_ros.conversions import (
     status_array,
     transform_stamped,
 )
+from transposenet_ros.frame import Frame
 
 NEWEST = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE)
 TF_QUALITY = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=100, reliability=ReliabilityPolicy.RELIABLE)
@@ -56,9 +54,12 @@ class PoseOutput:
         """Start a new track: the next orientation takes the sign it comes with."""
         self._previous_wxyz: np.ndarray | None = None
 
-    def publish(self, estimate: Estimate, stamp: Time, map_frame: str, camera_frame: str) -> None:
+    def has_listeners(self) -> bool:
+        return any(publisher.get_subscription_count() for publisher in self._publishers)
+
+    def publish(self, frame: Frame) -> None:
         """Publish a frame's estimate under the image's stamp; without a pose only its status."""
-        header = Header(stamp=stamp, frame_id=map_frame)
+        estimate, header = frame.estimate, frame.header
         if estimate.localized and estimate.pose is not None:
             orientation = nearest_sign(estimate.pose.orientation, self._previous_wxyz)
             self._previous_wxyz = orientation
@@ -66,7 +67,7 @@ class PoseOutput:
             self._pose.publish(pose_stamped(header, pose))
             self._pose_with_covariance.publish(pose_with_covariance(header, pose, estimate.covariance_66))
             if self._tf is not None:
-                self._tf.publish(self._make_tf(transforms=[transform_stamped(header, camera_frame, pose)]))
+                self._tf.publish(self._make_tf(transforms=[transform_stamped(header, frame.camera_frame, pose)]))
         self._status.publish(status_array(header, self._node.get_name(), estimate))
 
     def close(self) -> None:

@@ -23,6 +23,8 @@ from transposenet_ros.trajectory import write_live_predictions, write_poses
 
 # Drops are known by the node's diagnostics alone: often, so that the end of a replay shows soon.
 DIAGNOSTICS_PERIOD = 0.2
+# Reliable from the start: `auto` would subscribe anew once it has seen the replayer. Stamps are of any time.
+FOR_RECORDINGS: dict[str, object] = {"image_qos": "reliable", "max_age": 0.0, "future_tolerance": 1e9}
 
 
 def evaluate_live(
@@ -64,8 +66,7 @@ def evaluate_live(
         if start_node:
             domain = stack.enter_context(free_domain())
             output = stack.enter_context(open(log, "wb"))
-            # Reliable from the start: `auto` would subscribe anew once it has seen the replayer.
-            parameters = {"image_qos": "reliable", "diagnostics_period": DIAGNOSTICS_PERIOD, **(node_parameters or {})}
+            parameters = {**FOR_RECORDINGS, "diagnostics_period": DIAGNOSTICS_PERIOD, **(node_parameters or {})}
             parameters |= {"model": str(Path(model).expanduser().resolve()), "image_transport": transport}
             remaps = {"image" if transport == "raw" else "image/compressed": topic}
             localizer = stack.enter_context(localizer_process(node, remaps, parameters, domain, folder, output))

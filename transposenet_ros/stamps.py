@@ -9,6 +9,8 @@ SECOND_NS = 1_000_000_000
 OTHER_CLOCK_NS = 60 * SECOND_NS
 # Networks bring neighbours in the wrong order, not pictures that lie this far apart.
 REWIND_NS = 5 * SECOND_NS
+# Between two replays of a recording lies the start of a program.
+PAUSE_NS = 2 * SECOND_NS
 # Refused pictures that follow each other in order are the beginning of a new run, such as a short recording's loop.
 REWIND_FRAMES = 4
 
@@ -59,11 +61,11 @@ class StampGate:
         """
         if now_ns < self._now_ns:
             self.restart()
-        self._now_ns = now_ns
+        pause_ns, self._now_ns = now_ns - self._now_ns, now_ns
         stamp_ns = self._given(stamp_ns, now_ns)
         fault = self._fault(stamp_ns, now_ns)
         if fault is not None:
-            if not self._begins_a_run(stamp_ns, fault.reason):
+            if not self._begins_a_run(stamp_ns, fault.reason, pause_ns):
                 raise fault
             self.restart()
             self._now_ns = now_ns
@@ -101,13 +103,14 @@ class StampGate:
             return HeaderError("out_of_order", f"it is {older} older than the picture before it")
         return None
 
-    def _begins_a_run(self, stamp_ns: int, reason: str) -> bool:
+    def _begins_a_run(self, stamp_ns: int, reason: str, pause_ns: int) -> bool:
         """Whether a refused picture shows that the stamps have jumped, rather than being late itself."""
-        rewound = reason == "out_of_order"
-        if not rewound and not (reason == "stale" and self._now_ns - stamp_ns > OTHER_CLOCK_NS):
+        if reason == "out_of_order" and self._last_ns is not None:
+            replayed = pause_ns >= PAUSE_NS and not self._on_our_clock
+            if replayed or self._last_ns - stamp_ns >= REWIND_NS:
+                return True
+        elif reason != "stale" or self._now_ns - stamp_ns <= OTHER_CLOCK_NS:
             return False
-        if rewound and self._last_ns is not None and self._last_ns - stamp_ns >= REWIND_NS:
-            return True
         follows = self._refused_in_order and stamp_ns > self._refused_ns
         self._refused_ns, self._refused_in_order = stamp_ns, self._refused_in_order + 1 if follows else 1
         return self._refused_in_order >= REWIND_FRAMES

@@ -1,63 +1,114 @@
-"""What happened to every frame: counts by reason and latencies by stage, safe to read from another thread."""
+"""What happened to every frame: counts by reason, rates and ages on the node's clock, latencies by stage."""
 
 from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 import numpy as np
 
 RECENT_FRAMES = 300
+RATE_SECONDS = 5.0
+# Ends of frames that say nothing about whether the camera can be localized.
+NOT_JUDGED = frozenset({"superseded", "not_listened", "clock_jumped", "deactivated"})
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Counts since configure, and latencies (p50, p95) in milliseconds of the last `RECENT_FRAMES` frames.
+    """Counts since configure; the rest is of now.
 
-    ``received`` is the sum of ``localized``, all of ``dropped`` and the frames in hand.
+    ``received`` is the sum of ``localized``, all of ``dropped`` and the frames in hand. Rates are in frames per second
+    of the node's clock, over the last `RATE_SECONDS`; ``silence_s`` is the time since a frame arrived, None before the
+    first. ``latencies`` by stage and ``age`` (p50, p95, milliseconds) and ``localized_share`` are of the last
+    `RECENT_FRAMES`; ``in_a_row`` is how often the newest reason for no pose came without any other end between.
     """
 
-    received: int
-    localized: int
-    dropped: dict[str, int]
-    latencies: dict[str, tuple[float, float]]
+    received: int = 0
+    localized: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+    latencies: dict[str, tuple[float, float]] = field(default_factory=dict)
+    input_rate: float = 0.0
+    output_rate: float = 0.0
+    silence_s: float | None = None
+    localized_share: float | None = None
+    in_a_row: tuple[str, int] = ("", 0)
 
 
 class Statistics:
-    """Counters of one configured life; the executor counts what arrives, the worker what becomes of it."""
+    """Counters of one configured life, safe for threads: the executor counts what arrives, the worker what became of
+    it. Every `now_ns` is the node's clock."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._received = self._localized = 0
         self._dropped: Counter[str] = Counter()
-        self._latencies: dict[str, deque[float]] = {}
+        self._seconds: dict[str, deque[float]] = {}
+        self._outcomes: deque[bool] = deque(maxlen=RECENT_FRAMES)
+        self._in_a_row = ("", 0)
+        self._arrivals: deque[int] = deque(maxlen=RECENT_FRAMES)
+        self._outputs: deque[int] = deque(maxlen=RECENT_FRAMES)
+        self._heard_ns: int | None = None
 
-    def receive(self) -> None:
+    def receive(self, now_ns: int) -> None:
         with self._lock:
             self._received += 1
+            self._heard_ns = now_ns
+            self._arrivals.append(now_ns)
 
     def drop(self, reason: str) -> None:
         """A frame without a pose, for a named reason."""
         with self._lock:
             self._dropped[reason] += 1
+            if reason not in NOT_JUDGED:
+                self._outcomes.append(False)
+                self._in_a_row = (reason, self._in_a_row[1] + 1 if reason == self._in_a_row[0] else 1)
 
-    def localize(self) -> None:
+    def localize(self, now_ns: int) -> None:
+        """A frame whose pose was published."""
         with self._lock:
             self._localized += 1
+            self._outcomes.append(True)
+            self._in_a_row = ("", 0)
+            self._outputs.append(now_ns)
 
     def time(self, **seconds: float) -> None:
-        """Seconds that one frame took: `latency` from arrival to publication (waiting for the worker included),
-        `inference`, and `overhead`, which is decoding and publishing."""
+        """Seconds that one frame took by stage: `decode`, `inference`, `publish`, `overhead` (decode and publish),
+        `latency` from arrival to publication, waiting for the worker included, and `age` from its stamp to then."""
         with self._lock:
             for stage, duration in seconds.items():
-                self._latencies.setdefault(stage, deque(maxlen=RECENT_FRAMES)).append(duration)
+                self._seconds.setdefault(stage, deque(maxlen=RECENT_FRAMES)).append(duration)
 
-    def snapshot(self) -> Snapshot:
+    def restart_time(self, heard_ns: int | None = None) -> None:
+        """Forget what stands on the node's clock, which has jumped; `heard_ns` is what counts as the last arrival."""
         with self._lock:
-            latencies = {stage: np.array(durations) for stage, durations in self._latencies.items()}
-            received, localized, dropped = self._received, self._localized, dict(self._dropped)
-        percentiles = {stage: np.percentile(1e3 * values, (50, 95)) for stage, values in latencies.items()}
-        return Snapshot(
-            received, localized, dropped, {stage: (float(a), float(b)) for stage, (a, b) in percentiles.items()}
-        )
+            self._arrivals.clear()
+            self._outputs.clear()
+            self._seconds.pop("age", None)
+            self._heard_ns = heard_ns if self._heard_ns is not None else None
+
+    def snapshot(self, now_ns: int) -> Snapshot:
+        with self._lock:
+            return Snapshot(
+                self._received,
+                self._localized,
+                dict(self._dropped),
+                {stage: _percentiles_ms(seconds) for stage, seconds in self._seconds.items()},
+                _rate(self._arrivals, now_ns),
+                _rate(self._outputs, now_ns),
+                None if self._heard_ns is None else (now_ns - self._heard_ns) * 1e-9,
+                float(np.mean(self._outcomes)) if self._outcomes else None,
+                self._in_a_row,
+            )
+
+
+def _percentiles_ms(seconds: Iterable[float]) -> tuple[float, float]:
+    p50, p95 = np.percentile(1e3 * np.fromiter(seconds, float), (50, 95))
+    return float(p50), float(p95)
+
+
+def _rate(moments_ns: Iterable[int], now_ns: int) -> float:
+    """Events per second between the oldest of the last `RATE_SECONDS` and now; 0 for fewer than two."""
+    recent = [moment for moment in moments_ns if now_ns - moment <= RATE_SECONDS * 1e9]
+    return (len(recent) - 1) / ((now_ns - recent[0]) * 1e-9) if len(recent) > 1 and now_ns > recent[0] else 0.0

@@ -6,7 +6,6 @@ import threading
 import time
 
 from transposenet_ros.mailbox import Mailbox, Worker
-from transposenet_ros.statistics import Statistics
 
 
 def test_the_newest_wins_and_the_replaced_are_counted() -> None:
@@ -49,17 +48,3 @@ def test_stop_waits_for_the_item_in_hand() -> None:
     assert begun.wait(5)
     assert worker.stop() is False
     assert finished.is_set()
-
-
-def test_counts_and_percentiles() -> None:
-    statistics = Statistics()
-    for k in range(10):
-        statistics.receive()
-        if k % 2:
-            statistics.drop("bad_step")
-        else:
-            statistics.localize()
-            statistics.time(inference=0.001 * k)
-    snapshot = statistics.snapshot()
-    assert (snapshot.received, snapshot.localized, snapshot.dropped) == (10, 5, {"bad_step": 5})
-    assert snapshot.latencies["inference"] == (4.0, 7.6)

@@ -89,6 +89,15 @@ def test_n16_a_looped_recording_on_wall_time_begins_anew_at_once() -> None:
     assert gate.track == 2
 
 
+def test_n16_a_recording_that_is_replayed_once_more_begins_anew_at_once() -> None:
+    behind_ns, later_ns = 86400 * SECOND_NS, NOW_NS + 3 * SECOND_NS
+    gate = started(behind_ns=behind_ns)
+    gate.admit(NOW_NS - 9 * FRAME_NS - behind_ns, later_ns)
+    assert gate.track == 2
+    live = started()
+    assert refused(live, NOW_NS - FRAME_NS, later_ns) == "out_of_order", "a camera's clock does not begin anew"
+
+
 @pytest.mark.parametrize("behind_ns", [0, 86400 * SECOND_NS])
 def test_n16_a_loop_shorter_than_any_disorder_is_known_by_its_order(behind_ns: int) -> None:
     gate = started(behind_ns=behind_ns)

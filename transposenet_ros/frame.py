@@ -1,0 +1,41 @@
+"""What the worker hands to the node's outputs, and what it asks of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from std_msgs.msg import Header
+
+from transposenet_core.estimate import Estimate
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One picture (H, W, 3) uint8 RGB with its estimate, which is `camera_frame` in `map_frame` at `stamp`."""
+
+    stamp: Time
+    map_frame: str
+    camera_frame: str
+    image_HW3: np.ndarray
+    estimate: Estimate
+
+    @property
+    def header(self) -> Header:
+        """The header of everything that is published about the frame in the map."""
+        return Header(stamp=self.stamp, frame_id=self.map_frame)
+
+
+class Output(Protocol):
+    """A consumer of frames; the worker's thread alone calls it."""
+
+    def publish(self, frame: Frame) -> None:
+        """Called for every frame that went through the network, localized or not."""
+
+    def forget(self) -> None:
+        """Forget the frames so far: time has jumped, or the pictures come from another camera."""
+
+    def has_listeners(self) -> bool:
+        """Whether anybody would notice if `publish` were not called."""
