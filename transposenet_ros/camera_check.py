@@ -84,7 +84,7 @@ class CameraCheck:
         camera = camera.scaled(width, height)
         self.verdict, target = compare(self._training, camera, self._policy)
         if target is not None and self._size is not None:
-            # Fixed-point maps halve the time of every picture.
+            # In fixed point, which every picture reads faster.
             self._maps = cv2.convertMaps(*camera.maps(target.matrix_33, target.size, target.undistort), cv2.CV_16SC2)
 
 
