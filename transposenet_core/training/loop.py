@@ -29,6 +29,7 @@ from transposenet_core.training.stages import Stage, load_start, plan
 from transposenet_core.training.step import TrainStep
 from transposenet_core.training.validation import Judge
 
+START = "start_from"  # the name under which a given scene model is judged before anything is learnt
 PATIENCE = 20  # steps in a row without a finite gradient
 
 
@@ -52,7 +53,8 @@ class Training:
         self.checkpoint = out / "checkpoint.safetensors"
         self.stages = plan(config)
         self.identity = config.to_dict() | {"frames": frames_digest(scene)}
-        self.progress = resumed.progress if resumed else Progress(stages=[stage.learns for stage in self.stages])
+        names = [START] * bool(config.start_from) + [stage.learns for stage in self.stages]
+        self.progress = resumed.progress if resumed else Progress(stages=names)
         self.preprocessing = preprocessing_of(config)
         self.training = scene.select("train")
         held_out = [image for image in scene.images if image.split == "val"]
@@ -108,6 +110,8 @@ class Training:
         step = TrainStep(state, self.pixels, self.preprocessing, self.config, self.world)
         curves = Curves(self.outcome.out) if self.world.leads else None
         try:
+            if curves and self.progress.stages[0] == START and not self.progress.best:
+                self.outcome.consider(state.judged, stage, self.progress, 0, curves, name=START)
             self._save(state)
             for epoch in range(self.progress.epoch, stage.epochs):
                 figures = self._epoch(stage, state, step, epoch)

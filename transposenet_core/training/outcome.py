@@ -33,30 +33,35 @@ class Outcome:
     judge: Judge
     provenance: dict
 
-    def consider(self, network: nn.Module, stage: Stage, progress: Progress, epoch: int, curves: Curves) -> None:
-        """Keep the network as the scene model where the held-out frames like it better than any before."""
+    def consider(
+        self, network: nn.Module, stage: Stage, progress: Progress, epoch: int, curves: Curves, name: str = ""
+    ) -> None:
+        """Keep the network as the scene model where the held-out frames like it better than any before.
+
+        `name` is what it goes by in the report, the stage where it is left out.
+        """
+        name = name or stage.learns
         validation = self.judge(network)
         figures = validation.summary
         curves.write(
             progress.epochs_before + epoch,
-            stage.learns,
+            name,
             val_median_m=figures.median_m,
             val_median_deg=figures.median_deg,
             val_score=validation.score,
         )
         tqdm.write(
-            f"{stage.learns}, epoch {epoch}: {self.judge.source}: median {figures.median_m:.3f} m "
-            f"{figures.median_deg:.2f} deg"
+            f"{name}, epoch {epoch}: {self.judge.source}: median {figures.median_m:.3f} m {figures.median_deg:.2f} deg"
         )
         if validation.score < progress.best_score:
             progress.best_score = validation.score
-            progress.best[stage.learns] = {"epoch": epoch, "m": figures.median_m, "deg": figures.median_deg}
+            progress.best[name] = {"epoch": epoch, "m": figures.median_m, "deg": figures.median_deg}
             model = make_scene_model(self.scene, self.config, stage, network, validation)
             model.provenance = (
                 self.provenance
                 | model.provenance
                 | {
-                    "stage": stage.learns,
+                    "stage": name,
                     "epoch": epoch,
                     "backbone": progress.backbone or "from scratch",
                 }

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from training_runs import arguments, train
+from training_runs import arguments, figures, train
 
 from transposenet_core.errors import UserError
 from transposenet_core.models import build_model
@@ -59,6 +59,15 @@ def test_each_head_stage_moves_its_head_alone(small_scene: Path, tmp_path: Path,
     assert train(arguments(small_scene, first, "epochs=1")) == 0
     more = ["epochs=0", "heads.epochs=1", f"start_from={first}", f"heads.position_prior={str(prior).lower()}"]
     assert train(arguments(small_scene, second, *more)) == 0
+    # What it started from is judged first, so a stage that gains nothing leaves it in its place.
+    scores = figures(second, "val_score")
+    assert len(scores) == 3 and SceneModel.load(second).provenance["stage"] == (
+        "start_from"
+        if min(scores) == scores[0]
+        else "position_head"
+        if min(scores) == scores[1]
+        else "orientation_head"
+    )
     # The checkpoint's network is the last stage's; it started from the best of the stage before.
     last = {
         key.removeprefix("network."): value
