@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from builtin_interfaces.msg import Time
 from nav_msgs.msg import Path
 from rclpy.event_handler import PublisherEventCallbacks
@@ -22,6 +21,7 @@ from transposenet_core.estimate import Estimate
 from transposenet_core.scene_model import SceneModel
 from transposenet_ros.attention_overlay import overlay, rgb8_message
 from transposenet_ros.conversions import pose_stamped, pose_to_message
+from transposenet_ros.frame import Frame
 from transposenet_ros.point_cloud import position_cloud
 from transposenet_ros.scene_markers import SceneMarkers
 from transposenet_ros.track import Track
@@ -30,11 +30,12 @@ ENCODERS = ("position", "orientation")
 
 
 class OnDemand:
-    """Publishers of `node` that speak while it is active and they have subscribers.
+    """An `Output` whose publishers speak while `node` is active and they have subscribers.
 
-    What does not depend on a frame is sent when a subscriber appears. The track alone is kept while nobody looks (at
-    most `path_length` poses, `path_spacing` metres apart): whoever opens a view wants to see how the robot got there.
-    `publish` is the worker's, all else the executor's.
+    What does not depend on a frame is sent when a subscriber appears. Of the frames that are localized the track alone
+    is kept while nobody looks (at most `path_length` poses, `path_spacing` metres apart): whoever opens a view wants to
+    see how the robot got there.
+    `publish` and `forget` may come from another thread than the executor's.
     """
 
     def __init__(
@@ -87,34 +88,39 @@ class OnDemand:
         for send in (self._send_path, self._send_markers, self._send_positions):
             send()
 
+    def has_listeners(self) -> bool:
+        """Whether anybody sees what a frame changes; the positions of the training are there without frames."""
+        return self.wants_attention() or _is_heard(self._path) or _is_heard(self._markers)
+
     def wants_attention(self) -> bool:
         """Whether the next frame should be localized with attention."""
         return any(map(_is_heard, self._attention.values()))
 
-    def publish(self, estimate: Estimate, stamp: Time, camera_frame: str, image_HW3: np.ndarray) -> None:
-        """Show a frame's estimate under its stamp; `image_HW3` is the RGB picture that was localized."""
+    def publish(self, frame: Frame) -> None:
+        """Show a frame; its attention where it was localized with it."""
         with self._lock:
-            self._newest, self._stamp = estimate, stamp
-            longer = self._extend_track()
+            self._newest, self._stamp = frame.estimate, frame.stamp
+            longer = self._extend_track(frame)
         if longer:
             self._send_path()
         self._send_markers()
+        header = Header(stamp=frame.stamp, frame_id=frame.camera_frame)
         for name, publisher in self._attention.items():
-            if name in estimate.attention and _is_heard(publisher):
-                drawn_HW3 = overlay(image_HW3, estimate.attention[name], self._scene_model.preprocessing)
-                publisher.publish(rgb8_message(Header(stamp=stamp, frame_id=camera_frame), drawn_HW3))
+            if name in frame.estimate.attention and _is_heard(publisher):
+                attention_HW = frame.estimate.attention[name]
+                drawn_HW3 = overlay(frame.image_HW3, attention_HW, self._scene_model.preprocessing)
+                publisher.publish(rgb8_message(header, drawn_HW3))
 
     def close(self) -> None:
         for publisher in self._publishers:
             self._node.destroy_lifecycle_publisher(publisher)
         self._publishers.clear()
 
-    def _extend_track(self) -> bool:
-        estimate = self._newest
-        if estimate is None or estimate.pose is None or not estimate.localized:
+    def _extend_track(self, frame: Frame) -> bool:
+        estimate = frame.estimate
+        if estimate.pose is None or not estimate.localized:
             return False
-        header = Header(stamp=self._stamp, frame_id=self._map_frame)
-        return self._track.add(pose_stamped(header, pose_to_message(estimate.pose)))
+        return self._track.add(pose_stamped(frame.header, pose_to_message(estimate.pose)))
 
     def _send_path(self) -> None:
         with self._lock:

@@ -26,6 +26,7 @@ from transposenet_core.localizer import Localizer
 from transposenet_core.pose import Pose
 from transposenet_core.scene_model import SceneModel
 from transposenet_ros.attention_overlay import overlay
+from transposenet_ros.frame import Frame
 from transposenet_ros.on_demand import OnDemand
 from transposenet_ros.replay_processes import free_domain
 
@@ -63,7 +64,7 @@ class Shown:
 
     def frame(self, estimate: Estimate, image_HW3: np.ndarray) -> None:
         self.frames += 1
-        self.on_demand.publish(estimate, Time(sec=self.frames), "camera", image_HW3)
+        self.on_demand.publish(Frame(Time(sec=self.frames), "floor", "camera", image_HW3, estimate))
 
     def close(self) -> None:
         self.on_demand.close()
@@ -161,7 +162,7 @@ def test_nothing_is_published_for_nobody(shown: Shown, client: Client, picture_H
     shown.activate()
     for x in range(5):
         shown.frame(at(x), picture_HW3)
-    assert not shown.on_demand.wants_attention()
+    assert not shown.on_demand.wants_attention() and not shown.on_demand.has_listeners()
     shown.node.trigger_deactivate()
     received = [listen(client, topic) for topic in TOPICS]
     wait_until(lambda: all(p.get_subscription_count() for p in shown.on_demand._publishers[2:]), "three matches")
@@ -169,6 +170,7 @@ def test_nothing_is_published_for_nobody(shown: Shown, client: Client, picture_H
     assert received == [[], [], []]
     shown.activate()  # and the silence was not of our making
     wait_until(lambda: all(received), "a first message of each")
+    assert shown.on_demand.has_listeners()
 
 
 def test_attention_is_wanted_and_drawn_while_somebody_listens(
