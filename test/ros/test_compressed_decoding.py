@@ -189,3 +189,33 @@ def test_n09_png_that_lost_a_piece_is_refused() -> None:
     body[size // 2] ^= 0xFF
     damaged = data[: begin + 4] + body + struct.pack(">I", zlib.crc32(body)) + data[begin + size + 12 :]
     assert refusal(compressed(damaged)) == "decode_failed"
+
+
+def test_n04_a_large_jpeg_over_a_few_bytes_is_refused_before_it_is_allocated() -> None:
+    for flags in ([], PROGRESSIVE):
+        data = jpeg(smooth(), "420", *flags)
+        frame = data.index(b"\xff\xc2" if flags else b"\xff\xc0")
+        large = data[: frame + 5] + struct.pack(">HH", 7000, 9000) + data[frame + 9 :]
+        with pytest.raises(DecodeError, match=r"9000 x 7000 in \d+ bytes; it takes 123046"):
+            decode_image(compressed(large))
+
+
+def test_the_emptiest_picture_takes_more_than_the_least_bytes() -> None:
+    flat = np.full((2000, 2000), 77, np.uint8)
+    for flags in ([cv2.IMWRITE_JPEG_OPTIMIZE, 1], PROGRESSIVE):
+        data = encoded(".jpg", flat, cv2.IMWRITE_JPEG_QUALITY, 1, *flags)
+        assert len(data) > read_jpeg(data).least_bytes
+        assert (decode_image(compressed(data)) == decode_image(compressed(data))[0, 0]).all()
+
+
+def png_chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def test_n08_an_animated_png_is_refused() -> None:
+    """OpenCV would make a picture of one that announces frames and has none."""
+    data = encoded(".png")
+    animated = data[:33] + png_chunk(b"acTL", struct.pack(">II", 2, 0)) + data[33:]
+    assert refusal(compressed(animated, "png")) == "decode_failed"
+    note = data[:33] + png_chunk(b"tEXt", b"Software\0camera") + data[33:]
+    np.testing.assert_array_equal(decode_image(compressed(note, "png")), NOISE[..., ::-1])

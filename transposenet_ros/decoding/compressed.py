@@ -1,13 +1,14 @@
 """JPEG and PNG of sensor_msgs/CompressedImage: header first, then OpenCV, then whether all of it was there.
 
 OpenCV decodes a JPEG whose data end early without an error: what is missing comes out grey. Three checks find that:
-- A JPEG without its end marker is cut off.
+- A JPEG without its end marker is cut off, one of fewer bytes than its size can take is short.
 - A JPEG with restart markers has too few of them when whole pieces are missing.
 - libjpeg fills a run of data that ends early with grey of exactly 128. Where the last unit of a run is that grey, the
   picture is decoded once more with filling bytes behind each run. A decoder skips what follows complete data, so the
   same picture comes out; where data were missing the filling is read in their place, and another picture comes out.
 
-Not found: bytes that were changed within the data, or lost there so that what is left still fills the picture.
+Not found: a loss within the very last unit, whole scans of a progressive JPEG, and bytes that were changed within the
+data, or lost there so that what is left still fills the picture.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ def decode_compressed(message: CompressedImage) -> np.ndarray:
             raise BadEncoding(f"compressed format {message.format!r}; supported are {supported}") from None
         raise
     check_dims(width, height)
-    if jpeg and jpeg.in_one_scan and len(jpeg.segment_ends) < jpeg.segments_expected():
-        raise DecodeFailed(f"a JPEG with {len(jpeg.segment_ends)} of {jpeg.segments_expected()} runs of data")
+    if jpeg:
+        _check_amount(jpeg, len(data))
     image_HW3 = _decode(data)
     if image_HW3.shape != (height, width, 3):
         raise DecodeFailed(f"a picture of {image_HW3.shape[:2]} rows and columns whose header says {height}, {width}")
@@ -62,6 +63,14 @@ def _png_size(data: bytes) -> tuple[int, int]:
 def _names_another_format(format: str) -> bool:
     name = format.lower()
     return bool(name.strip()) and ("compresseddepth" in name or not any(f in name for f in ("jpeg", "jpg", "png")))
+
+
+def _check_amount(jpeg: JpegStream, size: int) -> None:
+    """What shows without decoding: nothing is allocated for a large picture over a few bytes."""
+    if size < jpeg.least_bytes:
+        raise DecodeFailed(f"a JPEG of {jpeg.width} x {jpeg.height} in {size} bytes; it takes {jpeg.least_bytes}")
+    if jpeg.in_one_scan and len(jpeg.segment_ends) < jpeg.segments_expected():
+        raise DecodeFailed(f"a JPEG with {len(jpeg.segment_ends)} of {jpeg.segments_expected()} runs of data")
 
 
 def _decode(data: bytes) -> np.ndarray:

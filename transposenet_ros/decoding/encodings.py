@@ -83,10 +83,10 @@ def _nv24_to_rgb(samples_RS: np.ndarray, width: int) -> np.ndarray:
     """The colour plane has rows of 2 * step. OpenCV has no code for it; one pixel is read as a UYVY pair of itself."""
     height = len(samples_RS) // 3
     y_HW = samples_RS[:height, :width]
-    uv_HW2 = samples_RS[height:].reshape(height, -1)[:, : 2 * width].reshape(height, width, 2)
-    uyvy_HW4 = np.stack([uv_HW2[..., 0], y_HW, uv_HW2[..., 1], y_HW], axis=-1)
+    u_HW, v_HW = cv2.split(samples_RS[height:].reshape(height, -1)[:, : 2 * width].reshape(height, width, 2))
+    uyvy_HW4 = cv2.merge([u_HW, y_HW, v_HW, y_HW])
     doubled_HW3 = cv2.cvtColor(uyvy_HW4.reshape(height, 2 * width, 2), cv2.COLOR_YUV2RGB_UYVY)
-    return np.ascontiguousarray(doubled_HW3[:, ::2])
+    return cv2.resize(doubled_HW3, (width, height), interpolation=cv2.INTER_NEAREST)
 
 
 BAYER = {

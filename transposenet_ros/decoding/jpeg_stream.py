@@ -16,8 +16,9 @@ from transposenet_ros.decoding.errors import DecodeFailed
 
 JPEG_START = b"\xff\xd8"
 SCAN, END, RESTART_INTERVAL = 0xDA, 0xD9, 0xDD
-# Start-of-frame markers carry the size; C4, C8 and CC lie in their range and are tables. C0 and C1 are sequential.
+# Start-of-frame markers carry the size; C4, C8 and CC lie in their range and are tables.
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+SEQUENTIAL, PROGRESSIVE = frozenset({0xC0, 0xC1}), 0xC2
 RESTARTS = frozenset(range(0xD0, 0xD8))
 BARE = RESTARTS | {0x01}
 # In compressed data a byte FF is followed by 00; FF before FF is filling.
@@ -28,16 +29,16 @@ MAX_SCANS = 100
 
 @dataclass
 class JpegStream:
-    """What the headers say: sides in pixels, components, size of an MCU, MCUs between restarts (0: no restarts).
+    """What the headers say: marker of the frame, sides in pixels, size of an MCU, MCUs between restarts (0: none).
 
     `segment_ends` are the byte positions where runs of compressed data end: before each restart and behind each scan.
     """
 
+    frame: int = 0
     width: int = 0
     height: int = 0
     components: int = 0
     unit: tuple[int, int] = (8, 8)
-    sequential: bool = False
     restart_interval: int = 0
     scans: int = 0
     segment_ends: tuple[int, ...] = ()
@@ -45,7 +46,12 @@ class JpegStream:
     @property
     def in_one_scan(self) -> bool:
         """Whether MCUs follow each other from left to right and from top to bottom, as cameras write them."""
-        return self.sequential and self.scans == 1
+        return self.frame in SEQUENTIAL and self.scans == 1
+
+    @property
+    def least_bytes(self) -> int:
+        """What a whole picture takes at the very least: Huffman codes need a bit for every 8 x 8 pixels."""
+        return self.width * self.height // 512 if self.frame in SEQUENTIAL | {PROGRESSIVE} else 0
 
     def last_units(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows and columns, in pixels, of the middle of each segment's last MCU; for a JPEG in one scan."""
@@ -79,7 +85,7 @@ def read_jpeg(data: bytes) -> JpegStream:
             continue
         body, position = _segment(data, position)
         if marker in FRAMES:
-            _read_frame(stream, body, sequential=marker in (0xC0, 0xC1))
+            _read_frame(stream, marker, body)
         elif marker == RESTART_INTERVAL and len(body) >= 2:
             (stream.restart_interval,) = struct.unpack_from(">H", body)
         elif marker == SCAN:
@@ -108,21 +114,21 @@ def _segment(data: bytes, position: int) -> tuple[bytes, int]:
     return data[position + 2 : position + length], position + max(length, 2)
 
 
-def _read_frame(stream: JpegStream, body: bytes, sequential: bool) -> None:
-    if stream.components or len(body) < 6 or not body[5] or len(body) < 6 + 3 * body[5]:
+def _read_frame(stream: JpegStream, marker: int, body: bytes) -> None:
+    if stream.frame or len(body) < 6 or not body[5] or len(body) < 6 + 3 * body[5]:
         raise DecodeFailed("a JPEG with a damaged or a second frame header")
+    stream.frame = marker
     stream.height, stream.width, stream.components = struct.unpack_from(">HHB", body, 1)
     factors = body[7 : 6 + 3 * stream.components : 3]
     if not all(1 <= factor >> 4 <= 4 and 1 <= factor & 15 <= 4 for factor in factors):
         raise DecodeFailed("a JPEG with sampling factors that do not exist")
     if stream.components > 1:
         stream.unit = 8 * max(factor >> 4 for factor in factors), 8 * max(factor & 15 for factor in factors)
-    stream.sequential = sequential
 
 
 def _skip_scan(stream: JpegStream, data: bytes, position: int) -> int:
     """Note the segments of the scan whose data begin at a position; the position of the marker behind it."""
-    if not stream.components:
+    if not stream.frame:
         raise DecodeFailed("a JPEG whose picture comes before its frame header")
     stream.scans += 1
     ends = []

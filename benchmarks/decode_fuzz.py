@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+"""What random damage to the fields and bytes of pictures does to the node's way from message to pose.
+
+python benchmarks/decode_fuzz.py [--messages 100000] [--seed 0] [--model FOLDER]
+
+Every message is decoded; what comes out is localized with the scene model. Prints how many there were of each end,
+which add up to the messages. Exit code 1 where one crashed (another error than a named reason), gave a picture that is
+none, or a pose that is not finite or whose quaternion is not of length one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import faulthandler
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import numpy as np
+from tqdm import tqdm
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # runs from a checkout that is not installed, too
+
+from benchmarks.message_mutations import messages
+from transposenet_core.command_line import exit_code
+from transposenet_core.errors import UserError
+from transposenet_core.localizer import Localizer
+from transposenet_ros.image_decoding import DecodeError, decode_image
+
+
+class Ends:
+    """How each message ended: `localized`, a reason, `crashed` or what was invalid."""
+
+    def __init__(self, localizer: Localizer) -> None:
+        self._localizer = localizer
+        self.decoded = 0
+        self.counts: collections.Counter[str] = collections.Counter()
+
+    def take(self, message: Any) -> None:
+        """Send one message all the way and count its end."""
+        try:
+            self.counts[self._end_of(message)] += 1
+        except Exception:  # noqa: BLE001 - a crash is a figure of this benchmark
+            self.counts["crashed"] += 1
+            traceback.print_exc()
+
+    def _end_of(self, message: Any) -> str:
+        try:
+            image_HW3 = decode_image(message)
+        except DecodeError as error:
+            return error.reason
+        self.decoded += 1
+        if image_HW3.ndim != 3 or image_HW3.shape[2] != 3 or image_HW3.dtype != np.uint8 or not image_HW3.size:
+            return "invalid picture"
+        estimate = self._localizer.localize(image_HW3)
+        if not estimate.localized:
+            return estimate.reason
+        pose = estimate.pose
+        finite = np.isfinite(pose.position).all() and np.isfinite(estimate.covariance_66).all()
+        return "localized" if finite and abs(np.linalg.norm(pose.orientation) - 1) < 1e-6 else "invalid pose"
+
+
+def fuzz(ends: Ends, count: int, seed: int) -> None:
+    """Send `count` messages. Nothing is shrunk or kept: a benchmark counts."""
+    everything = list(hypothesis.HealthCheck)
+    progress = tqdm(total=count, unit="msg", mininterval=1)
+
+    @hypothesis.seed(seed)
+    @hypothesis.settings(
+        max_examples=count,
+        phases=[hypothesis.Phase.generate],
+        database=None,
+        deadline=None,
+        suppress_health_check=everything,
+    )
+    @hypothesis.given(messages)
+    def send(message: Any) -> None:
+        ends.take(message)
+        progress.update()
+
+    send()
+    progress.close()
+
+
+def table(ends: Ends) -> str:
+    total = sum(ends.counts.values())
+    bad = ("crashed", "invalid picture", "invalid pose")
+    dropped = {reason: n for reason, n in sorted(ends.counts.items()) if reason not in {"localized", *bad}}
+    rows = [("messages", total), ("decoded", ends.decoded), ("localized", ends.counts["localized"])]
+    rows += [("dropped", sum(dropped.values())), *((f"  {reason}", n) for reason, n in dropped.items())]
+    rows += [(name, ends.counts[name]) for name in bad]
+    return "\n".join(f"{name:<20}{count:>10}" for name, count in rows)
+
+
+def run(args: argparse.Namespace) -> None:
+    if args.messages < 1:
+        raise UserError(f"--messages is {args.messages}; give at least 1")
+    localizer = Localizer(args.model, device="cpu")
+    ends = Ends(localizer)
+    fuzz(ends, args.messages, args.seed)
+    print(table(ends))
+    if any(ends.counts[name] for name in ("crashed", "invalid picture", "invalid pose")):
+        sys.exit(1)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--messages", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--model", type=Path, default=ROOT / "demo" / "model", help="folder of a scene model")
+    args = parser.parse_args(arguments)
+    return exit_code(lambda: run(args))
+
+
+if __name__ == "__main__":
+    faulthandler.enable()  # a decoder that ends the process would take the table with it
+    sys.exit(main())
