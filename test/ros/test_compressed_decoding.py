@@ -219,3 +219,19 @@ def test_n08_an_animated_png_is_refused() -> None:
     assert refusal(compressed(animated, "png")) == "decode_failed"
     note = data[:33] + png_chunk(b"tEXt", b"Software\0camera") + data[33:]
     np.testing.assert_array_equal(decode_image(compressed(note, "png")), NOISE[..., ::-1])
+
+
+def test_n08_a_jpeg_of_endless_scans_is_refused_before_it_is_decoded() -> None:
+    """Each scan costs a pass over the whole picture."""
+    data = jpeg(smooth(), "420", *PROGRESSIVE)
+    begin = data.rindex(b"\xff\xda")
+    with pytest.raises(DecodeError, match="more than 100 scans"):
+        decode_image(compressed(data[:-2] + data[begin:-2] * 100 + data[-2:]))
+
+
+def test_n08_filling_before_a_marker_is_legal() -> None:
+    data = encoded(".jpg")
+    scan = data.index(b"\xff\xda")
+    filled = data[:scan] + b"\xff" * 5 + data[scan:-2] + b"\xff" * 3 + data[-2:]
+    np.testing.assert_array_equal(decode_image(compressed(filled)), decode_image(compressed(data)))
+    assert refusal(compressed(data[:scan] + b"\x00" + data[scan:])) == "decode_failed"

@@ -20,9 +20,9 @@ SCAN, END, RESTART_INTERVAL = 0xDA, 0xD9, 0xDD
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 SEQUENTIAL, PROGRESSIVE = frozenset({0xC0, 0xC1}), 0xC2
 RESTARTS = frozenset(range(0xD0, 0xD8))
-BARE = RESTARTS | {0x01}
-# In compressed data a byte FF is followed by 00; FF before FF is filling.
-MARKER = re.compile(rb"\xff(?=[^\x00\xff])")
+# A marker is a byte that is not 00 behind an FF; more FF before it is filling. In compressed data 00 follows each FF.
+MARKER = re.compile(rb"\xff+([^\x00\xff])")
+MARKER_IN_DATA = re.compile(rb"\xff(?=[^\x00\xff])")
 # Progressive JPEGs have about ten; each costs a pass over the whole picture.
 MAX_SCANS = 100
 
@@ -81,8 +81,6 @@ def read_jpeg(data: bytes) -> JpegStream:
         marker, position = _next_marker(data, position)
         if marker == END:
             break
-        if marker in BARE:
-            continue
         body, position = _segment(data, position)
         if marker in FRAMES:
             _read_frame(stream, marker, body)
@@ -90,20 +88,18 @@ def read_jpeg(data: bytes) -> JpegStream:
             (stream.restart_interval,) = struct.unpack_from(">H", body)
         elif marker == SCAN:
             position = _skip_scan(stream, data, position)
-    if stream.scans == 0 or stream.scans > MAX_SCANS:
-        raise DecodeFailed(f"a JPEG with {stream.scans} scans; 1 to {MAX_SCANS} are allowed")
+    if not stream.scans:
+        raise DecodeFailed("a JPEG without a picture in it")
     return stream
 
 
 def _next_marker(data: bytes, position: int) -> tuple[int, int]:
     """The marker at a position, where nothing else may stand, and the position behind it."""
-    while data[position : position + 2] == b"\xff\xff":
-        position += 1
-    if position + 2 > len(data):
+    if match := MARKER.match(data, position):
+        return match.group(1)[0], match.end()
+    if not data[position:].strip(b"\xff"):
         raise _cut_off(data)
-    if data[position] != 0xFF:
-        raise DecodeFailed(f"a JPEG that is damaged at byte {position}")
-    return data[position + 1], position + 2
+    raise DecodeFailed(f"a JPEG that is damaged at byte {position}")
 
 
 def _segment(data: bytes, position: int) -> tuple[bytes, int]:
@@ -131,8 +127,10 @@ def _skip_scan(stream: JpegStream, data: bytes, position: int) -> int:
     if not stream.frame:
         raise DecodeFailed("a JPEG whose picture comes before its frame header")
     stream.scans += 1
+    if stream.scans > MAX_SCANS:
+        raise DecodeFailed(f"a JPEG with more than {MAX_SCANS} scans")
     ends = []
-    for match in MARKER.finditer(data, position):
+    for match in MARKER_IN_DATA.finditer(data, position):
         ends.append(match.start())
         if data[match.end()] not in RESTARTS:
             stream.segment_ends += tuple(ends)
