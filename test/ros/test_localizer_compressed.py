@@ -87,8 +87,8 @@ def test_twenty_real_frames_equal_their_files(running: Running, localizer: Local
         assert_same_pose(running.localize(file.read_bytes()), localizer, read_image(file))
 
 
-@pytest.mark.parametrize("case", ["empty", "truncated", "garbage", "h264", "huge"])
-def test_n08_a_corrupt_picture_is_dropped_and_the_next_good_one_localizes(
+@pytest.mark.parametrize("case", ["empty", "truncated", "ends_early", "garbage", "h264", "huge"])
+def test_n08_n09_a_corrupt_picture_is_dropped_and_the_next_good_one_localizes(
     running: Running, picture_HW3: np.ndarray, case: str
 ) -> None:
     good = cv2.imencode(".jpg", picture_HW3)[1].tobytes()
@@ -96,6 +96,7 @@ def test_n08_a_corrupt_picture_is_dropped_and_the_next_good_one_localizes(
     data, format, reason = {
         "empty": (b"", "jpeg", "decode_failed"),
         "truncated": (good[: len(good) // 2], "jpeg", "decode_failed"),
+        "ends_early": (good[: len(good) // 2] + good[-2:], "jpeg", "decode_failed"),
         "garbage": (bytes(range(256)) * 4, "jpeg", "decode_failed"),
         "h264": (b"\x00\x00\x00\x01" + bytes(100), "h264", "bad_encoding"),
         "huge": (good[: frame + 5] + b"\xff\xff\xff\xff" + good[frame + 9 :], "jpeg", "bad_dims"),
