@@ -26,7 +26,7 @@ class InputWatch:
     def __init__(self, node: Node, camera: ImageInput, no_frames_timeout: float) -> None:
         self._node, self._camera, self._timeout = node, camera, no_frames_timeout
         self.input_fault = self.clock_fault = ""
-        self._clock_ns, self._clock_moved = -1, time.monotonic()
+        self._clock_ns, self._clock_moved = node.get_clock().now().nanoseconds, time.monotonic()
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timer = node.create_timer(CHECK_SECONDS, self._check, clock=steady)
 
