@@ -13,9 +13,10 @@ from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode
 
 from transposenet_core.estimate import Estimate
-from transposenet_core.localizer import Localizer
+from transposenet_ros.eyes import Eyes, EyesError
 from transposenet_ros.frame import Frame, Output
-from transposenet_ros.image_decoding import DecodeError, Decoder
+from transposenet_ros.health import ERRORS
+from transposenet_ros.image_decoding import DecodeError
 from transposenet_ros.mailbox import Worker
 from transposenet_ros.parameters import Parameters
 from transposenet_ros.stamps import OTHER_CLOCK_NS, SECOND_NS, HeaderError, StampGate, StampRules, camera_frame
@@ -46,19 +47,18 @@ class FrameWorker:
     def __init__(
         self,
         node: LifecycleNode,
-        decode: Decoder,
-        localizer: Localizer,
+        eyes: Eyes,
         parameters: Parameters,
         outputs: Sequence[Output],
         statistics: Statistics,
         topic: str,
     ) -> None:
         self._log, self._context, self._clock = ThrottledLog(node.get_logger()), node.context, node.get_clock()
-        self._decode, self._localizer, self._outputs = decode, localizer, outputs
+        self._eyes, self._outputs = eyes, outputs
         self._statistics, self._topic, self._parameters = statistics, topic, parameters
-        self._map_frame = (parameters.map_frame or localizer.scene_model.map_frame).lstrip("/")
         self._gate = StampGate(stamp_rules(parameters))
         self._camera_frame, self._track = "", self._gate.track
+        self._enabled, self._one_shot = True, False
         self._worker: Worker[Arrival] = Worker(self._handle)
         self._jumps = self._clock.create_jump_callback(CLOCK_JUMP, post_callback=self._on_clock_jump)
 
@@ -71,6 +71,9 @@ class FrameWorker:
         """Called by the executor for every message of the subscription."""
         now_ns = self._clock.now().nanoseconds
         self._statistics.receive(now_ns)
+        if not (self._enabled or self._one_shot):
+            self._statistics.drop("disabled")
+            return
         track = self._gate.track
         try:
             arrival = self._admit(message, now_ns)
@@ -79,8 +82,22 @@ class FrameWorker:
             return
         if self._gate.track != track:
             self._statistics.restart_time(now_ns)
+        self._one_shot = False
         if self._worker.mailbox.put(arrival):
             self._statistics.drop("superseded")
+
+    def set_enabled(self, enabled: bool) -> None:
+        """Whether frames are taken; those that are not are counted as `disabled`."""
+        self._enabled, self._one_shot = enabled, False
+
+    def take_one(self) -> None:
+        """Take the next good frame even while disabled."""
+        self._one_shot = True
+
+    def restart(self) -> None:
+        """Judge stamps anew and let the outputs forget, as after a jump of the clock."""
+        self._gate.restart()
+        self._statistics.restart_time(self._clock.now().nanoseconds)
 
     def stop(self) -> None:
         """Finish the frame in hand and end the thread."""
@@ -95,8 +112,8 @@ class FrameWorker:
         if self._gate.behind_ns:
             self._log.warning(
                 "stamps_behind",
-                f"{self._topic}: the stamps are {self.stamps_behind_s:.0f} s behind the node's clock, as in a recording "
-                "or from a camera with another clock, and so are those of the poses; play recordings with --clock and "
+                f"{self._topic}: the stamps are {self.stamps_behind_s:.0f} s behind the node's clock, as in a "
+                "recording or from a camera with another clock, and so are those of the poses; play recordings with --clock and "
                 "use_sim_time, synchronise cameras",
                 seconds=float("inf"),
             )
@@ -107,14 +124,13 @@ class FrameWorker:
         if now.nanoseconds == jump.delta.nanoseconds:
             return  # the first word of /clock
         self._log.info("clock_jump", f"the clock jumped by {jump.delta.nanoseconds / SECOND_NS:.3f} s: starting anew")
-        self._gate.restart()
-        self._statistics.restart_time(now.nanoseconds)
+        self.restart()
 
     def _handle(self, arrival: Arrival) -> None:
         try:
             self._process(arrival)
-        except DecodeError as error:
-            self._drop(error.reason, str(error), serious=error.reason == "bad_encoding")
+        except (DecodeError, EyesError) as error:
+            self._drop(error.reason, str(error), serious=error.reason in ERRORS)
         except Exception as error:  # noqa: BLE001
             # The promise is that data and hardware never end the node; whatever a frame raises is that frame's end.
             if self._context.ok():
@@ -125,14 +141,14 @@ class FrameWorker:
         if self._is_idle() or self._is_outdated(arrival):
             return
         taken = time.perf_counter()
-        image_HW3 = self._decode(arrival.message)
+        image_HW3 = self._eyes.see(arrival.message)
         decoded = time.perf_counter()
-        estimate = self._localizer.localize(image_HW3)
+        estimate, map_frame = self._eyes.localize(image_HW3)
         inferred = time.perf_counter()
         if self._is_outdated(arrival):
             return
         stamp = Time(sec=arrival.stamp_ns // SECOND_NS, nanosec=arrival.stamp_ns % SECOND_NS)
-        frame = Frame(stamp, self._map_frame, arrival.camera_frame, image_HW3, estimate)
+        frame = Frame(stamp, map_frame, arrival.camera_frame, image_HW3, estimate)
         for output in self._outputs:
             output.publish(frame)
         self._time(arrival, taken, decoded, inferred)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from diagnostic_msgs.msg import DiagnosticStatus
 
@@ -12,7 +12,7 @@ from transposenet_ros.statistics import Snapshot
 NOTHING = Snapshot()
 # So often in a row the network's fault is no accident.
 BROKEN_NETWORK = ("non_finite_output", 10)
-ERRORS = frozenset({"bad_encoding", "inference_failed"})
+ERRORS = frozenset({"bad_encoding", "inference_failed", "device_failed", "camera_mismatch"})
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class Situation:
     """What the node knows about itself beside its statistics.
 
     `fault` is the sentence of its last failed transition, `clock_fault` and `input_fault` are those of InputWatch;
-    `stale_after` is the parameter, `stamps_behind_s` is FrameWorker's.
+    `stale_after` is the parameter, `stamps_behind_s` is FrameWorker's, `conflict` is RobotFrames'. `warnings` are other
+    sentences about what goes on but not as it should, `notes` further values to show.
     """
 
     state: str
@@ -28,6 +29,9 @@ class Situation:
     clock_fault: str = ""
     input_fault: str = ""
     stamps_behind_s: float = 0.0
+    conflict: str = ""
+    warnings: tuple[str, ...] = ()
+    notes: dict[str, object] = field(default_factory=dict)
     stale_after: float = 0.8
     model: str = ""
     scene: str = ""
@@ -57,14 +61,21 @@ def judge(situation: Situation, before: Snapshot, now: Snapshot) -> tuple[bytes,
 
 
 def _judge_frames(situation: Situation, before: Snapshot, now: Snapshot) -> tuple[bytes, str]:
+    if situation.conflict:
+        return DiagnosticStatus.ERROR, situation.conflict
     if now.localized > before.localized:
-        if not situation.stamps_behind_s:
+        warnings = situation.warnings
+        if situation.stamps_behind_s:
+            behind = f"{situation.stamps_behind_s:.0f} s behind the node's clock"
+            warnings = (*warnings, f"the stamps are {behind}: a recording, or another clock")
+        if not warnings:
             return DiagnosticStatus.OK, "localizing"
-        behind = f"{situation.stamps_behind_s:.0f} s behind the node's clock"
-        return DiagnosticStatus.WARN, f"localizing, but the stamps are {behind}: a recording, or another clock"
+        return DiagnosticStatus.WARN, f"localizing, but {'; '.join(warnings)}"
     reasons = [reason for reason, count in now.dropped.items() if count > before.dropped.get(reason, 0)]
     if "not_listened" in reasons:
         return DiagnosticStatus.OK, "idle: nobody listens to any output"
+    if "disabled" in reasons:
+        return DiagnosticStatus.OK, "disabled by ~/set_enabled"
     level = DiagnosticStatus.ERROR if ERRORS.intersection(reasons) else DiagnosticStatus.WARN
     return level, f"no frame localized: {', '.join(reasons) or 'the first is in hand'}"
 
@@ -88,6 +99,7 @@ def diagnostic_status(name: str, situation: Situation, before: Snapshot, now: Sn
         dropped=sum(now.dropped.values()),
         **{f"dropped_{reason}": count for reason, count in sorted(now.dropped.items())},
     )
+    status.values += key_values(**situation.notes)
     if now.localized_share is not None:
         status.values += key_values(localized_share=f"{now.localized_share:.3f}")
     if situation.stamps_behind_s:

@@ -35,9 +35,20 @@ def _row(
 class Parameters:
     """A row per parameter: its type and default, and in the metadata what is allowed, when, and what it is for."""
 
-    model: str = _row("", "Folder of the scene model: what training/train.py --out wrote")
+    model: str = _row(
+        "",
+        "Folder of the scene model: what training/train.py --out wrote; a change while the node is configured loads "
+        "the new one first and keeps the old one where that fails",
+        "any time",
+    )
+    models_dir: str = _row(
+        "", "Folder below which every model must lie; empty: anywhere at start, and no change after", "only at start"
+    )
     device: str = _row(
         "auto", "Where the network runs; auto is CUDA where there is one", choices=("auto", "cpu", "cuda")
+    )
+    on_device_error: str = _row(
+        "cpu", "Where a GPU runs out of memory twice in a row: go on on the CPU, or fail", choices=("cpu", "error")
     )
     image_transport: str = _row(
         "raw",
@@ -60,9 +71,31 @@ class Parameters:
     camera_frame: str = _row("", "Frame of the camera's optical axes; empty takes the image's frame_id")
     tf_mode: str = _row(
         "map_to_camera",
-        "Transform on /tf; choose none where the camera's frame already has a parent",
-        choices=("none", "map_to_camera"),
+        "Transform on /tf; map_to_camera only where the camera's frame has no other parent, map_to_base where the base "
+        "has none, map_to_odom beside odometry",
+        choices=("none", "map_to_camera", "map_to_base", "map_to_odom"),
     )
+    base_frame: str = _row("base_link", "Frame of the robot's base, for ~/base_pose and tf_mode; empty: none")
+    odom_frame: str = _row("odom", "Frame of the odometry, for tf_mode map_to_odom")
+    tf_timeout: float = _row(
+        0.1, "Seconds to wait for a transform that is late for the image's stamp", "any time", limits=(0.0, 5.0)
+    )
+    transform_tolerance: float = _row(
+        0.1, "Seconds that map_to_odom is stamped ahead of its image", "any time", limits=(0.0, 10.0)
+    )
+    publish_initialpose: str = _row(
+        "never",
+        "The base's pose on /initialpose: once after activation, or after each call of ~/relocalize",
+        choices=("never", "once", "on_relocalize"),
+    )
+    on_camera_mismatch: str = _row(
+        "warn",
+        "Where CameraInfo is of another camera than the training's: go on, drop the frames, or warp the pictures",
+        choices=("warn", "refuse", "warp"),
+    )
+    rectified: bool = _row(False, "The live pictures are rectified already (image_rect)")
+    path_length: int = _row(1000, "Poses kept for ~/path", limits=(1, 1000000))
+    path_spacing: float = _row(0.05, "Metres between two poses of ~/path", limits=(0.0, 1000.0))
     stamp_policy: str = _row(
         "drop", "What becomes of a frame without a stamp; receive_time stamps it", choices=("drop", "receive_time")
     )

@@ -1,4 +1,4 @@
-"""The node's publishers of estimates: poses, their covariance, the transform and the frame's status."""
+"""The node's publishers of estimates: the camera's pose, its covariance and the frame's status."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.lifecycle.publisher import LifecyclePublisher
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 
-from transposenet_core.errors import UserError
 from transposenet_ros.conversions import (
     nearest_sign,
     pose_stamped,
     pose_to_message,
     pose_with_covariance,
     status_array,
-    transform_stamped,
 )
 from transposenet_ros.frame import Frame
 
@@ -25,22 +23,11 @@ TF_QUALITY = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=100, reliability=
 
 
 class PoseOutput:
-    """Publishers that speak while the node is active. UserError where `tf_mode` needs a tf2_msgs that is not there."""
+    """Publishers that speak while the node is active."""
 
-    def __init__(self, node: LifecycleNode, tf_mode: str) -> None:
+    def __init__(self, node: LifecycleNode) -> None:
         self._node = node
         self._publishers: list[LifecyclePublisher] = []
-        self._tf: LifecyclePublisher | None = None
-        if tf_mode == "map_to_camera":
-            try:
-                from tf2_msgs.msg import TFMessage
-            except ImportError:
-                raise UserError(
-                    f"parameter 'tf_mode' is '{tf_mode}', which needs tf2_msgs, and it is not installed; "
-                    "install ros-jazzy-tf2-msgs (or packaging/tf2_msgs of this repository), or use 'none'"
-                ) from None
-            self._make_tf = TFMessage
-            self._tf = self._open(TFMessage, "/tf", TF_QUALITY)
         self._pose = self._open(PoseStamped, "~/pose", NEWEST)
         self._pose_with_covariance = self._open(PoseWithCovarianceStamped, "~/pose_with_covariance", NEWEST)
         self._status = self._open(DiagnosticArray, "~/status", NEWEST)
@@ -66,8 +53,6 @@ class PoseOutput:
             pose = pose_to_message(estimate.pose, orientation)
             self._pose.publish(pose_stamped(header, pose))
             self._pose_with_covariance.publish(pose_with_covariance(header, pose, estimate.covariance_66))
-            if self._tf is not None:
-                self._tf.publish(self._make_tf(transforms=[transform_stamped(header, frame.camera_frame, pose)]))
         self._status.publish(status_array(header, self._node.get_name(), estimate))
 
     def close(self) -> None:

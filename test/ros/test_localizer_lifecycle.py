@@ -194,8 +194,10 @@ def test_n30_parameters_at_run_time(managed: Managed, scene_model_folder: Path) 
         assert not taken and reason, change
     assert client.set_parameters(model=str(scene_model_folder), tf_mode="none") == (True, "")
     assert managed.change("configure")
-    taken, reason = client.set_parameters(model="/somewhere/else")
+    taken, reason = client.set_parameters(device="cpu")
     assert not taken and "unconfigured" in reason
+    taken, reason = client.set_parameters(model="/somewhere/else")
+    assert not taken and "below parameter 'models_dir' alone, which is empty" in reason
     assert client.set_parameters(diagnostics_period=0.1) == (True, "")
     assert client.node.get_publishers_info_by_topic("/tf") == []
 

@@ -31,7 +31,7 @@ KINDS = {
 # absolute names apart.
 CONFIGURATIONS: dict[str, dict[str, object]] = {
     "/raw": {},
-    "/compressed": {"image_transport": "compressed", "use_sim_time": "true"},
+    "/compressed": {"image_transport": "compressed", "use_sim_time": "true", "publish_initialpose": "once"},
 }
 SETTLED_SECONDS = 0.5
 
@@ -126,8 +126,8 @@ def test_the_policy_denies_and_requests_nothing_else() -> None:
     attributes = [(rule.tag, *rule.attrib.items()) for rule in profile]
     assert {tag for tag, *_ in attributes} == {"topics", "services"}
     assert all(len(given) == 1 and given[0][1] == "ALLOW" for _, *given in attributes)
-    names = [e.text or "" for rule in profile for e in rule]
-    assert names and not any("*" in name or "?" in name for name in names)
+    names = [(*rule.attrib, e.text or "") for rule in profile for e in rule]
+    assert names and not any("*" in name or "?" in name for *_, name in names)
     assert len(names) == len(set(names)), "a name stands twice"
 
 

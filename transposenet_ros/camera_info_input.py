@@ -1,0 +1,31 @@
+"""The subscription to the camera's description."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rclpy.node import Node
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo
+
+NAME = "camera_info"
+# What every publisher of it is compatible with.
+QUALITY = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+
+
+class CameraInfoInput:
+    """Hands every CameraInfo to `on_info` until it is closed.
+
+    The topic is `camera_info` beside the picture's, as everywhere in ROS, or what `camera_info` is remapped to.
+    """
+
+    def __init__(self, node: Node, image_topic: str, on_info: Callable[[CameraInfo], None]) -> None:
+        self._node = node
+        resolved = node.resolve_topic_name(NAME)
+        if resolved == f"{node.get_namespace().rstrip('/')}/{NAME}":  # not remapped
+            resolved = node.resolve_topic_name(f"{image_topic.removesuffix('/compressed').rpartition('/')[0]}/{NAME}")
+        self.topic = resolved
+        self._subscription = node.create_subscription(CameraInfo, resolved, on_info, QUALITY)
+
+    def close(self) -> None:
+        self._node.destroy_subscription(self._subscription)

@@ -1,0 +1,58 @@
+"""The node's services: switch it on and off, take one frame, begin anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.lifecycle import LifecycleNode
+from std_srvs.srv import SetBool, Trigger
+
+from transposenet_ros.frame_worker import FrameWorker
+from transposenet_ros.outputs import Outputs
+
+Running = tuple[FrameWorker, Outputs]
+
+
+class Control:
+    """`~/set_enabled`, `~/relocalize` and `~/reset`; each says no, and why, while the node is not active.
+
+    `running` gives the worker and the outputs of an active node, None of another.
+    """
+
+    def __init__(self, node: LifecycleNode, running: Callable[[], Running | None]) -> None:
+        self._running = running
+        node.create_service(SetBool, "~/set_enabled", self._set_enabled)
+        node.create_service(Trigger, "~/relocalize", self._relocalize)
+        node.create_service(Trigger, "~/reset", self._reset)
+
+    def _set_enabled(self, request: Any, response: Any) -> Any:
+        def switch(worker: FrameWorker, outputs: Outputs) -> str:
+            worker.set_enabled(request.data)
+            return "frames are localized" if request.data else "frames are dropped as 'disabled'"
+
+        return self._answer(response, switch)
+
+    def _relocalize(self, request: Any, response: Any) -> Any:
+        def take(worker: FrameWorker, outputs: Outputs) -> str:
+            outputs.robot_frames.initial_pose.relocalize()
+            worker.take_one()
+            return "the next frame is localized"
+
+        return self._answer(response, take)
+
+    def _reset(self, request: Any, response: Any) -> Any:
+        def reset(worker: FrameWorker, outputs: Outputs) -> str:
+            worker.restart()
+            outputs.forget()
+            return "stamps, track, transforms and the conflict about them are forgotten"
+
+        return self._answer(response, reset)
+
+    def _answer(self, response: Any, work: Callable[[FrameWorker, Outputs], str]) -> Any:
+        running = self._running()
+        if running is None:
+            response.success, response.message = False, "the node is not active; ros2 lifecycle set NODE activate"
+        else:
+            response.success, response.message = True, work(*running)
+        return response

@@ -1,0 +1,42 @@
+"""A start for AMCL and its like: the base's pose on /initialpose, once or at every request to relocalize."""
+
+from __future__ import annotations
+
+import numpy as np
+from geometry_msgs.msg import Pose as PoseMessage
+from geometry_msgs.msg import PoseWithCovarianceStamped
+from rclpy.lifecycle import LifecycleNode
+from std_msgs.msg import Header
+
+from transposenet_ros.conversions import pose_with_covariance
+from transposenet_ros.pose_output import NEWEST
+
+
+class InitialPose:
+    """Sends the next base pose that is offered while it waits for one.
+
+    ``policy``: never; once after each activation; on_relocalize after each call of ~/relocalize.
+    """
+
+    def __init__(self, node: LifecycleNode, policy: str) -> None:
+        self._node, self._policy = node, policy
+        self._publisher = None
+        if policy != "never":
+            self._publisher = node.create_lifecycle_publisher(PoseWithCovarianceStamped, "/initialpose", NEWEST)
+        self.waits = False
+
+    def activate(self) -> None:
+        self.waits = self._policy == "once"
+
+    def relocalize(self) -> None:
+        self.waits = self.waits or self._policy == "on_relocalize"
+
+    def offer(self, header: Header, pose: PoseMessage, covariance_66: np.ndarray) -> None:
+        """Diagonal covariance: nav2 refuses a pose with a negative entry anywhere."""
+        if self.waits and self._publisher is not None:
+            self.waits = False
+            self._publisher.publish(pose_with_covariance(header, pose, np.diag(np.diag(covariance_66))))
+
+    def close(self) -> None:
+        if self._publisher is not None:
+            self._node.destroy_lifecycle_publisher(self._publisher)

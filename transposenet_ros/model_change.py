@@ -1,0 +1,73 @@
+"""A change of the scene model while the node runs: the new one is loaded beside the old one, or nothing changes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from rclpy.node import Node
+
+from transposenet_core.errors import UserError
+from transposenet_ros.guarded_localizer import GuardedLocalizer
+from transposenet_ros.waiting_service import prepare_parameter_changes
+
+
+class ModelChange:
+    """Prepares what the parameter `model` is to become; `judge` and `take` are for the callbacks of that parameter.
+
+    `load` makes a localizer that is warmed up; `is_configured` says whether there is an old one at all.
+    """
+
+    def __init__(self, node: Node, load: Callable[[str], GuardedLocalizer], is_configured: Callable[[], bool]) -> None:
+        self._load, self._is_configured = load, is_configured
+        self._lock = threading.Lock()
+        self._prepared: tuple[str, GuardedLocalizer | str] | None = None
+        prepare_parameter_changes(node, "model", self._prepare)
+
+    def judge(self, model: str) -> str:
+        """Why a configured node cannot have this model; empty where it can."""
+        with self._lock:
+            prepared = self._prepared
+        if prepared is None or prepared[0] != model:  # set from within the process: nobody has prepared it
+            self._prepare(model)
+            prepared = self._prepared
+        assert prepared is not None
+        return prepared[1] if isinstance(prepared[1], str) else ""
+
+    def take(self, model: str) -> GuardedLocalizer | None:
+        """The localizer that was prepared for `model`, once."""
+        with self._lock:
+            prepared, self._prepared = self._prepared, None
+        fits = prepared is not None and prepared[0] == model and isinstance(prepared[1], GuardedLocalizer)
+        return prepared[1] if fits else None  # type: ignore[index, return-value]
+
+    def _prepare(self, model: str) -> None:
+        if not self._is_configured():
+            return
+        try:
+            result: GuardedLocalizer | str = self._load(model)
+        except Exception as error:  # noqa: BLE001 - whatever it was, the old model goes on
+            result = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        with self._lock:
+            self._prepared = (model, result)
+
+
+def allowed_model(model: str, models_dir: str, running: bool) -> Path:
+    """The folder of a model that may be loaded. UserError where it is empty or outside `models_dir`.
+
+    Links are followed first: one inside the folder that points out of it leads outside. Without a `models_dir` a
+    running node keeps its model: whoever can set a parameter could otherwise have any file read.
+    """
+    if not model:
+        raise UserError("parameter 'model' is empty; set it to the folder of a scene model (training/train.py --out)")
+    path = Path(model).expanduser().resolve()
+    if not models_dir:
+        if running:
+            raise UserError(
+                "the model of a running node can be changed below parameter 'models_dir' alone, which is empty"
+            )
+        return path
+    if not path.is_relative_to(Path(models_dir).expanduser().resolve()):
+        raise UserError(f"parameter 'model' is {model}, which is not below parameter 'models_dir' ({models_dir})")
+    return path

@@ -1,0 +1,40 @@
+"""All that the node says about frames."""
+
+from __future__ import annotations
+
+from rclpy.lifecycle import LifecycleNode
+
+from transposenet_core.scene_model import SceneModel
+from transposenet_ros.frame import Output
+from transposenet_ros.on_demand import OnDemand
+from transposenet_ros.parameters import Parameters
+from transposenet_ros.pose_output import PoseOutput
+from transposenet_ros.robot_frames import RobotFrames
+
+
+class Outputs:
+    """The outputs of a configured node, in the order a frame goes through them. UserError as of RobotFrames."""
+
+    def __init__(self, node: LifecycleNode, parameters: Parameters, scene_model: SceneModel) -> None:
+        self.robot_frames = RobotFrames(node, parameters)
+        self.poses = PoseOutput(node)
+        map_frame = map_frame_of(parameters, scene_model)
+        self.on_demand = OnDemand(node, scene_model, map_frame, parameters.path_length, parameters.path_spacing)
+        self.all: tuple[Output, ...] = (self.robot_frames, self.poses, self.on_demand)
+
+    def activate(self) -> None:
+        """Begin a life: nothing of the last one is left."""
+        self.robot_frames.initial_pose.activate()
+        self.forget()
+
+    def forget(self) -> None:
+        for output in self.all:
+            output.forget()
+
+    def close(self) -> None:
+        for output in (self.robot_frames, self.poses, self.on_demand):
+            output.close()
+
+
+def map_frame_of(parameters: Parameters, scene_model: SceneModel) -> str:
+    return (parameters.map_frame or scene_model.map_frame).lstrip("/")

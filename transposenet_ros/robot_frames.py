@@ -1,0 +1,153 @@
+"""What the estimate says about the robot's frames: the base's pose, and the transform that `tf_mode` asks for."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from geometry_msgs.msg import PoseWithCovarianceStamped
+from rclpy.lifecycle import LifecycleNode
+from std_msgs.msg import Header
+
+from transposenet_core.errors import UserError
+from transposenet_core.pose import Pose
+from transposenet_ros.base_pose import base_in_map
+from transposenet_ros.conversions import nearest_sign, pose_to_message, pose_with_covariance, transform_stamped
+from transposenet_ros.frame import Frame
+from transposenet_ros.initial_pose import InitialPose
+from transposenet_ros.parameters import Parameters
+from transposenet_ros.pose_output import NEWEST, TF_QUALITY
+from transposenet_ros.throttled_log import ThrottledLog
+from transposenet_ros.transform_buffer import TransformBuffer
+from transposenet_ros.transform_errors import ForwardExtrapolationError, TransformError
+from transposenet_ros.transform_listener import TransformListener
+
+POLL_SECONDS = 0.005
+
+
+class RobotFrames:
+    """An output of the worker: `~/base_pose`, `/initialpose` and `/tf`.
+
+    A transform that is missing withholds what needs it and nothing else; ``trouble`` says which and why. Where somebody
+    else gives our frame a parent, ours falls silent until the node is reset: two parents break the robot's tree.
+    UserError where tf2_msgs is needed and not installed.
+    """
+
+    def __init__(self, node: LifecycleNode, parameters: Parameters) -> None:
+        self._node, self._parameters, self._log = node, parameters, ThrottledLog(node.get_logger())
+        self._mode, self._base, self._odom = parameters.tf_mode, parameters.base_frame, parameters.odom_frame
+        if self._mode in ("map_to_base", "map_to_odom") and not self._base:
+            raise UserError(f"parameter 'base_frame' is empty, tf_mode {self._mode} needs the name of the robot's base")
+        self.withheld, self.trouble, self.conflict = 0, "", ""
+        self._name = node.get_fully_qualified_name()
+        self._buffer = TransformBuffer()
+        self._listener = self._listen()
+        self._tf = None
+        if self._mode != "none":
+            from tf2_msgs.msg import TFMessage  # the listener has said so where it is missing
+
+            self._make_tf = TFMessage
+            self._tf = node.create_lifecycle_publisher(TFMessage, "/tf", TF_QUALITY)
+        self._base_pose = node.create_lifecycle_publisher(PoseWithCovarianceStamped, "~/base_pose", NEWEST)
+        self.initial_pose = InitialPose(node, parameters.publish_initialpose)
+        self.forget()
+
+    def _listen(self) -> TransformListener | None:
+        if self._mode == "none" and not self._base:
+            return None
+        try:
+            return TransformListener(self._node, self._buffer)
+        except UserError as error:
+            if self._mode != "none":
+                raise
+            self._log.info("base_pose", f"no ~/base_pose: {error}")
+            return None
+
+    def tune(self, parameters: Parameters) -> None:
+        """Take over what may be changed at any time."""
+        self._parameters = parameters
+
+    def forget(self) -> None:
+        """Start a new track: signs, what moves between the frames, and who was in our way."""
+        self._previous_wxyz: np.ndarray | None = None
+        self._buffer.clear()
+        self.trouble = self.conflict = ""
+
+    def has_listeners(self) -> bool:
+        """Whether anybody hears the base's pose or the transform (our own listener on /tf is not anybody)."""
+        on_tf = self._tf is not None and self._node.count_subscribers("/tf") > (self._listener is not None)
+        return on_tf or self._base_pose.get_subscription_count() > 0 or self.initial_pose.waits
+
+    def publish(self, frame: Frame) -> None:
+        """Publish what follows from a localized frame."""
+        estimate = frame.estimate
+        if not estimate.localized or estimate.pose is None:
+            return
+        if self._mode == "map_to_camera":
+            self._send(frame.header, frame.camera_frame, estimate.pose)
+        if self._needs_base():
+            try:
+                self._publish_base(frame, estimate.pose)
+                self.trouble = ""
+            except TransformError as error:
+                self.withheld += 1
+                self.trouble = str(error)
+                self._log.warning("tf_unavailable", f"base pose and its transform withheld: {error}")
+
+    def close(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+        for publisher in filter(None, (self._tf, self._base_pose)):
+            self._node.destroy_lifecycle_publisher(publisher)
+        self.initial_pose.close()
+
+    def _needs_base(self) -> bool:
+        asked = self._base_pose.get_subscription_count() > 0 or self.initial_pose.waits
+        return self._mode in ("map_to_base", "map_to_odom") or (
+            bool(self._base) and self._listener is not None and asked
+        )
+
+    def _publish_base(self, frame: Frame, T_map_camera: Pose) -> None:
+        stamp_ns = frame.stamp.sec * 10**9 + frame.stamp.nanosec
+        # A calibration that appears later must be found later; motion that is late is worth a short wait.
+        T_camera_base = self._look_up(frame.camera_frame, self._base, stamp_ns)
+        T_map_base, covariance_66 = base_in_map(T_map_camera, frame.estimate.covariance_66, T_camera_base)
+        orientation = nearest_sign(T_map_base.orientation, self._previous_wxyz)
+        self._previous_wxyz = orientation
+        pose = pose_to_message(T_map_base, orientation)
+        self._base_pose.publish(pose_with_covariance(frame.header, pose, covariance_66))
+        self.initial_pose.offer(frame.header, pose, covariance_66)
+        if self._mode == "map_to_base":
+            self._send(frame.header, self._base, T_map_base)
+        elif self._mode == "map_to_odom":
+            T_odom_base = self._look_up(self._odom, self._base, stamp_ns)
+            later = stamp_ns + round(self._parameters.transform_tolerance * 1e9)
+            header = Header(stamp=Time(sec=later // 10**9, nanosec=later % 10**9), frame_id=frame.map_frame)
+            self._send(header, self._odom, T_map_base @ T_odom_base.inverse())
+
+    def _look_up(self, target: str, source: str, stamp_ns: int) -> Pose:
+        """Wait `tf_timeout` for a transform that is only late; one that nobody has named is not waited for."""
+        deadline = time.monotonic() + self._parameters.tf_timeout
+        while True:
+            try:
+                return self._buffer.look_up(target, source, stamp_ns)
+            except ForwardExtrapolationError:
+                if time.monotonic() > deadline or not self._node.context.ok():
+                    raise
+                time.sleep(POLL_SECONDS)
+
+    def _send(self, header: Header, child: str, pose: Pose) -> None:
+        if self._tf is None or self._listener is None or self.conflict:
+            return
+        message = self._make_tf(transforms=[transform_stamped(header, child, pose_to_message(pose))])
+        others = [claim for claim in self._buffer.claims(child) if claim.publisher != self._name]
+        if others:
+            self.conflict = (
+                f"'{child}' already has a parent ({' and '.join(map(str, others))}), so this node publishes no "
+                "transform; stop the other, or set tf_mode to none, then call ~/reset"
+            )
+            self._node.get_logger().error(self.conflict)
+            return
+        self._listener.feed(message, publisher=self._name)  # our own echo is then nobody's claim
+        self._tf.publish(message)
