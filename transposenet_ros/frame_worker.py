@@ -113,8 +113,8 @@ class FrameWorker:
             self._log.warning(
                 "stamps_behind",
                 f"{self._topic}: the stamps are {self.stamps_behind_s:.0f} s behind the node's clock, as in a "
-                "recording or from a camera with another clock, and so are those of the poses; play recordings with --clock and "
-                "use_sim_time, synchronise cameras",
+                "recording or from a camera with another clock, and so are those of the poses; play recordings "
+                "with --clock and use_sim_time, synchronise cameras",
                 seconds=float("inf"),
             )
         return Arrival(message, stamp_ns, frame, self._gate.track, time.perf_counter())
