@@ -21,7 +21,7 @@ class Control:
     """
 
     def __init__(self, node: LifecycleNode, running: Callable[[], Running | None]) -> None:
-        self._running = running
+        self._node, self._running = node, running
         node.create_service(SetBool, "~/set_enabled", self._set_enabled)
         node.create_service(Trigger, "~/relocalize", self._relocalize)
         node.create_service(Trigger, "~/reset", self._reset)
@@ -52,7 +52,10 @@ class Control:
     def _answer(self, response: Any, work: Callable[[FrameWorker, Outputs], str]) -> Any:
         running = self._running()
         if running is None:
-            response.success, response.message = False, "the node is not active; ros2 lifecycle set NODE activate"
+            state = self._node._state_machine.current_state[1]
+            step = "configure" if state == "unconfigured" else "activate"
+            advice = f"ros2 lifecycle set {self._node.get_fully_qualified_name()} {step}"
+            response.success, response.message = False, f"the node is {state}; {advice}"
         else:
             response.success, response.message = True, work(*running)
         return response
