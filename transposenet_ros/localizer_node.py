@@ -114,8 +114,9 @@ class LocalizerNode(LifecycleNode):
         self._release()
 
     def close(self) -> None:
-        """Stop the worker, from any state: a thread that is still inside torch at exit aborts the process."""
+        """End every thread, from any state: one that is still inside torch at exit aborts the process."""
         self._stop()
+        self._model_change.close()
 
     def _stop(self) -> None:
         if self._watch is not None:
@@ -160,7 +161,7 @@ class LocalizerNode(LifecycleNode):
         if self._outputs is not None:
             self._outputs.robot_frames.tune(values)
         for change in changes:
-            if change.name == "model" and (localizer := self._model_change.take(change.value)):
+            if change.name == "model" and (localizer := self._model_change.take(change.value)) and self._localizer:
                 self._change_model(localizer, values)
 
     def _change_model(self, localizer: GuardedLocalizer, values: parameters.Parameters) -> None:

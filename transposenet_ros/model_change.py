@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from rclpy.node import Node
@@ -21,36 +21,38 @@ class ModelChange:
 
     def __init__(self, node: Node, load: Callable[[str], GuardedLocalizer], is_configured: Callable[[], bool]) -> None:
         self._load, self._is_configured = load, is_configured
-        self._lock = threading.Lock()
-        self._prepared: tuple[str, GuardedLocalizer | str] | None = None
-        prepare_parameter_changes(node, "model", self._prepare)
+        # By model, until the request that asked for it is answered: the localizer, or why there is none.
+        self._prepared: dict[str, GuardedLocalizer | str] = {}
+        self._pool = ThreadPoolExecutor(1, "load_model")
+        prepare_parameter_changes(node, "model", self._prepare, self._forget, self._pool)
 
     def judge(self, model: str) -> str:
         """Why a configured node cannot have this model; empty where it can."""
-        with self._lock:
-            prepared = self._prepared
-        if prepared is None or prepared[0] != model:  # set from within the process: nobody has prepared it
+        if model not in self._prepared:  # set from within the process: nobody has prepared it
             self._prepare(model)
-            prepared = self._prepared
-        assert prepared is not None
-        return prepared[1] if isinstance(prepared[1], str) else ""
+        prepared = self._prepared.get(model, "the node was cleaned up meanwhile; set the parameter again")
+        return prepared if isinstance(prepared, str) else ""
 
     def take(self, model: str) -> GuardedLocalizer | None:
         """The localizer that was prepared for `model`, once."""
-        with self._lock:
-            prepared, self._prepared = self._prepared, None
-        fits = prepared is not None and prepared[0] == model and isinstance(prepared[1], GuardedLocalizer)
-        return prepared[1] if fits else None  # type: ignore[index, return-value]
+        prepared = self._prepared.pop(model, None)
+        return prepared if isinstance(prepared, GuardedLocalizer) else None
+
+    def close(self) -> None:
+        """Wait for the model that is being loaded, and load no other."""
+        self._pool.shutdown(cancel_futures=True)
 
     def _prepare(self, model: str) -> None:
         if not self._is_configured():
             return
         try:
-            result: GuardedLocalizer | str = self._load(model)
+            self._prepared[model] = self._load(model)
         except Exception as error:  # noqa: BLE001 - whatever it was, the old model goes on
-            result = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-        with self._lock:
-            self._prepared = (model, result)
+            self._prepared[model] = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+
+    def _forget(self, model: str) -> None:
+        """A model whose set of parameters was refused must not stay in memory."""
+        self._prepared.pop(model, None)
 
 
 def allowed_model(model: str, models_dir: str, running: bool) -> Path:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from rclpy.callback_groups import ReentrantCallbackGroup
@@ -11,39 +11,48 @@ from rclpy.node import Node
 from rclpy.task import Future
 
 
-def prepare_parameter_changes(node: Node, name: str, prepare: Callable[[str], None]) -> None:
-    """Let `prepare(value)` run in a thread of its own before a request to change the parameter `name` is judged.
+def prepare_parameter_changes(
+    node: Node, name: str, prepare: Callable[[str], None], forget: Callable[[str], None], pool: ThreadPoolExecutor
+) -> None:
+    """Let `prepare(value)` run in `pool` before a request to change the parameter `name` is judged, `forget(value)`
+    once it is answered.
 
     rclpy judges inside the executor's thread, where loading a model would hold up every frame. The two services that
     change parameters get a callback that waits without blocking; what `prepare` found out is for the judge to use.
     """
     # A group of their own: in the node's, the one that waits would keep every other callback waiting.
     group = ReentrantCallbackGroup()
+
+    def waiting(answer: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+        async def answer_when_prepared(request: Any, response: Any) -> Any:
+            values = [p.value.string_value for p in request.parameters if p.name == name]
+            for value in values:
+                await _in_pool(node, pool, prepare, value)
+            try:
+                return answer(request, response)
+            finally:
+                for value in values:
+                    forget(value)
+
+        return answer_when_prepared
+
     for service in node.services:
         if service.srv_name.endswith(("/set_parameters", "/set_parameters_atomically")):
-            service.callback = _prepared(node, service.callback, name, prepare)
+            service.callback = waiting(service.callback)
             service.callback_group = group
             group.add_entity(service)
 
 
-def _prepared(
-    node: Node, answer: Callable[[Any, Any], Any], name: str, prepare: Callable[[str], None]
-) -> Callable[[Any, Any], Any]:
-    async def waiting(request: Any, response: Any) -> Any:
-        for parameter in request.parameters:
-            if parameter.name == name:
-                done: Future = Future(executor=node.executor)
+def _in_pool(node: Node, pool: ThreadPoolExecutor, prepare: Callable[[str], None], value: str) -> Future:
+    done: Future = Future(executor=node.executor)
 
-                def work(value: str = parameter.value.string_value, done: Future = done) -> None:
-                    try:
-                        prepare(value)
-                    finally:
-                        done.set_result(None)
-                        if node.executor is not None:
-                            node.executor.wake()  # it may be waiting for messages, and asks for nothing meanwhile
+    def work() -> None:
+        try:
+            prepare(value)
+        finally:
+            done.set_result(None)
+            if node.executor is not None:
+                node.executor.wake()  # it may be waiting for messages, and asks for nothing meanwhile
 
-                threading.Thread(target=work, name=f"prepare_{name}", daemon=True).start()
-                await done
-        return answer(request, response)
-
-    return waiting
+    pool.submit(work)
+    return done
