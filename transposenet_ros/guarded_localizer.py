@@ -10,19 +10,21 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
+from transposenet_core.errors import UserError
 from transposenet_core.estimate import Estimate
-from transposenet_core.localizer import Localizer
+from transposenet_core.localizer import Localizer, choose_device
 from transposenet_core.scene_model import SceneModel
 
 T = TypeVar("T")
 
 
-class DeviceFailedError(Exception):
+class DeviceFailedError(UserError):
     """The device cannot hold or run the network any more, and the policy allows no other."""
 
 
 class GuardedLocalizer:
-    """`Localizer` whose device may fail (``on_device_error``: cpu or error), at warm-up or at any frame.
+    """`Localizer`, loaded and warmed up, whose device may run out of memory then or at any frame
+    (``on_device_error``: cpu or error).
 
     ``note`` says in one sentence what the user did not ask for: no CUDA where `auto` looked for it, or a fall to the
     CPU, which is ``fallen`` as well. UserError as of `Localizer`; DeviceFailedError where the policy is error or
@@ -32,10 +34,11 @@ class GuardedLocalizer:
     def __init__(self, path: Path, device: str, on_device_error: str, warn: Callable[[str], None]) -> None:
         self._path, self._policy, self._warn = path, on_device_error, warn
         self.note = self.fallen = ""
-        self._localizer = Localizer(path, device=device)
-        if device == "auto" and self._localizer.device.type == "cpu":
+        chosen = choose_device(device)
+        if device == "auto" and chosen.type == "cpu":
             self._say("device 'auto' found no CUDA and runs on the CPU; set device to 'cpu' where that is meant")
-        self._guarded(lambda localizer: localizer.warm_up())
+        # The weights alone may be too many for the device.
+        self._localizer = self._twice(chosen, lambda: _ready(path, chosen.type)) or _ready(path, "cpu")
 
     @property
     def scene_model(self) -> SceneModel:
@@ -46,24 +49,41 @@ class GuardedLocalizer:
         return self._localizer.device
 
     def localize(self, image_HW3: np.ndarray, **options: Any) -> Estimate:
-        return self._guarded(lambda localizer: localizer.localize(image_HW3, **options))
+        estimate = self._twice(self.device, lambda: self._localizer.localize(image_HW3, **options))
+        if estimate is None:
+            self._localizer = Localizer(self._path, device="cpu")
+            estimate = self._localizer.localize(image_HW3, **options)
+        return estimate
 
-    def _guarded(self, work: Callable[[Localizer], T]) -> T:
+    def _twice(self, device: torch.device, work: Callable[[], T]) -> T | None:
+        """What `work` returns, if need be at its second try; None where the CPU is to do it instead."""
+        reason = ""
         for _ in range(2):
             try:
-                return work(self._localizer)
-            except torch.OutOfMemoryError as error:
+                return work()
+            except RuntimeError as error:  # out of memory has a type of its own in torch, but not in CUDA's libraries
+                if not isinstance(error, torch.OutOfMemoryError) and "out of memory" not in str(error):
+                    raise
                 reason = " ".join(str(error).split())[:120]
             gc.collect()
-            if self._localizer.device.type == "cuda":
+            if device.type == "cuda":
                 torch.cuda.empty_cache()
-        if self._policy == "error" or self._localizer.device.type == "cpu":
-            raise DeviceFailedError(f"{self._localizer.device} ran out of memory twice ({reason})")
-        self.fallen = f"{self._localizer.device} ran out of memory twice ({reason}); running on the CPU from now on"
+        trouble = f"{device} ran out of memory twice ({reason})"
+        if self._policy == "error" or device.type == "cpu":
+            raise DeviceFailedError(
+                f"{trouble} and parameter 'on_device_error' is '{self._policy}'; free its memory, or clean the node up "
+                "and set 'device' or 'on_device_error' to cpu"
+            )
+        self.fallen = f"{trouble}; running on the CPU from now on"
         self._say(self.fallen)
-        self._localizer = Localizer(self._path, device="cpu")
-        return work(self._localizer)
+        return None
 
     def _say(self, note: str) -> None:
         self.note = note
         self._warn(note)
+
+
+def _ready(path: Path, device: str) -> Localizer:
+    localizer = Localizer(path, device=device)
+    localizer.warm_up()
+    return localizer

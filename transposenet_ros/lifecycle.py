@@ -56,6 +56,6 @@ def start_by_itself(node: LifecycleNode) -> None:
     elif node.context.ok():
         name = node.get_fully_qualified_name()
         node.get_logger().warning(
-            f"the node stays unconfigured; set the parameter right (ros2 param set {name} model FOLDER), then "
+            f"the node stays unconfigured; set what is wrong right (as in ros2 param set {name} model FOLDER), then "
             f"ros2 lifecycle set {name} configure and ros2 lifecycle set {name} activate"
         )

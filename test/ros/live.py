@@ -98,12 +98,21 @@ class Process:
         os.close(self._output)
 
 
-def localizer_process(domain: int, model: Path | str, *ros_arguments: str, **parameters: object) -> Process:
-    """The localizer node as `python -m`, with fast diagnostics; parameters are written as on a ROS command line."""
+def localizer_process(
+    domain: int,
+    model: Path | str,
+    *ros_arguments: str,
+    program: str | Path = "transposenet_ros.localizer_node",
+    **parameters: object,
+) -> Process:
+    """The localizer node as `python -m`, with fast diagnostics; parameters are written as on a ROS command line.
+
+    `program` may be a script that runs the node's main in an altered world.
+    """
     parameters = {"diagnostics_period": 0.2, "torch_threads": 1, **parameters}
     listed = [item for name, value in parameters.items() for item in ("-p", f"{name}:={value}")]
     arguments = ["--ros-args", "-p", f"model:={model}", *listed, *ros_arguments]
-    return Process("transposenet_ros.localizer_node", *arguments, domain=domain)
+    return Process(program, *arguments, domain=domain)
 
 
 def quality(depth: int = 10, reliable: bool = True) -> QoSProfile:
