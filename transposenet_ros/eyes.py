@@ -47,7 +47,7 @@ class Eyes:
         camera = CameraCheck(model.intrinsics, policy, self._parameters.rectified)
         if self._info is not None:
             camera.update(self._info)
-        # One assignment: a frame never sees one scene's model and another's camera.
+        # One assignment, which `see` takes for the whole frame: never one scene's model and another's camera.
         self._sight = localizer, camera, map_frame_of(self._parameters, model)
 
     @property
@@ -63,14 +63,16 @@ class Eyes:
 
     def see(self, message: Any) -> np.ndarray:
         """The picture (H, W, 3) uint8 RGB as the model wants it. EyesError where its camera is refused."""
-        picture_HW3 = self.camera.correct(self._decode(message))
-        if self.camera.verdict.refused:
-            raise EyesError(self.camera.verdict.reason, self.camera.verdict.text)
+        self._in_use = self._sight
+        camera = self._in_use[1]
+        picture_HW3 = camera.correct(self._decode(message))
+        if (verdict := camera.verdict).refused:
+            raise EyesError(verdict.reason, verdict.text)
         return picture_HW3
 
     def localize(self, image_HW3: np.ndarray) -> tuple[Estimate, str]:
-        """The estimate and the frame it is in. EyesError where the device fails."""
-        localizer, _, map_frame = self._sight
+        """The estimate of the picture last seen and the frame it is in. EyesError where the device fails."""
+        localizer, _, map_frame = self._in_use
         try:
             return localizer.localize(image_HW3, with_attention=self._on_demand.wants_attention()), map_frame
         except DeviceFailedError as error:

@@ -156,10 +156,10 @@ class FrameWorker:
 
     def _follow(self, arrival: Arrival) -> None:
         """Let the outputs start anew when time has jumped or another camera speaks."""
-        before, self._camera_frame = self._camera_frame, arrival.camera_frame
+        before, self._camera_frame = self._camera_frame or arrival.camera_frame, arrival.camera_frame
         if (self._track, before) == (arrival.track, arrival.camera_frame):
-            return
-        if before and before != arrival.camera_frame:
+            return  # the first frame, too: what /tf has said before it is of use
+        if before != arrival.camera_frame:
             text = f"{self._topic}: the camera's frame is now '{arrival.camera_frame}', it was '{before}'"
             self._log.info("camera_frame", text)
         self._track = arrival.track

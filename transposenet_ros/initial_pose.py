@@ -13,7 +13,7 @@ from transposenet_ros.pose_output import NEWEST
 
 
 class InitialPose:
-    """Sends the next base pose that is offered while it waits for one.
+    """Sends the next base pose that is offered while it waits for one and somebody listens.
 
     ``policy``: never; once after each activation; on_relocalize after each call of ~/relocalize.
     """
@@ -23,18 +23,23 @@ class InitialPose:
         self._publisher = None
         if policy != "never":
             self._publisher = node.create_lifecycle_publisher(PoseWithCovarianceStamped, "/initialpose", NEWEST)
-        self.waits = False
+        self._due = False
+
+    @property
+    def waits(self) -> bool:
+        """Whether the next base pose will be sent; one that nobody hears would be the only one, and lost."""
+        return self._due and self._publisher is not None and self._publisher.get_subscription_count() > 0
 
     def activate(self) -> None:
-        self.waits = self._policy == "once"
+        self._due = self._policy == "once"
 
     def relocalize(self) -> None:
-        self.waits = self.waits or self._policy == "on_relocalize"
+        self._due = self._due or self._policy == "on_relocalize"
 
     def offer(self, header: Header, pose: PoseMessage, covariance_66: np.ndarray) -> None:
         """Diagonal covariance: nav2 refuses a pose with a negative entry anywhere."""
         if self.waits and self._publisher is not None:
-            self.waits = False
+            self._due = False
             self._publisher.publish(pose_with_covariance(header, pose, np.diag(np.diag(covariance_66))))
 
     def close(self) -> None:

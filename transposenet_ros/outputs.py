@@ -20,7 +20,8 @@ class Outputs:
         self.poses = PoseOutput(node)
         map_frame = map_frame_of(parameters, scene_model)
         self.on_demand = OnDemand(node, scene_model, map_frame, parameters.path_length, parameters.path_spacing)
-        self.all: tuple[Output, ...] = (self.robot_frames, self.poses, self.on_demand)
+        # The camera's pose first: it waits for nobody's transform.
+        self.all: tuple[Output, ...] = (self.poses, self.robot_frames, self.on_demand)
 
     def activate(self) -> None:
         """Begin a life: nothing of the last one is left."""

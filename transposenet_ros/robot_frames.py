@@ -31,14 +31,19 @@ class RobotFrames:
 
     A transform that is missing withholds what needs it and nothing else; ``trouble`` says which and why. Where somebody
     else gives our frame a parent, ours falls silent until the node is reset: two parents break the robot's tree.
-    UserError where tf2_msgs is needed and not installed.
+    UserError where tf2_msgs is needed and not installed, or a frame that the mode needs has no name.
     """
 
     def __init__(self, node: LifecycleNode, parameters: Parameters) -> None:
         self._node, self._parameters, self._log = node, parameters, ThrottledLog(node.get_logger())
-        self._mode, self._base, self._odom = parameters.tf_mode, parameters.base_frame, parameters.odom_frame
+        self._mode = parameters.tf_mode
+        self._base, self._odom = parameters.base_frame.lstrip("/"), parameters.odom_frame.lstrip("/")
         if self._mode in ("map_to_base", "map_to_odom") and not self._base:
             raise UserError(f"parameter 'base_frame' is empty, tf_mode {self._mode} needs the name of the robot's base")
+        if self._mode == "map_to_odom" and not self._odom:
+            raise UserError(
+                "parameter 'odom_frame' is empty, tf_mode map_to_odom needs the name of the odometry's frame"
+            )
         self.withheld, self.trouble, self.conflict = 0, "", ""
         self._name = node.get_fully_qualified_name()
         self._buffer = TransformBuffer()
@@ -86,14 +91,14 @@ class RobotFrames:
             return
         if self._mode == "map_to_camera":
             self._send(frame.header, frame.camera_frame, estimate.pose)
-        if self._needs_base():
-            try:
+        try:
+            if self._needs_base():
                 self._publish_base(frame, estimate.pose)
-                self.trouble = ""
-            except TransformError as error:
-                self.withheld += 1
-                self.trouble = str(error)
-                self._log.warning("tf_unavailable", f"base pose and its transform withheld: {error}")
+            self.trouble = ""
+        except TransformError as error:
+            self.withheld += 1
+            self.trouble = f"tf_unavailable, what needs it is withheld: {error}"
+            self._log.warning("tf_unavailable", self.trouble)
 
     def close(self) -> None:
         if self._listener is not None:

@@ -63,3 +63,9 @@ def picture_HW3() -> np.ndarray:
     rows, columns = np.mgrid[0:64, 0:96]
     waves = [np.sin(rows / 7 + 1.3 * k) + np.cos(columns / (5 + 2 * k)) for k in range(3)]
     return np.round(127 + 60 * np.stack(waves, axis=-1)).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def pictures(picture_HW3: np.ndarray) -> list[np.ndarray]:
+    """Four pictures with four answers."""
+    return [np.roll(picture_HW3, 11 * k, axis=1) for k in range(4)]

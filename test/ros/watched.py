@@ -14,6 +14,7 @@ import numpy as np
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped
+from lifecycle_msgs.msg import Transition
 from live import Client, Process, image_message, localizer_process, seconds_of, wait_until
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
@@ -40,6 +41,14 @@ class Watched:
         return wait_until(
             lambda: next((pose for pose in list(self.poses) if pose.header.stamp == stamp), None), "a pose", timeout
         )
+
+    def reconfigure(self, **parameters: object) -> None:
+        """Begin a new life with other parameters."""
+        for step in (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP):
+            assert self.client.change_state(step)
+        assert self.client.set_parameters(**parameters) == (True, "")
+        for step in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
+            assert self.client.change_state(step), self.process.log
 
     def values(self) -> dict[str, str]:
         """The values of the newest diagnostics."""

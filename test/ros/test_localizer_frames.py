@@ -1,0 +1,176 @@
+"""A running localizer and the robot's frames: what it says of base, odom and camera, and what it does without them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
+from geometry_msgs.msg import PoseWithCovarianceStamped, TransformStamped
+from live import wait_until
+from robot import T_CAMERA_BASE_44, trip
+from scipy.spatial.transform import Rotation
+from watched import Watched, watched
+
+from transposenet_core.localizer import Localizer
+from transposenet_ros.conversions import pose_from_message, transform_from_message
+
+
+@pytest.fixture(scope="module")
+def node(scene_model_folder: Path) -> Iterator[Watched]:
+    with watched(scene_model_folder, tf_timeout=0.05) as running:
+        yield running
+
+
+@pytest.mark.parametrize(("mode", "child"), [("map_to_base", "base_link"), ("map_to_odom", "odom")])
+def test_what_follows_for_the_base_is_composed_right_and_stamped_right(
+    node: Watched, localizer: Localizer, pictures: list[np.ndarray], mode: str, child: str
+) -> None:
+    with trip(node, tf_mode=mode, transform_tolerance=0.25) as on:
+        on.robot.mount()
+        for image_HW3 in pictures:
+            now = time.time()
+            if mode == "map_to_odom":
+                on.robot.drive(now - 0.05, now + 0.05)
+            on.look(image_HW3, now)
+            np.testing.assert_allclose(on.camera_44(now), localizer.localize(image_HW3).pose.matrix_44, atol=1e-4)
+            T_map_base_44 = on.camera_44(now) @ T_CAMERA_BASE_44
+            expected_44, stamp = T_map_base_44, now
+            if mode == "map_to_odom":
+                expected_44 = T_map_base_44 @ np.linalg.inv(on.robot.T_odom_base_44(now))
+                stamp = now + 0.25
+            found_44 = transform_from_message(on.transform_at(child, stamp).transform).matrix_44
+            np.testing.assert_allclose(found_44, expected_44, atol=1e-6)
+            base = on.base_pose_at(now)
+            assert base.header.frame_id == "office_map"
+            np.testing.assert_allclose(pose_from_message(base.pose.pose).matrix_44, T_map_base_44, atol=1e-6)
+        assert len(on.transforms(child)) == len(pictures), "each is said once"
+        node.wait_for_level(DiagnosticStatus.OK, "localizing")
+        assert int(node.values()["tf_withheld"]) == 0
+
+
+def test_the_camera_alone_needs_nothing_of_the_robot(node: Watched, pictures: list[np.ndarray]) -> None:
+    with trip(node, tf_mode="map_to_camera") as on:
+        for image_HW3 in pictures:
+            now = on.look(image_HW3)
+            found_44 = transform_from_message(on.transform_at("camera", now).transform).matrix_44
+            np.testing.assert_allclose(found_44, on.camera_44(now), atol=1e-6)
+
+
+def test_n19_the_base_pose_waits_for_the_mount_and_the_camera_pose_does_not(
+    node: Watched, localizer: Localizer, pictures: list[np.ndarray]
+) -> None:
+    with trip(node, tf_mode="none") as on:
+        for image_HW3 in pictures:
+            on.look(image_HW3)
+        text = node.wait_for_level(DiagnosticStatus.WARN, "localizing, but tf_unavailable")
+        assert "no transform camera<-base_link" in text and "no transform has named the frame 'camera' yet" in text
+        assert int(node.values()["tf_withheld"]) == len(pictures) and not on.base_poses
+        on.robot.mount()
+        appeared = time.monotonic()
+        while not on.base_poses:
+            now = on.look(pictures[0])
+            assert time.monotonic() - appeared < 1
+        node.wait_for_level(DiagnosticStatus.OK, "localizing")
+        base = on.base_pose_at(now)
+        _check_covariance(base, on.camera_44(now), localizer.scene_model.held_out_error.covariance_66())
+        assert not on.transforms("base_link") and not on.transforms("camera")
+
+
+def _check_covariance(base: PoseWithCovarianceStamped, camera_44: np.ndarray, camera_66: np.ndarray) -> None:
+    """Sound, and as small turns and shifts of the camera in the map move the base."""
+    covariance_66 = np.array(base.pose.covariance).reshape(6, 6)
+    np.testing.assert_array_equal(covariance_66, covariance_66.T)
+    assert np.linalg.eigvalsh(covariance_66).min() > 0
+    lever, step = camera_44[:3, :3] @ T_CAMERA_BASE_44[:3, 3], 1e-6
+    J_66 = np.eye(6)
+    J_66[:3, 3:] = np.stack([(Rotation.from_rotvec(step * axis).apply(lever) - lever) / step for axis in np.eye(3)], 1)
+    np.testing.assert_allclose(covariance_66, J_66 @ camera_66 @ J_66.T, atol=1e-6)
+    assert abs(covariance_66[:3, 3:]).max() > 1e-4, "the lever shows"
+
+
+def test_n20_without_fresh_odometry_no_map_to_odom_is_said_and_then_it_is_again(
+    node: Watched, pictures: list[np.ndarray]
+) -> None:
+    with trip(node, tf_mode="map_to_odom", transform_tolerance=0.0) as on:
+        on.robot.mount()
+        now = time.time()
+        on.robot.drive(now - 0.05, now + 0.05)
+        on.look(pictures[0], now)
+        on.transform_at("odom", now)
+        time.sleep(0.1)
+        for lag in (0.0, 2.0):  # it stops; it goes on, two seconds behind
+            for image_HW3 in pictures:
+                now = time.time()
+                if lag:
+                    on.robot.drive(now - lag)
+                on.look(image_HW3, now)
+                on.base_pose_at(now)
+            text = node.wait_for_level(DiagnosticStatus.WARN, "localizing, but tf_unavailable")
+            assert "no transform odom<-base_link at " in text
+        assert len(on.transforms("odom")) == 1
+        assert int(node.values()["tf_withheld"]) == 2 * len(pictures)
+        assert "tf_unavailable" in node.values()["tf_trouble"] and "tf_unavailable" in node.process.log
+        now = time.time()
+        on.robot.drive(now - 0.05, now + 0.05)
+        on.look(pictures[0], now)
+        on.transform_at("odom", now)
+        node.wait_for_level(DiagnosticStatus.OK, "localizing")
+
+
+def test_n20_odometry_that_is_only_late_is_waited_for_and_the_poses_do_not_wait(
+    node: Watched, pictures: list[np.ndarray]
+) -> None:
+    with trip(node, tf_mode="map_to_odom", transform_tolerance=0.0) as on:
+        on.robot.mount()
+        assert node.client.set_parameters(tf_timeout=5.0) == (True, "")
+        now = time.time()
+        on.robot.drive(now - 0.1, now - 0.05)
+        on.look(pictures[0], now)
+        on.base_pose_at(now)
+        assert not on.transforms("odom")
+        on.robot.drive(now + 0.05)
+        on.transform_at("odom", now)
+        assert node.client.set_parameters(tf_timeout=0.05) == (True, "")
+
+
+@pytest.mark.parametrize("parent", ["office_map", "world"])
+def test_n21_where_somebody_else_gives_odom_a_parent_the_node_stands_back_until_reset(
+    node: Watched, pictures: list[np.ndarray], parent: str
+) -> None:
+    with trip(node, tf_mode="map_to_odom", transform_tolerance=0.0) as on:
+
+        def look(image_HW3: np.ndarray, other: bool = False) -> float:
+            now = time.time()
+            on.robot.drive(now - 0.05, now + 0.05)
+            if other:
+                on.robot.say(now, parent, "odom")
+            return on.look(image_HW3, now)
+
+        def ours() -> list[TransformStamped]:
+            return [t for t in on.transforms("odom") if t.transform.translation.x != 99.0]
+
+        on.robot.mount()
+        wait_until(lambda: look(pictures[0]) and ours(), "a transform")
+        for image_HW3 in pictures:
+            look(image_HW3, other=True)
+        text = node.wait_for_level(DiagnosticStatus.ERROR, "'odom' already has a parent")
+        assert f"'{parent}' on /tf" in text and "~/reset" in text
+        errors = [line for line in node.process.log.splitlines() if "[ERROR]" in line and text in line]
+        assert len(errors) == 1
+        silent = len(ours())
+        for image_HW3 in pictures:
+            on.base_pose_at(look(image_HW3))
+        assert len(ours()) == silent, "off, even though the other has fallen silent"
+        on.reset()
+        begin = time.monotonic()
+        wait_until(lambda: look(pictures[0]) and len(ours()) > silent, "a transform again")
+        assert time.monotonic() - begin < 1
+        node.wait_for_level(DiagnosticStatus.OK, "localizing")
+        look(pictures[1], other=True)
+        look(pictures[2])
+        node.wait_for_level(DiagnosticStatus.ERROR, "'odom' already has a parent")
+        on.reset()

@@ -1,0 +1,57 @@
+"""A running localizer that gives AMCL and its like their start: when, to whom, and in what state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from geometry_msgs.msg import PoseWithCovarianceStamped
+from live import seconds_of, wait_until
+from robot import trip
+from std_srvs.srv import Trigger
+from watched import Watched, watched
+
+
+@pytest.fixture(scope="module")
+def node(scene_model_folder: Path) -> Iterator[Watched]:
+    with watched(scene_model_folder, tf_mode="none") as running:
+        yield running
+
+
+def test_n38_what_goes_to_initialpose_passes_the_checks_of_nav2(node: Watched, pictures: list[np.ndarray]) -> None:
+    with trip(node, publish_initialpose="once") as on:
+        client = node.client
+        on.robot.mount()
+        wait_until(lambda: on.look(pictures[0]) and on.base_poses, "a base pose, while nobody listens")
+        sent = client.collect(PoseWithCovarianceStamped, "/initialpose")
+        wait_until(lambda: on.look(pictures[1]) and sent, "the initial pose of whoever comes later")
+        for image_HW3 in pictures:
+            on.look(image_HW3)
+        assert len(sent) == 1
+        _check_as_nav2(sent[0])
+        assert sent[0].pose.pose == on.base_pose_at(seconds_of(sent[0])).pose.pose
+    with trip(node, publish_initialpose="on_relocalize") as on:
+        on.robot.mount()
+        for k in range(1, 3):
+            for image_HW3 in pictures:
+                on.base_pose_at(on.look(image_HW3))
+            assert len(sent) == k, "nobody has asked"
+            assert client.call(Trigger, "/localizer/relocalize", Trigger.Request()).success
+            asked = on.look(pictures[k])
+            wait_until(lambda k=k: len(sent) == k + 1, "the initial pose asked for")
+            assert abs(seconds_of(sent[-1]) - asked) < 1e-6
+            _check_as_nav2(sent[-1])
+    with trip(node, publish_initialpose="never"):
+        wait_until(lambda: not client.node.get_publishers_info_by_topic("/initialpose"), "no /initialpose")
+
+
+def _check_as_nav2(message: PoseWithCovarianceStamped) -> None:
+    """What nav2_util's validateMsg asks of a pose, and AMCL of its frame."""
+    position, q = message.pose.pose.position, message.pose.pose.orientation
+    assert message.header.frame_id == "office_map" and seconds_of(message) > 0
+    assert np.isfinite([position.x, position.y, position.z]).all()
+    assert abs(np.dot([q.x, q.y, q.z, q.w], [q.x, q.y, q.z, q.w]) - 1) < 1e-4
+    covariance_66 = np.array(message.pose.covariance).reshape(6, 6)
+    assert np.isfinite(covariance_66).all() and (covariance_66 >= 0).all() and (np.diag(covariance_66) > 0).all()
