@@ -12,20 +12,22 @@ from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 from transposenet_ros.bag_topics import IMAGE_TYPES
 from transposenet_ros.image_input import ImageInput
+from transposenet_ros.throttled_log import ThrottledLog
 
-CHECK_SECONDS = 0.1
+CHECK_SECONDS = 0.2
 
 
 class InputWatch:
     """Waits for the pictures of `camera`, in wall time. `input_fault` and `clock_fault` are sentences, or empty.
 
     Both are found after `no_frames_timeout` seconds without a frame, or without a move of a /clock that the node
-    follows; each is logged once, and again when it comes back after it went away.
+    follows. Each is logged when it comes, and when it says something else.
     """
 
     def __init__(self, node: Node, camera: ImageInput, no_frames_timeout: float) -> None:
         self._node, self._camera, self._timeout = node, camera, no_frames_timeout
         self.input_fault = self.clock_fault = ""
+        self._log, self._told = ThrottledLog(node.get_logger()), {"input": "", "clock": ""}
         self._clock_ns, self._clock_moved = node.get_clock().now().nanoseconds, time.monotonic()
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timer = node.create_timer(CHECK_SECONDS, self._check, clock=steady)
@@ -37,18 +39,12 @@ class InputWatch:
         now, clock_ns = time.monotonic(), self._node.get_clock().now().nanoseconds
         if clock_ns != self._clock_ns or not follows_clock_topic(self._node):
             self._clock_ns, self._clock_moved = clock_ns, now
-        if now - self._clock_moved <= self._timeout:
-            self.clock_fault = ""
-        elif not self.clock_fault:
-            self.clock_fault = self._reported(why_no_time(self._node, self._timeout))
-        if now - self._camera.heard <= self._timeout:
-            self.input_fault = ""
-        elif not self.input_fault:
-            self.input_fault = self._reported(why_no_frames(self._node, self._camera, self._timeout))
-
-    def _reported(self, fault: str) -> str:
-        self._node.get_logger().warning(fault)
-        return fault
+        still, silent = now - self._clock_moved > self._timeout, now - self._camera.heard > self._timeout
+        self.clock_fault = why_no_time(self._node, self._timeout) if still else ""
+        self.input_fault = why_no_frames(self._node, self._camera, self._timeout) if silent else ""
+        for key, fault in (("clock", self.clock_fault), ("input", self.input_fault)):
+            if fault != self._told[key] and (not fault or self._log.warning(key, fault)):
+                self._told[key] = fault
 
 
 def follows_clock_topic(node: Node) -> bool:
@@ -99,6 +95,8 @@ def _quality(profile: QoSProfile) -> str:
 
 
 def _full_name(info: TopicEndpointInfo) -> str:
+    if info.node_name.startswith("_NODE_NAME_UNKNOWN"):  # of no ROS node, or of one whose name is still on its way
+        return "a participant without a node name"
     return f"{info.node_namespace.rstrip('/')}/{info.node_name}"
 
 

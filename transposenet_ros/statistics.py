@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 RECENT_FRAMES = 300
-RATE_SECONDS = 5.0
+RATE_SECONDS = 3.0
 # Ends of frames that say nothing about whether the camera can be localized.
 NOT_JUDGED = frozenset({"superseded", "not_listened", "clock_jumped", "deactivated"})
 

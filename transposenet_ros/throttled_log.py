@@ -9,24 +9,22 @@ LOG_SECONDS = 5.0
 
 
 class ThrottledLog:
-    """A node's logger with a key for each subject, which gets one line per `seconds`."""
+    """A node's logger with a key for each subject, which gets one line per `seconds`; each method says whether this
+    was it."""
 
     def __init__(self, logger: Any) -> None:
         self._logger = logger
         self._logged: dict[str, float] = {}
 
     # Three methods with a line each: rclpy refuses a severity that changes at one call site.
-    def info(self, key: str, text: str) -> None:
-        if self._is_due(key, LOG_SECONDS):
-            self._logger.info(text)
+    def info(self, key: str, text: str) -> bool:
+        return self._is_due(key, LOG_SECONDS) and self._logger.info(text)
 
-    def warning(self, key: str, text: str, seconds: float = LOG_SECONDS) -> None:
-        if self._is_due(key, seconds):
-            self._logger.warning(text)
+    def warning(self, key: str, text: str, seconds: float = LOG_SECONDS) -> bool:
+        return self._is_due(key, seconds) and self._logger.warning(text)
 
-    def error(self, key: str, text: str) -> None:
-        if self._is_due(key, LOG_SECONDS):
-            self._logger.error(text)
+    def error(self, key: str, text: str) -> bool:
+        return self._is_due(key, LOG_SECONDS) and self._logger.error(text)
 
     def _is_due(self, key: str, seconds: float) -> bool:
         now = time.monotonic()

@@ -59,7 +59,7 @@ def test_n24_a_camera_that_goes_is_stale_and_is_welcome_back_with_another_resolu
 
 def test_diagnostics_hold_rates_ages_and_stages(node: Watched, picture_HW3: np.ndarray) -> None:
     camera, begin = node.camera(), time.time()
-    for k in range(60):
+    for k in range(70):
         time.sleep(max(0.0, begin + k / 20 - time.time()))
         camera.publish(image_message(picture_HW3, time.time()))
     wait_until(lambda: float(node.values()["input_rate_hz"]) > 0, "a rate")
@@ -77,9 +77,10 @@ def test_diagnostics_hold_rates_ages_and_stages(node: Watched, picture_HW3: np.n
 def test_n23_an_incompatible_camera_is_told_with_both_qos(scene_model_folder: Path) -> None:
     with watched(scene_model_folder, image_qos="reliable", no_frames_timeout=0.5) as node:
         node.client.node.create_publisher(Image, "/image", quality(reliable=False))
-        text = node.wait_for_level(DiagnosticStatus.WARN, "INCOMPATIBLE") if node.poses == [] else ""
+        text = node.wait_for_level(DiagnosticStatus.WARN, "published by /test_client")
         assert "asked for as reliable volatile" in text
-        assert "published by /test_client (best effort volatile, INCOMPATIBLE with reliable volatile" in text
+        assert "(best effort volatile, INCOMPATIBLE with reliable volatile: set parameter 'image_qos' to auto)" in text
+        node.process.wait_for_log("INCOMPATIBLE with reliable volatile")
 
 
 def test_n26_without_listeners_the_network_rests_and_wakes_with_the_next_frame(
@@ -107,63 +108,75 @@ def test_n26_without_listeners_the_network_rests_and_wakes_with_the_next_frame(
 
 
 @pytest.fixture(scope="module")
-def slow_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     """The paper's network at its own size: a good tenth of a second on one core."""
     noise = np.random.default_rng(3).integers(0, 256, (3, 64, 96, 3), dtype=np.uint8)
-    return save_untrained(tmp_path_factory.mktemp("slow") / "model", noise, Preprocessing(224, (224, 224)), {})
+    folder = save_untrained(tmp_path_factory.mktemp("slow") / "model", noise, Preprocessing(224, (224, 224)), {})
+    with watched(folder, use_sim_time="true", tf_mode="none") as node:
+        yield node
 
 
-def test_n25_n16_a_camera_that_is_too_fast_makes_no_poses_old_and_a_jump_leaves_none_behind(
-    slow_model_folder: Path, picture_HW3: np.ndarray
-) -> None:
-    with watched(slow_model_folder, use_sim_time="true", tf_mode="none") as node:
-        camera = node.camera()
-        with SimTime(node, 10_000.0, rate=1.0, period=0.005) as clock:
-            began = time.monotonic()
-            for k in range(240):
-                time.sleep(max(0.0, began + k / 60 - time.monotonic()))
-                camera.publish(image_message(picture_HW3, clock.now()))
-            node.wait_for_level(DiagnosticStatus.OK, "localizing")
-            values = node.values()
-            frames, output = float(values["input_rate_hz"]), float(values["output_rate_hz"])
-            inference_p50, inference_p95 = float(values["inference_p50_ms"]), float(values["inference_p95_ms"])
-            assert frames == pytest.approx(60, rel=0.25)
-            assert output == pytest.approx(1e3 / inference_p50, rel=0.35) and output < frames / 2
-            # Half a frame more than the promise: the machine that tests is busy.
-            assert float(values["latency_p95_ms"]) <= 1.5 * inference_p95 + inference_p50 + 1e3 / 60
-            assert float(values["age_p95_ms"]) <= 1.5 * inference_p95 + inference_p50 + 1e3 / 60 + 100
-            wait_until(lambda: balanced(node), "received = localized + superseded")
-            assert node.count("superseded") > 240 - 30 * 4
+def test_n25_a_camera_that_is_too_fast_makes_no_poses_old(slow: Watched, picture_HW3: np.ndarray) -> None:
+    camera = slow.camera()
+    with SimTime(slow, 10_000.0, rate=1.0, period=0.005) as clock:
+        began = time.monotonic()
+        for k in range(240):
+            time.sleep(max(0.0, began + k / 60 - time.monotonic()))
+            camera.publish(image_message(picture_HW3, clock.now()))
+        sent_per_second = 239 / (time.monotonic() - began)
+        values = slow.values()
+    frames, output = float(values["input_rate_hz"]), float(values["output_rate_hz"])
+    inference_p50, inference_p95 = float(values["inference_p50_ms"]), float(values["inference_p95_ms"])
+    assert frames == pytest.approx(sent_per_second, rel=0.25)
+    assert output == pytest.approx(1e3 / inference_p50, rel=0.35) and output < frames / 2
+    # Half a frame more than the promise: the machine that tests is busy.
+    oldest = 1.5 * inference_p95 + inference_p50 + 1e3 / 60
+    assert float(values["latency_p95_ms"]) <= oldest and float(values["age_p95_ms"]) <= oldest + 100
+    wait_for_rest(slow)
+    assert slow.count("superseded") > 120
+    slow.client.node.destroy_publisher(camera)
 
-            before, jumped = len(node.poses), clock.now() + 1
+
+def test_n16_the_frame_in_hand_when_the_clock_jumps_is_not_published(slow: Watched, picture_HW3: np.ndarray) -> None:
+    camera = slow.camera()
+    with SimTime(slow, 20_000.0, rate=1.0) as clock:
+        before = len(slow.poses)
+        for _ in range(2):
             camera.publish(image_message(picture_HW3, clock.now()))
             time.sleep(0.03)
-            clock.set(5_000.0)
-            wait_until(lambda: node.count("clock_jumped") == 1 or len(node.poses) > before, "the frame in hand to end")
-            assert len(node.poses) == before and jumped > 5_000
-            last = clock.now()
-            camera.publish(image_message(picture_HW3, last))
-            node.pose_at(last)
+        clock.set(5_000.0)
+        slow.wait_for_count("clock_jumped", 2)
+        assert len(slow.poses) == before
+        last = clock.now()
+        camera.publish(image_message(picture_HW3, last))
+        slow.pose_at(last)
+    slow.client.node.destroy_publisher(camera)
 
 
-def balanced(node: Watched) -> bool:
-    values = node.values()
-    ended = int(values["localized"]) + node.count("superseded") == int(values["received"])
-    return ended and int(values["localized"]) == len(node.poses)
+def wait_for_rest(node: Watched) -> None:
+    """Until no frame is under way: by diagnostics made after this call."""
+    seen = len(node.diagnostics) + 1
+
+    def at_rest() -> bool:
+        values = node.values()
+        ended = int(values["localized"]) + int(values["dropped"]) == int(values["received"])
+        return ended and len(node.diagnostics) > seen
+
+    wait_until(at_rest, "received = localized + dropped")
 
 
 @pytest.mark.parametrize(("rate", "frames_per_second", "count"), [(0.2, 40, 30), (5.0, 10, 150)])
 def test_n36_rates_and_ages_are_of_the_node_clock_in_a_slow_and_a_fast_replay(
     replayed: Watched, picture_HW3: np.ndarray, rate: float, frames_per_second: float, count: int
 ) -> None:
-    camera, before = replayed.camera(), replayed.values()
-    seen = len(replayed.diagnostics)
-    with SimTime(replayed, 1_700_000_000.0, rate) as clock:
+    camera, before, seen = replayed.camera(), replayed.values(), len(replayed.diagnostics)
+    with SimTime(replayed, 1_700_000_000 + 10_000 * rate, rate) as clock:
         began = time.monotonic()
         for k in range(count):
             time.sleep(max(0.0, began + k / (frames_per_second * rate) - time.monotonic()))
             camera.publish(image_message(picture_HW3, clock.now()))
         reports: list[DiagnosticArray] = list(replayed.diagnostics)
+        wait_for_rest(replayed)
     values = {pair.key: pair.value for pair in reports[-1].status[0].values}
     assert float(values["input_rate_hz"]) == pytest.approx(frames_per_second, rel=0.2)
     assert float(values["output_rate_hz"]) <= 1.2 * frames_per_second
