@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from camera_infos import info_of
 from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_msgs.msg import CameraInfo, RegionOfInterest
 
@@ -18,23 +19,6 @@ RECTIFIED = replace(TRAINING, rectified=True)
 # At (row 70, column 90) of the training camera a point lies at x = 0.4, y = 0.3 in the plane one metre ahead.
 ROW, COLUMN, X, Y = 70, 90, 0.4, 0.3
 RADIUS = 0.5
-
-
-def info_of(
-    width: int = 101,
-    height: int = 81,
-    focal: float = 100.0,
-    centre: tuple[float, float] | None = None,
-    lens: str = "plumb_bob",
-    distortion: tuple[float, ...] = (),
-    **more: object,
-) -> CameraInfo:
-    cx, cy = centre or ((width - 1) / 2, (height - 1) / 2)
-    info = CameraInfo(width=width, height=height, distortion_model=lens, d=distortion, **more)
-    info.k = [focal, 0.0, cx, 0.0, focal, cy, 0.0, 0.0, 1.0]
-    info.p = [focal, 0.0, cx, 0.0, 0.0, focal, cy, 0.0, 0.0, 0.0, 1.0, 0.0]
-    info.r = np.eye(3).ravel()
-    return info
 
 
 def coordinates(height: int = 81, width: int = 101) -> np.ndarray:
