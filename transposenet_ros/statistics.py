@@ -12,7 +12,7 @@ import numpy as np
 RECENT_FRAMES = 300
 RATE_SECONDS = 3.0
 # Ends of frames that say nothing about whether the camera can be localized.
-NOT_JUDGED = frozenset({"superseded", "not_listened", "clock_jumped", "deactivated"})
+NOT_JUDGED = frozenset({"superseded", "not_listened", "disabled", "clock_jumped", "deactivated"})
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def test_n36_rates_are_those_of_the_clock_that_is_given() -> None:
             statistics.localize(now_ns)
     snapshot = statistics.snapshot(now_ns)
     assert snapshot.input_rate == pytest.approx(20, rel=0.02)
-    assert snapshot.output_rate == pytest.approx(5, rel=0.05)
+    assert snapshot.output_rate == pytest.approx(5, rel=0.08)
     assert snapshot.silence_s == 0
     later = statistics.snapshot(now_ns + SECOND_NS)
     assert later.input_rate < 0.9 * snapshot.input_rate, "a camera that is gone shows in the rate"
@@ -71,7 +71,7 @@ def test_n16_a_jump_of_the_clock_clears_what_stands_on_it_and_nothing_else() -> 
 
 def test_only_frames_that_the_camera_or_the_network_spoilt_count_against_the_share() -> None:
     statistics = Statistics()
-    for reason in ("superseded", "not_listened", "clock_jumped", "deactivated"):
+    for reason in ("superseded", "not_listened", "disabled", "clock_jumped", "deactivated"):
         statistics.drop(reason)
     assert statistics.snapshot(BEGIN_NS).localized_share is None
     statistics.localize(BEGIN_NS)
