@@ -4,8 +4,9 @@
 python benchmarks/decode_fuzz.py [--messages 100000] [--seed 0] [--model FOLDER]
 
 Every message is decoded; what comes out is localized with the scene model. Prints how many there were of each end,
-which add up to the messages. Exit code 1 where one crashed (another error than a named reason), gave a picture that is
-none, or a pose that is not finite or whose quaternion is not of length one.
+which add up to the messages, and by how much decoding one of them raised the process's peak of memory at most. Exit
+code 1 where one crashed (another error than a named reason), gave a picture that is none, or a pose that is not finite
+or whose quaternion is not of length one.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import collections
 import faulthandler
+import resource
 import sys
 import traceback
 from pathlib import Path
@@ -38,6 +40,7 @@ class Ends:
     def __init__(self, localizer: Localizer) -> None:
         self._localizer = localizer
         self.decoded = 0
+        self.most_megabytes = 0.0
         self.counts: collections.Counter[str] = collections.Counter()
 
     def take(self, message: Any) -> None:
@@ -49,10 +52,13 @@ class Ends:
             traceback.print_exc()
 
     def _end_of(self, message: Any) -> str:
+        peak = peak_megabytes()
         try:
             image_HW3 = decode_image(message)
         except DecodeError as error:
             return error.reason
+        finally:
+            self.most_megabytes = max(self.most_megabytes, peak_megabytes() - peak)
         self.decoded += 1
         if image_HW3.ndim != 3 or image_HW3.shape[2] != 3 or image_HW3.dtype != np.uint8 or not image_HW3.size:
             return "invalid picture"
@@ -62,6 +68,11 @@ class Ends:
         pose = estimate.pose
         finite = np.isfinite(pose.position).all() and np.isfinite(estimate.covariance_66).all()
         return "localized" if finite and abs(np.linalg.norm(pose.orientation) - 1) < 1e-6 else "invalid pose"
+
+
+def peak_megabytes() -> float:
+    """The most memory that this process ever held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def fuzz(ends: Ends, count: int, seed: int) -> None:
@@ -93,6 +104,7 @@ def table(ends: Ends) -> str:
     rows = [("messages", total), ("decoded", ends.decoded), ("localized", ends.counts["localized"])]
     rows += [("dropped", sum(dropped.values())), *((f"  {reason}", n) for reason, n in dropped.items())]
     rows += [(name, ends.counts[name]) for name in bad]
+    rows += [("most MB for one", round(ends.most_megabytes))]
     return "\n".join(f"{name:<20}{count:>10}" for name, count in rows)
 
 

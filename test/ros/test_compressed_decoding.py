@@ -15,6 +15,7 @@ from picture_messages import NOISE, compressed, encoded, refusal
 
 from transposenet_core.image_files import read_image
 from transposenet_ros.decoding.jpeg_stream import read_jpeg
+from transposenet_ros.decoding.png_stream import read_png
 from transposenet_ros.image_decoding import DecodeError, decode_image
 
 SAMPLINGS = {"420": 0x221111, "422": 0x211111, "444": 0x111111}
@@ -196,8 +197,12 @@ def test_n04_a_large_jpeg_over_a_few_bytes_is_refused_before_it_is_allocated() -
         data = jpeg(smooth(), "420", *flags)
         frame = data.index(b"\xff\xc2" if flags else b"\xff\xc0")
         large = data[: frame + 5] + struct.pack(">HH", 7000, 9000) + data[frame + 9 :]
-        with pytest.raises(DecodeError, match=r"9000 x 7000 in \d+ bytes; it takes 123046"):
+        with pytest.raises(DecodeError, match=r"9000 x 7000 in \d+ bytes; it takes at least 123046"):
             decode_image(compressed(large))
+    png = encoded(".png")
+    header = struct.pack(">II", 9000, 7000) + png[24:29]
+    with pytest.raises(DecodeError, match=r"9000 x 7000 in \d+ bytes; it takes at least 183139"):
+        decode_image(compressed(png[:8] + png_chunk(b"IHDR", header) + png[33:], "png"))
 
 
 def test_the_emptiest_picture_takes_more_than_the_least_bytes() -> None:
@@ -206,6 +211,9 @@ def test_the_emptiest_picture_takes_more_than_the_least_bytes() -> None:
         data = encoded(".jpg", flat, cv2.IMWRITE_JPEG_QUALITY, 1, *flags)
         assert len(data) > read_jpeg(data).least_bytes
         assert (decode_image(compressed(data)) == decode_image(compressed(data))[0, 0]).all()
+    png = encoded(".png", np.zeros((2000, 2000, 3), np.uint8), cv2.IMWRITE_PNG_COMPRESSION, 9)
+    assert len(png) > read_png(png).least_bytes > 0.5 * len(png)
+    assert not decode_image(compressed(png, "png")).any()
 
 
 def png_chunk(kind: bytes, body: bytes) -> bytes:
@@ -235,3 +243,12 @@ def test_n08_filling_before_a_marker_is_legal() -> None:
     filled = data[:scan] + b"\xff" * 5 + data[scan:-2] + b"\xff" * 3 + data[-2:]
     np.testing.assert_array_equal(decode_image(compressed(filled)), decode_image(compressed(data)))
     assert refusal(compressed(data[:scan] + b"\x00" + data[scan:])) == "decode_failed"
+
+
+@pytest.mark.parametrize("length", [2**32 - 1, 3_657_440_124, 10_000])
+def test_n04_a_png_chunk_longer_than_the_message_is_refused_before_it_is_allocated(length: int) -> None:
+    """OpenCV would allocate gigabytes for it and refuse it only then."""
+    data = encoded(".png")
+    begin = data.index(b"IDAT") - 4
+    with pytest.raises(DecodeError, match="a PNG that is cut off"):
+        decode_image(compressed(data[:begin] + struct.pack(">I", length) + data[begin + 4 :], "png"))

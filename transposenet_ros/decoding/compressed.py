@@ -23,7 +23,7 @@ from transposenet_core.image_files import decode_picture
 from transposenet_ros.decoding.errors import BadEncoding, DecodeFailed
 from transposenet_ros.decoding.gate import check_dims
 from transposenet_ros.decoding.jpeg_stream import JPEG_START, JpegStream, read_jpeg
-from transposenet_ros.decoding.png_stream import PNG_START, png_size
+from transposenet_ros.decoding.png_stream import PNG_START, PngStream, read_png
 
 COMPRESSED_FORMATS = ("jpeg", "png")
 GREY = 128
@@ -36,28 +36,29 @@ def decode_compressed(message: CompressedImage) -> np.ndarray:
     # The bytes say what they are; `format` is free text that drivers fill as they like, and only explains a failure.
     data = memoryview(message.data).cast("B").tobytes()
     try:
-        jpeg = read_jpeg(data) if data.startswith(JPEG_START) else None
-        width, height = (jpeg.width, jpeg.height) if jpeg else _png_size(data)
+        stream = _read(data)
     except DecodeFailed:
         if _names_another_format(message.format):
             supported = ", ".join(COMPRESSED_FORMATS)
             raise BadEncoding(f"compressed format {message.format!r}; supported are {supported}") from None
         raise
-    check_dims(width, height)
-    if jpeg:
-        _check_amount(jpeg, len(data))
+    _check_size(stream, len(data))
     image_HW3 = _decode(data)
-    if image_HW3.shape != (height, width, 3):
-        raise DecodeFailed(f"a picture of {image_HW3.shape[:2]} rows and columns whose header says {height}, {width}")
-    if jpeg and _looks_short(jpeg, image_HW3) and _is_short(jpeg, data, image_HW3):
+    if image_HW3.shape != (stream.height, stream.width, 3):
+        raise DecodeFailed(
+            f"{image_HW3.shape[:2]} rows and columns, where {stream.height}, {stream.width} are announced"
+        )
+    if isinstance(stream, JpegStream) and _looks_short(stream, image_HW3) and _is_short(stream, data, image_HW3):
         raise DecodeFailed(f"a JPEG of {len(data)} bytes whose data end before its picture does")
     return image_HW3
 
 
-def _png_size(data: bytes) -> tuple[int, int]:
-    if not data.startswith(PNG_START):
-        raise DecodeFailed(f"{len(data)} bytes that are neither JPEG nor PNG" if data else "no data at all")
-    return png_size(data)
+def _read(data: bytes) -> JpegStream | PngStream:
+    if data.startswith(JPEG_START):
+        return read_jpeg(data)
+    if data.startswith(PNG_START):
+        return read_png(data)
+    raise DecodeFailed(f"{len(data)} bytes that are neither JPEG nor PNG" if data else "no data at all")
 
 
 def _names_another_format(format: str) -> bool:
@@ -65,12 +66,16 @@ def _names_another_format(format: str) -> bool:
     return bool(name.strip()) and ("compresseddepth" in name or not any(f in name for f in ("jpeg", "jpg", "png")))
 
 
-def _check_amount(jpeg: JpegStream, size: int) -> None:
+def _check_size(stream: JpegStream | PngStream, size: int) -> None:
     """What shows without decoding: nothing is allocated for a large picture over a few bytes."""
-    if size < jpeg.least_bytes:
-        raise DecodeFailed(f"a JPEG of {jpeg.width} x {jpeg.height} in {size} bytes; it takes {jpeg.least_bytes}")
-    if jpeg.in_one_scan and len(jpeg.segment_ends) < jpeg.segments_expected():
-        raise DecodeFailed(f"a JPEG with {len(jpeg.segment_ends)} of {jpeg.segments_expected()} runs of data")
+    width, height, least = stream.width, stream.height, stream.least_bytes
+    check_dims(width, height)
+    if size < least:
+        raise DecodeFailed(f"a picture of {width} x {height} in {size} bytes; it takes at least {least}")
+    if isinstance(stream, JpegStream) and stream.in_one_scan:
+        found, expected = len(stream.segment_ends), stream.segments_expected()
+        if found < expected:
+            raise DecodeFailed(f"a JPEG with {found} of {expected} runs of data")
 
 
 def _decode(data: bytes) -> np.ndarray:
