@@ -23,13 +23,14 @@ class Batch:
 def batches(count: int, size: int, seed: int, epoch: int, world: World) -> Iterator[Batch]:
     """`count` pictures in random order, `size` at a time over all processes.
 
-    The same for a resumed run and an unbroken one, for one process and many. A last batch that would leave a process
-    fewer than two pictures is left out (unless it is the only one): batch norm has no statistics over one picture.
+    The same for a resumed run and an unbroken one, for one process and many. A last batch of one picture makes poor
+    statistics and is left out, unless no other is larger; so is one of fewer pictures than there are processes.
     """
     # One seed for what all processes share, one for what each has of its own: dropout and drop-connect.
     torch.manual_seed((seed * 1_000_003 + epoch) * 4096 + world.rank)
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+    least = min(max(2, world.size), size, count)
     for index in torch.randperm(count, generator=generator).split(size):
         draws = torch.rand(len(index), DRAWS, generator=generator)
-        if len(index) >= 2 * world.size or count < 2 * world.size:
+        if len(index) >= least:
             yield Batch(world.share(index), world.share(draws), len(index))

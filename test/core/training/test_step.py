@@ -100,7 +100,9 @@ def test_an_epoch_is_every_picture_once_in_a_seeded_order() -> None:
     assert sorted(torch.cat([batch.index_B for batch in first]).tolist()) == list(range(21))
     assert all(torch.equal(a.index_B, b.index_B) and torch.equal(a.draws_BK, b.draws_BK) for a, b in zip(first, again))
     assert not torch.equal(first[0].index_B, other[0].index_B)
-    assert [batch.total for batch in batches(17, 8, 0, 0, WORLD)] == [8, 8]  # no statistics over one picture
+    assert [batch.total for batch in batches(17, 8, 0, 0, WORLD)] == [8, 8]  # poor statistics over one picture
+    assert [batch.total for batch in batches(3, 1, 0, 0, WORLD)] == [1, 1, 1]  # unless that is what is asked for
+    assert [batch.total for batch in batches(1, 8, 0, 0, WORLD)] == [1]
 
 
 def test_processes_share_a_batch_without_loss_or_overlap() -> None:
@@ -110,6 +112,14 @@ def test_processes_share_a_batch_without_loss_or_overlap() -> None:
         assert sorted(torch.cat([part.index_B for part in parts]).tolist()) == sorted(batch.index_B.tolist())
         assert {part.total for part in parts} == {batch.total}
         torch.testing.assert_close(parts[0].draws_BK, batch.draws_BK[::2])
+
+
+@pytest.mark.parametrize("count", range(2, 20))
+@pytest.mark.parametrize("size", [2, 8])
+def test_two_processes_have_one_processs_batches_and_never_an_empty_share(count: int, size: int) -> None:
+    shares = [list(batches(count, size, 0, 0, World(torch.device("cpu"), rank, 2))) for rank in (0, 1)]
+    assert [batch.total for batch in batches(count, size, 0, 0, WORLD)] == [part.total for part in shares[0]]
+    assert all(len(part.index_B) > 0 for share in shares for part in share)
 
 
 def test_auto_batch_takes_the_last_size_that_fits_and_is_worth_its_memory() -> None:
