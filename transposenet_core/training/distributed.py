@@ -70,7 +70,10 @@ def joined(device: str, batch_size: int) -> Iterator[World]:
     if batch_size % size:
         raise UserError(f"batch_size is {batch_size}, which {size} processes cannot share evenly; use a multiple")
     if chosen.type == "cuda":
-        chosen = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        place, gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+        if place >= gpus:
+            raise UserError(f"process {place + 1} of this machine finds {gpus} GPUs; start one per GPU, or device=cpu")
+        chosen = torch.device("cuda", place)
         torch.cuda.set_device(chosen)
     dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
     try:

@@ -54,7 +54,8 @@ class TrainStep:
     def __call__(self, batch: Batch, rate: float) -> None:
         set_rate(self.optimizer, rate)
         device = self.world.device
-        index_B, draws_BK = batch.index_B.to(device), batch.draws_BK.to(device)
+        # A copy that blocks would wait for the step before.
+        index_B, draws_BK = (t.to(device, non_blocking=True) for t in (batch.index_B, batch.draws_BK))
         share = len(index_B) / batch.total
         if device.type == "cuda" and self.config.cuda_graph and batch.total == self.config.batch_size:
             self._recorded(index_B, draws_BK, share)
