@@ -26,6 +26,8 @@ class EfficientNetEndpoints(nn.Module):
         self, name: str = "efficientnet-b0", levels: tuple[int, ...] = (3, 4), drop_connect: float = 0.2
     ) -> None:
         super().__init__()
+        if not 0 <= drop_connect < 1:
+            raise ValueError(f"drop_connect is {drop_connect}, at least 0 and below 1 is allowed")
         # image_size=None: "same" padding from the actual size, where the package would fix it for 224 x 224.
         whole = EfficientNet.from_name(name, image_size=None)
         whole.set_swish(memory_efficient=False)

@@ -17,6 +17,8 @@ class PositionEncoding2d(nn.Module):
 
     def __init__(self, map_size: tuple[int, int], width: int) -> None:
         super().__init__()
+        if width % 2:
+            raise ValueError(f"width {width} is odd: half of it encodes rows, half columns")
         height_m, width_m = map_size
         self.rows = nn.Parameter(torch.rand(height_m + 1, width // 2))
         self.columns = nn.Parameter(torch.rand(width_m + 1, width // 2))
@@ -46,6 +48,8 @@ class EncoderLayer(nn.Module):
         super().__init__()
         if width % heads:
             raise ValueError(f"width {width} cannot be shared by {heads} heads")
+        if not 0 <= attention_dropout < 1:
+            raise ValueError(f"attention_dropout is {attention_dropout}, at least 0 and below 1 is allowed")
         self.heads, self.attention_dropout = heads, attention_dropout
         self.norm_attention, self.norm_mlp = nn.LayerNorm(width), nn.LayerNorm(width)
         self.query_key, self.value = nn.Linear(width, 2 * width), nn.Linear(width, width)

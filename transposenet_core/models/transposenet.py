@@ -62,6 +62,8 @@ class TransPoseNet(nn.Module):
         latents: int = 0,
     ) -> None:
         super().__init__()
+        _check_counts(layers=layers, width=width, heads=heads, mlp_width=mlp_width, head_width=head_width)
+        _check_counts(position_stride=position_stride, orientation_stride=orientation_stride)
         self.image_size = (int(image_size[0]), int(image_size[1]))
         self.position_level, self.orientation_level = position_level, orientation_level
         self.orientation_prior = orientation_prior
@@ -111,3 +113,9 @@ class TransPoseNet(nn.Module):
         """Let the untrained heads answer the training set's mean pose: the paper leaves their initial bias open."""
         self.position_head.start_from(position)
         self.orientation_head.start_from(orientation)
+
+
+def _check_counts(**counts: int) -> None:
+    for name, value in counts.items():
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} is {value!r}, a whole number above 0 is needed")
