@@ -10,7 +10,6 @@ number of processes. Exit code 2: something to mend, said in one sentence; 3: th
 """
 
 import argparse
-import dataclasses
 import sys
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from transposenet_core.command_line import exit_code
 from transposenet_core.errors import UserError
 from transposenet_core.formats import describe_formats, load_scene
 from transposenet_core.scene import Scene
-from transposenet_core.training.auto_batch import with_fastest_batch
+from transposenet_core.training.auto_batch import with_batch, with_fastest_batch
 from transposenet_core.training.checkpoint import Checkpoint
 from transposenet_core.training.config import TrainConfig
 from transposenet_core.training.config_reading import describe_keys, load_config
@@ -43,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
     parser.add_argument("--override", action="store_true", help="with --resume: the changed configuration is meant")
     parser.add_argument(
-        "--auto-batch", action="store_true", help="measure which batch_size is fastest here; the rate goes by its root"
+        "--auto-batch", action="store_true", help="measure which batch_size is fastest here; the rates go by its root"
     )
     parser.add_argument(
         "overrides", nargs="*", metavar="key=value", help="for example epochs=20 optimizer.learning_rate=1e-4"
@@ -73,10 +72,7 @@ def run(args: argparse.Namespace) -> None:
 
 def auto_batch(config: TrainConfig, scene: Scene, world: World, resumed: Checkpoint | None) -> TrainConfig:
     """The configuration with the batch size that is fastest here, or with the one a resumed run has."""
-    if resumed is None:
-        return with_fastest_batch(config, scene, world)
-    rate = dataclasses.replace(config.optimizer, learning_rate=resumed.config["optimizer"]["learning_rate"])
-    return dataclasses.replace(config, batch_size=resumed.config["batch_size"], optimizer=rate)
+    return with_batch(config, resumed.config["batch_size"]) if resumed else with_fastest_batch(config, scene, world)
 
 
 if __name__ == "__main__":

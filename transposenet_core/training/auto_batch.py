@@ -25,10 +25,9 @@ LARGEST = 512
 
 
 def with_fastest_batch(config: TrainConfig, scene: Scene, world: World) -> TrainConfig:
-    """The configuration with the fastest batch size, its learning rate scaled by the root of the sizes' ratio.
+    """The configuration with the fastest batch size and the rates that go with it (`with_batch`).
 
-    The root is Adam's rule of thumb: the noise of the gradient falls with the root of the batch. Raises UserError in
-    several processes: one that measures alone says nothing about all of them.
+    Raises UserError in several processes: one that measures alone says nothing about all of them.
     """
     if world.size > 1:
         raise UserError("--auto-batch measures one process; with torchrun give batch_size itself")
@@ -42,15 +41,24 @@ def with_fastest_batch(config: TrainConfig, scene: Scene, world: World) -> Train
         return _step_on(dataclasses.replace(config, batch_size=size), pixels, world, training)
 
     size, measured = fastest_batch_size(step_of, sizes)
+    config = with_batch(config, size)
+    rates = f"optimizer.learning_rate={config.optimizer.learning_rate:.3g}"
+    if config.heads.epochs > 0:
+        rates += f" heads.learning_rate={config.heads.learning_rate:.3g}"
+    figures = ", ".join(f"{size}: {speed:.1f}" for size, speed in measured.items())
+    print(f"--auto-batch: img/s by batch size: {figures}; taken: batch_size={size} {rates}", flush=True)
+    return config
+
+
+def with_batch(config: TrainConfig, size: int) -> TrainConfig:
+    """The configuration with another batch size, the learning rates of both stages scaled by the root of the ratio.
+
+    The root is Adam's rule of thumb: the noise of the gradient falls with the root of the batch.
+    """
     factor = math.sqrt(size / config.batch_size)
     optimizer = dataclasses.replace(config.optimizer, learning_rate=config.optimizer.learning_rate * factor)
-    figures = ", ".join(f"{size}: {speed:.1f}" for size, speed in measured.items())
-    print(
-        f"--auto-batch: img/s by batch size: {figures}; taken: batch_size={size} "
-        f"optimizer.learning_rate={optimizer.learning_rate:.3g}",
-        flush=True,
-    )
-    return dataclasses.replace(config, batch_size=size, optimizer=optimizer)
+    heads = dataclasses.replace(config.heads, learning_rate=config.heads.learning_rate * factor)
+    return dataclasses.replace(config, batch_size=size, optimizer=optimizer, heads=heads)
 
 
 def _step_on(config: TrainConfig, pixels: PosedPixels, world: World, training: list) -> Callable[[], None]:
