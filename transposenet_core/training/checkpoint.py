@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -15,6 +15,8 @@ from torch import nn
 from transposenet_core.atomic_files import write_atomically
 from transposenet_core.errors import UserError
 from transposenet_core.training.averaging import MovingAverage
+
+START = "start_from"  # the name under which a given scene model is judged before anything is learnt
 
 
 @dataclass
@@ -105,6 +107,25 @@ class Checkpoint:
             )
         for phrase in changed:
             print(f"--override: {phrase}", file=sys.stderr)
+
+    def progress_in(self, stages: list[str], epochs: int) -> Progress:
+        """Where the run stood, to go on through `stages`, the first of them with `epochs`.
+
+        UserError where those that have begun are other ones, or where epochs are asked of a first stage that is over.
+        """
+        progress = self.progress
+        begun = progress.stages[: progress.stage + 1 + progress.stages.count(START)]
+        if begun != stages[: len(begun)]:
+            raise UserError(
+                f"{self.path}: the run has begun {', '.join(begun)}, and the configuration now has "
+                f"{', '.join(stages)}; start a new --out, from this model with start_from={self.path.parent}"
+            )
+        if "all" in begun[:-1] and epochs != self.config["epochs"]:
+            raise UserError(
+                f"{self.path}: epochs was {self.config['epochs']}, is {epochs}, but stage 1 is over; take the old one "
+                f"again, or start a new --out with start_from={self.path.parent}"
+            )
+        return replace(progress, stages=stages)
 
     def load_into(self, state: State) -> None:
         """Put a run back where it stood. UserError where the configured network has other tensors."""

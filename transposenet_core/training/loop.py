@@ -11,25 +11,24 @@ import yaml
 from tqdm import tqdm
 
 from transposenet_core.atomic_files import write_atomically
-from transposenet_core.errors import TrainingDivergedError
+from transposenet_core.errors import TrainingDivergedError, UserError
 from transposenet_core.pose import mean_pose
-from transposenet_core.scene import Scene
+from transposenet_core.scene import PosedImage, Scene
 from transposenet_core.training.averaging import MovingAverage
 from transposenet_core.training.batches import batches
-from transposenet_core.training.checkpoint import Checkpoint, Progress, State, save_checkpoint
+from transposenet_core.training.checkpoint import START, Checkpoint, Progress, State, save_checkpoint
 from transposenet_core.training.config import TrainConfig
 from transposenet_core.training.curves import Curves
 from transposenet_core.training.distributed import World, share_batch_statistics
-from transposenet_core.training.memory import names_the_batch_size
+from transposenet_core.training.memory import names_the_batch_size, names_the_pictures
 from transposenet_core.training.network import build_network, fill_backbone, make_repeatable, preprocessing_of
 from transposenet_core.training.optimization import build_optimizer, rate_factor
 from transposenet_core.training.outcome import Outcome, frames_digest, is_usable
-from transposenet_core.training.pixels import load_pixels
+from transposenet_core.training.pixels import PosedPixels, load_pixels
 from transposenet_core.training.stages import Stage, load_start, plan
 from transposenet_core.training.step import TrainStep
 from transposenet_core.training.validation import Judge
 
-START = "start_from"  # the name under which a given scene model is judged before anything is learnt
 PATIENCE = 20  # steps in a row without a finite gradient
 
 
@@ -54,22 +53,30 @@ class Training:
         self.stages = plan(config)
         self.identity = config.to_dict() | {"frames": frames_digest(scene)}
         names = [START] * bool(config.start_from) + [stage.learns for stage in self.stages]
-        self.progress = resumed.progress if resumed else Progress(stages=names)
+        self.progress = resumed.progress_in(names, config.epochs) if resumed else Progress(stages=names)
         self.preprocessing = preprocessing_of(config)
         self.training = scene.select("train")
+        if len(self.training) < world.size:
+            raise UserError(f"{world.size} processes cannot share {len(self.training)} training frames; start fewer")
         held_out = [image for image in scene.images if image.split == "val"]
         judged = held_out or self.training
         source = f"{len(held_out)} held-out frames" if held_out else "the training frames (none were held out)"
-        threads = config.workers
-        self.pixels = load_pixels(self.training, self.preprocessing, "train pictures", threads).to(world.device)
-        pixels = load_pixels(judged, self.preprocessing, "val pictures", threads).to(world.device)
+        with names_the_pictures(len(self.training) + len(held_out), config):
+            self.pixels = pixels = self._pixels(self.training, "train pictures")
+            if held_out:
+                pixels = self._pixels(held_out, "val pictures")
         constant = mean_pose([image.pose for image in self.training])
         judge = Judge(pixels, self.preprocessing, [image.pose for image in judged], constant, source)
         self.outcome = Outcome(out, scene, config, judge, provenance)
 
+    def _pixels(self, images: list[PosedImage], label: str) -> PosedPixels:
+        return load_pixels(images, self.preprocessing, label, self.config.workers).to(self.world.device)
+
     def run(self) -> None:
         """All stages that are left."""
         if self.world.leads:
+            for left in self.outcome.out.glob(".*.partial*"):  # a killed process could not take it away
+                left.unlink()
             with write_atomically(self.outcome.out / "config.yaml") as path:
                 path.write_text(yaml.safe_dump(self.config.to_dict(), sort_keys=False))
             where = f"{self.world.size} x {self.world.device}"
@@ -80,7 +87,8 @@ class Training:
             if number > progress.stage:
                 progress.epochs_before += self.stages[number - 1].epochs
                 progress.stage, progress.epoch = number, 0
-            self._learn(stage, self._begin(stage))
+            with names_the_batch_size(self.config):
+                self._learn(stage, self._begin(stage))
         if self.world.leads:
             print(self.outcome.report(progress))
 
@@ -88,11 +96,11 @@ class Training:
         """The stage's network where the one before left it, its loss and its optimizer; or all of them as resumed."""
         config, world = self.config, self.world
         network = build_network(config, stage, self.training)
-        first = self.progress.stage == 0 and not self.resumed
-        if world.leads and first and config.backbone.weights != "none":
-            self.progress.backbone = fill_backbone(network, config)
-        if world.leads and self.progress.stage > 0:
-            load_start(network, self.outcome.out)
+        if world.leads and not self.resumed:
+            if self.progress.stage > 0:
+                load_start(network, self.outcome.out)
+            else:
+                self.progress.backbone = fill_backbone(network, config)
         network = share_batch_statistics(network.to(world.device, memory_format=torch.channels_last), world)
         world.agree(network)
         stage.freeze(network)
@@ -134,20 +142,20 @@ class Training:
     def _epoch(self, stage: Stage, state: State, step: TrainStep, epoch: int) -> dict[str, float]:
         """All pictures once. Returns the epoch's figures."""
         config, world, count = self.config, self.world, len(self.pixels)
-        started, seen = time.monotonic(), 0
+        started, seen, rate = time.monotonic(), 0, 0.0
         stage.train_mode(state.network)
         step.reset()
         name = f"{stage.learns} {epoch + 1}/{stage.epochs}"
         bar = tqdm(total=count, desc=name, unit="img", leave=False, mininterval=0.5, disable=not world.leads)
-        with bar, names_the_batch_size(config):
+        with bar:
             for number, batch in enumerate(batches(count, config.batch_size, config.seed, epoch, world)):
-                step(batch, stage.learning_rate * rate_factor(epoch + seen / count, stage.epochs, stage.schedule))
+                rate = stage.learning_rate * rate_factor(epoch + seen / count, stage.epochs, stage.schedule)
+                step(batch, rate)
                 seen += batch.total
                 bar.update(batch.total)
                 if world.device.type == "cpu" or number % 10 == 0:  # asking a GPU for a number waits for it
                     self._stop_where_it_diverged(step, PATIENCE)
             means = step.means()
-        rate = stage.learning_rate * rate_factor(epoch + seen / count, stage.epochs, stage.schedule)
         figures = {f"train_{key}": value for key, value in means.items()}
         figures |= {"learning_rate": rate, "images_per_s": seen / (time.monotonic() - started)}
         return figures | {"skipped_steps": step.faults()[0]}
@@ -160,10 +168,11 @@ class Training:
         in_row = step.faults()[1]
         if in_row >= patience:
             good = f"{self.checkpoint} holds the last good state (stage {self.progress.stage + 1}, "
-            rate = self.config.optimizer.learning_rate
+            stage = self.stages[self.progress.stage]
+            rate = f"{'optimizer' if stage.learns == 'all' else 'heads'}.learning_rate below {stage.learning_rate:g}"
             raise TrainingDivergedError(
                 f"the last {in_row} steps had no finite gradient and were skipped; {good}epoch {self.progress.epoch}): "
-                f"go on with --resume --override optimizer.clip_norm=1 or an optimizer.learning_rate below {rate:g}"
+                f"go on with --resume --override optimizer.clip_norm=1 or {rate}"
             )
 
     def _leave_usable(self, stage: Stage, state: State, curves: Curves | None) -> None:

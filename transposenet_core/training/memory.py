@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 
@@ -16,25 +16,37 @@ WORTH_IT = 1.1  # a batch twice as large must be that much faster per picture
 
 def is_out_of_memory(error: BaseException) -> bool:
     """CUDA has a type for it, a CPU says it in words."""
-    words = ("can't allocate memory", "bad_alloc", "could not create a memory")
+    words = ("can't allocate memory", "bad_alloc", "could not create a memory", "out of memory", "STATUS_ALLOC_FAILED")
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
         isinstance(error, RuntimeError) and any(word in str(error) for word in words)
     )
 
 
 @contextmanager
-def names_the_batch_size(config: TrainConfig) -> Iterator[None]:
-    """UserError that names the batch size to try where the memory does not hold one."""
+def _out_of_memory(sentence: str) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        size, picture = config.batch_size, config.picture
-        smaller = f"batch_size={size // 2}, or --auto-batch" if size > 1 else "a smaller picture.height and width"
-        raise UserError(
-            f"batch_size {size} at {picture.height}x{picture.width} pixels does not fit into the memory; try {smaller}"
-        ) from None
+        raise UserError(sentence) from None
+
+
+def names_the_batch_size(config: TrainConfig) -> AbstractContextManager[None]:
+    """UserError that names the batch size to try where the memory does not hold one."""
+    size, picture = config.batch_size, config.picture
+    smaller = f"batch_size={size // 2}, or --auto-batch" if size > 1 else "a smaller picture.height and width"
+    return _out_of_memory(
+        f"batch_size {size} at {picture.height}x{picture.width} pixels does not fit into the memory; try {smaller}"
+    )
+
+
+def names_the_pictures(count: int, config: TrainConfig) -> AbstractContextManager[None]:
+    """UserError where the memory does not hold all pictures at once."""
+    return _out_of_memory(
+        f"{count} pictures with a smaller edge of {config.picture.smaller_edge} pixels do not fit into the memory; try "
+        "a smaller picture.smaller_edge, or fewer pictures by --split"
+    )
 
 
 def fastest_batch_size(step_of: Callable[[int], Callable[[], None]], sizes: list[int]) -> tuple[int, dict[int, float]]:

@@ -14,6 +14,7 @@ from transposenet_core.models import build_model, default_options
 from transposenet_core.pose import mean_pose
 from transposenet_core.preprocessing import Preprocessing
 from transposenet_core.scene import PosedImage
+from transposenet_core.scene_model import SceneModel
 from transposenet_core.training.config import TrainConfig
 from transposenet_core.training.stages import Stage, load_start
 
@@ -36,7 +37,7 @@ def build_network(config: TrainConfig, stage: Stage, training: Sequence[PosedIma
     torch.manual_seed(config.seed)
     try:
         network: Any = build_model(config.model.name, **model_options(config, stage))
-    except (ValueError, TypeError, RuntimeError) as error:
+    except (ValueError, TypeError, RuntimeError, ArithmeticError) as error:
         reason = " ".join(str(error).split())[:200]
         given = config.model.options
         raise UserError(f"model '{config.model.name}' with options {given} cannot be built: {reason}") from None
@@ -49,7 +50,12 @@ def build_network(config: TrainConfig, stage: Stage, training: Sequence[PosedIma
 
 
 def fill_backbone(network: Any, config: TrainConfig) -> str:
-    """Give the backbone its pretrained weights. Returns where they come from; UserError where they cannot be had."""
+    """Give the backbone its pretrained weights, if any. Returns where its weights come from, which for `start_from` is
+    what that says; UserError where they cannot be had."""
+    if config.start_from:
+        return str(SceneModel.load(config.start_from).provenance.get("backbone", "unknown"))
+    if config.backbone.weights == "none":
+        return "from scratch"
     name = str({**default_options(config.model.name), **config.model.options}["backbone"])
     source = load_pretrained_backbone(network.backbone, name, config.backbone.weights)
     print(f"backbone: {source}", flush=True)

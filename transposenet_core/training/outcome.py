@@ -63,7 +63,7 @@ class Outcome:
                 | {
                     "stage": name,
                     "epoch": epoch,
-                    "backbone": progress.backbone or "from scratch",
+                    "backbone": progress.backbone,
                 }
             )
             model.save(self.out, self.config.half_precision_weights)

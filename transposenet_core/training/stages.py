@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from transposenet_core.errors import UserError
+from transposenet_core.models.layers import EncoderLayer
 from transposenet_core.scene_model import SceneModel
 from transposenet_core.training.config import ScheduleConfig, TrainConfig
 from transposenet_core.training.losses import LearnedWeightPoseLoss, SingleHeadLoss
@@ -73,15 +74,25 @@ def load_start(network: Any, path: str | Path) -> None:
 
     Its new columns are zero: the orientation head starts with what stage 1 knew. UserError where they do not fit.
     """
-    state = SceneModel.load(path).network.state_dict()
+    start = SceneModel.load(path).network
+    state = start.state_dict()
     wanted = network.state_dict()
-    have, needed = state.get(FIRST_PRIOR_LAYER), wanted.get(FIRST_PRIOR_LAYER)
-    if have is not None and needed is not None and needed.shape[1] == 2 * have.shape[1]:
-        state[FIRST_PRIOR_LAYER] = torch.cat((have, torch.zeros_like(have)), dim=1)
+    narrow, wide = state.get(FIRST_PRIOR_LAYER), wanted.get(FIRST_PRIOR_LAYER)
+    if narrow is not None and wide is not None and wide.shape[1] == 2 * narrow.shape[1]:
+        state[FIRST_PRIOR_LAYER] = torch.cat((narrow, torch.zeros_like(narrow)), dim=1)
     wrong = [key for key in wanted if key not in state or state[key].shape != wanted[key].shape]
     if wrong or len(state) != len(wanted):
         detail = f"'{wrong[0]}' is {tuple(wanted[wrong[0]].shape)} here" if wrong else "it has more tensors"
         raise UserError(
             f"{path}: its network does not fit the configured one ({detail}); give model and picture as it was trained"
         )
+    # Any number of heads has the same shapes: the one difference that would load and mean something else.
+    if (have := _head_counts(start)) != (needed := _head_counts(network)):
+        raise UserError(
+            f"{path}: its encoders have {have[0]} heads, {needed[0]} are configured; give model.options.heads={have[0]}"
+        )
     network.load_state_dict(state)
+
+
+def _head_counts(network: nn.Module) -> list[int]:
+    return [layer.heads for layer in network.modules() if isinstance(layer, EncoderLayer)]

@@ -111,3 +111,56 @@ def test_both_stages_in_one_run_report_what_each_gained(
     assert all("better" in line or "gained nothing" in line for line in report[2:4])
     model = SceneModel.load(out)
     assert model.options.get("orientation_prior", False) is (model.provenance["stage"] != "all")
+    # The curves hold the rate that was taken, not the next epoch's.
+    assert figures(out, "learning_rate")[-4:] == [1e-3] * 4
+
+
+def test_a_stage_2_asked_for_later_is_reported_and_stage_1_is_over_then(
+    small_scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    out, more = tmp_path / "out", ["--resume", "--override"]
+    assert train(arguments(small_scene, out, "epochs=1")) == 0
+    assert train(arguments(small_scene, out, "epochs=1", "heads.epochs=1", *more)) == 0
+    report = capsys.readouterr().out.rsplit("scene model:", 1)[1]
+    assert "position_head: " in report and "orientation_head: " in report
+    assert train(arguments(small_scene, out, "epochs=5", "heads.epochs=1", *more)) == 2
+    assert "epochs was 1, is 5, but stage 1 is over" in capsys.readouterr().err
+
+
+def test_a_resume_never_takes_one_stages_state_for_anothers(
+    small_scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """With a stage put before them, the orientation head's moments would meet the position head's weights."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert train(arguments(small_scene, first, "epochs=1")) == 0
+    heads = [f"start_from={first}", "heads.epochs=1"]
+    assert train(arguments(small_scene, second, "epochs=0", *heads)) == 0
+    assert SceneModel.load(second).provenance["backbone"] == "from scratch"
+    assert train(arguments(small_scene, second, "epochs=1", *heads, "--resume", "--override")) == 2
+    assert "the run has begun start_from, position_head, orientation_head, and" in capsys.readouterr().err
+
+
+def test_a_stage_in_progress_resumes_without_the_scene_model(small_scene: Path, tmp_path: Path) -> None:
+    """A power cut between the renames of its two files leaves one that cannot be read; the checkpoint has it all."""
+    out = tmp_path / "out"
+    assert train(arguments(small_scene, out, "epochs=1", "heads.epochs=1")) == 0
+    (out / "scene.json").write_text("{}")
+    assert train(arguments(small_scene, out, "epochs=1", "heads.epochs=2", "--resume", "--override")) == 0
+
+
+def test_a_start_with_another_number_of_heads_is_refused(small_scene: Path, tmp_path: Path) -> None:
+    """The shapes are the same for any number of heads, what the weights mean is not."""
+    out = tmp_path / "out"
+    assert train(arguments(small_scene, out, "epochs=1")) == 0
+    options = SceneModel.load(out).options
+    with pytest.raises(UserError, match=r"have 4 heads, 8 are configured; give model.options.heads=4"):
+        load_start(build_model("transposenet", **options | {"heads": 8}), out)
+
+
+def test_a_second_stage_names_where_the_backbone_is_from(small_scene: Path, tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("given", "first", "second")]
+    assert train(arguments(small_scene, folders[0], "epochs=1")) == 0
+    assert train(arguments(small_scene, folders[1], "epochs=1", f"backbone.weights={folders[0]}")) == 0
+    assert train(arguments(small_scene, folders[2], "epochs=0", "heads.epochs=1", f"start_from={folders[1]}")) == 0
+    first, second = (SceneModel.load(folder).provenance["backbone"] for folder in folders[1:])
+    assert second == first and "sha256" in first

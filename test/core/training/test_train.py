@@ -10,10 +10,17 @@ import pytest
 import torch
 from training_runs import ROOT, TRAIN, arguments, figures, train
 
+from transposenet_core.errors import UserError
+from transposenet_core.formats import load_scene
 from transposenet_core.localizer import Localizer
 from transposenet_core.models import default_options
 from transposenet_core.scene_model import SceneModel
+from transposenet_core.training.auto_batch import with_batch
 from transposenet_core.training.checkpoint import difference
+from transposenet_core.training.config import TrainConfig
+from transposenet_core.training.config_reading import load_config
+from transposenet_core.training.distributed import World
+from transposenet_core.training.loop import Training
 
 
 def test_it_leaves_a_model_curves_and_a_checkpoint(small_scene: Path, tmp_path: Path) -> None:
@@ -60,7 +67,33 @@ def test_auto_batch_measures_chooses_and_resumes_with_its_choice(
     # 24 pictures leave batches of 4 alone to choose from, at 3e-4 * sqrt(4 / 8).
     assert "taken: batch_size=4 optimizer.learning_rate=0.000212" in capsys.readouterr().out
     assert "batch_size: 4" in (out / "config.yaml").read_text()
-    assert train(arguments(small_scene, out, "epochs=1", "--auto-batch", "--resume")) == 0
+    again = ["--auto-batch", "--resume"]
+    assert train(arguments(small_scene, out, "epochs=1", *again)) == 0
+    # A rate given with --resume counts: it is what a run that diverged is told to try.
+    slower = ["epochs=2", "schedule.kind=step", "optimizer.learning_rate=1e-6", *again]
+    assert train(arguments(small_scene, out, *slower)) == 2
+    assert "optimizer.learning_rate was 0.000212132" in capsys.readouterr().err
+    assert train(arguments(small_scene, out, *slower, "schedule.warmup_epochs=0", "--override")) == 0
+    assert figures(out, "learning_rate")[-1] == pytest.approx(1e-6 * 0.5**0.5)
+
+
+def test_auto_batch_scales_the_rates_of_both_stages() -> None:
+    config = with_batch(TrainConfig(), 32)
+    assert (config.batch_size, config.optimizer.learning_rate, config.heads.learning_rate) == (32, 2e-4, 2e-3)
+
+
+def test_a_batch_of_one_learns(small_scene: Path, tmp_path: Path) -> None:
+    assert train(arguments(small_scene, tmp_path / "out", "epochs=1", "batch_size=1")) == 0
+    assert figures(tmp_path / "out", "train_position")[0] > 0
+
+
+def test_pictures_without_held_out_frames_are_kept_once(small_scene: Path, tmp_path: Path) -> None:
+    config = load_config(None, ["picture.smaller_edge=32", "picture.height=32", "picture.width=32", "device=cpu"])
+    world = World(torch.device("cpu"))
+    training = Training(config, load_scene(f"7scenes:{small_scene}"), tmp_path / "out", {}, world)
+    assert training.outcome.judge.pixels is training.pixels and len(training.pixels) == 24
+    with pytest.raises(UserError, match="25 processes cannot share 24 training frames"):
+        Training(config, load_scene(f"7scenes:{small_scene}"), tmp_path / "out", {}, World(world.device, 0, 25))
 
 
 def test_ctrl_c_stops_a_running_process_with_one_sentence(small_scene: Path, tmp_path: Path) -> None:
@@ -87,6 +120,17 @@ def test_ctrl_c_stops_a_running_process_with_one_sentence(small_scene: Path, tmp
         (["model.options.layers=two"], "cannot be built"),
         (["model.options.heads=3"], "width 32 cannot be shared by 3 heads"),
         (["model.name=foo"], "unknown model 'foo'"),
+        (["model.options.layers=0"], "layers is 0, a whole number above 0"),
+        (["model.options.orientation_stride=0"], "orientation_stride is 0, a whole number above 0"),
+        (["model.options.width=33", "model.options.heads=3"], "width 33 is odd"),
+        (["model.options.attention_dropout=2"], "attention_dropout is 2, at least 0 and below 1"),
+        (["model.options.drop_connect=5"], "drop_connect is 5, at least 0 and below 1"),
+        (["seed=99999999999999999"], "seed is 99999999999999999, allowed is"),
+        (["batch_size=100000000000000000000"], "batch_size is 100000000000000000000, allowed is"),
+        (
+            ["picture.smaller_edge=200000"],
+            "24 pictures with a smaller edge of 200000 pixels do not fit into the memory",
+        ),
         (["epochs=0"], "epochs and heads.epochs are both 0"),
         (["epochs=0", "heads.epochs=1"], "start_from is empty"),
         (["start_from=absent"], "absent: no such folder"),
