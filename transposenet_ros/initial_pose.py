@@ -9,7 +9,7 @@ from rclpy.lifecycle import LifecycleNode
 from std_msgs.msg import Header
 
 from transposenet_ros.conversions import pose_with_covariance
-from transposenet_ros.pose_output import NEWEST
+from transposenet_ros.publishers import open_publisher
 
 
 class InitialPose:
@@ -22,7 +22,7 @@ class InitialPose:
         self._node, self._policy = node, policy
         self._publisher = None
         if policy != "never":
-            self._publisher = node.create_lifecycle_publisher(PoseWithCovarianceStamped, "/initialpose", NEWEST)
+            self._publisher = open_publisher(node, PoseWithCovarianceStamped, "/initialpose")
         self._due = False
 
     @property

@@ -11,8 +11,6 @@ from nav_msgs.msg import Path
 from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.lifecycle import LifecycleNode
 from rclpy.lifecycle.publisher import LifecyclePublisher
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
@@ -23,6 +21,7 @@ from transposenet_ros.attention_overlay import overlay, rgb8_message
 from transposenet_ros.conversions import pose_stamped, pose_to_message
 from transposenet_ros.frame import Frame
 from transposenet_ros.point_cloud import position_cloud
+from transposenet_ros.publishers import open_publisher
 from transposenet_ros.scene_markers import SceneMarkers
 from transposenet_ros.track import Track
 
@@ -59,16 +58,8 @@ class OnDemand:
             if change.current_count_change > 0 and send is not None:
                 send()
 
-        durability = DurabilityPolicy.VOLATILE if send is None else DurabilityPolicy.TRANSIENT_LOCAL
-        publisher = self._node.create_lifecycle_publisher(
-            kind,
-            topic,
-            QoSProfile(
-                history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=durability
-            ),
-            event_callbacks=PublisherEventCallbacks(matched=None if send is None else on_match),
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-        )
+        events = PublisherEventCallbacks(matched=None if send is None else on_match)
+        publisher = open_publisher(self._node, kind, topic, lasting=send is not None, event_callbacks=events)
         self._publishers.append(publisher)
         return publisher
 

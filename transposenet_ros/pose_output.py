@@ -6,8 +6,6 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
 from rclpy.lifecycle import LifecycleNode
-from rclpy.lifecycle.publisher import LifecyclePublisher
-from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 from transposenet_ros.conversions import (
     nearest_sign,
@@ -17,9 +15,7 @@ from transposenet_ros.conversions import (
     status_array,
 )
 from transposenet_ros.frame import Frame
-
-NEWEST = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE)
-TF_QUALITY = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=100, reliability=ReliabilityPolicy.RELIABLE)
+from transposenet_ros.publishers import open_publisher
 
 
 class PoseOutput:
@@ -27,15 +23,11 @@ class PoseOutput:
 
     def __init__(self, node: LifecycleNode) -> None:
         self._node = node
-        self._publishers: list[LifecyclePublisher] = []
-        self._pose = self._open(PoseStamped, "~/pose", NEWEST)
-        self._pose_with_covariance = self._open(PoseWithCovarianceStamped, "~/pose_with_covariance", NEWEST)
-        self._status = self._open(DiagnosticArray, "~/status", NEWEST)
+        self._pose = open_publisher(node, PoseStamped, "~/pose")
+        self._pose_with_covariance = open_publisher(node, PoseWithCovarianceStamped, "~/pose_with_covariance")
+        self._status = open_publisher(node, DiagnosticArray, "~/status")
+        self._publishers = [self._pose, self._pose_with_covariance, self._status]
         self.forget()
-
-    def _open(self, message_type: type, topic: str, quality: QoSProfile) -> LifecyclePublisher:
-        self._publishers.append(self._node.create_lifecycle_publisher(message_type, topic, quality))
-        return self._publishers[-1]
 
     def forget(self) -> None:
         """Start a new track: the next orientation takes the sign it comes with."""

@@ -17,7 +17,7 @@ from transposenet_ros.conversions import nearest_sign, pose_to_message, pose_wit
 from transposenet_ros.frame import Frame
 from transposenet_ros.initial_pose import InitialPose
 from transposenet_ros.parameters import Parameters
-from transposenet_ros.pose_output import NEWEST, TF_QUALITY
+from transposenet_ros.publishers import TF_DEPTH, open_publisher
 from transposenet_ros.throttled_log import ThrottledLog
 from transposenet_ros.transform_buffer import TransformBuffer
 from transposenet_ros.transform_errors import ForwardExtrapolationError, TransformError
@@ -53,8 +53,8 @@ class RobotFrames:
             from tf2_msgs.msg import TFMessage  # the listener has said so where it is missing
 
             self._make_tf = TFMessage
-            self._tf = node.create_lifecycle_publisher(TFMessage, "/tf", TF_QUALITY)
-        self._base_pose = node.create_lifecycle_publisher(PoseWithCovarianceStamped, "~/base_pose", NEWEST)
+            self._tf = open_publisher(node, TFMessage, "/tf", TF_DEPTH)
+        self._base_pose = open_publisher(node, PoseWithCovarianceStamped, "~/base_pose")
         self.initial_pose = InitialPose(node, parameters.publish_initialpose)
         self.forget()
 

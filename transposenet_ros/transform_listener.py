@@ -11,7 +11,7 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 
 from transposenet_core.errors import UserError
 from transposenet_ros.conversions import transform_from_message
-from transposenet_ros.pose_output import TF_QUALITY
+from transposenet_ros.publishers import TF_QUALITY
 from transposenet_ros.transform_buffer import TransformBuffer
 from transposenet_ros.transform_errors import InvalidArgumentError, OldTransformError
 

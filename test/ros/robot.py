@@ -20,7 +20,7 @@ from watched import Watched
 
 from transposenet_core.pose import Pose
 from transposenet_ros.conversions import pose_from_message, pose_to_message, transform_stamped
-from transposenet_ros.pose_output import TF_QUALITY
+from transposenet_ros.publishers import TF_QUALITY
 from transposenet_ros.transform_listener import STATIC_TF_QUALITY
 
 # A camera that looks ahead from half a metre up, a little beside the middle.

@@ -18,7 +18,7 @@ from tf2_msgs.msg import TFMessage
 from transposenet_core.errors import UserError
 from transposenet_core.pose import Pose
 from transposenet_ros.conversions import pose_to_message, transform_stamped
-from transposenet_ros.pose_output import TF_QUALITY
+from transposenet_ros.publishers import TF_QUALITY
 from transposenet_ros.transform_buffer import TransformBuffer
 from transposenet_ros.transform_errors import ForwardExtrapolationError, TransformError
 from transposenet_ros.transform_listener import STATIC_TF_QUALITY, TransformListener

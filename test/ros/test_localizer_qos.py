@@ -1,0 +1,30 @@
+"""The qualities of service that a running localizer offers, and those that its user asks for instead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+from live import wait_until
+from rclpy.qos import ReliabilityPolicy
+from watched import Watched, watched
+
+OVERRIDDEN = ("/localizer/pose", "/localizer/base_pose", "/tf", "/initialpose", "/localizer/path")
+
+
+def offered(node: Watched, topic: str) -> ReliabilityPolicy:
+    (publisher,) = wait_until(lambda: node.client.node.get_publishers_info_by_topic(topic), topic)
+    return publisher.qos_profile.reliability
+
+
+def test_every_publisher_follows_the_standard_overrides(scene_model_folder: Path, tmp_path: Path) -> None:
+    overrides = {topic: {"publisher": {"reliability": "best_effort"}} for topic in OVERRIDDEN}
+    parameters = tmp_path / "qos.yaml"
+    parameters.write_text(yaml.safe_dump({"/localizer": {"ros__parameters": {"qos_overrides": overrides}}}))
+    with watched(
+        scene_model_folder, "--params-file", str(parameters), listen=False, publish_initialpose="once"
+    ) as node:
+        for _ in range(2):  # in its second life, too
+            assert {offered(node, topic) for topic in OVERRIDDEN} == {ReliabilityPolicy.BEST_EFFORT}
+            assert offered(node, "/localizer/pose_with_covariance") == ReliabilityPolicy.RELIABLE
+            node.reconfigure(tf_mode="map_to_base")

@@ -1,0 +1,29 @@
+"""How the node's publishers are opened, and the quality of service of /tf."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rclpy.lifecycle import LifecycleNode
+from rclpy.lifecycle.publisher import LifecyclePublisher
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+
+TF_DEPTH = 100
+TF_QUALITY = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=TF_DEPTH, reliability=ReliabilityPolicy.RELIABLE)
+
+
+def open_publisher(
+    node: LifecycleNode, message_type: type, topic: str, depth: int = 1, lasting: bool = False, **options: Any
+) -> LifecyclePublisher:
+    """Speaks while the node is active: reliable, its newest `depth` messages, kept for late comers where `lasting`;
+    unless the standard parameters `qos_overrides.TOPIC.publisher.*` say otherwise."""
+    # A profile of its own: rclpy writes the overrides into it, and another topic that shares it would follow them.
+    profile = QoSProfile(
+        history=HistoryPolicy.KEEP_LAST,
+        depth=depth,
+        reliability=ReliabilityPolicy.RELIABLE,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL if lasting else DurabilityPolicy.VOLATILE,
+    )
+    overrides = QoSOverridingOptions.with_default_policies()
+    return node.create_lifecycle_publisher(message_type, topic, profile, qos_overriding_options=overrides, **options)
