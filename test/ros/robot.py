@@ -93,10 +93,10 @@ class Trip:
     base_poses: list[PoseWithCovarianceStamped]
     tf: list[TFMessage]
 
-    def look(self, image_HW3: np.ndarray, seconds: float | None = None) -> float:
+    def look(self, image_HW3: np.ndarray, seconds: float | None = None, frame_id: str = "camera") -> float:
         """Take a picture and wait for the camera's pose."""
         seconds = time.time() if seconds is None else seconds
-        self.camera.publish(image_message(image_HW3, seconds))
+        self.camera.publish(image_message(image_HW3, seconds, frame_id))
         self.node.pose_at(seconds)
         return seconds
 

@@ -80,6 +80,17 @@ def test_n19_the_base_pose_waits_for_the_mount_and_the_camera_pose_does_not(
         assert not on.transforms("base_link") and not on.transforms("camera")
 
 
+def test_n18_another_camera_frame_is_another_mount(node: Watched, pictures: list[np.ndarray]) -> None:
+    with trip(node, tf_mode="map_to_base") as on:
+        on.robot.mount()
+        wait_until(lambda: on.look(pictures[0]) and on.base_poses, "a base pose")
+        known = len(on.base_poses)
+        on.look(pictures[1], frame_id="left")
+        text = node.wait_for_level(DiagnosticStatus.WARN, "localizing, but tf_unavailable")
+        assert "no transform left<-base_link" in text and len(on.base_poses) == known
+        on.base_pose_at(on.look(pictures[2]))
+
+
 def _check_covariance(base: PoseWithCovarianceStamped, camera_44: np.ndarray, camera_66: np.ndarray) -> None:
     """Sound, and as small turns and shifts of the camera in the map move the base."""
     covariance_66 = np.array(base.pose.covariance).reshape(6, 6)
@@ -135,6 +146,24 @@ def test_n20_odometry_that_is_only_late_is_waited_for_and_the_poses_do_not_wait(
         on.robot.drive(now + 0.05)
         on.transform_at("odom", now)
         assert node.client.set_parameters(tf_timeout=0.05) == (True, "")
+
+
+def test_n21_a_camera_that_hangs_on_the_robot_is_left_there(node: Watched, pictures: list[np.ndarray]) -> None:
+    """The default mode on an ordinary robot, whose description comes when the node has spoken already."""
+    with trip(node, tf_mode="map_to_camera") as on:
+        on.transform_at("camera", on.look(pictures[0]))
+        on.robot.mount()
+        wait_until(lambda: on.look(pictures[0]) and on.base_poses, "a base pose")
+        text = node.wait_for_level(DiagnosticStatus.ERROR, "'camera' already has a parent")
+        assert "'base_link' on /tf_static" in text
+        silent = len(on.transforms("camera"))
+        on.reset()
+        for image_HW3 in pictures:
+            now = on.look(image_HW3)
+            found_44 = pose_from_message(on.base_pose_at(now).pose.pose).matrix_44
+            np.testing.assert_allclose(found_44, on.camera_44(now) @ T_CAMERA_BASE_44, atol=1e-6)
+        assert len(on.transforms("camera")) == silent, "static transforms outlive a reset, and so does their claim"
+        node.wait_for_level(DiagnosticStatus.ERROR, "'camera' already has a parent")
 
 
 @pytest.mark.parametrize("parent", ["office_map", "world"])
