@@ -8,14 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from lifecycle_msgs.msg import Transition
 from live import image_message, wait_until
 from rcl_interfaces.srv import ListParameters
 from watched import Watched, watched
-
-from benchmarks import life_cycles
-from transposenet_ros import dds_profile
 
 CYCLES = 8
 SETTLED = 3
@@ -60,14 +56,3 @@ def test_n31_lives_leave_nothing_behind(scene_model_folder: Path, picture_HW3: n
         wait_until(lambda: names(node) == before[0], "the same names as before")
         wait_until(lambda: resources(node) == before[1], f"{before[1]} again, it has {resources(node)}", timeout=5.0)
         assert node.process.alive and "Traceback" not in node.process.log
-
-
-def test_the_script_for_many_lives_prints_its_table(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv(dds_profile.VARIABLE, str(dds_profile.profile_path()))  # or the script sets it for all tests
-    assert life_cycles.main(["--cycles", "1", "--warm-up", "0"]) == 0
-    rows = re.findall(r"^(\D+?) +(\d+) +(\d+) +([+-]\d+)$", capsys.readouterr().out, re.MULTILINE)
-    assert [row[0] for row in rows][:3] == ["resident memory, kB", "threads", "open files"] and len(rows) == 4
-    assert all(int(after) - int(before) == int(grown) for _, before, after, grown in rows)
-    assert life_cycles.main(["--cycles", "0"]) == 2
