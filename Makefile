@@ -15,6 +15,8 @@ unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 endif
 # The environment is an ament prefix, but does not announce itself as one.
 demo demo-model test test-long: export AMENT_PREFIX_PATH := $(PREFIXES)
+# Two processes share two cores: threads that spin for each other's turn would only take them away.
+test: export OMP_NUM_THREADS := 1
 
 REQUIREMENTS := requirements.txt requirements-dev.txt requirements-ros-wheels.txt packaging/constraints-ros.txt \
 	packaging/set_up.py $(wildcard packaging/tf2_msgs/*.py packaging/tf2_msgs/*.toml packaging/tf2_msgs/idl/msg/*)
@@ -45,7 +47,7 @@ demo-model: setup ## make the demo's scene model again, under an hour on a CPU
 	@$(PY) demo/make_model.py
 
 test: setup ## the tests, at most ten minutes
-	@$(PY) -m pytest test -m "not long"
+	@$(PY) -m pytest test -m "not long" -n 2 --dist loadfile
 
 test-long: setup ## the tests that take longer
 	@$(PY) -m pytest test -m long
