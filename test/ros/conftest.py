@@ -21,7 +21,7 @@ collect_ignore_glob = [] if HAVE_ROS else ["*"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Live tests get a second try, which the summary counts: on a shared machine a process may stand still for seconds."""
+    """Live tests get a second try, which the summary counts: on a shared machine a process may stand still."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.flaky(reruns=1))
