@@ -44,6 +44,11 @@ def test_n05_unknown_compressed_format(format: str) -> None:
 
 
 @pytest.mark.parametrize("extension", [".jpg", ".png"])
+def test_n08_a_truncated_picture_of_another_name_is_still_a_damaged_one(extension: str) -> None:
+    assert refusal(compressed(encoded(extension)[:60], "nonsense")) == "decode_failed"
+
+
+@pytest.mark.parametrize("extension", [".jpg", ".png"])
 @pytest.mark.parametrize("image", [NOISE, NOISE[..., 0]], ids=["colour", "grey"])
 @pytest.mark.parametrize("format", ["jpeg", "png", "", "bgr8; jpeg compressed bgr8", "nonsense"])
 def test_n08_legal_pictures_equal_the_file(tmp_path: Path, extension: str, image: np.ndarray, format: str) -> None:

@@ -33,15 +33,8 @@ FILLING = bytes(range(0, 252, 4))
 
 def decode_compressed(message: CompressedImage) -> np.ndarray:
     """The picture as (H, W, 3) uint8 RGB. Raises BadDims, BadEncoding or DecodeFailed."""
-    # The bytes say what they are; `format` is free text that drivers fill as they like, and only explains a failure.
     data = memoryview(message.data).cast("B").tobytes()
-    try:
-        stream = _read(data)
-    except DecodeFailed:
-        if _names_another_format(message.format):
-            supported = ", ".join(COMPRESSED_FORMATS)
-            raise BadEncoding(f"compressed format {message.format!r}; supported are {supported}") from None
-        raise
+    stream = _read(data, message.format)
     _check_size(stream, len(data))
     image_HW3 = _decode(data)
     if image_HW3.shape != (stream.height, stream.width, 3):
@@ -53,11 +46,15 @@ def decode_compressed(message: CompressedImage) -> np.ndarray:
     return image_HW3
 
 
-def _read(data: bytes) -> JpegStream | PngStream:
+def _read(data: bytes, format: str) -> JpegStream | PngStream:
+    """By what the bytes say they are: `format` is free text that drivers fill as they like, and only explains others."""
     if data.startswith(JPEG_START):
         return read_jpeg(data)
     if data.startswith(PNG_START):
         return read_png(data)
+    if _names_another_format(format):
+        supported = ", ".join(COMPRESSED_FORMATS)
+        raise BadEncoding(f"compressed format {format!r}; supported are {supported}")
     raise DecodeFailed(f"{len(data)} bytes that are neither JPEG nor PNG" if data else "no data at all")
 
 
