@@ -10,6 +10,7 @@ from transposenet_core.errors import UserError
 from transposenet_core.pose import Pose
 
 SPLITS = ("train", "val", "test")
+DISTORTION_MODELS = ("none", "plumb_bob", "rational_polynomial", "equidistant")
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,8 @@ class Intrinsics:
     """Pinhole intrinsics in pixels of a `width` x `height` picture; pixel centres are whole numbers (OpenCV).
 
     ``source`` says where the figures come from, because a wrong camera is a silent error. ``rectified`` says whether
-    the lens's distortion has been taken out of the pictures; None where nobody has said so.
+    the lens's distortion has been taken out of the pictures; None where nobody has said so. Where it has not,
+    ``distortion_model`` (a name of sensor_msgs/CameraInfo, see DISTORTION_MODELS) and ``distortion`` say how to.
     """
 
     width: int
@@ -28,16 +30,34 @@ class Intrinsics:
     cy: float
     source: str = "unknown"
     rectified: bool | None = None
+    distortion_model: str = "none"
+    distortion: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "distortion", tuple(float(value) for value in self.distortion))  # JSON has lists
 
     def to_dict(self) -> dict:
         return asdict(self)
 
 
 @dataclass(frozen=True, eq=False)
+class DepthCamera:
+    """How the depth pictures of a scene were taken: pinhole, ``metres_per_unit`` of a pixel's value, 0 is no depth.
+
+    ``T_camera_depth`` takes a point of the depth camera's optical frame to the colour camera's.
+    """
+
+    intrinsics: Intrinsics
+    metres_per_unit: float
+    T_camera_depth: Pose
+
+
+@dataclass(frozen=True, eq=False)
 class PosedImage:
     """One picture of a scene: where it lies, where its camera was (``T_map_camera``), and which split it is in.
 
-    ``name`` is the picture's path below the data set's root, as split files write it; ``stamp`` is in seconds.
+    ``name`` is the picture's path below the data set's root, as split files write it; ``stamp`` is in seconds;
+    ``depth_path`` is the 16-bit depth picture taken with it.
     """
 
     name: str
@@ -46,6 +66,7 @@ class PosedImage:
     split: str
     sequence: str
     stamp: float
+    depth_path: Path | None = None
 
 
 @dataclass(eq=False)
@@ -56,6 +77,7 @@ class Scene:
     images: list[PosedImage]
     map_frame: str = "map"
     intrinsics: Intrinsics | None = None
+    depth_camera: DepthCamera | None = None
     root: Path = field(default_factory=Path)
 
     def select(self, split: str) -> list[PosedImage]:

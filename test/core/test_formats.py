@@ -52,7 +52,7 @@ def test_a_split_file_chooses_and_finds_jpg_where_it_says_png(small_scene: Path)
     ("data", "sentence"),
     [
         ("8scenes:/nowhere", "the format '8scenes' is unknown; known formats: 7scenes"),
-        ("7scenes:/nowhere", "is not a folder"),
+        ("7scenes:/nowhere", "there is no /nowhere; 7scenes reads"),
         (".", "no known layout"),
     ],
 )

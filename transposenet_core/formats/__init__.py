@@ -1,43 +1,105 @@
 """Data-set adapters: each turns files of one layout into a :class:`Scene`.
 
-`--data FORMAT:PATH` names one; where the format is left out, the first adapter that recognises the folder is taken.
-An adapter is a module with ``NAME``, ``LAYOUT``, ``CONVENTION``, ``recognises(path)`` and ``load(path, split_file)``.
+`--data FORMAT:PATH[,option=value ...]` names one; where the format is left out, the first adapter that recognises the
+path is taken. An adapter is a module with the members of :class:`Adapter`.
 """
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
+from typing import Protocol, cast
 
 from transposenet_core.errors import UserError
 from transposenet_core.formats import cambridge, seven_scenes
+from transposenet_core.formats.faults import Faults
 from transposenet_core.scene import Scene
 
-ADAPTERS: dict[str, ModuleType] = {module.NAME: module for module in (seven_scenes, cambridge)}
+
+class Adapter(Protocol):
+    """What a module of this package has."""
+
+    NAME: str
+    LAYOUT: str  # which files it reads, for --help
+    CONVENTION: str  # which way the poses go, quaternion order, axes, units, for --help
+    OPTIONS: dict[str, str]  # option -> what it means and allows, for --help
+
+    def recognises(self, path: Path) -> bool: ...
+
+    def load(self, path: Path, split_file: Path | None, options: dict[str, str], faults: Faults) -> Scene:
+        """The scene at `path`, without the rows that `faults` has; UserError where nothing can be read at all."""
+        ...
 
 
-def load_scene(data: str | Path, split: str | Path | None = None) -> Scene:
-    """The scene that `data` (``FORMAT:PATH`` or a path) names, split as the data set says or as the file `split` does.
+ADAPTERS: dict[str, Adapter] = {
+    module.NAME: cast(Adapter, module)
+    for module in (
+        seven_scenes,
+        cambridge,
+    )
+}
+OPTION = re.compile(r",(\w+)=([^,]*)$")
 
-    Raises UserError where the format is unknown, the folder is missing or a file in it is wrong.
+
+@dataclass(frozen=True)
+class DataSource:
+    """`--data` taken apart: which adapter reads which path, with which options."""
+
+    adapter: Adapter
+    path: Path
+    options: dict[str, str] = field(default_factory=dict)
+
+
+def load_scene(data: str | Path, split: str | Path | None = None, skip_bad: bool = False) -> Scene:
+    """The scene that `data` (``FORMAT:PATH[,option=value]``) names, split as the data set or the file `split` says.
+
+    Raises UserError where the format or an option is unknown, the path is missing, or the files have faults; with
+    `skip_bad` rows with faults are left out where they are few.
     """
-    name, separator, rest = str(data).partition(":")
+    scene, faults = inspect_scene(data, split)
+    faults.raise_refused(data, len(scene.images), skip_bad)
+    return scene
+
+
+def inspect_scene(data: str | Path, split: str | Path | None = None) -> tuple[Scene, Faults]:
+    """The same without an opinion on faulty rows: they are left out of the scene and listed."""
+    source, faults = parse_source(data), Faults()
+    split_file = None if split is None else Path(split).expanduser()
+    return source.adapter.load(source.path, split_file, source.options, faults), faults
+
+
+def parse_source(data: str | Path) -> DataSource:
+    """What `--data` means. Raises UserError."""
+    text, options = str(data), {}
+    while match := OPTION.search(text):
+        options[match.group(1)] = match.group(2)
+        text = text[: match.start()]
+    name, separator, rest = text.partition(":")
+    known = ", ".join(ADAPTERS)
     if separator and name in ADAPTERS:
         adapter, path = ADAPTERS[name], Path(rest).expanduser()
     else:
-        path = Path(data).expanduser()
-        known = ", ".join(ADAPTERS)
+        path = Path(text).expanduser()
         if separator and not path.exists():
             raise UserError(f"--data {data}: the format '{name}' is unknown; known formats: {known}")
         found = [module for module in ADAPTERS.values() if module.recognises(path)]
         if not found:
             raise UserError(f"--data {data}: no known layout recognised there; write FORMAT:PATH with one of: {known}")
         adapter = found[0]
-    if not path.is_dir():
-        raise UserError(f"--data {data}: {path} is not a folder; {adapter.NAME} reads {adapter.LAYOUT}")
-    return adapter.load(path, None if split is None else Path(split).expanduser())
+    if not path.exists():
+        raise UserError(f"--data {data}: there is no {path}; {adapter.NAME} reads {adapter.LAYOUT}")
+    for option in options:
+        if option not in adapter.OPTIONS:
+            allowed = ", ".join(adapter.OPTIONS) or "none"
+            raise UserError(f"--data {data}: {adapter.NAME} has no option '{option}'; its options: {allowed}")
+    return DataSource(adapter, path, options)
 
 
 def describe_formats() -> str:
-    """One line per format for ``--help``."""
-    return "\n".join(f"  {name}: {module.LAYOUT}; {module.CONVENTION}" for name, module in ADAPTERS.items())
+    """The formats and their options for ``--help``."""
+    lines = []
+    for name, module in ADAPTERS.items():
+        lines.append(f"  {name}: {module.LAYOUT}; {module.CONVENTION}")
+        lines += [f"    ,{option}=  {meaning}" for option, meaning in module.OPTIONS.items()]
+    return "\n".join(lines)

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from transposenet_core.errors import UserError
+from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.split_files import read_split_file
 from transposenet_core.image_files import find_picture
 from transposenet_core.pose import Pose
@@ -26,6 +27,7 @@ LAYOUT = (
     "dataset_train.txt and dataset_test.txt (3 header lines, then seqN/frameNNNNN.png X Y Z W P Q R) above pictures"
 )
 CONVENTION = "X Y Z is the camera's centre in map metres, W P Q R (w first) the map-to-camera quaternion, optical axes"
+OPTIONS: dict[str, str] = {}
 LABEL_FILES = {"train": "dataset_train.txt", "test": "dataset_test.txt"}
 HEADER_LINES = 3
 RATE_HZ = 2.0
@@ -37,7 +39,7 @@ def recognises(path: Path) -> bool:
     return any((path / name).is_file() for name in LABEL_FILES.values())
 
 
-def load(root: Path, split_file: Path | None) -> Scene:
+def load(root: Path, split_file: Path | None, options: dict[str, str], faults: Faults) -> Scene:
     """The scene in the folder `root`; its pictures in the order of their sequences and numbers.
 
     Names in a split file start at `root` or at its parent. UserError names the file and line of the first fault.

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from transposenet_core.errors import UserError
+from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.split_files import read_split_file
 from transposenet_core.image_files import find_picture, read_image
 from transposenet_core.pose import Pose
@@ -20,6 +21,7 @@ from transposenet_core.scene import Intrinsics, PosedImage, Scene
 NAME = "7scenes"
 LAYOUT = "folders seq-XX with frame-NNNNNN.color.(png|jpg) and frame-NNNNNN.pose.txt, TrainSplit.txt, TestSplit.txt"
 CONVENTION = "pose.txt is camera-to-map, 4x4, metres, optical axes"
+OPTIONS: dict[str, str] = {}
 RATE_HZ = 30.0
 # The commonly used figure for the Kinect's colour camera; the scenes' own file holds the depth camera's (585), not it.
 COLOUR_FOCAL_640 = 525.0
@@ -29,7 +31,7 @@ def recognises(path: Path) -> bool:
     return any(path.glob("seq-*/frame-*.pose.txt")) or any(path.glob("*/seq-*/frame-*.pose.txt"))
 
 
-def load(root: Path, split_file: Path | None) -> Scene:
+def load(root: Path, split_file: Path | None, options: dict[str, str], faults: Faults) -> Scene:
     """The scene at `root`: a scene folder, or a folder of scenes where a split file names pictures of one of them."""
     if split_file is not None:
         root, splits = _anchor(root, read_split_file(split_file))

@@ -1,0 +1,66 @@
+"""What an adapter finds wrong in the files it reads: all of it at once, each fault at its file and row.
+
+An adapter never stops at a bad row: it reports the row and leaves it out. Who loads a scene to use it gets one
+UserError (:meth:`Faults.raise_refused`); who checks a data set gets the list.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from transposenet_core.errors import UserError
+
+SHOWN = 5  # fault matrix, T2
+MOST_SKIPPED = 0.05  # fault matrix, T1
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`where` is a file or ``file line 7``, `what` the rest of the sentence; a remark is mended silently but told."""
+
+    where: str
+    what: str
+    refused: bool
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}"
+
+
+class Faults:
+    """The faults of one data set, in the order found."""
+
+    def __init__(self) -> None:
+        self.all: list[Fault] = []
+
+    def refuse(self, where: object, what: str) -> None:
+        """A row or file that cannot be used: the adapter leaves it out."""
+        self.all.append(Fault(str(where), what, refused=True))
+
+    def remark(self, where: object, what: str) -> None:
+        """Something that was put right, such as a rotation block that is not quite orthonormal."""
+        self.all.append(Fault(str(where), what, refused=False))
+
+    @property
+    def refused(self) -> list[Fault]:
+        return [fault for fault in self.all if fault.refused]
+
+    @property
+    def remarks(self) -> list[Fault]:
+        return [fault for fault in self.all if not fault.refused]
+
+    def raise_refused(self, data: object, used: int, skip_bad: bool) -> None:
+        """UserError with the first refused faults; with `skip_bad` only where they are more than 5 % of the rows.
+
+        `used` counts the pictures that are left.
+        """
+        count = len(self.refused)
+        if not count or (skip_bad and count <= MOST_SKIPPED * (used + count)):
+            return
+        shown = "; ".join(str(fault) for fault in self.refused[:SHOWN])
+        more = f"; and {count - SHOWN} more" if count > SHOWN else ""
+        advice = (
+            f"that is more than {MOST_SKIPPED:.0%} of them, too many to leave out: mend the data"
+            if skip_bad
+            else "mend them or leave these rows out with --skip-bad; training/check_dataset.py lists all of them"
+        )
+        raise UserError(f"{data}: {count} faults beside {used} good pictures: {shown}{more}; {advice}")
