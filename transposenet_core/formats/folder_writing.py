@@ -1,0 +1,157 @@
+"""Writes the layout `folder` (read by folder.py): pictures, poses.csv, camera.json, dataset.json, in one folder.
+
+Nothing is lost: positions and quaternions are written with all digits of a float64, stamps as whole nanoseconds,
+pictures as PNG or as the bytes that came. The folder appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import cv2
+import numpy as np
+
+from transposenet_core.atomic_files import write_folder_atomically
+from transposenet_core.errors import UserError
+from transposenet_core.pose import Pose
+from transposenet_core.scene import DepthCamera, Intrinsics, PosedImage, Scene
+
+POSES, CAMERA, DATASET, DEPTH_CAMERA = "poses.csv", "camera.json", "dataset.json", "depth_camera.json"
+COLUMNS = ["image", "stamp_ns", "x", "y", "z", "qw", "qx", "qy", "qz", "split", "sequence"]
+NANOSECONDS = 10**9
+
+
+class FolderWriter:
+    """Takes the pictures of a scene one at a time; made by :func:`folder_dataset`, whose end writes the rest.
+
+    ``images`` are the frames so far, all `train`; :meth:`set_splits` says otherwise. The attributes may be set until
+    the end: a camera is often known with the first message only. ``about`` is kept in dataset.json for people to read.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder, self.name, self.map_frame = folder, name, "map"
+        self.intrinsics: Intrinsics | None = None
+        self.depth_camera: DepthCamera | None = None
+        self.about: dict[str, Any] = {}
+        self.images: list[PosedImage] = []
+        self._stamps_ns: dict[str, int] = {}
+        self._splits: dict[str, str] | None = None
+
+    def add(
+        self,
+        name: str,
+        picture: np.ndarray | bytes,
+        pose: Pose,
+        stamp_ns: int,
+        sequence: str = "seq-01",
+        depth: np.ndarray | bytes | None = None,
+    ) -> PosedImage:
+        """Write one frame: `picture` (H, W, 3) uint8 RGB, or the bytes of a file as `name` ends; `pose` T_map_camera.
+
+        `depth` is (H, W) uint16 in the units of ``depth_camera``, or a PNG's bytes. ValueError for a name that is not
+        a new one below the folder; OSError where the disk is full.
+        """
+        below = PurePosixPath(name)
+        if below.is_absolute() or ".." in below.parts or name in self._stamps_ns:
+            raise ValueError(f"{name}: a picture's name is a new path below the folder")
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(picture if isinstance(picture, bytes) else encode(picture[..., ::-1], path.suffix))
+        depth_path = None
+        if depth is not None:
+            depth_path = path.with_suffix(".depth.png")
+            depth_path.write_bytes(depth if isinstance(depth, bytes) else encode(depth, ".png"))
+        image = PosedImage(name, path, pose, "train", sequence, stamp_ns / NANOSECONDS, depth_path)
+        self.images.append(image)
+        self._stamps_ns[name] = int(stamp_ns)
+        return image
+
+    def set_splits(self, images: Iterable[PosedImage]) -> None:
+        """Frames get the split that `images` say; those left out of it stay in the folder and are not used."""
+        self._splits = {image.name: image.split for image in images}
+
+    def write_tables(self) -> None:
+        """poses.csv and the JSON files, from what is known now."""
+        depths = any(image.depth_path for image in self.images)
+        with open(self.folder / POSES, "w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(COLUMNS + ["depth"] * depths)
+            for image in self.images:
+                split = image.split if self._splits is None else self._splits.get(image.name, "")
+                numbers = [repr(float(value)) for value in (*image.pose.position, *image.pose.orientation)]
+                row = [image.name, self._stamps_ns[image.name], *numbers, split, image.sequence]
+                depth = image.depth_path.relative_to(self.folder).as_posix() if image.depth_path else ""
+                writer.writerow(row + [depth] * depths)
+        content: dict[str, Any] = {"name": self.name, "map_frame": self.map_frame, **self.about}
+        self._write_json(DATASET, content)
+        if self.intrinsics is not None:
+            self._write_json(CAMERA, self.intrinsics.to_dict())
+        if self.depth_camera is not None:
+            T = self.depth_camera.T_camera_depth
+            self._write_json(
+                DEPTH_CAMERA,
+                self.depth_camera.intrinsics.to_dict()
+                | {"metres_per_unit": self.depth_camera.metres_per_unit}
+                | {"T_camera_depth": {"position": T.position.tolist(), "orientation_wxyz": T.orientation.tolist()}},
+            )
+
+    def _write_json(self, name: str, content: dict[str, Any]) -> None:
+        (self.folder / name).write_text(json.dumps(content, indent=1) + "\n")
+
+
+@contextmanager
+def folder_dataset(path: str | Path, name: str | None = None, overwrite: bool = False) -> Iterator[FolderWriter]:
+    """A :class:`FolderWriter` whose folder becomes `path` when the block ends without an error.
+
+    UserError where something lies at `path` that is not to be overwritten, or where the disk does not take it all.
+    """
+    path = Path(path)
+    if path.exists() and not (path.is_dir() and (not any(path.iterdir()) or (overwrite and (path / POSES).is_file()))):
+        how = "name another folder or allow it to be overwritten" if (path / POSES).is_file() else "name another folder"
+        raise UserError(f"{path}: something lies there already; {how}")
+    try:
+        with write_folder_atomically(path) as temporary:
+            writer = FolderWriter(temporary, name or path.resolve().name)
+            yield writer
+            writer.write_tables()
+    except OSError as error:
+        raise UserError(f"{path}: the data set cannot be written ({error}); make room or name another folder") from None
+
+
+def write_folder_dataset(
+    path: str | Path,
+    scene: Scene,
+    pictures: Iterable[np.ndarray | bytes] | None = None,
+    stamps_ns: Sequence[int] | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write `scene` with `pictures` in the order of its images; without them the files that it names are copied.
+
+    Pictures are taken one at a time. Stamps are the scene's, to the nanosecond, where `stamps_ns` is left out; depth
+    pictures are copied. Names of arrays must end in .png (lossless) or .jpg. UserError as :func:`folder_dataset`.
+    """
+    path, images = Path(path), scene.images
+    stamps = stamps_ns if stamps_ns is not None else [round(Fraction(i.stamp) * NANOSECONDS) for i in images]
+    files = pictures if pictures is not None else (image.path.read_bytes() for image in images)
+    with folder_dataset(path, scene.name, overwrite) as writer:
+        writer.map_frame, writer.intrinsics, writer.depth_camera = scene.map_frame, scene.intrinsics, scene.depth_camera
+        for image, picture, stamp_ns in zip(images, files, stamps, strict=True):
+            name = image.name if pictures is not None else str(PurePosixPath(image.name).with_suffix(image.path.suffix))
+            depth = image.depth_path.read_bytes() if image.depth_path else None
+            writer.add(name, picture, image.pose, stamp_ns, image.sequence, depth)
+        writer.set_splits([replace(new, split=old.split) for new, old in zip(writer.images, images, strict=True)])
+
+
+def encode(image: np.ndarray, suffix: str) -> bytes:
+    """(H, W, 3) uint8 BGR or (H, W) uint16 as the bytes of a picture file. ValueError for another array or suffix."""
+    if suffix not in (".png", ".jpg") or image.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f"{image.dtype} pictures as '{suffix}' are not written")
+    quality = [cv2.IMWRITE_PNG_COMPRESSION, 3] if suffix == ".png" else [cv2.IMWRITE_JPEG_QUALITY, 95]
+    return cv2.imencode(suffix, np.ascontiguousarray(image), quality)[1].tobytes()
