@@ -77,6 +77,11 @@ def normalise(image_B3HW: torch.Tensor) -> torch.Tensor:
     return ((image_B3HW.float() - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
+def mean_colour(device: torch.device) -> torch.Tensor:
+    """The colour (1, 3, 1, 1), 0..255, that `normalise` turns to 0."""
+    return _moments(device)[0]
+
+
 @cache
 def _moments(device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """Made once per device: a CUDA graph may hold no copy from the host."""

@@ -20,6 +20,7 @@ from transposenet_core.training.optimization import build_optimizer
 from transposenet_core.training.pixels import PosedPixels, load_pixels
 from transposenet_core.training.stages import plan
 from transposenet_core.training.step import TrainStep
+from transposenet_core.training.virtual_views import check_camera
 
 LARGEST = 512
 
@@ -34,7 +35,9 @@ def with_fastest_batch(config: TrainConfig, scene: Scene, world: World) -> Train
     make_repeatable(config)
     training = scene.select("train")
     # Enough pictures for the largest batch: a step's time does not depend on which they are.
-    pixels = load_pixels(training[:LARGEST], preprocessing_of(config), "auto-batch", config.workers).to(world.device)
+    check_camera(config.augmentation, scene)
+    few, workers = training[:LARGEST], config.workers
+    pixels = load_pixels(few, preprocessing_of(config), "auto-batch", workers, scene.intrinsics).to(world.device)
     sizes = [size for size in (2**power for power in range(2, 10)) if size <= max(len(training) // 8, 4)]
 
     def step_of(size: int) -> Callable[[], None]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 TINY = 1e-300  # as the lowest value: above 0
+TURN: dict[str, typing.Any] = {"lowest": 0, "highest": 45}
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,23 @@ class PictureConfig:
 
 
 @dataclass
+class VirtualRotationConfig:
+    """The camera turned about its centre, label included, in the random crop's place; needs intrinsics."""
+
+    yaw: float = key(0.0, "turn by up to +- this many degrees; no random crop where one is above 0", **TURN)
+    pitch: float = key(0.0, "the same, up and down", **TURN)
+    roll: float = key(0.0, "the same, about the optical axis", **TURN)
+
+    def is_on(self) -> bool:
+        return max(self.yaw, self.pitch, self.roll) > 0
+
+
+@dataclass
 class AugmentationConfig:
     random_crop: bool = key(True, "the window at a random place of the resized picture; false: its centre", PAPER)
     colour_jitter: float = key(0.5, "brightness, contrast, saturation within 1 +- this", PAPER, lowest=0, highest=1)
+    gamma: float = key(0.0, "pixels to a power of 1 / (1 + this) to 1 + this, as another exposure", lowest=0, highest=2)
+    virtual_rotation: VirtualRotationConfig = key(VirtualRotationConfig, "")
 
 
 @dataclass

@@ -28,6 +28,7 @@ from transposenet_core.training.pixels import PosedPixels, load_pixels
 from transposenet_core.training.stages import Stage, load_start, plan
 from transposenet_core.training.step import TrainStep
 from transposenet_core.training.validation import Judge
+from transposenet_core.training.virtual_views import check_camera
 
 PATIENCE = 20  # steps in a row without a finite gradient
 
@@ -55,7 +56,8 @@ class Training:
         names = [START] * bool(config.start_from) + [stage.learns for stage in self.stages]
         self.progress = resumed.progress_in(names, config.epochs) if resumed else Progress(stages=names)
         self.preprocessing = preprocessing_of(config)
-        self.training = scene.select("train")
+        self.training, self.camera = scene.select("train"), scene.intrinsics
+        check_camera(config.augmentation, scene)
         if len(self.training) < world.size:
             raise UserError(f"{world.size} processes cannot share {len(self.training)} training frames; start fewer")
         held_out = [image for image in scene.images if image.split == "val"]
@@ -70,7 +72,8 @@ class Training:
         self.outcome = Outcome(out, scene, config, judge, provenance)
 
     def _pixels(self, images: list[PosedImage], label: str) -> PosedPixels:
-        return load_pixels(images, self.preprocessing, label, self.config.workers).to(self.world.device)
+        pixels = load_pixels(images, self.preprocessing, label, self.config.workers, self.camera)
+        return pixels.to(self.world.device)
 
     def run(self) -> None:
         """All stages that are left."""

@@ -14,28 +14,41 @@ from transposenet_core.errors import UserError
 from transposenet_core.image_files import read_image
 from transposenet_core.pose import stack
 from transposenet_core.preprocessing import Preprocessing
-from transposenet_core.scene import PosedImage
+from transposenet_core.scene import Intrinsics, PosedImage
+from transposenet_core.training.virtual_views import resized_camera
 
 
 @dataclass(frozen=True, eq=False)
 class PosedPixels:
-    """Pictures (N, 3, h, w) uint8, resized but not cropped, with positions (N, 3) and orientations (N, 4) float32."""
+    """Pictures (N, 3, h, w) uint8, resized but not cropped, with positions (N, 3) and orientations (N, 4) float32.
+
+    ``camera`` is the pinhole of the resized pictures, where it is known.
+    """
 
     image_N3HW: torch.Tensor
     position_N3: torch.Tensor
     orientation_N4: torch.Tensor
+    camera: Intrinsics | None = None
 
     def __len__(self) -> int:
         return len(self.image_N3HW)
 
     def to(self, device: torch.device) -> PosedPixels:
-        return PosedPixels(self.image_N3HW.to(device), self.position_N3.to(device), self.orientation_N4.to(device))
+        image_N3HW, position_N3 = self.image_N3HW.to(device), self.position_N3.to(device)
+        return PosedPixels(image_N3HW, position_N3, self.orientation_N4.to(device), self.camera)
 
 
 def load_pixels(
-    images: Sequence[PosedImage], preprocessing: Preprocessing, label: str = "pictures", threads: int = 2
+    images: Sequence[PosedImage],
+    preprocessing: Preprocessing,
+    label: str = "pictures",
+    threads: int = 2,
+    camera: Intrinsics | None = None,
 ) -> PosedPixels:
-    """Read, decode and resize pictures in threads (0: none). UserError where one is unreadable or of another shape."""
+    """Read, decode and resize pictures of `camera` in threads (0: none).
+
+    UserError where one is unreadable or of another shape than the first.
+    """
 
     def resized(image: PosedImage) -> torch.Tensor:
         return preprocessing.resize(read_image(image.path))
@@ -57,4 +70,5 @@ def load_pixels(
         torch.stack(pixels),
         torch.from_numpy(positions_N3.astype(np.float32)),
         torch.from_numpy(orientations_N4.astype(np.float32)),
+        camera and resized_camera(camera, *pixels[0].shape[1:]),
     )

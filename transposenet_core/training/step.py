@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from transposenet_core.preprocessing import Preprocessing
-from transposenet_core.training.augmentation import augmented
+from transposenet_core.training.augmentation import training_views
 from transposenet_core.training.batches import Batch
 from transposenet_core.training.checkpoint import State
 from transposenet_core.training.config import TrainConfig
@@ -81,13 +81,15 @@ class TrainStep:
 
     def _run(self, index_B: torch.Tensor, draws_BK: torch.Tensor, share: float) -> None:
         device = self.world.device
-        image = augmented(self.pixels.image_N3HW, index_B, draws_BK, self.preprocessing, self.config.augmentation)
+        image, position_B3, orientation_B4 = training_views(
+            self.pixels, index_B, draws_BK, self.preprocessing, self.config.augmentation
+        )
         before = torch.cat(self._statistics) if self._statistics else None
         self.optimizer.zero_grad(set_to_none=True)
         bfloat16 = self.config.precision == "bfloat16"
         with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16, cache_enabled=device.type != "cuda"):
             output = self.network(image)
-        terms = self.loss(output, self.pixels.position_N3[index_B], self.pixels.orientation_N4[index_B])
+        terms = self.loss(output, position_B3, orientation_B4)
         (terms["loss"] * share).backward()
         gradients = [p.grad for p in self._learnt if p.grad is not None]
         self.world.add_up(gradients)
