@@ -20,7 +20,7 @@ from transposenet_core.atomic_files import write_atomically
 from transposenet_core.baselines import ThumbnailRetrieval
 from transposenet_core.command_line import exit_code
 from transposenet_core.evaluation import pose_errors, summarise, table, write_predictions
-from transposenet_core.formats import describe_formats, load_scene
+from transposenet_core.formats import SKIP_BAD_HELP, SPLIT_HELP, describe_formats, load_scene
 from transposenet_core.image_files import read_image
 from transposenet_core.localizer import Localizer
 from transposenet_core.pose import mean_pose
@@ -29,7 +29,7 @@ from transposenet_core.report import JudgedFrame, choose_frames, draw_report
 
 def evaluate(args: argparse.Namespace) -> None:
     localizer = Localizer(args.model, device=args.device)
-    scene = load_scene(args.data, args.split)
+    scene = load_scene(args.data, args.split, args.skip_bad)
     test, training = scene.select(args.select), scene.select("train")
     truths = [image.pose for image in test]
     estimates = [localizer.localize(read_image(image.path)) for image in tqdm(test, desc="localize", unit="img")]
@@ -70,7 +70,8 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("model", type=Path, metavar="MODEL", help="a scene model: the folder that train.py --out wrote")
     parser.add_argument("--data", required=True, metavar="FORMAT:PATH")
-    parser.add_argument("--split", help="a CSV 'split,image'; the data set's own split where it is left out")
+    parser.add_argument("--split", help=SPLIT_HELP)
+    parser.add_argument("--skip-bad", action="store_true", help=SKIP_BAD_HELP)
     parser.add_argument("--select", default="test", choices=("train", "val", "test", "all"), help="frames to judge on")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--predictions", type=Path, metavar="FILE", help="write the poses as CSV")

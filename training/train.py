@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a c
 
 from transposenet_core.command_line import exit_code
 from transposenet_core.errors import UserError
-from transposenet_core.formats import describe_formats, load_scene
+from transposenet_core.formats import SKIP_BAD_HELP, SPLIT_HELP, describe_formats, load_scene
 from transposenet_core.scene import Scene
 from transposenet_core.training.auto_batch import with_batch, with_fastest_batch
 from transposenet_core.training.checkpoint import Checkpoint
@@ -37,7 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--config", required=True, help="a preset of config/train")
     parser.add_argument("--data", required=True, metavar="FORMAT:PATH")
-    parser.add_argument("--split", help="a CSV 'split,image'; the data set's own split where it is left out")
+    parser.add_argument("--split", help=SPLIT_HELP)
+    parser.add_argument("--skip-bad", action="store_true", help=SKIP_BAD_HELP)
     parser.add_argument("--out", required=True, type=Path, help="the folder that becomes the scene model")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
     parser.add_argument("--override", action="store_true", help="with --resume: the changed configuration is meant")
@@ -56,7 +57,7 @@ def run(args: argparse.Namespace) -> None:
     checkpoint = args.out / "checkpoint.safetensors"
     if checkpoint.exists() and not args.resume:
         raise UserError(f"{args.out} holds a run already: add --resume to go on, or name another --out")
-    scene = load_scene(args.data, args.split)
+    scene = load_scene(args.data, args.split, args.skip_bad)
     if config.hold_out:
         scene = hold_out_validation(scene)
     split = Path(args.split).name if args.split else "the data set's own"

@@ -1,19 +1,22 @@
 """Data-set adapters: each turns files of one layout into a :class:`Scene`.
 
-`--data FORMAT:PATH[,option=value ...]` names one; where the format is left out, the first adapter that recognises the
-path is taken. An adapter is a module with the members of :class:`Adapter`.
+`--data FORMAT:PATH[,option=value ...]` names one, with - or _ in its name alike; where the format is left out, the
+first adapter that recognises the path is taken. An adapter is a module with the members of :class:`Adapter`.
 """
 
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, cast
 
 from transposenet_core.errors import UserError
-from transposenet_core.formats import cambridge, seven_scenes
+from transposenet_core.formats import cambridge, folder, label_csv, matrix_rows, posenet_txt, seven_scenes
 from transposenet_core.formats.faults import Faults
+from transposenet_core.formats.labels import LABELS_ONLY
+from transposenet_core.formats.splitting import SPLIT_METHODS, split_scene
 from transposenet_core.scene import Scene
 
 
@@ -37,8 +40,17 @@ ADAPTERS: dict[str, Adapter] = {
     for module in (
         seven_scenes,
         cambridge,
+        posenet_txt,
+        label_csv,
+        matrix_rows,
+        folder,
     )
 }
+SPLIT_HELP = (
+    "a CSV 'split,image', or how to split anew: blocks (of time, with gaps between), sequences, random (which leaks); "
+    "the data set's own split where it is left out"
+)
+SKIP_BAD_HELP = "leave out rows with faults, up to 5 %% of them"
 OPTION = re.compile(r",(\w+)=([^,]*)$")
 
 
@@ -52,21 +64,39 @@ class DataSource:
 
 
 def load_scene(data: str | Path, split: str | Path | None = None, skip_bad: bool = False) -> Scene:
-    """The scene that `data` (``FORMAT:PATH[,option=value]``) names, split as the data set or the file `split` says.
+    """The scene that `data` (``FORMAT:PATH[,option=value]``) names, split as the data set or `split` says.
 
-    Raises UserError where the format or an option is unknown, the path is missing, or the files have faults; with
-    `skip_bad` rows with faults are left out where they are few.
+    `split` is a file or one of SPLIT_METHODS, which splits all of the scene anew. Remarks go to stderr. Raises
+    UserError where the format or an option is unknown, the path is missing, or the files have faults; with `skip_bad`
+    rows with faults are left out where they are few.
     """
     scene, faults = inspect_scene(data, split)
+    if LABELS_ONLY in parse_source(data).options:
+        raise UserError(f"--data {data}: labels alone can only be checked; leave {LABELS_ONLY} out")
     faults.raise_refused(data, len(scene.images), skip_bad)
+    for remark in faults.remarks:
+        print(remark, file=sys.stderr)
+    if faults.refused:
+        print(f"{data}: {len(faults.refused)} faulty rows left out, {len(scene.images)} used", file=sys.stderr)
     return scene
 
 
-def inspect_scene(data: str | Path, split: str | Path | None = None) -> tuple[Scene, Faults]:
-    """The same without an opinion on faulty rows: they are left out of the scene and listed."""
+def inspect_scene(data: str | Path, split: str | Path | None = None, labels_only: bool = False) -> tuple[Scene, Faults]:
+    """The same without an opinion on faulty rows: they are left out of the scene and listed.
+
+    With `labels_only` the pictures are not looked for. UserError where the format cannot do without them.
+    """
     source, faults = parse_source(data), Faults()
-    split_file = None if split is None else Path(split).expanduser()
-    return source.adapter.load(source.path, split_file, source.options, faults), faults
+    options = source.options
+    if labels_only:
+        if LABELS_ONLY not in source.adapter.OPTIONS:
+            able = ", ".join(name for name, adapter in ADAPTERS.items() if LABELS_ONLY in adapter.OPTIONS)
+            raise UserError(f"{data}: {source.adapter.NAME} finds its rows by the pictures; labels alone: {able}")
+        options = options | {LABELS_ONLY: "yes"}
+    method = str(split) if str(split) in SPLIT_METHODS else None
+    split_file = None if split is None or method else Path(split).expanduser()
+    scene = source.adapter.load(source.path, split_file, options, faults)
+    return (split_scene(scene, method, faults) if method else scene), faults
 
 
 def parse_source(data: str | Path) -> DataSource:
@@ -76,7 +106,7 @@ def parse_source(data: str | Path) -> DataSource:
         options[match.group(1)] = match.group(2)
         text = text[: match.start()]
     name, separator, rest = text.partition(":")
-    known = ", ".join(ADAPTERS)
+    known, name = ", ".join(ADAPTERS), name.replace("-", "_")
     if separator and name in ADAPTERS:
         adapter, path = ADAPTERS[name], Path(rest).expanduser()
     else:

@@ -38,7 +38,7 @@ class PoseReader:
             return None
         norm = float(np.linalg.norm(values[3:]))
         if abs(norm - 1) > MAX_NORM_DEVIATION:
-            self.faults.refuse(where, f"a quaternion of length {norm:.6g}, it must be 1 to {MAX_NORM_DEVIATION:g}")
+            self.faults.refuse(where, f"a quaternion of length {norm:.6g}, allowed is 1 +- {MAX_NORM_DEVIATION:g}")
             return None
         return Pose(values[:3], values[3:] * ((1, 1, 1, 1) if convention == CAMERA_TO_MAP else (1, -1, -1, -1)))
 

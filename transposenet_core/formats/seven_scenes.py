@@ -1,30 +1,42 @@
-"""The layout of 7-Scenes: seq-XX/frame-NNNNNN.color.(png|jpg) beside frame-NNNNNN.pose.txt.
+"""The layout of 7-Scenes: seq-XX/frame-NNNNNN.color.(png|jpg) beside frame-NNNNNN.pose.txt and .depth.png.
 
 Convention: pose.txt is a 4x4 camera-to-world matrix in metres, optical axes. Its rotation block is often a little off
 orthonormal (3.8e-4 in RedKitchen) and is replaced by the nearest rotation. Frames carry no time: 30 Hz is the sensor's.
+The poses come from tracking the depth camera, which sits about 2.5 cm beside the colour camera.
 """
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from transposenet_core.errors import UserError
+from transposenet_core.formats.camera_files import read_camera_matrix, read_matrix
 from transposenet_core.formats.faults import Faults
+from transposenet_core.formats.labels import Pictures
+from transposenet_core.formats.rows import PoseReader
 from transposenet_core.formats.split_files import read_split_file
 from transposenet_core.image_files import find_picture, read_image
 from transposenet_core.pose import Pose
-from transposenet_core.scene import Intrinsics, PosedImage, Scene
+from transposenet_core.scene import DepthCamera, Intrinsics, PosedImage, Scene
 
 NAME = "7scenes"
-LAYOUT = "folders seq-XX with frame-NNNNNN.color.(png|jpg) and frame-NNNNNN.pose.txt, TrainSplit.txt, TestSplit.txt"
+LAYOUT = (
+    "folders seq-XX with frame-NNNNNN.color.(png|jpg), .pose.txt and perhaps .depth.png; TrainSplit.txt, TestSplit.txt"
+)
 CONVENTION = "pose.txt is camera-to-map, 4x4, metres, optical axes"
 OPTIONS: dict[str, str] = {}
 RATE_HZ = 30.0
-# The commonly used figure for the Kinect's colour camera; the scenes' own file holds the depth camera's (585), not it.
-COLOUR_FOCAL_640 = 525.0
+# The commonly used figures for the Kinect's cameras. A scene's own file holds the depth camera's, never the colour's.
+COLOUR_FOCAL_640, DEPTH_FOCAL_640 = 525.0, 585.0
+METRES_PER_UNIT = 1e-3
+SPLIT_FILES = {"train": "TrainSplit.txt", "test": "TestSplit.txt"}
 
 
 def recognises(path: Path) -> bool:
@@ -36,72 +48,137 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
     if split_file is not None:
         root, splits = _anchor(root, read_split_file(split_file))
     else:
-        splits = _official_splits(root)
-    images = [_posed_image(root, name, split) for name, split in splits.items()]
-    return Scene(_scene_name(root, images), images, intrinsics=_intrinsics(root, images[0]), root=root)
+        splits = _official_splits(root, faults)
+    reader, pictures = PoseReader(faults), Pictures(root, faults)
+    named = split_file or "the split"
+    depths = lru_cache(_depth_pictures)
+    found = (_posed_image(name, split, named, reader, pictures, depths) for name, split in splits.items())
+    images = [image for image in found if image is not None]
+    reader.tell(root)
+    scene = Scene(root.resolve().name, images, root=root)
+    if images:
+        folder = images[0].path.parent.parent
+        scene.name = folder.resolve().name or scene.name
+        scene.intrinsics = _intrinsics(folder, images[0])
+        scene.depth_camera = _depth_camera(folder, images)
+    return scene
 
 
 def _anchor(root: Path, splits: dict[str, str]) -> tuple[Path, dict[str, str]]:
     """The folder that the split file's names start from: `root`, or its parent where `root` is the scene itself."""
+    for name in splits:
+        for folder in (root, root.resolve().parent):
+            if find_picture(folder / name) is not None:
+                return folder, splits
     first = next(iter(splits))
-    for folder in (root, root.resolve().parent):
-        if find_picture(folder / first) is not None:
-            return folder, splits
-    raise UserError(f"{root}: the split file names {first}, which is neither below that folder nor below its parent")
+    raise UserError(
+        f"{root}: the split file names {first}, which is neither below that folder nor below its parent, and so "
+        "are all the others; give the folder that the names start from"
+    )
 
 
-def _official_splits(root: Path) -> dict[str, str]:
+def _official_splits(root: Path, faults: Faults) -> dict[str, str]:
+    """Picture -> split as the two files say; a recording of one's own that has neither of them is all `train`."""
+    if not any((root / name).is_file() for name in SPLIT_FILES.values()):
+        frames = {path.name: _frames(path) for path in sorted(root.glob("seq-*"))}
+        if any(frames.values()):
+            faults.remark(
+                root, f"no {' or '.join(SPLIT_FILES.values())} there: all is train unless --split says otherwise"
+            )
+            return {str(frame.relative_to(root)): "train" for found in frames.values() for frame in found}
     splits: dict[str, str] = {}
-    for split, name in (("train", "TrainSplit.txt"), ("test", "TestSplit.txt")):
+    for split, name in SPLIT_FILES.items():
         file = root / name
         if not file.is_file():
             raise UserError(f"{file}: missing; the 7-Scenes layout needs it, or name a split file with --split")
         for number in re.findall(r"sequence\s*(\d+)", file.read_text()):
             folder = root / f"seq-{int(number):02d}"
-            frames = sorted(p for p in folder.glob("frame-*.color.*") if p.suffix in (".png", ".jpg"))
-            if not frames:
+            frames_there = _frames(folder)
+            if not frames_there:
                 raise UserError(f"{folder}: no frame-NNNNNN.color.(png|jpg) there, but {name} lists sequence{number}")
-            splits.update({str(frame.relative_to(root)): split for frame in frames})
+            for frame in frames_there:
+                picture = str(frame.relative_to(root))
+                if splits.setdefault(picture, split) != split:
+                    raise UserError(f"{file}: sequence{number} stands in the other split as well; keep one of the two")
     if not splits:
         raise UserError(f"{root}: TrainSplit.txt and TestSplit.txt list no sequence; they need lines like 'sequence1'")
     return splits
 
 
-def _posed_image(root: Path, name: str, split: str) -> PosedImage:
-    path = find_picture(root / name)
+def _frames(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.glob("frame-*.color.*") if p.suffix in (".png", ".jpg"))
+
+
+def _posed_image(
+    name: str,
+    split: str,
+    named: object,
+    reader: PoseReader,
+    pictures: Pictures,
+    depths: Callable[[Path], dict[str, Path]],
+) -> PosedImage | None:
+    path = pictures.find(name, named)
     if path is None:
-        raise UserError(
-            f"{root / name}: the picture is missing, but the split names it; complete the data or the split"
-        )
+        return None
     stem = path.name.split(".")[0]
+    pose = read_pose(path.with_name(f"{stem}.pose.txt"), reader)
     number = re.search(r"(\d+)$", stem)
     stamp = int(number.group(1)) / RATE_HZ if number else 0.0
-    return PosedImage(name, path, read_pose(path.with_name(f"{stem}.pose.txt")), split, path.parent.name, stamp)
+    if pose is None:
+        return None
+    return PosedImage(name, path, pose, split, path.parent.name, stamp, depths(path.parent).get(stem))
 
 
-def read_pose(path: Path) -> Pose:
-    """The pose in a ``pose.txt``. UserError where the file is missing or is no camera-to-world matrix."""
+def read_pose(path: Path, reader: PoseReader) -> Pose | None:
+    """The pose in a ``pose.txt``; None, and a fault, where the file is missing or is no camera-to-world matrix."""
     try:
-        return Pose.from_matrix(np.loadtxt(path, dtype=np.float64))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: no 4x4 camera-to-world matrix ({error}); write four lines of four numbers") from None
+        words = path.read_text().split()
+    except (OSError, UnicodeDecodeError) as error:
+        reader.faults.refuse(path, f"no pose can be read ({error})")
+        return None
+    if len(words) != 16:
+        reader.faults.refuse(path, f"no 4x4 camera-to-world matrix: {len(words)} numbers, there must be 16")
+        return None
+    values = reader.numbers(path, words, 16)
+    return None if values is None else reader.from_matrix(path, values.reshape(4, 4))
 
 
-def _intrinsics(root: Path, first: PosedImage) -> Intrinsics:
+def _depth_pictures(folder: Path) -> dict[str, Path]:
+    """frame-NNNNNN -> its depth picture (.depth.png, or a registered .depth.proj.png), by one look at the folder."""
+    names = sorted(entry.name for entry in os.scandir(folder) if re.search(r"\.depth[^/]*\.png$", entry.name))
+    return {name.split(".")[0]: folder / name for name in reversed(names)}
+
+
+def _intrinsics(folder: Path, first: PosedImage) -> Intrinsics:
     height, width = read_image(first.path).shape[:2]
-    file = root / "color-intrinsics.txt"
+    file = folder / "color-intrinsics.txt"
     if file.is_file():
-        try:
-            K = np.loadtxt(file, dtype=np.float64).reshape(3, 3)
-        except ValueError as error:
-            raise UserError(
-                f"{file}: no 3x3 camera matrix in pixels ({error}); write three lines of three numbers"
-            ) from None
-        return Intrinsics(width, height, K[0, 0], K[1, 1], K[0, 2], K[1, 2], source=file.name)
+        return read_camera_matrix(file, width, height)
     focal = COLOUR_FOCAL_640 * width / 640
     return Intrinsics(width, height, focal, focal, width / 2, height / 2, source="7-Scenes colour camera, usual figure")
 
 
-def _scene_name(root: Path, images: list[PosedImage]) -> str:
-    folder = images[0].path.parent.parent
-    return folder.resolve().name or root.resolve().name
+def _depth_camera(folder: Path, images: list[PosedImage]) -> DepthCamera | None:
+    """The depth pictures' camera: depth-intrinsics.txt is for 640 columns, of which fewer may have been kept.
+
+    Where depth-to-colour.txt (4x4, metres) does not say how the two cameras sit, they are taken for one.
+    """
+    path = next((image.depth_path for image in images if image.depth_path), None)
+    if path is None:
+        return None
+    depth_HW = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if depth_HW is None or depth_HW.ndim != 2:
+        raise UserError(f"{path}: no depth picture, which is a PNG of one 16-bit channel in millimetres; remove it")
+    height, width = depth_HW.shape
+    scale = width / 640
+    file, extrinsics = folder / "depth-intrinsics.txt", folder / "depth-to-colour.txt"
+    focal = DEPTH_FOCAL_640 * scale
+    usual = Intrinsics(width, height, focal, focal, width / 2, height / 2, source="7-Scenes depth camera, usual figure")
+    camera = read_camera_matrix(file, width, height, scale) if file.is_file() else usual
+    T = Pose.from_matrix(np.eye(4))
+    if extrinsics.is_file():
+        try:
+            T = Pose.from_matrix(read_matrix(extrinsics, 4, 4, "4x4 transform from the depth to the colour camera"))
+        except ValueError as error:
+            raise UserError(f"{extrinsics}: no transform from the depth to the colour camera ({error})") from None
+    return DepthCamera(camera, METRES_PER_UNIT, T)

@@ -1,0 +1,111 @@
+"""A plain folder: pictures, poses.csv, camera.json. What bag_to_dataset writes, and what a script writes easily.
+
+Convention: `image,stamp_ns,x,y,z,qw,qx,qy,qz`: the camera's centre in map metres and the camera-to-map quaternion, w
+first, optical axes; further columns split, sequence, depth. Instead of stamp_ns (whole nanoseconds) there may be stamp
+(seconds). Written by folder_writing.py.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path, PurePosixPath
+
+from transposenet_core.errors import UserError
+from transposenet_core.formats import labels
+from transposenet_core.formats.camera_files import read_camera_json, read_depth_camera_json, read_json
+from transposenet_core.formats.faults import Faults
+from transposenet_core.formats.folder_writing import CAMERA, DATASET, DEPTH_CAMERA, NANOSECONDS, POSES
+from transposenet_core.formats.labels import Pictures, Row
+from transposenet_core.formats.rows import PoseReader, below
+from transposenet_core.scene import SPLITS, PosedImage, Scene
+
+NAME = "folder"
+LAYOUT = (
+    "poses.csv (image,stamp_ns,x,y,z,qw,qx,qy,qz[,split][,sequence][,depth]; or stamp in seconds), camera.json, "
+    "pictures where poses.csv says"
+)
+CONVENTION = "x y z is the camera's centre in map metres, qw qx qy qz camera-to-map, optical axes"
+OPTIONS: dict[str, str] = {labels.LABELS_ONLY: labels.LABELS_ONLY_MEANING}
+NUMBERS = ["x", "y", "z", "qw", "qx", "qy", "qz"]
+
+
+def recognises(path: Path) -> bool:
+    return (path / POSES).is_file()
+
+
+def load(root: Path, split_file: Path | None, options: dict[str, str], faults: Faults) -> Scene:
+    """The scene in the folder `root`, in the order of poses.csv; without a column `split` all of it is `train`.
+
+    A row whose split is empty is not used. Without camera.json the scene has no intrinsics.
+    """
+    table = _read_table(root / POSES)
+    places = {f"{root / POSES} line {number}": line for number, line in enumerate(table, start=2)}
+    given = (_row(where, line, faults) for where, line in places.items())
+    rows = labels.by_name((row for row in given if row is not None), faults)
+    splits = {name: row.split for name, row in rows.items() if row.split}
+    if split_file is not None:
+        splits = labels.chosen_splits(root, split_file, rows.keys(), POSES, faults)
+    reader, pictures = PoseReader(faults), Pictures(root, faults, labels.is_labels_only(options))
+    images = [_image(rows[n], places[rows[n].where], s, reader, pictures) for n, s in splits.items()]
+    scene = Scene(root.resolve().name, [image for image in images if image is not None], root=root)
+    if (root / DATASET).is_file():
+        about = read_json(root / DATASET)
+        scene.name, scene.map_frame = str(about.get("name", scene.name)), str(about.get("map_frame", scene.map_frame))
+    if (root / CAMERA).is_file():
+        scene.intrinsics = read_camera_json(root / CAMERA)
+    if (root / DEPTH_CAMERA).is_file():
+        scene.depth_camera = read_depth_camera_json(root / DEPTH_CAMERA)
+    return scene
+
+
+def _read_table(path: Path) -> list[dict[str, str]]:
+    """The lines by their columns. UserError where there are no lines or a column is missing."""
+    try:
+        with open(path, newline="") as file:
+            reader = csv.DictReader(file, restkey="more", restval="")
+            columns, lines = list(reader.fieldnames or ()), list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: the poses cannot be read ({error}); {NAME} reads {LAYOUT}") from None
+    missing = [column for column in ["image", *NUMBERS] if column not in columns]
+    if missing or not {"stamp", "stamp_ns"} & set(columns) or not lines:
+        raise UserError(f"{path}: columns {','.join(columns)} and {len(lines)} rows found; {NAME} reads {LAYOUT}")
+    return lines
+
+
+def _row(where: str, line: dict[str, str], faults: Faults) -> Row | None:
+    split = line.get("split", "train")
+    if "more" in line:
+        faults.refuse(where, "more columns than the first line of the file names")
+    elif split not in ("", *SPLITS):
+        faults.refuse(where, f"split '{split}', allowed are {', '.join(SPLITS)} and nothing, which is not used")
+    else:
+        return Row(line["image"], split, where, [line[name] for name in NUMBERS])
+    return None
+
+
+def _image(row: Row, line: dict[str, str], split: str, reader: PoseReader, pictures: Pictures) -> PosedImage | None:
+    pose, path = reader.from_quaternion(row.where, row.numbers), pictures.find(row.name, row.where)
+    stamp, depth = _stamp(row.where, line, reader.faults), line.get("depth", "")
+    depth_path = None
+    if depth and not below(depth):
+        reader.faults.refuse(row.where, f"the depth picture {depth} is not below the folder")
+        return None
+    if depth:
+        depth_path = pictures.find(depth, row.where)
+    if pose is None or path is None or stamp is None or (depth and depth_path is None):
+        return None
+    sequence = line.get("sequence") or PurePosixPath(row.name).parent.name
+    return PosedImage(row.name, path, pose, split, sequence, stamp, depth_path)
+
+
+def _stamp(where: str, line: dict[str, str], faults: Faults) -> float | None:
+    """Seconds. Whole nanoseconds are divided as integers: the nearest float, whose grid is 240 ns for today's dates."""
+    try:
+        stamp = int(line["stamp_ns"]) / NANOSECONDS if "stamp_ns" in line else float(line["stamp"])
+    except ValueError as error:
+        faults.refuse(where, f"no stamp: {error}")
+        return None
+    if not abs(stamp) < float("inf"):
+        faults.refuse(where, "a stamp that is not finite")
+        return None
+    return stamp

@@ -1,0 +1,136 @@
+"""What formats with a table of labels share: rows are collected, chosen by the split, and become posed pictures."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from transposenet_core.errors import UserError
+from transposenet_core.formats.faults import Faults
+from transposenet_core.formats.rows import PoseReader, below
+from transposenet_core.formats.split_files import read_split_file
+from transposenet_core.image_files import find_picture
+from transposenet_core.scene import SPLITS, PosedImage
+
+LABELS_ONLY = "labels_only"
+LABELS_ONLY_MEANING = "yes: judge the labels alone, pictures are not looked for (training/check_dataset.py)"
+PICTURES_MEANING = "the folder that the pictures' names start from; default: the labels' own"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of a label file: a picture's name, its split, where the line stands, and its numbers as text."""
+
+    name: str
+    split: str
+    where: str
+    numbers: Sequence[str]
+
+
+def by_name(rows: Iterable[Row], faults: Faults) -> dict[str, Row]:
+    """The rows by their picture's name; of two rows of one picture the first is kept and the second a fault."""
+    known: dict[str, Row] = {}
+    for row in rows:
+        if not below(row.name):
+            what = f"the picture {row.name} is not below the folder of the pictures"
+            faults.refuse(row.where, f"{what}; a leading / is taken by the format posenet_txt alone")
+        elif row.name in known:
+            faults.refuse(row.where, f"{row.name} stands in {known[row.name].where} already")
+        else:
+            known[row.name] = row
+    return known
+
+
+def chosen_splits(root: Path, split_file: Path, known: Collection[str], labels: str, faults: Faults) -> dict[str, str]:
+    """The split file's choice by the names that the labels have; its names start at `root` or at its parent.
+
+    PNG and JPEG are one, because lists of pictures outlive conversions. A name without a row is a fault; UserError
+    where no name has one, because then it is another scene's split.
+    """
+    folder = f"{root.resolve().name}/"
+    names = {str(PurePosixPath(name).with_suffix("")): name for name in known}
+    chosen: dict[str, str] = {}
+    absent = []
+    for name, split in read_split_file(split_file).items():
+        stem = str(PurePosixPath(name).with_suffix(""))
+        here = names.get(stem) or names.get(stem.removeprefix(folder))
+        if here is None:
+            absent.append(name)
+        else:
+            chosen[here] = split
+    if not chosen:
+        raise UserError(f"{root}: the split file {split_file} names {absent[0]}, which has no row in {labels}")
+    for name in absent:
+        faults.refuse(split_file, f"the split names {name}, which has no row in {labels}")
+    return chosen
+
+
+class Pictures:
+    """Where the pictures of a data set lie: missing and empty ones are faults (fault matrix, T1)."""
+
+    def __init__(self, folder: Path, faults: Faults, labels_only: bool = False) -> None:
+        self.folder, self.faults, self.labels_only = folder, faults, labels_only
+
+    def find(self, name: str, where: object) -> Path | None:
+        """The picture's file, PNG or JPEG whatever `name` says; None, and a fault, where there is none."""
+        if self.labels_only:
+            return self.folder / name
+        path = find_picture(self.folder / name)
+        if path is None:
+            self.faults.refuse(self.folder / name, f"the picture is missing, but {where} names it")
+        elif path.stat().st_size == 0:
+            self.faults.refuse(path, "the picture is empty (0 bytes)")
+            path = None
+        return path
+
+
+def posed_images(
+    rows: dict[str, Row],
+    splits: dict[str, str],
+    pictures: Pictures,
+    reader: PoseReader,
+    convention: str,
+    rate_hz: float,
+) -> list[PosedImage]:
+    """The chosen rows (x y z qw qx qy qz, as `convention` says) as pictures in the order of their numbers.
+
+    The formats have no time: the number in a picture's name counts frames of `rate_hz`.
+    """
+    images = []
+    for name, split in splits.items():
+        row = rows[name]
+        pose = reader.from_quaternion(row.where, row.numbers, convention)
+        path = pictures.find(name, row.where)
+        if pose is not None and path is not None:
+            number = re.search(r"(\d+)\D*$", PurePosixPath(name).stem)
+            stamp = int(number.group(1)) / rate_hz if number else 0.0
+            images.append(PosedImage(name, path, pose, split, PurePosixPath(name).parent.name, stamp))
+    return sorted(images, key=time_order)
+
+
+def time_order(image: PosedImage) -> list[tuple[int, str]]:
+    """Sequence and frame numbers compared as numbers: seq2 before seq10."""
+    return natural_order(image.name)
+
+
+def natural_order(name: str) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+
+
+def files_of_splits(path: Path) -> dict[Path, str | None]:
+    """A label file NAME_train.EXT with the NAME_val.EXT and NAME_test.EXT beside it, and their splits.
+
+    A file whose name says no split stands alone, with None.
+    """
+    for split in SPLITS:
+        if path.stem.endswith(f"_{split}"):
+            stem = path.stem.removesuffix(split)
+            files = {path.with_name(f"{stem}{other}{path.suffix}"): other for other in SPLITS}
+            return {file: other for file, other in files.items() if file.is_file()}
+    return {path: None}
+
+
+def is_labels_only(options: dict[str, str]) -> bool:
+    return options.get(LABELS_ONLY) == "yes"

@@ -1,0 +1,80 @@
+"""PoseNet's text files: three header lines, then `PICTURE X Y Z W P Q R`, the layout that Cambridge Landmarks has too.
+
+Convention: X Y Z is the camera's centre in map metres, W P Q R a quaternion, w first, in optical axes. Which way it
+turns the format does not fix: the older files of 7-Scenes (names like /seq-01/frame-000000.color.png) hold
+camera-to-map, Cambridge's map-to-camera, and the labels do not tell which they are. So the user must say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from transposenet_core.errors import UserError
+from transposenet_core.formats import labels
+from transposenet_core.formats.faults import Faults
+from transposenet_core.formats.labels import Pictures, Row
+from transposenet_core.formats.rows import PoseReader, convention_of, read_lines
+from transposenet_core.scene import Scene
+
+NAME = "posenet_txt"
+LAYOUT = (
+    "a file NAME_train.txt, with NAME_val.txt and NAME_test.txt beside it, or any one file: 3 header lines, then "
+    "PICTURE X Y Z W P Q R"
+)
+CONVENTION = "X Y Z is the camera's centre in map metres, W P Q R (w first) the way that convention= says, optical axes"
+OPTIONS = {
+    "convention": "camera_to_map | map_to_camera, required: what W P Q R turns; 7-Scenes' files have camera_to_map, "
+    "Cambridge's map_to_camera; training/check_dataset.py finds out from the pictures",
+    "pictures": labels.PICTURES_MEANING,
+    labels.LABELS_ONLY: labels.LABELS_ONLY_MEANING,
+}
+HEADER_LINES = 3
+COLUMNS = "ImageFile, Camera Position [X Y Z W P Q R]"
+RATE_HZ = 30.0
+
+
+def recognises(path: Path) -> bool:
+    return path.is_file() and path.suffix == ".txt" and _is_header(path)
+
+
+def _is_header(path: Path) -> bool:
+    with open(path, errors="replace") as file:
+        head = [file.readline(200) for _ in range(2)]
+    return head[1].startswith("ImageFile")
+
+
+def load(path: Path, split_file: Path | None, options: dict[str, str], faults: Faults) -> Scene:
+    """The scene whose labels are in the file `path`; rows of a file that names no split are `train`."""
+    convention = convention_of(options, None, NAME, path)
+    if not path.is_file():
+        raise UserError(f"{path}: {NAME} reads {LAYOUT}; name the file")
+    files = labels.files_of_splits(path)
+    read = (row for file, split in files.items() for row in read_rows(file, split or "train"))
+    # 7-Scenes' names start with a slash that means the scene's folder.
+    rows = labels.by_name((replace(row, name=row.name.removeprefix("/")) for row in read), faults)
+    root = Path(options.get("pictures", path.parent)).expanduser()
+    splits = {name: row.split for name, row in rows.items()}
+    if split_file is not None:
+        splits = labels.chosen_splits(root, split_file, rows.keys(), " or ".join(f.name for f in files), faults)
+    pictures = Pictures(root, faults, labels.is_labels_only(options))
+    images = labels.posed_images(rows, splits, pictures, PoseReader(faults), convention, RATE_HZ)
+    return Scene(_scene_name(path), images, root=root)
+
+
+def _scene_name(path: Path) -> str:
+    return path.stem.rpartition("_")[0] or path.stem
+
+
+def read_rows(path: Path, split: str, whose: str = "PoseNet") -> Iterator[Row]:
+    """The rows of one file, nothing of them judged yet. UserError where the file is none of this layout."""
+    lines = read_lines(path, f"labels of {whose}: three header lines, then PICTURE X Y Z W P Q R")
+    if len(lines) <= HEADER_LINES or not lines[1].startswith("ImageFile"):
+        raise UserError(
+            f"{path}: no labels of {whose}, which are three header lines, the second '{COLUMNS}', and a line "
+            "per picture; put the header back"
+        )
+    for number, line in enumerate(lines[HEADER_LINES:], start=HEADER_LINES + 1):
+        if words := line.split():
+            yield Row(words[0], split, f"{path} line {number}", words[1:])

@@ -1,0 +1,165 @@
+"""Train, val and test for recordings that bring no split: whole sequences, or blocks of time with a gap between.
+
+Neighbouring frames show the same: where they stand on both sides of a split, a look-up among the training pictures is
+nearly exact and the figures say nothing about other views (fault matrix, T4). All of it is deterministic.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+
+from transposenet_core.errors import UserError
+from transposenet_core.formats.faults import Faults
+from transposenet_core.scene import PosedImage, Scene
+
+SPLIT_METHODS = ("sequences", "blocks", "random")
+RANK = {"train": 0, "val": 1, "test": 2}
+VAL_SHARE, TEST_SHARE = 0.1, 0.2
+MINIMUM_BLOCK, USUAL_BLOCK, BLOCKS = 5, 50, 15  # frames, frames, blocks that a short scene is cut into
+
+
+def split_scene(
+    scene: Scene, method: str, faults: Faults, val_share: float = VAL_SHARE, test_share: float = TEST_SHARE
+) -> Scene:
+    """`scene` split anew by `method`, one of SPLIT_METHODS; a random split is made and remarked on. UserError."""
+    if method == "sequences":
+        return split_by_sequence(scene, val_share, test_share)
+    if method == "blocks":
+        return split_by_blocks(scene, val_share, test_share)
+    if method != "random":
+        raise UserError(f"a split by '{method}' is unknown; allowed are {', '.join(SPLIT_METHODS)}, or a CSV file")
+    faults.remark(
+        "WARN: split random",
+        "neighbouring frames stand on both sides, so errors come out far too small; take blocks or sequences",
+    )
+    return split_randomly(scene, val_share, test_share)
+
+
+def split_by_sequence(scene: Scene, val_share: float = VAL_SHARE, test_share: float = TEST_SHARE) -> Scene:
+    """Whole sequences: the last ones in the order of the scene become `test`, those before them `val`.
+
+    As many as come nearest to the shares of the frames, and at least one where a share is above 0. UserError where no
+    sequence is left for training.
+    """
+    _check_shares(val_share, test_share)
+    counts = Counter(image.sequence for image in scene.images)
+    left, chosen = list(counts), {}
+    for split, share in (("test", test_share), ("val", val_share)):
+        wanted, taken = share * len(scene.images), 0
+        while share and left and (taken == 0 or wanted - taken > counts[left[-1]] / 2):
+            taken += counts[left[-1]]
+            chosen[left.pop()] = split
+    if not left:
+        raise UserError(
+            f"scene {scene.name}: {len(counts)} sequences ({', '.join(counts)}) are too few for train, val and test; "
+            "split by blocks, or record another sequence"
+        )
+    images = [replace(image, split=chosen.get(image.sequence, "train")) for image in scene.images]
+    return replace(scene, images=images)
+
+
+def split_by_blocks(
+    scene: Scene,
+    val_share: float = VAL_SHARE,
+    test_share: float = TEST_SHARE,
+    block: int | None = None,
+    guard: int | None = None,
+    guard_s: float = 0.0,
+) -> Scene:
+    """Blocks of `block` frames in the order of their stamps, spread evenly over each sequence.
+
+    A frame within `guard` frames or `guard_s` seconds of a frame of val or test in its sequence is left out of train;
+    val keeps the same distance from test. By default a block has 50 frames, fewer in a short scene, and a guard is a
+    fifth of a block. UserError where a split comes out empty.
+    """
+    _check_shares(val_share, test_share)
+    block = block or max(MINIMUM_BLOCK, min(USUAL_BLOCK, len(scene.images) // BLOCKS))
+    guard = max(1, block // 5) if guard is None else guard
+    kept: dict[int, str] = {}
+    blocks = 0
+    for frames in _sequences(scene.images):
+        splits = []
+        for index in range(len(frames)):
+            splits.append(_split_of_block(blocks + index // block, val_share, test_share))
+        blocks += math.ceil(len(frames) / block)
+        stamps = [scene.images[frame].stamp for frame in frames]
+        for keep, frame, split in zip(_outside_guards(splits, stamps, guard, guard_s), frames, splits, strict=True):
+            if keep:
+                kept[frame] = split
+    return _checked(scene, kept, val_share, test_share, f"{blocks} blocks of {block} frames")
+
+
+def split_randomly(scene: Scene, val_share: float = VAL_SHARE, test_share: float = TEST_SHARE, seed: int = 0) -> Scene:
+    """Frames drawn one by one, neighbours on both sides: only to compare with work that splits so."""
+    _check_shares(val_share, test_share)
+    order = list(range(len(scene.images)))
+    random.Random(seed).shuffle(order)
+    test, val = round(test_share * len(order)), round(val_share * len(order))
+    splits = {frame: "test" if i < test else "val" if i < test + val else "train" for i, frame in enumerate(order)}
+    return _checked(scene, splits, val_share, test_share, f"{len(order)} frames")
+
+
+def _check_shares(val_share: float, test_share: float) -> None:
+    if not (0 <= val_share < 1 and 0 <= test_share < 1 and val_share + test_share < 1):
+        raise UserError(f"shares {val_share} of val and {test_share} of test; both are from 0, and below 1 together")
+
+
+def _sequences(images: list[PosedImage]) -> list[list[int]]:
+    """Indices of the images of each sequence, in the order of their stamps."""
+    sequences: dict[str, list[int]] = {}
+    for index, image in enumerate(images):
+        sequences.setdefault(image.sequence, []).append(index)
+    return [sorted(indices, key=lambda i: images[i].stamp) for indices in sequences.values()]
+
+
+def _split_of_block(number: int, val_share: float, test_share: float) -> str:
+    """Every 1/share-th block, the first in the middle of the first period; val is spread over what test leaves."""
+    if _falls(number, test_share):
+        return "test"
+    rest = number - _fallen(number, test_share)
+    return "val" if _falls(rest, val_share / (1 - test_share)) else "train"
+
+
+def _falls(number: int, share: float) -> bool:
+    """Whether the `number`-th of a row is one of those that are `share` of it."""
+    return _fallen(number + 1, share) > _fallen(number, share)
+
+
+def _fallen(number: int, share: float) -> int:
+    """How many of the first `number`."""
+    return math.floor(number * share + 0.5 + 1e-9)
+
+
+def _outside_guards(splits: list[str], stamps: list[float], guard: int, guard_s: float) -> list[bool]:
+    """Of frames in the order of time: which are far enough from every frame of a split with a higher rank."""
+    rank_N, stamp_N, index_N = np.array([RANK[s] for s in splits]), np.array(stamps), np.arange(len(splits))
+    keep_N = np.ones(len(splits), bool)
+    for rank in (1, 2):
+        higher = np.flatnonzero(rank_N >= rank)
+        lower = np.flatnonzero(rank_N < rank)
+        if len(higher) == 0 or len(lower) == 0:
+            continue
+        after = np.searchsorted(higher, lower)
+        for near in (higher[np.minimum(after, len(higher) - 1)], higher[np.maximum(after - 1, 0)]):
+            close = abs(index_N[lower] - near) <= guard
+            if guard_s > 0:
+                close |= abs(stamp_N[lower] - stamp_N[near]) <= guard_s
+            keep_N[lower[close]] = False
+    return keep_N.tolist()
+
+
+def _checked(scene: Scene, splits: dict[int, str], val_share: float, test_share: float, what: str) -> Scene:
+    images = [replace(image, split=splits[i]) for i, image in enumerate(scene.images) if i in splits]
+    counts = Counter(image.split for image in images)
+    wanted = ["train", *(["val"] if val_share else []), *(["test"] if test_share else [])]
+    empty = [split for split in wanted if not counts[split]]
+    if empty:
+        raise UserError(
+            f"scene {scene.name}: {what} leave nothing for {' and '.join(empty)}; record more, or write a split file"
+        )
+    return replace(scene, images=images)
