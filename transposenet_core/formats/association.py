@@ -1,0 +1,150 @@
+"""Pictures to poses by time: the pose at a picture's stamp, interpolated between the two poses around it.
+
+Interpolated, not the nearest within a tolerance as TUM's own tool does it: at 1 m/s the nearest of poses at 10 Hz is up
+to 5 cm off. Positions lie on the line between the neighbours and rotations on the shorter arc at constant speed
+(slerp), as tf2 has it: exact for a constant velocity and a constant angular velocity. Nothing is extrapolated, and
+neighbours further apart than `max_gap` say nothing of what the camera did in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from transposenet_core.errors import UserError
+from transposenet_core.pose import Pose, stack
+
+NANOSECONDS = 10**9
+MAX_GAP_S = 0.1  # for trackers, which give poses at 100 Hz and more
+LOWEST_RATE = 0.8  # fault matrix, T3
+
+
+@dataclass(frozen=True, eq=False)
+class Association:
+    """A pose for each picture, in the pictures' order, or None where there is none at its time.
+
+    ``outside`` counts the pictures before the first and after the last pose, ``in_gaps`` those between poses too far
+    apart; the ranges are (first, last) stamps in nanoseconds, the pictures' as they are compared with the poses'.
+    """
+
+    poses: list[Pose | None]
+    outside: int
+    in_gaps: int
+    picture_range_ns: tuple[int, int]
+    pose_range_ns: tuple[int, int]
+    max_gap_s: float
+
+    @property
+    def matched(self) -> int:
+        return len(self.poses) - self.outside - self.in_gaps
+
+    @property
+    def rate(self) -> float:
+        """The share of the pictures that have a pose."""
+        return self.matched / len(self.poses)
+
+    @property
+    def clock_offset_s(self) -> float:
+        """What to add to the pictures' stamps to make both ranges begin together: a guess for clocks set apart."""
+        return (self.pose_range_ns[0] - self.picture_range_ns[0]) / NANOSECONDS
+
+    def __str__(self) -> str:
+        """The match rate and why it is not 100 %."""
+        text = f"{self.matched} of {len(self.poses)} pictures ({self.rate:.1%}) have a pose at their time"
+        if self.outside:
+            text += f", {self.outside} are before the first or after the last pose"
+        if self.in_gaps:
+            text += f", {self.in_gaps} lie between poses more than {self.max_gap_s:g} s apart"
+        return text
+
+    def require(self, where: object, lowest: float = LOWEST_RATE) -> None:
+        """UserError that starts with `where` if fewer pictures than the share `lowest` have a pose."""
+        if self.rate >= lowest:
+            return
+        pictures, poses = (_range_text(r) for r in (self.picture_range_ns, self.pose_range_ns))
+        raise UserError(
+            f"{where}: {self}, but {lowest:.0%} must: the pictures' stamps run from {pictures}, the poses' from "
+            f"{poses}; were it another clock, {self.clock_offset_s:+.3f} s on the pictures' stamps would make the starts meet; "
+            "take the files of one recording, or correct the clock (time_offset) or the longest gap allowed (max_gap)"
+        )
+
+
+def associate(
+    stamps_ns: Sequence[int],
+    pose_stamps_ns: Sequence[int],
+    poses: Sequence[Pose],
+    max_gap_s: float = MAX_GAP_S,
+    offset_s: float = 0.0,
+) -> Association:
+    """The poses at the pictures' stamps (whole nanoseconds), `offset_s` seconds added to those.
+
+    Pictures and poses may come in any order; of poses with the same stamp the first is taken. A picture at a pose's own
+    stamp has that pose however far the neighbours. ValueError where there is no picture or no pose.
+    """
+    if not len(stamps_ns) or not len(poses) or len(poses) != len(pose_stamps_ns):
+        raise ValueError(f"{len(stamps_ns)} pictures, {len(poses)} poses with {len(pose_stamps_ns)} stamps")
+    wanted_N = np.asarray(stamps_ns, np.int64) + round(offset_s * NANOSECONDS)
+    known_M, first_M = np.unique(np.asarray(pose_stamps_ns, np.int64), return_index=True)
+    later_N = np.searchsorted(known_M, wanted_N).clip(max=len(known_M) - 1)  # the first pose that is not earlier
+    exact_N = known_M[later_N] == wanted_N
+    inside_N = (wanted_N >= known_M[0]) & (wanted_N <= known_M[-1])
+    earlier_N = np.where(exact_N | ~inside_N, later_N, later_N - 1)
+    gap_N = known_M[later_N] - known_M[earlier_N]
+    usable_N = inside_N & (gap_N <= round(max_gap_s * NANOSECONDS))
+    share_N = (wanted_N - known_M[earlier_N]) / np.maximum(gap_N, 1)
+    used_N = np.flatnonzero(usable_N)
+    found: list[Pose | None] = [None] * len(wanted_N)
+    if len(used_N):
+        ends = first_M[earlier_N[used_N]], first_M[later_N[used_N]]
+        for index, pose in zip(used_N, _interpolated(poses, *ends, share_N[used_N]), strict=True):
+            found[index] = pose
+    ranges = (int(wanted_N.min()), int(wanted_N.max())), (int(known_M[0]), int(known_M[-1]))
+    return Association(found, int((~inside_N).sum()), int((inside_N & ~usable_N).sum()), *ranges, max_gap_s)
+
+
+def _interpolated(poses: Sequence[Pose], earlier_N: np.ndarray, later_N: np.ndarray, share_N: np.ndarray) -> list[Pose]:
+    positions_M3, orientations_M4 = stack(list(poses))
+    start_N3, way_N3 = positions_M3[earlier_N], positions_M3[later_N] - positions_M3[earlier_N]
+    start, end = (Rotation.from_quat(orientations_M4[i], scalar_first=True) for i in (earlier_N, later_N))
+    turned = start * Rotation.from_rotvec(share_N[:, None] * (start.inv() * end).as_rotvec())
+    positions_N3, orientations_N4 = start_N3 + share_N[:, None] * way_N3, turned.as_quat(scalar_first=True)
+    return [Pose(position, orientation) for position, orientation in zip(positions_N3, orientations_N4, strict=True)]
+
+
+def nanoseconds(seconds: str) -> int:
+    """A stamp written in seconds as whole nanoseconds, none lost to float64; ValueError where it is none."""
+    try:
+        stamp = Decimal(seconds)
+        if abs(stamp) < 2**63 / NANOSECONDS:  # false for nan and inf, too
+            return round(stamp * NANOSECONDS)
+    except InvalidOperation:
+        pass
+    raise ValueError(f"'{seconds}' is no time stamp in seconds")
+
+
+def positive_option(options: dict[str, str], name: str, default: float, where: object) -> float:
+    """A number above 0 of an adapter's options. UserError."""
+    value = number_option(options, name, default, where)
+    if value <= 0:
+        raise UserError(f"{where}: the option {name}={value:g} must be above 0")
+    return value
+
+
+def number_option(options: dict[str, str], name: str, default: float, where: object) -> float:
+    """A finite number of an adapter's options. UserError."""
+    text = options.get(name, str(default))
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not np.isfinite(value):
+        raise UserError(f"{where}: the option {name}={text} is no number; write one such as {name}={default or 0.08:g}")
+    return value
+
+
+def _range_text(range_ns: tuple[int, int]) -> str:
+    return f"{range_ns[0] / NANOSECONDS:.3f} to {range_ns[1] / NANOSECONDS:.3f} s"
