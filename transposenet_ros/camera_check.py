@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 
-import cv2
 import numpy as np
 from sensor_msgs.msg import CameraInfo
 
 from transposenet_core.scene import Intrinsics
+from transposenet_core.undistortion import fixed_point, remap
 from transposenet_ros.camera_comparison import (
     ASPECT_TOLERANCE,
     POLICIES,
@@ -66,7 +66,7 @@ class CameraCheck:
             maps = self._maps
         if maps is None:
             return image_HW3
-        return cv2.remap(image_HW3, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+        return remap(image_HW3, maps)
 
     def _judge(self) -> None:
         """Set the verdict, and the maps once a picture's size is known."""
@@ -84,8 +84,7 @@ class CameraCheck:
         camera = camera.scaled(width, height)
         self.verdict, target = compare(self._training, camera, self._policy)
         if target is not None and self._size is not None:
-            # In fixed point, which every picture reads faster.
-            self._maps = cv2.convertMaps(*camera.maps(target.matrix_33, target.size, target.undistort), cv2.CV_16SC2)
+            self._maps = fixed_point(*camera.maps(target.matrix_33, target.size, target.undistort))
 
 
 def _content(info: CameraInfo) -> tuple:

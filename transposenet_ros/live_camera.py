@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 from sensor_msgs.msg import CameraInfo
 
-# How many coefficients each lens model of ROS may have: OpenCV's pinhole and its fisheye.
-COEFFICIENTS = {"plumb_bob": (4, 5), "rational_polynomial": (8, 12, 14), "equidistant": (4,)}
+from transposenet_core.undistortion import COEFFICIENTS, known_lenses, rectifying_maps
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,13 +35,8 @@ class LiveCamera:
     def maps(self, matrix_33: np.ndarray, size: tuple[int, int], undistort: bool) -> tuple[np.ndarray, np.ndarray]:
         """Where each pixel of a `size` (width, height) picture taken with `matrix_33` lies in this camera's: x and y,
         float32 (height, width). Without `undistort` the lens is left as it is and only the matrix changes."""
-        if not undistort:
-            return cv2.initUndistortRectifyMap(self.K_33, None, np.eye(3), matrix_33, size, cv2.CV_32FC1)
-        if self.lens == "equidistant":
-            return cv2.fisheye.initUndistortRectifyMap(
-                self.K_33, self.distortion, self.R_33, matrix_33, size, cv2.CV_32FC1
-            )
-        return cv2.initUndistortRectifyMap(self.K_33, self.distortion, self.R_33, matrix_33, size, cv2.CV_32FC1)
+        lens, R_33 = (self.distortion, self.R_33) if undistort else (np.zeros(0), np.eye(3))
+        return rectifying_maps(self.K_33, self.lens, lens, matrix_33, size, R_33)
 
 
 def scaled_matrix(matrix_33: np.ndarray, x: float, y: float) -> np.ndarray:
@@ -68,8 +61,7 @@ def live_camera(info: CameraInfo, rectified: bool) -> LiveCamera:
         raise ValueError(f"D is {distortion.tolist()}, which is no distortion")
     lens = info.distortion_model or "plumb_bob"
     if distortion.any() and len(distortion) not in COEFFICIENTS.get(lens, ()):
-        known = ", ".join(f"{name} ({' or '.join(map(str, n))})" for name, n in COEFFICIENTS.items())
-        raise ValueError(f"D has {len(distortion)} coefficients of the model '{lens}'; known are {known}")
+        raise ValueError(f"D has {len(distortion)} coefficients of the model '{lens}'; known are {known_lenses()}")
     R_33 = np.array(info.r).reshape(3, 3)
     bare = rectified or not distortion.any()
     x, y = max(info.binning_x, 1), max(info.binning_y, 1)

@@ -68,8 +68,8 @@ class Association:
         pictures, poses = (_range_text(r) for r in (self.picture_range_ns, self.pose_range_ns))
         raise UserError(
             f"{where}: {self}, but {lowest:.0%} must: the pictures' stamps run from {pictures}, the poses' from "
-            f"{poses}; were it another clock, {self.clock_offset_s:+.3f} s on the pictures' stamps would make the starts "
-            "meet; take the files of one recording, or correct the clock (time_offset) or the longest gap (max_gap)"
+            f"{poses}; were it another clock, {self.clock_offset_s:+.3f} s on the pictures' stamps would make the "
+            "starts meet; take the files of one recording, correct the clock (time_offset) or the longest gap (max_gap)"
         )
 
 
