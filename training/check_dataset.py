@@ -1,0 +1,79 @@
+#!/usr/bin/env python3
+"""Look at a data set before a network learns it: everything that is wrong at once, a card of figures, a picture.
+
+python training/check_dataset.py FORMAT:PATH [--split FILE] [--out DIR]
+python training/check_dataset.py --format labels-csv --data FILE --labels-only      where the pictures are not there
+
+DIR gets card.json (the card and every fault) and overview.png. Exit code 0: good data, remarks or none; 2: refused.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a checkout that is not installed, too
+
+from transposenet_core.atomic_files import write_atomically
+from transposenet_core.command_line import exit_code
+from transposenet_core.dataset_check.card_text import card_text, faults_text
+from transposenet_core.dataset_check.check import Findings, check_dataset
+from transposenet_core.dataset_check.overview import draw_overview
+from transposenet_core.errors import UserError
+from transposenet_core.formats import SKIP_BAD_HELP, SPLIT_HELP, describe_formats
+from transposenet_core.formats.faults import MOST_SKIPPED
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog=f"formats:\n{describe_formats()}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("place", nargs="?", metavar="FORMAT:PATH", help="the data set; --data does the same")
+    parser.add_argument("--data", metavar="FORMAT:PATH")
+    parser.add_argument("--format", help="the format, where it does not stand before the path")
+    parser.add_argument("--split", help=SPLIT_HELP)
+    parser.add_argument("--labels-only", action="store_true", help="the pictures are not there: judge the labels alone")
+    parser.add_argument("--skip-bad", action="store_true", help=SKIP_BAD_HELP)
+    parser.add_argument("--all", action="store_true", help="print every fault, not the first five of a kind")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="for card.json and overview.png; default: check_SCENE")
+    parser.add_argument("--threads", type=int, default=2, help="that decode pictures")
+    args = parser.parse_args(arguments)
+    if (args.place is None) == (args.data is None):
+        parser.error("name the data set once, as FORMAT:PATH or with --data FORMAT:PATH")
+    return exit_code(lambda: check(args))
+
+
+def check(args: argparse.Namespace) -> None:
+    data = args.place or args.data
+    if args.format:
+        data = f"{args.format}:{data}"
+    findings = check_dataset(data, args.split, args.labels_only, args.threads)
+    out = args.out or Path(f"check_{findings.scene.name}")
+    if findings.card:
+        print(card_text(findings.card))
+    if told := faults_text(findings.faults.all, args.all):
+        print(told)
+    with write_atomically(out / "card.json") as path:
+        path.write_text(json.dumps(findings.to_dict(), indent=1) + "\n")
+    written = f"{out}/card.json"
+    if findings.card and findings.tracks and findings.vertical:
+        draw_overview(out / "overview.png", findings.card, findings.tracks, findings.vertical, not args.labels_only)
+        written += f", {out}/overview.png"
+    print(f"{'written':<15}{written}")
+    print(f"{'verdict':<15}{verdict(findings, data, args.skip_bad)}")
+
+
+def verdict(findings: Findings, data: str, skip_bad: bool) -> str:
+    """What to do with the data. UserError where they are refused."""
+    refused, used = len(findings.faults.refused), len(findings.scene.images)
+    few = used > 0 and refused <= MOST_SKIPPED * (used + refused)
+    if not used or (refused and not (skip_bad and few)):
+        advice = "mend them, or leave them out with --skip-bad" if few else f"more than {MOST_SKIPPED:.0%}: mend them"
+        raise UserError(f"{data}: refused for {refused} faults beside {used} good pictures; {advice}")
+    return f"good: {used} pictures to be used" + (f", {refused} faults left out" if refused else "")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

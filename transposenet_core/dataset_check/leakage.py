@@ -1,0 +1,65 @@
+"""Does the split leak: frames to be judged on that were taken in the same breath as training frames (T4)?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from transposenet_core.dataset_check.tracks import Tracks
+from transposenet_core.formats.faults import Faults
+from transposenet_core.training.holdout import GUARD
+
+RANDOM_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class Leakage:
+    """Of `frames` frames of a split, `same_run` were taken in a run that training frames are of, `leaking` of them
+    with fewer than GUARD frame times between themselves and the nearest training frame; ``nearest_frames`` is the
+    median of that distance in frame times, None where no run is shared."""
+
+    frames: int
+    same_run: int
+    leaking: int
+    nearest_frames: float | None
+
+
+def find_leakage(tracks: Tracks, split: str) -> Leakage:
+    """What `split` shares with the training split. O(N log N) in the number of frames."""
+    gaps: list[np.ndarray] = []
+    for run in tracks.runs:
+        training = tracks.stamps_N[run[tracks.splits_N[run] == "train"]]
+        judged = tracks.stamps_N[run[tracks.splits_N[run] == split]]
+        period = tracks.period(run)
+        if len(training) and len(judged) and period > 0:
+            after = np.searchsorted(training, judged)
+            left = np.abs(judged - training[np.maximum(after - 1, 0)])
+            right = np.abs(judged - training[np.minimum(after, len(training) - 1)])
+            gaps.append(np.minimum(left, right) / period)
+    gap_N = np.concatenate([np.zeros(0), *gaps])
+    # Stamps are multiples of the frame time to rounding: half a frame is the tolerance.
+    leaking = int(np.count_nonzero(gap_N < GUARD + 0.5))
+    nearest = float(np.median(gap_N)) if len(gap_N) else None
+    return Leakage(len(tracks.of(split)), len(gap_N), leaking, nearest)
+
+
+def check_leakage(tracks: Tracks, faults: Faults) -> dict[str, Leakage]:
+    """Split -> its leakage, for `val` and `test`; a split that leaks is remarked on, because its figures mislead."""
+    found = {split: find_leakage(tracks, split) for split in ("val", "test") if len(tracks.of(split))}
+    for split, leakage in found.items():
+        share = leakage.leaking / leakage.frames
+        advice = f"split by sequence, or by blocks of time with at least {GUARD} frames left out between them"
+        counts = f"{leakage.leaking} of {leakage.frames} {split} frames"
+        if share >= RANDOM_SHARE:
+            faults.remark(
+                f"{split} split",
+                f"leaks like a random split: {counts} have a training frame of the same run at most {GUARD} frames "
+                f"away, so errors on them say nothing of a new drive; {advice}",
+            )
+        elif leakage.leaking:
+            faults.remark(
+                f"{split} split",
+                f"has no guard gap: {counts} have a training frame of the same run at most {GUARD} frames away; {advice}",
+            )
+    return found

@@ -1,0 +1,202 @@
+"""Pictures that cannot be used (fault matrix, T1) or that a network learns badly from: every one is decoded once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from transposenet_core.dataset_check.tracks import Tracks
+from transposenet_core.formats.faults import Faults
+from transposenet_core.scene import PosedImage, Scene
+
+WORKING_WIDTH = 320  # noise and compression count less there, motion blur still does
+THUMBNAIL = (16, 12)
+BLURRED_SHARE = 0.2  # of the sequence's median variance of the Laplacian
+DARK_LEVEL, BRIGHT_LEVEL = 8, 247
+DARK_SHARE, BRIGHT_SHARE = 0.6, 0.4
+DARK_MEAN, BRIGHT_MEAN = 20, 235
+SAME_LEVELS = 0.35  # mean difference of two thumbnails that are one picture twice, compressed anew or not
+MOVED_M, MOVED_DEG = 0.05, 2.0
+JPEG_START, JPEG_END, PNG_START, PNG_END = b"\xff\xd8\xff", b"\xff\xd9", b"\x89PNG\r\n\x1a\n", b"IEND"
+TAIL_BYTES = 65536  # makers append previews and padding after the end
+
+
+@dataclass(frozen=True, eq=False)
+class PictureFacts:
+    """What one picture shows; `error` says why it cannot be used, and then the rest means nothing."""
+
+    error: str = ""
+    size: tuple[int, int] = (0, 0)  # width, height
+    digest: bytes = b""
+    sharpness: float = 0.0  # variance of the Laplacian
+    mean: float = 0.0
+    dark: float = 0.0
+    bright: float = 0.0
+    thumbnail: np.ndarray = field(default_factory=lambda: np.zeros(THUMBNAIL[::-1], np.uint8))
+
+
+def examine(images: Sequence[PosedImage], threads: int = 2, progress: bool = True) -> list[PictureFacts]:
+    """Read and decode every picture, in threads; a few hundred bytes stay of each."""
+    with ThreadPoolExecutor(max(threads, 1)) as pool:
+        work = pool.map(_examine_one, [image.path for image in images])
+        return list(tqdm(work, total=len(images), desc="pictures", unit="img", leave=False, disable=not progress))
+
+
+def file_fault(path: Path) -> str:
+    """Why a picture file cannot be whole, by its first and last bytes alone; "" where nothing speaks against it."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(len(PNG_START))
+            end = file.seek(0, 2)
+            file.seek(max(0, end - TAIL_BYTES))
+            return _damage(head, file.read(), end)
+    except OSError as error:
+        return f"the picture cannot be read ({error.strerror})"
+
+
+def _damage(head: bytes, tail: bytes, size: int) -> str:
+    if not size:
+        return "the picture is empty (0 bytes)"
+    if head.startswith(JPEG_START):
+        return "" if JPEG_END in tail else f"the JPEG is cut off after {size} bytes"
+    if head.startswith(PNG_START):
+        return "" if PNG_END in tail else f"the PNG is cut off after {size} bytes"
+    return f"{size} bytes that are no JPEG and no PNG"
+
+
+def _examine_one(path: Path) -> PictureFacts:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        return PictureFacts(f"the picture cannot be read ({error.strerror})")
+    if damage := _damage(data[: len(PNG_START)], data[-TAIL_BYTES:], len(data)):
+        return PictureFacts(damage)
+    buffer = np.frombuffer(data, np.uint8)
+    grey_HW = cv2.imdecode(buffer, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
+    if grey_HW is None:
+        return PictureFacts(f"{len(data)} bytes that do not decode as a picture")
+    height, width = grey_HW.shape
+    scale = min(1.0, WORKING_WIDTH / width)
+    small = cv2.resize(grey_HW, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else grey_HW
+    return PictureFacts(
+        size=(width, height),
+        digest=hashlib.blake2b(data, digest_size=16).digest(),
+        sharpness=float(cv2.Laplacian(small, cv2.CV_32F).var()),
+        mean=float(small.mean()),
+        dark=float((small <= DARK_LEVEL).mean()),
+        bright=float((small >= BRIGHT_LEVEL).mean()),
+        thumbnail=cv2.resize(small, THUMBNAIL, interpolation=cv2.INTER_AREA),
+    )
+
+
+@dataclass(frozen=True)
+class PictureCounts:
+    """How many pictures there are of each kind that the card tells; `sizes` is "WxH" -> count."""
+
+    unreadable: int
+    sizes: dict[str, int]
+    duplicates: int
+    still: int
+    frozen: int
+    blurred: int
+    badly_exposed: int
+
+
+def check_pictures(scene: Scene, facts: Sequence[PictureFacts], faults: Faults) -> PictureCounts:
+    """Refuses what cannot be decoded or has another shape; remarks on doubles, blur and exposure. `facts` by image."""
+    readable = [(image, fact) for image, fact in zip(scene.images, facts, strict=True) if not fact.error]
+    for image, fact in zip(scene.images, facts, strict=True):
+        if fact.error:
+            faults.refuse(image.path, fact.error)
+    return PictureCounts(
+        len(scene.images) - len(readable),
+        _check_sizes(scene, readable, faults),
+        _check_duplicates(readable, faults),
+        *_check_neighbours(scene, facts, faults),
+        _check_blur(readable, faults),
+        _check_exposure(readable, faults),
+    )
+
+
+Readable = Sequence[tuple[PosedImage, PictureFacts]]
+
+
+def _check_sizes(scene: Scene, readable: Readable, faults: Faults) -> dict[str, int]:
+    counts = Counter(fact.size for _, fact in readable)
+    if counts:
+        (width, height), _ = counts.most_common(1)[0]
+        for image, fact in readable:
+            if abs(fact.size[0] * height - fact.size[1] * width) > max(fact.size):  # a row or column of rounding
+                what = f"{fact.size[0]}x{fact.size[1]} pixels, most have {width}x{height}: one shape is needed"
+                faults.refuse(image.path, what)
+        camera = scene.intrinsics
+        if camera is not None and (camera.width, camera.height) not in counts:
+            size = f"{camera.width}x{camera.height}"
+            faults.remark(f"intrinsics ({camera.source})", f"are for {size} pixels, the pictures have {width}x{height}")
+    return {f"{size[0]}x{size[1]}": count for size, count in counts.most_common()}
+
+
+def _check_duplicates(readable: Readable, faults: Faults) -> int:
+    first: dict[bytes, PosedImage] = {}
+    count = 0
+    for image, fact in readable:
+        other = first.setdefault(fact.digest, image)
+        if other is image:
+            continue
+        count += 1
+        where = "" if other.split == image.split else f", which is in {other.split} while this is in {image.split}"
+        faults.remark(image.name, f"the same file as {other.name}{where}")
+    return count
+
+
+def _check_neighbours(scene: Scene, facts: Sequence[PictureFacts], faults: Faults) -> tuple[int, int]:
+    """Neighbours that are one picture: the camera stood still, or the picture hung while the pose went on."""
+    steps = Tracks(scene).steps
+    still = frozen = 0
+    for before, after, metres, degrees in zip(
+        steps.before_M, steps.after_M, steps.metres_M, steps.degrees_M, strict=True
+    ):
+        a, b = facts[before], facts[after]
+        if a.error or b.error or a.digest == b.digest:
+            continue
+        if np.abs(a.thumbnail.astype(np.int16) - b.thumbnail).mean() > SAME_LEVELS:
+            continue
+        if metres > MOVED_M or degrees > MOVED_DEG:
+            frozen += 1
+            what = f"looks like {scene.images[before].name}, but its pose is {metres:.2f} m, {degrees:.1f} deg away"
+            faults.remark(scene.images[after].name, what)
+        else:
+            still += 1
+    return still, frozen
+
+
+def _check_blur(readable: Readable, faults: Faults) -> int:
+    sequences: dict[str, list[float]] = {}
+    for image, fact in readable:
+        sequences.setdefault(image.sequence, []).append(fact.sharpness)
+    usual = {sequence: float(np.median(values)) for sequence, values in sequences.items()}
+    blurred = [
+        (i, f.sharpness / usual[i.sequence]) for i, f in readable if f.sharpness < BLURRED_SHARE * usual[i.sequence]
+    ]
+    for image, share in sorted(blurred, key=lambda pair: pair[1]):
+        faults.remark(image.name, f"blurred or without texture: sharpness {share:.2f} of its sequence's median")
+    return len(blurred)
+
+
+def _check_exposure(readable: Readable, faults: Faults) -> int:
+    count = 0
+    for image, fact in readable:
+        dark = fact.mean < DARK_MEAN or fact.dark > DARK_SHARE
+        if dark or fact.mean > BRIGHT_MEAN or fact.bright > BRIGHT_SHARE:
+            share = fact.dark if dark else fact.bright
+            faults.remark(image.name, f"{'too dark' if dark else 'too bright'}: {share:.0%} of it without drawing")
+            count += 1
+    return count

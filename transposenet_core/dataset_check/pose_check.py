@@ -1,0 +1,134 @@
+"""Poses that cannot be true (fault matrix, T2): what single rows do not show and a track does.
+
+Numbers that are no pose at all (NaN, a reflection, wrong columns) are found by the adapters, row by row.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+
+from transposenet_core.dataset_check.tracks import Tracks
+from transposenet_core.formats.faults import Faults
+
+# A leap is longer than 5 m and more than four times as fast as its run is for three quarters of the time: at 2 Hz a
+# walker makes 0.8 m a frame and a car 8 m; the wrong rows of Cambridge Landmarks leap 6 to 80 m, its true ones 4.7 m.
+LEAP_M = 5.0
+LEAP_SPEEDS = 4.0
+FEWEST_STEPS = 8  # of a run that is judged by its own speed
+OFF_TRACK_SHARE, OFF_TRACK_FRAMES = 0.05, 5  # so few frames between two leaps are wrong themselves
+STILL_M, STILL_DEG = 1e-6, 1e-4
+STUCK_SECONDS = 1.0
+FAST_M_S = 50.0
+FAR_M = 1e5  # float32, in which networks calculate, resolves 1 cm there
+
+
+def check_poses(tracks: Tracks, faults: Faults) -> None:
+    """Refuses duplicate stamps, leaps and tracks that never move; remarks on stuck poses, odd units and far origins."""
+    if len(tracks) > 1 and _never_moves(tracks):
+        for image in tracks.images:
+            faults.refuse(image.name, f"its pose is that of all {len(tracks)} pictures; the poses were lost")
+        return
+    _check_stamps(tracks, faults)
+    _check_leaps(tracks, faults)
+    _check_stuck(tracks, faults)
+    _check_scale(tracks, faults)
+
+
+def _never_moves(tracks: Tracks) -> bool:
+    still = np.ptp(tracks.positions_N3, axis=0).max() < STILL_M
+    return bool(still and np.ptp(tracks.orientations_N4, axis=0).max() < 1e-6)
+
+
+def _check_stamps(tracks: Tracks, faults: Faults) -> None:
+    for run in tracks.runs:
+        stamps = tracks.stamps_N[run]
+        if len(run) > 1 and stamps[0] == stamps[-1]:
+            first = tracks.images[run[0]].name
+            faults.remark(
+                first, f"the {len(run)} frames from here on carry no time: no speeds, no leaps, no guard gaps"
+            )
+            continue
+        for before, after in pairwise(run):
+            if tracks.stamps_N[before] == tracks.stamps_N[after]:
+                stamp = f"{tracks.stamps_N[after]:.6f} s"
+                faults.refuse(
+                    tracks.images[after].name, f"duplicate stamp {stamp}, {tracks.images[before].name} has it"
+                )
+
+
+def _check_leaps(tracks: Tracks, faults: Faults) -> None:
+    """Few frames between two leaps are named one by one, a leap between long stretches by the frame after it."""
+    known = tracks.steps.speeds_M[np.isfinite(tracks.steps.speeds_M)]
+    everywhere = float(np.percentile(known, 75)) if len(known) else np.inf
+    for run in tracks.runs:
+        seconds = np.diff(tracks.stamps_N[run])
+        speeds = np.linalg.norm(np.diff(tracks.positions_N3[run], axis=0), axis=1)[seconds > 0] / seconds[seconds > 0]
+        limit = LEAP_SPEEDS * (float(np.percentile(speeds, 75)) if len(speeds) >= FEWEST_STEPS else everywhere)
+        leaps = _leap_from(tracks, run[:-1], run[1:], limit)
+        stretches = [run[a:b] for a, b in pairwise([0, *(np.flatnonzero(leaps) + 1).tolist(), len(run)])]
+        track = _track_of(tracks, stretches, max(OFF_TRACK_FRAMES, OFF_TRACK_SHARE * len(run)), limit)
+        on_track = np.concatenate(track)
+        for index in np.setdiff1d(run, on_track):
+            nearest = on_track[np.argmin(np.abs(tracks.stamps_N[on_track] - tracks.stamps_N[index]))]
+            name = tracks.images[nearest].name
+            faults.refuse(tracks.images[index].name, f"lies {_metres(tracks, index, nearest):.3g} m off {name}")
+        for before, after in pairwise(track):
+            if _leap_from(tracks, before[-1:], after[:1], limit)[0]:
+                what = f"leaps {_metres(tracks, after[0], before[-1]):.3g} m from {tracks.images[before[-1]].name}"
+                faults.refuse(tracks.images[after[0]].name, f"{what} and goes on there; cut the sequence in two")
+
+
+def _track_of(tracks: Tracks, stretches: list[np.ndarray], few: float, limit_m_s: float) -> list[np.ndarray]:
+    """The stretches that are the camera's way: the longest, all long ones, and short ones that are no leap from those."""
+    middle = max(range(len(stretches)), key=lambda place: len(stretches[place]))
+    track = [stretches[middle]]
+    for stretch in stretches[middle + 1 :]:
+        if len(stretch) > few or not _leap_from(tracks, track[-1][-1:], stretch[:1], limit_m_s)[0]:
+            track.append(stretch)
+    for stretch in reversed(stretches[:middle]):
+        if len(stretch) > few or not _leap_from(tracks, stretch[-1:], track[0][:1], limit_m_s)[0]:
+            track.insert(0, stretch)
+    return track
+
+
+def _leap_from(tracks: Tracks, before_M: np.ndarray, after_M: np.ndarray, limit_m_s: float) -> np.ndarray:
+    """Whether each step is longer and faster than a camera can go (M,); no opinion where frames have one time."""
+    metres = np.linalg.norm(tracks.positions_N3[after_M] - tracks.positions_N3[before_M], axis=1)
+    seconds = tracks.stamps_N[after_M] - tracks.stamps_N[before_M]
+    return (metres > LEAP_M) & (seconds > 0) & (metres > limit_m_s * seconds)
+
+
+def _metres(tracks: Tracks, a: int, b: int) -> float:
+    return float(np.linalg.norm(tracks.positions_N3[a] - tracks.positions_N3[b]))
+
+
+def _check_stuck(tracks: Tracks, faults: Faults) -> None:
+    """A pose that repeats to the last digit: tracking was lost, or frames were written faster than poses came."""
+    steps = tracks.steps
+    still = (steps.metres_M < STILL_M) & (steps.degrees_M < STILL_DEG) & (steps.seconds_M > 0)
+    start: int | None = None
+    for place in range(len(still) + 1):
+        going = place < len(still) and still[place]
+        if start is not None and (not going or steps.before_M[place] != steps.after_M[place - 1]):
+            first, last = steps.before_M[start], steps.after_M[place - 1]
+            seconds, frames = tracks.stamps_N[last] - tracks.stamps_N[first], place - start + 1
+            if seconds >= STUCK_SECONDS and frames > 2:
+                name = tracks.images[first].name
+                faults.remark(name, f"the pose stays the same to the last digit for {seconds:.1f} s ({frames} frames)")
+            start = None
+        if going and start is None:
+            start = place
+
+
+def _check_scale(tracks: Tracks, faults: Faults) -> None:
+    speeds = tracks.steps.speeds_M[np.isfinite(tracks.steps.speeds_M)]
+    if len(speeds) and np.median(speeds) > FAST_M_S:
+        speed = f"{np.median(speeds):.3g} m/s"
+        faults.remark("poses", f"the camera moves at {speed}, half of the time faster: are these metres and seconds?")
+    farthest = float(np.linalg.norm(np.median(tracks.positions_N3, axis=0)))
+    if farthest > FAR_M:
+        faults.remark(
+            "poses", f"the scene lies {farthest:.3g} m from the map's origin: move the origin, float32 is too coarse"
+        )

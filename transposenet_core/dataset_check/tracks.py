@@ -1,0 +1,103 @@
+"""The poses of a scene as arrays, and the runs in which they were taken: what every other check counts with."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from transposenet_core.pose import rotation_angle_deg, stack
+from transposenet_core.scene import Scene
+
+LAST_NUMBER = re.compile(r"[\d.]+\D*$")
+
+
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """From each frame of a run to the next: indices (M,) into the scene, metres, degrees and seconds between them."""
+
+    before_M: np.ndarray
+    after_M: np.ndarray
+    metres_M: np.ndarray
+    degrees_M: np.ndarray
+    seconds_M: np.ndarray
+
+    @property
+    def speeds_M(self) -> np.ndarray:
+        """Metres per second; NaN where two frames have one time."""
+        return _ratio(self.metres_M, self.seconds_M)
+
+    @property
+    def turns_M(self) -> np.ndarray:
+        """Degrees per second; NaN where two frames have one time."""
+        return _ratio(self.degrees_M, self.seconds_M)
+
+
+class Tracks:
+    """Positions (N, 3), orientations (N, 4), stamps (N,) and splits (N,) of a scene, and its runs.
+
+    A run is what one camera recorded in one go: the frames of a sequence whose names differ in their last number alone
+    (Street's folder `img` holds image1_* and image2_*), by their stamps. Each is an array of indices into the scene.
+    """
+
+    def __init__(self, scene: Scene) -> None:
+        self.images = scene.images
+        self.positions_N3, self.orientations_N4 = stack([image.pose for image in scene.images])
+        self.stamps_N = np.array([image.stamp for image in scene.images], np.float64)
+        self.splits_N = np.array([image.split for image in scene.images])
+        self.runs = self._find_runs()
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def _find_runs(self) -> list[np.ndarray]:
+        sequences: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+        for index, image in enumerate(self.images):
+            sequences[image.sequence][LAST_NUMBER.sub("", image.name)].append(index)
+        runs = []
+        for stems in sequences.values():
+            # Names without an order, such as hashes, tell nothing: then the sequence is the run.
+            count = sum(map(len, stems.values()))
+            groups = list(stems.values()) if 2 * len(stems) <= count else [sum(stems.values(), [])]
+            runs += [np.array(group)[np.argsort(self.stamps_N[group], kind="stable")] for group in groups]
+        return runs
+
+    @cached_property
+    def steps(self) -> Steps:
+        before_M = np.concatenate([np.zeros(0, int), *(run[:-1] for run in self.runs)])
+        after_M = np.concatenate([np.zeros(0, int), *(run[1:] for run in self.runs)])
+        return Steps(
+            before_M,
+            after_M,
+            np.linalg.norm(self.positions_N3[after_M] - self.positions_N3[before_M], axis=1),
+            rotation_angle_deg(self.orientations_N4[after_M], self.orientations_N4[before_M]),
+            self.stamps_N[after_M] - self.stamps_N[before_M],
+        )
+
+    @cached_property
+    def rotations_N33(self) -> np.ndarray:
+        """``R_map_camera`` of every frame; its columns are the camera's right, down and forward in the map."""
+        return Rotation.from_quat(self.orientations_N4, scalar_first=True).as_matrix()
+
+    @property
+    def directions_N3(self) -> np.ndarray:
+        """Where each camera looks, in the map: unit vectors."""
+        return self.rotations_N33[:, :, 2]
+
+    def of(self, split: str) -> np.ndarray:
+        """Indices of a split's frames."""
+        return np.flatnonzero(self.splits_N == split)
+
+    def period(self, run: np.ndarray) -> float:
+        """Seconds between two frames of a run, the median; 0 where its frames carry no time."""
+        seconds = np.diff(self.stamps_N[run])
+        positive = seconds[seconds > 0]
+        return float(np.median(positive)) if len(positive) else 0.0
+
+
+def _ratio(above_M: np.ndarray, below_M: np.ndarray) -> np.ndarray:
+    return np.divide(above_M, below_M, out=np.full(len(above_M), np.nan), where=below_M > 0)

@@ -1,0 +1,71 @@
+"""Which way is up in a map frame that does not say: 7-Scenes has y down, Cambridge z up, SLAM its first camera's axes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from transposenet_core.dataset_check.tracks import Tracks
+
+UPRIGHT = 0.5  # length of the mean up vector of cameras that are held upright; upside down or rolling they cancel
+SNAP_DEG = 25.0
+
+
+@dataclass(frozen=True, eq=False)
+class Vertical:
+    """``up_3`` in the map; ``basis_23`` are the two level directions that are drawn to the right and upwards when one
+    looks down, ``names`` what to write at their axes; ``reason`` says how up was found."""
+
+    up_3: np.ndarray
+    basis_23: np.ndarray
+    names: tuple[str, str, str]
+    reason: str
+
+    def level(self, points_N3: np.ndarray) -> np.ndarray:
+        """Where points (N, 3) lie when one looks down (N, 2)."""
+        return points_N3 @ self.basis_23.T
+
+    def height(self, points_N3: np.ndarray) -> np.ndarray:
+        """Heights (N,) in metres above the map's origin."""
+        return points_N3 @ self.up_3
+
+    def azimuth_elevation_deg(self, directions_N3: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Azimuth in -180..180, counted anticlockwise from the first level direction, and elevation in -90..90."""
+        level_N2 = self.level(directions_N3)
+        azimuth = np.degrees(np.arctan2(level_N2[:, 1], level_N2[:, 0]))
+        return azimuth, np.degrees(np.arcsin(np.clip(self.height(directions_N3), -1, 1)))
+
+
+def find_vertical(tracks: Tracks) -> Vertical:
+    """Up is where the cameras' upper edges point on average; where they disagree, the direction of least motion.
+
+    A map axis within 25 degrees is taken in its place: axes with names are easier to read.
+    """
+    mean_3 = -tracks.rotations_N33[:, :, 1].mean(axis=0)
+    if np.linalg.norm(mean_3) >= UPRIGHT:
+        up_3, reason = mean_3 / np.linalg.norm(mean_3), "where the cameras' upper edges point"
+    else:
+        centred_N3 = tracks.positions_N3 - tracks.positions_N3.mean(axis=0)
+        up_3, reason = np.linalg.svd(centred_N3.T @ centred_N3)[0][:, -1], "the direction of least motion"
+    axis = int(np.argmax(np.abs(up_3)))
+    sign = 1.0 if up_3[axis] > 0 else -1.0
+    tilt = float(np.degrees(np.arccos(min(1.0, abs(up_3[axis])))))
+    if tilt <= SNAP_DEG:
+        return _along_axis(axis, sign, f"{reason}, {tilt:.0f} deg off")
+    right_3 = np.cross(np.eye(3)[int(np.argmin(np.abs(up_3)))], up_3)
+    right_3 /= np.linalg.norm(right_3)
+    words = ", ".join(f"{value:.2f}" for value in up_3)
+    return Vertical(up_3, np.stack([right_3, np.cross(up_3, right_3)]), ("level 1", "level 2", f"({words})"), reason)
+
+
+def _along_axis(axis: int, sign: float, reason: str) -> Vertical:
+    """Seen from above the picture must not be mirrored: right x upwards = up."""
+    first, second = [(1, 2), (0, 2), (0, 1)][axis]
+    basis_23 = np.eye(3)[[first, second]]
+    up_3 = sign * np.eye(3)[axis]
+    mirrored = np.cross(*basis_23) @ up_3 < 0
+    if mirrored:
+        basis_23[1] *= -1
+    names = (f"map {'xyz'[first]}", f"map {'-' if mirrored else ''}{'xyz'[second]}")
+    return Vertical(up_3, basis_23, (*names, f"map {'-' if sign < 0 else ''}{'xyz'[axis]}"), reason)
