@@ -69,8 +69,8 @@ class Run:
         if result is not None:
             print(f"{self.folder}: finished before, not trained again")
             return result
-        scene = load_scene(self.data, self.split)  # a fault in the data is said as it is, not as an exit code
-        what = ["--data", self.data, *(["--split", self.split] if self.split else [])]
+        scene = load_scene(self.data, self.split, skip_bad=True)  # a fault is said as it is, not as an exit code
+        what = ["--data", self.data, "--skip-bad", *(["--split", self.split] if self.split else [])]
         resume = ["--resume"] if (self.folder / CHECKPOINT).exists() else []
         _call(train.main, ["--config", self.preset, *what, "--out", str(self.folder), *resume, *self.overrides])
         torch.set_float32_matmul_precision("highest")  # training allows TF32; the judgement is evaluate.py's own
@@ -103,7 +103,7 @@ class Run:
 @lru_cache
 def _digest(data: str, split: str | None) -> str:
     """Of a scene's frames; one program asks many times, and reading thousands of poses takes seconds."""
-    return frames_digest(load_scene(data, split))
+    return frames_digest(load_scene(data, split, skip_bad=True))
 
 
 def _call(main: Any, arguments: list[str]) -> None:

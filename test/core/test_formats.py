@@ -1,14 +1,16 @@
 """Reading scenes: the layout, both picture formats, split files, and one clear sentence for each fault."""
 
+import re
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from known_camera import T_CAMERA_MAP, T_MAP_CAMERA, is_known, write_picture
 from small_scene import write_small_scene
 
 from transposenet_core.errors import UserError
-from transposenet_core.formats import load_scene
+from transposenet_core.formats import ADAPTERS, describe_formats, inspect_scene, load_scene, parse_source
 from transposenet_core.image_files import read_image
 from transposenet_core.pose import Pose
 from transposenet_core.scene import PosedImage, Scene
@@ -81,11 +83,117 @@ def test_a_wrong_split_file_is_named(small_scene: Path, text: str, sentence: str
 
 def test_missing_pose_and_missing_sequence_are_named(small_scene: Path) -> None:
     (small_scene / "seq-01" / "frame-000004.pose.txt").write_text("1 0 0\n")
-    with pytest.raises(UserError, match=r"frame-000004.pose.txt: no 4x4"):
+    (small_scene / "seq-01" / "frame-000005.pose.txt").unlink()
+    with pytest.raises(
+        UserError, match=r"2 faults .*frame-000004.pose.txt: no 4x4.*frame-000005.pose.txt: no pose can"
+    ):
         load_scene(small_scene)
     (small_scene / "TrainSplit.txt").write_text("sequence7\n")
     with pytest.raises(UserError, match="seq-07: no frame"):
         load_scene(small_scene)
+
+
+def test_a_camera_worked_out_by_hand(tmp_path: Path) -> None:
+    for number, T_44 in ((1, T_MAP_CAMERA), (2, T_CAMERA_MAP)):
+        write_picture(tmp_path / f"seq-01/frame-{number:06d}.color.png")
+        np.savetxt(tmp_path / f"seq-01/frame-{number:06d}.pose.txt", T_44)
+    scene, faults = inspect_scene(tmp_path)
+    assert [is_known(image.pose) for image in scene.images] == [True, False]
+    assert "all is train unless --split says otherwise" in str(faults.remarks[0]) and not faults.refused
+
+
+def test_t01_missing_and_empty_pictures_are_all_named(small_scene: Path) -> None:
+    (small_scene / "seq-01/frame-000003.color.png").write_bytes(b"")
+    split = small_scene / "split.csv"
+    split.write_text("split,image\n" + "".join(f"train,seq-01/frame-{n:06d}.color.png\n" for n in range(26)))
+    with pytest.raises(
+        UserError, match=r"3 faults beside 23 .*000003.color.png: .*empty.*000024.*missing, but .*split.csv"
+    ):
+        load_scene(small_scene, split)
+
+
+def test_t02_wrong_matrices_are_named_and_the_rest_is_kept(small_scene: Path) -> None:
+    wrong = {
+        "not finite": np.full((4, 4), np.nan),
+        "determinant -1: a mirror": np.diag([1, 1, -1.0, 1]),
+        "off orthonormal": np.diag([1.1, 1, 1, 1]),
+        r"a camera at 3e\+09 m": np.eye(4) + [[0, 0, 0, 3e9], *np.zeros((3, 4))],
+        "last row of the matrix": np.ones((4, 4)),
+    }
+    for number, T_44 in enumerate(wrong.values()):
+        np.savetxt(small_scene / f"seq-01/frame-{number:06d}.pose.txt", T_44)
+    scene, faults = inspect_scene(small_scene)
+    assert len(scene.select("train")) == 24 - len(wrong)
+    for number, (sentence, fault) in enumerate(zip(wrong, faults.refused, strict=True)):
+        assert re.search(rf"frame-{number:06d}.pose.txt: .*{sentence}", str(fault))
+
+
+def test_rotations_off_orthonormal_are_one_remark(data_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    split = data_folder / "splits" / "redkitchen_b50_fold3.csv"
+    scene = load_scene(f"7scenes:{data_folder / '7scenes'}", split)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{len(scene.images)} rotation blocks were not orthonormal" in line and "at most 0.00038 off" in line
+    R = scene.images[0].pose.rotation_33
+    np.testing.assert_allclose(R.T @ R, np.eye(3), atol=1e-12)
+
+
+def test_depth_lies_beside_the_colour_and_its_camera_is_its_own(small_scene: Path) -> None:
+    assert load_scene(small_scene).depth_camera is None
+    for number in range(3):
+        depth_HW = np.full((240, 320), 1500, np.uint16)
+        cv2.imwrite(str(small_scene / f"seq-01/frame-{number:06d}.depth.png"), depth_HW)
+    usual = load_scene(small_scene).depth_camera
+    assert usual.intrinsics.source.endswith("usual figure") and usual.intrinsics.fx == 292.5
+    np.savetxt(small_scene / "depth-intrinsics.txt", [[580, 0, 316], [0, 570, 236], [0, 0, 1]])
+    T_colour_depth = np.eye(4)
+    T_colour_depth[0, 3] = -0.025
+    np.savetxt(small_scene / "depth-to-colour.txt", T_colour_depth)
+    scene = load_scene(small_scene)
+    assert [image.depth_path is not None for image in scene.select("train")] == [True] * 3 + [False] * 21
+    camera = scene.depth_camera.intrinsics
+    assert (camera.width, camera.height, camera.fx, camera.fy, camera.cx, camera.cy) == (320, 240, 290, 285, 158, 118)
+    assert (camera.source, scene.depth_camera.metres_per_unit) == ("depth-intrinsics.txt", 0.001)
+    np.testing.assert_allclose(scene.depth_camera.T_camera_depth.matrix_44, T_colour_depth, atol=1e-12)
+    assert scene.intrinsics.fx == pytest.approx(525 * 80 / 640)  # the depth camera's is never taken for colour
+
+
+def test_the_real_depth_is_found_at_half_resolution(data_folder: Path) -> None:
+    scene = load_scene(data_folder / "7scenes", data_folder / "splits" / "redkitchen_b50_fold3.csv")
+    camera = scene.depth_camera.intrinsics
+    assert (camera.width, camera.height, camera.fx, camera.cx) == (320, 240, 292.5, 160)
+    assert all(image.depth_path.name.startswith(image.path.name[:12]) for image in scene.images)
+    np.testing.assert_array_equal(scene.depth_camera.T_camera_depth.matrix_44, np.eye(4))
+    assert (scene.intrinsics.fx, scene.intrinsics.width) == (525, 640)
+
+
+def test_a_sequence_in_both_splits_is_refused(small_scene: Path) -> None:
+    (small_scene / "TestSplit.txt").write_text("sequence1\n")
+    with pytest.raises(UserError, match="TestSplit.txt: sequence1 stands in the other split as well"):
+        load_scene(small_scene)
+
+
+def test_options_and_ways_to_write_them(small_scene: Path) -> None:
+    with pytest.raises(UserError, match="7scenes has no option 'convention'; its options: none"):
+        load_scene(f"7scenes:{small_scene},convention=camera_to_map")
+    with pytest.raises(
+        UserError, match="finds its rows by the pictures; labels alone: cambridge, posenet_txt, labels_csv"
+    ):
+        inspect_scene(small_scene, labels_only=True)
+    assert parse_source(f"matrix-rows:{small_scene}").adapter is parse_source(f"matrix_rows:{small_scene}").adapter
+
+
+def test_every_format_is_listed_with_its_options() -> None:
+    text = describe_formats()
+    for name, adapter in ADAPTERS.items():
+        assert f"  {name}: {adapter.LAYOUT}; {adapter.CONVENTION}" in text
+        assert all(f"    ,{option}=  {meaning}" in text for option, meaning in adapter.OPTIONS.items())
+
+
+def test_every_format_has_its_row_in_the_docs() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "formats.md").read_text()
+    for name, adapter in ADAPTERS.items():
+        (row,) = [line for line in page.splitlines() if line.startswith(f"| `{name}`")]
+        assert all(f"`{option}=`" in row for option in adapter.OPTIONS)
 
 
 def test_t01_an_unreadable_picture_is_one_sentence(tmp_path: Path) -> None:

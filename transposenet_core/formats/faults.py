@@ -63,4 +63,6 @@ class Faults:
             if skip_bad
             else "mend them or leave these rows out with --skip-bad; training/check_dataset.py lists all of them"
         )
-        raise UserError(f"{data}: {count} faults beside {used} good pictures: {shown}{more}; {advice}")
+        raise UserError(
+            f"{data}: {count} fault{'s' * (count > 1)} beside {used} good pictures: {shown}{more}; {advice}"
+        )

@@ -83,10 +83,10 @@ def split_by_blocks(
     kept: dict[int, str] = {}
     blocks = 0
     for frames in _sequences(scene.images):
-        splits = []
-        for index in range(len(frames)):
-            splits.append(_split_of_block(blocks + index // block, val_share, test_share))
-        blocks += math.ceil(len(frames) / block)
+        here = math.ceil(len(frames) / block)
+        of_block = [_split_of_block(number, val_share, test_share) for number in range(blocks, blocks + here)]
+        splits = [of_block[index // block] for index in range(len(frames))]
+        blocks += here
         stamps = [scene.images[frame].stamp for frame in frames]
         for keep, frame, split in zip(_outside_guards(splits, stamps, guard, guard_s), frames, splits, strict=True):
             if keep:
