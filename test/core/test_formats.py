@@ -226,6 +226,6 @@ def test_t04_held_out_blocks_keep_a_guard(tmp_path: Path) -> None:
     many = scene_of_short_sequences(10, 60)
     assert 40 <= len(hold_out_validation(many).select("val")) <= 80
     assert hold_out_validation(scene_of_short_sequences(1, 149)).images[0].split == "train"
-    assert len(hold_out_validation(scene_of_short_sequences(1, 150)).select("val")) == 25
+    assert len(hold_out_validation(scene_of_short_sequences(1, 150)).select("val")) == 15
     short = load_scene(write_small_scene(tmp_path / "short", frames=12))
     assert hold_out_validation(short) is short
