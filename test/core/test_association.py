@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from transposenet_core.errors import UserError
-from transposenet_core.formats.association import Association, associate, nanoseconds, number_option, positive_option
+from transposenet_core.formats.association import Association, associate, nanoseconds
+from transposenet_core.formats.numbers import number_option, positive_option
 from transposenet_core.pose import Pose, rotation_angle_deg
 
 SECOND = 10**9

@@ -126,25 +126,5 @@ def nanoseconds(seconds: str) -> int:
     raise ValueError(f"'{seconds}' is no time stamp in seconds")
 
 
-def positive_option(options: dict[str, str], name: str, default: float, where: object) -> float:
-    """A number above 0 of an adapter's options. UserError."""
-    value = number_option(options, name, default, where)
-    if value <= 0:
-        raise UserError(f"{where}: the option {name}={value:g} must be above 0")
-    return value
-
-
-def number_option(options: dict[str, str], name: str, default: float, where: object) -> float:
-    """A finite number of an adapter's options. UserError."""
-    text = options.get(name, str(default))
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not np.isfinite(value):
-        raise UserError(f"{where}: the option {name}={text} is no number; write one such as {name}={default or 0.08:g}")
-    return value
-
-
 def _range_text(range_ns: tuple[int, int]) -> str:
     return f"{range_ns[0] / NANOSECONDS:.3f} to {range_ns[1] / NANOSECONDS:.3f} s"

@@ -1,0 +1,175 @@
+"""EuRoC recordings: a body and a camera on it worked out by hand, OpenCV's YAML, and what is wrong in a file."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from transposenet_core.errors import UserError
+from transposenet_core.formats import describe_formats, inspect_scene, load_scene
+
+EPOCH = 1403636579763555584
+MS = 1_000_000
+# The published camera of the data set (Burri et al. 2016).
+T_BS = """0.0148655429818, -0.999880929698, 0.00414029679422, -0.0216401454975,
+         0.999557249008, 0.0149672133247, 0.025715529948, -0.064676986768,
+        -0.0257744366974, 0.00375618835797, 0.999660727178, 0.00981073058949,
+         0.0, 0.0, 0.0, 1.0"""
+# The body is x forward, y left, z up; the camera looks forward from 10 cm ahead of and 20 cm above its origin.
+FORWARD = "0, 0, 1, 0.1, -1, 0, 0, 0, 0, -1, 0, 0.2, 0, 0, 0, 1"
+SENSOR = """{head}# General sensor definitions.
+sensor_type: camera
+comment: VI-Sensor cam0 (MT9M034)
+T_BS:{tag}
+  cols: 4
+  rows: 4
+  data: [{T}]
+rate_hz: 20
+resolution: [752, 480]
+camera_model: {model}
+intrinsics: [458.654, 457.296, 367.215, 248.375] #fu, fv, cu, cv
+distortion_model: {lens}
+distortion_coefficients: [-0.28340811, 0.07395907, 0.00019359, 1.76187114e-05]
+"""
+HEADER = "#timestamp, p_RS_R_x [m], p_RS_R_y [m], p_RS_R_z [m], q_RS_w [], q_RS_x [], q_RS_y [], q_RS_z [], v_x, v_y"
+
+
+def sensor(
+    T: str = FORWARD, lens: str = "radial-tangential", model: str = "pinhole", head: str = "", tag: str = ""
+) -> str:
+    return SENSOR.format(T=T, lens=lens, model=model, head=head, tag=tag)
+
+
+def truth_row(ms: int) -> str:
+    """The body climbs 1 m/s at (3, 4), turned a quarter to the left: q_RS = (cos 45, 0, 0, sin 45), w first."""
+    return f"{EPOCH + ms * MS},3,4,{ms / 1000},0.70710678,0,0,0.70710678,0,0"
+
+
+def write_recording(root: Path, pictures_ms: list[int], yaml: str | None = None, rows: list[str] | None = None) -> Path:
+    for camera, grey in (("cam0", 60), ("cam1", 200)):
+        folder = root / "mav0" / camera
+        (folder / "data").mkdir(parents=True, exist_ok=True)
+        (folder / "sensor.yaml").write_text(yaml or sensor())
+        lines = ["#timestamp [ns],filename"]
+        for ms in pictures_ms:
+            lines.append(f"{EPOCH + ms * MS},{EPOCH + ms * MS}.png")
+            cv2.imwrite(str(folder / "data" / f"{EPOCH + ms * MS}.png"), np.full((48, 75), grey, np.uint8))
+        (folder / "data.csv").write_text("\r\n".join(lines) + "\r\n")
+    truth = root / "mav0" / "state_groundtruth_estimate0"
+    truth.mkdir(exist_ok=True)
+    rows = [truth_row(5 * k) for k in range(-1, 100)] if rows is None else rows
+    (truth / "data.csv").write_text("\n".join([HEADER, *rows]) + "\n")
+    return root
+
+
+def test_a_known_camera_on_a_known_body(tmp_path: Path) -> None:
+    """Turned to the left the body's forward is the map's y: the camera is at y + 0.1, z + 0.2 and looks along y."""
+    root = write_recording(tmp_path / "V1_01_easy", [0, 52])
+    scene = load_scene(root)  # recognised without its format
+    second = scene.images[1]
+    np.testing.assert_allclose(second.pose.position, [3, 4.1, 0.252], atol=1e-7)
+    np.testing.assert_allclose(second.pose.rotation_33 @ [0, 0, 1], [0, 1, 0], atol=1e-7)  # its view
+    np.testing.assert_allclose(second.pose.rotation_33 @ [1, 0, 0], [1, 0, 0], atol=1e-7)  # its right
+    np.testing.assert_allclose(second.pose.rotation_33 @ [0, 1, 0], [0, 0, -1], atol=1e-7)  # its down
+    assert second.name == f"mav0/cam0/data/{EPOCH + 52 * MS}.png"
+    assert (second.sequence, second.split) == ("V1_01_easy", "train")
+    assert second.stamp == pytest.approx((EPOCH + 52 * MS) / 1e9, abs=1e-6)
+
+
+def test_the_published_sensor_file(tmp_path: Path) -> None:
+    camera = load_scene(write_recording(tmp_path / "V1", [0], sensor(T_BS))).intrinsics
+    assert (camera.width, camera.height, camera.fx, camera.cy) == (752, 480, 458.654, 248.375)
+    assert camera.distortion_model == "plumb_bob" and camera.rectified is False
+    assert camera.distortion == (-0.28340811, 0.07395907, 0.00019359, 1.76187114e-05)
+    assert camera.source == "EuRoC cam0/sensor.yaml"
+
+
+@pytest.mark.parametrize("head", ["%YAML:1.0\n", "%YAML:1.0\n---\n", "%YAML 1.2\n---\n"])
+def test_opencvs_head_and_tag_are_passed_over(tmp_path: Path, head: str) -> None:
+    root = write_recording(tmp_path / "V1", [0], sensor(head=head, tag=" !!opencv-matrix"))
+    assert load_scene(root).intrinsics.fx == 458.654
+
+
+def test_the_other_camera_by_option_and_grey_pictures(tmp_path: Path) -> None:
+    from transposenet_core.image_files import read_image
+
+    root = write_recording(tmp_path / "V1", [0])
+    (image,) = load_scene(f"euroc:{root},camera=cam1").images
+    assert read_image(image.path)[0, 0].tolist() == [200, 200, 200]
+    with pytest.raises(UserError, match="V1: no camera cam7 in mav0, there are cam0, cam1; write ,camera="):
+        load_scene(f"euroc:{root},camera=cam7")
+
+
+def test_t03_no_overlap_in_time_is_refused(tmp_path: Path) -> None:
+    root = write_recording(tmp_path / "V1", [0, 50], rows=[truth_row(5 * k) for k in range(1000, 1100)])
+    with pytest.raises(UserError, match=r"data.csv with .*data.csv: 0 of 2 pictures .* \+5.000 s on the pictures"):
+        load_scene(f"euroc:{root}")
+
+
+@pytest.mark.parametrize(
+    ("row", "what"),
+    [
+        ("1,2,3", "line 3: 3 columns, a row is 'timestamp,p_x"),
+        (f"{EPOCH}.5,3,4,5,1,0,0,0", r"line 3: '\d+\.5' is no time stamp in whole nanoseconds"),
+        (f"{EPOCH},3,4,inf,1,0,0,0", "line 3: a number that is not finite"),
+        (f"{EPOCH},3,4,5,1,1,0,0", "line 3: a quaternion of length 1.41421"),
+        (truth_row(-5), "line 3: the stamp stands in .* line 2 already"),
+    ],
+)
+def test_t02_a_wrong_row_is_left_out_and_named(tmp_path: Path, row: str, what: str) -> None:
+    rows = [truth_row(-5), row, *(truth_row(5 * k) for k in range(20))]
+    root = write_recording(tmp_path / "V1", [1, 50], rows=rows)
+    scene, faults = inspect_scene(f"euroc:{root}")
+    assert len(scene.images) == 2 and len(faults.refused) == 1
+    with pytest.raises(UserError, match=f"estimate0/data.csv {what}"):
+        load_scene(f"euroc:{root}")
+
+
+@pytest.mark.parametrize(
+    ("yaml", "what"),
+    [
+        (sensor(model="omni"), "camera_model 'omni' with distortion_model 'radial-tangential'; known are pinhole with"),
+        (sensor(lens="fov"), "camera_model 'pinhole' with distortion_model 'fov'"),
+        (sensor().replace("458.654", "-458.654"), "sizes and focal lengths are above 0"),
+        (sensor().replace("resolution: [752, 480]", ""), r"no camera \(KeyError\('resolution'\)\)"),
+        (sensor(T="1, 2, 3"), "no camera .*T_BS with 16 numbers"),
+        (sensor(T=FORWARD.replace("0, -1, 0", "0, -2, 0")), r"sensor.yaml: the rotation block is .* off orthonormal"),
+        ("a: [1, 2", "no YAML"),
+        ("just a word", "a str, it must be 'key: value' lines"),
+    ],
+)
+def test_a_wrong_sensor_file_is_one_sentence(tmp_path: Path, yaml: str, what: str) -> None:
+    root = write_recording(tmp_path / "V1", [0], yaml)
+    with pytest.raises(UserError, match=f"sensor.yaml: .*{what}|{what}") as caught:
+        load_scene(f"euroc:{root}")
+    assert "\n" not in str(caught.value)
+
+
+def test_t01_missing_pictures_and_files_are_named(tmp_path: Path) -> None:
+    root = write_recording(tmp_path / "V1", [0, 50])
+    (root / f"mav0/cam0/data/{EPOCH}.png").unlink()
+    with pytest.raises(UserError, match=rf"{EPOCH}.png: the picture is missing"):
+        load_scene(f"euroc:{root}")
+    assert len(inspect_scene(f"euroc:{root}", labels_only=True)[0].images) == 2
+    (root / "mav0/state_groundtruth_estimate0/data.csv").unlink()
+    with pytest.raises(UserError, match="state_groundtruth_estimate0/data.csv: it cannot be read"):
+        load_scene(f"euroc:{root}")
+    with pytest.raises(UserError, match="neither mav0/state_groundtruth_estimate0/data.csv nor mav0/cam0/data.csv"):
+        load_scene(f"euroc:{root}/mav0")
+
+
+def test_the_sequences_of_a_room_are_one_scene(tmp_path: Path) -> None:
+    for name in ("V1_01_easy", "V1_02_medium"):
+        write_recording(tmp_path / "room" / name, [0, 50])
+    scene = load_scene(tmp_path / "room")
+    assert [image.sequence for image in scene.images] == ["V1_01_easy"] * 2 + ["V1_02_medium"] * 2
+    assert scene.images[-1].name == f"V1_02_medium/mav0/cam0/data/{EPOCH + 50 * MS}.png"
+    write_recording(tmp_path / "room" / "V2_01", [0], sensor().replace("458.654", "460"))
+    with pytest.raises(UserError, match="V2_01: another camera than in .*V1_01_easy"):
+        load_scene(f"euroc:{tmp_path / 'room'}")
+
+
+def test_help_states_the_convention() -> None:
+    (line,) = [line for line in describe_formats().splitlines() if line.startswith("  euroc:")]
+    assert "body" in line and "w first" in line and "T_BS" in line

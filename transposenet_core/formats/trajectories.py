@@ -1,0 +1,93 @@
+"""What recordings share whose pictures and poses have stamps of their own: rows with stamps, poses found by time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from transposenet_core.errors import UserError
+from transposenet_core.formats import labels
+from transposenet_core.formats.association import MAX_GAP_S, associate
+from transposenet_core.formats.faults import Faults
+from transposenet_core.formats.numbers import number_option, positive_option
+from transposenet_core.formats.rows import below, read_lines
+from transposenet_core.pose import Pose
+
+TIME_OPTIONS = {
+    "max_gap": f"seconds between two poses that are interpolated at most, default {MAX_GAP_S:g}",
+    "time_offset": "seconds added to the pictures' stamps before their poses are looked up, default 0",
+    labels.LABELS_ONLY: labels.LABELS_ONLY_MEANING,
+}
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A picture's name below the data set, its stamp, and the row that has both."""
+
+    name: str
+    stamp_ns: int
+    where: str
+
+
+class Trajectory:
+    """Poses by their stamps, from rows of the file `path`; a second pose at the same stamp is a fault."""
+
+    def __init__(self, path: Path, faults: Faults) -> None:
+        self.path, self.faults = path, faults
+        self.poses: dict[int, Pose] = {}
+        self._places: dict[int, str] = {}
+
+    def add(self, where: str, stamp_ns: int, pose: Pose) -> None:
+        if stamp_ns in self.poses:
+            self.faults.refuse(where, f"the stamp stands in {self._places[stamp_ns]} already")
+        else:
+            self.poses[stamp_ns], self._places[stamp_ns] = pose, where
+
+
+def stamped_rows(path: Path, separator: str | None, what: str) -> Iterator[tuple[str, list[str]]]:
+    """Where each row of a table stands, and its words; comments (#) and empty lines are passed over.
+
+    UserError that says `what` the file should be where it cannot be read or has no rows.
+    """
+    found = False
+    for number, line in enumerate(read_lines(path, what), start=1):
+        if line.strip() and not line.lstrip().startswith("#"):
+            found = True
+            yield f"{path} line {number}", [word.strip() for word in line.strip().split(separator)]
+    if not found:
+        raise UserError(f"{path}: it has no rows; it should be {what}")
+
+
+def named_frame(name: str, stamp_ns: int, where: str, folder: str, faults: Faults) -> Frame | None:
+    """A frame whose `name` starts from `folder`, below the data set; None, and a fault, if it leads elsewhere."""
+    if below(name):
+        return Frame(f"{folder}/{name}" if folder else name, stamp_ns, where)
+    faults.refuse(where, f"the picture {name} is not below the folder of the pictures")
+    return None
+
+
+def pose_frames(
+    frames: Sequence[Frame], trajectory: Trajectory, source: Path, options: dict[str, str], faults: Faults
+) -> list[tuple[Frame, Pose]]:
+    """The frames of the file `source` with the poses at their time; those without one are left out, with a remark.
+
+    UserError where that are too many (fault matrix, T3), or an option is no number.
+    """
+    max_gap_s = positive_option(options, "max_gap", MAX_GAP_S, source)
+    offset_s = number_option(options, "time_offset", 0.0, source)
+    if not frames or not trajectory.poses:
+        return []  # all rows were faults, and are told as such
+    stamps_ns, poses = list(trajectory.poses), list(trajectory.poses.values())
+    found = associate([frame.stamp_ns for frame in frames], stamps_ns, poses, max_gap_s, offset_s)
+    found.require(f"{source} with {trajectory.path}")
+    if found.rate < 1:
+        faults.remark(source, f"{found}; the others are left out")
+    return [(frame, pose) for frame, pose in zip(frames, found.poses, strict=True) if pose is not None]
+
+
+def sequence_folders(root: Path, marks: Sequence[str]) -> list[Path]:
+    """`root` where one of the files `marks` lies in it, or else the folders in it of which that is true."""
+    folders = [root, *sorted(folder for folder in root.glob("*") if folder.is_dir())]
+    found = [folder for folder in folders if any((folder / mark).is_file() for mark in marks)]
+    return found[:1] if root in found else found
