@@ -52,6 +52,7 @@ setup(
     zip_safe=False,
     entry_points={
         "console_scripts": [
+            "bag_to_dataset = transposenet_ros.bag_to_dataset:main",
             "localizer = transposenet_ros.localizer_node:main",
             "make_bag = transposenet_ros.make_bag:main",
             "replay_evaluation = transposenet_ros.replay_evaluation:main",

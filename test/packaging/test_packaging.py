@@ -13,7 +13,7 @@ import pytest
 import transposenet_core
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAMS = ["localizer", "make_bag", "replay_evaluation"]
+PROGRAMS = ["bag_to_dataset", "localizer", "make_bag", "replay_evaluation"]
 PACKAGED = [
     *("transposenet_core", "transposenet_ros", "launch", "config", "resource", "packaging"),
     *("package.xml", "setup.py", "setup.cfg", "pyproject.toml", "requirements.txt", "LICENSE"),
@@ -97,7 +97,7 @@ def test_ros2_run_finds_the_program(prefix: Path, program: str) -> None:
     assert path.is_file() and os.access(path, os.X_OK)
 
 
-@pytest.mark.parametrize("program", ["make_bag", "replay_evaluation"])
+@pytest.mark.parametrize("program", ["bag_to_dataset", "make_bag", "replay_evaluation"])
 def test_the_installed_program_runs_from_another_folder(prefix: Path, tmp_path: Path, program: str) -> None:
     path = prefix / "lib" / "transposenet_ros" / program
     output = run(path, "--help", cwd=tmp_path, PYTHONPATH=str(site_packages(prefix)))

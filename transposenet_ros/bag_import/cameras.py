@@ -1,0 +1,81 @@
+"""The camera that a CameraInfo describes, as a scene keeps it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transposenet_core.errors import UserError
+from transposenet_core.scene import Intrinsics
+from transposenet_ros.bag_import.names import shown
+from transposenet_ros.bag_import.options import ImportOptions
+from transposenet_ros.live_camera import live_camera
+
+
+def is_rectified_topic(topic: str) -> bool:
+    """image_proc calls its pictures image_rect and image_rect_color."""
+    return "rect" in topic.removesuffix("/compressed").rpartition("/")[2]
+
+
+def intrinsics_of(info: Any, topic: str, rectified: bool) -> Intrinsics:
+    """Pinhole and distortion of a CameraInfo, binning and region of interest included; `rectified` pictures follow P.
+
+    Raises UserError where it describes no calibrated camera.
+    """
+    try:
+        camera = live_camera(info, rectified)
+    except ValueError as error:
+        raise UserError(
+            f"the CameraInfo on {shown(topic)} cannot be used: {shown(str(error))}; name another with --camera-info, "
+            "or say --camera-info none to leave the lens as it is"
+        ) from None
+    distorted = camera.distortion.any()
+    return Intrinsics(
+        width=camera.width,
+        height=camera.height,
+        fx=float(camera.K_33[0, 0]),
+        fy=float(camera.K_33[1, 1]),
+        cx=float(camera.K_33[0, 2]),
+        cy=float(camera.K_33[1, 2]),
+        source=f"CameraInfo on {shown(topic)}",
+        rectified=not distorted,
+        distortion_model=camera.lens if distorted else "none",
+        distortion=tuple(camera.distortion.tolist()) if distorted else (),
+    )
+
+
+def camera_of(infos: list[Any], topic: str, options: ImportOptions) -> tuple[Intrinsics | None, list[str]]:
+    """The camera of a recording whose different CameraInfo messages are `infos`, and sentences on it; None without.
+
+    UserError where a CameraInfo that was asked for describes no calibrated camera.
+    """
+    if not infos:
+        found = f"none on {shown(topic)}" if topic else "none beside the pictures"
+        return None, [
+            f"camera: no CameraInfo ({found}); the pictures are kept as they are, name one with --camera-info"
+        ]
+    rectified = is_rectified_topic(options.image) if options.rectified is None else options.rectified
+    try:
+        intrinsics = intrinsics_of(infos[0], topic, rectified)
+    except UserError as error:
+        if options.camera_info is not None:
+            raise
+        return None, [f"warning: {error}"]
+    i = intrinsics
+    pinhole = f"fx {i.fx:.6g} fy {i.fy:.6g} cx {i.cx:.6g} cy {i.cy:.6g}"
+    said = [f"camera: {i.width}x{i.height}, {pinhole} by the {i.source}"]
+    if rectified:
+        said.append("camera: the pictures are taken as rectified, so its P holds (--no-rectified: they are not)")
+    elif not intrinsics.rectified:
+        said.append(f"camera: {intrinsics.distortion_model} distortion, which is taken out of every picture")
+    if len(infos) > 1:
+        said.append(f"warning: {len(infos)} or more different CameraInfo on {shown(topic)}; the first is taken")
+    return intrinsics, said
+
+
+def check_size(intrinsics: Intrinsics, width: int, height: int) -> None:
+    """UserError where pictures of `width` x `height` are not those that the CameraInfo is about."""
+    if (width, height) != (intrinsics.width, intrinsics.height):
+        raise UserError(
+            f"the pictures have {width}x{height} pixels, but {intrinsics.source} is about "
+            f"{intrinsics.width}x{intrinsics.height}; name the right one with --camera-info, or say --camera-info none"
+        )

@@ -1,0 +1,211 @@
+"""Recordings -> a data set of the layout `folder`: surveyed, planned, then written picture by picture.
+
+Two passes, because which pictures are wanted is known when all poses are; no more than one picture is held at a time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tqdm import tqdm
+
+from transposenet_core.errors import UserError
+from transposenet_core.formats.faults import Faults
+from transposenet_core.formats.folder_writing import FolderWriter, folder_dataset
+from transposenet_core.formats.splitting import split_scene
+from transposenet_core.pose import Pose
+from transposenet_core.scene import Intrinsics, PosedImage, Scene
+from transposenet_core.undistortion import Undistorter
+from transposenet_ros.bag_import.cameras import camera_of, check_size
+from transposenet_ros.bag_import.clock import measured_offset
+from transposenet_ros.bag_import.names import shown
+from transposenet_ros.bag_import.options import AUTO, NONE, ImportOptions
+from transposenet_ros.bag_import.pictures import decoded, picture_file
+from transposenet_ros.bag_import.poses import CameraPoses
+from transposenet_ros.bag_import.recording import Recording
+from transposenet_ros.bag_import.selection import NANOSECONDS, keyframes, pictures_wanted, with_poses
+from transposenet_ros.bag_import.survey import Survey
+from transposenet_ros.image_decoding import DecodeError
+
+SHOWN = 5  # fault matrix, T2
+METHODS = {"blocks": "blocks", "sequence": "sequences"}
+Say = Callable[[str], object]
+
+
+@dataclass(eq=False)
+class Plan:
+    """What is wanted of one recording: ``keyframes`` by the number of their message, under the name ``sequence``."""
+
+    bag: Recording
+    sequence: str
+    survey: Survey
+    poses: CameraPoses
+    intrinsics: Intrinsics | None
+    offset_s: float
+    keyframes: dict[int, Pose]
+
+    def stem(self, number: int) -> str:
+        """A picture's name without suffix: made here, because names in a recording may be anything."""
+        return f"{self.sequence}/frame-{number:06d}"
+
+
+def import_bags(
+    bags: Sequence[str | Path],
+    out: str | Path,
+    options: ImportOptions,
+    *,
+    overwrite: bool = False,
+    progress: bool = False,
+    say: Say = print,
+) -> Counter[str]:
+    """Write the keyframes of `bags`, each a sequence, to the folder `out`; the pictures by split ("" for left out).
+
+    `say` gets a sentence for everything that a person should know. Raises UserError for a recording, topic, frame or
+    option that cannot be used, too few poses, a camera that changes, and an `out` that exists.
+    """
+    out = Path(out).expanduser()
+    with ExitStack() as resources:
+        plans = [
+            _plan(resources.enter_context(Recording(path)), f"seq-{number:02d}", options, progress, say)
+            for number, path in enumerate(bags, start=1)
+        ]
+        _check_together(plans)
+        splits = _splits(out.name, plans, options)
+        with folder_dataset(out, overwrite=overwrite) as writer:
+            writer.map_frame, writer.about = shown(plans[0].poses.map_frame), _about(plans, options)
+            for plan in plans:
+                _write(plan, writer, options, progress, say)
+            if not writer.images:
+                raise UserError(f"{plans[0].bag.path}: not one of the pictures that are wanted can be decoded")
+            images = [replace(image, split=splits[image.name.rpartition(".")[0]]) for image in writer.images]
+            writer.set_splits(image for image in images if image.split)
+    return Counter(image.split for image in images)
+
+
+def _plan(bag: Recording, sequence: str, options: ImportOptions, progress: bool, say: Say) -> Plan:
+    name = bag.path.name
+    topics = [topic for topic in bag.topics if topic in (options.image, options.pose, options.tf, options.tf_static)]
+    with tqdm(total=bag.count(topics), unit="message", desc=f"{name}: reading", disable=not progress) as bar:
+        survey = Survey(bag, options, bar.update)
+    say(f"{name}: becomes {sequence}")
+    for note in bag.notes:
+        say(f"{name}: warning: {note}")
+    for topic in survey.damaged:
+        say(f"{name}: warning: {survey.damaged[topic]:,} damaged messages on {shown(topic)}")
+    if refused := survey.transforms.refused + survey.poses.refused:
+        say(f"{name}: warning: {refused:,} transforms that are not finite or no rotation are left out")
+    if (promised := bag.promised(options.image)) > len(survey.stamps_N):
+        say(f"{name}: warning: {len(survey.stamps_N):,} of {promised:,} pictures could be read")
+    poses = CameraPoses(str(bag.path), survey, options)
+    camera, sentences = camera_of(survey.infos, survey.info_topic, options)
+    for sentence in (*poses.said, *sentences):
+        say(f"{name}: {sentence}")
+    wanted, offset_s = _posed(bag, survey, poses, options, say)
+    keys = dict(keyframes(wanted.items(), options.keyframe_distance, options.keyframe_angle))
+    say(f"{name}: {len(keys):,} of them are keyframes by motion")
+    return Plan(bag, sequence, survey, poses, camera, offset_s, keys)
+
+
+def _posed(
+    bag: Recording, survey: Survey, poses: CameraPoses, options: ImportOptions, say: Say
+) -> tuple[dict[int, Pose], float]:
+    """The pictures that have a pose, and the seconds that were added to their stamps for it."""
+    name, offset_s = bag.path.name, options.time_offset or 0.0
+    numbers = pictures_wanted(str(bag.path), survey.stamps_N, options)
+    posed = with_poses(survey.stamps_N, numbers, poses, offset_s)
+    measured = measured_offset(bag, options.image, survey, poses, posed.poses)
+    say(f"{name}: {measured.sentence()}")
+    if options.time_offset is None and measured.seconds is not None:
+        offset_s = measured.seconds
+        posed = with_poses(survey.stamps_N, numbers, poses, offset_s)
+    elif measured.seconds is not None and abs(measured.seconds - offset_s) > max(0.01, 3 * measured.sigma):
+        say(f"{name}: warning: --time-offset {offset_s:g} is taken; {AUTO} or {measured.seconds:.3f} fits better")
+    elif options.time_offset is None:
+        say(f"{name}: warning: --time-offset {AUTO} could not tell it; 0 is taken")
+    say(f"{name}: {posed}")
+    posed.require(str(bag.path), poses, options)
+    return posed.poses, offset_s
+
+
+def _check_together(plans: list[Plan]) -> None:
+    """One scene has one map and one camera. UserError."""
+    first = plans[0]
+    for plan in plans[1:]:
+        if plan.poses.map_frame != first.poses.map_frame:
+            raise UserError(
+                f"{plan.bag.path}: its poses are in {shown(plan.poses.map_frame)}, those of {first.bag.path} in "
+                f"{shown(first.poses.map_frame)}; recordings of one scene share one map"
+            )
+        if plan.intrinsics != first.intrinsics:
+            raise UserError(
+                f"{plan.bag.path}: its camera is not that of {first.bag.path} ({plan.intrinsics} and "
+                f"{first.intrinsics}); a scene has one camera: import them into two folders"
+            )
+
+
+def _splits(name: str, plans: list[Plan], options: ImportOptions) -> dict[str, str]:
+    """The split by picture's stem, "" for one in a guard gap; before anything is written, because it may be refused."""
+    images = []
+    for plan in plans:
+        for number, pose in plan.keyframes.items():
+            stamp = plan.survey.stamps_N[number] / NANOSECONDS
+            images.append(PosedImage(plan.stem(number), Path(), pose, "train", plan.sequence, stamp))
+    method = options.split or ("blocks" if len(plans) == 1 else "sequence")
+    if method == NONE:
+        return {image.name: "train" for image in images}
+    try:
+        scene = split_scene(Scene(name, images), METHODS[method], Faults())
+    except UserError as error:
+        raise UserError(f"{error}; --split {NONE} puts all pictures into train") from None
+    return {image.name: "" for image in images} | {image.name: image.split for image in scene.images}
+
+
+def _write(plan: Plan, writer: FolderWriter, options: ImportOptions, progress: bool, say: Say) -> None:
+    """The second pass: the wanted pictures of one recording, each left out and counted where it cannot be decoded."""
+    wanted, kind, faults = plan.keyframes, plan.survey.image_type, list[str]()
+    undistorter = None
+    if plan.intrinsics is not None:
+        undistorter = Undistorter(plan.intrinsics)
+        writer.intrinsics = undistorter.rectified
+    size: tuple[int, int] | None = None
+    with tqdm(total=len(wanted), unit="picture", desc=f"{plan.bag.path.name}: writing", disable=not progress) as bar:
+        for number, stored in enumerate(plan.bag.messages([options.image])):
+            if (pose := wanted.get(number)) is None:
+                continue
+            bar.update()
+            stamp_ns = int(plan.survey.stamps_N[number])
+            try:
+                message = plan.bag.deserialize(stored)
+                image_HW3 = decoded(message, kind)
+            except (ValueError, DecodeError) as error:
+                faults.append(f"{stamp_ns / NANOSECONDS:.9f} s: {shown(str(error))}")
+                continue
+            height, width = image_HW3.shape[:2]
+            if size is None:
+                size = width, height
+                if plan.intrinsics is not None:
+                    check_size(plan.intrinsics, width, height)
+            elif size != (width, height):
+                faults.append(f"{stamp_ns / NANOSECONDS:.9f} s: {width}x{height} pixels, the first has {size}")
+                continue
+            correct = undistorter if undistorter is not None and undistorter.needed else None
+            suffix, picture = picture_file(message, kind, image_HW3, correct)
+            writer.add(plan.stem(number) + suffix, picture, pose, stamp_ns, plan.sequence)
+    if faults:
+        shown_faults = "; ".join(faults[:SHOWN]) + (f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else "")
+        say(f"{plan.bag.path.name}: warning: {len(faults)} of {len(wanted)} pictures are left out: {shown_faults}")
+
+
+def _about(plans: list[Plan], options: ImportOptions) -> dict:
+    """What dataset.json says of where the pictures come from."""
+    return {
+        "recordings": {plan.sequence: shown(plan.bag.path.name) for plan in plans},
+        "image_topic": shown(options.image),
+        "pose_source": shown(options.pose),
+        "how": [shown(sentence) for sentence in plans[0].poses.said],
+        "time_offset_s": {plan.sequence: plan.offset_s for plan in plans},
+    }

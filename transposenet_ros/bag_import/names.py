@@ -1,0 +1,21 @@
+"""Names out of a recording as a person may see them: a topic or a frame can be any bytes its author liked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+LONGEST = 120
+MOST = 40
+
+
+def shown(name: str) -> str:
+    """The name without what a terminal would obey, and not longer than a line."""
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in name)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+
+
+def listed(names: Iterable[str], none: str = "none") -> str:
+    """The names in alphabetical order, the first MOST of them."""
+    ordered = sorted(names)
+    more = f" and {len(ordered) - MOST} more" if len(ordered) > MOST else ""
+    return (", ".join(shown(name) for name in ordered[:MOST]) or none) + more

@@ -1,0 +1,33 @@
+"""A picture of a message as the file of a data set: lossless, and the very bytes that came where nothing changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from transposenet_ros.bag_topics import IMAGE_TYPES
+from transposenet_ros.decoding.compressed import decode_compressed
+from transposenet_ros.decoding.gate import admit
+from transposenet_ros.decoding.png_stream import PNG_START
+from transposenet_ros.image_decoding import convert
+
+Correct = Callable[[np.ndarray], np.ndarray]
+
+
+def decoded(message: Any, kind: str) -> np.ndarray:
+    """(H, W, 3) uint8 RGB of a deserialised picture of type `kind`, as the node would see it. Raises DecodeError."""
+    if IMAGE_TYPES[kind] == "compressed":
+        return decode_compressed(message)
+    return convert(message, admit(message))
+
+
+def picture_file(message: Any, kind: str, image_HW3: np.ndarray, correct: Correct | None) -> tuple[str, Any]:
+    """The suffix of a picture's file, and the bytes that came or the corrected picture (H, W, 3) uint8 RGB."""
+    if correct is not None:
+        return ".png", correct(image_HW3)
+    if IMAGE_TYPES[kind] == "raw":
+        return ".png", image_HW3
+    data = bytes(memoryview(message.data).cast("B"))
+    return (".png" if data.startswith(PNG_START) else ".jpg"), data

@@ -1,0 +1,164 @@
+"""Where the camera was: a pose topic or two TF frames, and the way from the recorded body to the camera."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from transposenet_core.errors import UserError
+from transposenet_core.pose import Pose
+from transposenet_ros.bag_import.names import listed, shown
+from transposenet_ros.bag_import.options import CAMERA, ImportOptions
+from transposenet_ros.bag_import.survey import BODY, MAP, Survey
+from transposenet_ros.bag_import.transform_log import NoPoseError, TransformLog
+from transposenet_ros.bag_topics import GROUND_TRUTH_TOPIC
+
+STILL = Pose(np.zeros(3), np.array([1.0, 0.0, 0.0, 0.0]))
+
+
+@dataclass(frozen=True, eq=False)
+class Link:
+    """`T_target_source` over time in a log of transforms, or always the same ``constant``."""
+
+    log: TransformLog
+    target: str
+    source: str
+    constant: Pose | None = None
+
+    def at(self, stamp_ns: int, max_gap_ns: int) -> Pose:
+        if self.constant is not None:
+            return self.constant
+        return self.log.look_up(self.target, self.source, stamp_ns, max_gap_ns)
+
+
+class CameraPoses:
+    """`T_map_camera` at any time that the recording covers; ``said`` are the sentences on how it is put together.
+
+    Raises UserError where frames are unknown, or the poses are not the camera's and nothing leads from them to it.
+    """
+
+    def __init__(self, name: str, survey: Survey, options: ImportOptions) -> None:
+        self._name, self._survey, self._options = name, survey, options
+        self._max_gap_ns = round(options.max_gap * 1e9)
+        self.said: list[str] = []
+        self._T_map_body = self._from_frames() if options.frames else self._from_topic()
+        self.map_frame = self._T_map_body.target
+        self._T_body_camera = self._mounting()
+        # A mounting that does not move is looked up once, not for every picture.
+        if self._T_body_camera.constant is None and survey.transforms.is_static(
+            self._T_body_camera.target, self._T_body_camera.source
+        ):
+            fixed = self._T_body_camera.at(0, 0)
+            self._T_body_camera = Link(survey.transforms, "", "", fixed)
+            x, q = fixed.position, fixed.orientation
+            self.said.append(
+                "mounting: the camera is at "
+                + ", ".join(f"{value:.4g}" for value in x)
+                + " m in that frame, quaternion w x y z "
+                + ", ".join(f"{value:.4g}" for value in q)
+            )
+
+    def at(self, stamp_ns: int) -> Pose:
+        """Raises NoPoseError where the recording does not know it."""
+        T_map_body = self._T_map_body.at(stamp_ns, self._max_gap_ns)
+        T_body_camera = self._T_body_camera.at(stamp_ns, self._max_gap_ns)
+        return T_map_body if T_body_camera is STILL else T_map_body @ T_body_camera
+
+    @property
+    def stamps_ns(self) -> np.ndarray:
+        """(N,) int64: when something was said about the body's pose, ascending."""
+        return self._T_map_body.log.stamps_ns(self._T_map_body.target, self._T_map_body.source)
+
+    @property
+    def rates(self) -> str:
+        return self._T_map_body.log.rates(self._T_map_body.target, self._T_map_body.source)
+
+    def track(self, stamps_ns: np.ndarray) -> list[tuple[int, Pose]]:
+        """The poses at those of the times that have one."""
+        found = []
+        for stamp_ns in stamps_ns.tolist():
+            try:
+                found.append((stamp_ns, self.at(stamp_ns)))
+            except NoPoseError:
+                continue
+        return found
+
+    def _from_frames(self) -> Link:
+        assert self._options.frames is not None
+        target, self._body = self._options.frames
+        self._survey.transforms.check(target, self._body, f"{self._name}: --pose {self._options.pose}")
+        self.said.append(f"poses: of {shown(self._body)} in {shown(target)}, from the transforms")
+        return Link(self._survey.transforms, target, self._body)
+
+    def _from_topic(self) -> Link:
+        survey, topic = self._survey, self._options.pose
+        self._body = survey.child_frame
+        target = survey.map_frame or MAP
+        if not len(survey.poses.frames):
+            raise UserError(f"{self._name}: no message on {shown(topic)} is whole; name another topic with --pose")
+        parent = f"in {shown(survey.map_frame)}" if survey.map_frame else f"without a frame_id, taken as {MAP}"
+        child = f"of {shown(survey.child_frame)}" if survey.child_frame else "of a body that they do not name"
+        self.said.append(f"poses: {survey.pose_count} {survey.pose_type} on {shown(topic)}, {child}, {parent}")
+        if survey.pose_type == "nav_msgs/msg/Odometry" and "odom" in target:
+            self.said.append(
+                f"warning: odometry drifts, {shown(target)} is no map; where the robot was localized as well, "
+                f"--pose 'tf:map->{shown(survey.child_frame or 'base_link')}' is better"
+            )
+        return Link(survey.poses, target, BODY)
+
+    def _mounting(self) -> Link:
+        options, log = self._options, self._survey.transforms
+        if options.extrinsic is not None:
+            self.said.append("mounting: the extrinsic that was given")
+            return Link(log, "", "", options.extrinsic)
+        body = self._pose_frame()
+        camera = (options.camera_frame or self._survey.image_frame or "").removeprefix("/")
+        if body == CAMERA and CAMERA not in log.frames:
+            self.said.append("mounting: none, the poses are taken as those of the camera's optical frame")
+            return Link(log, "", "", STILL)
+        if not camera and options.frames:
+            camera = body
+            self.said.append(f"the pictures name no frame; {shown(body)} is taken as the camera's optical frame")
+        if body == camera:
+            self.said.append(f"mounting: none, {shown(camera)} is the frame of the pictures")
+            return Link(log, "", "", STILL)
+        if not camera:
+            raise UserError(
+                f"{self._name}: the pictures on {shown(options.image)} name no frame, so nothing leads from "
+                f"{shown(body)} to the camera; name the camera's optical frame with --camera-frame, or give "
+                "--extrinsic x,y,z,qw,qx,qy,qz"
+            )
+        try:
+            log.check(body, camera, f"{self._name}: from {shown(body)} to the camera's frame {shown(camera)}")
+        except UserError as error:
+            raise UserError(
+                f"{error}; record {shown(options.tf_static)}, give --extrinsic x,y,z,qw,qx,qy,qz, or say "
+                f"--pose-frame {CAMERA} where the poses are the camera's own"
+            ) from None
+        moves = "" if log.is_static(body, camera) else ", which moves"
+        self.said.append(f"mounting: {shown(camera)} on {shown(body)} from the transforms{moves}")
+        if "optical" not in camera:
+            self.said.append(
+                f"warning: {shown(camera)} is not called optical; if its axes are not x right, y down, z forward, name "
+                "the optical frame with --camera-frame (training/check_dataset.py tells)"
+            )
+        return Link(log, body, camera)
+
+    def _pose_frame(self) -> str:
+        """Whose pose the body's is, by option, by the messages, or because we wrote the topic ourselves."""
+        options = self._options
+        named = (options.pose_frame or self._body).removeprefix("/")
+        if options.pose_frame and self._body and named != self._body:
+            self.said.append(
+                f"the poses name {shown(self._body)}; they are taken as those of {shown(named)} as you say"
+            )
+        if named:
+            return named
+        if options.pose == GROUND_TRUTH_TOPIC:
+            return CAMERA
+        raise UserError(
+            f"{self._name}: the {self._survey.pose_type} on {shown(options.pose)} do not say whose pose it is; a robot "
+            f"records where its base is: say --pose-frame base_link (frames of the recording: "
+            f"{listed(self._survey.transforms.frames)}), or --pose-frame {CAMERA} where it is the camera's own"
+        )
