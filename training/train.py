@@ -16,6 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a checkout that is not installed, too
 
 from transposenet_core.command_line import exit_code
+from transposenet_core.dataset_check.quick import quick_check
 from transposenet_core.errors import UserError
 from transposenet_core.formats import SKIP_BAD_HELP, SPLIT_HELP, describe_formats, load_scene
 from transposenet_core.scene import Scene
@@ -39,6 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", required=True, metavar="FORMAT:PATH")
     parser.add_argument("--split", help=SPLIT_HELP)
     parser.add_argument("--skip-bad", action="store_true", help=SKIP_BAD_HELP)
+    parser.add_argument("--no-check", action="store_true", help="trust poses and files: check_dataset.py has seen them")
     parser.add_argument("--out", required=True, type=Path, help="the folder that becomes the scene model")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
     parser.add_argument("--override", action="store_true", help="with --resume: the changed configuration is meant")
@@ -58,6 +60,8 @@ def run(args: argparse.Namespace) -> None:
     if checkpoint.exists() and not args.resume:
         raise UserError(f"{args.out} holds a run already: add --resume to go on, or name another --out")
     scene = load_scene(args.data, args.split, args.skip_bad)
+    if not args.no_check:
+        scene = quick_check(args.data, scene, args.skip_bad)
     if config.hold_out:
         scene = hold_out_validation(scene)
     split = Path(args.split).name if args.split else "the data set's own"

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 from transposenet_core.dataset_check.card import Card, Spread
+from transposenet_core.dataset_check.leakage import NEAR
 from transposenet_core.formats.faults import SHOWN, Fault
-from transposenet_core.training.holdout import GUARD
 
 LABEL_WIDTH = 15
 SHOWN_SEQUENCES = 6
@@ -72,7 +72,7 @@ def _rows(card: Card) -> Iterable[tuple[str, str]]:
             nearest = f"the nearest training frame is a median {leakage.nearest_frames:.0f} frames away"
             yield (
                 f"{split} leakage",
-                f"{leakage.leaking} of {leakage.frames} within {GUARD} frames of a training frame; {nearest}",
+                f"{leakage.leaking} of {leakage.frames} within {NEAR} frames of a training frame; {nearest}",
             )
     yield "pictures", _pictures(card)
     yield "camera", _camera(card)

@@ -8,15 +8,15 @@ import numpy as np
 
 from transposenet_core.dataset_check.tracks import Tracks
 from transposenet_core.formats.faults import Faults
-from transposenet_core.training.holdout import GUARD
 
+NEAR = 3  # frames: a gap that leaves out so few is none
 RANDOM_SHARE = 0.5
 
 
 @dataclass(frozen=True)
 class Leakage:
     """Of `frames` frames of a split, `same_run` were taken in a run that training frames are of, `leaking` of them
-    with fewer than GUARD frame times between themselves and the nearest training frame; ``nearest_frames`` is the
+    at most NEAR frame times from the nearest training frame; ``nearest_frames`` is the
     median of that distance in frame times, None where no run is shared."""
 
     frames: int
@@ -39,7 +39,7 @@ def find_leakage(tracks: Tracks, split: str) -> Leakage:
             gaps.append(np.minimum(left, right) / period)
     gap_N = np.concatenate([np.zeros(0), *gaps])
     # Stamps are multiples of the frame time to rounding: half a frame is the tolerance.
-    leaking = int(np.count_nonzero(gap_N < GUARD + 0.5))
+    leaking = int(np.count_nonzero(gap_N < NEAR + 0.5))
     nearest = float(np.median(gap_N)) if len(gap_N) else None
     return Leakage(len(tracks.of(split)), len(gap_N), leaking, nearest)
 
@@ -49,17 +49,18 @@ def check_leakage(tracks: Tracks, faults: Faults) -> dict[str, Leakage]:
     found = {split: find_leakage(tracks, split) for split in ("val", "test") if len(tracks.of(split))}
     for split, leakage in found.items():
         share = leakage.leaking / leakage.frames
-        advice = f"split by sequence, or by blocks of time with at least {GUARD} frames left out between them"
+        advice = "split by sequence, or by blocks of time with frames left out between them"
         counts = f"{leakage.leaking} of {leakage.frames} {split} frames"
         if share >= RANDOM_SHARE:
             faults.remark(
                 f"{split} split",
-                f"leaks like a random split: {counts} have a training frame of the same run at most {GUARD} frames "
+                f"leaks like a random split: {counts} have a training frame of the same run at most {NEAR} frames "
                 f"away, so errors on them say nothing of a new drive; {advice}",
             )
         elif leakage.leaking:
             faults.remark(
                 f"{split} split",
-                f"has no guard gap: {counts} have a training frame of the same run at most {GUARD} frames away; {advice}",
+                f"has no guard gap: {counts} have a training frame of the same run at most {NEAR} frames away; "
+                f"{advice}",
             )
     return found

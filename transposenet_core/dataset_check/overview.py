@@ -17,8 +17,9 @@ from transposenet_core.dataset_check.vertical import Vertical
 from transposenet_core.errors import UserError
 from transposenet_core.image_files import read_image
 
-SHEET_ROWS, SHEET_COLUMNS = 4, 4
+SHEET_ROWS, SHEET_COLUMNS = 5, 4
 CELL_WIDTH = 320
+EPIPOLAR = 3
 
 
 def draw_overview(
@@ -30,7 +31,7 @@ def draw_overview(
     epipolar: Sequence[tuple[str, np.ndarray]] = (),
 ) -> None:
     """Write a PNG: tracks from above and from the side by split, view directions, the splits over time, and, where
-    `pictures` can be read, a contact sheet and `epipolar` pairs (caption, (H, W, 3) uint8), at most three.
+    `pictures` can be read, a contact sheet and `epipolar` pairs: caption and (H, 2W, 3) uint8, at most three.
     """
     from matplotlib.figure import Figure  # half a second to import: only where somebody draws
 
@@ -38,15 +39,15 @@ def draw_overview(
     counts = ", ".join(f"{count} {split}" for split, count in card.frames.items() if count)
     figure.suptitle(f"{card.scene}: {counts}", fontsize=14)
     bands: Any = figure.subfigures(2, 1, height_ratios=(10, 3.5)) if epipolar else [figure]
-    marked = _spread_over(len(tracks)) if pictures else []
+    marked = _spread_over(tracks) if pictures else []
     halves: Any = bands[0].subfigures(1, 2, width_ratios=(1, 1.05)) if pictures else [bands[0]]
     _draw_poses(halves[0], tracks, vertical, marked)
     if pictures:
         _draw_sheet(halves[1].subplots(SHEET_ROWS, SHEET_COLUMNS).ravel(), tracks, marked)
         halves[1].suptitle("pictures, in the order taken", fontsize=11)
     if epipolar:
-        bands[1].suptitle("epipolar lines of the poses: each runs through its point's match where poses are right")
-        for cell, (caption, image_HW3) in zip(bands[1].subplots(1, 3).ravel(), epipolar, strict=False):
+        bands[1].suptitle("two frames each, with matches and the lines on which the poses put them", fontsize=11)
+        for cell, (caption, image_HW3) in zip(bands[1].subplots(1, EPIPOLAR).ravel(), epipolar, strict=False):
             cell.imshow(image_HW3)
             cell.set_title(caption, fontsize=9)
         for cell in bands[1].axes:
@@ -55,9 +56,10 @@ def draw_overview(
         figure.savefig(temporary)
 
 
-def _spread_over(count: int) -> list[int]:
-    places = np.linspace(0, count - 1, min(count, SHEET_ROWS * SHEET_COLUMNS))
-    return np.round(places).astype(int).tolist()
+def _spread_over(tracks: Tracks) -> list[int]:
+    """Frames in the order in which they were taken, evenly over all runs."""
+    places = np.linspace(0, len(tracks) - 1, min(len(tracks), SHEET_ROWS * SHEET_COLUMNS))
+    return np.concatenate(tracks.runs)[np.round(places).astype(int)].tolist()
 
 
 def _draw_poses(part: Any, tracks: Tracks, vertical: Vertical, marked: Sequence[int]) -> None:
@@ -67,7 +69,7 @@ def _draw_poses(part: Any, tracks: Tracks, vertical: Vertical, marked: Sequence[
     draw_directions(part.add_subplot(grid[1, 1], projection="polar"), tracks, vertical)
     draw_timeline(part.add_subplot(grid[2, :]), tracks)
     handles, labels = above.get_legend_handles_labels()
-    part.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
+    part.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False, markerscale=3)
 
 
 def _draw_sheet(cells: Any, tracks: Tracks, marked: Sequence[int]) -> None:

@@ -17,6 +17,7 @@ LINE = "#c9d1d6"
 ARROWS = 60
 GAP_PERIODS = 20  # no line leads over a longer gap: what lies between was not recorded
 SHOWN_RUNS = 10
+FLAT = 12  # length by height of a track whose heights would be a line
 
 
 def draw_tracks(above: Any, side: Any, tracks: Tracks, vertical: Vertical, marked: Sequence[int]) -> None:
@@ -41,14 +42,23 @@ def draw_tracks(above: Any, side: Any, tracks: Tracks, vertical: Vertical, marke
             angles="xy", scale_units="xy", scale=1, width=0.0022, headwidth=4, zorder=3,
             color=[COLOURS[split] for split in tracks.splits_N[shown]],
         )  # fmt: skip
-        axes.set_aspect("equal", adjustable="datalim")
+        axes.update_datalim(points_N2[shown] + length * ways_N2[shown])
+        axes.autoscale_view()
+        axes.set_aspect("equal")
         axes.grid(alpha=0.25)
     for number, index in enumerate(marked, start=1):
         box = {"boxstyle": "circle,pad=0.15", "fc": "white", "ec": COLOURS[tracks.images[index].split], "alpha": 0.85}
         above.annotate(str(number), level_N2[index], fontsize=7, ha="center", va="center", bbox=box, zorder=4)
+    flat = np.ptp(level_N2[:, long_side]) > FLAT * np.ptp(heights_N)
+    if flat:
+        side.set_aspect("auto")
     first, second, up = vertical.names
     above.set(xlabel=f"{first} [m]", ylabel=f"{second} [m]", title="from above, with the directions of view")
-    side.set(xlabel=f"{(first, second)[long_side]} [m]", ylabel=f"up: {up} [m]", title="from the side")
+    side.set(
+        xlabel=f"{(first, second)[long_side]} [m]",
+        ylabel=f"up: {up} [m]",
+        title=f"from the side{', heights stretched' if flat else ''}",
+    )
 
 
 def draw_directions(axes: Any, tracks: Tracks, vertical: Vertical) -> None:
@@ -89,6 +99,6 @@ def _pieces(tracks: Tracks) -> list[np.ndarray]:
     pieces = []
     for run in tracks.runs:
         period = tracks.period(run)
-        cuts = np.flatnonzero(np.diff(tracks.stamps_N[run]) > GAP_PERIODS * period) + 1 if period else []
-        pieces += np.split(run, cuts)
+        long_M = (np.diff(tracks.stamps_N[run]) > GAP_PERIODS * period) & (period > 0)
+        pieces += np.split(run, np.flatnonzero(long_M) + 1)
     return pieces

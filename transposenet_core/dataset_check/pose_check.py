@@ -20,7 +20,7 @@ FEWEST_STEPS = 8  # of a run that is judged by its own speed
 OFF_TRACK_SHARE, OFF_TRACK_FRAMES = 0.05, 5  # so few frames between two leaps are wrong themselves
 STILL_M, STILL_DEG = 1e-6, 1e-4
 STUCK_SECONDS = 1.0
-FAST_M_S = 50.0
+FAST_M_S, FAST_DEG_S = 50.0, 90.0
 FAR_M = 1e5  # float32, in which networks calculate, resolves 1 cm there
 
 
@@ -81,7 +81,7 @@ def _check_leaps(tracks: Tracks, faults: Faults) -> None:
 
 
 def _track_of(tracks: Tracks, stretches: list[np.ndarray], few: float, limit_m_s: float) -> list[np.ndarray]:
-    """The stretches that are the camera's way: the longest, all long ones, and short ones that are no leap from those."""
+    """The stretches that are the camera's way: the longest, all long ones, and short ones no leap away from those."""
     middle = max(range(len(stretches)), key=lambda place: len(stretches[place]))
     track = [stretches[middle]]
     for stretch in stretches[middle + 1 :]:
@@ -127,6 +127,10 @@ def _check_scale(tracks: Tracks, faults: Faults) -> None:
     if len(speeds) and np.median(speeds) > FAST_M_S:
         speed = f"{np.median(speeds):.3g} m/s"
         faults.remark("poses", f"the camera moves at {speed}, half of the time faster: are these metres and seconds?")
+    turns = tracks.steps.turns_M[np.isfinite(tracks.steps.turns_M)]
+    if len(turns) and np.median(turns) > FAST_DEG_S:
+        turn = f"{np.median(turns):.0f} deg/s"
+        faults.remark("poses", f"the camera turns at {turn}, half of the time faster: is the frame rate right?")
     farthest = float(np.linalg.norm(np.median(tracks.positions_N3, axis=0)))
     if farthest > FAR_M:
         faults.remark(

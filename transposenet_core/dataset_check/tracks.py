@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -62,7 +63,7 @@ class Tracks:
         for stems in sequences.values():
             # Names without an order, such as hashes, tell nothing: then the sequence is the run.
             count = sum(map(len, stems.values()))
-            groups = list(stems.values()) if 2 * len(stems) <= count else [sum(stems.values(), [])]
+            groups = list(stems.values()) if 2 * len(stems) <= count else [list(chain.from_iterable(stems.values()))]
             runs += [np.array(group)[np.argsort(self.stamps_N[group], kind="stable")] for group in groups]
         return runs
 

@@ -1,4 +1,4 @@
-"""Which way is up in a map frame that does not say: 7-Scenes has y down, Cambridge z up, SLAM its first camera's axes."""
+"""Which way is up in a map frame that does not say: 7-Scenes has y down, Cambridge z up, SLAM what it began with."""
 
 from __future__ import annotations
 

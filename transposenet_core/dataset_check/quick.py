@@ -1,0 +1,50 @@
+"""The part of the check that takes seconds: it precedes every training."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+
+from transposenet_core.dataset_check.leakage import check_leakage
+from transposenet_core.dataset_check.picture_check import file_fault
+from transposenet_core.dataset_check.pose_check import check_poses
+from transposenet_core.dataset_check.tracks import Tracks
+from transposenet_core.formats.faults import Faults
+from transposenet_core.scene import Scene
+
+FEW_TRAINING = 100
+
+
+def quick_check(data: object, scene: Scene, skip_bad: bool = False) -> Scene:
+    """The scene without what must not be learnt from: false poses, files that are empty or cut off (T1, T2, T10).
+
+    Pictures of the test split are not touched. Remarks go to stderr. UserError where the data are refused: at any
+    fault, or with `skip_bad` where they are more than 5 % of the rows.
+    """
+    faults, tracks = Faults(), Tracks(scene)
+    check_labels(tracks, faults)
+    check_leakage(tracks, faults)
+    for image in scene.images:
+        if image.split != "test" and (fault := file_fault(image.path)):
+            faults.refuse(image.path, fault)
+    good = without_refused(scene, faults)
+    faults.raise_refused(data, len(good.images), skip_bad)
+    for remark in faults.remarks:
+        print(f"warning: {remark}", file=sys.stderr)
+    return good
+
+
+def without_refused(scene: Scene, faults: Faults) -> Scene:
+    """The scene without the pictures that a refused fault names, by their name or their path."""
+    refused = {fault.where for fault in faults.refused}
+    images = [image for image in scene.images if image.name not in refused and str(image.path) not in refused]
+    return dataclasses.replace(scene, images=images)
+
+
+def check_labels(tracks: Tracks, faults: Faults) -> None:
+    """What poses, stamps and their number show without a look at the pictures."""
+    check_poses(tracks, faults)
+    training = len(tracks.of("train"))
+    if training < FEW_TRAINING:
+        what = f"{training} pictures are few: a room takes several hundred, a street a thousand and more"
+        faults.remark("train split", what if training else "no pictures: nothing can be learnt from this split")
