@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """The figures that the running node has to hold, measured through DDS on the node's real process.
 
-python benchmarks/node_under_load.py [--model FOLDER] [--seconds 10] [--messages 5000] [--frames 100000] [--pause 30]
+python benchmarks/node_under_load.py [--parts ages fuzz soak] [--model FOLDER] [--seconds 10] [--messages 5000]
+    [--frames 100000] [--pause 30]
 
-Overhead and ages: 640x480 rgb8 to --model for --seconds at each rate; the rest with the smallest network that there is.
+ages (and overhead): 640x480 rgb8 to --model for --seconds at each rate. With the smallest network that there is: fuzz,
+--messages damaged pictures; soak, --frames pictures after the first 2000, a pause, the end.
 Overhead is what the node does beside the network: decoding and publishing as it counts them, preparing the picture as
 this process counts it. Exit code 1 where a figure is missed.
 """
@@ -37,6 +39,8 @@ from transposenet_core.errors import UserError
 from transposenet_core.scene_model import SceneModel
 from transposenet_ros.replay_processes import free_domain
 
+NUMBERS = ("received", "localized", "dropped", "lost_in_transport")
+PARTS = ("ages", "fuzz", "soak")
 RATES_HZ = (10, 30, 60, 120)
 FUZZ_RATE_HZ = 50
 SETTLED_FRAMES = 2000
@@ -82,6 +86,7 @@ def ages(model: Path, domain: int, seconds: float) -> list[Figure]:
             age, inference = float(values["age_p95_ms"]), float(values["inference_p95_ms"])
             bound = inference + 1e3 / rate
             share = f"{values['localized']} localized of {values['received']} received of {sent} sent"
+            share += f", {values['lost_in_transport']} lost"
             inside = float(values["latency_p95_ms"])
             text = f"{age:.1f} ms; {inside:.1f} ms since arrival, inference p95 {inference:.1f} ms, {share}"
             figures.append((f"age p95 at {rate} Hz", text, f"<= {bound:.1f} ms", age <= bound))
@@ -129,11 +134,12 @@ def fuzzed(model: Path, domain: int, messages: int) -> list[Figure]:
         decode_fuzz.fuzz(ends, messages, seed=0)  # type: ignore[arg-type]
         values = [node.values() for node in nodes.values()]
         alive = all(node.process.poll() is None for node in nodes.values())
-    total = {key: sum(int(v.get(key, 0)) for v in values) for key in ("received", "localized", "dropped")}
+    total = {key: sum(int(v.get(key, 0)) for v in values) for key in NUMBERS}
     superseded = sum(int(v.get("dropped_superseded", 0)) for v in values)
     crashed = sum(int(v.get("dropped_inference_failed", 0)) for v in values)
-    adds_up = total["received"] == total["localized"] + total["dropped"] == ends.sent
+    adds_up = total["received"] == total["localized"] + total["dropped"] == ends.sent - total["lost_in_transport"]
     text = f"{ends.invalid} of {ends.poses} poses; {ends.sent} sent, {superseded} superseded, {crashed} unforeseen"
+    text += f", {total['lost_in_transport']} lost"
     good = alive and adds_up and not ends.invalid and not crashed
     return [("invalid poses, fuzzed", text, "0, all accounted for", good)]
 
@@ -173,9 +179,12 @@ def run(args: argparse.Namespace) -> None:
             raise UserError(f"--{name} is {getattr(args, name)}; give more than 0")
     with tempfile.TemporaryDirectory() as folder, free_domain() as domain:
         smallest = save_smallest_model(Path(folder) / "smallest")
-        figures = ages(args.model, domain, args.seconds)
-        figures += fuzzed(smallest, domain, args.messages)
-        figures += growth_and_end(smallest, domain, args.frames, args.pause)
+        parts = {
+            "ages": lambda: ages(args.model, domain, args.seconds),
+            "fuzz": lambda: fuzzed(smallest, domain, args.messages),
+            "soak": lambda: growth_and_end(smallest, domain, args.frames, args.pause),
+        }
+        figures = [figure for name in PARTS if name in args.parts for figure in parts[name]()]
     for name, text, goal, held in figures:
         print(f"{name:<24}{'' if held else 'MISSED '}{text}  ({goal})")
     if not all(held for *_, held in figures):
@@ -184,6 +193,7 @@ def run(args: argparse.Namespace) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to measure")
     parser.add_argument("--model", type=Path, default=ROOT / "demo" / "model", help="folder of a scene model")
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--messages", type=int, default=5000)

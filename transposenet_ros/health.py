@@ -97,6 +97,7 @@ def diagnostic_status(name: str, situation: Situation, before: Snapshot, now: Sn
         received=now.received,
         localized=now.localized,
         dropped=sum(now.dropped.values()),
+        lost_in_transport=now.lost,
         **{f"dropped_{reason}": count for reason, count in sorted(now.dropped.items())},
     )
     status.values += key_values(**situation.notes)

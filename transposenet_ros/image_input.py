@@ -8,13 +8,15 @@ from typing import Any
 
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
+from rclpy.event_handler import QoSSubscriptionMatchedInfo, SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
+from transposenet_ros.arrival_gaps import ArrivalGaps
 from transposenet_ros.bag_topics import IMAGE_TYPES
 
-# The executor empties this queue at once into the mailbox, which counts what it supersedes; DDS would drop unseen.
+# The executor empties this queue at once into the mailbox, which counts what it supersedes.
 DEPTH = 5
 RECHECK_SECONDS = 0.2
 MESSAGES = {"raw": Image, "compressed": CompressedImage}
@@ -28,14 +30,22 @@ def input_topic(node: Node, transport: str) -> str:
 
 
 class ImageInput:
-    """A subscription of `node` that hands every message to `on_image` until it is closed.
+    """A subscription of `node` that hands every message to `on_image` until it is closed, and how many were lost on the
+    way between two of them to `on_lost`.
 
     `transport` is raw or compressed, `quality` auto, sensor_data or reliable: see the parameters of these names.
     ``heard`` is the steady clock (s) at the last message, or at the beginning.
     """
 
-    def __init__(self, node: Node, transport: str, quality: str, on_image: Callable[[Any], None]) -> None:
-        self._node, self._on_image = node, on_image
+    def __init__(
+        self,
+        node: Node,
+        transport: str,
+        quality: str,
+        on_image: Callable[[Any], None],
+        on_lost: Callable[[int], None],
+    ) -> None:
+        self._node, self._on_image, self._on_lost = node, on_image, on_lost
         self._type, self.type_name = MESSAGES[transport], TYPE_NAMES[transport]
         self.topic = input_topic(node, transport)
         # Best effort until the publishers are known: it is the reliability that every one of them is compatible with.
@@ -54,11 +64,21 @@ class ImageInput:
         return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=DEPTH, reliability=reliability)
 
     def _subscribe(self) -> Any:
-        return self._node.create_subscription(self._type, self.topic, self._hear, self.quality)
+        gaps = ArrivalGaps()
 
-    def _hear(self, message: Any) -> None:
-        self.heard = time.monotonic()
-        self._on_image(message)
+        def match(event: QoSSubscriptionMatchedInfo) -> None:
+            gaps.match(event.current_count)
+
+        def hear(message: Any, info: dict[str, Any]) -> None:
+            self.heard = time.monotonic()
+            if lost := gaps.before(info["publication_sequence_number"]):
+                self._on_lost(lost)
+            self._on_image(message)
+
+        # Of an incompatible publisher InputWatch tells more than rclpy's own callbacks would.
+        events = SubscriptionEventCallbacks(matched=match, use_default_callbacks=False)
+        # rclpy's hint knows callbacks of the message alone.
+        return self._node.create_subscription(self._type, self.topic, hear, self.quality, event_callbacks=events)  # type: ignore[arg-type]
 
     def _fit_publishers(self) -> None:
         offered = [p.qos_profile.reliability for p in self._node.get_publishers_info_by_topic(self.topic)]

@@ -89,7 +89,9 @@ class LocalizerNode(LifecycleNode):
         self._worker = FrameWorker(self, self._eyes, values, self._outputs.all, self._statistics, topic)
         try:
             self._camera_info = CameraInfoInput(self, topic, self._eyes.learn_camera)
-            self._input = ImageInput(self, values.image_transport, values.image_qos, self._worker.put)
+            self._input = ImageInput(
+                self, values.image_transport, values.image_qos, self._worker.put, self._statistics.lose
+            )
             self._watch = InputWatch(self, self._input, values.no_frames_timeout)
         except Exception:
             self._stop()
@@ -208,6 +210,7 @@ class LocalizerNode(LifecycleNode):
         return {
             "device_note": localizer.note if localizer else "",
             "camera": eyes.camera.verdict.text if eyes else "",
+            "tf_mode": frames.mode if frames else "",
             "tf_withheld": frames.withheld if frames else 0,
             "tf_trouble": (frames.conflict or frames.trouble) if frames else "",
         }

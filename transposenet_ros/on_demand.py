@@ -58,7 +58,7 @@ class OnDemand:
             if change.current_count_change > 0 and send is not None:
                 send()
 
-        events = PublisherEventCallbacks(matched=None if send is None else on_match)
+        events = PublisherEventCallbacks(use_default_callbacks=False, matched=None if send is None else on_match)
         publisher = open_publisher(self._node, kind, topic, lasting=send is not None, event_callbacks=events)
         self._publishers.append(publisher)
         return publisher

@@ -19,10 +19,11 @@ NOT_JUDGED = frozenset({"superseded", "not_listened", "disabled", "clock_jumped"
 class Snapshot:
     """Counts since configure; the rest is of now.
 
-    ``received`` is the sum of ``localized``, all of ``dropped`` and the frames in hand. Rates are in frames per second
-    of the node's clock, over the last `RATE_SECONDS`; ``silence_s`` is the time since a frame arrived, None before the
-    first. ``latencies`` by stage and ``age`` (p50, p95, milliseconds) and ``localized_share`` are of the last
-    `RECENT_FRAMES`; ``in_a_row`` is how often the newest reason for no pose came without any other end between.
+    ``received`` is the sum of ``localized``, all of ``dropped`` and the frames in hand; ``lost`` never arrived. Rates
+    are in frames per second of the node's clock, over the last `RATE_SECONDS`; ``silence_s`` is the time since a frame
+    arrived, None before the first. ``latencies`` by stage and ``age`` (p50, p95, milliseconds) and ``localized_share``
+    are of the last `RECENT_FRAMES`; ``in_a_row`` is how often the newest reason for no pose came without any other end
+    between.
     """
 
     received: int = 0
@@ -34,6 +35,7 @@ class Snapshot:
     silence_s: float | None = None
     localized_share: float | None = None
     in_a_row: tuple[str, int] = ("", 0)
+    lost: int = 0
 
 
 class Statistics:
@@ -42,7 +44,7 @@ class Statistics:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._received = self._localized = 0
+        self._received = self._localized = self._lost = 0
         self._dropped: Counter[str] = Counter()
         self._seconds: dict[str, deque[float]] = {}
         self._outcomes: deque[bool] = deque(maxlen=RECENT_FRAMES)
@@ -56,6 +58,11 @@ class Statistics:
             self._received += 1
             self._heard_ns = now_ns
             self._arrivals.append(now_ns)
+
+    def lose(self, frames: int) -> None:
+        """Frames that were sent to us and did not arrive."""
+        with self._lock:
+            self._lost += frames
 
     def drop(self, reason: str) -> None:
         """A frame without a pose, for a named reason."""
@@ -100,6 +107,7 @@ class Statistics:
                 None if self._heard_ns is None else (now_ns - self._heard_ns) * 1e-9,
                 float(np.mean(self._outcomes)) if self._outcomes else None,
                 self._in_a_row,
+                self._lost,
             )
 
 

@@ -66,12 +66,23 @@ def test_a_camera_with_another_clock_is_a_warning() -> None:
 
 def test_the_entry_holds_counts_rates_and_percentiles() -> None:
     latencies = {"age": (1.0, 2.0), "decode": (0.25, 0.5)}
-    now = replace(LOCALIZING, latencies=latencies, input_rate=29.97, output_rate=10.0, localized_share=0.9)
+    now = replace(LOCALIZING, latencies=latencies, input_rate=29.97, output_rate=10.0, localized_share=0.9, lost=3)
     status = diagnostic_status("/robot/localizer", replace(ACTIVE, scene="hall"), BEFORE, now)
     values = {pair.key: pair.value for pair in status.values}
     assert (status.name, status.hardware_id) == ("/robot/localizer: localization", "hall")
-    expected = {"received": "11", "localized": "9", "dropped": "2", "dropped_bad_step": "1", "dropped_superseded": "1"}
-    expected |= {"input_rate_hz": "29.97", "output_rate_hz": "10.00", "localized_share": "0.900"}
+    expected = {
+        "received": "11",
+        "localized": "9",
+        "dropped": "2",
+        "dropped_bad_step": "1",
+        "dropped_superseded": "1",
+    }
+    expected |= {
+        "lost_in_transport": "3",
+        "input_rate_hz": "29.97",
+        "output_rate_hz": "10.00",
+        "localized_share": "0.900",
+    }
     expected |= {"age_p50_ms": "1.000", "age_p95_ms": "2.000", "decode_p50_ms": "0.250", "decode_p95_ms": "0.500"}
     assert expected.items() <= values.items()
     assert "stamps_behind_s" not in values
