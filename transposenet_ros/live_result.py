@@ -24,7 +24,8 @@ class LiveResult:
     ``sent`` lists the stamps in the order of sending; ``latencies_ms`` is from before publishing the image to the
     arrival of its pose, on one clock; ``dropped`` counts frames without a pose by reason, as the node names them, and
     besides ``lost_in_transport`` (never reached the node), ``damaged_in_bag`` and ``repeated_stamp`` (both not sent).
-    ``node_ms`` are the node's own latencies by stage, of its last few hundred frames.
+    ``node_ms`` are the node's own latencies by stage, of its last few hundred frames. ``transforms`` are compared with
+    the poses; there are none where the node's ``tf_mode`` says another frame's place.
     """
 
     map_frame: str
@@ -38,6 +39,7 @@ class LiveResult:
     latencies_ms: dict[int, float] = field(default_factory=dict)
     dropped: dict[str, int] = field(default_factory=dict)
     node_ms: dict[str, float] = field(default_factory=dict)
+    tf_mode: str = ""
 
     @property
     def frames(self) -> int:
@@ -89,7 +91,7 @@ class LiveResult:
             "errors": self.error_summary().to_dict(),
             "node_ms": self.node_ms,
             "latency_ms": None if latency is None else {"p50": latency[0], "p95": latency[1]},
-            "tf": {"transforms": transforms, "worst_m": worst_m, "worst_deg": worst_deg},
+            "tf": {"mode": self.tf_mode, "transforms": transforms, "worst_m": worst_m, "worst_deg": worst_deg},
         }
 
     def table(self) -> str:
@@ -108,6 +110,8 @@ class LiveResult:
         equal = worst_m <= TF_TOLERANCE_M and worst_deg <= TF_TOLERANCE_DEG
         difference = "equal" if equal else f"DIFFERENT by up to {worst_m:.2g} m, {worst_deg:.2g} deg"
         tf = f"{difference} in {transforms} of {len(self.estimates)}" if transforms else "no TF received"
+        if self.tf_mode in ("map_to_base", "map_to_odom"):
+            tf = f"not compared: with tf_mode {self.tf_mode} the transform is not the camera's"
         rows = [
             ("with ground truth", f"{e.count}"),
             ("position error", f"median {e.median_m:.3f} m, p95 {e.p95_m:.3f} m"),
@@ -144,6 +148,7 @@ def judge_recording(recording: Recording, truths: dict[int, Pose], image_names: 
         latencies_ms={s: (recording.received[s] - recording.sent[s]) * 1e-6 for s in estimates},
         dropped=_drops(recording),
         node_ms=recording.node_ms,
+        tf_mode=recording.tf_mode,
     )
 
 

@@ -58,10 +58,12 @@ class Recorder:
         return (stamp_ns in r.poses and stamp_ns in r.covariances) or stamp_ns in r.not_localized
 
     def finish(self) -> Recording:
-        """The recording with the transforms that belong to its poses."""
+        """The recording with the transforms that belong to its poses: those of `tf_mode` map_to_camera alone."""
         with self.changed:
+            self.recording.tf_mode = self.diagnostics.get("tf_mode", "")
+            transforms = self._every_transform if self.recording.tf_mode == "map_to_camera" else {}
             for stamp_ns in self.recording.poses:
-                for transform in self._every_transform.get(stamp_ns, ()):
+                for transform in transforms.get(stamp_ns, ()):
                     if transform.header.frame_id == self.recording.map_frame:
                         t, q = transform.transform.translation, transform.transform.rotation
                         self.recording.transforms[stamp_ns] = [t.x, t.y, t.z, q.w, q.x, q.y, q.z]

@@ -27,8 +27,9 @@ class Recording:
 
     Every time is in ns. ``sent`` and ``received`` map an image's stamp to the moment, on one steady clock, at which the
     image was published and its pose arrived. Poses are x y z (metres) and w x y z; ``transforms`` are those of the same
-    stamp and parent frame as a pose. ``before`` and ``after`` are the node's own counts around the replay, ``node_ms``
-    its own latencies by stage (inference_p50_ms ...). ``not_sent`` counts frames of the bag left out, by reason.
+    stamp and parent frame as a pose, where the node's ``tf_mode`` makes them the camera's. ``before`` and ``after`` are
+    the node's own counts around the replay, ``node_ms`` its own latencies by stage (inference_p50_ms ...). ``not_sent``
+    counts frames of the bag left out, by reason.
     """
 
     map_frame: str = ""
@@ -39,6 +40,7 @@ class Recording:
     covariances: dict[int, list[float]] = field(default_factory=dict)
     transforms: dict[int, list[float]] = field(default_factory=dict)
     not_localized: dict[int, str] = field(default_factory=dict)
+    tf_mode: str = ""
     before: dict[str, int] = field(default_factory=dict)
     after: dict[str, int] = field(default_factory=dict)
     node_ms: dict[str, float] = field(default_factory=dict)

@@ -24,32 +24,35 @@ from transposenet_ros.transform_errors import ForwardExtrapolationError, Transfo
 from transposenet_ros.transform_listener import TransformListener
 
 POLL_SECONDS = 0.005
+# A rival who says his transform at least so often is heard again before ours goes out.
+LISTEN_SECONDS = 0.4
 
 
 class RobotFrames:
     """An output of the worker: `~/base_pose`, `/initialpose` and `/tf`.
 
-    A transform that is missing withholds what needs it and nothing else; ``trouble`` says which and why. Where somebody
-    else gives our frame a parent, ours falls silent until the node is reset: two parents break the robot's tree.
+    A transform that is missing withholds what needs it and nothing else; ``trouble`` says which and why. Two parents
+    break the robot's tree: where somebody else gives our frame a parent, ours falls silent until the node is reset, and
+    then listens first.
     UserError where tf2_msgs is needed and not installed, or a frame that the mode needs has no name.
     """
 
     def __init__(self, node: LifecycleNode, parameters: Parameters) -> None:
         self._node, self._parameters, self._log = node, parameters, ThrottledLog(node.get_logger())
-        self._mode = parameters.tf_mode
+        self.mode = parameters.tf_mode
         self._base, self._odom = parameters.base_frame.lstrip("/"), parameters.odom_frame.lstrip("/")
-        if self._mode in ("map_to_base", "map_to_odom") and not self._base:
-            raise UserError(f"parameter 'base_frame' is empty, tf_mode {self._mode} needs the name of the robot's base")
-        if self._mode == "map_to_odom" and not self._odom:
+        if self.mode in ("map_to_base", "map_to_odom") and not self._base:
+            raise UserError(f"parameter 'base_frame' is empty, tf_mode {self.mode} needs the name of the robot's base")
+        if self.mode == "map_to_odom" and not self._odom:
             raise UserError(
                 "parameter 'odom_frame' is empty, tf_mode map_to_odom needs the name of the odometry's frame"
             )
-        self.withheld, self.trouble, self.conflict = 0, "", ""
+        self.withheld, self.trouble, self.conflict, self._silent_until = 0, "", "", 0.0
         self._name = node.get_fully_qualified_name()
         self._buffer = TransformBuffer()
         self._listener = self._listen()
         self._tf = None
-        if self._mode != "none":
+        if self.mode != "none":
             from tf2_msgs.msg import TFMessage  # the listener has said so where it is missing
 
             self._make_tf = TFMessage
@@ -59,12 +62,12 @@ class RobotFrames:
         self.forget()
 
     def _listen(self) -> TransformListener | None:
-        if self._mode == "none" and not self._base:
+        if self.mode == "none" and not self._base:
             return None
         try:
             return TransformListener(self._node, self._buffer)
         except UserError as error:
-            if self._mode != "none":
+            if self.mode != "none":
                 raise
             self._log.info("base_pose", f"no ~/base_pose: {error}")
             return None
@@ -77,6 +80,8 @@ class RobotFrames:
         """Start a new track: signs, what moves between the frames, and who was in our way."""
         self._previous_wxyz: np.ndarray | None = None
         self._buffer.clear()
+        if self.conflict:
+            self._silent_until = time.monotonic() + LISTEN_SECONDS
         self.trouble = self.conflict = ""
 
     def has_listeners(self) -> bool:
@@ -89,7 +94,7 @@ class RobotFrames:
         estimate = frame.estimate
         if not estimate.localized or estimate.pose is None:
             return
-        if self._mode == "map_to_camera":
+        if self.mode == "map_to_camera":
             self._send(frame.header, frame.camera_frame, estimate.pose)
         try:
             if self._needs_base():
@@ -109,7 +114,7 @@ class RobotFrames:
 
     def _needs_base(self) -> bool:
         asked = self._base_pose.get_subscription_count() > 0 or self.initial_pose.waits
-        return self._mode in ("map_to_base", "map_to_odom") or (
+        return self.mode in ("map_to_base", "map_to_odom") or (
             bool(self._base) and self._listener is not None and asked
         )
 
@@ -123,9 +128,9 @@ class RobotFrames:
         pose = pose_to_message(T_map_base, orientation)
         self._base_pose.publish(pose_with_covariance(frame.header, pose, covariance_66))
         self.initial_pose.offer(frame.header, pose, covariance_66)
-        if self._mode == "map_to_base":
+        if self.mode == "map_to_base":
             self._send(frame.header, self._base, T_map_base)
-        elif self._mode == "map_to_odom":
+        elif self.mode == "map_to_odom":
             T_odom_base = self._look_up(self._odom, self._base, stamp_ns)
             later = stamp_ns + round(self._parameters.transform_tolerance * 1e9)
             header = Header(stamp=Time(sec=later // 10**9, nanosec=later % 10**9), frame_id=frame.map_frame)
@@ -153,6 +158,7 @@ class RobotFrames:
                 "transform; stop the other, or set tf_mode to none, then call ~/reset"
             )
             self._node.get_logger().error(self.conflict)
+        if others or time.monotonic() < self._silent_until:
             return
         self._listener.feed(message, publisher=self._name)  # our own echo is then nobody's claim
         self._tf.publish(message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -202,4 +203,41 @@ def test_n21_where_somebody_else_gives_odom_a_parent_the_node_stands_back_until_
         look(pictures[1], other=True)
         look(pictures[2])
         node.wait_for_level(DiagnosticStatus.ERROR, "'odom' already has a parent")
+        on.reset()
+
+
+def test_n21_a_reset_beside_the_rival_lets_none_of_our_transforms_out(
+    node: Watched, pictures: list[np.ndarray]
+) -> None:
+    with trip(node, tf_mode="map_to_odom", transform_tolerance=0.0) as on:
+        on.robot.mount()
+        ended = threading.Event()
+
+        def rival() -> None:
+            while not ended.wait(0.1):
+                on.robot.say(time.time(), "office_map", "odom")
+
+        def look(image_HW3: np.ndarray) -> float:
+            now = time.time()
+            on.robot.drive(now - 0.05, now + 0.05)
+            return on.base_pose_at(on.look(image_HW3, now)).header.stamp.sec
+
+        talking = threading.Thread(target=rival)
+        talking.start()
+        try:
+            wait_until(lambda: look(pictures[0]) and "already has a parent" in node.process.log, "the conflict")
+            node.wait_for_level(DiagnosticStatus.ERROR, "'odom' already has a parent")
+            for _ in range(3):
+                told = node.process.log.count("'odom' already has a parent")
+                said = sum(t.transform.translation.x != 99.0 for t in on.transforms("odom"))
+                on.reset()
+                heard = wait_until(
+                    lambda: look(pictures[1]) and node.process.log.count("'odom' already has a parent") > told,  # noqa: B023
+                    "the conflict, found anew",
+                )
+                look(pictures[2])
+                assert heard and said == sum(t.transform.translation.x != 99.0 for t in on.transforms("odom"))
+        finally:
+            ended.set()
+            talking.join()
         on.reset()
