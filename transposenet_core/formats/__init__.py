@@ -13,7 +13,18 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from transposenet_core.errors import UserError
-from transposenet_core.formats import cambridge, euroc, folder, label_csv, matrix_rows, posenet_txt, seven_scenes, tum
+from transposenet_core.formats import (
+    cambridge,
+    colmap,
+    euroc,
+    folder,
+    label_csv,
+    matrix_rows,
+    nerfstudio,
+    posenet_txt,
+    seven_scenes,
+    tum,
+)
 from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.labels import LABELS_ONLY
 from transposenet_core.formats.splitting import SPLIT_METHODS, split_scene
@@ -46,6 +57,8 @@ ADAPTERS: dict[str, Adapter] = {
         folder,
         tum,
         euroc,
+        nerfstudio,
+        colmap,
     )
 }
 SPLIT_HELP = (

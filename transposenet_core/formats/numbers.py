@@ -1,8 +1,11 @@
-"""Numbers among an adapter's options."""
+"""Numbers in the options of an adapter and in the names of pictures."""
 
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Sequence
+from pathlib import PurePosixPath
 
 from transposenet_core.errors import UserError
 
@@ -25,3 +28,15 @@ def positive_option(options: dict[str, str], name: str, default: float, where: o
     if value <= 0:
         raise UserError(f"{where}: the option {name}={value:g} must be above 0")
     return value
+
+
+def frame_stamps(names: Sequence[str], rate_hz: float) -> dict[str, float]:
+    """Seconds of pictures that carry no time: the last number in each name counts frames, or their order does.
+
+    Their order where a name has no number, or two in a folder have the same.
+    """
+    numbers = [re.search(r"(\d+)\D*$", PurePosixPath(name).stem) for name in names]
+    counted = [(str(PurePosixPath(name).parent), int(n.group(1))) for name, n in zip(names, numbers, strict=True) if n]
+    if len(set(counted)) == len(names):
+        return {name: number / rate_hz for name, (_, number) in zip(names, counted, strict=True)}
+    return {name: index / rate_hz for index, name in enumerate(names)}

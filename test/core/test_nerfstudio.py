@@ -1,0 +1,205 @@
+"""nerfstudio's transforms.json: a camera worked out by hand, its own conversion of a COLMAP model, wrong files."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pycolmap
+import pytest
+from known_camera import T_MAP_CAMERA, is_known, write_picture
+from scipy.spatial.transform import Rotation
+
+from transposenet_core.errors import UserError
+from transposenet_core.formats import describe_formats, inspect_scene, load_scene
+
+CAMERA = {"camera_model": "OPENCV", "w": 8, "h": 6, "fl_x": 7.0, "fl_y": 7.1, "cx": 4.0, "cy": 3.0}
+# The known camera looks along the map's x with z up. OpenGL's y is up and its z back: columns -y, z, -x.
+KNOWN = [[0, 0, -1, 10], [-1, 0, 0, 2], [0, 1, 0, 1.5], [0, 0, 0, 1]]
+
+
+def frame(name: str, matrix: object = KNOWN, **more: object) -> dict:
+    return {"file_path": name, "transform_matrix": matrix, **more}
+
+
+def write(root: Path, *frames: dict, **content: object) -> Path:
+    root.mkdir(parents=True, exist_ok=True)
+    frames = frames or (frame("images/frame_00001.png"), frame("./images/frame_00002.png"))
+    for entry in frames:
+        if isinstance(entry.get("file_path"), str) and ".." not in entry["file_path"]:
+            write_picture((root / entry["file_path"]).with_suffix(".png"))
+    (root / "transforms.json").write_text(json.dumps({**CAMERA, **content, "frames": list(frames)}))
+    return root
+
+
+def test_a_camera_worked_out_by_hand(tmp_path: Path) -> None:
+    scene = load_scene(write(tmp_path / "yard"))  # recognised without its format
+    first, second = scene.images
+    assert is_known(first.pose) and is_known(second.pose)
+    assert (second.name, second.split, second.sequence) == ("images/frame_00002.png", "train", "images")
+    assert second.stamp == pytest.approx(2 / 30)
+    camera = scene.intrinsics
+    assert (camera.width, camera.height, camera.fx, camera.fy, camera.cx, camera.cy) == (8, 6, 7, 7.1, 3.5, 2.5)
+    assert camera.rectified and camera.source == "transforms.json (OPENCV)"
+
+
+def test_what_nerfstudio_makes_of_a_colmap_model_is_the_model(tmp_path: Path) -> None:
+    """Its conversion, as its documentation has it: invert, turn y and z round, swap the world's axes, note that."""
+    made = pycolmap.Reconstruction()
+    made.add_camera_with_trivial_rig(
+        pycolmap.Camera(model="OPENCV", width=8, height=6, params=[7, 7.1, 4, 3, 0.1, 0.02, 0.001, 0.002], camera_id=1)
+    )
+    applied, frames = np.array([[1, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0.0]]), []
+    for number in range(1, 4):
+        T = pycolmap.Rigid3d(
+            pycolmap.Rotation3d(Rotation.random(random_state=number).as_quat()), np.array([1.0, -2.0, number])
+        )
+        made.add_image_with_trivial_frame(pycolmap.Image(name=f"f{number}.png", camera_id=1, image_id=number), T)
+        c2w = np.linalg.inv(np.vstack([T.matrix(), [0, 0, 0, 1]]))
+        c2w[0:3, 1:3] *= -1
+        c2w = c2w[np.array([0, 2, 1, 3]), :]
+        c2w[2, :] *= -1
+        frames.append(frame(f"images/f{number}.png", c2w.tolist()))
+    root = write(tmp_path, *frames, applied_transform=applied.tolist(), k1=0.1, k2=0.02, p1=0.001, p2=0.002)
+    (root / "colmap/sparse/0").mkdir(parents=True)
+    made.write_binary(str(root / "colmap/sparse/0"))
+    ours, colmaps = load_scene(f"nerfstudio:{root}"), load_scene(f"colmap:{root}")
+    for one, other in zip(ours.images, colmaps.images, strict=True):
+        np.testing.assert_allclose(one.pose.matrix_44, other.pose.matrix_44, atol=1e-12)
+    a, b = ours.intrinsics, colmaps.intrinsics
+    assert (a.fx, a.fy, a.cx, a.cy) == (b.fx, b.fy, b.cx, b.cy)
+    assert (a.distortion_model, a.distortion, a.rectified) == (b.distortion_model, b.distortion, b.rectified)
+
+
+def test_applied_scale_is_undone_and_scale_is_applied(tmp_path: Path) -> None:
+    """The file's position is applied_scale times the rotated one: shrunk first, then turned back, then made metres."""
+    A = np.eye(4)
+    A[:3, :3], A[:3, 3] = Rotation.from_euler("xyz", [0.3, -0.2, 0.9]).as_matrix(), (0.5, 1, -2)
+    in_file = A @ KNOWN
+    in_file[:3, 3] *= 0.25
+    root = write(tmp_path, frame("a.png", in_file.tolist()), applied_transform=A[:3].tolist(), applied_scale=0.25)
+    scene, faults = inspect_scene(f"nerfstudio:{root}")
+    assert is_known(scene.images[0].pose)
+    assert "the file says no unit" in str(faults.remarks[0])
+    scaled, faults = inspect_scene(f"nerfstudio:{root},scale=3")
+    np.testing.assert_allclose(scaled.images[0].pose.position, 3 * T_MAP_CAMERA[:3, 3])
+    assert not faults.remarks
+
+
+@pytest.mark.parametrize(
+    ("content", "lens", "distortion"),
+    [
+        ({"k1": 0.1, "k2": 0.2, "p1": 0.01, "p2": 0.02}, "plumb_bob", (0.1, 0.2, 0.01, 0.02, 0)),
+        ({"k1": 0.1, "k2": 0, "k3": 0.3, "k4": 0, "p1": 0, "p2": 0}, "plumb_bob", (0.1, 0, 0, 0, 0.3)),
+        ({"camera_model": "OPENCV_FISHEYE", "k1": 1, "k2": 2, "k3": 3, "k4": 4}, "equidistant", (1, 2, 3, 4)),
+        ({"camera_model": "PINHOLE"}, "none", ()),
+        ({"k1": 0, "k2": 0, "p1": 0, "p2": 0}, "none", ()),
+    ],
+)
+def test_lenses(tmp_path: Path, content: dict, lens: str, distortion: tuple[float, ...]) -> None:
+    camera = load_scene(write(tmp_path, **content)).intrinsics
+    assert (camera.distortion_model, camera.distortion, camera.rectified) == (lens, distortion, lens == "none")
+
+
+def test_cameras_of_frames_are_one_where_they_hardly_differ(tmp_path: Path) -> None:
+    frames = [frame(f"{k}.png", w=800, h=600, fl_x=700 + k, fl_y=700, cx=400, cy=300) for k in range(5)]
+    scene, faults = inspect_scene(f"nerfstudio:{write(tmp_path, *frames)}")
+    assert scene.intrinsics.fx == 702
+    assert any("differ by up to 2 px; the median one is taken" in str(remark) for remark in faults.remarks)
+    frames[0]["fl_x"] = 600
+    with pytest.raises(UserError, match="frames of different cameras: w, h, fl_x, .* a scene has one"):
+        load_scene(f"nerfstudio:{write(tmp_path, *frames)}")
+
+
+def test_instant_ngp_says_the_angle_and_leaves_out_size_and_suffix(tmp_path: Path) -> None:
+    root = write(tmp_path, frame("train/r_0"), frame("train/r_1"))
+    content = json.loads((root / "transforms.json").read_text())
+    angle = 2 * np.arctan(0.5)
+    (root / "transforms.json").write_text(json.dumps({"camera_angle_x": angle, "frames": content["frames"]}))
+    scene = load_scene(root)
+    assert [image.name for image in scene.images] == ["train/r_0.png", "train/r_1.png"]
+    assert (scene.intrinsics.width, scene.intrinsics.height) == (8, 6)
+    assert scene.intrinsics.fx == pytest.approx(8) and scene.intrinsics.fy == pytest.approx(8)
+    (root / "transforms.json").write_text(json.dumps({"frames": content["frames"]}))
+    scene, faults = inspect_scene(root)
+    assert scene.intrinsics is None and any("no camera: it has neither fl_x" in str(r) for r in faults.remarks)
+
+
+def test_the_files_own_lists_are_the_split(tmp_path: Path) -> None:
+    frames = [frame(f"images/{k}.png") for k in range(5)]
+    lists = {
+        "train_filenames": ["images/0.png", "./images/1.png"],
+        "val_filenames": ["images/2.png"],
+        "test_filenames": ["images/3.png"],
+    }
+    root = write(tmp_path / "yard", *frames, **lists)
+    scene, faults = inspect_scene(root)
+    assert [image.split for image in scene.images] == ["train", "train", "val", "test"]
+    assert any("1 frames stand in none of its lists and are not used" in str(remark) for remark in faults.remarks)
+    split = tmp_path / "split.csv"
+    split.write_text("split,image\ntest,images/4.png\n")
+    assert [image.name for image in load_scene(root, split).images] == ["images/4.png"]
+    lists["test_filenames"] = ["images/0.png", "images/9.png"]
+    with pytest.raises(UserError) as caught:
+        load_scene(write(tmp_path / "yard", *frames, **lists))
+    assert "test_filenames names images/0.png, which is in train_filenames already" in str(caught.value)
+    assert "test_filenames names images/9.png, which is no frame" in str(caught.value)
+
+
+def test_t02_wrong_frames_are_left_out_and_named(tmp_path: Path) -> None:
+    mirrored = (np.array(KNOWN) * [-1, 1, 1, 1]).tolist()
+    wrong = [
+        (frame("a.png", mirrored), r"frames\[0\]: the rotation block has determinant -1"),
+        (frame("b.png", [[1, 2], [3, 4]]), r"frames\[1\]: transform_matrix is no 4x4 matrix \(shape \(2, 2\)\)"),
+        (frame("c.png", [[float("nan")] * 4] * 4), r"frames\[2\]: a number that is not finite"),
+        (frame("d.png", None), r"frames\[3\]: transform_matrix is no 4x4 matrix"),
+        ({"transform_matrix": KNOWN}, r"frames\[4\]: no frame: it has file_path and transform_matrix"),
+        (frame("../e.png"), r"frames\[5\]: the picture ../e.png is not below the folder"),
+        (frame("good.png"), r"frames\[7\]: good.png stands in .*frames\[6\] already"),
+    ]
+    root = write(tmp_path, *(entry for entry, _ in wrong), frame("good.png"))
+    scene, faults = inspect_scene(f"nerfstudio:{root}")
+    assert len(scene.images) == 1 and len(faults.refused) == len(wrong)
+    for fault, (_, sentence) in zip(sorted(map(str, faults.refused)), wrong, strict=True):
+        assert re.search(sentence, fault)
+
+
+def test_t01_missing_pictures_are_named(tmp_path: Path) -> None:
+    root = write(tmp_path)
+    (root / "images/frame_00001.png").unlink()
+    with pytest.raises(UserError, match="images/frame_00001.png: the picture is missing"):
+        load_scene(root)
+    assert len(inspect_scene(root, labels_only=True)[0].images) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        ({"camera_model": "EQUIRECTANGULAR"}, "camera_model 'EQUIRECTANGULAR', known are OPENCV, OPENCV_FISHEYE"),
+        ({"k4": 0.1}, "k4 of the camera_model OPENCV cannot be taken, only k1, k2, p1, p2, k3"),
+        ({"camera_model": "PINHOLE", "k1": 0.1}, "k1 of the camera_model PINHOLE cannot be taken, only none"),
+        ({"fl_x": -7}, "is none; w, h and fl_x are above 0"),
+        ({"fl_x": "long"}, "could not convert string to float: 'long'"),
+        ({"cx": float("inf")}, "a number that is not finite"),
+        ({"applied_transform": [[2, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0]]}, "applied_transform .* is no rotation"),
+        ({"applied_transform": "z up"}, "applied_transform is no 3x4 or 4x4 matrix"),
+        ({"applied_scale": 0}, "applied_scale is 0, it must be a number above 0"),
+    ],
+)
+def test_a_wrong_file_is_one_sentence(tmp_path: Path, content: dict, what: str) -> None:
+    with pytest.raises(UserError, match=f"transforms.json: .*{what}|transforms.json: {what}") as caught:
+        load_scene(write(tmp_path, **content))
+    assert "\n" not in str(caught.value)
+
+
+def test_no_frames_and_no_json(tmp_path: Path) -> None:
+    root = write(tmp_path)
+    for text, what in (('{"frames": []}', "it has no frames"), ("{", "no JSON"), ("[1]", "a list, it must be a JSON")):
+        (root / "transforms.json").write_text(text)
+        with pytest.raises(UserError, match=f"transforms.json: {what}"):
+            load_scene(root)
+
+
+def test_help_states_the_convention() -> None:
+    (line,) = [line for line in describe_formats().splitlines() if line.startswith("  nerfstudio:")]
+    assert "camera-to-world" in line and "OpenGL" in line and "undone" in line
