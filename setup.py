@@ -48,7 +48,7 @@ setup(
     python_requires=">=3.10,<3.13",
     install_requires=requirements(),
     # colcon test recognises pytest by this. The torchvision that fits is the one that asks for the torch named above.
-    extras_require={"test": ["pytest"], "torchvision": ["torchvision"]},
+    extras_require={"test": ["pytest"], "torchvision": ["torchvision"], "colmap": ["pycolmap"]},
     zip_safe=False,
     entry_points={
         "console_scripts": [

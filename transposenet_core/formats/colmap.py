@@ -101,7 +101,9 @@ def _read(folder: Path) -> Any:
     try:
         import pycolmap
     except ImportError as error:
-        raise UserError(f"{folder}: COLMAP models need pycolmap ({error}); pip install pycolmap") from None
+        raise UserError(
+            f"{folder}: COLMAP models need pycolmap ({error}); pip install pycolmap, or 'transposenet_ros[colmap]'"
+        ) from None
     try:
         return pycolmap.Reconstruction(str(folder))
     except (ValueError, LookupError, RuntimeError, MemoryError) as error:
