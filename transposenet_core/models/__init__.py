@@ -10,10 +10,15 @@ from typing import Any
 from torch import nn
 
 from transposenet_core.errors import UserError
+from transposenet_core.models.scene_coordinates import SceneCoordinates
 from transposenet_core.models.transposenet import TransPoseNet
 from transposenet_core.models.transposenet_fast import TransPoseNetFast
 
-_BUILDERS: dict[str, Callable[..., nn.Module]] = {"transposenet": TransPoseNet, "transposenet_fast": TransPoseNetFast}
+_BUILDERS: dict[str, Callable[..., nn.Module]] = {
+    "transposenet": TransPoseNet,
+    "transposenet_fast": TransPoseNetFast,
+    "scene_coordinates": SceneCoordinates,
+}
 
 
 def model_names() -> list[str]:

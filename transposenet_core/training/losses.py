@@ -1,11 +1,19 @@
-"""The pose losses (TransPoseNet section 3.2, Eq. 3-5)."""
+"""The pose losses (TransPoseNet section 3.2, Eq. 3-5) and the loss of scene coordinates.
+
+A loss takes a network's output and what the views show: position (B, 3), orientation (B, 4), and where the scene has
+depth the views' ``depth_BHW`` in metres, 0 where it is not known. ``TERMS`` names what it returns.
+"""
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 import torch
 from torch import nn
 
-TERMS = ("loss", "position", "orientation")
+from transposenet_core.models.pose_from_points import rotated
+
+POSE_TERMS = ("loss", "position", "orientation")
 
 
 def pose_terms(
@@ -24,13 +32,19 @@ def pose_terms(
 class LearnedWeightPoseLoss(nn.Module):
     """Eq. 5: L_x exp(-s_x) + s_x + L_q exp(-s_q) + s_q, with s_x and s_q learned and outside weight decay."""
 
+    TERMS: ClassVar[tuple[str, ...]] = POSE_TERMS
+
     def __init__(self, s_position: float = 0.0, s_orientation: float = -3.0) -> None:
         super().__init__()
         self.s_position = nn.Parameter(torch.tensor(float(s_position)))
         self.s_orientation = nn.Parameter(torch.tensor(float(s_orientation)))
 
     def forward(
-        self, output: dict[str, torch.Tensor], position_B3: torch.Tensor, orientation_B4: torch.Tensor
+        self,
+        output: dict[str, torch.Tensor],
+        position_B3: torch.Tensor,
+        orientation_B4: torch.Tensor,
+        depth_BHW: torch.Tensor | None = None,
     ) -> dict[str, torch.Tensor]:
         """``loss`` beside the means of Eq. 3 and 4."""
         terms = pose_terms(output, position_B3, orientation_B4)
@@ -46,13 +60,56 @@ class LearnedWeightPoseLoss(nn.Module):
 class SingleHeadLoss(nn.Module):
     """Stage 2: Eq. 3 alone for the position head, Eq. 4 alone for the orientation head."""
 
+    TERMS: ClassVar[tuple[str, ...]] = POSE_TERMS
+
     def __init__(self, term: str) -> None:
         super().__init__()
         self.term = term
 
     def forward(
-        self, output: dict[str, torch.Tensor], position_B3: torch.Tensor, orientation_B4: torch.Tensor
+        self,
+        output: dict[str, torch.Tensor],
+        position_B3: torch.Tensor,
+        orientation_B4: torch.Tensor,
+        depth_BHW: torch.Tensor | None = None,
     ) -> dict[str, torch.Tensor]:
         """``loss`` beside the means of Eq. 3 and 4."""
         terms = pose_terms(output, position_B3, orientation_B4)
         return {"loss": terms[self.term], **terms}
+
+
+class SceneCoordinateLoss(nn.Module):
+    """How unlikely the true points and depths are under what each cell says, as Laplace's distribution has it.
+
+    ``|p - p*| exp(-s) + 3 s`` of a point and ``|z - z*| exp(-s_z) + s_z`` of its depth, with the scales that the cell
+    itself answers (Kendall and Gal, "What uncertainties do we need in Bayesian deep learning for computer vision?",
+    2017, section 3.1, for a Laplace likelihood), over the cells whose depth is known.
+    """
+
+    TERMS: ClassVar[tuple[str, ...]] = ("loss", "points", "depth")
+
+    def __init__(self, cells_N2: torch.Tensor, rays_N3: torch.Tensor) -> None:
+        """`cells_N2` are the cells' centres in the view's pixels, `rays_N3` their directions with z = 1."""
+        super().__init__()
+        columns_N, rows_N = cells_N2.round().long().unbind(-1)
+        for name, value in (("rows_N", rows_N), ("columns_N", columns_N), ("rays_N3", rays_N3)):
+            self.register_buffer(name, value.clone(), persistent=False)
+
+    def forward(
+        self,
+        output: dict[str, torch.Tensor],
+        position_B3: torch.Tensor,
+        orientation_B4: torch.Tensor,
+        depth_BHW: torch.Tensor | None = None,
+    ) -> dict[str, torch.Tensor]:
+        """``loss``, and the mean distances of ``points`` and ``depth`` from the true ones in metres."""
+        assert depth_BHW is not None  # `check_depth` has said so before
+        z_BN = depth_BHW[:, self.rows_N, self.columns_N]
+        known_BN = (z_BN > 0).float()
+        count = known_BN.sum().clamp(min=1)
+        true_BN3 = rotated(orientation_B4, self.rays_N3 * z_BN[..., None]) + position_B3[:, None]
+        points_BN = torch.linalg.vector_norm(output["points"] - true_BN3, dim=-1) * known_BN
+        depth_BN = (output["depth"] - z_BN).abs() * known_BN
+        scale_BN, depth_scale_BN = output["log_scale"] * known_BN, output["depth_log_scale"] * known_BN
+        loss = points_BN * torch.exp(-scale_BN) + 3 * scale_BN + depth_BN * torch.exp(-depth_scale_BN) + depth_scale_BN
+        return {"loss": loss.sum() / count, "points": points_BN.sum() / count, "depth": depth_BN.sum() / count}

@@ -13,7 +13,7 @@ from transposenet_core.training.batches import Batch
 from transposenet_core.training.checkpoint import State
 from transposenet_core.training.config import TrainConfig
 from transposenet_core.training.distributed import World
-from transposenet_core.training.losses import TERMS
+from transposenet_core.training.losses import POSE_TERMS as TERMS
 from transposenet_core.training.optimization import set_rate
 from transposenet_core.training.pixels import PosedPixels
 
@@ -57,10 +57,13 @@ class TrainStep:
         # A copy that blocks would wait for the step before.
         index_B, draws_BK = (t.to(device, non_blocking=True) for t in (batch.index_B, batch.draws_BK))
         share = len(index_B) / batch.total
-        if device.type == "cuda" and self.config.cuda_graph and batch.total == self.config.batch_size:
+        if self.pixels.image_N3HW.device.type != device.type:  # the device does not hold all pictures
+            few = self.pixels.chosen(batch.index_B, device)
+            self._run(few, torch.arange(len(few), device=device), draws_BK, share)
+        elif device.type == "cuda" and self.config.cuda_graph and batch.total == self.config.batch_size:
             self._recorded(index_B, draws_BK, share)
         else:
-            self._run(index_B, draws_BK, share)
+            self._run(self.pixels, index_B, draws_BK, share)
         if self.average is not None:
             self.average.update(self.network)
 
@@ -79,10 +82,10 @@ class TrainStep:
         for number in (self._sums, self._seen, self._skipped):
             number.zero_()
 
-    def _run(self, index_B: torch.Tensor, draws_BK: torch.Tensor, share: float) -> None:
+    def _run(self, pixels: PosedPixels, index_B: torch.Tensor, draws_BK: torch.Tensor, share: float) -> None:
         device = self.world.device
         image, position_B3, orientation_B4 = training_views(
-            self.pixels, index_B, draws_BK, self.preprocessing, self.config.augmentation
+            pixels, index_B, draws_BK, self.preprocessing, self.config.augmentation
         )
         before = torch.cat(self._statistics) if self._statistics else None
         self.optimizer.zero_grad(set_to_none=True)
@@ -118,7 +121,7 @@ class TrainStep:
             beside, current = torch.cuda.Stream(), torch.cuda.current_stream()
             beside.wait_stream(current)
             with torch.cuda.stream(beside):
-                self._run(index_B, draws_BK, share)
+                self._run(self.pixels, index_B, draws_BK, share)
             current.wait_stream(beside)
             self._eager_steps += 1
             return
@@ -127,7 +130,7 @@ class TrainStep:
             self._graph = torch.cuda.CUDAGraph()
             self.optimizer.zero_grad(set_to_none=True)
             with torch.cuda.graph(self._graph):
-                self._run(self._index_B, self._draws_BK, share)
+                self._run(self.pixels, self._index_B, self._draws_BK, share)
         self._index_B.copy_(index_B)
         self._draws_BK.copy_(draws_BK)
         self._graph.replay()

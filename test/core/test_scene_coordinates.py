@@ -1,0 +1,106 @@
+"""Scene coordinates: cells look along the right rays, their points give the pose, and it runs as any scene model."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+from untrained import HELD_OUT
+
+from transposenet_core.errors import UserError
+from transposenet_core.localizer import Localizer
+from transposenet_core.models import build_model, default_options
+from transposenet_core.models.scene_coordinates import rays
+from transposenet_core.pose import rotation_angle_deg
+from transposenet_core.preprocessing import Preprocessing
+from transposenet_core.scene_model import SceneModel
+from transposenet_core.training.losses import SceneCoordinateLoss
+
+CAMERA = (60.0, 62.0, 39.5, 31.5)
+SIZE = (64, 80)
+
+
+def small() -> torch.nn.Module:
+    torch.manual_seed(0)
+    return build_model("scene_coordinates", image_size=SIZE, camera=CAMERA, layers=1, width=32, mlp_width=32)
+
+
+def test_without_a_camera_it_says_so() -> None:
+    assert default_options("scene_coordinates")["camera"] is None
+    with pytest.raises(ValueError, match="need the camera's intrinsics"):
+        build_model("scene_coordinates")
+
+
+def test_cells_cover_the_picture_evenly() -> None:
+    cells = small().cells()
+    assert cells.shape == (8 * 10, 2)
+    np.testing.assert_allclose(cells.mean(dim=0), [(80 - 1) / 2, (64 - 1) / 2])
+    np.testing.assert_allclose(cells[1] - cells[0], [8, 0])
+    # The ray through the principal point is the optical axis.
+    np.testing.assert_allclose(rays(torch.tensor([[39.5, 31.5]]), CAMERA), [[0, 0, 1]])
+
+
+def test_outputs_and_gradients() -> None:
+    network = small()
+    image = torch.rand(2, 3, *SIZE)
+    output = network.eval()(image)
+    assert output["points"].shape == (2, 80, 3) and output["depth"].shape == (2, 80)
+    assert output["position"].shape == (2, 3) and output["orientation"].shape == (2, 4)
+    np.testing.assert_allclose(output["orientation"].detach().norm(dim=-1), 1, atol=1e-5)
+    with pytest.raises(ValueError, match="the camera is for"):
+        network(torch.rand(1, 3, 96, 96))
+    output = network.train()(image)
+    assert "position" not in output
+    loss = SceneCoordinateLoss(network.cells(), network.ray_cells_N3)
+    terms = loss(output, torch.zeros(2, 3), torch.tensor([[1.0, 0, 0, 0]] * 2), torch.full((2, *SIZE), 2.0))
+    terms["loss"].backward()
+    without = [name for name, p in network.named_parameters() if p.grad is None or not torch.isfinite(p.grad).all()]
+    assert not without
+    assert tuple(terms) == loss.TERMS
+
+
+def test_true_cells_give_the_true_pose_and_no_loss() -> None:
+    """What a perfect network would answer before a slanted wall, by another way than the loss takes."""
+    network = small()
+    turn = Rotation.from_euler("xyz", [20, -35, 10], degrees=True)
+    orientation = torch.tensor(turn.as_quat(scalar_first=True), dtype=torch.float32)[None]
+    position = torch.tensor([[1.0, -2.0, 0.5]])
+    columns, rows = np.meshgrid(np.arange(80), np.arange(64))
+    depth_HW = 2 + 0.01 * columns + 0.02 * rows
+    cells = network.cells().round().long().numpy()
+    z = depth_HW[cells[:, 1], cells[:, 0]]
+    in_camera = z[:, None] * rays(network.cells(), CAMERA).numpy()
+    points = torch.tensor(turn.apply(in_camera) + position.numpy(), dtype=torch.float32)[None]
+    scales = torch.full((1, 80), -4.0)
+    said = {"points": points, "depth": torch.tensor(z, dtype=torch.float32)[None]}
+    said |= {"log_scale": scales, "depth_log_scale": scales}
+    pose = network.pose(said)
+    np.testing.assert_allclose(pose["position"], position, atol=1e-4)
+    assert rotation_angle_deg(pose["orientation"].numpy(), orientation.numpy())[0] < 1e-2
+    loss = SceneCoordinateLoss(network.cells(), network.ray_cells_N3)
+    depth = torch.tensor(depth_HW, dtype=torch.float32)[None]
+    terms = loss(said, position, orientation, depth)
+    assert terms["points"] < 1e-5 and terms["depth"] < 1e-5
+    assert terms["loss"].item() == pytest.approx(-16, abs=1e-2)  # 3 s + s_z
+    shifted = said | {"points": points + torch.tensor([0.3, 0.0, 0.4])}
+    assert loss(shifted, position, orientation, depth)["points"].item() == pytest.approx(0.5, abs=1e-5)
+    half = depth.clone()
+    half[:, :32] = 0  # unknown depth says nothing
+    assert loss(said, position, orientation, half)["loss"].item() == pytest.approx(-16, abs=1e-2)
+    unknown = loss(shifted, position, orientation, torch.zeros_like(depth))
+    assert unknown["loss"].item() == 0
+
+
+def test_it_is_a_scene_model_like_any_other(tmp_path: Path) -> None:
+    options = {"image_size": list(SIZE), "camera": list(CAMERA), "layers": 1, "width": 32, "mlp_width": 32}
+    network = build_model("scene_coordinates", **options).eval()
+    model = SceneModel("desk", "map", "scene_coordinates", options, Preprocessing(64, SIZE), network, HELD_OUT)
+    model.save(tmp_path / "model")
+    picture_HW3 = np.random.default_rng(0).integers(0, 255, (128, 160, 3), np.uint8)
+    estimate = Localizer(tmp_path / "model").localize(picture_HW3)
+    with torch.inference_mode():
+        expected = network(model.preprocessing(picture_HW3))
+    np.testing.assert_allclose(estimate.pose.position, expected["position"][0], atol=1e-4)
+    with pytest.raises(UserError, match="has no option"):
+        build_model("scene_coordinates", cameras=1)

@@ -1,0 +1,145 @@
+"""Scene coordinates: every cell of the picture says which point of the map it sees, the cells together give the pose.
+
+TransPoseNet's parts (EfficientNet's end points, a Transformer encoder over the cells: Shavit, Ferens, Keller, section
+3), with another end: instead of one token that regresses a pose, each cell regresses its point in the map (as in
+Shotton et al., "Scene coordinate regression forests", 2013), that point's depth, and how sure it is of both. The pose
+that explains them best follows by a few fixed steps of algebra (`pose_from_points`): one network pass, no matching.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from transposenet_core.models.backbone import build_backbone, map_size
+from transposenet_core.models.layers import EncoderLayer
+from transposenet_core.models.pose_from_points import aligned, refined, rotated
+
+TYPICAL_DEPTH_M = 2.0  # where the points lie before anything is learnt
+LOG_SCALES = (-5.0, 2.0)  # of metres: 7 mm to 7 m
+
+
+class SceneCoordinates(nn.Module):
+    """A point of the map, a depth and their scales for each cell, and the pose from them.
+
+    The cells are those of the finer of two maps (``detail_level``); the Transformer works on the coarser (``level``).
+    Each token is told the ray its cell looks along, not its index. Needs depth pictures for training alone.
+    """
+
+    OPTIONS: ClassVar[dict[str, str]] = {
+        "backbone": "as of transposenet",
+        "image_size": "(height, width) of the picture; train.py sets it from `picture`",
+        "camera": "(fx, fy, cx, cy) in pixels of that picture; train.py sets it from the scene",
+        "level": "reduction level of the map that the Transformer reads",
+        "detail_level": "reduction level of the map whose cells answer",
+        "layers": "encoder layers",
+        "heads": "attention heads",
+        "width": "of tokens and cells",
+        "mlp_width": "hidden units of a layer's MLP",
+        "dropout": "on what each layer adds back",
+        "drop_connect": "of EfficientNet's last block (efficientnet-pytorch)",
+        "iterations": "Gauss-Newton steps from the cells' points to the pose",
+    }
+
+    def __init__(
+        self,
+        backbone: str = "efficientnet-b0",
+        image_size: tuple[int, int] = (224, 224),
+        camera: tuple[float, float, float, float] | None = None,
+        level: int = 4,
+        detail_level: int = 3,
+        layers: int = 4,
+        heads: int = 4,
+        width: int = 256,
+        mlp_width: int = 512,
+        dropout: float = 0.0,
+        drop_connect: float = 0.1,
+        iterations: int = 4,
+    ) -> None:
+        super().__init__()
+        if camera is None:
+            raise ValueError("scene coordinates need the camera's intrinsics; give the scene its camera matrix")
+        if not isinstance(iterations, int) or iterations < 0:
+            raise ValueError(f"iterations is {iterations!r}, a whole number from 0 is needed")
+        self.image_size = (int(image_size[0]), int(image_size[1]))
+        self.level, self.detail_level, self.iterations = level, detail_level, iterations
+        self.backbone = build_backbone(backbone, tuple({level, detail_level}), drop_connect)
+        self.project = nn.Conv2d(self.backbone.channels[level], width, 1)
+        self.ray = nn.Linear(3, width)
+        self.layers = nn.ModuleList(EncoderLayer(width, heads, mlp_width, dropout, 0.0, dropout) for _ in range(layers))
+        self.norm, self.spread = nn.LayerNorm(width), nn.Linear(width, width)
+        self.detail = nn.Conv2d(self.backbone.channels[detail_level], width, 1)
+        self.head = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Linear(width, width), nn.GELU()
+        )
+        self.out = nn.Linear(width, 6)
+        self.register_buffer("centre_3", torch.zeros(3))
+        for name, cells in (("ray_tokens_N3", self.cells(level)), ("ray_cells_N3", self.cells(detail_level))):
+            self.register_buffer(name, rays(cells, camera), persistent=False)
+
+    def cells(self, level: int | None = None) -> torch.Tensor:
+        """Centres (N, 2) of a level's cells in the picture, x and y in pixels, row by row; the answering cells'."""
+        height, width = self.image_size
+        rows, columns = map_size(self.image_size, self.detail_level if level is None else level)
+        y = (torch.arange(rows) + 0.5) * (height / rows) - 0.5
+        x = (torch.arange(columns) + 0.5) * (width / columns) - 0.5
+        return torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).flatten(0, 1)
+
+    def forward(self, image_B3HW: torch.Tensor) -> dict[str, torch.Tensor]:
+        """``points`` (B, N, 3) in the map, ``depth`` (B, N) along the optical axis, in metres, with the logarithms of
+        their scales, ``log_scale`` and ``depth_log_scale`` (B, N); outside of training also ``position`` (B, 3) and
+        ``orientation`` (B, 4), ``T_map_camera``, and the ``information`` (B, 6, 6) that the cells have of it.
+
+        ValueError for a picture of another size: its rays would be another camera's.
+        """
+        if tuple(image_B3HW.shape[-2:]) != self.image_size:
+            raise ValueError(f"a picture of {tuple(image_B3HW.shape[-2:])} pixels, the camera is for {self.image_size}")
+        maps = self.backbone(image_B3HW)
+        tokens_BNC = self.project(maps[self.level]).flatten(2).transpose(1, 2)
+        position_NC = self.ray(self.ray_tokens_N3)
+        for layer in self.layers:
+            tokens_BNC = layer(tokens_BNC, position_NC)
+        tokens_BNC = self.spread(self.norm(tokens_BNC) + position_NC)
+        fine = maps[self.detail_level]
+        coarse = tokens_BNC.transpose(1, 2).unflatten(2, maps[self.level].shape[-2:])
+        coarse = F.interpolate(coarse, size=fine.shape[-2:], mode="bilinear", align_corners=False)
+        cells_BNC = self.head((coarse + self.detail(fine)).flatten(2).transpose(1, 2))
+        with torch.autocast(image_B3HW.device.type, enabled=False):  # bfloat16 holds 3 m to no better than 1 cm
+            numbers = self.out(cells_BNC.float())
+            points_BN3 = numbers[..., :3] + self.centre_3
+            depth_BN = TYPICAL_DEPTH_M * torch.exp(numbers[..., 3] / 2)
+            log_scale_BN, depth_log_scale_BN = (numbers[..., i].clamp(*LOG_SCALES) for i in (4, 5))
+            output = {"points": points_BN3, "depth": depth_BN}
+            output |= {"log_scale": log_scale_BN, "depth_log_scale": depth_log_scale_BN}
+            return output if self.training else output | self.pose(output)
+
+    def pose(self, cells: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Position, orientation and information of what the cells say."""
+        p_camera_BN3 = self.ray_cells_N3 * cells["depth"][..., None]
+        # A mean absolute deviation b goes with a standard deviation of sqrt(2) b; of a distance, a third per axis.
+        variance_BN = 2 * torch.exp(2 * cells["log_scale"]) / 3
+        ray_variance_BN = 2 * torch.exp(2 * cells["depth_log_scale"])
+        position, orientation = aligned(p_camera_BN3, cells["points"], 1 / (3 * variance_BN + ray_variance_BN))
+        position, orientation, information = refined(
+            position, orientation, p_camera_BN3, cells["points"], variance_BN, ray_variance_BN, self.iterations
+        )
+        return {"position": position, "orientation": orientation, "information": information}
+
+    @torch.no_grad()
+    def start_from(self, position: torch.Tensor, orientation: torch.Tensor) -> None:
+        """Let the untrained cells see a point before the training set's mean camera."""
+        ahead_113 = torch.tensor([[[0.0, 0.0, TYPICAL_DEPTH_M]]])
+        self.centre_3.copy_(position.float() + rotated(orientation.float()[None], ahead_113)[0, 0])
+        last = self.out
+        nn.init.normal_(last.weight, std=1e-2)
+        nn.init.zeros_(last.bias)
+
+
+def rays(cells_N2: torch.Tensor, camera: tuple[float, float, float, float]) -> torch.Tensor:
+    """Directions (N, 3) of pixels in the camera's optical frame, with z = 1."""
+    fx, fy, cx, cy = (float(value) for value in camera)
+    x_N, y_N = cells_N2.unbind(-1)
+    return torch.stack(((x_N - cx) / fx, (y_N - cy) / fy, torch.ones_like(x_N)), dim=-1)
