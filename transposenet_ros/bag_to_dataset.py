@@ -75,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     choice.add_argument(
         "--split",
         choices=SPLITS,
-        help="train, val and test; left out: by sequence where there are several, else blocks",
+        help="train, val and test; left out: by sequence of three or more, else blocks",
     )
     add("--overwrite", action="store_true", help="replace a data set that is there")
     return parser

@@ -18,7 +18,7 @@ from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.folder_writing import FolderWriter, folder_dataset
 from transposenet_core.formats.splitting import split_scene
 from transposenet_core.pose import Pose
-from transposenet_core.scene import Intrinsics, PosedImage, Scene
+from transposenet_core.scene import SPLITS, Intrinsics, PosedImage, Scene
 from transposenet_core.undistortion import Undistorter
 from transposenet_ros.bag_import.cameras import camera_of, check_size
 from transposenet_ros.bag_import.clock import measured_offset
@@ -30,6 +30,7 @@ from transposenet_ros.bag_import.recording import Recording
 from transposenet_ros.bag_import.selection import NANOSECONDS, keyframes, pictures_wanted, with_poses
 from transposenet_ros.bag_import.survey import Survey
 from transposenet_ros.image_decoding import DecodeError
+from transposenet_ros.transform_errors import seconds_text
 
 SHOWN = 5  # fault matrix, T2
 METHODS = {"blocks": "blocks", "sequence": "sequences"}
@@ -74,7 +75,7 @@ def import_bags(
             for number, path in enumerate(bags, start=1)
         ]
         _check_together(plans)
-        splits = _splits(out.name, plans, options)
+        splits = _splits(out.name, plans, options, say)
         with folder_dataset(out, overwrite=overwrite) as writer:
             writer.map_frame, writer.about = shown(plans[0].poses.map_frame), _about(plans, options)
             for plan in plans:
@@ -147,21 +148,26 @@ def _check_together(plans: list[Plan]) -> None:
             )
 
 
-def _splits(name: str, plans: list[Plan], options: ImportOptions) -> dict[str, str]:
+def _splits(name: str, plans: list[Plan], options: ImportOptions, say: Say) -> dict[str, str]:
     """The split by picture's stem, "" for one in a guard gap; before anything is written, because it may be refused."""
     images = []
     for plan in plans:
         for number, pose in plan.keyframes.items():
             stamp = plan.survey.stamps_N[number] / NANOSECONDS
             images.append(PosedImage(plan.stem(number), Path(), pose, "train", plan.sequence, stamp))
-    method = options.split or ("blocks" if len(plans) == 1 else "sequence")
-    if method == NONE:
+    if options.split == NONE:
         return {image.name: "train" for image in images}
-    try:
-        scene = split_scene(Scene(name, images), METHODS[method], Faults())
-    except UserError as error:
-        raise UserError(f"{error}; --split {NONE} puts all pictures into train") from None
-    return {image.name: "" for image in images} | {image.name: image.split for image in scene.images}
+    by_default = ("sequence", "blocks") if len(plans) >= len(SPLITS) else ("blocks",)
+    error: UserError | None = None
+    for method in (options.split,) if options.split else by_default:
+        try:
+            scene = split_scene(Scene(name, images), METHODS[method], Faults())
+        except UserError as refusal:
+            error = refusal
+            continue
+        say(f"split: by {method}")
+        return {image.name: "" for image in images} | {image.name: image.split for image in scene.images}
+    raise UserError(f"{error}; --split {NONE} puts all pictures into train")
 
 
 def _write(plan: Plan, writer: FolderWriter, options: ImportOptions, progress: bool, say: Say) -> None:
@@ -182,7 +188,7 @@ def _write(plan: Plan, writer: FolderWriter, options: ImportOptions, progress: b
                 message = plan.bag.deserialize(stored)
                 image_HW3 = decoded(message, kind)
             except (ValueError, DecodeError) as error:
-                faults.append(f"{stamp_ns / NANOSECONDS:.9f} s: {shown(str(error))}")
+                faults.append(f"{seconds_text(stamp_ns)}: {shown(str(error))}")
                 continue
             height, width = image_HW3.shape[:2]
             if size is None:
@@ -190,7 +196,7 @@ def _write(plan: Plan, writer: FolderWriter, options: ImportOptions, progress: b
                 if plan.intrinsics is not None:
                     check_size(plan.intrinsics, width, height)
             elif size != (width, height):
-                faults.append(f"{stamp_ns / NANOSECONDS:.9f} s: {width}x{height} pixels, the first has {size}")
+                faults.append(f"{seconds_text(stamp_ns)}: {width}x{height} pixels, the first has {size[0]}x{size[1]}")
                 continue
             correct = undistorter if undistorter is not None and undistorter.needed else None
             suffix, picture = picture_file(message, kind, image_HW3, correct)

@@ -25,7 +25,7 @@ class ImportOptions:
 
     ``pose`` is a topic or ``tf:MAP->FRAME``. ``extrinsic`` is `T_poseframe_camera`, the camera in the frame whose pose
     is recorded. ``time_offset`` is added to a picture's stamp to get its time among the poses; None leaves it to the
-    pictures. ``split`` None is by sequence where there are several recordings, else by time block.
+    pictures. ``split`` None is by sequence where there are three recordings or more, else by time block.
     """
 
     image: str
