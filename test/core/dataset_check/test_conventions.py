@@ -1,0 +1,176 @@
+"""The motion test: the right reading of the poses wins on real and drawn pictures, each wrong one is caught."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from core.dataset_check.made_room import made_scene
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from transposenet_core.dataset_check import conventions
+from transposenet_core.dataset_check.epipolar import epipolar_picture, median_residual_px
+from transposenet_core.dataset_check.matching import Matches, match_neighbours
+from transposenet_core.dataset_check.readings import AXES, Reading, all_readings
+from transposenet_core.formats import load_scene
+from transposenet_core.pose import Pose
+from transposenet_core.scene import Intrinsics, PosedImage, Scene
+
+LEVEL = AXES["ROS body"]
+WRONG = [
+    Reading("map-to-camera"),
+    Reading("centre + map-to-camera"),
+    Reading(order="xyzw"),
+    Reading(order="zwxy"),
+    Reading(axes="OpenGL"),
+    Reading(axes="ROS body"),
+    Reading("map-to-camera", "xyzw"),
+    Reading("map-to-camera", axes="OpenGL"),
+]
+
+
+def walk(count: int = 40) -> list[Pose]:
+    """A hand-held camera in the room: all three axes of turning, all three of travel."""
+    s = np.linspace(0, 2 * np.pi, count)
+    turns = np.stack([35 * np.sin(2 * s), 12 * np.sin(3 * s + 1), 10 * np.sin(4 * s)], -1)
+    R = Rotation.from_euler("ZYX", turns, degrees=True) * Rotation.from_matrix(LEVEL)
+    places = np.stack([-1 + np.sin(s), 1.2 * np.cos(2 * s), 0.5 * np.sin(3 * s)], -1)
+    return [Pose(p, q) for p, q in zip(places, R.as_quat(scalar_first=True), strict=True)]
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory) -> tuple[Scene, Matches]:
+    scene = made_scene(tmp_path_factory.mktemp("room"), walk())
+    return scene, match_neighbours(scene, 20)
+
+
+def red_kitchen(data_folder) -> Scene:
+    return load_scene(
+        f"7scenes:{data_folder / '7scenes' / 'redkitchen'}", data_folder / "splits" / "redkitchen_b50_fold0.csv"
+    )
+
+
+def office(data_folder) -> Scene:
+    K = np.loadtxt(data_folder / "office" / "K.txt")
+    poses = np.loadtxt(data_folder / "office" / "poses.txt").reshape(-1, 4, 4)
+    files = sorted((data_folder / "office" / "images").glob("*.jpg"))
+    images = [
+        PosedImage(file.name, file, Pose.from_matrix(T), "train", "office", k / 30)
+        for k, (file, T) in enumerate(zip(files, poses, strict=True))
+    ]
+    return Scene("office", images, intrinsics=Intrinsics(540, 360, K[0, 0], K[1, 1], K[0, 2], K[1, 2], "K.txt", True))
+
+
+def repose(matches: Matches, change) -> Matches:
+    """The same matches with other poses."""
+
+    def frame(image: PosedImage) -> PosedImage:
+        return replace(image, pose=change(image.pose))
+
+    pairs = [replace(pair, first=frame(pair.first), second=frame(pair.second)) for pair in matches.pairs]
+    return replace(matches, pairs=pairs)
+
+
+def written_as(reading: Reading):
+    """What comes of a pose that was written as `reading` and read as this project's own."""
+
+    def change(pose: Pose) -> Pose:
+        R = Rotation.from_quat(pose.orientation[None], scalar_first=True)
+        p, q = reading.numbers(pose.position[None], R)
+        return Pose(p[0], q[0])
+
+    return change
+
+
+def check_all_readings(scene: Scene, matches: Matches, least_margin: float) -> None:
+    right = conventions.test_conventions(scene, matches)
+    assert right.outcome == "as given" and not right.wrong and right.margin > least_margin, right.sentence()
+    assert "as you said" in right.sentence()
+    for reading in WRONG:
+        verdict = conventions.test_conventions(scene, repose(matches, written_as(reading)))
+        assert verdict.outcome == "another reading" and verdict.wrong, verdict.sentence()
+        assert verdict.winner is not None and verdict.winner.reading == reading
+        assert verdict.winner.share - verdict.score(Reading()).share > least_margin, verdict.sentence()
+        assert str(reading) in verdict.sentence() and f"you said {Reading()}" in verdict.sentence()
+
+
+def test_on_drawn_pictures_the_right_reading_wins_and_each_wrong_one_is_caught(room):
+    check_all_readings(*room, least_margin=0.5)
+
+
+@pytest.mark.parametrize("load", [red_kitchen, office])
+def test_on_real_pictures_the_right_reading_wins_and_each_wrong_one_is_caught(load, data_folder):
+    scene = load(data_folder)
+    check_all_readings(scene, match_neighbours(scene, 20), least_margin=0.4)
+
+
+def test_poses_of_a_base_are_known_as_another_bodys(room):
+    scene, matches = room
+    T_base_camera = Pose(
+        np.array([0.3, 0.1, 0.4]), Rotation.from_euler("xyz", [-60, 20, -140], degrees=True).as_quat(scalar_first=True)
+    )
+    verdict = conventions.test_conventions(scene, repose(matches, lambda pose: pose @ T_base_camera.inverse()))
+    assert verdict.outcome == "another body" and verdict.wrong, verdict.sentence()
+    body = verdict.winner.reading
+    np.testing.assert_allclose(body.lever_3, T_base_camera.position, atol=0.05)
+    turn = Rotation.from_matrix(body.R_body_camera_33.T @ T_base_camera.rotation_33).magnitude()
+    assert np.degrees(turn) < 1.0 and "another body" in verdict.sentence()
+
+
+def test_a_given_reading_that_is_right_is_confirmed_by_its_own_name(room):
+    scene, matches = room
+    verdict = conventions.test_conventions(scene, matches, given=Reading("map-to-camera", "xyzw", "OpenGL"))
+    assert verdict.outcome == "as given" and verdict.winner.reading == Reading("map-to-camera", "xyzw", "OpenGL")
+
+
+def test_t03_poses_of_other_pictures_fit_no_reading(room):
+    scene, matches = room
+    poses = {image.name: scene.images[(k * 17 + 5) % len(scene.images)].pose for k, image in enumerate(scene.images)}
+    pairs = [
+        replace(
+            pair,
+            first=replace(pair.first, pose=poses[pair.first.name]),
+            second=replace(pair.second, pose=poses[pair.second.name]),
+        )
+        for pair in matches.pairs
+    ]
+    verdict = conventions.test_conventions(scene, replace(matches, pairs=pairs))
+    assert verdict.outcome == "no reading fits" and verdict.wrong, verdict.sentence()
+
+
+def test_a_camera_that_only_turns_is_not_accused(tmp_path):
+    poses = [Pose(np.zeros(3), pose.orientation) for pose in walk(24)]
+    verdict = conventions.test_conventions(made_scene(tmp_path, poses))
+    assert verdict.outcome in ("undecided", "as given"), verdict.sentence()
+    contenders = {score.reading for score in verdict.contenders}
+    assert Reading() in contenders and not verdict.wrong
+
+
+def test_without_motion_it_is_undecided(tmp_path):
+    verdict = conventions.test_conventions(made_scene(tmp_path, walk(1) * 12))
+    assert verdict.outcome == "too few pairs" and not verdict.wrong and verdict.winner is None
+    assert "undecided: only 0 of 11 places" in verdict.sentence()
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from(all_readings(Reading())))
+def test_numbers_and_poses_are_each_others_inverse(seed, reading):
+    rng = np.random.default_rng(seed)
+    R, places = Rotation.random(5, rng=rng), rng.normal(size=(5, 3))
+    places_again, R_again = reading.poses(*reading.numbers(places, R))
+    np.testing.assert_allclose(places_again, places, atol=1e-12)
+    assert (R.inv() * R_again).magnitude().max() < 1e-7
+
+
+def test_the_epipolar_picture_shows_lines_and_the_residual(room):
+    _, matches = room
+    pair = matches.pairs[0]
+    picture_HW3 = epipolar_picture(pair, matches.lens)
+    assert picture_HW3.shape == (240 + 26, 640, 3) and picture_HW3.dtype == np.uint8
+    assert np.ptp(picture_HW3[26:].astype(int), axis=2).max() > 200  # grey frames, coloured lines
+    assert median_residual_px(pair, matches.lens) < 0.5
+    wrong = repose(replace(matches, pairs=[pair]), written_as(Reading("map-to-camera"))).pairs[0]
+    assert median_residual_px(wrong, matches.lens) > 5

@@ -1,0 +1,67 @@
+"""Matches between neighbouring frames: the motion they see is the one the pictures were drawn with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from core.dataset_check.made_room import CAMERA, made_scene
+from core.dataset_check.test_conventions import walk
+from scipy.spatial.transform import Rotation
+
+from transposenet_core.dataset_check.agreement import relative_motion
+from transposenet_core.dataset_check.lens import Lens
+from transposenet_core.dataset_check.matching import match_neighbours
+from transposenet_core.pose import stack
+from transposenet_core.scene import Scene
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory) -> Scene:
+    return made_scene(tmp_path_factory.mktemp("room"), walk(), rate=10)
+
+
+def test_the_motion_seen_is_the_motion_drawn(scene):
+    matches = match_neighbours(scene, 10)
+    assert len(matches.pairs) >= 7 and matches.tried == 10
+    errors = []
+    for pair in matches.pairs:
+        p_23, q_24 = stack([pair.first.pose, pair.second.pose])
+        R, t = relative_motion(p_23, Rotation.from_quat(q_24, scalar_first=True))
+        errors.append(np.degrees(Rotation.from_matrix(R.T @ pair.R_second_first_33).magnitude()))
+    assert np.median(errors) < 0.5
+
+
+def test_a_scene_without_intrinsics_gets_a_focal_length_that_is_called_a_guess(scene):
+    matches = match_neighbours(replace(scene, intrinsics=None), 12)
+    assert "guessed" in matches.lens.source
+    assert matches.lens.focal == pytest.approx(CAMERA.fx, rel=0.4)
+
+
+def test_t01_pictures_that_cannot_be_read_are_passed_over(scene, tmp_path):
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"")
+    images = [replace(image, path=broken) if k % 5 == 0 else image for k, image in enumerate(scene.images)]
+    matches = match_neighbours(replace(scene, images=images), 12)
+    assert matches.pairs and all(pair.first.path != broken and pair.second.path != broken for pair in matches.pairs)
+
+
+def test_t10_a_scene_of_one_picture_has_no_pairs(scene):
+    assert match_neighbours(replace(scene, images=scene.images[:1])).pairs == []
+
+
+@pytest.mark.parametrize(
+    ("model", "coefficients"),
+    [
+        ("none", ()),
+        ("plumb_bob", (-0.2, 0.05, 0.001, -0.001, 0.0)),
+        ("rational_polynomial", (0.1, 0.02, 0.0, 0.0, 0.01, 0.2, 0.0, 0.0)),
+        ("equidistant", (0.01, -0.02, 0.003, 0.0)),
+    ],
+)
+def test_rays_and_pixels_are_each_others_inverse(model, coefficients):
+    lens = Lens.of(replace(CAMERA, rectified=False, distortion_model=model, distortion=coefficients), (160, 120))
+    pixels_N2 = np.random.default_rng(2).uniform([10, 10], [150, 110], (50, 2))
+    rays_N2 = lens.rays(pixels_N2)
+    np.testing.assert_allclose(lens.pixels(np.column_stack([rays_N2, np.ones(50)])), pixels_N2, atol=0.01)

@@ -1,0 +1,113 @@
+"""The motion test: which reading of the stored poses explains what the pictures see move?
+
+Wrong conventions look plausible in every plot of positions. The matches between frames that are a motion apart know
+better: for each reading it is counted how many lie where that reading's relative pose lets them appear (`agreement`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from transposenet_core.dataset_check.agreement import ray_distances, relative_motion
+from transposenet_core.dataset_check.matching import Matches, match_neighbours
+from transposenet_core.dataset_check.mounting import Mounting, Numbers, closed_form, refined
+from transposenet_core.dataset_check.readings import AXES, Reading, all_readings
+from transposenet_core.dataset_check.verdict import FEWEST_PAIRS, ConventionVerdict, Outcome, Score
+from transposenet_core.pose import stack
+from transposenet_core.scene import Scene
+
+# Shares of the picture's width (1 px and 6 px of 640): labels from depth or a hand-eye calibration are some pixels off.
+TOLERANCES = (1.0 / 640, 6.0 / 640)
+LEAST_SHARE = 0.4
+LEAST_MOUNTING_MARGIN, LEAST_MOUNTING_DEG = 0.15, 5.0
+
+
+def test_conventions(scene: Scene, pairs: Matches | None = None, given: Reading | None = None) -> ConventionVerdict:
+    """Which reading explains the pictures' motion. `given` is how the scene's adapter has read the poses' file.
+
+    `pairs` are the scene's matches where the caller has them already. Nothing is raised: pictures that cannot be
+    matched leave the verdict undecided.
+    """
+    matches, given = pairs or match_neighbours(scene), given or Reading()
+    if len(matches.pairs) < FEWEST_PAIRS or matches.lens is None:
+        return ConventionVerdict(
+            "too few pairs", given, [], [], None, len(matches.pairs), matches.tried, matches.count, 0.0, "no camera"
+        )
+    numbers = _numbers(given, matches)
+    readings = all_readings(given)
+    distances = [_distances_px(reading, matches, numbers) for reading in readings]
+    low, high = np.multiply(TOLERANCES, matches.lens.intrinsics.width)
+    mounting = _best_mounting(given, matches, numbers, high)
+    best = max((_score(Reading(), d, high) for d in distances), key=lambda score: score.share)
+    best = best if mounting is None or best.share >= mounting.share else mounting
+    tolerance = float(np.clip(2 * best.median_px, low, high))
+    scores = [_score(reading, d, tolerance) for reading, d in zip(readings, distances, strict=True)]
+    scores.sort(key=lambda score: -score.share)  # stable: the reading as given is first among equals
+    contenders = [score for score in scores if score is scores[0] or not scores[0].beats(score)]
+    if mounting is not None:
+        mounting = _score(mounting.reading, _distances_px(mounting.reading, matches, numbers), tolerance)
+    outcome = _outcome(given, scores[0], contenders, mounting)
+    return ConventionVerdict(
+        outcome, given, scores, contenders, mounting, len(matches.pairs), matches.tried, matches.count, tolerance,
+        matches.lens.source,
+    )  # fmt: skip
+
+
+def _outcome(given: Reading, best: Score, contenders: list[Score], mounting: Score | None) -> Outcome:
+    better = mounting is not None and mounting.share >= LEAST_SHARE and mounting.beats(best, LEAST_MOUNTING_MARGIN)
+    # A few degrees and centimetres are another sensor in the same housing, not another convention.
+    if mounting is not None and better and (best.share < LEAST_SHARE or _apart(mounting.reading, best.reading)):
+        return "another body"
+    if best.share < LEAST_SHARE:
+        return "no reading fits"
+    if len(contenders) > 1:
+        return "undecided"
+    return "as given" if best.reading == given else "another reading"
+
+
+def _apart(mounting: Reading | Mounting, reading: Reading | Mounting) -> bool:
+    """Whether a mounting means another direction or order than a reading, or axes well away from its."""
+    assert isinstance(mounting, Mounting) and isinstance(reading, Reading)
+    if (mounting.reading.direction, mounting.reading.order) != (reading.direction, reading.order):
+        return True
+    turn_33 = AXES[reading.axes].T @ mounting.R_body_camera_33
+    return bool(np.degrees(Rotation.from_matrix(turn_33).magnitude()) > LEAST_MOUNTING_DEG)
+
+
+def _numbers(given: Reading, matches: Matches) -> Numbers:
+    """For each pair what stood in the file: centres (2, 3) and quaternions (2, 4)."""
+    pairs = []
+    for pair in matches.pairs:
+        p_23, q_24 = stack([pair.first.pose, pair.second.pose])
+        pairs.append(given.numbers(p_23, Rotation.from_quat(q_24, scalar_first=True)))
+    return pairs
+
+
+def _distances_px(reading: Reading | Mounting, matches: Matches, numbers: Numbers) -> list[np.ndarray]:
+    """For each pair the distances (N,) of its matches from their half lines."""
+    assert matches.lens is not None
+    motions = [relative_motion(*reading.poses(p_23, q_24)) for p_23, q_24 in numbers]
+    return [
+        matches.lens.focal * ray_distances(pair, *motion) for pair, motion in zip(matches.pairs, motions, strict=True)
+    ]
+
+
+def _score(reading: Reading | Mounting, distances: list[np.ndarray], tolerance_px: float) -> Score:
+    shares_K = np.array([np.mean(pair_N < tolerance_px) for pair_N in distances])
+    return Score(reading, shares_K, float(np.median(np.concatenate(distances))))
+
+
+def _best_mounting(given: Reading, matches: Matches, numbers: Numbers, tolerance_px: float) -> Score | None:
+    """The rigidly mounted camera that explains most: all closed forms, then the best of them refined."""
+
+    def score(body: Mounting) -> Score:
+        return _score(body, _distances_px(body, matches, numbers), tolerance_px)
+
+    readings = {(reading.direction, reading.order): reading for reading in all_readings(given)}
+    bodies = [body for reading in readings.values() if (body := closed_form(reading, matches, numbers)) is not None]
+    if not bodies:
+        return None
+    best = max((score(body) for body in bodies), key=lambda scored: scored.share)
+    assert isinstance(best.reading, Mounting)
+    return max(best, score(refined(best.reading, matches, numbers)), key=lambda scored: scored.share)

@@ -1,0 +1,115 @@
+"""What the motion test says: how well each reading of the poses explains the pictures, and the verdict in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from transposenet_core.dataset_check.mounting import Mounting
+from transposenet_core.dataset_check.readings import Reading
+
+FEWEST_PAIRS = 6
+LEAST_MARGIN, LEAST_SIGMAS = 0.1, 3.0
+
+Outcome = Literal["as given", "another reading", "another body", "undecided", "no reading fits", "too few pairs"]
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """How well one reading explains the matches: mean over the pairs of the share within the tolerance, in 0..1.
+
+    ``median_px`` is the median distance of all matches; ``shares_K`` holds each pair's share.
+    """
+
+    reading: Reading | Mounting
+    shares_K: np.ndarray
+    median_px: float
+
+    @property
+    def share(self) -> float:
+        return float(self.shares_K.mean()) if len(self.shares_K) else 0.0
+
+    def beats(self, other: Score, margin: float = LEAST_MARGIN) -> bool:
+        """Clearly better: by `margin`, and by three standard errors of the pairs' differences."""
+        gain_K = self.shares_K - other.shares_K
+        return bool(gain_K.mean() >= max(margin, LEAST_SIGMAS * gain_K.std() / np.sqrt(len(gain_K))))
+
+    def __str__(self) -> str:
+        return f"{self.share:.0%}, median {self.median_px:.1f} px"
+
+
+@dataclass(frozen=True, eq=False)
+class ConventionVerdict:
+    """What the motion says of the poses. ``scores`` has all readings, the best first.
+
+    ``contenders`` are the readings that are not clearly worse than the best: one where the motion decides.
+    """
+
+    outcome: Outcome
+    given: Reading
+    scores: list[Score]
+    contenders: list[Score]
+    mounting: Score | None
+    pairs: int
+    tried: int
+    matches: int
+    tolerance_px: float
+    camera: str
+
+    @property
+    def wrong(self) -> bool:
+        """The reading as given is contradicted by the pictures."""
+        return self.outcome in ("another reading", "another body", "no reading fits")
+
+    @property
+    def winner(self) -> Score | None:
+        """The reading, or the mounting, that explains the motion; None where none does or several do."""
+        if self.outcome == "another body":
+            return self.mounting
+        return self.contenders[0] if self.outcome in ("as given", "another reading") else None
+
+    @property
+    def margin(self) -> float:
+        """By how much the best reading's share is above that of the next."""
+        return self.scores[0].share - self.scores[1].share if len(self.scores) > 1 else 0.0
+
+    def score(self, reading: Reading) -> Score:
+        """The score of one reading. StopIteration where it was not tried."""
+        return next(score for score in self.scores if score.reading == reading)
+
+    def sentence(self) -> str:
+        """The verdict in words, with its figures."""
+        if self.outcome == "too few pairs":
+            return (
+                f"undecided: only {self.pairs} of {self.tried} places had two frames with enough motion and matches "
+                f"between them, {FEWEST_PAIRS} are needed; the poses are taken as {self.given}"
+            )
+        best, said = self.scores[0], self.score(self.given)
+        evidence = (
+            f"counted are the matches within {self.tolerance_px:.1f} px of where the poses let them appear, of "
+            f"{self.matches} in {self.pairs} pairs of frames; {self.camera}"
+        )
+        if self.outcome == "undecided":
+            names = "; ".join(f"{score.reading} ({score})" for score in self.contenders[:4])
+            more = f"; and {len(self.contenders) - 4} more" if len(self.contenders) > 4 else ""
+            return f"undecided: the motion fits more than one reading: {names}{more}; you said {self.given}; {evidence}"
+        if self.outcome == "no reading fits":
+            return (
+                f"no reading of these poses explains the pictures' motion: the best is {best.reading} ({best}), you "
+                f"said {self.given} ({said}); see whether pictures and poses belong together (order, time offset) and "
+                f"whether the camera's intrinsics are right; {evidence}"
+            )
+        if (body := self.winner) is not None and self.outcome == "another body":
+            return (
+                f"these poses look like those of another body than the camera: {body.reading} ({body}); you said "
+                f"{self.given} ({said}); {evidence}"
+            )
+        if self.outcome == "another reading":
+            return f"these poses look like {best.reading} ({best}), you said {self.given} ({said}); {evidence}"
+        second = self.scores[1]
+        return (
+            f"these poses look like {best.reading}, as you said ({best}); the next best reading is {second.reading} "
+            f"({second}); {evidence}"
+        )
