@@ -70,7 +70,7 @@ def test_a_wrong_place_is_named(data: str, sentence: str, tmp_path: Path, monkey
         ("a,b\n1,2\n", "columns .* found"),
         ("split,image\nholdout,x.png\n", "line 2: split 'holdout'"),
         ("split,image\ntrain,x.png\ntest,x.png\n", "line 3: x.png stands in both"),
-        ("split,image\n", "names no picture"),
+        ("\ufeffsplit,image\n", "names no picture"),  # as spreadsheets write it
         ("split,image\ntrain,desk/seq-01/frame-999999.color.png\n", "neither below that folder"),
     ],
 )
@@ -155,6 +155,16 @@ def test_depth_lies_beside_the_colour_and_its_camera_is_its_own(small_scene: Pat
     assert (camera.source, scene.depth_camera.metres_per_unit) == ("depth-intrinsics.txt", 0.001)
     np.testing.assert_allclose(scene.depth_camera.T_camera_depth.matrix_44, T_colour_depth, atol=1e-12)
     assert scene.intrinsics.fx == pytest.approx(525 * 80 / 640)  # the depth camera's is never taken for colour
+
+
+def test_depth_that_is_none_is_named_and_empty_files_count_as_absent(small_scene: Path) -> None:
+    (small_scene / "seq-01/frame-000000.depth.png").write_bytes(b"")
+    assert load_scene(small_scene).depth_camera is None
+    cv2.imwrite(str(small_scene / "seq-01/frame-000001.depth.png"), np.zeros((6, 8), np.uint8))
+    with pytest.raises(
+        UserError, match="frame-000001.depth.png: no depth picture, which is a PNG of one 16-bit channel"
+    ):
+        load_scene(small_scene)
 
 
 def test_the_real_depth_is_found_at_half_resolution(data_folder: Path) -> None:

@@ -61,7 +61,7 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
 def _read_table(path: Path) -> list[dict[str, str]]:
     """The lines by their columns. UserError where there are no lines or a column is missing."""
     try:
-        with open(path, newline="") as file:
+        with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, restkey="more", restval="")
             columns, lines = list(reader.fieldnames or ()), list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:

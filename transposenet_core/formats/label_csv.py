@@ -44,7 +44,7 @@ USUAL_RATE_HZ = 30.0
 def recognises(path: Path) -> bool:
     if not (path.is_file() and path.suffix == ".csv"):
         return False
-    with open(path, errors="replace") as file:
+    with open(path, encoding="utf-8-sig", errors="replace") as file:
         return file.readline(200).strip().split(",") == COLUMNS
 
 
@@ -69,7 +69,7 @@ def load(path: Path, split_file: Path | None, options: dict[str, str], faults: F
 def _read_rows(path: Path, faults: Faults) -> Iterator[tuple[str, Row]]:
     """Scene and row of each line; a line with another number of columns or another split is a fault already."""
     try:
-        with open(path, newline="") as file:
+        with open(path, newline="", encoding="utf-8-sig") as file:
             lines = list(csv.reader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: the labels cannot be read ({error}); {NAME} reads {LAYOUT}") from None

@@ -50,11 +50,11 @@ def chosen_splits(root: Path, split_file: Path, known: Collection[str], labels: 
     where no name has one, because then it is another scene's split.
     """
     folder = f"{root.resolve().name}/"
-    names = {str(PurePosixPath(name).with_suffix("")): name for name in known}
+    names = {_stem(name): name for name in known}
     chosen: dict[str, str] = {}
     absent = []
     for name, split in read_split_file(split_file).items():
-        stem = str(PurePosixPath(name).with_suffix(""))
+        stem = _stem(name)
         here = names.get(stem) or names.get(stem.removeprefix(folder))
         if here is None:
             absent.append(name)
@@ -65,6 +65,10 @@ def chosen_splits(root: Path, split_file: Path, known: Collection[str], labels: 
     for name in absent:
         faults.refuse(split_file, f"the split names {name}, which has no row in {labels}")
     return chosen
+
+
+def _stem(name: str) -> str:
+    return re.sub(r"\.(png|jpe?g)$", "", name, flags=re.IGNORECASE)
 
 
 class Pictures:

@@ -26,7 +26,7 @@ class PoseReader:
         self.faults = faults
         self.mended = 0
         self.largest = 0.0
-        self.first = ""
+        self.worst = ""
 
     def from_quaternion(self, where: object, numbers: Sequence[str], convention: str = CAMERA_TO_MAP) -> Pose | None:
         """``T_map_camera`` of x y z (the camera's centre in map metres) qw qx qy qz; None for a row with a fault.
@@ -85,7 +85,7 @@ class PoseReader:
             self.faults.remark(
                 where,
                 f"{self.mended} rotation blocks were not orthonormal and became the nearest rotation: "
-                f"at most {self.largest:.2g} off, in {self.first}",
+                f"at most {self.largest:.2g} off, in {self.worst}",
             )
 
     def _near(self, where: object, position_3: np.ndarray) -> bool:
@@ -98,7 +98,7 @@ class PoseReader:
         if deviation > TOLD_ORTHONORMAL_DEVIATION:
             self.mended += 1
             if deviation > self.largest:
-                self.largest, self.first = deviation, str(where)
+                self.largest, self.worst = deviation, str(where)
 
 
 def below(name: str) -> bool:

@@ -144,8 +144,9 @@ def read_pose(path: Path, reader: PoseReader) -> Pose | None:
 
 
 def _depth_pictures(folder: Path) -> dict[str, Path]:
-    """frame-NNNNNN -> its depth picture (.depth.png, or a registered .depth.proj.png), by one look at the folder."""
-    names = sorted(entry.name for entry in os.scandir(folder) if re.search(r"\.depth[^/]*\.png$", entry.name))
+    """frame-NNNNNN -> its depth picture (.depth.png before another .depth*.png); empty files are none."""
+    found = (entry for entry in os.scandir(folder) if re.search(r"\.depth[^/]*\.png$", entry.name))
+    names = sorted(entry.name for entry in found if entry.stat().st_size)
     return {name.split(".")[0]: folder / name for name in reversed(names)}
 
 
@@ -167,7 +168,7 @@ def _depth_camera(folder: Path, images: list[PosedImage]) -> DepthCamera | None:
     if path is None:
         return None
     depth_HW = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if depth_HW is None or depth_HW.ndim != 2:
+    if depth_HW is None or depth_HW.ndim != 2 or depth_HW.dtype != np.uint16:
         raise UserError(f"{path}: no depth picture, which is a PNG of one 16-bit channel in millimetres; remove it")
     height, width = depth_HW.shape
     scale = width / 640

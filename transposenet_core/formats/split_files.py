@@ -12,7 +12,7 @@ from transposenet_core.scene import SPLITS
 def read_split_file(path: Path) -> dict[str, str]:
     """Picture name -> split, in the file's order. UserError names the file and line of the first fault."""
     try:
-        with open(path, newline="") as file:
+        with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             if not {"split", "image"} <= set(reader.fieldnames or ()):
                 raise UserError(f"{path}: columns {reader.fieldnames} found, a split file has 'split,image'")
