@@ -199,6 +199,15 @@ def test_poses_that_are_none_are_left_out(tmp_path, capsys):
     assert "2 transforms that are not finite" in capsys.readouterr().out
 
 
+def test_poses_beyond_all_measure_are_no_poses(tmp_path, capsys):
+    rows = list(drive())
+    odometry = [message for topic, _, message in rows if topic == "/odom"]
+    odometry[18].pose.pose.position.x, odometry[19].pose.pose.position.x = 1e308, -1e308
+    check_drive(imported(write_bag(tmp_path / "bag", rows), tmp_path / "data", "--pose", "/odom"), count=17)
+    said = capsys.readouterr().out
+    assert "17 of 19 pictures (89.5%) have a pose" in said and "further than 1e+06 m away" in said
+
+
 def test_pictures_without_stamps_take_the_times_of_recording(tmp_path, capsys):
     m = Messages()
     rows = [(t, n, m.image(0, "", x.data.reshape(48, 64, 3)) if t == "/camera/image" else x) for t, n, x in drive()]

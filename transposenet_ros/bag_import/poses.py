@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from transposenet_core.errors import UserError
+from transposenet_core.formats.rows import MAX_POSITION_M
 from transposenet_core.pose import Pose
 from transposenet_ros.bag_import.names import listed, shown
 from transposenet_ros.bag_import.options import CAMERA, ImportOptions
@@ -62,6 +63,8 @@ class CameraPoses:
     def at(self, stamp_ns: int) -> Pose:
         """Raises NoPoseError where the recording does not know it."""
         T_map_body = self._T_map_body.at(stamp_ns, self._max_gap_ns)
+        if np.abs(T_map_body.position).max() > MAX_POSITION_M:
+            raise NoPoseError(f"further than {MAX_POSITION_M:g} m away")
         T_body_camera = self._T_body_camera.at(stamp_ns, self._max_gap_ns)
         return T_map_body if T_body_camera is STILL else T_map_body @ T_body_camera
 

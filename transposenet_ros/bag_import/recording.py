@@ -20,6 +20,7 @@ from transposenet_ros.bag_reading import header_stamp_ns
 
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"  # no CDR message begins so: its first byte is 0
 LARGEST_MESSAGE = 2**29
+LATEST_NS = 2**62  # year 2116: what is later is damage, and sums of stamps must fit into 64 bits
 
 
 class StoredMessage(NamedTuple):
@@ -94,7 +95,7 @@ class Recording(AbstractContextManager["Recording"]):
                         data = _decompressed(data)
                     except (zstandard.ZstdError, MemoryError):
                         data = b""  # counted as damaged by whoever looks at it
-                yield StoredMessage(topic, time_ns, data)
+                yield StoredMessage(topic, min(time_ns, LATEST_NS), data)
         self._note_faults()
 
     def deserialize(self, message: StoredMessage) -> Any:

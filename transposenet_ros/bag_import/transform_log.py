@@ -143,6 +143,8 @@ class TransformLog:
             return buffer.look_up(target, source, stamp_ns)
         except TransformError as error:  # frames that change their parent
             raise NoPoseError(f"{type(error).__name__} between {shown(target)} and {shown(source)}") from None
+        except ValueError:
+            raise NoPoseError(f"beyond all numbers between {shown(target)} and {shown(source)}") from None
 
     def _way(self, target: str, source: str, option: str = "the transforms") -> list[str]:
         """The children of the links between two frames."""
