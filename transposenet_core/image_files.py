@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -39,7 +41,27 @@ def read_image(path: str | Path) -> np.ndarray:
     return image_HW3
 
 
+def picture_size(paths: Sequence[str | Path]) -> tuple[int, int]:
+    """Width and height of the first picture that can be read: one damaged file does not hide a camera.
+
+    UserError where none can.
+    """
+    for path in paths:
+        with suppress(UserError):
+            height, width = read_image(path).shape[:2]
+            return width, height
+    raise UserError(f"{paths[0]}: none of {len(paths)} pictures can be read; JPEG and PNG are: copy them again")
+
+
 def find_picture(path: Path) -> Path | None:
     """The picture at `path`, or the same frame in the other format: lists of pictures outlive conversions to JPEG."""
     other = path.with_suffix(".png" if path.suffix == ".jpg" else ".jpg")
-    return next((candidate for candidate in (path, other) if candidate.is_file()), None)
+    return next((candidate for candidate in (path, other) if is_file(candidate)), None)
+
+
+def is_file(path: Path) -> bool:
+    """Path.is_file, and false for a name that no file system has: labels are files of others."""
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long
+        return False

@@ -5,9 +5,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from transposenet_core.errors import UserError
 from transposenet_core.formats import describe_formats, inspect_scene, load_scene
+from transposenet_core.formats.euroc import read_sensor
+from transposenet_core.formats.faults import Faults
 
 EPOCH = 1403636579763555584
 MS = 1_000_000
@@ -46,11 +51,13 @@ def truth_row(ms: int) -> str:
     return f"{EPOCH + ms * MS},3,4,{ms / 1000},0.70710678,0,0,0.70710678,0,0"
 
 
-def write_recording(root: Path, pictures_ms: list[int], yaml: str | None = None, rows: list[str] | None = None) -> Path:
+def write_recording(
+    root: Path, pictures_ms: list[int], calibration: str | None = None, rows: list[str] | None = None
+) -> Path:
     for camera, grey in (("cam0", 60), ("cam1", 200)):
         folder = root / "mav0" / camera
         (folder / "data").mkdir(parents=True, exist_ok=True)
-        (folder / "sensor.yaml").write_text(yaml or sensor())
+        (folder / "sensor.yaml").write_text(calibration or sensor())
         lines = ["#timestamp [ns],filename"]
         for ms in pictures_ms:
             lines.append(f"{EPOCH + ms * MS},{EPOCH + ms * MS}.png")
@@ -111,6 +118,7 @@ def test_t03_no_overlap_in_time_is_refused(tmp_path: Path) -> None:
     ("row", "what"),
     [
         ("1,2,3", "line 3: 3 columns, a row is 'timestamp,p_x"),
+        ("9" * 5000 + ",3,4,5,1,0,0,0", r"line 3: '9+' is no time stamp in whole nanoseconds"),
         (f"{EPOCH}.5,3,4,5,1,0,0,0", r"line 3: '\d+\.5' is no time stamp in whole nanoseconds"),
         (f"{EPOCH},3,4,inf,1,0,0,0", "line 3: a number that is not finite"),
         (f"{EPOCH},3,4,5,1,1,0,0", "line 3: a quaternion of length 1.41421"),
@@ -127,7 +135,7 @@ def test_t02_a_wrong_row_is_left_out_and_named(tmp_path: Path, row: str, what: s
 
 
 @pytest.mark.parametrize(
-    ("yaml", "what"),
+    ("calibration", "what"),
     [
         (sensor(model="omni"), "camera_model 'omni' with distortion_model 'radial-tangential'; known are pinhole with"),
         (sensor(lens="fov"), "camera_model 'pinhole' with distortion_model 'fov'"),
@@ -139,11 +147,34 @@ def test_t02_a_wrong_row_is_left_out_and_named(tmp_path: Path, row: str, what: s
         ("just a word", "a str, it must be 'key: value' lines"),
     ],
 )
-def test_a_wrong_sensor_file_is_one_sentence(tmp_path: Path, yaml: str, what: str) -> None:
-    root = write_recording(tmp_path / "V1", [0], yaml)
+def test_a_wrong_sensor_file_is_one_sentence(tmp_path: Path, calibration: str, what: str) -> None:
+    root = write_recording(tmp_path / "V1", [0], calibration)
     with pytest.raises(UserError, match=f"sensor.yaml: .*{what}|{what}") as caught:
         load_scene(f"euroc:{root}")
     assert "\n" not in str(caught.value)
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sampled_from(["resolution", "intrinsics", "distortion_model", "distortion_coefficients", "camera_model"]),
+    st.recursive(
+        st.none() | st.integers() | st.just(10**400) | st.floats() | st.text("ab0.%-: ", max_size=5),
+        lambda inner: st.lists(inner, max_size=4),
+        max_leaves=5,
+    ),
+)
+def test_whatever_a_sensor_file_says_it_is_read_or_refused_in_a_sentence(
+    tmp_path: Path, key: str, value: object
+) -> None:
+    content = yaml.safe_load(sensor()) | {key: value}
+    path = tmp_path / "sensor.yaml"
+    path.write_text(yaml.safe_dump(content))
+    try:
+        camera = read_sensor(path, Faults()).intrinsics
+    except UserError as error:
+        assert "sensor.yaml" in str(error)
+    else:
+        assert min(camera.width, camera.height, camera.fx, camera.fy) > 0
 
 
 def test_t01_missing_pictures_and_files_are_named(tmp_path: Path) -> None:

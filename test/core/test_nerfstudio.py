@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pycolmap
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from known_camera import T_MAP_CAMERA, is_known, write_picture
 from scipy.spatial.transform import Rotation
 
@@ -164,6 +166,15 @@ def test_t02_wrong_frames_are_left_out_and_named(tmp_path: Path) -> None:
         assert re.search(sentence, fault)
 
 
+@pytest.mark.parametrize("name", ["n" * 5000, "n" * 5000 + ".png", "a\0b.png"])
+def test_t01_a_name_that_no_file_can_have_is_a_missing_picture(tmp_path: Path, name: str) -> None:
+    root = write(tmp_path)
+    content = {**CAMERA, "frames": [frame("images/frame_00001.png"), frame(name)]}
+    (root / "transforms.json").write_text(json.dumps(content))
+    scene, faults = inspect_scene(f"nerfstudio:{root}")
+    assert len(scene.images) == 1 and "the picture is missing" in str(faults.refused[0])
+
+
 def test_t01_missing_pictures_are_named(tmp_path: Path) -> None:
     root = write(tmp_path)
     (root / "images/frame_00001.png").unlink()
@@ -190,6 +201,31 @@ def test_a_wrong_file_is_one_sentence(tmp_path: Path, content: dict, what: str) 
     with pytest.raises(UserError, match=f"transforms.json: .*{what}|transforms.json: {what}") as caught:
         load_scene(write(tmp_path, **content))
     assert "\n" not in str(caught.value)
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.just(10**400) | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=6,
+)
+KEYS = [*CAMERA, "k1", "p1", "camera_angle_x", "applied_transform", "applied_scale", "train_filenames", "frames"]
+
+
+@settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from([*KEYS, "file_path", "transform_matrix", "fl_x of a frame"]), anything)
+def test_whatever_a_value_is_the_scene_is_read_or_refused_in_a_sentence(
+    tmp_path: Path, key: str, value: object
+) -> None:
+    root = tmp_path if (tmp_path / "images").is_dir() else write(tmp_path)
+    content = {**CAMERA, "frames": [frame(f"images/frame_0000{k}.png") for k in (1, 2)]}
+    (content if key in KEYS else content["frames"][1])[key.split()[0]] = value
+    (root / "transforms.json").write_text(json.dumps(content))
+    try:
+        scene, _ = inspect_scene(f"nerfstudio:{root}")
+    except UserError as error:
+        assert "transforms.json" in str(error)
+    else:
+        assert len(scene.images) <= 2 and all(is_known(image.pose) for image in scene.images[:1])
 
 
 def test_no_frames_and_no_json(tmp_path: Path) -> None:

@@ -96,6 +96,13 @@ def test_pictures_of_another_size_have_not_the_published_camera(tmp_path: Path) 
     assert scene.intrinsics is None and "pictures are 80x60" in str(faults.remarks[0])
 
 
+def test_a_damaged_first_picture_does_not_hide_the_camera(tmp_path: Path) -> None:
+    root = write_recording(tmp_path / "freiburg1", [0.1, 0.2])
+    (root / f"rgb/{EPOCH}.100000.png").write_bytes(b"no picture")
+    scene, _ = inspect_scene(f"tum:{root}")
+    assert scene.intrinsics.fx == 517.3 and len(scene.images) == 2  # who reads the pictures finds it
+
+
 def test_depth_is_the_nearest_within_20_ms_in_5000_units_a_metre(tmp_path: Path) -> None:
     root = write_recording(tmp_path / "freiburg2_x", [0.1, 0.2, 0.3], depth_times=[0.115, 0.19, 0.325])
     scene = load_scene(f"tum:{root}")

@@ -21,6 +21,7 @@ from transposenet_core.pose import Pose, stack
 NANOSECONDS = 10**9
 MAX_GAP_S = 0.1  # for trackers, which give poses at 100 Hz and more
 LOWEST_RATE = 0.8  # fault matrix, T3
+LARGEST_STAMP_NS = 2**62  # 146 years: differences of two stamps still are an int64
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +95,7 @@ def associate(
     inside_N = (wanted_N >= known_M[0]) & (wanted_N <= known_M[-1])
     earlier_N = np.where(exact_N | ~inside_N, later_N, later_N - 1)
     gap_N = known_M[later_N] - known_M[earlier_N]
-    usable_N = inside_N & (gap_N <= round(max_gap_s * NANOSECONDS))
+    usable_N = inside_N & (gap_N <= min(round(max_gap_s * NANOSECONDS), LARGEST_STAMP_NS))
     share_N = (wanted_N - known_M[earlier_N]) / np.maximum(gap_N, 1)
     used_N = np.flatnonzero(usable_N)
     found: list[Pose | None] = [None] * len(wanted_N)
@@ -119,7 +120,7 @@ def nanoseconds(seconds: str) -> int:
     """A stamp written in seconds as whole nanoseconds, none lost to float64; ValueError where it is none."""
     try:
         stamp = Decimal(seconds)
-        if abs(stamp) < 2**63 / NANOSECONDS:  # false for nan and inf, too
+        if abs(stamp) <= Decimal(LARGEST_STAMP_NS) / NANOSECONDS:  # false for inf, an InvalidOperation for nan
             return round(stamp * NANOSECONDS)
     except InvalidOperation:
         pass

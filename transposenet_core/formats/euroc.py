@@ -17,7 +17,7 @@ import yaml
 
 from transposenet_core.errors import UserError
 from transposenet_core.formats import labels
-from transposenet_core.formats.association import NANOSECONDS
+from transposenet_core.formats.association import LARGEST_STAMP_NS, NANOSECONDS
 from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.labels import Pictures
 from transposenet_core.formats.rows import PoseReader, read_lines
@@ -126,7 +126,7 @@ def _trajectory(path: Path, faults: Faults) -> Trajectory:
 
 
 def _stamp(where: str, text: str, faults: Faults) -> int | None:
-    if text.isdecimal() and int(text) < 2**63:
+    if text.isdecimal() and len(text) < 20 and int(text) < LARGEST_STAMP_NS:
         return int(text)
     faults.refuse(where, f"'{text}' is no time stamp in whole nanoseconds")
     return None
@@ -141,7 +141,7 @@ def read_sensor(path: Path, faults: Faults) -> Sensor:
         T_44 = np.array(content["T_BS"]["data"], np.float64).reshape(4, 4)
         bent = tuple(float(value) for value in content["distortion_coefficients"])
         model, lens = str(content.get("camera_model", "pinhole")), str(content["distortion_model"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(
             f"{path}: no camera ({error!r}); it has resolution [w, h], intrinsics [fx, fy, cx, cy], distortion_model, "
             "distortion_coefficients, and T_BS with 16 numbers in data"

@@ -22,6 +22,7 @@ from transposenet_core.formats.labels import Pictures, Row, natural_order
 from transposenet_core.formats.nerfstudio_camera import read_intrinsics
 from transposenet_core.formats.numbers import frame_stamps, positive_option
 from transposenet_core.formats.rows import PoseReader
+from transposenet_core.image_files import is_file
 from transposenet_core.scene import PosedImage, Scene
 
 NAME = "nerfstudio"
@@ -74,8 +75,8 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
             images.append(PosedImage(name, picture, pose, split, sequence, stamps[name]))
     reader.tell(path)
     images.sort(key=lambda image: natural_order(image.name))
-    first = None if pictures.labels_only or not images else images[0].path
-    intrinsics = read_intrinsics(path, content, [frame for _, frame in frames.values()], first, faults)
+    files = [] if pictures.labels_only else [image.path for image in images]
+    intrinsics = read_intrinsics(path, content, [frame for _, frame in frames.values()], files, faults)
     return Scene(root.resolve().name, images, intrinsics=intrinsics, root=root)
 
 
@@ -108,7 +109,7 @@ def square(matrix: Any) -> np.ndarray:
     """Rows of a 3x4 or 4x4 matrix as 4x4. ValueError."""
     try:
         T = np.array(matrix, np.float64)
-    except TypeError as error:
+    except (TypeError, OverflowError) as error:
         raise ValueError(error) from None
     if T.shape not in ((3, 4), (4, 4)):
         raise ValueError(f"shape {T.shape}")
@@ -145,7 +146,7 @@ def _picture_name(root: Path, file_path: str) -> str:
     name = str(PurePosixPath(file_path))
     if PurePosixPath(name).suffix:
         return name
-    found = (f"{name}{suffix}" for suffix in SUFFIXES if (root / f"{name}{suffix}").is_file())
+    found = (f"{name}{suffix}" for suffix in SUFFIXES if is_file(root / f"{name}{suffix}"))
     return next(found, f"{name}{SUFFIXES[0]}")
 
 
@@ -156,7 +157,10 @@ def _listed(
     path = root / FILE
     splits: dict[str, str] = {}
     for key, split in LISTS.items():
-        for given in content.get(key, []):
+        names = content.get(key) or []
+        if not isinstance(names, list):
+            raise UserError(f"{path}: {key} is {names!r:.80}, it must be a list of the frames' file_path")
+        for given in names:
             name = _picture_name(root, str(given))
             if name not in frames:
                 faults.refuse(path, f"{key} names {given}, which is no frame")

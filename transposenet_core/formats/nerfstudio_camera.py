@@ -10,7 +10,7 @@ import numpy as np
 
 from transposenet_core.errors import UserError
 from transposenet_core.formats.faults import Faults
-from transposenet_core.image_files import read_image
+from transposenet_core.image_files import picture_size
 from transposenet_core.scene import Intrinsics
 
 # The file's camera_model -> ROS's lens model and the file's keys for its coefficients, in OpenCV's order.
@@ -26,22 +26,22 @@ SAME_CAMERA = 0.02  # of the focal length: what a phone's autofocus does to it
 
 
 def read_intrinsics(
-    path: Path, content: dict[str, Any], frames: list[dict[str, Any]], first: Path | None, faults: Faults
+    path: Path, content: dict[str, Any], frames: list[dict[str, Any]], files: list[Path], faults: Faults
 ) -> Intrinsics | None:
-    """The camera of the frames; `first` is a picture to take the size from where the file has none.
+    """The camera of the frames; `files` are pictures to take the size from where it has none.
 
     Frames whose cameras differ by up to 2 % (an autofocus) get the median one, with a remark. None, and a remark, where
     the file has no camera; UserError where frames differ by more, or the camera is none.
     """
-    model = content.get("camera_model") or "OPENCV"
+    model = str(content.get("camera_model") or "OPENCV")
     if model not in LENSES:
         raise UserError(f"{path}: camera_model '{model}', known are {', '.join(LENSES)}; undistort the pictures first")
     cameras = [_numbers(path, content | frame) for frame in frames]
     if not any("fl_x" in camera or "camera_angle_x" in camera for camera in cameras):
         faults.remark(path, "no camera: it has neither fl_x nor camera_angle_x, so the scene has no intrinsics")
         return None
-    if first is not None and not all("w" in camera and "h" in camera for camera in cameras):
-        height, width = read_image(first).shape[:2]
+    if files and not all("w" in camera and "h" in camera for camera in cameras):
+        width, height = picture_size(files)
         cameras = [{"w": width, "h": height} | camera for camera in cameras]
     figures_NK = np.array([_figures(path, camera, model) for camera in cameras])
     median = np.median(figures_NK, axis=0)
@@ -68,7 +68,7 @@ def _numbers(path: Path, entry: dict[str, Any]) -> dict[str, float]:
     given = {key: entry[key] for key in KEYS if entry.get(key) is not None}
     try:
         numbers = {key: float(value) for key, value in given.items()}
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{path}: {error} in the camera {given}; its figures are numbers in pixels") from None
     if not all(map(math.isfinite, numbers.values())):
         raise UserError(f"{path}: the camera {given} has a number that is not finite; mend it")

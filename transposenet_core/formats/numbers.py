@@ -9,6 +9,8 @@ from pathlib import PurePosixPath
 
 from transposenet_core.errors import UserError
 
+LARGEST = 2e9  # between clocks that count from 1970 and from switching on
+
 
 def number_option(options: dict[str, str], name: str, default: float, where: object) -> float:
     """A finite number. UserError that starts with `where`."""
@@ -17,8 +19,11 @@ def number_option(options: dict[str, str], name: str, default: float, where: obj
         value = float(text)
     except ValueError:
         value = math.nan
-    if not math.isfinite(value):
-        raise UserError(f"{where}: the option {name}={text} is no number; write one such as {name}={default or 0.08:g}")
+    if not abs(value) <= LARGEST:
+        raise UserError(
+            f"{where}: the option {name}={text} is no number up to {LARGEST:g}; write one such as "
+            f"{name}={default or 0.08:g}"
+        )
     return value
 
 

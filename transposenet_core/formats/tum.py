@@ -31,7 +31,7 @@ from transposenet_core.formats.trajectories import (
     sequence_folders,
     stamped_rows,
 )
-from transposenet_core.image_files import read_image
+from transposenet_core.image_files import picture_size
 from transposenet_core.pose import Pose
 from transposenet_core.scene import DepthCamera, Intrinsics, PosedImage, Scene
 
@@ -90,8 +90,9 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
             stamp = frame.stamp_ns / NANOSECONDS
             images.append(PosedImage(frame.name, path, pose, splits[frame.name], sequence, stamp, depth_path))
     scene = Scene(root.resolve().name, images, root=root)
-    first = images[0].path if images and not pictures.labels_only else None
-    scene.intrinsics = _one_camera({folder: _intrinsics(folder, first, options, faults) for folder in folders})
+    files = [] if pictures.labels_only else [image.path for image in images]
+    size = picture_size(files) if files else (640, 480)
+    scene.intrinsics = _one_camera({folder: _intrinsics(folder, size, options, faults) for folder in folders})
     if scene.intrinsics is not None and any(image.depth_path for image in images):
         same_place = Pose(np.zeros(3), np.array([1.0, 0, 0, 0]))
         scene.depth_camera = DepthCamera(scene.intrinsics, 1 / DEPTH_UNITS_PER_METRE, same_place)
@@ -146,9 +147,9 @@ def _nearest(frames: list[Frame], depths: list[Frame]) -> dict[str, Frame]:
     return nearest
 
 
-def _intrinsics(folder: Path, first: Path | None, options: dict[str, str], faults: Faults) -> Intrinsics | None:
+def _intrinsics(folder: Path, size: tuple[int, int], options: dict[str, str], faults: Faults) -> Intrinsics | None:
     """By the options, camera.json or the folder's name, in this order; None, and a remark, where none says it."""
-    height, width = read_image(first).shape[:2] if first is not None else (480, 640)
+    width, height = size
     given = [name for name in (*CAMERA_OPTIONS, *DISTORTION_OPTIONS) if name in options]
     if given:
         missing = [name for name in CAMERA_OPTIONS if name not in options]
@@ -163,12 +164,12 @@ def _intrinsics(folder: Path, first: Path | None, options: dict[str, str], fault
         return read_camera_json(folder / CAMERA)
     name = folder.resolve().name
     match = re.search(r"(?:freiburg|fr)([123])(?!\d)", name)
-    if match and (width, height) == (640, 480):
+    if match and size == (640, 480):
         return PUBLISHED[match.group(1)]
-    size = f", and pictures are {width}x{height}" if match else ""
+    found = f", and pictures are {width}x{height}" if match else ""
     faults.remark(
         folder,
-        f"no camera known: the name {name} has no freiburg1, 2 or 3{size}; "
+        f"no camera known: the name {name} has no freiburg1, 2 or 3{found}; "
         f"give it as {NAME}:PATH,fx=...,fy=...,cx=...,cy=... or in {CAMERA}",
     )
     return None
