@@ -167,6 +167,16 @@ def test_t02_the_faults_of_the_published_labels_are_found(
     assert len(found.images) == rows - count
 
 
+def test_clips_of_one_folder_that_count_anew_are_sequences_of_their_own(data_folder: Path) -> None:
+    file = data_folder / "labels/CambridgeLandmarks/abs_cambridge_pose_sorted.csv_Street_train.csv"
+    scene, _ = inspect_scene(file, labels_only=True)
+    stamps: dict[str, list[float]] = {}
+    for image in scene.images:
+        stamps.setdefault(image.sequence, []).append(image.stamp)
+    assert {"img/image1", "img/image2", "img_north/image_north_1", "img_north/image_north_2", "img_east"} <= set(stamps)
+    assert all(np.all(np.diff(of_one) > 0) for of_one in stamps.values())
+
+
 def test_published_cameras_stand_upright_only_as_their_convention_says(data_folder: Path) -> None:
     """A person carried the camera: its down axis hardly varies in the map, wherever the map's axes point."""
     steadier = []

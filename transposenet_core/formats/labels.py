@@ -102,16 +102,32 @@ def posed_images(
 
     The formats have no time: the number in a picture's name counts frames of `rate_hz`.
     """
-    images = []
+    images, sequences = [], _sequences(rows)
     for name, split in splits.items():
         row = rows[name]
         pose = reader.from_quaternion(row.where, row.numbers, convention)
         path = pictures.find(name, row.where)
         if pose is not None and path is not None:
-            number = re.search(r"(\d+)\D*$", PurePosixPath(name).stem)
-            stamp = int(number.group(1)) / rate_hz if number else 0.0
-            images.append(PosedImage(name, path, pose, split, PurePosixPath(name).parent.name, stamp))
+            number = _clip_and_number(name)[1]
+            images.append(PosedImage(name, path, pose, split, sequences[name], number / rate_hz))
     return sorted(images, key=time_order)
+
+
+def _sequences(names: Collection[str]) -> dict[str, str]:
+    """Picture -> its folder's name, with the clip's where a folder has several that count anew (Cambridge's Street)."""
+    clips: dict[PurePosixPath, set[str]] = {}
+    for name in names:
+        clips.setdefault(PurePosixPath(name).parent, set()).add(_clip_and_number(name)[0])
+    sequences = {}
+    for name in names:
+        folder, clip = PurePosixPath(name).parent, _clip_and_number(name)[0]
+        sequences[name] = folder.name if len(clips[folder]) == 1 else f"{folder.name}/{clip.rstrip('_-')}"
+    return sequences
+
+
+def _clip_and_number(name: str) -> tuple[str, int]:
+    match = re.match(r"(.*?)(\d+)\D*$", PurePosixPath(name).stem)
+    return (match.group(1), int(match.group(2))) if match else ("", 0)
 
 
 def time_order(image: PosedImage) -> list[tuple[int, str]]:
