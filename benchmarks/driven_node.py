@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -106,6 +106,15 @@ class DrivenNode:
         self.publish(message)
         self.wait(lambda: self._newest_ns >= stamp_ns, "pose", ANSWER_SECONDS)
         return time.perf_counter() - began
+
+    def localize_all(self, messages: Iterable[Any]) -> None:
+        """The pose of each, the next one on its way while the node works on the last: faster, and none superseded."""
+        newest_ns = 0
+        for message in messages:
+            last_ns, newest_ns = newest_ns, stamp_now(message)
+            self.publish(message)
+            self.wait(lambda last_ns=last_ns: self._newest_ns >= last_ns, "pose", ANSWER_SECONDS)  # type: ignore[misc]
+        self.wait(lambda: self._newest_ns >= newest_ns, "pose", ANSWER_SECONDS)
 
     def status(self) -> DiagnosticStatus:
         """Diagnostics made after this call."""

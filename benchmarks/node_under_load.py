@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -147,11 +148,9 @@ def fuzzed(model: Path, domain: int, messages: int) -> list[Figure]:
 def growth_and_end(model: Path, domain: int, frames: int, pause: float) -> list[Figure]:
     message = picture(64, 96)
     with driven_node(model, domain) as node:
-        for _ in range(min(SETTLED_FRAMES, frames)):
-            node.localize(message)
+        node.localize_all(repeat(message, min(SETTLED_FRAMES, frames)))
         before = node.resources()["rss_kb"]
-        for _ in tqdm(range(frames), unit="frame", mininterval=1):
-            node.localize(message)
+        node.localize_all(tqdm(repeat(message, frames), total=frames, unit="frame", mininterval=1))
         grown = (node.resources()["rss_kb"] - before) / 1024
         paused = time.perf_counter()
         while node.status().level != DiagnosticStatus.STALE:

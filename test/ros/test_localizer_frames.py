@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,12 +11,15 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import PoseWithCovarianceStamped, TransformStamped
 from live import wait_until
+from patient_localizer import LISTEN_SECONDS
 from robot import T_CAMERA_BASE_44, trip
 from scipy.spatial.transform import Rotation
 from watched import Watched, watched
 
 from transposenet_core.localizer import Localizer
 from transposenet_ros.conversions import pose_from_message, transform_from_message
+
+PATIENT = Path(__file__).with_name("patient_localizer.py")
 
 
 @pytest.fixture(scope="module")
@@ -206,38 +208,37 @@ def test_n21_where_somebody_else_gives_odom_a_parent_the_node_stands_back_until_
         on.reset()
 
 
-def test_n21_a_reset_beside_the_rival_lets_none_of_our_transforms_out(
-    node: Watched, pictures: list[np.ndarray]
+def test_n21_after_a_reset_the_node_listens_for_the_rival_before_it_speaks(
+    scene_model_folder: Path, pictures: list[np.ndarray]
 ) -> None:
-    with trip(node, tf_mode="map_to_odom", transform_tolerance=0.0) as on:
+    with (
+        watched(scene_model_folder, program=PATIENT, tf_timeout=0.05) as node,
+        trip(node, tf_mode="map_to_odom", transform_tolerance=0.0) as on,
+    ):
         on.robot.mount()
-        ended = threading.Event()
 
-        def rival() -> None:
-            while not ended.wait(0.1):
-                on.robot.say(time.time(), "office_map", "odom")
-
-        def look(image_HW3: np.ndarray) -> float:
+        def look(image_HW3: np.ndarray, other: bool = False) -> float:
             now = time.time()
             on.robot.drive(now - 0.05, now + 0.05)
-            return on.base_pose_at(on.look(image_HW3, now)).header.stamp.sec
+            if other:
+                on.robot.say(now, "office_map", "odom")
+            on.base_pose_at(on.look(image_HW3, now))
+            return now
 
-        talking = threading.Thread(target=rival)
-        talking.start()
-        try:
-            wait_until(lambda: look(pictures[0]) and "already has a parent" in node.process.log, "the conflict")
-            node.wait_for_level(DiagnosticStatus.ERROR, "'odom' already has a parent")
-            for _ in range(3):
-                told = node.process.log.count("'odom' already has a parent")
-                said = sum(t.transform.translation.x != 99.0 for t in on.transforms("odom"))
-                on.reset()
-                heard = wait_until(
-                    lambda: look(pictures[1]) and node.process.log.count("'odom' already has a parent") > told,  # noqa: B023
-                    "the conflict, found anew",
-                )
-                look(pictures[2])
-                assert heard and said == sum(t.transform.translation.x != 99.0 for t in on.transforms("odom"))
-        finally:
-            ended.set()
-            talking.join()
+        def ours() -> int:
+            return sum(t.transform.translation.x != 99.0 for t in on.transforms("odom"))
+
+        wait_until(lambda: look(pictures[0]) and ours(), "a transform")
+        wait_until(
+            lambda: look(pictures[0], other=True) and "'odom' already has a parent (" in node.process.log,
+            "the conflict",
+        )
+        silent, begun = ours(), time.monotonic()
         on.reset()
+        for image_HW3 in pictures:  # before the rival's next word
+            look(image_HW3)
+        time.sleep(0.1)
+        assert time.monotonic() - begun < LISTEN_SECONDS, "the machine is too slow for this test"
+        assert ours() == silent
+        wait_until(lambda: look(pictures[2]) and ours() > silent, "a transform, as the rival stays silent")
+        assert time.monotonic() - begun > LISTEN_SECONDS

@@ -1,0 +1,14 @@
+"""The localizer node that listens for a rival so long that a busy machine can look at pictures meanwhile."""
+
+from __future__ import annotations
+
+import sys
+
+from transposenet_ros import robot_frames
+from transposenet_ros.localizer_node import main
+
+LISTEN_SECONDS = 6.0
+
+if __name__ == "__main__":
+    robot_frames.LISTEN_SECONDS = LISTEN_SECONDS
+    sys.exit(main())
