@@ -12,13 +12,17 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
+
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a checkout that is not installed, too
 
 from transposenet_core.atomic_files import write_atomically
 from transposenet_core.command_line import exit_code
 from transposenet_core.dataset_check.card_text import card_text, faults_text
 from transposenet_core.dataset_check.check import Findings, check_dataset
-from transposenet_core.dataset_check.overview import draw_overview
+from transposenet_core.dataset_check.epipolar import TITLE_HEIGHT, epipolar_picture, median_residual_px
+from transposenet_core.dataset_check.matching import Matches
+from transposenet_core.dataset_check.overview import EPIPOLAR, draw_overview
 from transposenet_core.errors import UserError
 from transposenet_core.formats import SKIP_BAD_HELP, SPLIT_HELP, describe_formats
 from transposenet_core.formats.faults import MOST_SKIPPED
@@ -35,6 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--format", help="the format, where it does not stand before the path")
     parser.add_argument("--split", help=SPLIT_HELP)
     parser.add_argument("--labels-only", action="store_true", help="the pictures are not there: judge the labels alone")
+    parser.add_argument("--no-motion", action="store_true", help="do not compare the poses with the pictures' motion")
     parser.add_argument("--skip-bad", action="store_true", help=SKIP_BAD_HELP)
     parser.add_argument("--all", action="store_true", help="print every fault, not the first five of a kind")
     parser.add_argument("--out", type=Path, metavar="DIR", help="for card.json and overview.png; default: check_SCENE")
@@ -49,20 +54,44 @@ def check(args: argparse.Namespace) -> None:
     data = args.place or args.data
     if args.format:
         data = f"{args.format}:{data}"
-    findings = check_dataset(data, args.split, args.labels_only, args.threads)
+    findings = check_dataset(data, args.split, args.labels_only, not args.no_motion, args.threads)
     out = args.out or Path(f"check_{findings.scene.name}")
     if findings.card:
         print(card_text(findings.card))
+    if findings.offset:
+        print(f"{'time offset':<15}{findings.offset.sentence()}")
+    if findings.motion:
+        print(f"{'motion':<15}{findings.motion.sentence()}")
     if told := faults_text(findings.faults.all, args.all):
         print(told)
     with write_atomically(out / "card.json") as path:
         path.write_text(json.dumps(findings.to_dict(), indent=1) + "\n")
     written = f"{out}/card.json"
     if findings.card and findings.tracks and findings.vertical:
-        draw_overview(out / "overview.png", findings.card, findings.tracks, findings.vertical, not args.labels_only)
+        draw_overview(
+            out / "overview.png",
+            findings.card,
+            findings.tracks,
+            findings.vertical,
+            not args.labels_only,
+            epipolar_pictures(findings.matches),
+        )
         written += f", {out}/overview.png"
     print(f"{'written':<15}{written}")
     print(f"{'verdict':<15}{verdict(findings, data, args.skip_bad)}")
+
+
+def epipolar_pictures(matches: Matches | None) -> list[tuple[str, np.ndarray]]:
+    """Captions and pictures of a few pairs that lie far from each other in the scene."""
+    if matches is None or matches.lens is None or not matches.pairs:
+        return []
+    places = np.unique(np.linspace(0, len(matches.pairs) - 1, EPIPOLAR + 2).round().astype(int)[1:-1])
+    shown = []
+    for pair in (matches.pairs[place] for place in places):
+        names = f"{Path(pair.first.name).name}, {Path(pair.second.name).name}"
+        caption = f"{names}: {median_residual_px(pair, matches.lens):.1f} px off (median)"
+        shown.append((caption, epipolar_picture(pair, matches.lens)[TITLE_HEIGHT:]))  # its own title is too small here
+    return shown
 
 
 def verdict(findings: Findings, data: str, skip_bad: bool) -> str:
@@ -72,6 +101,8 @@ def verdict(findings: Findings, data: str, skip_bad: bool) -> str:
     if not used or (refused and not (skip_bad and few)):
         advice = "mend them, or leave them out with --skip-bad" if few else f"more than {MOST_SKIPPED:.0%}: mend them"
         raise UserError(f"{data}: refused for {refused} faults beside {used} good pictures; {advice}")
+    if findings.motion and findings.motion.wrong:
+        raise UserError(f"{data}: refused, the pictures contradict the poses: {findings.motion.sentence()}")
     return f"good: {used} pictures to be used" + (f", {refused} faults left out" if refused else "")
 
 
