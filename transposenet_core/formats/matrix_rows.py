@@ -13,7 +13,7 @@ from transposenet_core.formats.camera_files import read_camera_matrix
 from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.labels import Pictures, chosen_splits, natural_order
 from transposenet_core.formats.rows import CAMERA_TO_MAP, PoseReader, convention_of, read_lines
-from transposenet_core.image_files import read_image
+from transposenet_core.image_files import picture_size
 from transposenet_core.scene import PosedImage, Scene
 
 NAME = "matrix_rows"
@@ -59,7 +59,7 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
     images.sort(key=lambda image: image.stamp)
     scene = Scene(root.resolve().name, images, root=root)
     if images and (root / CAMERA).is_file():
-        height, width = read_image(images[0].path).shape[:2]
+        width, height = picture_size([image.path for image in images])
         scene.intrinsics = read_camera_matrix(root / CAMERA, width, height)
     return scene
 

@@ -22,7 +22,7 @@ from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.labels import Pictures
 from transposenet_core.formats.rows import PoseReader
 from transposenet_core.formats.split_files import read_split_file
-from transposenet_core.image_files import find_picture, read_image
+from transposenet_core.image_files import find_picture, picture_size
 from transposenet_core.pose import Pose
 from transposenet_core.scene import DepthCamera, Intrinsics, PosedImage, Scene
 
@@ -59,7 +59,7 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
     if images:
         folder = images[0].path.parent.parent
         scene.name = folder.resolve().name or scene.name
-        scene.intrinsics = _intrinsics(folder, images[0])
+        scene.intrinsics = _intrinsics(folder, images)
         scene.depth_camera = _depth_camera(folder, images)
     return scene
 
@@ -150,8 +150,8 @@ def _depth_pictures(folder: Path) -> dict[str, Path]:
     return {name.split(".")[0]: folder / name for name in reversed(names)}
 
 
-def _intrinsics(folder: Path, first: PosedImage) -> Intrinsics:
-    height, width = read_image(first.path).shape[:2]
+def _intrinsics(folder: Path, images: list[PosedImage]) -> Intrinsics:
+    width, height = picture_size([image.path for image in images])
     file = folder / "color-intrinsics.txt"
     if file.is_file():
         return read_camera_matrix(file, width, height)
