@@ -1,0 +1,141 @@
+"""Virtual motion: the picture and depth made for a moved camera are those rendered there."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+
+from demo.drives import test_drive
+from demo.render import camera_matrix, check_graphics
+from transposenet_core.errors import UserError
+from transposenet_core.pose import Pose
+from transposenet_core.scene import DepthCamera, Intrinsics, PosedImage, Scene
+from transposenet_core.training.depth import check_depth, registered_depth
+from transposenet_core.training.virtual_motion import moved_views
+
+test_drive.__test__ = False
+ROOT = Path(__file__).resolve().parents[3]
+WIDTH, HEIGHT = 320, 240
+K = camera_matrix(WIDTH, HEIGHT)
+CAMERA = Intrinsics(WIDTH, HEIGHT, K[0, 0], K[1, 1], K[0, 2], K[1, 2])
+TURN = Rotation.from_euler("YXZ", [6, -4, 5], degrees=True)
+SHIFT = np.array([0.12, -0.05, 0.1])
+# A process of its own, as everywhere: the room and its depth from two cameras.
+DRAW_VIEWS = """
+import json, sys
+import cv2, numpy as np
+from demo.camera_effects import light_at
+from demo.render import SEED, VIEW_ANGLE_DEG
+from demo.renderer import RoomRenderer
+from demo.room import build_room
+from transposenet_core.pose import Pose
+renderer = RoomRenderer(build_room(SEED), (320, 240), VIEW_ANGLE_DEG)
+for k, matrix in enumerate(json.loads(sys.argv[2])):
+    cv2.imwrite(f"{sys.argv[1]}/{k}.png", renderer.render(Pose.from_matrix(np.array(matrix)), light_at(1, 0.0)))
+    cv2.imwrite(f"{sys.argv[1]}/{k}.depth.png", np.clip(1000 * renderer.depth(), 0, 65535).astype(np.uint16))
+"""
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """0.png and 1.png: the room from a camera and from the same camera moved, with their depth."""
+    check_graphics()
+    folder, pose = tmp_path_factory.mktemp("room"), test_drive().poses[90]
+    T_old_new = np.eye(4)
+    T_old_new[:3, :3], T_old_new[:3, 3] = TURN.as_matrix(), SHIFT
+    matrices = json.dumps([pose.matrix_44.tolist(), (pose.matrix_44 @ T_old_new).tolist()])
+    subprocess.run([sys.executable, "-c", DRAW_VIEWS, str(folder), matrices], cwd=ROOT, check=True, timeout=60)
+    return folder
+
+
+def posed(folder: Path, number: int = 0) -> PosedImage:
+    picture = folder / f"{number}.png"
+    return PosedImage("0", picture, Pose([0, 0, 0], [1, 0, 0, 0]), "train", "a", 0.0, folder / f"{number}.depth.png")
+
+
+def one_camera(T_camera_depth: Pose | None = None) -> DepthCamera:
+    return DepthCamera(CAMERA, 1e-3, T_camera_depth or Pose([0, 0, 0], [1, 0, 0, 0]))
+
+
+def moved(room: Path, turn: Rotation, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    image = torch.from_numpy(cv2.imread(str(room / "0.png")).astype(np.float32)).permute(2, 0, 1)[None] + 1
+    depth = torch.from_numpy(registered_depth(posed(room), one_camera(), CAMERA))[None]
+    quaternion = torch.from_numpy(turn.as_quat(scalar_first=True)).float()[None]
+    size = (HEIGHT - 40, WIDTH - 40)
+    view, z = moved_views(image, depth, quaternion, torch.from_numpy(shift).float()[None], CAMERA, size)
+    return view[0].permute(1, 2, 0).numpy() - 1, z[0].numpy()
+
+
+def test_the_moved_picture_is_the_rendered_one(room: Path) -> None:
+    expected = cv2.imread(str(room / "1.png")).astype(np.float32)[20:-20, 20:-20]
+    expected_z = cv2.imread(str(room / "1.depth.png"), cv2.IMREAD_UNCHANGED)[20:-20, 20:-20] / 1000
+    view, z = moved(room, TURN, SHIFT)
+    known = z > 0
+    assert known.mean() > 0.6
+    differences = np.abs(view - expected).mean(axis=-1)[known]
+    off = np.abs(z - expected_z)[known]
+    print(f"known {known.mean():.2f}, median {np.median(differences):.2f} grey levels, depth {np.median(off):.4f} m")
+    assert np.median(differences) < 4 and np.mean(differences) < 12
+    assert np.median(off) < 0.01 and np.mean(off > 0.1) < 0.03
+    # Moved the other way it is another picture.
+    wrong, wrong_z = moved(room, TURN.inv(), -SHIFT)
+    assert np.median(np.abs(wrong - expected).mean(axis=-1)[wrong_z > 0]) > 3 * np.median(differences)
+
+
+def test_a_camera_that_stays_sees_the_same(room: Path) -> None:
+    view, z = moved(room, Rotation.identity(), np.zeros(3))
+    original = cv2.imread(str(room / "0.png")).astype(np.float32)[20:-20, 20:-20]
+    np.testing.assert_allclose(view, original, atol=0.1)
+    depth = cv2.imread(str(room / "0.depth.png"), cv2.IMREAD_UNCHANGED)[20:-20, 20:-20] / 1000
+    np.testing.assert_allclose(z, depth, atol=1e-3)
+
+
+def test_what_was_hidden_or_beyond_the_border_is_nothing() -> None:
+    """A near wall before a far one: from the right, what it hid is neither shown nor known."""
+    depth = torch.full((1, 60, 80), 3000, dtype=torch.int16)
+    depth[:, :, :30] = 1000
+    camera = Intrinsics(80, 60, 80.0, 80.0, 39.5, 29.5)
+    image = torch.where(depth[:, None] == 1000, 50.0, 200.0).expand(1, 3, 60, 80)
+    still = torch.tensor([[1.0, 0, 0, 0]])
+    view, z = moved_views(image, depth, still, torch.tensor([[0.25, 0.0, 0.0]]), camera, (60, 80))
+    # The near edge moves by 20 columns, the far wall by 6.7: between them lies what nobody saw.
+    row, z = view[0, 0, 30], z[0, 30]
+    assert (row[:9] == 50).all() and (z[:9] == 1).all()
+    assert (z[13:21] == 0).all() and (row[13:21] == 0).all()
+    assert (row[25:70] == 200).all() and (z[25:70] == 3).all()
+    assert (row[75:] == 0).all() and (z[75:] == 0).all()
+
+
+def test_depth_is_brought_to_the_colour_camera(room: Path) -> None:
+    """The depth camera sits 10 cm to the left: points move by f * 0.1 / z to the left in the colour picture."""
+    original = cv2.imread(str(room / "0.depth.png"), cv2.IMREAD_UNCHANGED)
+    same = registered_depth(posed(room), one_camera(), CAMERA)
+    np.testing.assert_array_equal(same[original > 0], original[original > 0])
+    shifted = registered_depth(posed(room), one_camera(Pose([-0.1, 0, 0], [1, 0, 0, 0])), CAMERA)
+    rows, columns = np.mgrid[20:220:7, 100:300:7]
+    z = original[rows, columns]
+    there = np.rint(columns - CAMERA.fx * 0.1 / (z / 1000)).astype(int)
+    found = shifted[rows, there]
+    assert np.mean(np.abs(np.abs(found) - z) < 40) > 0.85
+    # A smaller depth picture is the same camera's, sampled less often: nothing is invented as measured.
+    cv2.imwrite(str(room / "2.depth.png"), original[::2, ::2])
+    halved = registered_depth(posed(room, 2), one_camera(), CAMERA)
+    assert (halved > 0).mean() < 0.3 and (halved[::2, ::2] == original[::2, ::2]).mean() > 0.99
+    assert np.median(np.abs(np.abs(halved) - original)) < 5
+
+
+def test_missing_or_wrong_depth_is_said(room: Path, tmp_path: Path) -> None:
+    scene = Scene("yard", [posed(room)], intrinsics=CAMERA)
+    with pytest.raises(UserError, match="has no depth pictures, which model scene_coordinates needs"):
+        check_depth(scene, "model scene_coordinates")
+    scene.depth_camera = one_camera()
+    check_depth(scene, "model scene_coordinates")
+    (tmp_path / "0.depth.png").write_bytes((room / "0.png").read_bytes())
+    with pytest.raises(UserError, match=r"0\.depth\.png: no depth picture"):
+        registered_depth(posed(tmp_path), one_camera(), CAMERA)

@@ -1,0 +1,90 @@
+"""Virtual views of a camera that moved: what it would have seen, from a picture and its depth.
+
+The depth goes to the new camera point by point (nearest first), then the picture is fetched back for each new pixel.
+What the old picture did not see stays the fill colour: what lies beyond its border, and what was hidden.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+from transposenet_core.models.pose_from_points import rotated
+from transposenet_core.scene import Intrinsics
+
+NEAREST_M, NOTHING_M = 0.05, 1e3
+HOLES = 3  # times that points grow by a pixel into what none fell on
+HIDDEN, SAME = 0.15, 0.08  # of the depth: farther behind the old surface is hidden, nearer to it is the same point
+
+
+def moved_views(
+    image_BCHW: torch.Tensor,
+    depth_BHW: torch.Tensor,
+    turn_B4: torch.Tensor,
+    shift_B3: torch.Tensor,
+    camera: Intrinsics,
+    size: tuple[int, int],
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The centre window `size` of what the moved camera sees (B, C, *size), and its depth (B, *size) in metres.
+
+    ``p_old = D p_new + shift`` with the turn D as quaternions w x y z and the shift in metres, in the old camera's
+    axes. `image_BCHW` has 0 for the value to fill with; `depth_BHW` is as `registered_depth` makes it (millimetres,
+    guesses below 0). In what comes back a depth is 0 where it is a guess or where the old picture did not see.
+    """
+    device, (height, width) = image_BCHW.device, image_BCHW.shape[-2:]
+    old_pixels_N2 = _pixels((0, 0), (height, width), device)
+    new_pixels_N2 = _pixels(((height - size[0]) // 2, (width - size[1]) // 2), size, device)
+    old_depth_B1HW = depth_BHW[:, None].float() / 1000
+    p_old_BN3 = _lifted(old_pixels_N2, old_depth_B1HW.abs().flatten(1), camera)
+    inverse_B4 = turn_B4 * turn_B4.new_tensor([1.0, -1.0, -1.0, -1.0])
+    p_new_BN3 = rotated(inverse_B4, p_old_BN3 - shift_B3[:, None])
+    depth_BN = _splatted(p_new_BN3, new_pixels_N2[0], camera, size).flatten(1)
+    back_BN3 = rotated(turn_B4, _lifted(new_pixels_N2, depth_BN, camera)) + shift_B3[:, None]
+    z_BN = back_BN3[..., 2].clamp(min=NEAREST_M)
+    x_BN, y_BN = camera.fx * back_BN3[..., 0] / z_BN + camera.cx, camera.fy * back_BN3[..., 1] / z_BN + camera.cy
+    grid = torch.stack(((2 * x_BN + 1) / width - 1, (2 * y_BN + 1) / height - 1), dim=-1).unflatten(1, size)
+    image = F.grid_sample(image_BCHW, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    seen_BN = F.grid_sample(old_depth_B1HW, grid, mode="nearest", padding_mode="zeros", align_corners=False).flatten(1)
+    behind_BN = z_BN - seen_BN.abs()
+    hidden_BN = behind_BN > HIDDEN * z_BN
+    same_BN = (seen_BN > 0) & (behind_BN.abs() < SAME * z_BN)
+    image = image * (~hidden_BN).unflatten(1, size)[:, None]
+    return image, (depth_BN * same_BN).unflatten(1, size)
+
+
+def _pixels(corner: tuple[int, int], size: tuple[int, int], device: torch.device) -> torch.Tensor:
+    """x and y (N, 2) of a window's pixels, row by row."""
+    y = torch.arange(corner[0], corner[0] + size[0], device=device, dtype=torch.float32)
+    x = torch.arange(corner[1], corner[1] + size[1], device=device, dtype=torch.float32)
+    return torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).flatten(0, 1)
+
+
+def _lifted(pixels_N2: torch.Tensor, depth_BN: torch.Tensor, camera: Intrinsics) -> torch.Tensor:
+    """Points (B, N, 3) of pixels at their depths."""
+    x_N, y_N = (pixels_N2[:, 0] - camera.cx) / camera.fx, (pixels_N2[:, 1] - camera.cy) / camera.fy
+    return torch.stack((x_N * depth_BN, y_N * depth_BN, depth_BN), dim=-1)
+
+
+def _splatted(p_BN3: torch.Tensor, corner_2: torch.Tensor, camera: Intrinsics, size: tuple[int, int]) -> torch.Tensor:
+    """The nearest depth (B, *size) that falls on each pixel of the window whose first pixel is `corner` (x, y).
+
+    Small gaps between points close; what stays empty is taken to be at the middle depth, which shows it as the
+    surroundings would be, and is no depth to learn from.
+    """
+    z_BN = p_BN3[..., 2]
+    front_BN = z_BN.clamp(min=NEAREST_M)
+    column_BN = (camera.fx * p_BN3[..., 0] / front_BN + camera.cx - corner_2[0]).round().long()
+    row_BN = (camera.fy * p_BN3[..., 1] / front_BN + camera.cy - corner_2[1]).round().long()
+    height, width = size
+    inside_BN = (column_BN >= 0) & (column_BN < width) & (row_BN >= 0) & (row_BN < height) & (z_BN > NEAREST_M)
+    place_BN = torch.where(inside_BN, row_BN * width + column_BN, height * width)
+    depths = torch.full((len(p_BN3), height * width + 1), NOTHING_M, device=p_BN3.device)
+    depths = depths.scatter_reduce(1, place_BN, torch.where(inside_BN, z_BN, NOTHING_M), "amin")
+    depth_BHW = depths[:, :-1].unflatten(1, size)
+    for _ in range(HOLES):
+        grown_BHW = -F.max_pool2d(-depth_BHW[:, None], 3, stride=1, padding=1)[:, 0]
+        depth_BHW = torch.where(depth_BHW < NOTHING_M, depth_BHW, grown_BHW)
+    empty_BHW = depth_BHW >= NOTHING_M
+    count_B11 = (~empty_BHW).sum(dim=(1, 2), keepdim=True).clamp(min=1)
+    middle_B11 = depth_BHW.masked_fill(empty_BHW, 0.0).sum(dim=(1, 2), keepdim=True) / count_B11
+    return torch.where(empty_BHW, middle_B11.clamp(min=NEAREST_M), depth_BHW)
