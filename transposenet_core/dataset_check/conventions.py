@@ -20,6 +20,7 @@ from transposenet_core.scene import Scene
 # Shares of the picture's width (1 px and 6 px of 640): labels from depth or a hand-eye calibration are some pixels off.
 TOLERANCES = (1.0 / 640, 6.0 / 640)
 LEAST_SHARE = 0.4
+LEAST_START = 0.1  # of a mounting in closed form: below it there is nothing to refine
 LEAST_MOUNTING_MARGIN, LEAST_MOUNTING_DEG = 0.15, 5.0
 
 
@@ -38,8 +39,9 @@ def test_conventions(scene: Scene, pairs: Matches | None = None, given: Reading 
     readings = all_readings(given)
     distances = [_distances_px(reading, matches, numbers) for reading in readings]
     low, high = np.multiply(TOLERANCES, matches.lens.intrinsics.width)
-    mounting = _best_mounting(given, matches, numbers, high)
-    best = max((_score(Reading(), d, high) for d in distances), key=lambda score: score.share)
+    best = max((_score(given, d, high) for d in distances), key=lambda score: score.share)
+    # Nothing is left to explain where half of the matches lie within a pixel.
+    mounting = _best_mounting(given, matches, numbers, high) if best.median_px > low else None
     best = best if mounting is None or best.share >= mounting.share else mounting
     tolerance = float(np.clip(2 * best.median_px, low, high))
     scores = [_score(reading, d, tolerance) for reading, d in zip(readings, distances, strict=True)]
@@ -110,4 +112,6 @@ def _best_mounting(given: Reading, matches: Matches, numbers: Numbers, tolerance
         return None
     best = max((score(body) for body in bodies), key=lambda scored: scored.share)
     assert isinstance(best.reading, Mounting)
+    if best.share < LEAST_START:
+        return best
     return max(best, score(refined(best.reading, matches, numbers)), key=lambda scored: scored.share)

@@ -113,7 +113,7 @@ def refined(start: Mounting, matches: Matches, numbers: Numbers) -> Mounting:
         ]
         return np.concatenate([np.minimum(np.concatenate(parts) * focal, 1e3), LEVER_PRIOR * x_6[3:]])
 
-    best = least_squares(residuals, np.zeros(6), loss="soft_l1", diff_step=1e-4, x_scale=[0.1] * 6, max_nfev=25)
+    best = least_squares(residuals, np.zeros(6), loss="soft_l1", diff_step=1e-4, x_scale=[0.1] * 6, max_nfev=12)
     return turned(best.x)
 
 
