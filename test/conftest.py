@@ -2,6 +2,7 @@
 
 import os
 import signal
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
+# Tests leave the user's cache of decoded pictures alone.
+_CACHE = tempfile.TemporaryDirectory(prefix="transposenet-cache-")
+os.environ["TRANSPOSENET_CACHE"] = _CACHE.name
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,10 @@ image,x,y,z,qw,qx,qy,qz (T_map_camera, metres), sigma_x,sigma_y,sigma_z (metres)
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a checkout that is not installed, too
@@ -25,6 +27,17 @@ from transposenet_core.image_files import read_image
 from transposenet_core.localizer import Localizer
 from transposenet_core.pose import mean_pose
 from transposenet_core.report import JudgedFrame, choose_frames, draw_report
+from transposenet_core.scene import PosedImage, Scene
+from transposenet_core.undistortion import Undistorter
+
+
+def reader(scene: Scene, localizer: Localizer) -> Callable[[PosedImage], np.ndarray]:
+    """Reads pictures as the model learnt them: without the lens's distortion, where it was trained on such."""
+    model = localizer.scene_model.intrinsics
+    if model and model.rectified and scene.intrinsics:
+        undistorter = Undistorter(scene.intrinsics)
+        return lambda image: undistorter(read_image(image.path))
+    return lambda image: read_image(image.path)
 
 
 def evaluate(args: argparse.Namespace) -> None:
@@ -32,14 +45,15 @@ def evaluate(args: argparse.Namespace) -> None:
     scene = load_scene(args.data, args.split, args.skip_bad)
     test, training = scene.select(args.select), scene.select("train")
     truths = [image.pose for image in test]
-    estimates = [localizer.localize(read_image(image.path)) for image in tqdm(test, desc="localize", unit="img")]
+    read = reader(scene, localizer)
+    estimates = [localizer.localize(read(image)) for image in tqdm(test, desc="localize", unit="img")]
     if args.predictions:
         write_predictions(args.predictions, [image.name for image in test], estimates)
     known = tqdm(training, desc="look-up", unit="img")
-    retrieval = ThumbnailRetrieval((read_image(image.path) for image in known), [image.pose for image in training])
+    retrieval = ThumbnailRetrieval((read(image) for image in known), [image.pose for image in training])
     constant = mean_pose([image.pose for image in training])
     localized = [(e.pose, truth) for e, truth in zip(estimates, truths, strict=True) if e.localized and e.pose]
-    looked_up = [retrieval.lookup(read_image(image.path)) for image in test]
+    looked_up = [retrieval.lookup(read(image)) for image in test]
     rows = {
         localizer.scene_model.architecture: summarise(
             *pose_errors([e for e, _ in localized], [t for _, t in localized])
@@ -55,7 +69,7 @@ def evaluate(args: argparse.Namespace) -> None:
     if args.report:
         poses = [e.pose if e.localized else None for e in estimates]
         frames = [JudgedFrame(i.stamp, i.pose, pose) for i, pose in zip(test, poses, strict=True)]
-        pictures = {index: read_image(test[index].path) for index in choose_frames(frames)}
+        pictures = {index: read(test[index]) for index in choose_frames(frames)}
         picture = args.report / "report.png"
         title = f"{scene.name}: {len(localized)} of {len(test)} frames localized offline"
         draw_report(picture, title, frames, localizer.scene_model.training_positions_N3, pictures)

@@ -70,6 +70,13 @@ class AugmentationConfig:
     colour_jitter: float = key(0.5, "brightness, contrast, saturation within 1 +- this", PAPER, lowest=0, highest=1)
     gamma: float = key(0.0, "pixels to a power of 1 / (1 + this) to 1 + this, as another exposure", lowest=0, highest=2)
     virtual_rotation: VirtualRotationConfig = key(VirtualRotationConfig, "")
+    virtual_translation: float = key(
+        0.0, "the camera moved by up to +- this many metres along each axis; needs depth", lowest=0, highest=10
+    )
+
+    def moves(self) -> bool:
+        """Whether the camera is turned or moved, in the random crop's place."""
+        return self.virtual_rotation.is_on() or self.virtual_translation > 0
 
 
 @dataclass
@@ -135,6 +142,7 @@ class TrainConfig:
     validate_every: int = key(5, "epochs between two looks at the held-out frames", lowest=1)
     hold_out: bool = key(True, "hold a tenth of the training time back where the data set names no val frames")
     half_precision_weights: bool = key(False, "the scene model holds float16: half the size")
+    cache_dir: str = key("", "of decoded pictures; '': $TRANSPOSENET_CACHE or the user's cache folder; none: no cache")
     workers: int = key(2, "threads that decode pictures before epoch 1; 0: none beside the main one", lowest=0)
 
     def to_dict(self) -> dict:

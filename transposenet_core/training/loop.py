@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -13,22 +14,25 @@ from tqdm import tqdm
 from transposenet_core.atomic_files import write_atomically
 from transposenet_core.errors import TrainingDivergedError, UserError
 from transposenet_core.pose import mean_pose
-from transposenet_core.scene import PosedImage, Scene
+from transposenet_core.scene import DepthCamera, PosedImage, Scene
 from transposenet_core.training.averaging import MovingAverage
 from transposenet_core.training.batches import batches
 from transposenet_core.training.checkpoint import START, Checkpoint, Progress, State, save_checkpoint
 from transposenet_core.training.config import TrainConfig
 from transposenet_core.training.curves import Curves
+from transposenet_core.training.depth import needs_depth, with_depth
 from transposenet_core.training.distributed import World, share_batch_statistics
 from transposenet_core.training.memory import names_the_batch_size, names_the_pictures
 from transposenet_core.training.network import build_network, fill_backbone, make_repeatable, preprocessing_of
 from transposenet_core.training.optimization import build_optimizer, rate_factor
 from transposenet_core.training.outcome import Outcome, frames_digest, is_usable
+from transposenet_core.training.pixel_cache import PixelCache, cache_folder
 from transposenet_core.training.pixels import PosedPixels, load_pixels
 from transposenet_core.training.stages import Stage, load_start, plan
 from transposenet_core.training.step import TrainStep
 from transposenet_core.training.validation import Judge
 from transposenet_core.training.virtual_views import check_camera
+from transposenet_core.undistortion import Undistorter
 
 PATIENCE = 20  # steps in a row without a finite gradient
 
@@ -58,21 +62,28 @@ class Training:
         self.preprocessing = preprocessing_of(config)
         self.training, self.camera = scene.select("train"), scene.intrinsics
         check_camera(config.augmentation, scene)
+        self.depth_camera = scene.depth_camera if needs_depth(config, scene) else None
         if len(self.training) < world.size:
             raise UserError(f"{world.size} processes cannot share {len(self.training)} training frames; start fewer")
         held_out = [image for image in scene.images if image.split == "val"]
         judged = held_out or self.training
         source = f"{len(held_out)} held-out frames" if held_out else "the training frames (none were held out)"
         with names_the_pictures(len(self.training) + len(held_out), config):
-            self.pixels = pixels = self._pixels(self.training, "train pictures")
+            self.pixels = pixels = self._pixels(self.training, "train pictures", self.depth_camera)
             if held_out:
                 pixels = self._pixels(held_out, "val pictures")
         constant = mean_pose([image.pose for image in self.training])
         judge = Judge(pixels, self.preprocessing, [image.pose for image in judged], constant, source)
+        if scene.intrinsics:  # of the pictures that the network sees: the node rectifies for a model of rectified ones
+            scene = replace(scene, intrinsics=Undistorter(scene.intrinsics).rectified)
         self.outcome = Outcome(out, scene, config, judge, provenance)
 
-    def _pixels(self, images: list[PosedImage], label: str) -> PosedPixels:
-        pixels = load_pixels(images, self.preprocessing, label, self.config.workers, self.camera)
+    def _pixels(self, images: list[PosedImage], label: str, depth_camera: DepthCamera | None = None) -> PosedPixels:
+        folder = cache_folder(self.config.cache_dir)
+        cache = PixelCache(folder) if folder else None
+        pixels = load_pixels(images, self.preprocessing, label, self.config.workers, self.camera, cache)
+        if depth_camera:
+            pixels = with_depth(pixels, images, depth_camera, self.config.workers)
         return pixels.to(self.world.device)
 
     def run(self) -> None:
@@ -98,7 +109,7 @@ class Training:
     def _begin(self, stage: Stage) -> State:
         """The stage's network where the one before left it, its loss and its optimizer; or all of them as resumed."""
         config, world = self.config, self.world
-        network = build_network(config, stage, self.training)
+        network = build_network(config, stage, self.training, self.camera)
         if world.leads and not self.resumed:
             if self.progress.stage > 0:
                 load_start(network, self.outcome.out)
@@ -107,7 +118,7 @@ class Training:
         network = share_batch_statistics(network.to(world.device, memory_format=torch.channels_last), world)
         world.agree(network)
         stage.freeze(network)
-        loss = stage.build_loss(config).to(world.device)
+        loss = stage.build_loss(config, network).to(world.device)
         optimizer = build_optimizer(network, loss, stage, config.optimizer.eps, world.device)
         average = MovingAverage(network, config.ema_decay) if config.ema_decay > 0 else None
         state = State(network, loss, optimizer, average)

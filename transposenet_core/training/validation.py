@@ -57,9 +57,9 @@ class Validation:
 def predict(network: nn.Module, pixels: PosedPixels, preprocessing: Preprocessing, batch: int = 32) -> list[Pose]:
     """Poses of pictures that are in memory. UserError where the network answers no finite pose."""
     network.eval()
-    poses = []
+    poses, device = [], pixels.position_N3.device  # the pictures may be too many for it
     for image_B3HW in pixels.image_N3HW.split(batch):
-        output = network(normalise(preprocessing.crop(image_B3HW)))
+        output = network(normalise(preprocessing.crop(image_B3HW).to(device)))
         numbers = zip(
             output["position"].double().cpu().numpy(), output["orientation"].double().cpu().numpy(), strict=True
         )

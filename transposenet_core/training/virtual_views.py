@@ -14,15 +14,17 @@ import torch
 import torch.nn.functional as F
 
 from transposenet_core.errors import UserError
+from transposenet_core.preprocessing import Preprocessing
 from transposenet_core.scene import Intrinsics, Scene
 from transposenet_core.training.config import AugmentationConfig, VirtualRotationConfig
+from transposenet_core.undistortion import bears_distortion, known_lenses
 
 NEAREST = 1e-3  # depth of a ray of length ~1 below which it points beside or behind the old camera: never a pixel
 
 
 def check_camera(config: AugmentationConfig, scene: Scene) -> None:
-    """UserError where virtual views are asked for and the scene's pictures are not known to be those of a pinhole."""
-    if not config.virtual_rotation.is_on():
+    """UserError where virtual views are asked for and the scene's pictures cannot be those of a pinhole."""
+    if not config.moves():
         return
     camera = scene.intrinsics
     off = "or leave augmentation.virtual_rotation at 0"
@@ -31,11 +33,19 @@ def check_camera(config: AugmentationConfig, scene: Scene) -> None:
             f"scene {scene.name} ({scene.root}) has no intrinsics, which augmentation.virtual_rotation needs; give the "
             f"scene its camera matrix, {off}"
         )
-    if camera.distortion_model != "none" or camera.rectified is False:
+    if not bears_distortion(camera) and camera.rectified is False:
         raise UserError(
-            f"scene {scene.name} ({scene.root}): the pictures still have the lens's distortion (model "
-            f"'{camera.distortion_model}'), augmentation.virtual_rotation needs them undistorted; undistort them, {off}"
+            f"scene {scene.name} ({scene.root}): the pictures have a distortion that nobody has put into figures, and "
+            f"augmentation.virtual_rotation needs them without; give the coefficients of {known_lenses()}, {off}"
         )
+
+
+def window_camera(camera: Intrinsics, preprocessing: Preprocessing) -> tuple[float, float, float, float]:
+    """fx, fy, cx, cy of what the network sees of the camera's pictures, in its pixels."""
+    top, left, bottom, right = preprocessing.window(camera.height, camera.width)
+    height, width = preprocessing.image_size
+    y, x = height / (bottom - top), width / (right - left)
+    return camera.fx * x, camera.fy * y, (camera.cx + 0.5 - left) * x - 0.5, (camera.cy + 0.5 - top) * y - 0.5
 
 
 def resized_camera(camera: Intrinsics, height: int, width: int) -> Intrinsics:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -214,14 +215,15 @@ def test_the_warped_picture_is_the_rendered_one_and_the_label_its_pose(room_view
 def test_t11_pictures_of_an_unknown_or_bent_camera_are_refused() -> None:
     for camera, sentence in (
         (None, "has no intrinsics, which augmentation.virtual_rotation needs"),
-        (Intrinsics(4, 3, 1, 1, 1, 1, distortion_model="plumb_bob", distortion=(0.1,)), "model 'plumb_bob'"),
-        (Intrinsics(4, 3, 1, 1, 1, 1, rectified=False), "needs them undistorted"),
+        (Intrinsics(4, 3, 1, 1, 1, 1, distortion_model="plumb_bob", distortion=(0.1,)), "of the model 'plumb_bob'"),
+        (Intrinsics(4, 3, 1, 1, 1, 1, rectified=False), "distortion that nobody has put into figures"),
     ):
         scene = Scene("yard", [], intrinsics=camera)
         with pytest.raises(UserError, match=sentence):
             check_camera(TURNED, scene)
         check_camera(AugmentationConfig(), scene)
-    check_camera(TURNED, Scene("yard", [], intrinsics=CAMERA))
+    for camera in (CAMERA, replace(CAMERA, rectified=False, distortion_model="plumb_bob", distortion=(0.1, 0, 0, 0))):
+        check_camera(TURNED, Scene("yard", [], intrinsics=camera))  # known distortion is taken out of the pictures
 
 
 def test_a_training_with_turned_cameras_runs_and_a_wrong_angle_is_refused(

@@ -1,0 +1,147 @@
+"""Decoded, rectified and resized pictures on disk, made once and mapped into memory ever after.
+
+An entry is one .npy file (N, 3, h, w) uint8, named by a hash of the pictures' bytes and of what was done to them: a
+changed picture is another entry. It appears whole under its name or not at all. Processes that make the same entry at
+once each finish theirs, and either is right. Mapped pages belong to the system's page cache: a scene may be larger than
+the memory. Removing an entry leaves those who have it mapped untouched.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from transposenet_core.atomic_files import write_atomically
+from transposenet_core.preprocessing import Preprocessing
+from transposenet_core.scene import Intrinsics
+
+VERSION = 1
+PLACE = "TRANSPOSENET_CACHE"
+LIMIT = 20 * 10**9  # bytes of all entries; the one in use may be larger
+LEFT_ALONE = 60  # seconds that an unfinished file without an owner is kept: its owner may be about to lock it
+
+Shape = tuple[int, int, int, int]
+Store = Callable[[int, torch.Tensor], None]
+
+
+def cache_folder(setting: str = "") -> Path | None:
+    """Where entries lie: `setting`, else the environment's TRANSPOSENET_CACHE, else the user's cache folder (XDG).
+
+    None, which is no cache, where either says `none`.
+    """
+    place = setting or os.environ.get(PLACE, "")
+    if place == "none":
+        return None
+    if place:
+        return Path(place).expanduser()
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "transposenet"
+    except RuntimeError:  # a user without a home
+        return None
+
+
+def entry_key(digests: Iterable[bytes], preprocessing: Preprocessing, distortion: Intrinsics | None) -> str:
+    """A hash of pictures (their digests in order), resizing, the distortion taken out (if any) and who computes it."""
+    camera = distortion and {name: value for name, value in distortion.to_dict().items() if name != "source"}
+    made_by = (
+        VERSION,
+        cv2.__version__,
+        torch.__version__,
+        preprocessing.smaller_edge,
+        preprocessing.image_size,
+        camera,
+    )
+    return hashlib.sha256(json.dumps(made_by).encode() + b"".join(digests)).hexdigest()[:32]
+
+
+def digest(path: Path) -> bytes:
+    """Of a picture's bytes. One that cannot be read counts as empty: who decodes it says so."""
+    data = b""
+    with suppress(OSError):
+        data = path.read_bytes()
+    return hashlib.sha256(data).digest()
+
+
+@dataclass(frozen=True)
+class PixelCache:
+    """The entries in a folder, at most `limit` bytes of them; the ones not used for longest go first."""
+
+    folder: Path
+    limit: int = LIMIT
+
+    def get(self, key: str, count: int) -> torch.Tensor | None:
+        """The entry (N, 3, h, w) uint8 of `count` pictures, mapped, to be read only; None where there is none."""
+        path = self._path(key)
+        try:
+            mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+            whole = mapped.dtype == np.uint8 and mapped.ndim == 4 and mapped.shape[:2] == (count, 3)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, EOFError):
+            return None  # a damaged file: it is made anew
+        if not whole:
+            return None
+        with suppress(OSError):  # somebody else's cache
+            os.utime(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that it cannot be written to is what we want
+            return torch.from_numpy(mapped)
+
+    def put(self, key: str, shape: Shape, fill: Callable[[Store], None]) -> torch.Tensor | None:
+        """Make an entry: `fill(store)` stores every picture (3, h, w) by its number, from any thread.
+
+        OSError where the folder or the disk does not take it; then nothing is left behind.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._remove_unfinished()
+        # The lock is held until the file has its name: who finds it free knows that its owner died.
+        with ExitStack() as stack, write_atomically(self._path(key)) as temporary:
+            file = stack.enter_context(open(temporary, "r+b"))
+            fcntl.flock(file, fcntl.LOCK_EX)
+            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, header)
+            file.flush()
+            start, size = file.tell(), shape[1] * shape[2] * shape[3]
+            os.posix_fallocate(file.fileno(), 0, start + shape[0] * size)  # a full disk says so now
+
+            def store(number: int, image_3HW: torch.Tensor) -> None:
+                os.pwrite(file.fileno(), image_3HW.contiguous().numpy().data, start + number * size)
+
+            fill(store)
+        self._keep_to_limit(key)
+        return self.get(key, shape[0])
+
+    def _path(self, key: str) -> Path:
+        return self.folder / f"{key}.npy"
+
+    def _remove_unfinished(self) -> None:
+        """What processes that were killed have left."""
+        for path in self.folder.glob(".*.partial.npy"):
+            with suppress(OSError), open(path, "r+b") as file:
+                if time.time() - path.stat().st_mtime > LEFT_ALONE:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # OSError: its owner lives
+                    path.unlink()
+
+    def _keep_to_limit(self, used: str) -> None:
+        entries = []
+        for path in self.folder.glob("*.npy"):
+            with suppress(OSError):  # another process was quicker
+                entries.append((path.stat().st_mtime, path.stat().st_size, path))
+        total = sum(size for _, size, _ in entries)
+        for _, size, path in sorted(entries):
+            if total > self.limit and path != self._path(used) and not path.name.startswith("."):
+                with suppress(OSError):
+                    path.unlink()
+                total -= size
