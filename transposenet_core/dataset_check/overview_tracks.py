@@ -30,6 +30,7 @@ def draw_tracks(above: Any, side: Any, tracks: Tracks, vertical: Vertical, marke
     side_views_N2 = np.column_stack([views_N2[:, long_side], vertical.height(directions_N3)])
     length = 0.07 * max(float(np.ptp(level_N2, axis=0).max()), 1e-3)
     shown = np.arange(0, len(tracks), max(1, len(tracks) // ARROWS))
+    flat = np.ptp(level_N2[:, long_side]) > FLAT * np.ptp(heights_N)
     for axes, points_N2, ways_N2 in ((above, level_N2, views_N2), (side, side_N2, side_views_N2)):
         for piece in _pieces(tracks):
             axes.plot(*points_N2[piece].T, c=LINE, lw=0.8, zorder=1)
@@ -37,6 +38,10 @@ def draw_tracks(above: Any, side: Any, tracks: Tracks, vertical: Vertical, marke
             chosen = tracks.of(split)
             if len(chosen):
                 axes.scatter(*points_N2[chosen].T, s=7, c=COLOURS[split], label=split, linewidths=0, zorder=2)
+        axes.set_aspect("equal")
+        axes.grid(alpha=0.25)
+        if axes is side and flat:  # stretched heights would turn the arrows
+            continue
         axes.quiver(
             *points_N2[shown].T, *(length * ways_N2[shown]).T,
             angles="xy", scale_units="xy", scale=1, width=0.0022, headwidth=4, zorder=3,
@@ -44,12 +49,9 @@ def draw_tracks(above: Any, side: Any, tracks: Tracks, vertical: Vertical, marke
         )  # fmt: skip
         axes.update_datalim(points_N2[shown] + length * ways_N2[shown])
         axes.autoscale_view()
-        axes.set_aspect("equal")
-        axes.grid(alpha=0.25)
     for number, index in enumerate(marked, start=1):
         box = {"boxstyle": "circle,pad=0.15", "fc": "white", "ec": COLOURS[tracks.images[index].split], "alpha": 0.85}
         above.annotate(str(number), level_N2[index], fontsize=7, ha="center", va="center", bbox=box, zorder=4)
-    flat = np.ptp(level_N2[:, long_side]) > FLAT * np.ptp(heights_N)
     if flat:
         side.set_aspect("auto")
     first, second, up = vertical.names
