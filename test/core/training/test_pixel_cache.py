@@ -157,9 +157,9 @@ def test_t06_a_kill_while_an_entry_is_written_leaves_nothing_that_is_used(small_
 
 
 def test_processes_that_load_at_once_have_the_same_pictures(small_scene: Path, tmp_path: Path) -> None:
-    processes = [loading(small_scene, tmp_path / "cache", times=20) for _ in range(3)]
+    processes = [loading(small_scene, tmp_path / "cache", times=20) for _ in range(2)]
     outputs = [process.communicate(timeout=100) for process in processes]
-    assert [process.returncode for process in processes] == [0, 0, 0], outputs
+    assert [process.returncode for process in processes] == [0, 0], outputs
     assert len({out.split()[1] for out, _ in outputs}) == 1
     assert not any("not cached" in err for _, err in outputs)
     assert len(entries(tmp_path / "cache")) == 1 and unfinished(tmp_path / "cache") == []
