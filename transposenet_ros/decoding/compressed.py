@@ -21,11 +21,13 @@ from sensor_msgs.msg import CompressedImage
 
 from transposenet_core.image_files import decode_picture
 from transposenet_ros.decoding.errors import BadEncoding, DecodeFailed
-from transposenet_ros.decoding.gate import check_dims
+from transposenet_ros.decoding.gate import MAX_PIXELS, check_dims
 from transposenet_ros.decoding.jpeg_stream import JPEG_START, JpegStream, read_jpeg
 from transposenet_ros.decoding.png_stream import PNG_START, PngStream, read_png
 
 COMPRESSED_FORMATS = ("jpeg", "png")
+# A scan passes over the whole picture, and a few bytes can ask for one: those of the largest picture bound them all.
+MAX_SCANNED_PIXELS = 12 * MAX_PIXELS
 GREY = 128
 # Starts with 00, which closes an FF that the data end with, and has no FF of its own.
 FILLING = bytes(range(0, 252, 4))
@@ -36,7 +38,7 @@ def decode_compressed(message: CompressedImage) -> np.ndarray:
     data = memoryview(message.data).cast("B").tobytes()
     stream = _read(data, message.format)
     _check_size(stream, len(data))
-    image_HW3 = _decode(data)
+    image_HW3 = _decode(stream.picture if isinstance(stream, PngStream) else data)
     if image_HW3.shape != (stream.height, stream.width, 3):
         raise DecodeFailed(
             f"{image_HW3.shape[:2]} rows and columns, where {stream.height}, {stream.width} are announced"
@@ -69,6 +71,8 @@ def _check_size(stream: JpegStream | PngStream, size: int) -> None:
     check_dims(width, height)
     if size < least:
         raise DecodeFailed(f"a picture of {width} x {height} in {size} bytes; it takes at least {least}")
+    if isinstance(stream, JpegStream) and stream.scans * width * height > MAX_SCANNED_PIXELS:
+        raise DecodeFailed(f"a JPEG of {width} x {height} with {stream.scans} scans")
     if isinstance(stream, JpegStream) and stream.in_one_scan:
         found, expected = len(stream.segment_ends), stream.segments_expected()
         if found < expected:

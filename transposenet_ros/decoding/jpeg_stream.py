@@ -51,7 +51,7 @@ class JpegStream:
     @property
     def least_bytes(self) -> int:
         """What a whole picture takes at the very least: Huffman codes need a bit for every 8 x 8 pixels."""
-        return self.width * self.height // 512 if self.frame in SEQUENTIAL | {PROGRESSIVE} else 0
+        return self.width * self.height // 512
 
     def last_units(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows and columns, in pixels, of the middle of each segment's last MCU; for a JPEG in one scan."""
@@ -113,6 +113,10 @@ def _segment(data: bytes, position: int) -> tuple[bytes, int]:
 def _read_frame(stream: JpegStream, marker: int, body: bytes) -> None:
     if stream.frame or len(body) < 6 or not body[5] or len(body) < 6 + 3 * body[5]:
         raise DecodeFailed("a JPEG with a damaged or a second frame header")
+    if marker not in SEQUENTIAL | {PROGRESSIVE}:
+        raise DecodeFailed(
+            f"a JPEG of kind {marker:02X}; cameras write C0, C1 or C2 (with Huffman codes, not lossless)"
+        )
     stream.frame = marker
     stream.height, stream.width, stream.components = struct.unpack_from(">HHB", body, 1)
     factors = body[7 : 6 + 3 * stream.components : 3]

@@ -1,13 +1,16 @@
-"""The size that a PNG announces, and whether its chunks lie within it; what is damaged in them OpenCV refuses itself.
+"""What a PNG announces, and the parts of it that are its picture; what is damaged in them OpenCV refuses itself.
 
-Two things OpenCV (4.14, 5.0) would not survive well are refused here: it allocates what a chunk's length field says, up
-to 4 GB, before it looks for the bytes; and of an animated PNG whose first frame is small or missing it makes a picture
-with what it found in memory for the rest. Names after the PNG specification (third edition), sections 5 and 11.2.1.
+Four things OpenCV (4.14, 5.0) and libpng would not survive well are kept from them. OpenCV allocates what a chunk's
+length field says, up to 4 GB, before it looks for the bytes, and looks for data behind the end chunk where none came
+before it. Of an animated PNG whose first frame is small or missing it makes a picture with what it found in memory for
+the rest. libpng inflates compressed notes, seconds for a megabyte of them, and all data, even behind a full picture.
+Names after the PNG specification (third edition), sections 5, 10.1 and 11.2.1.
 """
 
 from __future__ import annotations
 
 import struct
+import zlib
 from dataclasses import dataclass
 
 from transposenet_ros.decoding.errors import DecodeFailed
@@ -15,19 +18,26 @@ from transposenet_ros.decoding.errors import DecodeFailed
 PNG_START = b"\x89PNG\r\n\x1a\n"
 # Length and type before a chunk's body, checksum behind it.
 HEAD, TAIL = struct.Struct(">I4s"), 4
+# What the pixels are made of. The rest (time, text, colour profile, ...) changes none of them in OpenCV.
+PICTURE = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
+ANIMATION = frozenset({b"acTL", b"fcTL", b"fdAT"})
 # By colour type: grey, RGB, palette, grey with opacity, RGB with opacity.
 SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 # Deflate cannot do better.
 MAX_RATIO = 1032
+# Data that inflate to less cost no more than the largest picture does, and are not looked into.
+HARMLESS_BYTES = 512_000_000
+INFLATED_AT_ONCE = 16_384
 
 
 @dataclass(frozen=True)
 class PngStream:
-    """What the header says: sides in pixels, bits of one pixel."""
+    """What the header says (sides in pixels, bits of one pixel) and `picture`, the file without its notes."""
 
     width: int
     height: int
     pixel_bits: int
+    picture: bytes
 
     @property
     def least_bytes(self) -> int:
@@ -41,11 +51,21 @@ def read_png(data: bytes) -> PngStream:
     if kind != b"IHDR" or end - begin != 13:
         raise DecodeFailed("a PNG without its header")
     width, height, depth, colour = struct.unpack_from(">IIBB", data, begin)
+    pieces, bodies = [PNG_START, data[len(PNG_START) : end + TAIL]], []
     while kind != b"IEND":
-        if kind == b"acTL":
+        start = end + TAIL
+        kind, begin, end = _chunk(data, start)
+        if kind in ANIMATION:
             raise DecodeFailed("an animated PNG; a picture has one frame")
-        kind, _, end = _chunk(data, end + TAIL)
-    return PngStream(width, height, depth * SAMPLES.get(colour, 1))
+        if kind in PICTURE:
+            pieces.append(data[start : end + TAIL])
+        if kind == b"IDAT":
+            bodies.append(data[begin:end])
+    if not bodies:
+        raise DecodeFailed("a PNG without a picture in it")
+    pixel_bits = depth * SAMPLES.get(colour, 1)
+    _refuse_endless(bodies, height * (width * pixel_bits // 8 + 2))
+    return PngStream(width, height, pixel_bits, b"".join(pieces))
 
 
 def _chunk(data: bytes, position: int) -> tuple[bytes, int, int]:
@@ -56,3 +76,20 @@ def _chunk(data: bytes, position: int) -> tuple[bytes, int, int]:
         if begin + length + TAIL <= len(data):
             return kind, begin, begin + length
     raise DecodeFailed(f"a PNG that is cut off after {len(data)} bytes")
+
+
+def _refuse_endless(bodies: list[bytes], size: int) -> None:
+    """DecodeFailed where the data inflate to more than twice `size`, which an interlaced picture's rows may reach."""
+    compressed = b"".join(bodies)
+    if len(compressed) * MAX_RATIO <= max(HARMLESS_BYTES, size):
+        return
+    inflater, inflated = zlib.decompressobj(), 0
+    for start in range(0, len(compressed), INFLATED_AT_ONCE):
+        try:
+            inflated += len(inflater.decompress(compressed[start : start + INFLATED_AT_ONCE]))
+        except zlib.error:
+            return  # damaged, which OpenCV finds as well
+        if inflated > 2 * size + 64:
+            raise DecodeFailed(f"a PNG whose data are more than the {size} bytes of its picture")
+        if inflater.eof:
+            return
