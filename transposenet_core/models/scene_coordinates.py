@@ -44,6 +44,10 @@ class SceneCoordinates(nn.Module):
         "iterations": "Gauss-Newton steps from the cells' points to the pose",
     }
 
+    centre_3: torch.Tensor
+    ray_tokens_N3: torch.Tensor
+    ray_cells_N3: torch.Tensor
+
     def __init__(
         self,
         backbone: str = "efficientnet-b0",

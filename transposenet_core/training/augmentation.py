@@ -1,5 +1,5 @@
 """Augmentation of training pictures in batches, on the device (TransPoseNet section 4: crop, then colour jitter).
-In the crop's place the camera may be turned: see `virtual_views`.
+In the crop's place the camera may be turned and moved: see `virtual_views` and `virtual_motion`.
 
 All chance comes in as uniform numbers in [0, 1), drawn beforehand for the whole batch: the same pictures come out on
 any device, in any number of processes, and a CUDA graph can hold the work.
@@ -7,17 +7,34 @@ any device, in any number of processes, and a CUDA graph can hold the work.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 
+from transposenet_core.models.pose_from_points import rotated
 from transposenet_core.preprocessing import Preprocessing, mean_colour, normalise
 from transposenet_core.scene import Intrinsics
 from transposenet_core.training.config import AugmentationConfig
 from transposenet_core.training.pixels import PosedPixels
+from transposenet_core.training.virtual_motion import moved_views
 from transposenet_core.training.virtual_views import sampled_turn, turned_orientation, turned_view
 
-VIEW, COLOUR, GAMMA = slice(0, 3), slice(3, 6), 6  # window's top and left, or yaw, pitch and roll; three factors; one
-DRAWS = 7  # numbers per picture
+# Window's top and left, or yaw, pitch and roll; three factors; one; the way along three axes.
+VIEW, COLOUR, GAMMA, SHIFT = slice(0, 3), slice(3, 6), 6, slice(7, 10)
+DRAWS = 10  # numbers per picture
 LUMA = (0.299, 0.587, 0.114)
+
+
+class Views(NamedTuple):
+    """What a batch of cameras sees, (B, 3, H, W) float32 as the network takes it, and where they are.
+
+    Position (B, 3), orientation (B, 4) w x y z; ``depth_BHW`` in metres, 0 where it is not known, where it is loaded.
+    """
+
+    image_B3HW: torch.Tensor
+    position_B3: torch.Tensor
+    orientation_B4: torch.Tensor
+    depth_BHW: torch.Tensor | None
 
 
 def training_views(
@@ -26,15 +43,38 @@ def training_views(
     draws_BK: torch.Tensor,
     preprocessing: Preprocessing,
     config: AugmentationConfig,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Pictures `index_B` as the network's input (B, 3, H, W) float32, with positions (B, 3) and orientations (B, 4) of
-    the cameras that see them so: a virtual rotation turns the label as well."""
-    orientation_B4, turn_B4 = pixels.orientation_N4[index_B], None
+) -> Views:
+    """Pictures `index_B` as the network's input, with the poses of the cameras that see them so: where the camera is
+    turned or moved, the label is as well."""
+    position_B3, orientation_B4, turn_B4 = pixels.position_N3[index_B], pixels.orientation_N4[index_B], None
+    if pixels.depth_NHW is not None:
+        return _moved(pixels, pixels.depth_NHW[index_B], index_B, draws_BK, preprocessing, config)
     if config.virtual_rotation.is_on():
         turn_B4 = sampled_turn(draws_BK[:, VIEW], config.virtual_rotation)
         orientation_B4 = turned_orientation(orientation_B4, turn_B4)
     image = augmented(pixels.image_N3HW, index_B, draws_BK, preprocessing, config, pixels.camera, turn_B4)
-    return image, pixels.position_N3[index_B], orientation_B4
+    return Views(image, position_B3, orientation_B4, None)
+
+
+def _moved(
+    pixels: PosedPixels,
+    depth_BHW: torch.Tensor,
+    index_B: torch.Tensor,
+    draws_BK: torch.Tensor,
+    preprocessing: Preprocessing,
+    config: AugmentationConfig,
+) -> Views:
+    """The same where depth is there: the new view has its depth as well, and what it hides is 0."""
+    assert pixels.camera is not None  # `check_depth` has said so before
+    turn_B4 = sampled_turn(draws_BK[:, VIEW], config.virtual_rotation)
+    shift_B3 = (2 * draws_BK[:, SHIFT] - 1) * config.virtual_translation
+    image = coloured(pixels.image_N3HW[index_B], draws_BK, config)
+    mean = mean_colour(image.device)
+    size = preprocessing.image_size
+    image, seen_BHW = moved_views(image.float() - mean, depth_BHW, turn_B4, shift_B3, pixels.camera, size)
+    orientation_B4 = pixels.orientation_N4[index_B]
+    position_B3 = pixels.position_N3[index_B] + rotated(orientation_B4, shift_B3[:, None])[:, 0]
+    return Views(normalise(image + mean), position_B3, turned_orientation(orientation_B4, turn_B4), seen_BHW)
 
 
 def augmented(
@@ -55,15 +95,21 @@ def augmented(
         image = windows(image_N3HW, index_B, *_corners(image_N3HW, draws_BK, preprocessing, config))
     else:
         image = image_N3HW[index_B]
-    if config.colour_jitter > 0:
-        image = colour_jitter(image, config.colour_jitter, draws_BK[:, COLOUR])
-    if config.gamma > 0:
-        image = gamma_jitter(image, config.gamma, draws_BK[:, GAMMA])
+    image = coloured(image, draws_BK, config)
     if turn_B4 is not None:
         assert camera is not None  # `check_camera` has said so before
         mean = mean_colour(image.device)
         image = turned_view(image.float() - mean, turn_B4, camera, preprocessing.image_size) + mean
     return normalise(image)
+
+
+def coloured(image_B3HW: torch.Tensor, draws_BK: torch.Tensor, config: AugmentationConfig) -> torch.Tensor:
+    """Other colours and another exposure, as far as the configuration asks for them; pixels 0..255."""
+    if config.colour_jitter > 0:
+        image_B3HW = colour_jitter(image_B3HW, config.colour_jitter, draws_BK[:, COLOUR])
+    if config.gamma > 0:
+        image_B3HW = gamma_jitter(image_B3HW, config.gamma, draws_BK[:, GAMMA])
+    return image_B3HW
 
 
 def _corners(

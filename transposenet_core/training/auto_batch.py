@@ -13,6 +13,7 @@ from transposenet_core.scene import Scene
 from transposenet_core.training.batches import batches
 from transposenet_core.training.checkpoint import State
 from transposenet_core.training.config import TrainConfig
+from transposenet_core.training.depth import needs_depth, with_depth
 from transposenet_core.training.distributed import World
 from transposenet_core.training.memory import fastest_batch_size
 from transposenet_core.training.network import build_network, make_repeatable, preprocessing_of
@@ -36,12 +37,16 @@ def with_fastest_batch(config: TrainConfig, scene: Scene, world: World) -> Train
     training = scene.select("train")
     # Enough pictures for the largest batch: a step's time does not depend on which they are.
     check_camera(config.augmentation, scene)
+    depth_camera = scene.depth_camera if needs_depth(config, scene) else None
     few, workers = training[:LARGEST], config.workers
-    pixels = load_pixels(few, preprocessing_of(config), "auto-batch", workers, scene.intrinsics).to(world.device)
+    pixels = load_pixels(few, preprocessing_of(config), "auto-batch", workers, scene.intrinsics)
+    if depth_camera:
+        pixels = with_depth(pixels, few, depth_camera, workers)
+    pixels = pixels.to(world.device)
     sizes = [size for size in (2**power for power in range(2, 10)) if size <= max(len(training) // 8, 4)]
 
     def step_of(size: int) -> Callable[[], None]:
-        return _step_on(dataclasses.replace(config, batch_size=size), pixels, world, training)
+        return _step_on(dataclasses.replace(config, batch_size=size), pixels, world, scene)
 
     size, measured = fastest_batch_size(step_of, sizes)
     config = with_batch(config, size)
@@ -64,13 +69,14 @@ def with_batch(config: TrainConfig, size: int) -> TrainConfig:
     return dataclasses.replace(config, batch_size=size, optimizer=optimizer, heads=heads)
 
 
-def _step_on(config: TrainConfig, pixels: PosedPixels, world: World, training: list) -> Callable[[], None]:
+def _step_on(config: TrainConfig, pixels: PosedPixels, world: World, scene: Scene) -> Callable[[], None]:
     """A step of the first stage on one batch of a network of its own."""
     stage = plan(config)[0]
-    network = build_network(config, stage, training).to(world.device, memory_format=torch.channels_last)
+    network = build_network(config, stage, scene.select("train"), scene.intrinsics)
+    network = network.to(world.device, memory_format=torch.channels_last)
     stage.freeze(network)
     stage.train_mode(network)
-    loss = stage.build_loss(config).to(world.device)
+    loss = stage.build_loss(config, network).to(world.device)
     state = State(network, loss, build_optimizer(network, loss, stage, config.optimizer.eps, world.device))
     step = TrainStep(state, pixels, preprocessing_of(config), config, world)
     batch = next(batches(len(pixels), min(config.batch_size, len(pixels)), config.seed, 0, world))

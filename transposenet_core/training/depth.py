@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
 import cv2
 import numpy as np
+import torch
+from tqdm import tqdm
 
 from transposenet_core.errors import UserError
 from transposenet_core.scene import DepthCamera, Intrinsics, PosedImage, Scene
+from transposenet_core.training.config import TrainConfig
+from transposenet_core.training.pixels import PosedPixels
 
 MILLIMETRES, FARTHEST_MM = 1000.0, 32767  # an int16 holds a hall, not a street
+
+
+def needs_depth(config: TrainConfig, scene: Scene) -> bool:
+    """Whether a training learns from depth or moves the camera by it. UserError where the scene has none."""
+    if config.model.name == "scene_coordinates":
+        check_depth(scene, "model scene_coordinates")
+        return True
+    if config.augmentation.virtual_translation > 0:
+        check_depth(scene, "augmentation.virtual_translation")
+        return True
+    return False
 
 
 def check_depth(scene: Scene, needed_by: str) -> None:
@@ -22,6 +41,24 @@ def check_depth(scene: Scene, needed_by: str) -> None:
     for image in scene.images:
         if image.split == "train" and image.depth_path is None:
             raise UserError(f"{image.path}: there is no depth picture beside it, which {needed_by} needs; leave it out")
+
+
+def with_depth(
+    pixels: PosedPixels, images: Sequence[PosedImage], depth_camera: DepthCamera, threads: int
+) -> PosedPixels:
+    """The same pictures with the depth of each, read in threads (0: none). UserError as `registered_depth`."""
+    camera = pixels.camera
+    assert camera is not None  # `check_depth` has said so before
+
+    def read(image: PosedImage) -> torch.Tensor:
+        return torch.from_numpy(registered_depth(image, depth_camera, camera))
+
+    depth_NHW = torch.empty((len(images), camera.height, camera.width), dtype=torch.int16)
+    with ThreadPoolExecutor(max(threads, 1)) as pool:
+        work = pool.map(read, images) if threads else map(read, images)
+        for number, depth_HW in enumerate(tqdm(work, total=len(images), desc="depth", unit="img", leave=False)):
+            depth_NHW[number] = depth_HW
+    return replace(pixels, depth_NHW=depth_NHW)
 
 
 def registered_depth(image: PosedImage, depth_camera: DepthCamera, camera: Intrinsics) -> np.ndarray:

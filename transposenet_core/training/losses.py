@@ -87,6 +87,9 @@ class SceneCoordinateLoss(nn.Module):
     """
 
     TERMS: ClassVar[tuple[str, ...]] = ("loss", "points", "depth")
+    rows_N: torch.Tensor
+    columns_N: torch.Tensor
+    rays_N3: torch.Tensor
 
     def __init__(self, cells_N2: torch.Tensor, rays_N3: torch.Tensor) -> None:
         """`cells_N2` are the cells' centres in the view's pixels, `rays_N3` their directions with z = 1."""

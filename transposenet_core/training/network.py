@@ -13,34 +13,42 @@ from transposenet_core.errors import UserError
 from transposenet_core.models import build_model, default_options
 from transposenet_core.pose import mean_pose
 from transposenet_core.preprocessing import Preprocessing
-from transposenet_core.scene import PosedImage
+from transposenet_core.scene import Intrinsics, PosedImage
 from transposenet_core.scene_model import SceneModel
 from transposenet_core.training.config import TrainConfig
 from transposenet_core.training.stages import Stage, load_start
+from transposenet_core.training.virtual_views import window_camera
 
 
 def preprocessing_of(config: TrainConfig) -> Preprocessing:
     return Preprocessing(config.picture.smaller_edge, (config.picture.height, config.picture.width))
 
 
-def model_options(config: TrainConfig, stage: Stage) -> dict:
+def model_options(config: TrainConfig, stage: Stage, camera: Intrinsics | None = None) -> dict:
     """What builds the stage's network again, by `build_model`: defaults included, which another version may change."""
+    defaults = default_options(config.model.name)
     given = config.model.options | {"image_size": [config.picture.height, config.picture.width]}
-    return stage.options({**default_options(config.model.name), **given})
+    if camera is not None and "camera" in defaults:
+        given["camera"] = list(window_camera(camera, preprocessing_of(config)))
+    return stage.options({**defaults, **given})
 
 
-def build_network(config: TrainConfig, stage: Stage, training: Sequence[PosedImage]) -> Any:
+def build_network(
+    config: TrainConfig, stage: Stage, training: Sequence[PosedImage], camera: Intrinsics | None = None
+) -> Any:
     """The configured network, as `start_from` has it or answering the training set's mean pose.
 
     Raises UserError where it cannot be built or `start_from` does not fit.
     """
     torch.manual_seed(config.seed)
     try:
-        network: Any = build_model(config.model.name, **model_options(config, stage))
+        network: Any = build_model(config.model.name, **model_options(config, stage, camera))
     except (ValueError, TypeError, RuntimeError, ArithmeticError) as error:
         reason = " ".join(str(error).split())[:200]
         given = config.model.options
         raise UserError(f"model '{config.model.name}' with options {given} cannot be built: {reason}") from None
+    if stage.learns != "all" and not hasattr(network, stage.learns):
+        raise UserError(f"heads.epochs is above 0, but model '{config.model.name}' has no {stage.learns}; set it to 0")
     if config.start_from:
         load_start(network, config.start_from)
         return network

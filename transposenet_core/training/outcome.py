@@ -95,7 +95,7 @@ def make_scene_model(
         name=scene.name,
         map_frame=scene.map_frame,
         architecture=config.model.name,
-        options=model_options(config, stage),
+        options=model_options(config, stage, scene.intrinsics),
         preprocessing=preprocessing_of(config),
         network=network,
         held_out_error=validation.held_out_error,

@@ -11,9 +11,10 @@ from torch import nn
 
 from transposenet_core.errors import UserError
 from transposenet_core.models.layers import EncoderLayer
+from transposenet_core.models.scene_coordinates import SceneCoordinates
 from transposenet_core.scene_model import SceneModel
 from transposenet_core.training.config import ScheduleConfig, TrainConfig
-from transposenet_core.training.losses import LearnedWeightPoseLoss, SingleHeadLoss
+from transposenet_core.training.losses import LearnedWeightPoseLoss, SceneCoordinateLoss, SingleHeadLoss
 
 FIRST_PRIOR_LAYER = "orientation_head.0.weight"
 
@@ -33,7 +34,10 @@ class Stage:
         """The model's options in this stage."""
         return {**options, "orientation_prior": True} if self.position_prior else options
 
-    def build_loss(self, config: TrainConfig) -> nn.Module:
+    def build_loss(self, config: TrainConfig, network: Any = None) -> nn.Module:
+        """What the stage minimises: the paper's, or for a network whose cells answer the loss of what they say."""
+        if isinstance(network, SceneCoordinates):
+            return SceneCoordinateLoss(network.cells(), network.ray_cells_N3)
         if self.learns == "all":
             return LearnedWeightPoseLoss(config.loss.s_position, config.loss.s_orientation)
         return SingleHeadLoss(self.learns.removesuffix("_head"))

@@ -13,7 +13,6 @@ from transposenet_core.training.batches import Batch
 from transposenet_core.training.checkpoint import State
 from transposenet_core.training.config import TrainConfig
 from transposenet_core.training.distributed import World
-from transposenet_core.training.losses import POSE_TERMS as TERMS
 from transposenet_core.training.optimization import set_rate
 from transposenet_core.training.pixels import PosedPixels
 
@@ -35,19 +34,16 @@ class TrainStep:
         config: TrainConfig,
         world: World,
     ) -> None:
-        self.network, self.loss, self.optimizer, self.average = (
-            state.network,
-            state.loss,
-            state.optimizer,
-            state.average,
-        )
+        self.network, self.optimizer, self.average = state.network, state.optimizer, state.average
+        self.loss: Any = state.loss
         self.pixels, self.preprocessing, self.config, self.world = pixels, preprocessing, config, world
         self._learnt = [p for group in self.optimizer.param_groups for p in group["params"]]
         # Statistics of a frozen trunk stay as they are.
         norms = [m for m in self.network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training]
         self._statistics = [b for norm in norms for b in (norm.running_mean, norm.running_var) if b is not None]
         zero = torch.zeros((), device=world.device)
-        self._sums, self._seen, self._skipped, self._in_row = zero.repeat(len(TERMS)), *(zero.clone() for _ in "123")
+        self._sums = zero.repeat(len(self.loss.TERMS))
+        self._seen, self._skipped, self._in_row = (zero.clone() for _ in "123")
         self._graph: Any = None
         self._eager_steps = 0
 
@@ -72,7 +68,7 @@ class TrainStep:
         numbers = torch.cat((self._sums, self._seen[None]))
         self.world.add_up([numbers])
         *sums, seen = numbers.tolist()
-        return {name: value / max(seen, 1) for name, value in zip(TERMS, sums, strict=True)}
+        return {name: value / max(seen, 1) for name, value in zip(self.loss.TERMS, sums, strict=True)}
 
     def faults(self) -> tuple[int, int]:
         """Steps skipped since the last `reset`, and how many in a row up to now."""
@@ -84,15 +80,13 @@ class TrainStep:
 
     def _run(self, pixels: PosedPixels, index_B: torch.Tensor, draws_BK: torch.Tensor, share: float) -> None:
         device = self.world.device
-        image, position_B3, orientation_B4 = training_views(
-            pixels, index_B, draws_BK, self.preprocessing, self.config.augmentation
-        )
+        views = training_views(pixels, index_B, draws_BK, self.preprocessing, self.config.augmentation)
         before = torch.cat(self._statistics) if self._statistics else None
         self.optimizer.zero_grad(set_to_none=True)
         bfloat16 = self.config.precision == "bfloat16"
         with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16, cache_enabled=device.type != "cuda"):
-            output = self.network(image)
-        terms = self.loss(output, position_B3, orientation_B4)
+            output = self.network(views.image_B3HW)
+        terms = self.loss(output, views.position_B3, views.orientation_B4, views.depth_BHW)
         (terms["loss"] * share).backward()
         gradients = [p.grad for p in self._learnt if p.grad is not None]
         self.world.add_up(gradients)
@@ -103,7 +97,7 @@ class TrainStep:
         optimizer: Any = self.optimizer
         optimizer.found_inf = bad  # the fused optimizer looks for it on the device and leaves the weights alone
         optimizer.step()
-        self._keep_books(bad, before, torch.stack([terms[name].detach() for name in TERMS]), len(index_B))
+        self._keep_books(bad, before, torch.stack([terms[name].detach() for name in self.loss.TERMS]), len(index_B))
 
     @torch.no_grad()
     def _keep_books(self, bad: torch.Tensor, before: torch.Tensor | None, terms: torch.Tensor, count: int) -> None:

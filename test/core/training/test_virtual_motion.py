@@ -9,14 +9,19 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from demo.drives import test_drive
 from demo.render import camera_matrix, check_graphics
 from transposenet_core.errors import UserError
 from transposenet_core.pose import Pose
+from transposenet_core.preprocessing import Preprocessing
 from transposenet_core.scene import DepthCamera, Intrinsics, PosedImage, Scene
+from transposenet_core.training.augmentation import DRAWS, training_views
+from transposenet_core.training.config import AugmentationConfig, VirtualRotationConfig
 from transposenet_core.training.depth import check_depth, registered_depth
+from transposenet_core.training.pixels import PosedPixels
 from transposenet_core.training.virtual_motion import moved_views
 
 test_drive.__test__ = False
@@ -35,6 +40,7 @@ from demo.render import SEED, VIEW_ANGLE_DEG
 from demo.renderer import RoomRenderer
 from demo.room import build_room
 from transposenet_core.pose import Pose
+from transposenet_core.preprocessing import Preprocessing
 renderer = RoomRenderer(build_room(SEED), (320, 240), VIEW_ANGLE_DEG)
 for k, matrix in enumerate(json.loads(sys.argv[2])):
     cv2.imwrite(f"{sys.argv[1]}/{k}.png", renderer.render(Pose.from_matrix(np.array(matrix)), light_at(1, 0.0)))
@@ -139,3 +145,30 @@ def test_missing_or_wrong_depth_is_said(room: Path, tmp_path: Path) -> None:
     (tmp_path / "0.depth.png").write_bytes((room / "0.png").read_bytes())
     with pytest.raises(UserError, match=r"0\.depth\.png: no depth picture"):
         registered_depth(posed(tmp_path), one_camera(), CAMERA)
+
+
+def test_the_label_goes_with_the_view(room: Path) -> None:
+    """Each known pixel of a made view, lifted by its depth and label, lies on a measured point of the old one."""
+    old = posed(room)
+    orientation = torch.tensor([[0.5, -0.5, 0.5, 0.5]])
+    depth_HW = registered_depth(old, one_camera(), CAMERA)
+    image = torch.from_numpy(cv2.imread(str(old.path))).permute(2, 0, 1)[None].contiguous()
+    position = torch.tensor([[1.0, 2.0, 3.0]])
+    pixels = PosedPixels(image, position, orientation, CAMERA, torch.from_numpy(depth_HW)[None])
+    turn = VirtualRotationConfig(yaw=8.0, pitch=6.0, roll=6.0)
+    config = AugmentationConfig(random_crop=False, colour_jitter=0.0, virtual_rotation=turn, virtual_translation=0.2)
+    draws = torch.full((1, DRAWS), 0.9)
+    views = training_views(pixels, torch.tensor([0]), draws, Preprocessing(HEIGHT, (HEIGHT, WIDTH)), config)
+
+    def lifted(depth: np.ndarray, place: Pose) -> np.ndarray:
+        rows, columns = np.nonzero(depth > 0)
+        z = depth[rows, columns]
+        ray = np.stack(((columns - CAMERA.cx) / CAMERA.fx, (rows - CAMERA.cy) / CAMERA.fy, np.ones(len(z))), axis=1)
+        return ray * z[:, None] @ place.rotation_33.T + place.position
+
+    here = Pose(views.position_B3[0].numpy(), views.orientation_B4[0].numpy())
+    assert np.linalg.norm(here.position - [1, 2, 3]) == pytest.approx(0.16 * np.sqrt(3), abs=1e-6)
+    made = lifted(views.depth_BHW[0].numpy(), here)
+    measured = lifted(depth_HW / 1000, Pose([1, 2, 3], orientation[0].numpy()))
+    distances = cKDTree(measured).query(made)[0]
+    assert np.median(distances) < 0.01 and np.mean(distances > 0.05) < 0.02
