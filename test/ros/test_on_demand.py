@@ -205,11 +205,15 @@ def test_after_a_reset_track_and_estimate_are_gone_for_listeners_too(
     shown.frame(at(1.0), picture_HW3)
     shown.frame(at(2.0), picture_HW3)
     wait_until(lambda: paths and xs(paths[-1]) == [1, 2], "the track")
+    wait_until(lambda: markers[-1].markers[1].action == Marker.ADD, "markers with an estimate")
+    tracks, drawings = len(paths), len(markers)
     shown.on_demand.forget()
-    wait_until(lambda: xs(paths[-1]) == [], "an empty track")
-    wait_until(lambda: markers[-1].markers[1].action == Marker.DELETE, "markers without an estimate")
-    shown.frame(at(2.1), picture_HW3)
-    wait_until(lambda: xs(paths[-1]) == [2.1], "a new track")
+    wait_until(lambda: len(paths) > tracks and len(markers) > drawings, "what is shown after the reset")
+    assert [xs(path) for path in paths[tracks:]] == [[]]
+    assert [message.markers[1].action for message in markers[drawings:]] == [Marker.DELETE]
+    shown.frame(at(2.1), picture_HW3)  # too near to 2.0 for a track that went on
+    wait_until(lambda: len(paths) > tracks + 1, "a new track")
+    assert xs(paths[-1]) == [2.1]
 
 
 def test_another_scene_is_shown_in_the_place_of_the_first(
