@@ -45,7 +45,7 @@ def test_rotation_agrees_with_scipy() -> None:
 
 def test_guessed_depths_spoil_the_alignment_more_than_the_refined_pose() -> None:
     """Depths are off by 15 % together, points by 2 cm: the rays still know better."""
-    p_camera, position, orientation, p_map = made(3, points=150, batch=40)
+    p_camera, position, _, p_map = made(3, points=150, batch=40)
     generator = torch.Generator().manual_seed(0)
     stretch = 1 + 0.15 * torch.randn(40, 150, 1, generator=generator, dtype=torch.float64)
     p_map = p_map + 0.02 * torch.randn(p_map.shape, generator=generator, dtype=torch.float64)
