@@ -35,14 +35,15 @@ class TrainStep:
         world: World,
     ) -> None:
         self.network, self.optimizer, self.average = state.network, state.optimizer, state.average
-        self.loss: Any = state.loss
+        loss: Any = state.loss  # one of `losses`
+        self.loss = loss
         self.pixels, self.preprocessing, self.config, self.world = pixels, preprocessing, config, world
         self._learnt = [p for group in self.optimizer.param_groups for p in group["params"]]
         # Statistics of a frozen trunk stay as they are.
         norms = [m for m in self.network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training]
         self._statistics = [b for norm in norms for b in (norm.running_mean, norm.running_var) if b is not None]
         zero = torch.zeros((), device=world.device)
-        self._sums = zero.repeat(len(self.loss.TERMS))
+        self._sums = zero.repeat(len(loss.TERMS))
         self._seen, self._skipped, self._in_row = (zero.clone() for _ in "123")
         self._graph: Any = None
         self._eager_steps = 0
