@@ -99,11 +99,10 @@ class SceneBagWriter:
         P = np.array([i.fx, 0, i.cx, 0, 0, i.fy, i.cy, 0, 0, 0, 1, 0], dtype=np.float64)
         whole_picture = self._make("sensor_msgs/msg/RegionOfInterest", 0, 0, 0, 0, False)
         header = self._header(self._camera_frame, stamp_ns)
-        undistorted, no_rotation = np.zeros(5), np.eye(3).ravel()
-        kind = "sensor_msgs/msg/CameraInfo"
-        return self._make(
-            kind, header, i.height, i.width, "plumb_bob", undistorted, K, no_rotation, P, 0, 0, whole_picture
-        )
+        bare = i.distortion_model == "none"
+        lens, distortion = ("plumb_bob", np.zeros(5)) if bare else (i.distortion_model, np.array(i.distortion))
+        kind, no_rotation = "sensor_msgs/msg/CameraInfo", np.eye(3).ravel()
+        return self._make(kind, header, i.height, i.width, lens, distortion, K, no_rotation, P, 0, 0, whole_picture)
 
     def _pose(self, pose: Pose, stamp_ns: int) -> Any:
         point = self._make("geometry_msgs/msg/Point", *pose.position.tolist())

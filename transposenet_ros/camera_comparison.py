@@ -44,6 +44,8 @@ def compare(training: Intrinsics, camera: LiveCamera, policy: str) -> tuple[Verd
     """The verdict on `camera`, which is of its pictures' size, and what to turn them into; None leaves them alone."""
     undistort = training.rectified is True and len(camera.distortion) > 0
     difference = _difference(training, camera, undistort)
+    if undistort and difference and not _difference(training, by_its_own_matrix := camera.kept_matrix(), True):
+        camera, difference = by_its_own_matrix, ""
     if difference and policy == "warp":
         return _warp(training, camera, undistort, difference)
     target = Target(camera.rectified_33, (camera.width, camera.height), True) if undistort else None

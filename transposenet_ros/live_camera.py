@@ -32,6 +32,10 @@ class LiveCamera:
         K_33, rectified_33 = scaled_matrix(self.K_33, x, y), scaled_matrix(self.rectified_33, x, y)
         return replace(self, width=width, height=height, K_33=K_33, rectified_33=rectified_33)
 
+    def kept_matrix(self) -> LiveCamera:
+        """The same camera, rectified to its own matrix K instead of P: as data sets are that know no P."""
+        return replace(self, rectified_33=self.K_33, R_33=np.eye(3))
+
     def maps(self, matrix_33: np.ndarray, size: tuple[int, int], undistort: bool) -> tuple[np.ndarray, np.ndarray]:
         """Where each pixel of a `size` (width, height) picture taken with `matrix_33` lies in this camera's: x and y,
         float32 (height, width). Without `undistort` the lens is left as it is and only the matrix changes."""

@@ -12,6 +12,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_msgs.msg import CameraInfo, RegionOfInterest
 
 from transposenet_core.scene import Intrinsics
+from transposenet_core.undistortion import Undistorter
 from transposenet_ros.camera_check import CameraCheck
 
 TRAINING = Intrinsics(101, 81, 100.0, 100.0, 50.0, 40.0, "calibration.txt")
@@ -133,6 +134,23 @@ def test_pictures_are_rectified_for_a_model_of_rectified_pictures(
     np.testing.assert_array_equal(corrected_HW3[40, 50], (40, 50, 255))
 
 
+def test_pictures_are_rectified_to_k_where_training_was_and_p_is_another() -> None:
+    """Data sets know no P: their pictures keep K. A robot's P, zoomed by half, is no reason to see another camera."""
+    info = info_of(distortion=(-0.5, 0.0, 0.0, 0.0, 0.0))
+    info.p = [150.0, 0.0, 50.0, 0.0, 0.0, 150.0, 40.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+    check = CameraCheck(RECTIFIED)
+    verdict = check.update(info)
+    assert verdict.level == DiagnosticStatus.OK and "rectified (plumb_bob)" in verdict.text
+    by_k_HW3 = check.correct(coordinates())
+    training = replace(TRAINING, distortion_model="plumb_bob", distortion=(-0.5, 0.0, 0.0, 0.0, 0.0))
+    np.testing.assert_array_equal(by_k_HW3, Undistorter(training)(coordinates()))
+    # A scene that was rectified to that P is met by P.
+    by_p = CameraCheck(replace(RECTIFIED, fx=150.0, fy=150.0))
+    assert by_p.update(info).level == DiagnosticStatus.OK
+    assert not np.array_equal(by_p.correct(coordinates()), by_k_HW3)
+    assert CameraCheck(replace(RECTIFIED, fx=200.0)).update(info).reason == "camera_mismatch"
+
+
 def test_pictures_of_another_size_than_their_camera_info_are_rectified_as_well() -> None:
     check = CameraCheck(RECTIFIED)
     check.update(info_of(distortion=(-0.5, 0.0, 0.0, 0.0, 0.0)))
@@ -158,6 +176,7 @@ def test_rectified_pictures_are_judged_by_p_and_raw_ones_by_k() -> None:
     info.p[0] = info.p[5] = 80.0
     assert CameraCheck(TRAINING).update(info).level == DiagnosticStatus.OK
     assert "fx is 80.0" in CameraCheck(TRAINING, rectified=True).update(info).text
+    info.k[0] = info.k[4] = 90.0
     assert "fx is 80.0" in CameraCheck(RECTIFIED).update(info).text
 
 

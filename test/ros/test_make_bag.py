@@ -83,6 +83,16 @@ def test_compressed_bytes_and_camera_info(scene_folder, drive, tmp_path, storage
         np.testing.assert_array_equal(infos[0].p.reshape(3, 4)[:, :3], infos[0].k.reshape(3, 3))
 
 
+def test_the_lens_of_the_scene_is_told(drive, tmp_path):
+    """Raw pictures of a known lens: who reads the bag can take the distortion out, as training does."""
+    lens = (-0.2, 0.05, 0.001, -0.002, 0.0)
+    bent = Intrinsics(WIDTH, HEIGHT, 33.0, 34.0, 19.5, 14.5, distortion_model="plumb_bob", distortion=lens)
+    with BagReader(make_bag(drive, tmp_path / "bag", intrinsics=bent)) as bag:
+        info = next(message for _, message in bag.messages("/camera/camera_info"))
+    assert info.distortion_model == "plumb_bob"
+    np.testing.assert_array_equal(info.d, lens)
+
+
 def test_tf_equals_ground_truth_and_is_no_child_of_the_node(scene_folder, drive, tmp_path):
     with convert(scene_folder, tmp_path / "bag", "--map-frame", "floor_2") as bag:
         transforms = [message.transforms[0] for _, message in bag.messages("/tf")]
