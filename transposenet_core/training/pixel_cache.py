@@ -85,7 +85,7 @@ class PixelCache:
         """The entry (N, 3, h, w) uint8 of `count` pictures, mapped, to be read only; None where there is none."""
         path = self._path(key)
         try:
-            mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+            mapped = np.lib.format.open_memmap(path, mode="r")  # which never unpickles
             whole = mapped.dtype == np.uint8 and mapped.ndim == 4 and mapped.shape[:2] == (count, 3)
         except FileNotFoundError:
             return None
