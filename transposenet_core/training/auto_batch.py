@@ -21,7 +21,7 @@ from transposenet_core.training.optimization import build_optimizer
 from transposenet_core.training.pixels import PosedPixels, load_pixels
 from transposenet_core.training.stages import plan
 from transposenet_core.training.step import TrainStep
-from transposenet_core.training.virtual_views import check_camera
+from transposenet_core.training.virtual_views import for_camera
 
 LARGEST = 512
 
@@ -36,7 +36,7 @@ def with_fastest_batch(config: TrainConfig, scene: Scene, world: World) -> Train
     make_repeatable(config)
     training = scene.select("train")
     # Enough pictures for the largest batch: a step's time does not depend on which they are.
-    check_camera(config.augmentation, scene)
+    usable = dataclasses.replace(config, augmentation=for_camera(config.augmentation, scene))
     depth_camera = scene.depth_camera if needs_depth(config, scene) else None
     few, workers = training[:LARGEST], config.workers
     pixels = load_pixels(few, preprocessing_of(config), "auto-batch", workers, scene.intrinsics)
@@ -46,7 +46,7 @@ def with_fastest_batch(config: TrainConfig, scene: Scene, world: World) -> Train
     sizes = [size for size in (2**power for power in range(2, 10)) if size <= max(len(training) // 8, 4)]
 
     def step_of(size: int) -> Callable[[], None]:
-        return _step_on(dataclasses.replace(config, batch_size=size), pixels, world, scene)
+        return _step_on(dataclasses.replace(usable, batch_size=size), pixels, world, scene)
 
     size, measured = fastest_batch_size(step_of, sizes)
     config = with_batch(config, size)

@@ -31,7 +31,7 @@ from transposenet_core.training.pixels import PosedPixels, load_pixels
 from transposenet_core.training.stages import Stage, load_start, plan
 from transposenet_core.training.step import TrainStep
 from transposenet_core.training.validation import Judge
-from transposenet_core.training.virtual_views import check_camera
+from transposenet_core.training.virtual_views import for_camera
 from transposenet_core.undistortion import Undistorter
 
 PATIENCE = 20  # steps in a row without a finite gradient
@@ -61,7 +61,7 @@ class Training:
         self.progress = resumed.progress_in(names, config.epochs) if resumed else Progress(stages=names)
         self.preprocessing = preprocessing_of(config)
         self.training, self.camera = scene.select("train"), scene.intrinsics
-        check_camera(config.augmentation, scene)
+        self.config = config = replace(config, augmentation=for_camera(config.augmentation, scene))
         self.depth_camera = scene.depth_camera if needs_depth(config, scene) else None
         if len(self.training) < world.size:
             raise UserError(f"{world.size} processes cannot share {len(self.training)} training frames; start fewer")

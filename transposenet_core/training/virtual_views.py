@@ -9,6 +9,7 @@ degrees, which is below the error of the network.
 from __future__ import annotations
 
 import dataclasses
+import sys
 
 import torch
 import torch.nn.functional as F
@@ -22,22 +23,26 @@ from transposenet_core.undistortion import bears_distortion, known_lenses
 NEAREST = 1e-3  # depth of a ray of length ~1 below which it points beside or behind the old camera: never a pixel
 
 
-def check_camera(config: AugmentationConfig, scene: Scene) -> None:
-    """UserError where virtual views are asked for and the scene's pictures cannot be those of a pinhole."""
+def for_camera(config: AugmentationConfig, scene: Scene) -> AugmentationConfig:
+    """The augmentation that a scene's camera allows: without intrinsics virtual views give way to the crop, with a
+    warning. UserError where the pictures cannot be those of a pinhole."""
     if not config.moves():
-        return
+        return config
     camera = scene.intrinsics
-    off = "or leave augmentation.virtual_rotation at 0"
     if camera is None:
-        raise UserError(
-            f"scene {scene.name} ({scene.root}) has no intrinsics, which augmentation.virtual_rotation needs; give the "
-            f"scene its camera matrix, {off}"
+        print(
+            f"warning: scene {scene.name} ({scene.root}) has no intrinsics, which augmentation.virtual_rotation needs: "
+            f"{'random' if config.random_crop else 'centre'} crops instead; give the scene its camera matrix",
+            file=sys.stderr,
         )
+        return dataclasses.replace(config, virtual_rotation=VirtualRotationConfig(), virtual_translation=0.0)
     if not bears_distortion(camera) and camera.rectified is False:
         raise UserError(
             f"scene {scene.name} ({scene.root}): the pictures have a distortion that nobody has put into figures, and "
-            f"augmentation.virtual_rotation needs them without; give the coefficients of {known_lenses()}, {off}"
+            f"augmentation.virtual_rotation needs them without; give the coefficients of {known_lenses()}, or leave "
+            "augmentation.virtual_rotation at 0"
         )
+    return config
 
 
 def window_camera(camera: Intrinsics, preprocessing: Preprocessing) -> tuple[float, float, float, float]:

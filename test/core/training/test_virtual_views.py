@@ -26,7 +26,7 @@ from transposenet_core.training.config import AugmentationConfig, VirtualRotatio
 from transposenet_core.training.pixels import PosedPixels
 from transposenet_core.training.virtual_views import (
     _old_pixels,
-    check_camera,
+    for_camera,
     resized_camera,
     sampled_turn,
     turned_orientation,
@@ -214,16 +214,24 @@ def test_the_warped_picture_is_the_rendered_one_and_the_label_its_pose(room_view
 
 def test_t11_pictures_of_an_unknown_or_bent_camera_are_refused() -> None:
     for camera, sentence in (
-        (None, "has no intrinsics, which augmentation.virtual_rotation needs"),
         (Intrinsics(4, 3, 1, 1, 1, 1, distortion_model="plumb_bob", distortion=(0.1,)), "of the model 'plumb_bob'"),
         (Intrinsics(4, 3, 1, 1, 1, 1, rectified=False), "distortion that nobody has put into figures"),
     ):
         scene = Scene("yard", [], intrinsics=camera)
         with pytest.raises(UserError, match=sentence):
-            check_camera(TURNED, scene)
-        check_camera(AugmentationConfig(), scene)
+            for_camera(TURNED, scene)
+        for_camera(AugmentationConfig(), scene)
     for camera in (CAMERA, replace(CAMERA, rectified=False, distortion_model="plumb_bob", distortion=(0.1, 0, 0, 0))):
-        check_camera(TURNED, Scene("yard", [], intrinsics=camera))  # known distortion is taken out of the pictures
+        assert (
+            for_camera(TURNED, Scene("yard", [], intrinsics=camera)) is TURNED
+        )  # known distortion is taken out of the pictures
+
+
+def test_without_intrinsics_the_crop_stays(capsys: pytest.CaptureFixture) -> None:
+    config = AugmentationConfig(virtual_rotation=TURNS, virtual_translation=0.1, gamma=0.2)
+    left = for_camera(config, Scene("yard", []))
+    assert not left.moves() and left.random_crop and left.gamma == 0.2
+    assert "has no intrinsics, which augmentation.virtual_rotation needs: random crops" in capsys.readouterr().err
 
 
 def test_a_training_with_turned_cameras_runs_and_a_wrong_angle_is_refused(
