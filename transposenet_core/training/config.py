@@ -80,6 +80,14 @@ class AugmentationConfig:
 
 
 @dataclass
+class LabelsConfig:
+    """Noise put on the training labels once, to learn what labels of that quality cost (benchmarks/label_noise.py)."""
+
+    position_noise: float = key(0.0, "standard deviation along each axis of the map, metres", lowest=0)
+    rotation_noise: float = key(0.0, "standard deviation about each axis, degrees", lowest=0, highest=90)
+
+
+@dataclass
 class LossConfig:
     s_position: float = key(0.0, "first value of the learned s_x of Eq. 5; outdoors -3", PAPER)
     s_orientation: float = key(-3.0, "first value of the learned s_q of Eq. 5; outdoors -6.5", PAPER)
@@ -121,6 +129,7 @@ class TrainConfig:
     backbone: BackboneConfig = key(BackboneConfig, "")
     picture: PictureConfig = key(PictureConfig, "")
     augmentation: AugmentationConfig = key(AugmentationConfig, "")
+    labels: LabelsConfig = key(LabelsConfig, "")
     loss: LossConfig = key(LossConfig, "")
     optimizer: OptimizerConfig = key(OptimizerConfig, "")
     schedule: ScheduleConfig = key(ScheduleConfig, "")

@@ -22,6 +22,7 @@ from transposenet_core.training.config import TrainConfig
 from transposenet_core.training.curves import Curves
 from transposenet_core.training.depth import needs_depth, with_depth
 from transposenet_core.training.distributed import World, share_batch_statistics
+from transposenet_core.training.label_noise import noisy
 from transposenet_core.training.memory import names_the_batch_size, names_the_pictures
 from transposenet_core.training.network import build_network, fill_backbone, make_repeatable, preprocessing_of
 from transposenet_core.training.optimization import build_optimizer, rate_factor
@@ -60,7 +61,7 @@ class Training:
         names = [START] * bool(config.start_from) + [stage.learns for stage in self.stages]
         self.progress = resumed.progress_in(names, config.epochs) if resumed else Progress(stages=names)
         self.preprocessing = preprocessing_of(config)
-        self.training, self.camera = scene.select("train"), scene.intrinsics
+        self.training, self.camera = noisy(scene.select("train"), config.labels, config.seed), scene.intrinsics
         self.config = config = replace(config, augmentation=for_camera(config.augmentation, scene))
         self.depth_camera = scene.depth_camera if needs_depth(config, scene) else None
         if len(self.training) < world.size:
