@@ -3,7 +3,7 @@
 
 python benchmarks/label_noise.py --data 7scenes:PATH --split FILE --out DIR [--preset FILE] [key=value ...]
 
-Trains one model for each noise (0; 2, 5, 10 cm; 1, 3 degrees) and goes on where it was interrupted. Writes
+Trains one model for each noise (none; 2, 5, 10 cm; 1, 3 degrees) and goes on where it was interrupted. Writes
 DIR/label_noise.md and DIR/label_noise.png: median errors on the test frames against the noise.
 """
 
@@ -21,13 +21,13 @@ from benchmarks.curves_figure import Curve, draw_curves
 from benchmarks.runs import Run, write_text
 from transposenet_core.command_line import exit_code
 
-NONE, POSITIONS_M, ROTATIONS_DEG = (0.0, 0.0), (0.02, 0.05, 0.10), (1.0, 3.0)
-LEVELS = (NONE, *((m, 0.0) for m in POSITIONS_M), *((0.0, deg) for deg in ROTATIONS_DEG))
+POSITIONS_M, ROTATIONS_DEG = (0.02, 0.05, 0.10), (1.0, 3.0)
 
 
 def compare(args: argparse.Namespace) -> None:
     results = {}
-    for metres, degrees in LEVELS:
+    levels = [(0.0, 0.0), *((m, 0.0) for m in args.position_noise), *((0.0, deg) for deg in args.rotation_noise)]
+    for metres, degrees in levels:
         noise = (f"labels.position_noise={metres}", f"labels.rotation_noise={degrees}")
         folder = args.out / f"noise_{100 * metres:g}cm_{degrees:g}deg"
         run = Run(args.data, args.split, args.preset, (*args.overrides, *noise), folder)
@@ -62,6 +62,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--split")
     parser.add_argument("--preset", default=str(ROOT / "config" / "train" / "transposenet_fast.yaml"))
     parser.add_argument("--out", required=True, type=Path)
+    parser.add_argument("--position-noise", type=float, nargs="*", default=POSITIONS_M, metavar="M")
+    parser.add_argument("--rotation-noise", type=float, nargs="*", default=ROTATIONS_DEG, metavar="DEG")
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     args = parser.parse_intermixed_args(arguments)
     return exit_code(lambda: compare(args))

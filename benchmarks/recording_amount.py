@@ -42,7 +42,7 @@ def compare(args: argparse.Namespace) -> None:
     scene = load_scene(args.data, args.split)
     epochs = Run(args.data, args.split, args.preset, tuple(args.overrides), args.out).config.epochs
     results = {}
-    for every in EVERY:
+    for every in args.every:
         split = args.out / f"every_{every}.csv"
         fewer = thinned(scene, every)
         write_split(split, fewer)
@@ -136,6 +136,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--split", required=True)
     parser.add_argument("--preset", default=str(ROOT / "config" / "train" / "transposenet_fast.yaml"))
     parser.add_argument("--out", required=True, type=Path)
+    parser.add_argument("--every", type=int, nargs="*", default=EVERY, metavar="N", help="take every n-th frame")
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     args = parser.parse_intermixed_args(arguments)
     return exit_code(lambda: compare(args))
