@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 
 from transposenet_core.errors import UserError
 from transposenet_core.estimate import LOST_VARIANCE, Estimate
+from transposenet_core.models.pose_averaging import mean_over_views
 from transposenet_core.pose import Pose
 from transposenet_core.scene_model import SceneModel
 
@@ -27,7 +29,10 @@ class Localizer:
         self.scene_model = SceneModel.load(path)
         network: Any = self.scene_model.network  # mypy's stubs know no memory_format here
         self._network = network.to(self.device, memory_format=torch.channels_last)
-        self._covariance_66 = self.scene_model.held_out_error.covariance_66()
+        self._has_attention = "with_attention" in inspect.signature(network.forward).parameters
+        held_out = self.scene_model.held_out_error
+        self._covariance_66 = held_out.covariance_66()
+        self._covariance_source = f"the scene's error on {held_out.source}, the same for every frame"
 
     def warm_up(self, frames: int = 3) -> None:
         """Run the network on grey pictures, so that the first real frame costs no more than the thousandth."""
@@ -39,18 +44,31 @@ class Localizer:
     def localize(self, image_HW3: np.ndarray, with_attention: bool = False) -> Estimate:
         """``T_map_camera`` of an (H, W, 3) uint8 RGB picture. ValueError for an array that is no such picture.
 
-        ``with_attention`` adds the attention maps of both encoders, which cost a little, and changes no pose.
+        ``with_attention`` adds the attention maps of both encoders, which cost a little, and changes no pose; a model
+        that has none, or that sees several windows, adds none. The covariance is the network's own where it answers a
+        ``covariance``, the error on held-out frames where it does not.
         """
-        image_13HW = self.scene_model.preprocessing(image_HW3).to(self.device)
-        output = self._network(image_13HW, with_attention=True) if with_attention else self._network(image_13HW)
+        image_N3HW = self.scene_model.preprocessing(image_HW3).to(self.device)
+        asked = {"with_attention": True} if with_attention and self._has_attention else {}
+        output = mean_over_views(self._network(image_N3HW, **asked), pictures=1)
         position = output["position"][0].double().cpu().numpy()
         orientation = output["orientation"][0].double().cpu().numpy()
         try:
-            pose, covariance_66, reason = Pose(position, orientation), self._covariance_66.copy(), ""
+            pose, covariance_66, reason = Pose(position, orientation), self._covariance_of(output), ""
         except ValueError:
             pose, covariance_66, reason = None, LOST_VARIANCE * np.eye(6), "non_finite_output"
         scene, map_frame = self.scene_model.name, self.scene_model.map_frame
-        return Estimate(pose, covariance_66, not reason, reason, scene, map_frame, attention_maps(output))
+        source = "what the network says of this frame" if "covariance" in output else self._covariance_source
+        return Estimate(pose, covariance_66, not reason, reason, scene, map_frame, attention_maps(output), source)
+
+    def _covariance_of(self, output: dict[str, torch.Tensor]) -> np.ndarray:
+        """(6, 6). ValueError where the network answers one that is not finite."""
+        if "covariance" not in output:
+            return self._covariance_66.copy()
+        covariance_66 = output["covariance"][0].double().cpu().numpy()
+        if not np.isfinite(covariance_66).all():
+            raise ValueError("the network's covariance is not finite")
+        return covariance_66
 
 
 def attention_maps(output: dict[str, torch.Tensor]) -> dict[str, np.ndarray]:

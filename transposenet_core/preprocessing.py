@@ -6,6 +6,7 @@ one that arrives on a robot give the same numbers to the bit.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cache
 
@@ -22,10 +23,13 @@ class Preprocessing:
     """Resize the smaller edge to `smaller_edge` pixels, then take the centre `image_size` (height, width).
 
     TransPoseNet section 4: 256, then 224 x 224. ``smaller_edge = height`` with a 4:3 size keeps a 4:3 picture whole.
+    With ``crops`` above 1 the network sees so many windows, evenly spread over the resized picture, instead of the
+    centre (PoseNet, section 3.1: 128), and its answers are averaged by `mean_over_views`.
     """
 
     smaller_edge: int = 256
     image_size: tuple[int, int] = (224, 224)
+    crops: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "image_size", (int(self.image_size[0]), int(self.image_size[1])))
@@ -66,9 +70,32 @@ class Preprocessing:
         left = (image_XHW.shape[-1] - width) // 2
         return image_XHW[..., top : top + height, left : left + width]
 
+    def views(self, image_B3HW: torch.Tensor) -> torch.Tensor:
+        """What the network sees of resized pictures: (B * n, 3, h, w), a picture's n windows in a row; n is at most
+        ``crops``, for a picture with little to spare has fewer different windows."""
+        if self.crops == 1:
+            return self.crop(image_B3HW)
+        height, width = self.image_size
+        spare = image_B3HW.shape[-2] - height, image_B3HW.shape[-1] - width
+        rows, columns = _grid(self.crops, *spare)
+        corners = [
+            (top, left)
+            for top in sorted({round(i * spare[0] / max(rows - 1, 1)) for i in range(rows)})
+            for left in sorted({round(i * spare[1] / max(columns - 1, 1)) for i in range(columns)})
+        ]
+        windows = [image_B3HW[..., top : top + height, left : left + width] for top, left in corners]
+        return torch.stack(windows, dim=1).flatten(0, 1)
+
     def __call__(self, image_HW3: np.ndarray) -> torch.Tensor:
-        """(H, W, 3) uint8 RGB to the network's input (1, 3, h, w) float32."""
-        return normalise(self.crop(self.resize(image_HW3))[None])
+        """(H, W, 3) uint8 RGB to the network's input (1, 3, h, w) float32, or (n, 3, h, w) with ``crops``."""
+        return normalise(self.views(self.resize(image_HW3)[None]))
+
+
+def _grid(count: int, spare_height: int, spare_width: int) -> tuple[int, int]:
+    """Rows and columns with rows * columns = count, spaced as evenly as that can be along both axes."""
+    pairs = [(rows, count // rows) for rows in range(1, count + 1) if count % rows == 0]
+    wanted = math.log((spare_height + 1) / (spare_width + 1))
+    return min(pairs, key=lambda pair: abs(math.log(pair[0] / pair[1]) - wanted))
 
 
 def normalise(image_B3HW: torch.Tensor) -> torch.Tensor:

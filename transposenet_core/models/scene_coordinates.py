@@ -29,6 +29,7 @@ class SceneCoordinates(nn.Module):
     Each token is told the ray its cell looks along, not its index. Needs depth pictures for training alone.
     """
 
+    LOSS: ClassVar[str] = "scene_coordinates"
     OPTIONS: ClassVar[dict[str, str]] = {
         "backbone": "as of transposenet",
         "image_size": "(height, width) of the picture; train.py sets it from `picture`",

@@ -50,6 +50,9 @@ class PictureConfig:
     smaller_edge: int = key(256, "pixels that the smaller edge is resized to", PAPER, lowest=1)
     height: int = key(224, "of the window that the network sees", PAPER, lowest=1)
     width: int = key(224, "of the window that the network sees", PAPER, lowest=1)
+    crops: int = key(
+        1, "windows seen of a picture when running, their answers averaged (PoseNet: 128); 1: the centre", lowest=1
+    )
 
 
 @dataclass
@@ -91,6 +94,11 @@ class LabelsConfig:
 class LossConfig:
     s_position: float = key(0.0, "first value of the learned s_x of Eq. 5; outdoors -3", PAPER)
     s_orientation: float = key(-3.0, "first value of the learned s_q of Eq. 5; outdoors -6.5", PAPER)
+    beta: float = key(
+        0.0,
+        "PoseNet's fixed weight of the orientation, 120 to 750 indoors and 250 to 2000 outdoors; 0: Eq. 5 learns it",
+        lowest=0,
+    )
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""The pose losses (TransPoseNet section 3.2, Eq. 3-5) and the loss of scene coordinates.
+"""The pose losses (TransPoseNet section 3.2, Eq. 3-5; PoseNet Eq. 2) and the loss of scene coordinates.
 
 A loss takes a network's output and what the views show: position (B, 3), orientation (B, 4), and where the scene has
 depth the views' ``depth_BHW`` in metres, 0 where it is not known. ``TERMS`` names what it returns.
@@ -6,14 +6,17 @@ depth the views' ``depth_BHW`` in metres, 0 where it is not known. ``TERMS`` nam
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
 from transposenet_core.models.pose_from_points import rotated
+from transposenet_core.training.config import LossConfig
 
 POSE_TERMS = ("loss", "position", "orientation")
+AUXILIARY_WEIGHT = 0.3
 
 
 def pose_terms(
@@ -27,6 +30,45 @@ def pose_terms(
         "position": torch.linalg.vector_norm(output["position"] - position_B3, dim=-1).mean(),
         "orientation": torch.linalg.vector_norm(output["orientation"] - orientation_B4, dim=-1).mean(),
     }
+
+
+def with_auxiliary(
+    terms: dict[str, torch.Tensor],
+    output: dict[str, torch.Tensor],
+    position_B3: torch.Tensor,
+    orientation_B4: torch.Tensor,
+) -> dict[str, torch.Tensor]:
+    """The terms and 0.3 of those of each auxiliary regressor, where a network answers ``auxiliary_position``
+    (B, A, 3) and ``auxiliary_orientation`` (B, A, 4): GoogLeNet's weights, which PoseNet keeps."""
+    if "auxiliary_position" not in output:
+        return terms
+    auxiliary = {name: output[f"auxiliary_{name}"] for name in ("position", "orientation")}
+    more = pose_terms(auxiliary, position_B3[:, None], orientation_B4[:, None])
+    count = auxiliary["position"].shape[1]
+    return {name: terms[name] + AUXILIARY_WEIGHT * count * more[name] for name in terms}
+
+
+class FixedWeightPoseLoss(nn.Module):
+    """PoseNet's sum L_x + beta L_q (Kendall, Grimes, Cipolla, 2015, Eq. 2), beta from 120 to 750 indoors and from 250
+    to 2000 outdoors (section 3.1)."""
+
+    TERMS: ClassVar[tuple[str, ...]] = POSE_TERMS
+
+    def __init__(self, beta: float) -> None:
+        super().__init__()
+        self.beta = beta
+
+    def forward(
+        self,
+        output: dict[str, torch.Tensor],
+        position_B3: torch.Tensor,
+        orientation_B4: torch.Tensor,
+        depth_BHW: torch.Tensor | None = None,
+    ) -> dict[str, torch.Tensor]:
+        """``loss`` beside the means of Eq. 3 and 4, which are those of the last regressor."""
+        terms = pose_terms(output, position_B3, orientation_B4)
+        weighed = with_auxiliary(terms, output, position_B3, orientation_B4)
+        return {"loss": weighed["position"] + self.beta * weighed["orientation"], **terms}
 
 
 class LearnedWeightPoseLoss(nn.Module):
@@ -48,10 +90,11 @@ class LearnedWeightPoseLoss(nn.Module):
     ) -> dict[str, torch.Tensor]:
         """``loss`` beside the means of Eq. 3 and 4."""
         terms = pose_terms(output, position_B3, orientation_B4)
+        weighed = with_auxiliary(terms, output, position_B3, orientation_B4)
         loss = (
-            terms["position"] * torch.exp(-self.s_position)
+            weighed["position"] * torch.exp(-self.s_position)
             + self.s_position
-            + terms["orientation"] * torch.exp(-self.s_orientation)
+            + weighed["orientation"] * torch.exp(-self.s_orientation)
             + self.s_orientation
         )
         return {"loss": loss, **terms}
@@ -116,3 +159,17 @@ class SceneCoordinateLoss(nn.Module):
         scale_BN, depth_scale_BN = output["log_scale"] * known_BN, output["depth_log_scale"] * known_BN
         loss = points_BN * torch.exp(-scale_BN) + 3 * scale_BN + depth_BN * torch.exp(-depth_scale_BN) + depth_scale_BN
         return {"loss": loss.sum() / count, "points": points_BN.sum() / count, "depth": depth_BN.sum() / count}
+
+
+def pose_loss(config: LossConfig, network: Any) -> nn.Module:
+    """The configured weighting of position and orientation."""
+    if config.beta > 0:
+        return FixedWeightPoseLoss(config.beta)
+    return LearnedWeightPoseLoss(config.s_position, config.s_orientation)
+
+
+# What a model's class may name as its LOSS; each is made from the configuration and the network.
+LOSSES: dict[str, Callable[[LossConfig, Any], nn.Module]] = {
+    "pose": pose_loss,
+    "scene_coordinates": lambda _, network: SceneCoordinateLoss(network.cells(), network.ray_cells_N3),
+}

@@ -21,7 +21,8 @@ from transposenet_core.training.virtual_views import window_camera
 
 
 def preprocessing_of(config: TrainConfig) -> Preprocessing:
-    return Preprocessing(config.picture.smaller_edge, (config.picture.height, config.picture.width))
+    picture = config.picture
+    return Preprocessing(picture.smaller_edge, (picture.height, picture.width), picture.crops)
 
 
 def model_options(config: TrainConfig, stage: Stage, camera: Intrinsics | None = None) -> dict:
@@ -64,6 +65,11 @@ def fill_backbone(network: Any, config: TrainConfig) -> str:
         return str(SceneModel.load(config.start_from).provenance.get("backbone", "unknown"))
     if config.backbone.weights == "none":
         return "from scratch"
+    if not hasattr(network, "backbone"):
+        raise UserError(
+            f"backbone.weights is '{config.backbone.weights}', but model '{config.model.name}' with options "
+            f"{config.model.options} has no backbone; set backbone.weights=none"
+        )
     name = str({**default_options(config.model.name), **config.model.options}["backbone"])
     source = load_pretrained_backbone(network.backbone, name, config.backbone.weights)
     print(f"backbone: {source}", flush=True)

@@ -11,10 +11,9 @@ from torch import nn
 
 from transposenet_core.errors import UserError
 from transposenet_core.models.layers import EncoderLayer
-from transposenet_core.models.scene_coordinates import SceneCoordinates
 from transposenet_core.scene_model import SceneModel
 from transposenet_core.training.config import ScheduleConfig, TrainConfig
-from transposenet_core.training.losses import LearnedWeightPoseLoss, SceneCoordinateLoss, SingleHeadLoss
+from transposenet_core.training.losses import LOSSES, SingleHeadLoss
 
 FIRST_PRIOR_LAYER = "orientation_head.0.weight"
 
@@ -35,11 +34,10 @@ class Stage:
         return {**options, "orientation_prior": True} if self.position_prior else options
 
     def build_loss(self, config: TrainConfig, network: Any = None) -> nn.Module:
-        """What the stage minimises: the paper's, or for a network whose cells answer the loss of what they say."""
-        if isinstance(network, SceneCoordinates):
-            return SceneCoordinateLoss(network.cells(), network.ray_cells_N3)
+        """What the stage minimises: the loss that the network's class names as its ``LOSS`` (a key of `LOSSES`), which
+        is that of the pose where it names none; of one head alone in a second stage."""
         if self.learns == "all":
-            return LearnedWeightPoseLoss(config.loss.s_position, config.loss.s_orientation)
+            return LOSSES[getattr(network, "LOSS", "pose")](config.loss, network)
         return SingleHeadLoss(self.learns.removesuffix("_head"))
 
     def freeze(self, network: nn.Module) -> None:

@@ -10,6 +10,7 @@ from torch import nn
 
 from transposenet_core.errors import UserError
 from transposenet_core.evaluation import ErrorSummary, error_std, pose_errors, summarise
+from transposenet_core.models.pose_averaging import mean_over_views
 from transposenet_core.pose import Pose
 from transposenet_core.preprocessing import Preprocessing, normalise
 from transposenet_core.scene_model import HeldOutError
@@ -58,8 +59,9 @@ def predict(network: nn.Module, pixels: PosedPixels, preprocessing: Preprocessin
     """Poses of pictures that are in memory. UserError where the network answers no finite pose."""
     network.eval()
     poses, device = [], pixels.position_N3.device  # the pictures may be too many for it
-    for image_B3HW in pixels.image_N3HW.split(batch):
-        output = network(normalise(preprocessing.crop(image_B3HW).to(device)))
+    for image_B3HW in pixels.image_N3HW.split(max(batch // preprocessing.crops, 1)):
+        views = network(normalise(preprocessing.views(image_B3HW).to(device)))
+        output = mean_over_views(views, pictures=len(image_B3HW))
         numbers = zip(
             output["position"].double().cpu().numpy(), output["orientation"].double().cpu().numpy(), strict=True
         )
