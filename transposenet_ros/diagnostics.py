@@ -8,6 +8,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.node import Node
+from rclpy.qos_overriding_options import QoSOverridingOptions
 
 from transposenet_ros.health import NOTHING, Situation, diagnostic_status
 from transposenet_ros.statistics import Statistics
@@ -19,7 +20,9 @@ class Diagnostics:
     def __init__(self, node: Node, period: float, situation: Callable[[], Situation]) -> None:
         self._node, self._situation = node, situation
         self.follow(Statistics())
-        self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._publisher = node.create_publisher(
+            DiagnosticArray, "/diagnostics", 10, qos_overriding_options=QoSOverridingOptions.with_default_policies()
+        )
         self._timer = node.create_timer(period, self._publish, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def follow(self, statistics: Statistics) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,19 +29,22 @@ CLOCK_JUMP = JumpThreshold(min_forward=Duration(seconds=60), min_backward=Durati
 
 @dataclass(frozen=True)
 class Arrival:
-    """A message whose header is good; `track` is the run of time that it belongs to."""
+    """A message whose header is good; `track` is the run of time that it belongs to, `asked` says that somebody wants
+    this one, though frames are switched off."""
 
     message: Any
     stamp_ns: int
     camera_frame: str
     track: int
+    asked: bool
     seconds: float
 
 
 class FrameWorker:
     """Takes messages from the executor without making it wait and works on the newest in a thread of its own.
 
-    `put` belongs to the executor's thread, as do the gate for stamps and the clock; everything else to the worker's.
+    `put` belongs to the executor's thread, as do the gate for stamps, the clock, and `on_new_time`, which is called as
+    soon as it is known that time has jumped; everything else is the worker's.
     """
 
     def __init__(
@@ -52,10 +55,12 @@ class FrameWorker:
         outputs: Sequence[Output],
         statistics: Statistics,
         topic: str,
+        on_new_time: Callable[[], None],
     ) -> None:
         self._log, self._context, self._clock = ThrottledLog(node.get_logger()), node.context, node.get_clock()
         self._eyes, self._outputs = eyes, outputs
         self._statistics, self._topic, self._parameters = statistics, topic, parameters
+        self._on_new_time = on_new_time
         self._gate = StampGate(stamp_rules(parameters))
         self._camera_frame, self._track = "", self._gate.track
         self._enabled, self._one_shot = True, False
@@ -80,8 +85,9 @@ class FrameWorker:
         except HeaderError as error:
             self._drop(error.reason, str(error))
             return
-        if self._gate.track != track:
-            self._statistics.restart_time(now_ns)
+        finally:  # a frame that is refused may show it, too
+            if self._gate.track != track:
+                self._begin_time(now_ns)
         self._one_shot = False
         if self._worker.mailbox.put(arrival):
             self._statistics.drop("superseded")
@@ -97,7 +103,11 @@ class FrameWorker:
     def restart(self) -> None:
         """Judge stamps anew and let the outputs forget, as after a jump of the clock."""
         self._gate.restart()
-        self._statistics.restart_time(self._clock.now().nanoseconds)
+        self._begin_time(self._clock.now().nanoseconds)
+
+    def _begin_time(self, now_ns: int) -> None:
+        self._statistics.restart_time(now_ns)
+        self._on_new_time()
 
     def stop(self) -> None:
         """Finish the frame in hand and end the thread."""
@@ -117,7 +127,7 @@ class FrameWorker:
                 "with --clock and use_sim_time, synchronise cameras",
                 seconds=float("inf"),
             )
-        return Arrival(message, stamp_ns, frame, self._gate.track, time.perf_counter())
+        return Arrival(message, stamp_ns, frame, self._gate.track, not self._enabled, time.perf_counter())
 
     def _on_clock_jump(self, jump: TimeJump) -> None:
         now = self._clock.now()
@@ -127,32 +137,39 @@ class FrameWorker:
         self.restart()
 
     def _handle(self, arrival: Arrival) -> None:
+        localized = False
         try:
-            self._process(arrival)
+            localized = self._process(arrival)
         except (DecodeError, EyesError) as error:
             self._drop(error.reason, str(error), serious=error.reason in ERRORS)
         except Exception as error:  # noqa: BLE001
             # The promise is that data and hardware never end the node; whatever a frame raises is that frame's end.
             if self._context.ok():
                 self._drop("inference_failed", f"{type(error).__name__}: {error}", serious=True)
+        if arrival.asked and not localized and not self._enabled:
+            self.take_one()
 
-    def _process(self, arrival: Arrival) -> None:
+    def _process(self, arrival: Arrival) -> bool:
+        """Whether the frame was localized; where not, it is counted under its reason or an exception says it."""
+        if self._is_outdated(arrival):
+            return False
         self._follow(arrival)
-        if self._is_idle() or self._is_outdated(arrival):
-            return
+        if self._is_idle():
+            return False
         taken = time.perf_counter()
         image_HW3 = self._eyes.see(arrival.message)
         decoded = time.perf_counter()
         estimate, map_frame = self._eyes.localize(image_HW3)
         inferred = time.perf_counter()
         if self._is_outdated(arrival):
-            return
+            return False
         stamp = Time(sec=arrival.stamp_ns // SECOND_NS, nanosec=arrival.stamp_ns % SECOND_NS)
         frame = Frame(stamp, map_frame, arrival.camera_frame, image_HW3, estimate)
         for output in self._outputs:
             output.publish(frame)
         self._time(arrival, taken, decoded, inferred)
         self._count(estimate, arrival.stamp_ns)
+        return estimate.localized
 
     def _follow(self, arrival: Arrival) -> None:
         """Let the outputs start anew when time has jumped or another camera speaks."""

@@ -13,6 +13,7 @@ from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
+from transposenet_core.errors import UserError
 from transposenet_ros.arrival_gaps import ArrivalGaps
 from transposenet_ros.bag_topics import IMAGE_TYPES
 
@@ -34,7 +35,7 @@ class ImageInput:
     way between two of them to `on_lost`.
 
     `transport` is raw or compressed, `quality` auto, sensor_data or reliable: see the parameters of these names.
-    ``heard`` is the steady clock (s) at the last message, or at the beginning.
+    ``heard`` is the steady clock (s) at the last message, or at the beginning. UserError for a topic of the node's own.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class ImageInput:
         self._node, self._on_image, self._on_lost = node, on_image, on_lost
         self._type, self.type_name = MESSAGES[transport], TYPE_NAMES[transport]
         self.topic = input_topic(node, transport)
+        self._refuse_own_topic()
         # Best effort until the publishers are known: it is the reliability that every one of them is compatible with.
         self.reliable = quality == "reliable"
         self.heard = time.monotonic()
@@ -62,6 +64,15 @@ class ImageInput:
         """What the subscription asks for."""
         reliability = ReliabilityPolicy.RELIABLE if self.reliable else ReliabilityPolicy.BEST_EFFORT
         return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=DEPTH, reliability=reliability)
+
+    def _refuse_own_topic(self) -> None:
+        """DDS would refuse a second type on a topic, in words that nobody understands."""
+        for own in (*self._node.subscriptions, *self._node.publishers):
+            if own.topic_name == self.topic and own.msg_type is not self._type:
+                raise UserError(
+                    f"'image' is remapped to {self.topic}, which this node uses itself and not for {self.type_name}; "
+                    "remap it to the topic of a camera"
+                )
 
     def _subscribe(self) -> Any:
         gaps = ArrivalGaps()

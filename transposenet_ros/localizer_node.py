@@ -51,12 +51,12 @@ class LocalizerNode(LifecycleNode):
         self._camera_info: CameraInfoInput | None = None
         self._watch: InputWatch | None = None
         parameters.declare(self)
-        self.add_on_set_parameters_callback(self._judge_change)
-        self.add_post_set_parameters_callback(self._apply_change)
         refuse_impossible_transitions(self)
         self._model_change = ModelChange(self, self._load, lambda: self._localizer is not None)
         Control(self, self._running)
         self._diagnostics = Diagnostics(self, parameters.read(self).diagnostics_period, self._situation)
+        self.add_on_set_parameters_callback(self._judge_change)
+        self.add_post_set_parameters_callback(self._apply_change)
         if parameters.read(self).autostart:
             steady = Clock(clock_type=ClockType.STEADY_TIME)
             self._autostart_timer = self.create_timer(0.0, self._autostart, clock=steady)
@@ -81,13 +81,16 @@ class LocalizerNode(LifecycleNode):
         values = parameters.read(self)
         assert self._localizer is not None and self._decode is not None and self._outputs is not None
         topic = input_topic(self, values.image_transport)
-        super().on_activate(state)
-        self._outputs.activate()
-        self._statistics.restart_time()
         log = ThrottledLog(self.get_logger())
-        self._eyes = Eyes(self._decode, self._localizer, values, self._outputs.on_demand, log)
-        self._worker = FrameWorker(self, self._eyes, values, self._outputs.all, self._statistics, topic)
         try:
+            super().on_activate(state)
+            self._outputs.activate()
+            self._statistics.restart_time()
+            self._eyes = Eyes(self._decode, self._localizer, values, self._outputs.on_demand, log)
+            forget_transforms = self._outputs.robot_frames.forget_transforms
+            self._worker = FrameWorker(
+                self, self._eyes, values, self._outputs.all, self._statistics, topic, forget_transforms
+            )
             self._camera_info = CameraInfoInput(self, topic, self._eyes.learn_camera)
             self._input = ImageInput(
                 self, values.image_transport, values.image_qos, self._worker.put, self._statistics.lose
@@ -95,6 +98,7 @@ class LocalizerNode(LifecycleNode):
             self._watch = InputWatch(self, self._input, values.no_frames_timeout)
         except Exception:
             self._stop()
+            super().on_deactivate(state)  # or the publishers would go on in a node that is not active
             raise
         self.get_logger().info(f"localizing the pictures of {topic}")
 

@@ -26,6 +26,7 @@ class Outputs:
     def activate(self) -> None:
         """Begin a life: nothing of the last one is left."""
         self.robot_frames.initial_pose.activate()
+        self.robot_frames.forget_transforms()
         self.forget()
 
     def forget(self) -> None:

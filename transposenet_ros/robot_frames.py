@@ -20,7 +20,11 @@ from transposenet_ros.parameters import Parameters
 from transposenet_ros.publishers import TF_DEPTH, open_publisher
 from transposenet_ros.throttled_log import ThrottledLog
 from transposenet_ros.transform_buffer import TransformBuffer
-from transposenet_ros.transform_errors import ForwardExtrapolationError, TransformError
+from transposenet_ros.transform_errors import (
+    ForwardExtrapolationError,
+    NoDataForExtrapolationError,
+    TransformError,
+)
 from transposenet_ros.transform_listener import TransformListener
 
 POLL_SECONDS = 0.005
@@ -76,10 +80,14 @@ class RobotFrames:
         """Take over what may be changed at any time."""
         self._parameters = parameters
 
-    def forget(self) -> None:
-        """Start a new track: signs, what moves between the frames, and who was in our way."""
-        self._previous_wxyz: np.ndarray | None = None
+    def forget_transforms(self) -> None:
+        """Forget what moves between the frames. For the executor, which hears /tf: what comes next is of the new time,
+        and the first frame after it needs it."""
         self._buffer.clear()
+
+    def forget(self) -> None:
+        """Start a new track: signs, and who was in our way."""
+        self._previous_wxyz: np.ndarray | None = None
         if self.conflict:
             self._silent_until = time.monotonic() + LISTEN_SECONDS
         self.trouble = self.conflict = ""
@@ -120,8 +128,9 @@ class RobotFrames:
 
     def _publish_base(self, frame: Frame, T_map_camera: Pose) -> None:
         stamp_ns = frame.stamp.sec * 10**9 + frame.stamp.nanosec
+        deadline = time.monotonic() + self._parameters.tf_timeout  # of the frame, however many transforms are late
         # A calibration that appears later must be found later; motion that is late is worth a short wait.
-        T_camera_base = self._look_up(frame.camera_frame, self._base, stamp_ns)
+        T_camera_base = self._look_up(frame.camera_frame, self._base, stamp_ns, deadline)
         T_map_base, covariance_66 = base_in_map(T_map_camera, frame.estimate.covariance_66, T_camera_base)
         orientation = nearest_sign(T_map_base.orientation, self._previous_wxyz)
         self._previous_wxyz = orientation
@@ -131,18 +140,18 @@ class RobotFrames:
         if self.mode == "map_to_base":
             self._send(frame.header, self._base, T_map_base)
         elif self.mode == "map_to_odom":
-            T_odom_base = self._look_up(self._odom, self._base, stamp_ns)
+            T_odom_base = self._look_up(self._odom, self._base, stamp_ns, deadline)
             later = stamp_ns + round(self._parameters.transform_tolerance * 1e9)
             header = Header(stamp=Time(sec=later // 10**9, nanosec=later % 10**9), frame_id=frame.map_frame)
             self._send(header, self._odom, T_map_base @ T_odom_base.inverse())
 
-    def _look_up(self, target: str, source: str, stamp_ns: int) -> Pose:
-        """Wait `tf_timeout` for a transform that is only late; one that nobody has named is not waited for."""
-        deadline = time.monotonic() + self._parameters.tf_timeout
+    def _look_up(self, target: str, source: str, stamp_ns: int, deadline: float) -> Pose:
+        """Wait for a transform that is only late, be it the first since time began anew; one that nobody has named is
+        not waited for."""
         while True:
             try:
                 return self._buffer.look_up(target, source, stamp_ns)
-            except ForwardExtrapolationError:
+            except (ForwardExtrapolationError, NoDataForExtrapolationError):
                 if time.monotonic() > deadline or not self._node.context.ok():
                     raise
                 time.sleep(POLL_SECONDS)

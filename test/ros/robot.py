@@ -44,6 +44,11 @@ class Robot:
         """Say where the camera is."""
         self._tf_static.publish(transforms(0.0, "base_link", "camera", T_BASE_CAMERA_44))
 
+    def turn_camera(self, *seconds: float) -> None:
+        """Say the same of a camera that could turn, at each of these times."""
+        for time_s in seconds:
+            self._tf.publish(transforms(time_s, "base_link", "camera", T_BASE_CAMERA_44))
+
     def drive(self, *seconds: float) -> None:
         """Say where the base is in odom, at each of these times."""
         for time_s in seconds:

@@ -78,6 +78,17 @@ def test_relocalize_takes_one_frame_of_a_disabled_node(node: Watched, camera: An
     node.wait_for_count("disabled", before + 1)
     assert len(node.poses) == published + 1
     trigger(node, "relocalize")
+    for k in range(2):  # nor are these
+        bad, broken = node.count("bad_step"), image_message(picture_HW3, next(STAMPS))
+        broken.step = 0
+        camera.publish(broken)
+        node.wait_for_count("bad_step", bad + 1)
+    node.pose_at(send(camera, picture_HW3))
+    published += 1
+    send(camera, picture_HW3)
+    node.wait_for_count("disabled", before + 2)
+    before += 1
+    trigger(node, "relocalize")
     enable(node, False)  # takes the wish back
     send(camera, picture_HW3)
     node.wait_for_count("disabled", before + 2)

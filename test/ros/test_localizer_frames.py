@@ -151,6 +151,68 @@ def test_n20_odometry_that_is_only_late_is_waited_for_and_the_poses_do_not_wait(
         assert node.client.set_parameters(tf_timeout=0.05) == (True, "")
 
 
+def test_n20_two_late_transforms_cost_a_frame_one_timeout(node: Watched, pictures: list[np.ndarray]) -> None:
+    with trip(node, tf_mode="map_to_odom") as on:
+        assert node.client.set_parameters(tf_timeout=2.0) == (True, "")
+        now = time.time()
+        on.robot.turn_camera(now - 0.2, now - 0.1)
+        on.robot.drive(now - 0.2, now - 0.1)
+        withheld = int(node.values()["tf_withheld"])
+        on.look(pictures[0], now)
+        begun = time.monotonic()
+        time.sleep(1.5)
+        on.robot.turn_camera(now + 0.1)
+        on.base_pose_at(now)
+        wait_until(lambda: int(node.values()["tf_withheld"]) == withheld + 1, "the end of waiting for odometry")
+        assert 1.5 < time.monotonic() - begun < 3.2, "with a time-out for each it would be 3.5 s"
+        assert node.client.set_parameters(tf_timeout=0.05) == (True, "")
+
+
+def test_transforms_that_came_after_a_reset_serve_the_first_frame_after_it(
+    node: Watched, pictures: list[np.ndarray]
+) -> None:
+    with trip(node, tf_mode="map_to_odom", transform_tolerance=0.0) as on:
+        on.robot.mount()
+        now = time.time()
+        on.robot.drive(now - 0.05, now + 0.05)
+        on.look(pictures[0], now)
+        on.transform_at("odom", now)
+        withheld = node.values()["tf_withheld"]
+        on.reset()
+        now = time.time() + 0.1
+        on.robot.drive(now - 0.05, now + 0.05)
+        time.sleep(0.3)  # the node has heard it
+        on.look(pictures[1], now)
+        on.transform_at("odom", now)
+        on.robot.drive(now + 0.25, now + 0.35)
+        time.sleep(0.3)
+        on.look(pictures[2], now + 0.3, frame_id="base_link")  # another camera, and the same robot
+        on.transform_at("odom", now + 0.3)
+        assert node.client.set_parameters(tf_timeout=5.0) == (True, "")
+        on.reset()
+        now = time.time() + 0.5
+        on.look(pictures[3], now)  # before the odometry's first word, which is as late as any
+        on.robot.drive(now - 0.05)
+        time.sleep(0.1)
+        on.robot.drive(now + 0.05)
+        on.transform_at("odom", now)
+        assert node.client.set_parameters(tf_timeout=0.05) == (True, "")
+        assert node.values()["tf_withheld"] == withheld
+
+
+def test_what_moved_before_a_reset_is_forgotten(node: Watched, pictures: list[np.ndarray]) -> None:
+    with trip(node, tf_mode="map_to_odom", transform_tolerance=0.0) as on:
+        on.robot.mount()
+        now = time.time()
+        on.robot.drive(now - 0.05, now + 5.0)
+        on.look(pictures[0], now)
+        on.transform_at("odom", now)
+        on.reset()
+        on.base_pose_at(on.look(pictures[1], now + 0.2))
+        wait_until(lambda: "tf_unavailable" in node.values()["tf_trouble"], "trouble")
+        assert len(on.transforms("odom")) == 1
+
+
 def test_n21_a_camera_that_hangs_on_the_robot_is_left_there(node: Watched, pictures: list[np.ndarray]) -> None:
     """The default mode on an ordinary robot, whose description comes when the node has spoken already."""
     with trip(node, tf_mode="map_to_camera") as on:

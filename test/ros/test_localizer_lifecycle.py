@@ -19,6 +19,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
 from lifecycle_msgs.msg import Transition
 from live import Client, Process, image_message, localizer_process, quality, wait_until
+from nav_msgs.msg import Path as Track
 from sensor_msgs.msg import Image
 from tf2_msgs.msg import TFMessage
 
@@ -111,6 +112,34 @@ def test_n29_n32_a_bad_model_fails_configure_in_one_sentence(
     for word in words:
         assert word in status.message and word in lines[-1]
     assert "Traceback" not in managed.process.log
+
+
+def test_n32_an_exception_in_activate_leaves_an_inactive_node_that_says_nothing(
+    scene_model_folder: Path, domain: int
+) -> None:
+    """The user took /tf for a topic of pictures, and one node cannot hear two types on one topic."""
+    with (
+        localizer_process(domain, scene_model_folder, "-r", "image:=/tf", publish_initialpose="once") as process,
+        Client(domain) as client,
+    ):
+        diagnostics = client.collect(DiagnosticArray, "/diagnostics")
+        client.wait_for_state("inactive")
+        for attempt in range(2):
+            told = wait_until(lambda: diagnostics, "diagnostics")[-1].status[0]
+            assert told.level == DiagnosticStatus.ERROR and told.message.startswith("activate failed: ")
+            assert "'image' is remapped to /tf, which this node uses itself" in told.message
+            assert process.log.count("[ERROR]") == attempt + 1 and "Traceback" not in process.log, process.log
+            names = {pair.key: pair.value for pair in told.values}
+            assert names["state"] == "inactive"
+            diagnostics.clear()
+            assert client.change_state(Transition.TRANSITION_ACTIVATE) is False and client.state() == "inactive"
+        paths = client.collect(Track, "/localizer/path")
+        wait_until(lambda: client.node.get_publishers_info_by_topic("/localizer/path"), "the path's publisher")
+        time.sleep(0.5)
+        assert not paths, "an inactive node is silent"
+        assert client.change_state(Transition.TRANSITION_CLEANUP)
+        process.signal(signal.SIGTERM)
+        assert process.wait(10) == 0
 
 
 def test_the_whole_life_through_its_services(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import yaml
-from live import wait_until
+from live import Client, localizer_process, wait_until
 from rclpy.qos import ReliabilityPolicy
 from watched import Watched, watched
 
@@ -28,3 +28,10 @@ def test_every_publisher_follows_the_standard_overrides(scene_model_folder: Path
             assert {offered(node, topic) for topic in OVERRIDDEN} == {ReliabilityPolicy.BEST_EFFORT}
             assert offered(node, "/localizer/pose_with_covariance") == ReliabilityPolicy.RELIABLE
             node.reconfigure(tf_mode="map_to_base")
+
+
+def test_diagnostics_follow_them_from_the_start(domain: int) -> None:
+    override = "qos_overrides./diagnostics.publisher.reliability:=best_effort"
+    with localizer_process(domain, "''", "-p", override, autostart="false"), Client(domain) as client:
+        (publisher,) = wait_until(lambda: client.node.get_publishers_info_by_topic("/diagnostics"), "diagnostics")
+        assert publisher.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
