@@ -15,13 +15,13 @@ from transposenet_ros.publishers import open_publisher
 class InitialPose:
     """Sends the next base pose that is offered while it waits for one and somebody listens.
 
-    ``policy``: never; once after each activation; on_relocalize after each call of ~/relocalize.
+    ``policy``: off; once after each activation; on_relocalize after each call of ~/relocalize.
     """
 
     def __init__(self, node: LifecycleNode, policy: str) -> None:
         self._node, self._policy = node, policy
         self._publisher = None
-        if policy != "never":
+        if policy != "off":
             self._publisher = open_publisher(node, PoseWithCovarianceStamped, "/initialpose")
         self._due = False
 

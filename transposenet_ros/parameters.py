@@ -84,9 +84,9 @@ class Parameters:
         0.1, "Seconds that map_to_odom is stamped ahead of its image", "any time", limits=(0.0, 10.0)
     )
     publish_initialpose: str = _row(
-        "never",
+        "off",
         "The base's pose on /initialpose: once after activation, or after each call of ~/relocalize",
-        choices=("never", "once", "on_relocalize"),
+        choices=("off", "once", "on_relocalize"),
     )
     on_camera_mismatch: str = _row(
         "warn",
@@ -153,11 +153,20 @@ def allowed_text(name: str) -> str:
 def declare(node: Node) -> None:
     """Declare every row on a node. UserError names each override that is unknown, of a wrong type or out of range."""
     overrides = node._parameter_overrides  # the one place where a misspelt parameter shows: rclpy ignores those
+    overrides.update({name: as_meant(override) for name, override in overrides.items()})
+    node.add_pre_set_parameters_callback(lambda changes: [as_meant(change) for change in changes])
     faults = [_override_fault(node, name, override.value) for name, override in overrides.items()]
     if found := [fault for fault in faults if fault]:
         raise UserError("; ".join(found))
     for name, row in ROWS.items():
         node.declare_parameter(name, row.default, _descriptor(name))
+
+
+def as_meant(parameter: Parameter) -> Parameter:
+    """YAML, and with it `ros2 param set`, makes false of a bare `off`: the word again, for a row that knows it."""
+    row = ROWS.get(parameter.name)
+    meant = parameter.value is False and row is not None and "off" in row.metadata["choices"]
+    return Parameter(parameter.name, value="off") if meant else parameter
 
 
 def read(node: Node) -> Parameters:

@@ -8,10 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from geometry_msgs.msg import PoseWithCovarianceStamped
-from live import seconds_of, wait_until
+from live import Client, localizer_process, seconds_of, wait_until
+from rcl_interfaces.msg import ParameterType
+from rcl_interfaces.srv import GetParameters
 from robot import trip
 from std_srvs.srv import Trigger
 from watched import Watched, watched
+
+from transposenet_ros.replay_processes import free_domain
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +47,25 @@ def test_n38_what_goes_to_initialpose_passes_the_checks_of_nav2(node: Watched, p
             wait_until(lambda k=k: len(sent) == k + 1, "the initial pose asked for")
             assert abs(seconds_of(sent[-1]) - asked) < 1e-6
             _check_as_nav2(sent[-1])
-    with trip(node, publish_initialpose="never"):
-        wait_until(lambda: not client.node.get_publishers_info_by_topic("/initialpose"), "no /initialpose")
+    for off in ("off", False):  # what YAML makes of a bare off
+        with trip(node, publish_initialpose="once"):
+            wait_until(lambda: client.node.get_publishers_info_by_topic("/initialpose"), "/initialpose")
+        with trip(node, publish_initialpose=off):
+            wait_until(lambda: not client.node.get_publishers_info_by_topic("/initialpose"), "no /initialpose")
+
+
+def test_n30_a_bare_off_of_a_parameter_file_is_the_word(scene_model_folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "localizer.yaml"
+    file.write_text("/**:\n  localizer:\n    ros__parameters:\n      publish_initialpose: off\n      autostart: off\n")
+    with free_domain() as domain:
+        arguments = ("--params-file", str(file))
+        with localizer_process(domain, scene_model_folder, *arguments) as process, Client(domain) as client:
+            client.wait_for_state("unconfigured")  # the other one is a boolean, and was read as one
+            request = GetParameters.Request(names=["publish_initialpose"])
+            (value,) = client.call(GetParameters, "/localizer/get_parameters", request).values
+            assert (value.type, value.string_value) == (ParameterType.PARAMETER_STRING, "off"), process.log
+            taken, reason = client.set_parameters(publish_initialpose=True)
+            assert not taken and "BOOL" in reason
 
 
 def _check_as_nav2(message: PoseWithCovarianceStamped) -> None:

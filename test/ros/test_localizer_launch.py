@@ -35,7 +35,8 @@ def test_every_argument_is_described_and_every_parameter_is_one(tmp_path: Path) 
     arguments = {entity.name: entity for entity in entities if isinstance(entity, DeclareLaunchArgument)}
     assert set(arguments) == {"namespace", "image", "params_file", "use_sim_time", "rviz", *ROWS}
     assert all(argument.description for argument in arguments.values())
-    assert arguments["tf_mode"].choices == ["", "none", "map_to_camera"]
+    assert arguments["tf_mode"].choices == ["", "none", "map_to_camera", "map_to_base", "map_to_odom"]
+    assert arguments["publish_initialpose"].choices == ["", "off", "once", "on_relocalize"]
     context = LaunchContext()
     given = {"model": str(tmp_path), "autostart": "false", "torch_threads": "2", "params_file": "p.yaml"}
     defaults = {"namespace": "", "image": "image", "use_sim_time": "false", "rviz": "false"}

@@ -64,6 +64,8 @@ def test_values_are_declared_with_ranges_and_read_back() -> None:
         ("torch_threads", 1.0, ["'torch_threads'", "float 1.0", "integer"]),
         ("diagnostics_period", float("nan"), ["'diagnostics_period'", "nan", "0.05 to 60"]),
         ("diagnostics_period", 1, ["'diagnostics_period'", "write 1.0"]),
+        ("publish_initialpose", True, ["'publish_initialpose'", "bool True", "off, once, on_relocalize"]),
+        ("tf_mode", False, ["'tf_mode'", "bool False", "none, map_to_camera"]),
         ("autostart", "yes", ["'autostart'", "'yes'", "any bool"]),
         ("modle", "/a", ["'modle'", "unknown", "'model'"]),
         ("foo.bar", 3, ["'foo.bar'", "unknown", "tf_mode"]),
@@ -75,6 +77,12 @@ def test_n30_bad_overrides_are_refused_at_start(name: str, value: object, words:
     for word in words:
         assert word in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_n30_the_false_that_yaml_reads_in_a_bare_off_is_the_word() -> None:
+    with node_with(publish_initialpose=False) as node:
+        parameters.declare(node)
+        assert parameters.read(node) == Parameters() and Parameters().publish_initialpose == "off"
 
 
 def test_n30_all_faults_are_named_at_once() -> None:
