@@ -91,16 +91,22 @@ def transform_from_message(message: Transform) -> Pose:
 
 
 def status_array(header: Header, node: str, estimate: Estimate) -> DiagnosticArray:
-    """One entry about one frame: localized or why not, in which scene, and how sure (metres, degrees)."""
+    """One entry about one frame: localized or why not, in which scene, and how sure.
+
+    That is one sigma of the covariance, in metres and degrees, and what stands behind it: no probability, which nobody
+    has measured.
+    """
     entry = DiagnosticStatus(name=f"{node}: frame", hardware_id=estimate.scene)
     entry.level = DiagnosticStatus.OK if estimate.localized else DiagnosticStatus.WARN
     entry.message = "localized" if estimate.localized else estimate.reason
     variances = np.diag(sound_covariance(estimate.covariance_66))
     position_std, rotation_std = math.sqrt(variances[:3].sum()), math.degrees(math.sqrt(variances[3:].sum()))
+    confidence = f"one sigma {position_std:.3f} m, {rotation_std:.2f} deg: {estimate.covariance_source}"
     entry.values = key_values(
         localized=str(estimate.localized).lower(),
         reason=estimate.reason,
         scene=estimate.scene,
+        confidence=confidence if estimate.localized else "none",
         position_std_m=f"{position_std:.4f}",
         rotation_std_deg=f"{rotation_std:.3f}",
     )

@@ -45,7 +45,7 @@ class PoseOutput:
             pose = pose_to_message(estimate.pose, orientation)
             self._pose.publish(pose_stamped(header, pose))
             self._pose_with_covariance.publish(pose_with_covariance(header, pose, estimate.covariance_66))
-        self._status.publish(status_array(header, self._node.get_name(), estimate))
+        self._status.publish(status_array(header, self._node.get_fully_qualified_name(), estimate))
 
     def close(self) -> None:
         for publisher in self._publishers:

@@ -30,7 +30,7 @@ HEADER = Header(stamp=Time(sec=5, nanosec=7), frame_id="map")
 
 def estimate(pose: Pose | None = POSE, covariance_66: np.ndarray | None = None, reason: str = "") -> Estimate:
     covariance_66 = np.eye(6) * 0.04 if covariance_66 is None else covariance_66
-    return Estimate(pose, covariance_66, not reason, reason, "office", "map")
+    return Estimate(pose, covariance_66, not reason, reason, "office", "map", covariance_source="a toss")
 
 
 def test_quaternions_are_x_y_z_w_in_messages() -> None:
@@ -98,7 +98,9 @@ def test_status_says_localized_or_why_not() -> None:
     assert good.header == HEADER and (good.status[0].level, good.status[0].message) == (b"\x00", "localized")
     values = {pair.key: pair.value for pair in good.status[0].values}
     assert values["position_std_m"] == f"{np.sqrt(0.12):.4f}"
+    assert values["confidence"] == f"one sigma {np.sqrt(0.12):.3f} m, {np.degrees(np.sqrt(0.12)):.2f} deg: a toss"
     assert values["rotation_std_deg"] == f"{np.degrees(np.sqrt(0.12)):.3f}"
+    assert {pair.key: pair.value for pair in bad.status[0].values}["confidence"] == "none"
     assert (bad.status[0].level, bad.status[0].message) == (b"\x01", "dark")
 
 

@@ -101,6 +101,8 @@ def test_every_frame_gets_the_offline_pose_under_its_own_stamp(
         )
         status = running.answer("statuses", message)
         assert (status.status[0].level, status.status[0].message) == (DiagnosticStatus.OK, "localized")
+        said = {pair.key: pair.value for pair in status.status[0].values}
+        assert said["confidence"] == f"one sigma 0.374 m, 2.14 deg: {offline.covariance_source}"
     positions = {(p.pose.position.x, p.pose.position.y) for p in running.poses}
     assert len(positions) >= 5, "different pictures, different poses"
 
