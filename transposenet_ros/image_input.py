@@ -67,7 +67,8 @@ class ImageInput:
 
     def _refuse_own_topic(self) -> None:
         """DDS would refuse a second type on a topic, in words that nobody understands."""
-        for own in (*self._node.subscriptions, *self._node.publishers):
+        own_ends: list[Any] = [*self._node.subscriptions, *self._node.publishers]
+        for own in own_ends:
             if own.topic_name == self.topic and own.msg_type is not self._type:
                 raise UserError(
                     f"'image' is remapped to {self.topic}, which this node uses itself and not for {self.type_name}; "
