@@ -27,6 +27,11 @@ STALLED_SECONDS = 60.0
 def published_weights(name: str) -> Path:
     """The publisher's file for backbone `name`: ``<torch.hub.get_dir()>/checkpoints/<its name>``, which honours
     TORCH_HOME. It is fetched where it is absent. UserError where it cannot be had or is not the published one."""
+    if name not in PUBLISHED:
+        raise UserError(
+            f"backbone.weights=imagenet: nobody publishes a file for the backbone {name} that is read here, only for "
+            f"{', '.join(PUBLISHED)}; set backbone.weights=FILE or backbone.weights=none"
+        )
     url = PUBLISHED[name]
     path = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlsplit(url).path).name
     digits = re.findall(r"-([0-9a-f]{8,})\.", path.name)[0]

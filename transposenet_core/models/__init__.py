@@ -10,6 +10,8 @@ from typing import Any
 from torch import nn
 
 from transposenet_core.errors import UserError
+from transposenet_core.models.posenet import PoseNet
+from transposenet_core.models.retrieval import Retrieval
 from transposenet_core.models.scene_coordinates import SceneCoordinates
 from transposenet_core.models.transposenet import TransPoseNet
 from transposenet_core.models.transposenet_fast import TransPoseNetFast
@@ -18,6 +20,8 @@ _BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "transposenet": TransPoseNet,
     "transposenet_fast": TransPoseNetFast,
     "scene_coordinates": SceneCoordinates,
+    "posenet": PoseNet,
+    "retrieval": Retrieval,
 }
 
 

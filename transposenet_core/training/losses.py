@@ -161,6 +161,12 @@ class SceneCoordinateLoss(nn.Module):
         return {"loss": loss.sum() / count, "points": points_BN.sum() / count, "depth": depth_BN.sum() / count}
 
 
+class NoLoss(nn.Module):
+    """Of a network that memorises its training pictures instead of learning by gradient."""
+
+    TERMS: ClassVar[tuple[str, ...]] = ()
+
+
 def pose_loss(config: LossConfig, network: Any) -> nn.Module:
     """The configured weighting of position and orientation."""
     if config.beta > 0:
@@ -171,5 +177,6 @@ def pose_loss(config: LossConfig, network: Any) -> nn.Module:
 # What a model's class may name as its LOSS; each is made from the configuration and the network.
 LOSSES: dict[str, Callable[[LossConfig, Any], nn.Module]] = {
     "pose": pose_loss,
+    "none": lambda _, __: NoLoss(),
     "scene_coordinates": lambda _, network: SceneCoordinateLoss(network.cells(), network.ray_cells_N3),
 }

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from transposenet_core.preprocessing import Preprocessing
+from transposenet_core.errors import UserError
+from transposenet_core.preprocessing import Preprocessing, normalise
 from transposenet_core.training.augmentation import training_views
 from transposenet_core.training.batches import Batch
 from transposenet_core.training.checkpoint import State
@@ -23,7 +24,8 @@ class TrainStep:
     """Augmentation, network, loss, gradients, optimizer and moving average, for one batch after another.
 
     A step whose gradient is not finite changes nothing, neither weights nor batch statistics, and is counted.
-    No number goes to the host unless it is asked for: that would stop a GPU.
+    No number goes to the host unless it is asked for: that would stop a GPU. A network with a ``memorise`` is shown
+    the pictures as the robot sees them and their poses, each epoch anew, and has no gradient.
     """
 
     def __init__(
@@ -47,8 +49,18 @@ class TrainStep:
         self._seen, self._skipped, self._in_row = (zero.clone() for _ in "123")
         self._graph: Any = None
         self._eager_steps = 0
+        self._memorises = hasattr(self.network, "memorise")
+        if self._memorises and (world.size > 1 or self.average is not None):
+            found = f"{world.size} processes" if world.size > 1 else f"ema_decay {config.ema_decay}"
+            raise UserError(
+                f"model '{config.model.name}' memorises pictures, which {found} do not go with; start one process "
+                "and set ema_decay=0"
+            )
 
     def __call__(self, batch: Batch, rate: float) -> None:
+        if self._memorises:
+            self._memorise(batch)
+            return
         set_rate(self.optimizer, rate)
         device = self.world.device
         # A copy that blocks would wait for the step before.
@@ -78,6 +90,15 @@ class TrainStep:
     def reset(self) -> None:
         for number in (self._sums, self._seen, self._skipped):
             number.zero_()
+        if self._memorises:
+            network: Any = self.network
+            network.forget()
+
+    def _memorise(self, batch: Batch) -> None:
+        network: Any = self.network
+        few = self.pixels.chosen(batch.index_B.to(self.pixels.image_N3HW.device), self.world.device)
+        network.memorise(normalise(self.preprocessing.crop(few.image_N3HW)), few.position_N3, few.orientation_N4)
+        self._seen += len(batch.index_B)
 
     def _run(self, pixels: PosedPixels, index_B: torch.Tensor, draws_BK: torch.Tensor, share: float) -> None:
         device = self.world.device

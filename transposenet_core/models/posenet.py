@@ -1,0 +1,143 @@
+"""PoseNet: Kendall, Grimes, Cipolla, "PoseNet: A convolutional network for real-time 6-DOF camera relocalization"."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from transposenet_core.models.backbone import map_size
+from transposenet_core.models.trunks import build_trunk
+
+AUXILIARY_LEVEL = 4  # GoogLeNet's blocks 4a and 4d have 1/16 of the picture's size
+AUXILIARY_CHANNELS, AUXILIARY_WIDTH = 128, 1024
+WINDOW, STRIDE = 5, 3  # of the pool before an auxiliary regressor
+
+
+class Regressor(nn.Module):
+    """A feature vector (B, `width`) through one fully connected layer, dropout, and two affine maps to a pose."""
+
+    def __init__(self, channels: int, width: int, dropout: float) -> None:
+        super().__init__()
+        self.feature = nn.Sequential(nn.Linear(channels, width), nn.ReLU(inplace=True))
+        self.dropout = nn.Dropout(dropout)
+        reduced = self.reduction(width)
+        self.position, self.orientation = nn.Linear(reduced, 3), nn.Linear(reduced, 4)
+
+    def reduction(self, width: int) -> int:
+        """Add what stands between the feature vector and the pose, if anything. Returns its outputs' number."""
+        return width
+
+    def reduced(self, feature_BC: torch.Tensor) -> torch.Tensor:
+        """What the pose is read from."""
+        return feature_BC
+
+    def forward(self, pooled_BC: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Position (B, 3), and orientation (B, 4) of any length."""
+        return self.pose(self.dropout(self.reduced(self.feature(pooled_BC))))
+
+    def pose(self, reduced_BC: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.position(reduced_BC), self.orientation(reduced_BC)
+
+    @torch.no_grad()
+    def start_from(self, position: torch.Tensor, orientation: torch.Tensor) -> None:
+        """Answer this pose, more or less, before anything is learnt."""
+        for affine, answer in ((self.position, position), (self.orientation, orientation)):
+            nn.init.normal_(affine.weight, std=1e-2 / affine.in_features**0.5)
+            affine.bias.copy_(answer if affine is self.position else F.normalize(answer, dim=0))
+
+
+class PoseNet(nn.Module):
+    """One pose from the 2048-vector at GoogLeNet's end, and in training two more from blocks 4a and 4d (section 3.2).
+
+    The auxiliary regressors are GoogLeNet's alone; the other trunks have one. In training the quaternions are of any
+    length, as Eq. 2 compares them; when running they are of unit length. 128 crops (section 3.1): `picture.crops`.
+    """
+
+    OPTIONS: ClassVar[dict[str, str]] = {
+        "backbone": "googlenet (no batch norm), googlenet_tv (torchvision's), or a backbone of transposenet",
+        "image_size": "(height, width) that the auxiliary regressors are made for; train.py sets it from `picture`",
+        "feature_width": "of the vector that the pose is read from (section 3.2), a multiple of 32",
+        "dropout": "on that vector",
+        "auxiliary_dropout": "on the auxiliary regressors' vectors",
+        "drop_connect": "of EfficientNet's last block (efficientnet-pytorch)",
+    }
+    AUXILIARY_REGRESSOR: ClassVar[type[Regressor]] = Regressor
+    REGRESSOR: ClassVar[type[Regressor]] = Regressor
+
+    def __init__(
+        self,
+        backbone: str = "googlenet",
+        image_size: tuple[int, int] = (224, 224),
+        feature_width: int = 2048,
+        dropout: float = 0.5,
+        auxiliary_dropout: float = 0.7,
+        drop_connect: float = 0.2,
+    ) -> None:
+        super().__init__()
+        if not isinstance(feature_width, int) or feature_width < 32 or feature_width % 32:
+            raise ValueError(f"feature_width is {feature_width!r}, a multiple of 32 is needed")
+        self.image_size = (int(image_size[0]), int(image_size[1]))
+        self.backbone = build_trunk(backbone, drop_connect)
+        *self.auxiliary_maps, self.last_map = self.backbone.channels
+        cells = map_size(self.image_size, AUXILIARY_LEVEL)
+        if self.auxiliary_maps and min(cells) < WINDOW:
+            raise ValueError(f"image_size is {self.image_size}, {backbone} needs a height and width of at least 65")
+        pooled = AUXILIARY_CHANNELS * ((cells[0] - WINDOW) // STRIDE + 1) * ((cells[1] - WINDOW) // STRIDE + 1)
+        self.projections = nn.ModuleList(
+            nn.Sequential(
+                nn.AvgPool2d(WINDOW, STRIDE),
+                nn.Conv2d(self.backbone.channels[name], AUXILIARY_CHANNELS, 1),
+                nn.ReLU(inplace=True),
+                nn.Flatten(),
+            )
+            for name in self.auxiliary_maps
+        )
+        self.auxiliary = nn.ModuleList(
+            self.AUXILIARY_REGRESSOR(pooled, AUXILIARY_WIDTH, auxiliary_dropout) for _ in self.auxiliary_maps
+        )
+        self.regressor = self.REGRESSOR(self.backbone.channels[self.last_map], feature_width, dropout)
+
+    def forward(self, image_B3HW: torch.Tensor) -> dict[str, torch.Tensor]:
+        """``position`` (B, 3) in metres and ``orientation`` (B, 4), w x y z: ``T_map_camera``.
+
+        In training also ``auxiliary_position`` (B, 2, 3) and ``auxiliary_orientation`` (B, 2, 4) of GoogLeNet.
+        ValueError for a training picture of another size than `image_size`.
+        """
+        maps = self.backbone(image_B3HW)
+        # Under autocast the regressors stay in float32: bfloat16 holds a position of 3 m to no better than 1 cm.
+        with torch.autocast(image_B3HW.device.type, enabled=False):
+            pooled_BC = maps[self.last_map].float().mean(dim=(2, 3))
+            if not self.training:
+                return self.answer(pooled_BC)
+            position, orientation = self.regressor(pooled_BC)
+            output = {"position": position, "orientation": orientation}
+            return output | self._auxiliary_answers(image_B3HW, maps)
+
+    def answer(self, pooled_BC: torch.Tensor) -> dict[str, torch.Tensor]:
+        """What the robot gets."""
+        position, orientation = self.regressor(pooled_BC)
+        return {"position": position, "orientation": F.normalize(orientation, dim=-1)}
+
+    def _auxiliary_answers(self, image_B3HW: torch.Tensor, maps: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        if not self.auxiliary_maps:
+            return {}
+        if tuple(image_B3HW.shape[-2:]) != self.image_size:
+            raise ValueError(
+                f"a training picture of {tuple(image_B3HW.shape[-2:])} pixels, the auxiliary regressors are for "
+                f"{self.image_size}"
+            )
+        poses = [
+            regressor(projection(maps[name].float()))
+            for name, projection, regressor in zip(self.auxiliary_maps, self.projections, self.auxiliary, strict=True)
+        ]
+        positions, orientations = (torch.stack(part, dim=1) for part in zip(*poses, strict=True))
+        return {"auxiliary_position": positions, "auxiliary_orientation": orientations}
+
+    @torch.no_grad()
+    def start_from(self, position: torch.Tensor, orientation: torch.Tensor) -> None:
+        """Let the untrained regressors answer the training set's mean pose."""
+        for regressor in (self.regressor, *self.auxiliary):
+            regressor.start_from(position, orientation)  # type: ignore[operator]

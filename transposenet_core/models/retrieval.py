@@ -1,0 +1,151 @@
+"""Image retrieval as a pose regressor: the baseline below which no regressor may fall.
+
+Sattler, Zhou, Pollefeys, Leal-Taixe, "Understanding the limitations of CNN-based absolute camera pose regression",
+2019, section 5: the pose is the combination of the nearest training poses whose descriptors explain the query's best.
+It is the "IR baseline" of TransPoseNet's Tables 1 to 3. That takes DenseVLAD; here a descriptor is a thumbnail or a
+backbone's pooled map.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from transposenet_core.models.pose_averaging import mean_orientation
+from transposenet_core.models.trunks import build_trunk
+from transposenet_core.preprocessing import IMAGENET_MEAN, IMAGENET_STD
+
+THUMBNAIL = (24, 32)
+LUMA = (0.299, 0.587, 0.114)
+COLOUR_WEIGHT = 4.0  # a chroma of 0.25 counts as much as a standard deviation of the lightness
+POOLING = 3.0  # generalised mean (Radenovic, Tolias, Chum, "Fine-tuning CNN image retrieval", 2018, Eq. 3)
+MEMORY = {"descriptors_ND": 1, "positions_N3": 3, "orientations_N4": 4}  # buffers, and their width when empty
+
+
+class Retrieval(nn.Module):
+    """Descriptors of the training pictures with their poses; nothing is learnt by gradient, one epoch is enough.
+
+    Nearest neighbours by scikit-learn, on the CPU. The memory is part of the weights, so a scene model holds it.
+    """
+
+    LOSS: ClassVar[str] = "none"
+    OPTIONS: ClassVar[dict[str, str]] = {
+        "backbone": "none: a thumbnail is the descriptor; else a backbone of posenet, which wants backbone.weights",
+        "image_size": "(height, width) of the picture; train.py sets it from `picture`",
+        "neighbours": "training pictures that a pose is combined from; 1: the nearest one's pose",
+        "ridge": "added to the diagonal of the fit of their weights, as a share of its mean",
+    }
+
+    descriptors_ND: torch.Tensor
+    positions_N3: torch.Tensor
+    orientations_N4: torch.Tensor
+
+    def __init__(
+        self,
+        backbone: str = "none",
+        image_size: tuple[int, int] = (224, 224),
+        neighbours: int = 20,
+        ridge: float = 0.01,
+    ) -> None:
+        super().__init__()
+        if not isinstance(neighbours, int) or neighbours < 1:
+            raise ValueError(f"neighbours is {neighbours!r}, a whole number above 0 is needed")
+        if not ridge > 0:
+            raise ValueError(f"ridge is {ridge!r}, a number above 0 is needed")
+        self.image_size = (int(image_size[0]), int(image_size[1]))
+        self.neighbours, self.ridge = neighbours, float(ridge)
+        if backbone != "none":
+            self.backbone = build_trunk(backbone, 0.0)
+        for name, width in MEMORY.items():
+            self.register_buffer(name, torch.zeros(0, width))
+        self._index: Any = None
+
+    def descriptor(self, image_B3HW: torch.Tensor) -> torch.Tensor:
+        """Unit vectors (B, D) of pictures as `normalise` makes them."""
+        if not hasattr(self, "backbone"):
+            return thumbnails(image_B3HW)
+        self.backbone.eval()
+        *_, map_BCHW = self.backbone(image_B3HW).values()
+        pooled_BC = map_BCHW.float().clamp(min=1e-6).pow(POOLING).mean(dim=(2, 3)).pow(1 / POOLING)
+        return F.normalize(pooled_BC, dim=-1)
+
+    @torch.no_grad()
+    def memorise(self, image_B3HW: torch.Tensor, position_B3: torch.Tensor, orientation_B4: torch.Tensor) -> None:
+        """Add training pictures and their poses to the memory."""
+        known = self.descriptors_ND
+        descriptor_BD = self.descriptor(image_B3HW)
+        self.descriptors_ND = torch.cat((known, descriptor_BD)) if len(known) else descriptor_BD
+        self.positions_N3 = torch.cat((self.positions_N3, position_B3))
+        self.orientations_N4 = torch.cat((self.orientations_N4, orientation_B4))
+        self._index = None
+
+    def forget(self) -> None:
+        """Empty the memory."""
+        self.descriptors_ND, self._index = self.descriptors_ND[:0], None
+        self.positions_N3, self.orientations_N4 = self.positions_N3[:0], self.orientations_N4[:0]
+
+    def forward(self, image_B3HW: torch.Tensor) -> dict[str, torch.Tensor]:
+        """``position`` (B, 3) and ``orientation`` (B, 4), `T_map_camera`; ``neighbours`` (B, k), places in the memory,
+        nearest first, and their ``weights`` (B, k), which add up to 1 and may be negative.
+
+        ValueError where the memory is empty.
+        """
+        query_BD = self.descriptor(image_B3HW).double()
+        near_Bk = self._nearest(query_BD)
+        weight_Bk = affine_weights(query_BD, self.descriptors_ND[near_Bk].double(), self.ridge)
+        position_B3 = torch.einsum("bk,bkd->bd", weight_Bk, self.positions_N3[near_Bk].double())
+        orientation_B4 = mean_orientation(self.orientations_N4[near_Bk], weight_Bk)
+        pose = {"position": position_B3.float(), "orientation": orientation_B4.float()}
+        return pose | {"neighbours": near_Bk, "weights": weight_Bk}
+
+    def _nearest(self, query_BD: torch.Tensor) -> torch.Tensor:
+        if not len(self.descriptors_ND):
+            raise ValueError("the memory holds no pictures; train for one epoch, or load a scene model")
+        if self._index is None:
+            from sklearn.neighbors import NearestNeighbors  # a second to import, and no other model needs it
+
+            count = min(self.neighbours, len(self.descriptors_ND))
+            self._index = NearestNeighbors(n_neighbors=count).fit(self.descriptors_ND.detach().double().cpu().numpy())
+        near_Bk = self._index.kneighbors(query_BD.detach().cpu().numpy(), return_distance=False)
+        return torch.from_numpy(near_Bk).to(self.descriptors_ND.device)
+
+    def start_from(self, position: torch.Tensor, orientation: torch.Tensor) -> None:
+        """Nothing: without pictures there is no answer."""
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
+        """Make room for as many pictures as the file holds."""
+        for name in MEMORY:
+            if prefix + name in state_dict:
+                setattr(self, name, torch.empty_like(state_dict[prefix + name], device=getattr(self, name).device))
+        self._index = None
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def thumbnails(image_B3HW: torch.Tensor) -> torch.Tensor:
+    """Unit vectors (B, 2304) of pictures as `normalise` makes them: lightness freed of brightness and contrast, and
+    two chromas, at 24 x 32."""
+    small = F.interpolate(image_B3HW.float(), THUMBNAIL, mode="bilinear", antialias=True, align_corners=False)
+    mean, std, luma = (small.new_tensor(v).view(1, 3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD, LUMA))
+    rgb = small * std + mean
+    light = (rgb * luma).sum(dim=1, keepdim=True)
+    chroma = (rgb - light)[:, ::2]  # red and blue
+    light = (light - light.mean(dim=(2, 3), keepdim=True)) / (light.std(dim=(2, 3), keepdim=True) + 1e-3)
+    return F.normalize(torch.cat((light, COLOUR_WEIGHT * chroma), dim=1).flatten(1), dim=-1)
+
+
+def affine_weights(query_BD: torch.Tensor, near_BkD: torch.Tensor, ridge: float) -> torch.Tensor:
+    """Weights (B, k) with sum 1 that minimise ``|query - sum w_i near_i|^2`` and `ridge` times their own size.
+
+    In closed form by the Gram matrix of the differences (Roweis, Saul, "Nonlinear dimensionality reduction by locally
+    linear embedding", 2000, note 18). A neighbour that equals the query gets nearly all of the weight.
+    """
+    away_BkD = near_BkD - query_BD[:, None]
+    gram_Bkk = away_BkD @ away_BkD.mT
+    mean_B = gram_Bkk.diagonal(dim1=-2, dim2=-1).mean(dim=-1)
+    unit_kk = torch.eye(gram_Bkk.shape[-1], dtype=gram_Bkk.dtype, device=gram_Bkk.device)
+    gram_Bkk = gram_Bkk + (ridge * mean_B + 1e-12)[:, None, None] * unit_kk
+    weight_Bk = torch.linalg.solve(gram_Bkk, torch.ones_like(gram_Bkk[..., 0]))
+    return weight_Bk / weight_Bk.sum(dim=-1, keepdim=True)
