@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from transposenet_core.errors import UserError
+from transposenet_core.models.poselstm import PoseLSTM
 from transposenet_core.models.posenet import PoseNet
 from transposenet_core.models.retrieval import Retrieval
 from transposenet_core.models.scene_coordinates import SceneCoordinates
@@ -22,6 +23,7 @@ _BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "scene_coordinates": SceneCoordinates,
     "posenet": PoseNet,
     "retrieval": Retrieval,
+    "poselstm": PoseLSTM,
 }
 
 
