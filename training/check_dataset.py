@@ -9,6 +9,7 @@ DIR gets card.json (the card and every fault) and overview.png. Exit code 0: goo
 
 import argparse
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -54,8 +55,8 @@ def check(args: argparse.Namespace) -> None:
     data = args.place or args.data
     if args.format:
         data = f"{args.format}:{data}"
-    findings = check_dataset(data, args.split, args.labels_only, not args.no_motion, args.threads)
-    out = args.out or Path(f"check_{findings.scene.name}")
+    findings = check_dataset(data, args.split, args.labels_only, not args.no_motion, args.threads, sys.stderr.isatty())
+    out = args.out or Path("check_" + re.sub(r"[^\w.-]+", "_", findings.scene.name))  # the name is a file's
     if findings.card:
         print(card_text(findings.card))
     if findings.offset:
@@ -102,7 +103,8 @@ def verdict(findings: Findings, data: str, skip_bad: bool) -> str:
         advice = "mend them, or leave them out with --skip-bad" if few else f"more than {MOST_SKIPPED:.0%}: mend them"
         raise UserError(f"{data}: refused for {refused} faults beside {used} good pictures; {advice}")
     if findings.motion and findings.motion.wrong:
-        raise UserError(f"{data}: refused, the pictures contradict the poses: {findings.motion.sentence()}")
+        told = f"{findings.motion.sentence()}; {findings.motion.advice()}"
+        raise UserError(f"{data}: refused, the pictures contradict the poses: {told}")
     return f"good: {used} pictures to be used" + (f", {refused} faults left out" if refused else "")
 
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 
 from transposenet_core.errors import UserError
+from transposenet_core.printable import printable
 
 
 def exit_code(work: Callable[[], object]) -> int:
@@ -14,11 +15,11 @@ def exit_code(work: Callable[[], object]) -> int:
     try:
         work()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         return error.exit_code
     except OSError as error:
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        print(f"error: {what}; check the path and its rights, or name another", file=sys.stderr)
+        print(f"error: {printable(what)}; check the path and its rights, or name another", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

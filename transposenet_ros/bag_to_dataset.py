@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import shlex
 import sys
 from pathlib import Path
 
@@ -113,7 +114,7 @@ def _run(args: argparse.Namespace) -> None:
     guards = f", {splits['']} left out between them" if splits[""] else ""
     out = Path(args.out).expanduser()
     print(f"{shown(str(out))}: {counts}{guards}")
-    print(f"next: python training/check_dataset.py folder:{shown(str(out))}")
+    print(f"next: python training/check_dataset.py {shlex.quote(f'folder:{shown(str(out))}')}")
 
 
 if __name__ == "__main__":

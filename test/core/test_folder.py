@@ -145,7 +145,7 @@ def test_t06_an_interrupted_writer_leaves_nothing_and_nothing_of_others_is_overw
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis/chapter.txt").write_text("x")
     for folder, overwrite, sentence in (
-        ("out", False, "allow it"),
+        ("out", False, "--overwrite"),
         ("thesis", True, "thesis: something lies there already"),
     ):
         with pytest.raises(UserError, match=sentence), folder_dataset(tmp_path / folder, overwrite=overwrite):
@@ -175,7 +175,7 @@ def test_names_and_pictures_that_cannot_be_written_are_a_programmers_error(tmp_p
         ("b.png,2,1,2,3", "line 3: could not convert string to float: ''"),
         ("b.png,2,1,2,inf,1,0,0,0", "line 3: a number that is not finite"),
         ("b.png,2,1,2,3,1,1,0,0", "line 3: a quaternion of length 1.41421"),
-        (f"b.png,soon,{PLACE}", "line 3: no stamp: could not convert"),
+        (f"b.png,soon,{PLACE}", "line 3: stamp 'soon' is no stamp, seconds are allowed"),
         (f"b.png,nan,{PLACE}", "line 3: a stamp that is not finite"),
         (f"a.png,2,{PLACE}", "line 3: a.png stands in .* line 2 already"),
         (f"../b.png,2,{PLACE}", "line 3: the picture ../b.png is not below"),

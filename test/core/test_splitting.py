@@ -9,6 +9,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from transposenet_core.dataset_check.leakage import find_leakage
+from transposenet_core.dataset_check.tracks import Tracks
 from transposenet_core.errors import UserError
 from transposenet_core.formats import inspect_scene, load_scene
 from transposenet_core.formats.faults import Faults
@@ -106,6 +108,15 @@ def test_t04_a_random_split_is_made_and_warned_of() -> None:
     assert str(faults.remarks[0]).startswith("WARN: split random: neighbouring frames")
     split_scene(scene, "blocks", faults), split_scene(scene_of(9, 9, 9), "sequences", faults)
     assert len(faults.all) == 1
+
+
+@pytest.mark.parametrize("count", [45, 56, 75, 100, 132, 150, 300])
+def test_t04_a_short_recording_split_by_blocks_does_not_leak_by_the_checks_own_measure(count: int) -> None:
+    tracks = Tracks(split_by_blocks(scene_of(count)))
+    for split in ("val", "test"):
+        leakage = find_leakage(tracks, split)
+        assert leakage.frames >= 5 and leakage.leaking == 0
+    assert len(tracks.of("train")) >= 0.3 * count
 
 
 def test_wrong_shares_and_methods_are_named() -> None:

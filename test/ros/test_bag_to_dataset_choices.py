@@ -77,6 +77,29 @@ def test_what_lies_at_out_is_kept(bag, tmp_path, capsys):
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["mine.txt"]
 
 
+def test_an_out_that_is_taken_is_refused_before_the_recording_is_read(tmp_path, capsys):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "poses.csv").write_text("mine")
+    arguments = ["nothing-there.mcap", "--image", "/camera/image", "--pose", "/odom", "--out", str(tmp_path / "data")]
+    assert main(arguments) == 2
+    said = capsys.readouterr()
+    assert "data: something lies there already; name another folder, or say --overwrite" in said.err and not said.out
+
+
+def test_a_simulators_ground_truth_of_the_base_is_not_taken_for_the_cameras(tmp_path, capsys):
+    messages = Messages()
+    truth = [
+        ("/ground_truth/pose", T0_NS + k * 50_000_000, messages.pose_stamped(T0_NS + k * 50_000_000, "map", pose))
+        for k, pose in enumerate(base_at(T0_NS + k * 50_000_000) for k in range(20))
+    ]
+    bag = write_bag(tmp_path / "bag", [*drive(), *truth])
+    assert (
+        main([str(bag), "--image", "/camera/image", "--pose", "/ground_truth/pose", "--out", str(tmp_path / "d")]) == 2
+    )
+    error = capsys.readouterr().err
+    assert "do not say whose pose it is" in error and "--pose-frame base_link" in error
+
+
 def test_a_part_of_the_recording(bag, tmp_path):
     scene = imported(bag, tmp_path / "data", "--pose", "/odom", "--start", "0.1", "--duration", "0.5")
     check_drive(scene, count=11, first=2)

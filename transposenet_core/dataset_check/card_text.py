@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from transposenet_core.dataset_check.card import Card, Spread
 from transposenet_core.dataset_check.leakage import NEAR
 from transposenet_core.formats.faults import SHOWN, Fault
+from transposenet_core.printable import printable
 
 LABEL_WIDTH = 15
 SHOWN_SEQUENCES = 6
@@ -15,7 +16,7 @@ SHOWN_SEQUENCES = 6
 
 def card_text(card: Card) -> str:
     """The card as a table of two columns."""
-    return "\n".join(f"{label:<{LABEL_WIDTH}}{text}" for label, text in _rows(card))
+    return "\n".join(f"{label:<{LABEL_WIDTH}}{printable(text)}" for label, text in _rows(card))
 
 
 def faults_text(faults: Sequence[Fault], everything: bool) -> str:

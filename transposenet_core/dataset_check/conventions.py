@@ -22,6 +22,7 @@ TOLERANCES = (1.0 / 640, 6.0 / 640)
 LEAST_SHARE = 0.4
 LEAST_START = 0.1  # of a mounting in closed form: below it there is nothing to refine
 LEAST_MOUNTING_MARGIN, LEAST_MOUNTING_DEG = 0.15, 5.0
+FEWEST_MOUNTING_PAIRS = 15  # a dozen neighbouring frames let the six unknowns of a mounting fit the labels' noise
 
 
 def test_conventions(scene: Scene, pairs: Matches | None = None, given: Reading | None = None) -> ConventionVerdict:
@@ -58,8 +59,7 @@ def test_conventions(scene: Scene, pairs: Matches | None = None, given: Reading 
 
 def _outcome(given: Reading, best: Score, contenders: list[Score], mounting: Score | None) -> Outcome:
     better = mounting is not None and mounting.share >= LEAST_SHARE and mounting.beats(best, LEAST_MOUNTING_MARGIN)
-    # A few degrees and centimetres are another sensor in the same housing, not another convention.
-    if mounting is not None and better and (best.share < LEAST_SHARE or _apart(mounting.reading, best.reading)):
+    if mounting is not None and better and (best.share < LEAST_SHARE or _apart(mounting, best)):
         return "another body"
     if best.share < LEAST_SHARE:
         return "no reading fits"
@@ -68,13 +68,21 @@ def _outcome(given: Reading, best: Score, contenders: list[Score], mounting: Sco
     return "as given" if best.reading == given else "another reading"
 
 
-def _apart(mounting: Reading | Mounting, reading: Reading | Mounting) -> bool:
-    """Whether a mounting means another direction or order than a reading, or axes well away from its."""
+def _apart(mounted: Score, best: Score) -> bool:
+    """Whether a mounting is another body though a reading explains the pictures: the same but for axes well away.
+
+    A few degrees and centimetres are another sensor in the same housing. Another direction or order as well would be
+    two mistakes that together look like none: there the mounting has fitted the noise of little motion.
+    """
+    mounting, reading = mounted.reading, best.reading
     assert isinstance(mounting, Mounting) and isinstance(reading, Reading)
-    if (mounting.reading.direction, mounting.reading.order) != (reading.direction, reading.order):
-        return True
+    same = (mounting.reading.direction, mounting.reading.order) == (reading.direction, reading.order)
     turn_33 = AXES[reading.axes].T @ mounting.R_body_camera_33
-    return bool(np.degrees(Rotation.from_matrix(turn_33).magnitude()) > LEAST_MOUNTING_DEG)
+    return (
+        same
+        and len(mounted.shares_K) >= FEWEST_MOUNTING_PAIRS
+        and bool(np.degrees(Rotation.from_matrix(turn_33).magnitude()) > LEAST_MOUNTING_DEG)
+    )
 
 
 def _numbers(given: Reading, matches: Matches) -> Numbers:

@@ -60,7 +60,7 @@ def check_leakage(tracks: Tracks, faults: Faults) -> dict[str, Leakage]:
         elif leakage.leaking:
             faults.remark(
                 f"{split} split",
-                f"has no guard gap: {counts} have a training frame of the same run at most {NEAR} frames away; "
-                f"{advice}",
+                f"has no guard gap, or too short a one: {counts} have a training frame of the same run at most {NEAR} "
+                f"frames away; {advice}",
             )
     return found

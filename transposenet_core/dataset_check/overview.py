@@ -16,6 +16,7 @@ from transposenet_core.dataset_check.tracks import Tracks
 from transposenet_core.dataset_check.vertical import Vertical
 from transposenet_core.errors import UserError
 from transposenet_core.image_files import read_image
+from transposenet_core.printable import printable
 
 SHEET_ROWS, SHEET_COLUMNS = 5, 4
 CELL_WIDTH = 320
@@ -34,10 +35,11 @@ def draw_overview(
     `pictures` can be read, a contact sheet and `epipolar` pairs: caption and (H, 2W, 3) uint8, at most three.
     """
     from matplotlib.figure import Figure  # half a second to import: only where somebody draws
+    from matplotlib.text import Text
 
     figure = Figure(figsize=(17 if pictures else 10.5, 13.5 if epipolar else 10), dpi=100, layout="constrained")
     counts = ", ".join(f"{count} {split}" for split, count in card.frames.items() if count)
-    figure.suptitle(f"{card.scene}: {counts}", fontsize=14)
+    figure.suptitle(f"{printable(card.scene)}: {counts}", fontsize=14)
     bands: Any = figure.subfigures(2, 1, height_ratios=(10, 3.5)) if epipolar else [figure]
     marked = _spread_over(tracks) if pictures else []
     halves: Any = bands[0].subfigures(1, 2, width_ratios=(1, 1.05)) if pictures else [bands[0]]
@@ -52,6 +54,8 @@ def draw_overview(
             cell.set_title(caption, fontsize=9)
         for cell in bands[1].axes:
             cell.set_axis_off()
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)  # names may hold anything: a $ is no formula
     with write_atomically(path) as temporary:
         figure.savefig(temporary)
 

@@ -12,6 +12,7 @@ from transposenet_core.dataset_check.readings import Reading
 
 FEWEST_PAIRS = 6
 LEAST_MARGIN, LEAST_SIGMAS = 0.1, 3.0
+SMALL_TURN_DEG = 30.0  # the usual axes are 90, 120 or 180 degrees apart
 
 Outcome = Literal["as given", "another reading", "another body", "undecided", "no reading fits", "too few pairs"]
 
@@ -78,6 +79,24 @@ class ConventionVerdict:
     def score(self, reading: Reading) -> Score:
         """The score of one reading. StopIteration where it was not tried."""
         return next(score for score in self.scores if score.reading == reading)
+
+    def advice(self) -> str:
+        """What to do about poses that the pictures contradict; "" for others."""
+        if self.outcome == "another reading":
+            return (
+                "read them so (option convention= of --data, where the format has it: docs/formats.md) or write them "
+                f"anew as {self.given}"
+            )
+        if self.outcome == "another body":
+            assert self.mounting is not None and isinstance(self.mounting.reading, Mounting)
+            little = self.mounting.reading.angle_deg < SMALL_TURN_DEG
+            lens = (
+                "; so small a turn can also come of wrong intrinsics: see fx fy cx cy of the camera" if little else ""
+            )
+            return (
+                f"compose them with the camera's place on that body (bag_to_dataset: --pose-frame, --extrinsic){lens}"
+            )
+        return "put right what is named, the order of pictures and poses first" if self.wrong else ""
 
     def sentence(self) -> str:
         """The verdict in words, with its figures."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from transposenet_core.errors import UserError
+from transposenet_core.printable import printable
 
 SHOWN = 5  # fault matrix, T2
 MOST_SKIPPED = 0.05  # fault matrix, T1
@@ -23,7 +24,7 @@ class Fault:
     refused: bool
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.what}"
+        return printable(f"{self.where}: {self.what}").replace("\n", " ")
 
 
 class Faults:

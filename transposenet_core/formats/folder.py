@@ -100,10 +100,12 @@ def _image(row: Row, line: dict[str, str], split: str, reader: PoseReader, pictu
 
 def _stamp(where: str, line: dict[str, str], faults: Faults) -> float | None:
     """Seconds. Whole nanoseconds are divided as integers: the nearest float, whose grid is 240 ns for today's dates."""
+    column = "stamp_ns" if "stamp_ns" in line else "stamp"
     try:
-        stamp = int(line["stamp_ns"]) / NANOSECONDS if "stamp_ns" in line else float(line["stamp"])
-    except ValueError as error:
-        faults.refuse(where, f"no stamp: {error}")
+        stamp = int(line[column]) / NANOSECONDS if column == "stamp_ns" else float(line[column])
+    except ValueError:
+        wanted = "whole nanoseconds" if column == "stamp_ns" else "seconds"
+        faults.refuse(where, f"{column} '{line[column]}' is no stamp, {wanted} are allowed")
         return None
     if not abs(stamp) < float("inf"):
         faults.refuse(where, "a stamp that is not finite")

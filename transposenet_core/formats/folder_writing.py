@@ -106,6 +106,13 @@ class FolderWriter:
         (self.folder / name).write_text(json.dumps(content, indent=1) + "\n")
 
 
+def check_free(path: Path, overwrite: bool) -> None:
+    """UserError where something lies at `path` that is not to be overwritten: data sets alone ever are."""
+    if path.exists() and not (path.is_dir() and (not any(path.iterdir()) or (overwrite and (path / POSES).is_file()))):
+        how = "name another folder, or say --overwrite" if (path / POSES).is_file() else "name another folder"
+        raise UserError(f"{path}: something lies there already; {how}")
+
+
 @contextmanager
 def folder_dataset(path: str | Path, name: str | None = None, overwrite: bool = False) -> Iterator[FolderWriter]:
     """A :class:`FolderWriter` whose folder becomes `path` when the block ends without an error.
@@ -113,9 +120,7 @@ def folder_dataset(path: str | Path, name: str | None = None, overwrite: bool = 
     UserError where something lies at `path` that is not to be overwritten, or where the disk does not take it all.
     """
     path = Path(path)
-    if path.exists() and not (path.is_dir() and (not any(path.iterdir()) or (overwrite and (path / POSES).is_file()))):
-        how = "name another folder or allow it to be overwritten" if (path / POSES).is_file() else "name another folder"
-        raise UserError(f"{path}: something lies there already; {how}")
+    check_free(path, overwrite)
     try:
         with write_folder_atomically(path) as temporary:
             writer = FolderWriter(temporary, name or path.resolve().name)

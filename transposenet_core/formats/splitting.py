@@ -21,6 +21,8 @@ SPLIT_METHODS = ("sequences", "blocks", "random")
 RANK = {"train": 0, "val": 1, "test": 2}
 VAL_SHARE, TEST_SHARE = 0.1, 0.2
 MINIMUM_BLOCK, USUAL_BLOCK, BLOCKS = 5, 50, 15  # frames, frames, blocks that a short scene is cut into
+SHORT_BLOCK, FEWEST_BLOCKS = 10, 6  # frames: guards eat up shorter ones; blocks that hold all three splits
+MINIMUM_GUARD = 4  # frames: the check calls a split leaky whose sides stand at most three frames apart
 
 
 def split_scene(
@@ -75,11 +77,11 @@ def split_by_blocks(
 
     A frame within `guard` frames or `guard_s` seconds of a frame of val or test in its sequence is left out of train;
     val keeps the same distance from test. By default a block has 50 frames, fewer in a short scene, and a guard is a
-    fifth of a block. UserError where a split comes out empty.
+    fifth of a block and at least 4 frames. UserError where a split comes out empty.
     """
     _check_shares(val_share, test_share)
-    block = block or max(MINIMUM_BLOCK, min(USUAL_BLOCK, len(scene.images) // BLOCKS))
-    guard = max(1, block // 5) if guard is None else guard
+    block = block or _usual_block(len(scene.images))
+    guard = max(MINIMUM_GUARD, block // 5) if guard is None else guard
     kept: dict[int, str] = {}
     blocks = 0
     for frames in _sequences(scene.images):
@@ -102,6 +104,11 @@ def split_randomly(scene: Scene, val_share: float = VAL_SHARE, test_share: float
     test, val = round(test_share * len(order)), round(val_share * len(order))
     splits = {frame: "test" if i < test else "val" if i < test + val else "train" for i, frame in enumerate(order)}
     return _checked(scene, splits, val_share, test_share, f"{len(order)} frames")
+
+
+def _usual_block(frames: int) -> int:
+    block = min(USUAL_BLOCK, max(SHORT_BLOCK, frames // BLOCKS))
+    return max(MINIMUM_BLOCK, min(block, frames // FEWEST_BLOCKS))
 
 
 def _check_shares(val_share: float, test_share: float) -> None:

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from transposenet_core.errors import UserError
 from transposenet_core.formats.faults import Faults
-from transposenet_core.formats.folder_writing import FolderWriter, folder_dataset
+from transposenet_core.formats.folder_writing import FolderWriter, check_free, folder_dataset
 from transposenet_core.formats.splitting import split_scene
 from transposenet_core.pose import Pose
 from transposenet_core.scene import SPLITS, Intrinsics, PosedImage, Scene
@@ -69,6 +69,7 @@ def import_bags(
     option that cannot be used, too few poses, a camera that changes, and an `out` that exists.
     """
     out = Path(out).expanduser()
+    check_free(out, overwrite)  # before a long recording is read
     with ExitStack() as resources:
         plans = [
             _plan(resources.enter_context(Recording(path)), f"seq-{number:02d}", options, progress, say)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from transposenet_core.printable import printable
+
 LONGEST = 120
 MOST = 40
 
 
 def shown(name: str) -> str:
     """The name without what a terminal would obey, and not longer than a line."""
-    text = "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in name)
+    text = printable(name).replace("\n", "\\n")
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 

@@ -13,7 +13,7 @@ from transposenet_ros.bag_import.names import listed, shown
 from transposenet_ros.bag_import.options import CAMERA, ImportOptions
 from transposenet_ros.bag_import.survey import BODY, MAP, Survey
 from transposenet_ros.bag_import.transform_log import NoPoseError, TransformLog
-from transposenet_ros.bag_topics import GROUND_TRUTH_TOPIC
+from transposenet_ros.bag_topics import GROUND_TRUTH_FRAME, GROUND_TRUTH_TOPIC
 
 STILL = Pose(np.zeros(3), np.array([1.0, 0.0, 0.0, 0.0]))
 
@@ -158,7 +158,8 @@ class CameraPoses:
             )
         if named:
             return named
-        if options.pose == GROUND_TRUTH_TOPIC:
+        # Simulators have a /ground_truth/pose of the base: only make_bag's transforms name this frame.
+        if options.pose == GROUND_TRUTH_TOPIC and GROUND_TRUTH_FRAME in self._survey.transforms.frames:
             return CAMERA
         raise UserError(
             f"{self._name}: the {self._survey.pose_type} on {shown(options.pose)} do not say whose pose it is; a robot "
