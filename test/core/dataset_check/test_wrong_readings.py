@@ -104,6 +104,7 @@ def test_t03_an_offset_of_more_than_a_frame_and_more_than_chance_is_remarked_on(
     check_offset(measured, period, faults)
     assert not faults.refused and len(faults.remarks) == told
     if told:
+        assert measured.seconds is not None and f"add {measured.seconds:.3f} s" in str(faults.remarks[0])
         assert "80 ms" in str(faults.remarks[0]) and "of another time" in str(faults.remarks[0])
 
 
