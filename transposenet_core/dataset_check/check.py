@@ -89,5 +89,6 @@ def check_dataset(
 def check_offset(offset: TimeOffset, period: float, faults: Faults) -> None:
     """A remark where pictures and poses are off by more than a frame and more than chance (T3)."""
     if offset.seconds is not None and abs(offset.seconds) > max(0.75 * period, 3 * offset.sigma):
-        advice = f"add {offset.seconds:.3f} s to the pictures' stamps (--time-offset of bag_to_dataset, time_offset= of tum and euroc)"
+        where = "--time-offset of bag_to_dataset, time_offset= of tum and euroc"
+        advice = f"add {offset.seconds:.3f} s to the pictures' stamps ({where})"
         faults.remark("time", f"{offset.sentence()}: the pictures stand at poses of another time; {advice}")
