@@ -198,11 +198,11 @@ def test_all_three_formats_of_redkitchen_have_the_same_poses(data_folder: Path) 
         f"labels_csv:{labels / '7Scenes/abs_7scenes_pose.csv_redkitchen_train.csv'},pictures={pictures}",
         f"posenet_txt:{labels / 'posenet_txt/redkitchen_train.txt'},convention=camera_to_map,pictures={pictures}",
     )
-    by_path = {image.path: image for image in truth.images}
+    by_path = {image.path.resolve(): image for image in truth.images}
     for source in sources:
         scene = load_scene(source, split)
         assert len(scene.images) == len(truth.images)
-        pairs = [(image, by_path[image.path]) for image in scene.images]
+        pairs = [(image, by_path[image.path.resolve()]) for image in scene.images]
         assert all(image.split == other.split for image, other in pairs)
         ours, theirs = stack([image.pose for image, _ in pairs]), stack([other.pose for _, other in pairs])
         np.testing.assert_allclose(ours[0], theirs[0], atol=1e-6)
