@@ -69,7 +69,7 @@ def refined(
         damped = information_B66 + 1e-6 * torch.diag_embed(information_B66.diagonal(dim1=1, dim2=2))
         step_B6 = torch.linalg.solve(damped, -slope_B6)
         position_B3 = position_B3 + step_B6[:, :3]
-        orientation_B4 = product(small_turn(step_B6[:, 3:]), orientation_B4)
+        orientation_B4 = F.normalize(product(small_turn(step_B6[:, 3:]), orientation_B4), dim=-1)
     return position_B3, orientation_B4, information_B66
 
 
@@ -81,10 +81,10 @@ def rotated(orientation_B4: torch.Tensor, points_BN3: torch.Tensor) -> torch.Ten
 
 
 def product(first_B4: torch.Tensor, second_B4: torch.Tensor) -> torch.Tensor:
-    """The rotation `second`, then `first`, as a unit quaternion."""
+    """The rotation `second`, then `first`: Hamilton's product of quaternions w x y z."""
     (w, v), (s, u) = ((q[:, :1], q[:, 1:]) for q in (first_B4, second_B4))
     scalar = w * s - (v * u).sum(dim=-1, keepdim=True)
-    return F.normalize(torch.cat((scalar, w * u + s * v + torch.linalg.cross(v, u)), dim=-1), dim=-1)
+    return torch.cat((scalar, w * u + s * v + torch.linalg.cross(v, u)), dim=-1)
 
 
 def small_turn(rotation_vector_B3: torch.Tensor) -> torch.Tensor:

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from transposenet_core.errors import UserError
+from transposenet_core.models.pose_from_points import product
 from transposenet_core.preprocessing import Preprocessing
 from transposenet_core.scene import Intrinsics, Scene
 from transposenet_core.training.config import AugmentationConfig, VirtualRotationConfig
@@ -79,17 +80,7 @@ def sampled_turn(draws_B3: torch.Tensor, config: VirtualRotationConfig) -> torch
 
 def turned_orientation(orientation_B4: torch.Tensor, turn_B4: torch.Tensor) -> torch.Tensor:
     """``R_map_camera D`` as quaternions w x y z with w >= 0, as `Pose` holds them and Eq. 4 needs them."""
-    a, b, c, d = orientation_B4.unbind(-1)
-    w, x, y, z = turn_B4.unbind(-1)
-    product_B4 = torch.stack(
-        (
-            a * w - b * x - c * y - d * z,
-            a * x + b * w + c * z - d * y,
-            a * y - b * z + c * w + d * x,
-            a * z + b * y - c * x + d * w,
-        ),
-        dim=-1,
-    )
+    product_B4 = product(orientation_B4, turn_B4)
     return torch.where(product_B4[:, :1] < 0, -product_B4, product_B4)
 
 
