@@ -56,6 +56,9 @@ def _parser() -> argparse.ArgumentParser:
         action=argparse.BooleanOptionalAction,
         help="the pictures are rectified already; left out: those of a topic called image_rect are",
     )
+    camera.add_argument(
+        "--depth", metavar="TOPIC", help="depth registered to the pictures' camera, for the model scene_coordinates"
+    )
     times = parser.add_argument_group("times")
     times.add_argument("--max-gap", type=float, default=0.1, metavar="SECONDS", help="longest gap to interpolate in")
     times.add_argument("--min-match", type=float, default=0.8, metavar="SHARE", help="of pictures that have a pose")
@@ -97,6 +100,7 @@ def _run(args: argparse.Namespace) -> None:
         camera_frame=args.camera_frame,
         camera_info=args.camera_info,
         rectified=args.rectified,
+        depth=args.depth,
         max_gap=args.max_gap,
         min_match=args.min_match,
         keyframe_distance=args.keyframe_distance,

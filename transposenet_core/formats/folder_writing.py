@@ -41,6 +41,7 @@ class FolderWriter:
         self.depth_camera: DepthCamera | None = None
         self.about: dict[str, Any] = {}
         self.images: list[PosedImage] = []
+        self._numbers: dict[str, int] = {}
         self._stamps_ns: dict[str, int] = {}
         self._splits: dict[str, str] | None = None
 
@@ -64,14 +65,19 @@ class FolderWriter:
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(picture if isinstance(picture, bytes) else encode(picture[..., ::-1], path.suffix))
-        depth_path = None
-        if depth is not None:
-            depth_path = path.with_suffix(".depth.png")
-            depth_path.write_bytes(depth if isinstance(depth, bytes) else encode(depth, ".png"))
-        image = PosedImage(name, path, pose, "train", sequence, stamp_ns / NANOSECONDS, depth_path)
-        self.images.append(image)
+        self.images.append(PosedImage(name, path, pose, "train", sequence, stamp_ns / NANOSECONDS))
+        self._numbers[name] = len(self.images) - 1
         self._stamps_ns[name] = int(stamp_ns)
-        return image
+        if depth is not None:
+            self.add_depth(name, depth)
+        return self.images[-1]
+
+    def add_depth(self, name: str, depth: np.ndarray | bytes) -> None:
+        """The depth of the frame `name`, which was added before, as in :meth:`add`."""
+        number = self._numbers[name]
+        path = self.images[number].path.with_suffix(".depth.png")
+        path.write_bytes(depth if isinstance(depth, bytes) else encode(depth, ".png"))
+        self.images[number] = replace(self.images[number], depth_path=path)
 
     def set_splits(self, images: Iterable[PosedImage]) -> None:
         """Frames get the split that `images` say; those left out of it stay in the folder and are not used."""

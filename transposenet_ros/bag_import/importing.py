@@ -22,6 +22,7 @@ from transposenet_core.scene import SPLITS, Intrinsics, PosedImage, Scene
 from transposenet_core.undistortion import Undistorter
 from transposenet_ros.bag_import.cameras import camera_of, check_size
 from transposenet_ros.bag_import.clock import measured_offset
+from transposenet_ros.bag_import.depth import add_depth
 from transposenet_ros.bag_import.names import shown
 from transposenet_ros.bag_import.options import AUTO, NONE, ImportOptions
 from transposenet_ros.bag_import.pictures import decoded, picture_file
@@ -29,6 +30,7 @@ from transposenet_ros.bag_import.poses import CameraPoses
 from transposenet_ros.bag_import.recording import Recording
 from transposenet_ros.bag_import.selection import NANOSECONDS, keyframes, pictures_wanted, with_poses
 from transposenet_ros.bag_import.survey import Survey
+from transposenet_ros.bag_topics import IMAGE_TYPES
 from transposenet_ros.image_decoding import DecodeError
 from transposenet_ros.transform_errors import seconds_text
 
@@ -90,6 +92,8 @@ def import_bags(
 
 def _plan(bag: Recording, sequence: str, options: ImportOptions, progress: bool, say: Say) -> Plan:
     name = bag.path.name
+    if options.depth:
+        bag.require(options.depth, IMAGE_TYPES, "--depth")  # before a long recording is read
     topics = [topic for topic in bag.topics if topic in (options.image, options.pose, options.tf, options.tf_static)]
     with tqdm(total=bag.count(topics), unit="message", desc=f"{name}: reading", disable=not progress) as bar:
         survey = Survey(bag, options, bar.update)
@@ -174,7 +178,7 @@ def _splits(name: str, plans: list[Plan], options: ImportOptions, say: Say) -> d
 def _write(plan: Plan, writer: FolderWriter, options: ImportOptions, progress: bool, say: Say) -> None:
     """The second pass: the wanted pictures of one recording, each left out and counted where it cannot be decoded."""
     wanted, kind, faults = plan.keyframes, plan.survey.image_type, list[str]()
-    undistorter = None
+    undistorter, written = None, dict[int, PosedImage]()
     if plan.intrinsics is not None:
         undistorter = Undistorter(plan.intrinsics)
         writer.intrinsics = undistorter.rectified
@@ -201,7 +205,17 @@ def _write(plan: Plan, writer: FolderWriter, options: ImportOptions, progress: b
                 continue
             correct = undistorter if undistorter is not None and undistorter.needed else None
             suffix, picture = picture_file(message, kind, image_HW3, correct)
-            writer.add(plan.stem(number) + suffix, picture, pose, stamp_ns, plan.sequence)
+            written[number] = writer.add(plan.stem(number) + suffix, picture, pose, stamp_ns, plan.sequence)
+    if options.depth:
+        if undistorter is not None and undistorter.needed:
+            raise UserError(
+                f"{plan.bag.path}: --depth is of pictures whose lens is not taken out yet; record rectified pictures "
+                "and depth, or leave --depth out"
+            )
+        names = {image.name: int(plan.survey.stamps_N[number]) for number, image in written.items()}
+        received = options.stamps == "received"
+        told = add_depth(plan.bag, options.depth, names, plan.survey.image_frame or "", received, writer)
+        say(f"{plan.bag.path.name}: {told}")
     if faults:
         shown_faults = "; ".join(faults[:SHOWN]) + (f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else "")
         say(f"{plan.bag.path.name}: warning: {len(faults)} of {len(wanted)} pictures are left out: {shown_faults}")

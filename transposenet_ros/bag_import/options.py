@@ -35,6 +35,7 @@ class ImportOptions:
     camera_frame: str | None = None
     camera_info: str | None = None
     rectified: bool | None = None
+    depth: str | None = None
     max_gap: float = 0.1
     min_match: float = 0.8
     keyframe_distance: float = 0.05
