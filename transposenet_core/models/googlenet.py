@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from transposenet_core.errors import UserError
+from transposenet_core.models.torchvision_models import torchvision_model
 
 # Szegedy et al., "Going deeper with convolutions", 2015, Table 1. Of each inception block: channels in, of the 1x1
 # branch, of the 3x3 branch (reduced to, then), of the 5x5 branch (reduced to, then), of the pooled branch.
@@ -97,7 +97,7 @@ class TorchvisionGoogLeNet(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        whole: Any = _torchvision_googlenet()
+        whole: Any = torchvision_model("googlenet", "googlenet_tv", "googlenet", aux_logits=False, init_weights=False)
         self.channels = dict(CHANNELS)
         pools = {"conv1": "maxpool1", "conv3": "maxpool2", "inception3b": "maxpool3", "inception4e": "maxpool4"}
         self.parts = nn.ModuleDict({name: getattr(whole, name) for name in self.PUBLISHED_NAMES})
@@ -113,16 +113,3 @@ class TorchvisionGoogLeNet(nn.Module):
             if name in self.pools:
                 x = self.pools[name](x)
         return maps
-
-
-def _torchvision_googlenet() -> Any:
-    try:
-        from torchvision.models import googlenet
-    except (ImportError, RuntimeError, AttributeError, OSError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise UserError(
-            f"backbone googlenet_tv needs a torchvision that fits torch {torch.__version__}, and importing it gave "
-            f"'{reason}'; pip install transposenet_ros[torchvision] (torch and torchvision from the same place), or "
-            "choose the backbone googlenet"
-        ) from None
-    return googlenet(weights=None, aux_logits=False, init_weights=False)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import nn
 
-from transposenet_core.errors import UserError
+from transposenet_core.models.torchvision_models import torchvision_model
 
 
 class ResNetEndpoints(nn.Module):
@@ -27,7 +27,7 @@ class ResNetEndpoints(nn.Module):
         super().__init__()
         if not set(levels) <= set(range(1, 6)):
             raise ValueError(f"reduction levels {levels} asked for, resnet50 has 1 to 5")
-        whole = _torchvision_resnet50()
+        whole = torchvision_model("resnet50", "resnet50", "efficientnet-b0 or efficientnet-b1")
         self.levels = tuple(sorted(levels))
         self.stem, self.stem_norm, self.activation, self.pool = whole.conv1, whole.bn1, whole.relu, whole.maxpool
         stages = (whole.layer1, whole.layer2, whole.layer3, whole.layer4)
@@ -43,20 +43,3 @@ class ResNetEndpoints(nn.Module):
             x = stage(self.pool(x) if level == 2 else x)
             maps[level] = x
         return {level: maps[level] for level in self.levels}
-
-
-def _torchvision_resnet50() -> Any:
-    """Imported here, because torchvision is an extra that only this backbone needs.
-
-    A torchvision that was built for another torch raises RuntimeError or AttributeError at import.
-    """
-    try:
-        from torchvision.models import resnet50
-    except (ImportError, RuntimeError, AttributeError, OSError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise UserError(
-            f"backbone resnet50 needs a torchvision that fits torch {torch.__version__}, and importing it gave "
-            f"'{reason}'; pip install transposenet_ros[torchvision] (torch and torchvision from the same place), or "
-            "choose the backbone efficientnet-b0 or efficientnet-b1"
-        ) from None
-    return resnet50(weights=None)
