@@ -94,19 +94,28 @@ class TransPoseNet(nn.Module):
 
         With attention also ``position_attention`` and ``orientation_attention`` (B, H_m, W_m), see TokenEncoder.
         """
+        return self.regress(self.encode(image_B3HW, with_attention))
+
+    def encode(self, image_B3HW: torch.Tensor, with_attention: bool = False) -> dict[str, torch.Tensor]:
+        """What the heads read: ``position_latent`` and ``orientation_latent`` (B, width), and on request attention."""
         maps = self.backbone(image_B3HW)
         x_latent, x_attention = self.position_encoder(maps[self.position_level], with_attention)
         q_latent, q_attention = self.orientation_encoder(maps[self.orientation_level], with_attention)
+        latents = {"position_latent": x_latent.float(), "orientation_latent": q_latent.float()}
+        if with_attention:
+            latents |= {"position_attention": x_attention.float(), "orientation_attention": q_attention.float()}
+        return latents
+
+    def regress(self, latents: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """The answer of `forward` from what `encode` returns."""
+        x_latent, q_latent = latents["position_latent"], latents["orientation_latent"]
         # Under autocast the heads stay in float32: bfloat16 holds a position of 3 m to no better than 1 cm.
-        with torch.autocast(image_B3HW.device.type, enabled=False):
-            x_latent, q_latent = x_latent.float(), q_latent.float()
+        with torch.autocast(x_latent.device.type, enabled=False):
             position = self.position_head(x_latent)
             seen = torch.cat((q_latent, x_latent), dim=-1) if self.orientation_prior else q_latent
             orientation = F.normalize(self.orientation_head(seen), dim=-1)
         output = {"position": position, "orientation": orientation}
-        if with_attention:
-            output |= {"position_attention": x_attention.float(), "orientation_attention": q_attention.float()}
-        return output
+        return output | {name: value for name, value in latents.items() if name.endswith("_attention")}
 
     @torch.no_grad()
     def start_from(self, position: torch.Tensor, orientation: torch.Tensor) -> None:
