@@ -10,6 +10,9 @@ from typing import Any
 from torch import nn
 
 from transposenet_core.errors import UserError
+from transposenet_core.models.pose_autoencoder import PoseAutoencoder
+from transposenet_core.models.coarse_to_fine import CoarseToFine
+from transposenet_core.models.multiscene_transformer import MultiSceneTransformer
 from transposenet_core.models.poselstm import PoseLSTM
 from transposenet_core.models.posenet import PoseNet
 from transposenet_core.models.retrieval import Retrieval
@@ -24,11 +27,19 @@ _BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "posenet": PoseNet,
     "retrieval": Retrieval,
     "poselstm": PoseLSTM,
+    "multiscene_transformer": MultiSceneTransformer,
+    "coarse_to_fine": CoarseToFine,
+    "pose_autoencoder": PoseAutoencoder,
 }
 
 
 def model_names() -> list[str]:
     return sorted(_BUILDERS)
+
+
+def names_with_latents() -> list[str]:
+    """Models whose ``encode`` and ``regress`` a `pose_autoencoder` can learn from."""
+    return [name for name in model_names() if hasattr(getattr(_BUILDERS[name], "func", _BUILDERS[name]), "regress")]
 
 
 def build_model(name: str, **options: object) -> nn.Module:

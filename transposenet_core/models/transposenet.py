@@ -67,6 +67,7 @@ class TransPoseNet(nn.Module):
         self.image_size = (int(image_size[0]), int(image_size[1]))
         self.position_level, self.orientation_level = position_level, orientation_level
         self.orientation_prior = orientation_prior
+        self.latent_width = width
         self.backbone = build_backbone(backbone, tuple({position_level, orientation_level}), drop_connect)
 
         def encoder(level: int, stride: int) -> TokenEncoder:

@@ -1,0 +1,176 @@
+"""Camera pose auto-encoder: a pose to the latents that a trained network, its teacher, finds in a picture from there.
+
+Shavit, Keller, "Camera pose auto-encoders for improving pose regression", 2022.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import nn
+
+from transposenet_core.errors import UserError
+from transposenet_core.models.affine_refinement import combined_position, pose_distance
+from transposenet_core.models.pose_decoder import PoseDecoder
+
+OCTAVES = 6  # of the Fourier features: 2^0 to 2^5
+HIDDEN = (64, 128, 256)
+
+
+class PoseEncoder(nn.Module):
+    """One half of a pose (B, C), of the order of 1, to its latent (B, `width`): Fourier features and an MLP."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        sizes = (channels * (1 + 2 * OCTAVES), *HIDDEN)
+        layers: list[nn.Module] = []
+        for wide, wider in zip(sizes, sizes[1:], strict=False):
+            layers += [nn.Linear(wide, wider), nn.ReLU(inplace=True)]
+        self.mlp = nn.Sequential(*layers, nn.Linear(HIDDEN[-1], width))
+
+    def forward(self, value_BC: torch.Tensor) -> torch.Tensor:
+        return self.mlp(fourier_features(value_BC))
+
+
+def fourier_features(value_BC: torch.Tensor) -> torch.Tensor:
+    """(B, 13 C): the value, and sine and cosine of its 1, 2, 4, ... 32-fold in radians."""
+    octaves = [value_BC * 2.0**octave for octave in range(OCTAVES)]
+    return torch.cat((value_BC, *(part for v in octaves for part in (v.sin(), v.cos()))), dim=-1)
+
+
+class PoseAutoencoder(nn.Module):
+    """A trained network as it is, beside it the auto-encoder, the training poses and perhaps a decoder.
+
+    The teacher answers; then the position is refined by test-time optimisation (`affine_refinement`) among the training
+    poses of the first estimate's scene, and the orientation stays. A teacher has ``encode`` (pictures to a dictionary
+    with ``position_latent`` and ``orientation_latent`` (B, ``latent_width``), with several scenes also ``scene`` (B,)
+    int64), and ``regress`` from that to its answer. It stays frozen.
+    """
+
+    OPTIONS: ClassVar[dict[str, str]] = {
+        "teacher": "the trained network's name; train.py sets it and all but the last three from the key `teacher`",
+        "teacher_options": "its options",
+        "image_size": "(height, width) of its pictures",
+        "centres": "per scene, the training positions' median along each axis: subtracted from a position (metres)",
+        "scales": "per scene, the metres that a position is divided by after that",
+        "poses": "how many training poses are kept",
+        "neighbours": "training poses that a position is combined from (the paper: 3); 0: no test-time optimisation; "
+        "-1: as the held-out frames like it best",
+        "ridge": "of the combination's fit, as a share of its mean; 0: as the held-out frames like it best",
+        "decoder": "whether poses can be turned into pictures; train.py sets it from decoder.epochs",
+    }
+
+    positions_N3: torch.Tensor
+    orientations_N4: torch.Tensor
+    scenes_N: torch.Tensor
+    centres_S3: torch.Tensor
+    scales_S: torch.Tensor
+
+    def __init__(
+        self,
+        teacher: str = "transposenet_fast",
+        teacher_options: dict | None = None,
+        image_size: tuple[int, int] = (224, 224),
+        centres: Sequence[Sequence[float]] = ((0.0, 0.0, 0.0),),
+        scales: Sequence[float] = (1.0,),
+        poses: int = 0,
+        neighbours: int = -1,
+        ridge: float = 0.0,
+        decoder: bool = False,
+    ) -> None:
+        super().__init__()
+        if not isinstance(neighbours, int) or neighbours < -1:
+            raise ValueError(f"neighbours is {neighbours!r}, a whole number from -1 is needed")
+        if not 0 <= ridge < float("inf"):
+            raise ValueError(f"ridge is {ridge!r}, a number of at least 0 is needed")
+        self.image_size = (int(image_size[0]), int(image_size[1]))
+        self.neighbours, self.ridge = neighbours, float(ridge)
+        self.teacher = build_teacher(teacher, {"image_size": list(self.image_size), **(teacher_options or {})})
+        width: Any = self.teacher.latent_width
+        # Where a position lies in its scene stands in the description: half-precision weights would move it.
+        for name, value in (("centres_S3", centres), ("scales_S", scales)):
+            self.register_buffer(name, torch.tensor(value, dtype=torch.float64), persistent=False)
+        self.several = len(scales) > 1
+        self.position_encoder = PoseEncoder(3 + self.several, width)
+        self.orientation_encoder = PoseEncoder(4 + self.several, width)
+        self.decoder = PoseDecoder(2 * width) if decoder else None
+        self.register_buffer("positions_N3", torch.zeros(poses, 3))
+        self.register_buffer("orientations_N4", torch.zeros(poses, 4))
+        self.register_buffer("scenes_N", torch.zeros(poses, dtype=torch.int64))
+
+    def train(self, mode: bool = True) -> PoseAutoencoder:
+        """The teacher always runs as it does on the robot."""
+        super().train(mode)
+        self.teacher.eval()
+        return self
+
+    def forward(self, image_B3HW: torch.Tensor, with_attention: bool = False) -> dict[str, torch.Tensor]:
+        """The teacher's answer with ``position`` (B, 3) refined; with attention also what the teacher says of it."""
+        return self.answer(self.teacher.encode(image_B3HW, with_attention))  # type: ignore[operator]
+
+    def answer(self, latents: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """What `forward` answers where the teacher has found these latents."""
+        output = self.teacher.regress(latents)  # type: ignore[operator]
+        count = min(self.neighbours, len(self.positions_N3))
+        if count < 1:
+            return output
+        scene_B = latents.get("scene", torch.zeros(len(output["position"]), dtype=torch.int64)).to(self.scenes_N.device)
+        known = (self.positions_N3, self.orientations_N4)
+        scale_B = self.scales_S[scene_B].float()
+        distance_BN = pose_distance(output["position"], output["orientation"], *known, scale_B)
+        distance_BN = distance_BN.masked_fill(scene_B[:, None] != self.scenes_N, float("inf"))
+        near_Bk = distance_BN.topk(count, largest=False).indices
+        near_positions_Bk3 = self.positions_N3[near_Bk]
+        scene_M = scene_B.repeat_interleave(count)
+        near_latents_MC = self.position_latents(near_positions_Bk3.flatten(0, 1), scene_M)
+        near_latents_BkC = near_latents_MC.unflatten(0, near_Bk.shape)
+        refined_B3 = combined_position(latents["position_latent"], near_latents_BkC, near_positions_Bk3, self.ridge)
+        return output | {"position": refined_B3}
+
+    def latents(
+        self, position_B3: torch.Tensor, orientation_B4: torch.Tensor, scene_B: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
+        """What the teacher should find in pictures taken at poses ``T_map_camera``, of which q and -q are one."""
+        scene_B = torch.zeros_like(position_B3[:, 0], dtype=torch.int64) if scene_B is None else scene_B
+        turned_B4 = torch.where(orientation_B4[:, :1] < 0, -orientation_B4, orientation_B4)
+        return {
+            "position_latent": self.position_latents(position_B3, scene_B),
+            "orientation_latent": self.orientation_encoder(self._with_scene(turned_B4, scene_B)),
+            "scene": scene_B,
+        }
+
+    def position_latents(self, position_B3: torch.Tensor, scene_B: torch.Tensor) -> torch.Tensor:
+        """Latents (B, width) of positions in metres."""
+        normal_B3 = (position_B3.double() - self.centres_S3[scene_B]) / self.scales_S[scene_B, None]
+        return self.position_encoder(self._with_scene(normal_B3.float(), scene_B))
+
+    def _with_scene(self, value_BC: torch.Tensor, scene_B: torch.Tensor) -> torch.Tensor:
+        """The scene's index, spread from -1 to 1, appended where there are several."""
+        if not self.several:
+            return value_BC
+        place_B1 = 2 * scene_B[:, None].to(value_BC.dtype) / (len(self.scales_S) - 1) - 1
+        return torch.cat((value_BC, place_B1), dim=-1)
+
+    def render(
+        self, position_B3: torch.Tensor, orientation_B4: torch.Tensor, scene_B: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Pictures (B, 3, 64, 64), RGB from 0 to 1, that the window is expected to show at poses; ValueError without a
+        decoder."""
+        if self.decoder is None:
+            raise ValueError("this auto-encoder has no decoder")
+        latents = self.latents(position_B3, orientation_B4, scene_B)
+        return self.decoder(torch.cat((latents["position_latent"], latents["orientation_latent"]), dim=-1))
+
+
+def build_teacher(name: str, options: dict) -> nn.Module:
+    """The frozen network `name`. UserError where it has no latents of its own for position and orientation."""
+    from transposenet_core.models import build_model, names_with_latents  # the registry knows this module
+
+    if name not in (able := names_with_latents()):
+        raise UserError(
+            f"model '{name}' has no latents of position and orientation that a pose could be encoded as; a teacher of "
+            f"{', '.join(able)} is needed"
+        )
+    return build_model(name, **options).requires_grad_(False).eval()
