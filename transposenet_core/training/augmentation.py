@@ -15,13 +15,15 @@ from transposenet_core.models.pose_from_points import rotated
 from transposenet_core.preprocessing import Preprocessing, mean_colour, normalise
 from transposenet_core.scene import Intrinsics
 from transposenet_core.training.config import AugmentationConfig
+from transposenet_core.training.degradation import blurred, erased, noised
 from transposenet_core.training.pixels import PosedPixels
 from transposenet_core.training.virtual_motion import moved_views
 from transposenet_core.training.virtual_views import sampled_turn, turned_orientation, turned_view
 
 # Window's top and left, or yaw, pitch and roll; three factors; one; the way along three axes.
 VIEW, COLOUR, GAMMA, SHIFT = slice(0, 3), slice(3, 6), 6, slice(7, 10)
-DRAWS = 10  # numbers per picture
+BLUR, NOISE, ERASING = 10, 11, slice(12, 16)  # how much; how much; two sides and two places of a rectangle
+DRAWS = 16  # numbers per picture
 LUMA = (0.299, 0.587, 0.114)
 
 
@@ -48,12 +50,16 @@ def training_views(
     turned or moved, the label is as well."""
     position_B3, orientation_B4, turn_B4 = pixels.position_N3[index_B], pixels.orientation_N4[index_B], None
     if pixels.depth_NHW is not None:
-        return _moved(pixels, pixels.depth_NHW[index_B], index_B, draws_BK, preprocessing, config)
-    if config.virtual_rotation.is_on():
-        turn_B4 = sampled_turn(draws_BK[:, VIEW], config.virtual_rotation)
-        orientation_B4 = turned_orientation(orientation_B4, turn_B4)
-    image = augmented(pixels.image_N3HW, index_B, draws_BK, preprocessing, config, pixels.camera, turn_B4)
-    return Views(image, position_B3, orientation_B4, None)
+        views = _moved(pixels, pixels.depth_NHW[index_B], index_B, draws_BK, preprocessing, config)
+    else:
+        if config.virtual_rotation.is_on():
+            turn_B4 = sampled_turn(draws_BK[:, VIEW], config.virtual_rotation)
+            orientation_B4 = turned_orientation(orientation_B4, turn_B4)
+        image = augmented(pixels.image_N3HW, index_B, draws_BK, preprocessing, config, pixels.camera, turn_B4)
+        views = Views(image, position_B3, orientation_B4, None)
+    if config.erasing > 0:
+        views = views._replace(image_B3HW=erased(views.image_B3HW, config.erasing, draws_BK[:, ERASING]))
+    return views
 
 
 def _moved(
@@ -104,11 +110,16 @@ def augmented(
 
 
 def coloured(image_B3HW: torch.Tensor, draws_BK: torch.Tensor, config: AugmentationConfig) -> torch.Tensor:
-    """Other colours and another exposure, as far as the configuration asks for them; pixels 0..255."""
+    """Other colours, another exposure, another lens and sensor, as far as the configuration asks for them; pixels
+    0..255."""
     if config.colour_jitter > 0:
         image_B3HW = colour_jitter(image_B3HW, config.colour_jitter, draws_BK[:, COLOUR])
     if config.gamma > 0:
         image_B3HW = gamma_jitter(image_B3HW, config.gamma, draws_BK[:, GAMMA])
+    if config.blur > 0:
+        image_B3HW = blurred(image_B3HW, config.blur, draws_BK[:, BLUR])
+    if config.noise > 0:
+        image_B3HW = noised(image_B3HW, config.noise, draws_BK[:, NOISE])
     return image_B3HW
 
 

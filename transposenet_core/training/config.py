@@ -72,6 +72,11 @@ class AugmentationConfig:
     random_crop: bool = key(True, "the window at a random place of the resized picture; false: its centre", PAPER)
     colour_jitter: float = key(0.5, "brightness, contrast, saturation within 1 +- this", PAPER, lowest=0, highest=1)
     gamma: float = key(0.0, "pixels to a power of 1 / (1 + this) to 1 + this, as another exposure", lowest=0, highest=2)
+    blur: float = key(0.0, "under a Gaussian of 0 to this many pixels (its standard deviation)", lowest=0, highest=5)
+    noise: float = key(0.0, "0 to this many grey levels (standard deviation) on every pixel", lowest=0, highest=100)
+    erasing: float = key(
+        0.0, "a rectangle in the mean colour, its sides 0 to this much of the picture's", lowest=0, highest=1
+    )
     virtual_rotation: VirtualRotationConfig = key(VirtualRotationConfig, "")
     virtual_translation: float = key(
         0.0, "the camera moved by up to +- this many metres along each axis; needs depth", lowest=0, highest=10
