@@ -81,8 +81,16 @@ def _read(path: Path) -> bytes:
 
 def _tensors(path: Path, data: bytes) -> Tensors:
     """The named tensors of a file, without what is wrapped around them."""
+    return {WRAPPERS.sub("", key): value for key, value in named_tensors(path, data).items()}
+
+
+def named_tensors(path: Path, data: bytes) -> Tensors:
+    """The named tensors of `data`, which is what the file at `path` holds: bare, or under ``state_dict`` or ``model``.
+
+    UserError where its ending is none of SUFFIXES, or it is damaged, or holds anything that reading would have to run.
+    """
     if path.suffix not in SUFFIXES:
-        raise UserError(f"backbone.weights: {path} ends in none of {', '.join(SUFFIXES)}; name such a file")
+        raise UserError(f"{path} ends in none of {', '.join(SUFFIXES)}; name such a file of weights")
     try:
         content = load_safetensors(data) if path.suffix == ".safetensors" else _unpickled(data)
     except Exception as error:  # noqa: BLE001 - a damaged file raises whatever its bytes happen to lead to
@@ -92,7 +100,7 @@ def _tensors(path: Path, data: bytes) -> Tensors:
             content = content[key]
     if not isinstance(content, dict):
         raise UserError(f"{path}: one {type(content).__name__} instead of named tensors; save a state_dict() in it")
-    return {WRAPPERS.sub("", str(key)): value for key, value in content.items() if isinstance(value, torch.Tensor)}
+    return {str(key): value for key, value in content.items() if isinstance(value, torch.Tensor)}
 
 
 def _unpickled(data: bytes) -> object:
@@ -116,22 +124,29 @@ def _why_unreadable(path: Path, data: bytes, error: Exception) -> str:
 
 def _fill(backbone: Backbone, name: str, found: Tensors, path: Path) -> None:
     own = backbone.state_dict()
-    renamed = {_our_name(key, backbone.PUBLISHED_NAMES): value for key, value in found.items()}
-    if faults := list(_faults(own, renamed)):
-        more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
-        raise UserError(
-            f"{path}: no weights of {name}: {', '.join(faults[:3])}{more}; it seems to hold {_what_it_holds(found)}"
-        )
+    renamed = {our_name(key, backbone.PUBLISHED_NAMES): value for key, value in found.items()}
+    # Beyond the cut anything may follow; inside a stage of ours, one more tensor means a deeper network.
+    parts = {_part(key) for key in own}
+    more = [f"{key} is too many" for key in renamed if key not in own and _part(key) in parts]
+    if faults := [*misfits(own, renamed), *more]:
+        told = listed(faults)
+        raise UserError(f"{path}: no weights of {name}: {told}; it seems to hold {_what_it_holds(found)}")
     backbone.load_state_dict(own | {key: renamed[key] for key in own if key in renamed})
 
 
-def _our_name(key: str, published: dict[str, str]) -> str:
+def our_name(key: str, published: dict[str, str]) -> str:
+    """A tensor's name in our backbone, given its name in the published network and the backbone's PUBLISHED_NAMES."""
     part, dot, rest = key.partition(".")
     return published.get(part, part) + dot + rest
 
 
-def _faults(own: Tensors, found: Tensors) -> Iterator[str]:
-    """Why the tensors found are not those of our network, in its order."""
+def listed(faults: list[str]) -> str:
+    """The first three, and how many more there are."""
+    return ", ".join(faults[:3]) + (f" and {len(faults) - 3} more" if len(faults) > 3 else "")
+
+
+def misfits(own: Tensors, found: Tensors) -> Iterator[str]:
+    """Why the tensors found do not fill our network, in its order."""
     for key, value in own.items():
         if key not in found:
             # A counter that old files lack; it starts at 0, and no backbone reads it.
@@ -141,9 +156,6 @@ def _faults(own: Tensors, found: Tensors) -> Iterator[str]:
             yield f"{key} is {tuple(found[key].shape)} instead of {tuple(value.shape)}"
         elif not torch.isfinite(found[key]).all():
             yield f"{key} is not finite"
-    # Beyond the cut anything may follow; inside a stage of ours, one more tensor means a deeper network.
-    parts = {_part(key) for key in own}
-    yield from (f"{key} is too many" for key in found if key not in own and _part(key) in parts)
 
 
 def _part(key: str) -> str:
