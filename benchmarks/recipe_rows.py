@@ -1,0 +1,75 @@
+"""The rows of the recipe's table: what each changes, and what it is to be compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+VIRTUAL = ("augmentation.virtual_rotation.yaw=20", "augmentation.virtual_rotation.pitch=13")
+VIRTUAL += ("augmentation.virtual_rotation.roll=13",)
+LONGER = 3
+
+
+@dataclass(frozen=True)
+class RecipeRow:
+    """`changes` are overrides beside those of the row `base` ('' for none); `margin` is the resized picture's height as
+    a multiple of the window's, `length` the epochs as a multiple of the budget's."""
+
+    name: str
+    base: str = ""
+    changes: tuple[str, ...] = ()
+    margin: float | None = None
+    length: int = 1
+
+    def overrides(self, height: int, epochs: int, given: Sequence[str] = ()) -> list[str]:
+        """For training/train.py: the budget, then what the user wants everywhere, the base, and what the row changes."""
+        bases, row = [self], self
+        while row.base:
+            row = _row(row.base)
+            bases.insert(0, row)
+        margin = next((row.margin for row in reversed(bases) if row.margin is not None), 1.0)
+        epochs *= self.length
+        budget = [
+            f"epochs={epochs}",
+            f"validate_every={max(epochs, 1)}",
+            f"picture.smaller_edge={round(margin * height)}",
+        ]
+        budget += [f"picture.height={height}", f"picture.width={round(height * 4 / 3)}", "workers=0"]
+        return [*budget, *given, *(change for row in bases for change in row.changes)]
+
+
+def _row(name: str) -> RecipeRow:
+    return next(row for row in ROWS if row.name == name)
+
+
+ROWS = [
+    # The papers' augmentation: random crop and colour jitter.
+    RecipeRow("crop", margin=9 / 8),
+    RecipeRow("crop_seed1", "crop", ("seed=1",)),
+    RecipeRow("crop_papers_rate", "crop", ("optimizer.learning_rate=1e-4", "schedule.kind=step")),
+    RecipeRow("whole_picture", "crop", ("augmentation.random_crop=false",), margin=1.0),
+    # Virtual rotation in the crop's place, on the whole picture: the base of what follows.
+    RecipeRow("virtual", "", VIRTUAL),
+    RecipeRow("virtual_seed1", "virtual", ("seed=1",)),
+    RecipeRow("virtual_seed2", "virtual", ("seed=2",)),
+    RecipeRow("virtual_half", "virtual", tuple(v.replace("=20", "=10").replace("=13", "=7") for v in VIRTUAL)),
+    RecipeRow("virtual_margin", "virtual", margin=9 / 8),
+    RecipeRow("rate_1e-3", "virtual", ("optimizer.learning_rate=1e-3", "optimizer.clip_norm=5")),
+    RecipeRow("rate_1e-3_no_clip", "virtual", ("optimizer.learning_rate=1e-3",)),
+    RecipeRow("papers_rate", "virtual", ("optimizer.learning_rate=1e-4", "schedule.kind=step")),
+    RecipeRow("step_schedule", "virtual", ("schedule.kind=step", "schedule.warmup_epochs=0")),
+    RecipeRow("no_warm_up", "virtual", ("schedule.warmup_epochs=0",)),
+    RecipeRow("ema", "virtual", ("ema_decay=0.99",)),
+    RecipeRow("batch_16", "virtual", ("batch_size=16",)),
+    RecipeRow("batch_32", "virtual", ("batch_size=32",)),
+    RecipeRow("longer", "virtual", length=LONGER),
+    RecipeRow("beta_120", "virtual", ("loss.beta=120",)),
+    RecipeRow("no_dropout", "virtual", ("model.options.dropout=0.0",)),
+    RecipeRow("no_colour", "virtual", ("augmentation.colour_jitter=0.0",)),
+    RecipeRow("colour_0.25", "virtual", ("augmentation.colour_jitter=0.25",)),
+    RecipeRow("gamma", "virtual", ("augmentation.gamma=0.3",)),
+    RecipeRow("blur", "virtual", ("augmentation.blur=1.0",)),
+    RecipeRow("noise", "virtual", ("augmentation.noise=10",)),
+    RecipeRow("erasing", "virtual", ("augmentation.erasing=0.4",)),
+    RecipeRow("translation", "virtual", ("augmentation.virtual_translation=0.2",)),
+]
