@@ -10,9 +10,9 @@ from typing import Any
 from torch import nn
 
 from transposenet_core.errors import UserError
-from transposenet_core.models.pose_autoencoder import PoseAutoencoder
 from transposenet_core.models.coarse_to_fine import CoarseToFine
 from transposenet_core.models.multiscene_transformer import MultiSceneTransformer
+from transposenet_core.models.pose_autoencoder import PoseAutoencoder
 from transposenet_core.models.poselstm import PoseLSTM
 from transposenet_core.models.posenet import PoseNet
 from transposenet_core.models.retrieval import Retrieval

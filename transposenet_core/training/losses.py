@@ -14,6 +14,7 @@ from torch import nn
 
 from transposenet_core.models.pose_from_points import rotated
 from transposenet_core.training.config import LossConfig
+from transposenet_core.training.scene_loss import SceneLoss
 
 POSE_TERMS = ("loss", "position", "orientation")
 AUXILIARY_WEIGHT = 0.3
@@ -177,6 +178,7 @@ def pose_loss(config: LossConfig, network: Any) -> nn.Module:
 # What a model's class may name as its LOSS; each is made from the configuration and the network.
 LOSSES: dict[str, Callable[[LossConfig, Any], nn.Module]] = {
     "pose": pose_loss,
+    "scenes": lambda config, network: SceneLoss(pose_loss(config, network), network),
     "none": lambda _, __: NoLoss(),
     "scene_coordinates": lambda _, network: SceneCoordinateLoss(network.cells(), network.ray_cells_N3),
 }

@@ -1,0 +1,162 @@
+"""Several scenes in one network, and clusters within each: shapes, gradients, what is chosen, and what is refused."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from transposenet_core.errors import UserError
+from transposenet_core.models import build_model, default_options, describe_option
+from transposenet_core.models.pose_clusters import orientation_clusters, plausible_positions, position_clusters
+from transposenet_core.pose import rotation_angle_deg
+from transposenet_core.training.config import LossConfig
+from transposenet_core.training.losses import LOSSES
+
+NARROW = {"encoder_layers": 1, "decoder_layers": 2, "heads": 2, "width": 32, "mlp_width": 32, "head_width": 64}
+NARROW |= {"image_size": (64, 96), "dropout": 0.0, "drop_connect": 0.0}
+
+
+def some_poses(count: int, seed: int, away: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    turns = Rotation.from_euler("zyx", rng.uniform(-60, 60, (count, 3)), degrees=True)
+    return rng.uniform(-3, 3, (count, 3)) + away, turns.as_quat(scalar_first=True, canonical=True)
+
+
+def network_of(name: str = "coarse_to_fine", scenes: int = 3, **options: object) -> torch.nn.Module:
+    torch.manual_seed(0)
+    network = build_model(name, **(NARROW | {"scenes": scenes} | options))
+    network.start_from_scenes([some_poses(40, seed, 10.0 * seed) for seed in range(scenes)])
+    return network
+
+
+@pytest.mark.parametrize("name", ["multiscene_transformer", "coarse_to_fine"])
+def test_shapes_and_what_is_chosen(name: str) -> None:
+    clusters = {"position_clusters": 4, "orientation_clusters": 3} if name == "coarse_to_fine" else {}
+    kx, kq = (4, 3) if clusters else (1, 1)
+    with torch.inference_mode():
+        output = network_of(name, **clusters).eval()(torch.rand(5, 3, 64, 96))
+    shapes = {key: tuple(value.shape) for key, value in output.items()}
+    assert shapes == {
+        "position": (5, 3),
+        "orientation": (5, 4),
+        "scene": (5,),
+        "scene_log_probability": (5, 3),
+        "scene_positions": (5, 3, 3),
+        "scene_orientations": (5, 3, 4),
+        "position_cluster_log_probability": (5, 3, kx),
+        "orientation_cluster_log_probability": (5, 3, kq),
+        "cluster_positions": (5, 3, kx, 3),
+        "cluster_orientations": (5, 3, kq, 4),
+    }
+    for log_probability in (value for key, value in output.items() if key.endswith("log_probability")):
+        torch.testing.assert_close(log_probability.exp().sum(-1), torch.ones(log_probability.shape[:-1]))
+    torch.testing.assert_close(output["cluster_orientations"].norm(dim=-1), torch.ones(5, 3, kq))
+    for b in range(5):
+        scene = int(output["scene_log_probability"][b].argmax())
+        x = int(output["position_cluster_log_probability"][b, scene].argmax())
+        q = int(output["orientation_cluster_log_probability"][b, scene].argmax())
+        assert output["scene"][b] == scene
+        assert torch.equal(output["position"][b], output["cluster_positions"][b, scene, x])
+        assert torch.equal(output["orientation"][b], output["cluster_orientations"][b, scene, q])
+    assert all(describe_option(name, option) for option in default_options(name))
+
+
+@pytest.mark.parametrize("clusters", [{}, {"position_clusters": 3, "orientation_clusters": 2}])
+def test_every_parameter_gets_a_gradient_and_dropout_is_off_when_running(clusters: dict) -> None:
+    network = network_of(**({"position_clusters": 1, "orientation_clusters": 1} | clusters), dropout=0.1).train()
+    position, orientation = (torch.from_numpy(v).float() for v in some_poses(6, 9))
+    loss = LOSSES["scenes"](LossConfig(), network)
+    terms = loss(network(torch.rand(6, 3, 64, 96)), position, orientation, None, torch.arange(6) % 3)
+    assert tuple(terms) == loss.TERMS and len(terms) == (6 if clusters else 4)
+    terms["loss"].backward()
+    parameters = [*network.named_parameters(), *loss.named_parameters()]
+    assert [n for n, p in parameters if p.grad is None or not p.grad.abs().sum() > 1e-7] == []
+    image = torch.rand(2, 3, 64, 96)
+    with torch.inference_mode():
+        first, again = (network.eval()(image) for _ in "12")
+    assert all(torch.equal(first[key], again[key]) for key in first)
+
+
+def test_the_loss_reads_the_true_scene_and_cluster_whatever_the_network_prefers() -> None:
+    network = network_of(position_clusters=2, orientation_clusters=2)
+    output = network.eval()(torch.rand(4, 3, 64, 96))
+    loss = LOSSES["scenes"](LossConfig(s_position=0.0, s_orientation=0.0), network)
+    scene = torch.tensor([2, 0, 1, 1])
+    x, q = torch.tensor([1, 0, 0, 1]), torch.tensor([0, 1, 0, 1])
+    rows = torch.arange(4)
+    position = network.position.centre_SKP[scene, x] + 0.01
+    orientation = -network.orientation.centre_SKP[scene, q]  # the other sign of the same rotation
+    terms = loss(output, position, orientation, None, scene)
+    x_error = (output["cluster_positions"][rows, scene, x] - position).norm(dim=-1).mean()
+    q_error = (output["cluster_orientations"][rows, scene, q] + orientation).norm(dim=-1).mean()
+    torch.testing.assert_close(terms["position"], x_error)
+    torch.testing.assert_close(terms["orientation"], q_error)
+    nll = -output["scene_log_probability"][rows, scene].mean()
+    torch.testing.assert_close(terms["scene"], nll)
+    x_nll = -output["position_cluster_log_probability"][rows, scene, x].mean()
+    q_nll = -output["orientation_cluster_log_probability"][rows, scene, q].mean()
+    torch.testing.assert_close(terms["position_cluster"], x_nll)
+    torch.testing.assert_close(terms["orientation_cluster"], q_nll)
+    torch.testing.assert_close(terms["loss"], x_error + q_error + nll + x_nll + q_nll)
+
+
+def test_untrained_answers_lie_at_the_scenes_mean_poses_however_far_apart() -> None:
+    network = network_of("multiscene_transformer").eval()
+    output = network(torch.rand(2, 3, 64, 96))
+    for scene in range(3):
+        mean = torch.from_numpy(some_poses(40, scene, 10.0 * scene)[0].mean(axis=0)).float()
+        torch.testing.assert_close(output["scene_positions"][:, scene], mean.expand(2, 3), atol=1.0, rtol=0)
+
+
+def test_another_picture_size_is_taken() -> None:
+    with torch.inference_mode():
+        output = network_of("multiscene_transformer").eval()(torch.rand(1, 3, 90, 131))
+    assert output["position"].shape == (1, 3)
+
+
+def test_one_row_of_three_million_kilometres_is_no_cluster() -> None:
+    positions_N3, _ = some_poses(300, 0)
+    far_N3 = np.concatenate([positions_N3, [[3.1e9, 0, 0]]])
+    assert plausible_positions(far_N3).sum() == 300 and not plausible_positions(far_N3)[-1]
+    network = build_model("coarse_to_fine", **(NARROW | {"position_clusters": 3}))
+    orientations_N4 = some_poses(301, 1)[1]
+    network.start_from_scenes([(far_N3, orientations_N4)])
+    assert network.position.centre_SKP.abs().max() < 4
+    np.testing.assert_allclose(
+        network.position.centre_SKP[0], position_clusters(positions_N3, 3), atol=1e-6
+    )  # as without that row
+
+
+def test_a_second_room_far_away_is_no_outlier() -> None:
+    rooms = np.concatenate([some_poses(800, 0)[0], some_poses(200, 1, away=60.0)[0]])
+    assert plausible_positions(rooms).all()
+    centres_K3 = position_clusters(rooms, 2)
+    assert sorted(np.linalg.norm(centres_K3, axis=1).round(-1)) == [0, 100]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 5), st.integers(0, 1000), st.booleans())
+def test_orientation_centres_do_not_depend_on_signs(clusters: int, seed: int, canonical: bool) -> None:
+    rng = np.random.default_rng(seed)
+    q_N4 = Rotation.random(60, random_state=seed).as_quat(scalar_first=True, canonical=canonical)
+    centres_K4 = orientation_clusters(q_N4, clusters)
+    flipped_K4 = orientation_clusters(q_N4 * rng.choice([-1, 1], (60, 1)), clusters)
+    np.testing.assert_allclose(np.linalg.norm(centres_K4, axis=1), 1)
+    assert rotation_angle_deg(centres_K4, flipped_K4).max() < 1e-4
+    assert (centres_K4[:, 0] >= 0).all()
+
+
+def test_t11_what_cannot_be_clustered_is_one_sentence() -> None:
+    positions_N3 = np.repeat(some_poses(3, 0)[0], 5, axis=0)
+    with pytest.raises(ValueError, match="4 position clusters are asked for, the training frames have 3 different"):
+        position_clusters(positions_N3, 4)
+    with pytest.raises(ValueError, match="set model.options.orientation_clusters to at most 1"):
+        orientation_clusters(np.array([[1.0, 0, 0, 0], [-1, 0, 0, 0]]), 2)  # one rotation twice
+    with pytest.raises(ValueError, match="2 scenes are given, the network is for 3"):
+        build_model("multiscene_transformer", **(NARROW | {"scenes": 3})).start_from_scenes([some_poses(9, 0)] * 2)
+    with pytest.raises(ValueError, match="position_clusters is 0, a whole number above 0 is needed"):
+        build_model("coarse_to_fine", **(NARROW | {"position_clusters": 0}))
+    with pytest.raises(UserError, match="model 'coarse_to_fine' has no option 'position_cluster'; did|has no option"):
+        build_model("coarse_to_fine", position_cluster=2)

@@ -1,0 +1,158 @@
+"""Several scenes in one network.
+
+Shavit, Ferens, Keller, "Coarse-to-Fine Multi-Scene Pose Regression with Transformers", 2023: sections III-A and III-B,
+and III-C where clusters are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from transposenet_core.models.backbone import build_backbone, map_size
+from transposenet_core.models.pose_clusters import orientation_clusters, plausible_positions, position_clusters
+from transposenet_core.models.scene_queries import ClusterHead, SceneTransformer
+
+
+class MultiSceneTransformer(nn.Module):
+    """Two Transformers over two activation maps of one backbone, each asked once per scene; the scene is classified.
+
+    The heads are all scenes'. What they regress is added to the mean pose of the scene, or of one of its clusters, from
+    the training labels: maps may lie kilometres apart. With clusters each is one more answer, and which holds is
+    classified.
+    """
+
+    LOSS: ClassVar[str] = "scenes"
+    OPTIONS: ClassVar[dict[str, str]] = {
+        "backbone": "as of transposenet",
+        "image_size": "(height, width) that the position tables are made for; train.py sets it from `picture`",
+        "scenes": "how many scenes; train.py sets it from `--data`",
+        "position_level": "reduction level of the map that the position is read from (section III-A, as transposenet)",
+        "orientation_level": "the same for the orientation",
+        "encoder_layers": "of either Transformer (section III-A)",
+        "decoder_layers": "the same of its decoder",
+        "heads": "attention heads",
+        "width": "of cells and latents",
+        "mlp_width": "hidden units of a layer's MLP",
+        "head_width": "hidden units of the pose heads",
+        "dropout": "on what each layer adds back",
+        "attention_dropout": "on attention weights: forbids fused attention",
+        "mlp_dropout": "inside a layer's MLP; None: as `dropout`",
+        "drop_connect": "of EfficientNet's last block",
+        "position_clusters": "centres of each scene's positions (section III-C); 1: its mean position",
+        "orientation_clusters": "the same of its orientations",
+    }
+
+    def __init__(
+        self,
+        backbone: str = "efficientnet-b0",
+        image_size: tuple[int, int] = (224, 224),
+        scenes: int = 1,
+        position_level: int = 4,
+        orientation_level: int = 3,
+        encoder_layers: int = 6,
+        decoder_layers: int = 6,
+        heads: int = 4,
+        width: int = 256,
+        mlp_width: int = 256,
+        head_width: int = 1024,
+        dropout: float = 0.1,
+        attention_dropout: float = 0.0,
+        mlp_dropout: float | None = None,
+        drop_connect: float = 0.2,
+        position_clusters: int = 1,
+        orientation_clusters: int = 1,
+    ) -> None:
+        super().__init__()
+        counts = {"scenes": scenes, "encoder_layers": encoder_layers, "decoder_layers": decoder_layers, "heads": heads}
+        counts |= {"position_clusters": position_clusters, "orientation_clusters": orientation_clusters}
+        for name, value in counts.items():
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} is {value!r}, a whole number above 0 is needed")
+        self.image_size = (int(image_size[0]), int(image_size[1]))
+        self.scenes, self.position_level, self.orientation_level = scenes, position_level, orientation_level
+        self.backbone = build_backbone(backbone, tuple({position_level, orientation_level}), drop_connect)
+
+        def transformer(level: int) -> SceneTransformer:
+            return SceneTransformer(
+                channels=self.backbone.channels[level],
+                map_size=map_size(self.image_size, level),
+                scenes=scenes,
+                encoder_layers=encoder_layers,
+                decoder_layers=decoder_layers,
+                heads=heads,
+                width=width,
+                mlp_width=mlp_width,
+                dropout=dropout,
+                attention_dropout=attention_dropout,
+                mlp_dropout=dropout if mlp_dropout is None else mlp_dropout,
+            )
+
+        self.position_transformer = transformer(position_level)
+        self.orientation_transformer = transformer(orientation_level)
+        self.scene = nn.Linear(2 * width, 1, bias=False) if scenes > 1 else None
+        self.position = ClusterHead(width, head_width, scenes, position_clusters, 3)
+        self.orientation = ClusterHead(width, head_width, scenes, orientation_clusters, 4)
+
+    def forward(self, image_B3HW: torch.Tensor) -> dict[str, torch.Tensor]:
+        """``position`` (B, 3) in metres and ``orientation`` (B, 4), a unit quaternion w x y z: ``T_map_camera`` in the
+        map of ``scene`` (B,), the likeliest by ``scene_log_probability`` (B, S).
+
+        Of every scene ``scene_positions`` (B, S, 3) and ``scene_orientations`` (B, S, 4), each of its likeliest
+        cluster, by ``position_cluster_log_probability`` and ``orientation_cluster_log_probability`` (B, S, K); of
+        every cluster ``cluster_positions`` (B, S, K, 3) and ``cluster_orientations`` (B, S, K, 4).
+        """
+        maps = self.backbone(image_B3HW)
+        x_latent_BSC = self.position_transformer(maps[self.position_level])
+        q_latent_BSC = self.orientation_transformer(maps[self.orientation_level])
+        # Under autocast the heads stay in float32: bfloat16 holds a position of 3 m to no better than 1 cm.
+        with torch.autocast(image_B3HW.device.type, enabled=False):
+            x_latent_BSC, q_latent_BSC = x_latent_BSC.float(), q_latent_BSC.float()
+            score_BS = torch.zeros_like(x_latent_BSC[..., 0])
+            if self.scene is not None:
+                score_BS = self.scene(torch.cat((x_latent_BSC, q_latent_BSC), dim=-1))[..., 0]
+            position_BSK3, position_cluster_BSK = self.position(x_latent_BSC)
+            orientation_BSK4, orientation_cluster_BSK = self.orientation(q_latent_BSC)
+            orientation_BSK4 = F.normalize(orientation_BSK4, dim=-1)
+            scene_log_probability_BS = F.log_softmax(score_BS, dim=-1)
+        scene_B = scene_log_probability_BS.argmax(dim=-1)
+        positions_BS3 = _chosen(position_BSK3, position_cluster_BSK.argmax(dim=-1))
+        orientations_BS4 = _chosen(orientation_BSK4, orientation_cluster_BSK.argmax(dim=-1))
+        return {
+            "position": _chosen(positions_BS3, scene_B),
+            "orientation": _chosen(orientations_BS4, scene_B),
+            "scene": scene_B,
+            "scene_log_probability": scene_log_probability_BS,
+            "scene_positions": positions_BS3,
+            "scene_orientations": orientations_BS4,
+            "position_cluster_log_probability": position_cluster_BSK,
+            "orientation_cluster_log_probability": orientation_cluster_BSK,
+            "cluster_positions": position_BSK3,
+            "cluster_orientations": orientation_BSK4,
+        }
+
+    @torch.no_grad()
+    def start_from_scenes(self, poses: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
+        """Take each scene's centres from its training labels, positions (N, 3) and orientations (N, 4).
+
+        ValueError where there are other scenes than the network is for, or they do not make so many clusters.
+        """
+        if len(poses) != self.scenes:
+            raise ValueError(f"{len(poses)} scenes are given, the network is for {self.scenes}")
+        for scene, (positions_N3, orientations_N4) in enumerate(poses):
+            kept_N = plausible_positions(positions_N3)
+            x_centre = position_clusters(positions_N3[kept_N], self.position.clusters)
+            q_centre = orientation_clusters(orientations_N4[kept_N], self.orientation.clusters)
+            self.position.centre_SKP[scene] = torch.from_numpy(x_centre)
+            self.orientation.centre_SKP[scene] = torch.from_numpy(q_centre)
+
+
+def _chosen(x_BxNC: torch.Tensor, index_Bx: torch.Tensor) -> torch.Tensor:
+    """Row `index` of the last but one axis."""
+    index = index_Bx[..., None, None].expand(*index_Bx.shape, 1, x_BxNC.shape[-1])
+    return x_BxNC.gather(-2, index).squeeze(-2)

@@ -1,0 +1,138 @@
+"""What several scenes in one network are made of: a Transformer that is asked for one latent per scene, and heads."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from transposenet_core.models.layers import EncoderLayer, PoseHead, PositionEncoding2d
+
+
+class Attention(nn.Module):
+    """Multi-head attention. Keys have no bias: the softmax is blind to it."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.query, self.key = nn.Linear(width, width), nn.Linear(width, width, bias=False)
+        self.value, self.out = nn.Linear(width, width), nn.Linear(width, width)
+
+    def forward(self, query_BQC: torch.Tensor, key_BNC: torch.Tensor, value_BNC: torch.Tensor) -> torch.Tensor:
+        """(B, Q, C): for each query the values that its keys answer for."""
+        projected = self.query(query_BQC), self.key(key_BNC), self.value(value_BNC)
+        query, key, value = (x_BNC.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x_BNC in projected)
+        dropout = self.dropout if self.training else 0.0
+        attended = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
+        return self.out(attended.transpose(1, 2).flatten(-2))
+
+
+class DecoderLayer(nn.Module):
+    """Pre-norm: the queries look at each other, then at the encoded cells, then an MLP; each is added back.
+
+    The first layer's queries have nothing to tell each other yet (see `SceneTransformer`): it has no self-attention.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        mlp_width: int,
+        dropout: float,
+        attention_dropout: float,
+        mlp_dropout: float,
+        first: bool,
+    ) -> None:
+        super().__init__()
+        self.between = None if first else Attention(width, heads, attention_dropout)
+        self.norm_between = None if first else nn.LayerNorm(width)
+        self.across, self.norm_across = Attention(width, heads, attention_dropout), nn.LayerNorm(width)
+        self.norm_mlp = nn.LayerNorm(width)
+        self.mlp = nn.Sequential(
+            nn.Linear(width, mlp_width), nn.GELU(), nn.Dropout(mlp_dropout), nn.Linear(mlp_width, width)
+        )
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self, x_BSC: torch.Tensor, query_SC: torch.Tensor, memory_BNC: torch.Tensor, position_NC: torch.Tensor
+    ) -> torch.Tensor:
+        """The new state (B, S, C); queries and positions are added where weights are computed, as in the encoder."""
+        if self.between is not None and self.norm_between is not None:
+            normed = self.norm_between(x_BSC)
+            x_BSC = x_BSC + self.dropout(self.between(normed + query_SC, normed + query_SC, normed))
+        asked = self.norm_across(x_BSC) + query_SC
+        x_BSC = x_BSC + self.dropout(self.across(asked, memory_BNC + position_NC, memory_BNC))
+        return x_BSC + self.dropout(self.mlp(self.norm_mlp(x_BSC)))
+
+
+class SceneTransformer(nn.Module):
+    """An activation map to one latent per scene: an encoder without a token, a decoder with a learned query a scene.
+
+    The decoder's input is zeros. Over zeros the first self-attention answers the same vector to every query, whatever
+    its weights: ``start`` is that vector.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        map_size: tuple[int, int],
+        scenes: int,
+        encoder_layers: int,
+        decoder_layers: int,
+        heads: int,
+        width: int,
+        mlp_width: int,
+        dropout: float,
+        attention_dropout: float,
+        mlp_dropout: float,
+    ) -> None:
+        super().__init__()
+        options = (width, heads, mlp_width, dropout, attention_dropout, mlp_dropout)
+        self.project = nn.Conv2d(channels, width, kernel_size=1)
+        self.position = PositionEncoding2d(map_size, width)
+        self.encoder = nn.ModuleList(EncoderLayer(*options) for _ in range(encoder_layers))
+        self.encoder_norm = nn.LayerNorm(width)
+        self.decoder = nn.ModuleList(DecoderLayer(*options, first=number == 0) for number in range(decoder_layers))
+        self.decoder_norm = nn.LayerNorm(width)
+        self.query = nn.Parameter(torch.randn(scenes, width))
+        self.start = nn.Parameter(torch.zeros(width))
+        nn.init.trunc_normal_(self.start, std=0.02)
+        for parameter in [*self.encoder.parameters(), *self.decoder.parameters()]:
+            if parameter.dim() > 1:
+                nn.init.xavier_uniform_(parameter)
+
+    def forward(self, map_BCHW: torch.Tensor) -> torch.Tensor:
+        """(B, S, width)."""
+        map_BCHW = self.project(map_BCHW)
+        position_NC = self.position((map_BCHW.shape[-2], map_BCHW.shape[-1]))[1:]  # entry 0 is a token's
+        memory_BNC = map_BCHW.flatten(2).transpose(1, 2)
+        for layer in self.encoder:
+            memory_BNC = layer(memory_BNC, position_NC)
+        memory_BNC = self.encoder_norm(memory_BNC)
+        x_BSC = self.start.expand(len(memory_BNC), len(self.query), -1)
+        for layer in self.decoder:
+            x_BSC = layer(x_BSC, self.query, memory_BNC, position_NC)
+        return self.decoder_norm(x_BSC)
+
+
+class ClusterHead(nn.Module):
+    """A pose component per scene and cluster: the cluster's centre plus what is regressed, and which cluster it is.
+
+    With one cluster a scene's centre is its mean pose, and nothing is classified.
+    """
+
+    centre_SKP: torch.Tensor
+
+    def __init__(self, width: int, hidden: int, scenes: int, clusters: int, outputs: int) -> None:
+        super().__init__()
+        self.clusters, self.outputs = clusters, outputs
+        self.residual = PoseHead(width, hidden, clusters * outputs)
+        self.classify = nn.Linear(width, clusters) if clusters > 1 else None
+        self.register_buffer("centre_SKP", torch.zeros(scenes, clusters, outputs))
+
+    def forward(self, latent_BSC: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Components (B, S, K, outputs) and the clusters' log-probabilities (B, S, K)."""
+        answer_BSKP = self.centre_SKP + self.residual(latent_BSC).unflatten(-1, (self.clusters, self.outputs))
+        if self.classify is None:
+            return answer_BSKP, torch.zeros_like(answer_BSKP[..., 0])
+        return answer_BSKP, F.log_softmax(self.classify(latent_BSC), dim=-1)
