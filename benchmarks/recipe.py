@@ -3,8 +3,8 @@
 
 python benchmarks/recipe.py --data 7scenes:PATH --split FILE --out DIR [--rows NAME,...] [key=value ...]
 
-The split needs val frames; test frames are never read. Every row sees the same number of pictures of the same size (4:3,
-`--height`) and is judged once, after its last epoch. DIR/recipe.jsonl gets a line for each row that is done, which is
+The split needs val frames; test frames are never read. Every row sees the same number of pictures of the same size
+(4:3, `--height`) and is judged once, after its last epoch. DIR/recipe.jsonl gets a line for each row that is done, which is
 not done again; DIR/recipe.md is the table. One process, one row after another: call it again to go on.
 """
 
@@ -14,7 +14,6 @@ import argparse
 import json
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent

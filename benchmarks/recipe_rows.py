@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-VIRTUAL = ("augmentation.virtual_rotation.yaw=20", "augmentation.virtual_rotation.pitch=13")
-VIRTUAL += ("augmentation.virtual_rotation.roll=13",)
+TURNS = {"yaw": 20, "pitch": 13, "roll": 13}  # degrees
+VIRTUAL = tuple(f"augmentation.virtual_rotation.{axis}={limit}" for axis, limit in TURNS.items())
+HALF = tuple(f"augmentation.virtual_rotation.{axis}={limit / 2}" for axis, limit in TURNS.items())
 LONGER = 3
 
 
@@ -22,7 +23,7 @@ class RecipeRow:
     length: int = 1
 
     def overrides(self, height: int, epochs: int, given: Sequence[str] = ()) -> list[str]:
-        """For training/train.py: the budget, then what the user wants everywhere, the base, and what the row changes."""
+        """For training/train.py: the budget, then what the user wants everywhere, the base, what the row changes."""
         bases, row = [self], self
         while row.base:
             row = _row(row.base)
@@ -52,7 +53,7 @@ ROWS = [
     RecipeRow("virtual", "", VIRTUAL),
     RecipeRow("virtual_seed1", "virtual", ("seed=1",)),
     RecipeRow("virtual_seed2", "virtual", ("seed=2",)),
-    RecipeRow("virtual_half", "virtual", tuple(v.replace("=20", "=10").replace("=13", "=7") for v in VIRTUAL)),
+    RecipeRow("virtual_half", "virtual", HALF),
     RecipeRow("virtual_margin", "virtual", margin=9 / 8),
     RecipeRow("rate_1e-3", "virtual", ("optimizer.learning_rate=1e-3", "optimizer.clip_norm=5")),
     RecipeRow("rate_1e-3_no_clip", "virtual", ("optimizer.learning_rate=1e-3",)),
