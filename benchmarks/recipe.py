@@ -4,8 +4,8 @@
 python benchmarks/recipe.py --data 7scenes:PATH --split FILE --out DIR [--rows NAME,...] [key=value ...]
 
 The split needs val frames; test frames are never read. Every row sees the same number of pictures of the same size
-(4:3, `--height`) and is judged once, after its last epoch. DIR/recipe.jsonl gets a line for each row that is done, which is
-not done again; DIR/recipe.md is the table. One process, one row after another: call it again to go on.
+(4:3, `--height`) and is judged once, after its last epoch. DIR/recipe.jsonl gets a line for each row that is done,
+which is not done again; DIR/recipe.md is the table. One process, one row after another: call it again to go on.
 """
 
 from __future__ import annotations
