@@ -18,6 +18,7 @@ from torch import nn
 from transposenet_core import __version__
 from transposenet_core.atomic_files import write_atomically
 from transposenet_core.errors import UserError
+from transposenet_core.mapped_scene import HeldOutError, MappedScene
 from transposenet_core.models import build_model
 from transposenet_core.preprocessing import Preprocessing
 from transposenet_core.scene import Intrinsics
@@ -25,28 +26,16 @@ from transposenet_core.scene import Intrinsics
 SCHEMA = 1
 WEIGHTS, DESCRIPTION = "model.safetensors", "scene.json"
 MAX_DESCRIPTION_BYTES = 16 * 2**20
-MODEL_PREFIX, POSES_PREFIX = "model.", "training_poses."
-EXACT = ("positions_N3", "orientations_N4")  # poses among the weights: float16 is 0.25 m off at 500 m
-
-
-@dataclass(frozen=True)
-class HeldOutError:
-    """Standard deviations of the error on frames the weights were not fitted to: along the map's axes, metres and
-    radians (rotation vector). ``source`` says which frames these were."""
-
-    position_std: tuple[float, float, float]
-    rotation_std: tuple[float, float, float]
-    source: str
-
-    def covariance_66(self) -> np.ndarray:
-        return np.diag(np.square([*self.position_std, *self.rotation_std]))
+MODEL_PREFIX = "model."
+EXACT = ("positions_N3", "orientations_N4", "centre_SKP")  # poses among the weights: float16 is 0.25 m off at 500 m
 
 
 @dataclass(eq=False)
 class SceneModel:
     """A trained network with all it needs to be run and judged: what a scene is to a robot.
 
-    Training poses (thinned): positions (N, 3) in metres and orientations (N, 4) w x y z, ``T_map_camera``.
+    Training poses (thinned): positions (N, 3) in metres and orientations (N, 4) w x y z, ``T_map_camera``. A network of
+    several scenes numbers them as ``scenes`` does: the first is the model's own, the others are ``further_scenes``.
     """
 
     name: str
@@ -60,6 +49,19 @@ class SceneModel:
     training_positions_N3: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
     training_orientations_N4: np.ndarray = field(default_factory=lambda: np.zeros((0, 4)))
     provenance: dict = field(default_factory=dict)
+    further_scenes: tuple[MappedScene, ...] = ()
+
+    @property
+    def scenes(self) -> tuple[MappedScene, ...]:
+        """All scenes, in the network's order."""
+        poses = self.training_positions_N3, self.training_orientations_N4
+        first = MappedScene(self.name, self.map_frame, self.held_out_error, self.intrinsics, *poses)
+        return (first, *self.further_scenes)
+
+    @property
+    def title(self) -> str:
+        """The names of all scenes."""
+        return " + ".join(scene.name for scene in self.scenes)
 
     def save(self, folder: str | Path, half_precision: bool = False) -> None:
         """Write both files; each appears whole or not at all, and the description carries the hash of its weights."""
@@ -68,8 +70,8 @@ class SceneModel:
         if half_precision:
             halved = {k for k, v in tensors.items() if v.is_floating_point() and not k.endswith(EXACT)}
             tensors = {k: v.half() if k in halved else v for k, v in tensors.items()}
-        tensors[POSES_PREFIX + "positions"] = torch.from_numpy(self.training_positions_N3.astype(np.float32))
-        tensors[POSES_PREFIX + "orientations"] = torch.from_numpy(self.training_orientations_N4.astype(np.float32))
+        for number, scene in enumerate(self.scenes):
+            tensors |= scene.tensors(number)
         data = save_tensors({key: value.contiguous() for key, value in tensors.items()})
         description = json.dumps(self._describe(hashlib.sha256(data).hexdigest()), indent=1, allow_nan=False)
         # Both are on the disk before either gets its name: the moment in which the two do not fit is two renames long.
@@ -78,16 +80,13 @@ class SceneModel:
             text.write_text(description + "\n")
 
     def _describe(self, weights_sha256: str) -> dict:
-        poses = self.training_positions_N3
+        first, *further = (scene.describe() for scene in self.scenes)
         return {
             "schema": SCHEMA,
-            "name": self.name,
-            "map_frame": self.map_frame,
+            **first,
+            **({"further_scenes": further} if further else {}),
             "architecture": {"name": self.architecture, "options": self.options},
             "preprocessing": asdict(self.preprocessing),
-            "intrinsics": None if self.intrinsics is None else self.intrinsics.to_dict(),
-            "held_out_error": asdict(self.held_out_error),
-            "hull": {"min": poses.min(0).tolist(), "max": poses.max(0).tolist()} if len(poses) else None,
             "weights_sha256": weights_sha256,
             "versions": {"transposenet_ros": __version__, "torch": torch.__version__},
             "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -105,20 +104,18 @@ class SceneModel:
             network = build_model(description["architecture"]["name"], **options)
             state = {k[len(MODEL_PREFIX) :]: v for k, v in tensors.items() if k.startswith(MODEL_PREFIX)}
             network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
-            intrinsics, held_out = description["intrinsics"], description["held_out_error"]
-            position_std, rotation_std = (tuple(map(float, held_out[k])) for k in ("position_std", "rotation_std"))
+            described = [description, *description.get("further_scenes", [])]
+            first, *further = (MappedScene.read(each, tensors, number) for number, each in enumerate(described))
+            if len(described) != (known := getattr(network, "scenes", 1)):
+                raise ValueError(f"{len(described)} scenes are described, the network is for {known}")
             return cls(
-                name=str(description["name"]),
-                map_frame=str(description["map_frame"]),
+                **vars(first),
                 architecture=description["architecture"]["name"],
                 options=options,
                 preprocessing=Preprocessing(**description["preprocessing"]),
                 network=network.eval(),
-                held_out_error=HeldOutError(**{**held_out, "position_std": position_std, "rotation_std": rotation_std}),
-                intrinsics=None if intrinsics is None else Intrinsics(**intrinsics),
-                training_positions_N3=tensors[POSES_PREFIX + "positions"].double().numpy(),
-                training_orientations_N4=tensors[POSES_PREFIX + "orientations"].double().numpy(),
                 provenance=description.get("provenance", {}),
+                further_scenes=tuple(further),
             )
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             # torch names the tensor that does not fit on its second line.

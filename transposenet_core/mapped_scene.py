@@ -1,0 +1,78 @@
+"""What a scene model knows of a scene besides the network: map, camera, where it was recorded, how exact it is."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+import torch
+
+from transposenet_core.scene import Intrinsics
+
+POSES_PREFIX = "training_poses."
+
+
+@dataclass(frozen=True)
+class HeldOutError:
+    """Standard deviations of the error on frames the weights were not fitted to: along the map's axes, metres and
+    radians (rotation vector). ``source`` says which frames these were."""
+
+    position_std: tuple[float, float, float]
+    rotation_std: tuple[float, float, float]
+    source: str
+
+    def covariance_66(self) -> np.ndarray:
+        return np.diag(np.square([*self.position_std, *self.rotation_std]))
+
+
+@dataclass(eq=False)
+class MappedScene:
+    """A scene under its map frame. Training poses (thinned): positions (N, 3) in metres and orientations (N, 4)
+    w x y z, ``T_map_camera``."""
+
+    name: str
+    map_frame: str
+    held_out_error: HeldOutError
+    intrinsics: Intrinsics | None = None
+    training_positions_N3: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
+    training_orientations_N4: np.ndarray = field(default_factory=lambda: np.zeros((0, 4)))
+
+    def describe(self) -> dict:
+        """All but the training poses, for the description."""
+        poses = self.training_positions_N3
+        return {
+            "name": self.name,
+            "map_frame": self.map_frame,
+            "intrinsics": None if self.intrinsics is None else self.intrinsics.to_dict(),
+            "held_out_error": asdict(self.held_out_error),
+            "hull": {"min": poses.min(0).tolist(), "max": poses.max(0).tolist()} if len(poses) else None,
+        }
+
+    def tensors(self, number: int) -> dict[str, torch.Tensor]:
+        """The training poses of scene `number` of a model, by the names they have among its tensors."""
+        positions, orientations = _names(number)
+        return {
+            positions: torch.from_numpy(self.training_positions_N3.astype(np.float32)),
+            orientations: torch.from_numpy(self.training_orientations_N4.astype(np.float32)),
+        }
+
+    @classmethod
+    def read(cls, description: dict, tensors: dict[str, torch.Tensor], number: int) -> MappedScene:
+        """The inverse of `describe` and `tensors`. KeyError, TypeError or ValueError where something is missing."""
+        intrinsics, held_out = description["intrinsics"], description["held_out_error"]
+        position_std, rotation_std = (tuple(map(float, held_out[k])) for k in ("position_std", "rotation_std"))
+        positions, orientations = _names(number)
+        return cls(
+            name=str(description["name"]),
+            map_frame=str(description["map_frame"]),
+            held_out_error=HeldOutError(**{**held_out, "position_std": position_std, "rotation_std": rotation_std}),
+            intrinsics=None if intrinsics is None else Intrinsics(**intrinsics),
+            training_positions_N3=tensors[positions].double().numpy(),
+            training_orientations_N4=tensors[orientations].double().numpy(),
+        )
+
+
+def _names(number: int) -> tuple[str, str]:
+    """The first scene's are those of a model with one scene, from before there were several."""
+    prefix = POSES_PREFIX + (f"{number}." if number else "")
+    return prefix + "positions", prefix + "orientations"
