@@ -21,6 +21,7 @@ from transposenet_core.errors import UserError
 from transposenet_core.formats import SKIP_BAD_HELP, SPLIT_HELP, describe_formats, load_scene
 from transposenet_core.scene import Scene
 from transposenet_core.training.auto_batch import with_batch, with_fastest_batch
+from transposenet_core.training.autoencoder_training import AutoencoderTraining
 from transposenet_core.training.checkpoint import Checkpoint
 from transposenet_core.training.config import TrainConfig
 from transposenet_core.training.config_reading import describe_keys, load_config
@@ -56,6 +57,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run(args: argparse.Namespace) -> None:
     config = load_config(args.config, args.overrides)
+    train = training_of(config)
+    if args.auto_batch and train is not Training:
+        raise UserError("--auto-batch measures networks that learn from pictures; leave it out for an auto-encoder")
     checkpoint = args.out / "checkpoint.safetensors"
     if checkpoint.exists() and not args.resume:
         raise UserError(f"{args.out} holds a run already: add --resume to go on, or name another --out")
@@ -72,7 +76,16 @@ def run(args: argparse.Namespace) -> None:
             config = auto_batch(config, scene, world, resumed)
         if resumed:
             resumed.check(config.to_dict() | {"frames": frames_digest(scene)}, args.override)
-        Training(config, scene, args.out, provenance, world, resumed).run()
+        train(config, scene, args.out, provenance, world, resumed).run()
+
+
+def training_of(config: TrainConfig) -> type[Training] | type[AutoencoderTraining]:
+    """The way through a training: an auto-encoder learns from another model, everything else from pictures."""
+    if config.model.name == "pose_autoencoder":
+        return AutoencoderTraining
+    if config.teacher:
+        raise UserError(f"teacher is given, but model '{config.model.name}' learns from none; pose_autoencoder does")
+    return Training
 
 
 def auto_batch(config: TrainConfig, scene: Scene, world: World, resumed: Checkpoint | None) -> TrainConfig:

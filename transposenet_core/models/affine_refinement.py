@@ -34,8 +34,8 @@ def combined_position(
 ) -> torch.Tensor:
     """Positions (B, 3): the affine combination of those near whose latents come closest to `latent_BC`.
 
-    `ridge` draws the weights towards the neighbours' mean, as `affine_weights` has it. A latent that is not finite gives
-    a position that is not, without an error.
+    `ridge` draws the weights towards equal ones, as `affine_weights` has it. A latent that is not finite gives a
+    position that is not, without an error.
     """
     weight_Bk = affine_weights(latent_BC.double(), near_latents_BkC.double(), ridge)
     # Relative to one of them: far from the map's origin the difference is what has digits.

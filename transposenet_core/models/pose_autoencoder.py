@@ -6,6 +6,7 @@ Shavit, Keller, "Camera pose auto-encoders for improving pose regression", 2022.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import torch
@@ -26,7 +27,7 @@ class PoseEncoder(nn.Module):
         super().__init__()
         sizes = (channels * (1 + 2 * OCTAVES), *HIDDEN)
         layers: list[nn.Module] = []
-        for wide, wider in zip(sizes, sizes[1:], strict=False):
+        for wide, wider in pairwise(sizes):
             layers += [nn.Linear(wide, wider), nn.ReLU(inplace=True)]
         self.mlp = nn.Sequential(*layers, nn.Linear(HIDDEN[-1], width))
 

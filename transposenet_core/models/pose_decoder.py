@@ -15,7 +15,7 @@ HIDDEN = (512, 1024, 2048)
 
 
 class PoseDecoder(nn.Sequential):
-    """Both latents of a pose (B, `width`) to its picture (B, 3, 64, 64), RGB from 0 to 1, the window squeezed square."""
+    """Both latents of a pose (B, `width`) to its picture (B, 3, 64, 64): RGB from 0 to 1, the window made square."""
 
     def __init__(self, width: int) -> None:
         layers: list[nn.Module] = []

@@ -108,8 +108,11 @@ class LossConfig:
 
 @dataclass
 class OptimizerConfig:
+    kind: str = key(
+        "adam", "adam, or adamw: decay apart from the gradient, on matrices alone", PAPER, allowed=("adam", "adamw")
+    )
     learning_rate: float = key(1e-4, "of Adam", PAPER, lowest=TINY)
-    weight_decay: float = key(1e-4, "L2, on all weights but s_x and s_q", PAPER, lowest=0)
+    weight_decay: float = key(1e-4, "on all weights but s_x and s_q; adamw: not on norms, tables...", PAPER, lowest=0)
     eps: float = key(1e-10, "of Adam", PAPER, lowest=TINY)
     clip_norm: float = key(0.0, "the gradient's norm is cut to this; 0: never", lowest=0)
 
@@ -135,6 +138,14 @@ class HeadsConfig:
 
 
 @dataclass
+class DecoderConfig:
+    """Pictures from poses: learnt last by `pose_autoencoder`, all else frozen."""
+
+    epochs: int = key(0, "of the decoder of `pose_autoencoder`; 0: none", lowest=0)
+    learning_rate: float = key(1e-3, "of the decoder", lowest=TINY)
+
+
+@dataclass
 class TrainConfig:
     """Everything a training run depends on; the defaults are the paper's indoor stage 1 (section 4)."""
 
@@ -147,6 +158,8 @@ class TrainConfig:
     optimizer: OptimizerConfig = key(OptimizerConfig, "")
     schedule: ScheduleConfig = key(ScheduleConfig, "")
     heads: HeadsConfig = key(HeadsConfig, "")
+    decoder: DecoderConfig = key(DecoderConfig, "")
+    teacher: str = key("", "the scene model whose latents `pose_autoencoder` learns to give for poses")
     start_from: str = key("", "a scene model of the same architecture to start from, instead of random weights")
     epochs: int = key(300, "of stage 1; outdoors 600; 0: stage 2 alone, on `start_from`", PAPER, lowest=0)
     batch_size: int = key(8, "pictures in a step, over all processes together", PAPER, lowest=1, highest=1e6)

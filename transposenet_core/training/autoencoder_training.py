@@ -1,0 +1,232 @@
+"""Training of a camera pose auto-encoder: a student that learns to give its teacher's latents for poses.
+
+Shavit, Keller, "Camera pose auto-encoders for improving pose regression", 2022.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+import yaml
+from torch import nn
+from tqdm import tqdm
+
+from transposenet_core.atomic_files import write_atomically
+from transposenet_core.errors import TrainingDivergedError, UserError
+from transposenet_core.models import build_model, names_with_latents
+from transposenet_core.models.pose_autoencoder import PoseAutoencoder
+from transposenet_core.pose import mean_pose
+from transposenet_core.preprocessing import normalise
+from transposenet_core.scene import PosedImage, Scene
+from transposenet_core.scene_model import DESCRIPTION, SceneModel
+from transposenet_core.training.batches import batches
+from transposenet_core.training.checkpoint import Checkpoint
+from transposenet_core.training.config import PictureConfig, TrainConfig
+from transposenet_core.training.curves import Curves
+from transposenet_core.training.decoder_training import learn_decoder
+from transposenet_core.training.distributed import World
+from transposenet_core.training.losses import pose_loss
+from transposenet_core.training.network import make_repeatable, model_options
+from transposenet_core.training.optimization import rate_factor, set_rate
+from transposenet_core.training.outcome import make_scene_model
+from transposenet_core.training.pixel_cache import PixelCache, cache_folder
+from transposenet_core.training.pixels import PosedPixels, load_pixels
+from transposenet_core.training.refinement_choice import choose_refinement
+from transposenet_core.training.stages import plan
+from transposenet_core.training.validation import Judge
+
+LEAST_SCALE_M = 0.1  # a track within less is one place
+
+
+class AutoencoderLoss(nn.Module):
+    """Mean squared error of both latents, and the pose loss of what the teacher's heads make of them."""
+
+    def __init__(self, config: TrainConfig, network: PoseAutoencoder) -> None:
+        super().__init__()
+        self.pose = pose_loss(config.loss, network.teacher)
+
+    def forward(
+        self, network: PoseAutoencoder, target: dict[str, torch.Tensor], position_B3: torch.Tensor, q_B4: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
+        """``loss``, and the means of its terms: ``latents``, and Eq. 3 and 4 of TransPoseNet."""
+        latents = network.latents(position_B3, q_B4, target.get("scene"))
+        both = [F.mse_loss(latents[name], target[name]) for name in ("position_latent", "orientation_latent")]
+        regress: Any = network.teacher.regress  # frozen, and the gradient goes through it
+        terms = self.pose(regress(latents), position_B3, q_B4)
+        return {**terms, "loss": terms["loss"] + sum(both), "latents": sum(both)}
+
+
+class AutoencoderTraining:
+    """One run: `out` becomes the scene model: teacher, auto-encoder, training poses, and a decoder where one is asked
+    for. It is a matter of seconds to minutes, so there is no checkpoint and nothing to resume; after Ctrl-C `out` holds
+    what was whole by then, if anything.
+
+    Raises UserError for what a user can mend, TrainingDivergedError where the loss is no number any more.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        scene: Scene,
+        out: Path,
+        provenance: dict,
+        world: World,
+        resumed: Checkpoint | None = None,
+    ) -> None:
+        make_repeatable(config)
+        if world.size > 1:
+            raise UserError(f"{world.size} processes for an auto-encoder, which one trains in a minute; start one")
+        if (out / DESCRIPTION).exists():
+            raise UserError(f"{out} holds a scene model already, name another --out")
+        teacher = load_teacher(config.teacher, scene)
+        self.out, self.provenance, self.device = out, provenance, world.device
+        self.config, self.world = configured(config, teacher, scene), world
+        self.training = scene.select("train")
+        self.held_out = [image for image in scene.images if image.split == "val"]
+        self.preprocessing, self.camera = teacher.preprocessing, scene.intrinsics
+        self.scene = replace(scene, intrinsics=teacher.intrinsics)
+        (self.stage,) = plan(self.config)
+        torch.manual_seed(config.seed)
+        network: Any = build_model("pose_autoencoder", **model_options(self.config, self.stage))
+        network.teacher.load_state_dict(teacher.network.state_dict())
+        self.network: PoseAutoencoder = network.to(self.device)
+
+    def run(self) -> None:
+        """The auto-encoder, then the decoder."""
+        with write_atomically(self.out / "config.yaml") as path:
+            path.write_text(yaml.safe_dump(self.config.to_dict(), sort_keys=False))
+        pixels = self._pixels(self.training, "train pictures")
+        judged = self._pixels(self.held_out, "val pictures") if self.held_out else pixels
+        source = f"{len(judged)} held-out frames" if self.held_out else "the training frames (none were held out)"
+        print(f"{len(pixels)} training frames, judged on {source}, {self.device}", flush=True)
+        self.network.positions_N3.copy_(pixels.position_N3)
+        self.network.orientations_N4.copy_(pixels.orientation_N4)
+        self.network.eval()
+        curves = Curves(self.out)
+        try:
+            self._learn(pixels, judged, curves)
+            self._refine(judged)
+            truths = [image.pose for image in self.held_out or self.training]
+            judge = Judge(judged, self.preprocessing, truths, mean_pose([i.pose for i in self.training]), source)
+            self.validation = judge(self.network)
+            self._save()
+            if self.config.decoder.epochs:
+                learn_decoder(self.network, pixels, judged, self.preprocessing, self.config, self.world, curves)
+                self.config.model.options["decoder"] = True
+                self._save()
+        finally:
+            curves.close()
+        figures = self.validation.summary
+        print(f"scene model: {self.out}\n  {source}: median {figures.median_m:.4f} m {figures.median_deg:.3f} deg")
+
+    def _pixels(self, images: list[PosedImage], label: str) -> PosedPixels:
+        folder = cache_folder(self.config.cache_dir)
+        cache = PixelCache(folder) if folder else None
+        pixels = load_pixels(images, self.preprocessing, label, self.config.workers, self.camera, cache)
+        return pixels.to(self.device)
+
+    def _learn(self, pixels: PosedPixels, judged: PosedPixels, curves: Curves) -> None:
+        config, stage, network = self.config, self.stage, self.network
+        targets, held_out = self._latents_of(pixels), self._latents_of(judged)
+        loss = AutoencoderLoss(config, network).to(self.device)
+        learnt = [p for p in network.parameters() if p.requires_grad]
+        groups: list[dict[str, Any]] = [{"params": learnt, "weight_decay": stage.weight_decay}]
+        groups.append({"params": list(loss.parameters())})
+        optimizer = torch.optim.Adam(groups, lr=stage.learning_rate, eps=config.optimizer.eps)
+        for epoch in tqdm(range(stage.epochs), desc="auto-encoder", unit="epoch", leave=False):
+            set_rate(optimizer, stage.learning_rate * rate_factor(epoch, stage.epochs, stage.schedule))
+            for batch in batches(len(pixels), config.batch_size, config.seed, epoch, self.world):
+                index_B = batch.index_B.to(self.device)
+                target = {name: value[index_B] for name, value in targets.items()}
+                optimizer.zero_grad(set_to_none=True)
+                terms = loss(network, target, pixels.position_N3[index_B], pixels.orientation_N4[index_B])
+                terms["loss"].backward()
+                optimizer.step()
+            if not torch.isfinite(terms["loss"]):
+                raise TrainingDivergedError(
+                    f"the loss of epoch {epoch + 1} is no number; start again with a lower optimizer.learning_rate"
+                )
+            if (epoch + 1) % config.validate_every == 0 or epoch + 1 == stage.epochs:
+                with torch.no_grad():
+                    val = loss(network, held_out, judged.position_N3, judged.orientation_N4)
+                figures = {f"train_{k}": v.item() for k, v in terms.items()} | {
+                    f"val_{k}": v.item() for k, v in val.items()
+                }
+                curves.write(epoch + 1, "auto-encoder", **figures)
+        print(
+            f"poses through the auto-encoder and the teacher's heads: mean error {terms['position']:.3f} m on training "
+            f"poses, {val['position']:.3f} m on the judged ones",
+            flush=True,
+        )
+
+    def _refine(self, judged: PosedPixels) -> None:
+        """Choose how positions are refined, where the configuration leaves it open."""
+        choice = choose_refinement(self.network, self._latents_of(judged), judged.position_N3, bool(self.held_out))
+        self.network.neighbours, self.network.ridge = choice.neighbours, choice.ridge
+        self.config.model.options |= {"neighbours": choice.neighbours, "ridge": choice.ridge}
+        print(choice.sentence, flush=True)
+
+    @torch.no_grad()
+    def _latents_of(self, pixels: PosedPixels) -> dict[str, torch.Tensor]:
+        """What the teacher finds in the pictures as the robot sees them."""
+        encode: Any = self.network.teacher.encode
+        parts = []
+        for image_B3HW in pixels.image_N3HW.split(32):
+            parts.append(encode(normalise(self.preprocessing.crop(image_B3HW).to(self.device))))
+        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+    def _save(self) -> None:
+        model = make_scene_model(self.scene, self.config, self.stage, self.network, self.validation)
+        model.preprocessing = self.preprocessing
+        model.provenance = self.provenance | model.provenance
+        model.save(self.out, self.config.half_precision_weights)
+
+
+def load_teacher(path: str, scene: Scene) -> SceneModel:
+    """The scene model at `path`. UserError where it has no latents, or was trained on frames that are not training
+    frames here: they may be those that the auto-encoder is judged by."""
+    if not path:
+        raise UserError("teacher is empty: name the trained scene model whose latents are learnt, teacher=FOLDER")
+    teacher = SceneModel.load(path)
+    if teacher.architecture not in (able := names_with_latents()):
+        raise UserError(
+            f"{path}: a scene model of '{teacher.architecture}' has no latents of position and orientation; a teacher "
+            f"of {', '.join(able)} is needed"
+        )
+    known = {row.tobytes() for row in _positions(scene.select("train"))}
+    strange = sum(row.astype(np.float32).tobytes() not in known for row in teacher.training_positions_N3)
+    if strange:
+        raise UserError(
+            f"{path}: {strange} of the {len(teacher.training_positions_N3)} poses it was trained on are no training "
+            "poses here; give --data, --split and hold_out as in its training"
+        )
+    return teacher
+
+
+def _positions(images: list[PosedImage]) -> np.ndarray:
+    return np.array([image.pose.position for image in images]).astype(np.float32)
+
+
+def configured(config: TrainConfig, teacher: SceneModel, scene: Scene) -> TrainConfig:
+    """The configuration with the teacher's pictures and what the auto-encoder has to know of teacher and scene."""
+    positions_N3 = np.array([image.pose.position for image in scene.select("train")])
+    centre_3 = np.median(positions_N3, axis=0)
+    # No extremes: one row of a label file that stands far off would press all others together.
+    scale = max(float(np.quantile(np.linalg.norm(positions_N3 - centre_3, axis=1), 0.95)), LEAST_SCALE_M)
+    options = {
+        "teacher": teacher.architecture,
+        "teacher_options": teacher.options,
+        "centres": [centre_3.tolist()],
+        "scales": [scale],
+        "poses": len(positions_N3),
+        "decoder": False,
+    }
+    seen = teacher.preprocessing
+    picture = PictureConfig(seen.smaller_edge, *seen.image_size, seen.crops)
+    model = replace(config.model, options={**config.model.options, **options})
+    return replace(config, model=model, picture=picture, heads=replace(config.heads, epochs=0))
