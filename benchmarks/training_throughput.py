@@ -103,7 +103,7 @@ def our_step(config: TrainConfig, images: list[PosedImage], device: torch.device
     network = build_network(config, stage, images).to(device, memory_format=torch.channels_last)
     stage.train_mode(network)
     loss = stage.build_loss(config).to(device)
-    state = State(network, loss, build_optimizer(network, loss, stage, config.optimizer.eps, device))
+    state = State(network, loss, build_optimizer(network, loss, stage, config.optimizer, device))
     train_step = TrainStep(state, pixels, preprocessing_of(config), config, world)
     endless = (b for epoch in range(10**9) for b in batches(len(pixels), config.batch_size, 0, epoch, world))
 

@@ -77,7 +77,7 @@ def _step_on(config: TrainConfig, pixels: PosedPixels, world: World, scene: Scen
     stage.freeze(network)
     stage.train_mode(network)
     loss = stage.build_loss(config, network).to(world.device)
-    state = State(network, loss, build_optimizer(network, loss, stage, config.optimizer.eps, world.device))
+    state = State(network, loss, build_optimizer(network, loss, stage, config.optimizer, world.device))
     step = TrainStep(state, pixels, preprocessing_of(config), config, world)
     batch = next(batches(len(pixels), min(config.batch_size, len(pixels)), config.seed, 0, world))
 

@@ -7,21 +7,35 @@ import math
 import torch
 from torch import nn
 
-from transposenet_core.training.config import ScheduleConfig
+from transposenet_core.training.config import OptimizerConfig, ScheduleConfig
 from transposenet_core.training.stages import Stage
 
 
 def build_optimizer(
-    network: nn.Module, loss: nn.Module, stage: Stage, eps: float, device: torch.device
+    network: nn.Module, loss: nn.Module, stage: Stage, config: OptimizerConfig, device: torch.device
 ) -> torch.optim.Adam:
-    """Adam (TransPoseNet section 4) over what the stage learns; the loss's s_x and s_q are left out of weight decay."""
+    """Adam (TransPoseNet section 4) or AdamW over what the stage learns.
+
+    Adam's decay is on everything but what the loss learns, s_x and s_q among it; AdamW's on matrices and kernels alone,
+    not on biases, norms, position tables and tokens (as Dosovitskiy et al., 2021, and most since, train Transformers).
+    """
     learnt = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    groups = [{"params": learnt, "weight_decay": stage.weight_decay}]
-    if weights := list(loss.parameters()):
-        groups.append({"params": weights, "weight_decay": 0.0})
+    decayed = learnt if config.kind == "adam" else [p for p in weights(network) if p.requires_grad]
+    chosen = {id(parameter) for parameter in decayed}
+    others = [p for p in [*learnt, *loss.parameters()] if id(p) not in chosen]
+    groups = [{"params": decayed, "weight_decay": stage.weight_decay}]
+    if others:
+        groups.append({"params": others, "weight_decay": 0.0})
     # On CUDA the rate is a tensor: a recorded step reads it anew each time it is replayed.
     rate = torch.tensor(stage.learning_rate, device=device) if device.type == "cuda" else stage.learning_rate
-    return torch.optim.Adam(groups, lr=rate, betas=(0.9, 0.999), eps=eps, fused=True, capturable=device.type == "cuda")
+    optimizer = torch.optim.Adam if config.kind == "adam" else torch.optim.AdamW
+    return optimizer(groups, lr=rate, betas=(0.9, 0.999), eps=config.eps, fused=True, capturable=device.type == "cuda")
+
+
+def weights(network: nn.Module) -> list[nn.Parameter]:
+    """The matrices and kernels of a network's layers."""
+    layers = [m for m in network.modules() if isinstance(m, (nn.Linear, nn.modules.conv._ConvNd, nn.RNNBase))]
+    return [p for layer in layers for p in layer.parameters(recurse=False) if p.dim() > 1]
 
 
 def rate_factor(epoch: float, epochs: int, config: ScheduleConfig) -> float:

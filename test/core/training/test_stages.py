@@ -48,9 +48,33 @@ def test_s_x_and_s_q_are_learned_outside_weight_decay() -> None:
     stage, network = plan(config)[0], build_model("transposenet", **TINY)
     loss = stage.build_loss(config)
     assert isinstance(loss, LearnedWeightPoseLoss)
-    groups = build_optimizer(network, loss, stage, 1e-10, CPU).param_groups
+    groups = build_optimizer(network, loss, stage, config.optimizer, CPU).param_groups
     assert [group["weight_decay"] for group in groups] == [1e-4, 0.0]
     assert {id(p) for p in groups[1]["params"]} == {id(loss.s_position), id(loss.s_orientation)}
+
+
+def test_adamw_decays_matrices_and_kernels_alone() -> None:
+    config = load_config(None, ["optimizer.kind=adamw"])
+    stage, network = plan(config)[0], build_model("transposenet", **TINY)
+    loss = stage.build_loss(config)
+    optimizer = build_optimizer(network, loss, stage, config.optimizer, CPU)
+    assert isinstance(optimizer, torch.optim.AdamW)
+    decayed, kept = ({id(p) for p in group["params"]} for group in optimizer.param_groups)
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [1e-4, 0.0]
+    names = {id(p): name for name, p in [*network.named_parameters(), *loss.named_parameters()]}
+    assert decayed | kept == set(names) and not decayed & kept
+    without = {names[p] for p in kept}
+    assert {"position_encoder.token", "position_encoder.position.rows", "s_position"} <= without
+    assert all(name.endswith("weight") for name in map(names.get, decayed))
+    assert not any("norm" in name or "_bn" in name for name in map(names.get, decayed))
+    # Without a gradient what is decayed shrinks by rate x decay, and all else stays.
+    before = {name: p.detach().clone() for name, p in network.named_parameters()}
+    for parameter in [*network.parameters(), *loss.parameters()]:
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    for name, parameter in network.named_parameters():
+        factor = 1 - 1e-4 * 1e-4 if id(parameter) in decayed else 1
+        torch.testing.assert_close(parameter, before[name] * factor, rtol=1e-7, atol=0)
 
 
 @pytest.mark.parametrize("prior", [False, True])

@@ -30,7 +30,7 @@ def make_step(config: TrainConfig, pixels: PosedPixels) -> TrainStep:
     network = build_model("transposenet", **TINY)
     stage = plan(config)[0]
     loss = stage.build_loss(config)
-    state = State(network, loss, build_optimizer(network, loss, stage, 1e-10, WORLD.device))
+    state = State(network, loss, build_optimizer(network, loss, stage, config.optimizer, WORLD.device))
     return TrainStep(state, pixels, Preprocessing(32, (32, 32)), config, WORLD)
 
 
@@ -45,9 +45,10 @@ def a_batch(count: int = 8) -> Batch:
     return next(batches(count, count, 0, 0, WORLD))
 
 
-def test_t05_a_step_on_a_broken_label_is_skipped_to_the_bit_and_counted() -> None:
+@pytest.mark.parametrize("kind", ["adam", "adamw"])
+def test_t05_a_step_on_a_broken_label_is_skipped_to_the_bit_and_counted(kind: str) -> None:
     pixels = make_pixels()
-    step = make_step(load_config(None), pixels)
+    step = make_step(load_config(None, [f"optimizer.kind={kind}"]), pixels)
     step(a_batch(), 1e-3)
     before = copy.deepcopy((step.network.state_dict(), step.loss.state_dict(), step.optimizer.state_dict()["state"]))
     good = pixels.position_N3[3, 0].clone()
