@@ -20,7 +20,9 @@ class Estimate:
     ``localized`` is true; ``map_frame`` names the frame the pose is in. ``attention``, empty unless it was asked for,
     holds under ``position`` and ``orientation`` how much each encoder's token attends to the cells of the window that
     the network saw (`Preprocessing.window`): (H_m, W_m) float32, not negative, together at most 1 (TransPoseNet,
-    section 4.2 and Figure 3). ``covariance_source`` says in words what the covariance rests on.
+    section 4.2 and Figure 3). ``covariance_source`` says in words what the covariance rests on. Of a model of several
+    scenes ``scene`` is the one found, ``scene_probability`` how sure the network is of it (None of one scene), and the
+    covariance is the error within it.
     """
 
     pose: Pose | None
@@ -31,3 +33,4 @@ class Estimate:
     map_frame: str
     attention: dict[str, np.ndarray] = field(default_factory=dict)
     covariance_source: str = ""
+    scene_probability: float | None = None

@@ -30,9 +30,7 @@ class Localizer:
         network: Any = self.scene_model.network  # mypy's stubs know no memory_format here
         self._network = network.to(self.device, memory_format=torch.channels_last)
         self._has_attention = "with_attention" in inspect.signature(network.forward).parameters
-        held_out = self.scene_model.held_out_error
-        self._covariance_66 = held_out.covariance_66()
-        self._covariance_source = f"the scene's error on {held_out.source}, the same for every frame"
+        self._scenes = self.scene_model.scenes
 
     def warm_up(self, frames: int = 3) -> None:
         """Run the network on grey pictures, so that the first real frame costs no more than the thousandth."""
@@ -46,29 +44,43 @@ class Localizer:
 
         ``with_attention`` adds the attention maps of both encoders, which cost a little, and changes no pose; a model
         that has none, or that sees several windows, adds none. The covariance is the network's own where it answers a
-        ``covariance``, the error on held-out frames where it does not.
+        ``covariance``, the error on held-out frames where it does not. A model of several scenes finds out which one it
+        is; pose, map frame and covariance are that scene's.
         """
         image_N3HW = self.scene_model.preprocessing(image_HW3).to(self.device)
         asked = {"with_attention": True} if with_attention and self._has_attention else {}
         output = mean_over_views(self._network(image_N3HW, **asked), pictures=1)
         position = output["position"][0].double().cpu().numpy()
         orientation = output["orientation"][0].double().cpu().numpy()
+        number = int(output["scene"][0]) if "scene" in output else 0
+        scene, several = self._scenes[number], len(self._scenes) > 1
+        probability = float(output["scene_log_probability"][0, number].exp()) if several else None
+        source = f"the scene's error on {scene.held_out_error.source}, the same for every frame"
         try:
-            pose, covariance_66, reason = Pose(position, orientation), self._covariance_of(output), ""
+            pose, covariance_66, reason = Pose(position, orientation), scene.held_out_error.covariance_66(), ""
+            if "covariance" in output:
+                source, covariance_66 = "what the network says of this frame", _covariance_of(output)
         except ValueError:
             pose, covariance_66, reason = None, LOST_VARIANCE * np.eye(6), "non_finite_output"
-        scene, map_frame = self.scene_model.name, self.scene_model.map_frame
-        source = "what the network says of this frame" if "covariance" in output else self._covariance_source
-        return Estimate(pose, covariance_66, not reason, reason, scene, map_frame, attention_maps(output), source)
+        return Estimate(
+            pose=pose,
+            covariance_66=covariance_66,
+            localized=not reason,
+            reason=reason,
+            scene=scene.name,
+            map_frame=scene.map_frame,
+            attention=attention_maps(output),
+            covariance_source=source,
+            scene_probability=probability,
+        )
 
-    def _covariance_of(self, output: dict[str, torch.Tensor]) -> np.ndarray:
-        """(6, 6). ValueError where the network answers one that is not finite."""
-        if "covariance" not in output:
-            return self._covariance_66.copy()
-        covariance_66 = output["covariance"][0].double().cpu().numpy()
-        if not np.isfinite(covariance_66).all():
-            raise ValueError("the network's covariance is not finite")
-        return covariance_66
+
+def _covariance_of(output: dict[str, torch.Tensor]) -> np.ndarray:
+    """The network's own (6, 6). ValueError where it is not finite."""
+    covariance_66 = output["covariance"][0].double().cpu().numpy()
+    if not np.isfinite(covariance_66).all():
+        raise ValueError("the network's covariance is not finite")
+    return covariance_66
 
 
 def attention_maps(output: dict[str, torch.Tensor]) -> dict[str, np.ndarray]:

@@ -1,5 +1,8 @@
 """Several scenes in one network, and clusters within each: shapes, gradients, what is chosen, and what is refused."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -8,9 +11,15 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from transposenet_core.errors import UserError
+from transposenet_core.localizer import Localizer
+from transposenet_core.mapped_scene import HeldOutError, MappedScene
 from transposenet_core.models import build_model, default_options, describe_option
+from transposenet_core.models.pose_averaging import mean_over_views
 from transposenet_core.models.pose_clusters import orientation_clusters, plausible_positions, position_clusters
 from transposenet_core.pose import rotation_angle_deg
+from transposenet_core.preprocessing import Preprocessing
+from transposenet_core.scene import Intrinsics
+from transposenet_core.scene_model import DESCRIPTION, SceneModel
 from transposenet_core.training.config import LossConfig
 from transposenet_core.training.losses import LOSSES
 
@@ -160,3 +169,99 @@ def test_t11_what_cannot_be_clustered_is_one_sentence() -> None:
         build_model("coarse_to_fine", **(NARROW | {"position_clusters": 0}))
     with pytest.raises(UserError, match="model 'coarse_to_fine' has no option 'position_cluster'; did|has no option"):
         build_model("coarse_to_fine", position_cluster=2)
+
+
+def test_a_pictures_views_are_averaged_in_one_scene() -> None:
+    """Two pictures of three views each; one view of the second prefers another scene than its neighbours."""
+    probability = torch.tensor([[0.9, 0.1], [0.8, 0.2], [0.4, 0.6], [0.1, 0.9], [0.2, 0.8], [0.6, 0.4]])
+    positions = torch.rand(6, 2, 3)
+    orientations = torch.nn.functional.normalize(torch.tensor([1.0, 0, 0, 0]) + 0.1 * torch.rand(6, 2, 4), dim=-1)
+    rows, scene = torch.arange(6), probability.argmax(-1)
+    output = {"position": positions[rows, scene], "orientation": orientations[rows, scene], "scene": scene}
+    output |= {"scene_log_probability": probability.log()}
+    output |= {"scene_positions": positions, "scene_orientations": orientations}
+    mean = mean_over_views(output, pictures=2)
+    assert mean["scene"].tolist() == [0, 1]
+    torch.testing.assert_close(mean["position"], torch.stack((positions[:3, 0].mean(0), positions[3:, 1].mean(0))))
+    torch.testing.assert_close(mean["scene_log_probability"].exp()[:, 0], torch.tensor([0.7, 0.3]))
+    assert rotation_angle_deg(mean["orientation"][1], orientations[3:, 1].mean(0)) < 0.1
+    assert mean_over_views(output, pictures=6) is output
+
+
+def two_scene_model(folder: Path, name: str = "coarse_to_fine") -> SceneModel:
+    """Random weights, two scenes with all that belongs to one."""
+    options = NARROW | {"scenes": 2, "image_size": [64, 96]}
+    torch.manual_seed(1)
+    network = build_model(name, **options)
+    poses = [some_poses(30, 0), some_poses(40, 1, 100.0)]
+    network.start_from_scenes(poses)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = None
+    network.train()(torch.rand(4, 3, 64, 96))  # batch norm has seen pictures, or all latents would be alike
+    camera = Intrinsics(640, 480, 525.0, 525.0, 320.0, 240.0, "made up", rectified=True)
+    desk, office = (
+        MappedScene(scene, f"{scene}_map", HeldOutError((k, 1.0, 1.0), (0.1, 0.1, k), f"{k} frames"), camera, *pose)
+        for (k, scene), pose in zip(((1, "desk"), (2, "office")), poses, strict=True)
+    )
+    model = SceneModel(
+        **vars(desk),
+        architecture=name,
+        options=options,
+        preprocessing=Preprocessing(64, (64, 96)),
+        network=network,
+        further_scenes=(office,),
+    )
+    model.save(folder)
+    return model
+
+
+def test_a_model_of_two_scenes_reads_back_to_the_bit(tmp_path: Path) -> None:
+    made = two_scene_model(tmp_path)
+    read = SceneModel.load(tmp_path)
+    assert read.title == "desk + office" and [s.map_frame for s in read.scenes] == ["desk_map", "office_map"]
+    for mine, theirs in zip(read.scenes, made.scenes, strict=True):
+        assert (mine.name, mine.held_out_error, mine.intrinsics) == (
+            theirs.name,
+            theirs.held_out_error,
+            theirs.intrinsics,
+        )
+        np.testing.assert_array_equal(mine.training_positions_N3, np.float32(theirs.training_positions_N3))
+        np.testing.assert_array_equal(mine.training_orientations_N4, np.float32(theirs.training_orientations_N4))
+    for key, value in made.network.state_dict().items():
+        torch.testing.assert_close(read.network.state_dict()[key], value, atol=0, rtol=0)
+    made.save(tmp_path / "half", half_precision=True)
+    half = SceneModel.load(tmp_path / "half").network.state_dict()
+    assert torch.equal(half["position.centre_SKP"], made.network.state_dict()["position.centre_SKP"])
+
+
+def test_the_localizer_answers_in_the_map_of_the_scene_it_found(tmp_path: Path) -> None:
+    two_scene_model(tmp_path)
+    localizer = Localizer(tmp_path, device="cpu")
+    image_HW3 = np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8)
+    found = set()
+    for factor in (1e3, -1.0):
+        with torch.inference_mode():
+            localizer.scene_model.network.scene.weight.mul_(factor)
+            output = localizer.scene_model.network(localizer.scene_model.preprocessing(image_HW3))
+        estimate = localizer.localize(image_HW3)
+        number = int(output["scene"])
+        found.add(number)
+        assert (estimate.scene, estimate.map_frame) == (("desk", "desk_map"), ("office", "office_map"))[number]
+        assert estimate.scene_probability == pytest.approx(float(output["scene_log_probability"].exp().max()))
+        assert 0.5 <= estimate.scene_probability <= 1
+        np.testing.assert_allclose(estimate.pose.position, output["position"][0], atol=1e-6)
+        assert (np.abs(estimate.pose.position) < 20).all() == (number == 0)  # the office lies 100 m away
+        np.testing.assert_allclose(np.diag(estimate.covariance_66), np.square([number + 1, 1, 1, 0.1, 0.1, number + 1]))
+        assert f"{number + 1} frames" in estimate.covariance_source
+    assert found == {0, 1}
+
+
+@pytest.mark.parametrize("damage", ["scene", "poses"])
+def test_n29_a_model_that_lacks_a_scene_is_named(tmp_path: Path, damage: str) -> None:
+    two_scene_model(tmp_path)
+    text = json.loads((tmp_path / DESCRIPTION).read_text())
+    more = [] if damage == "scene" else text["further_scenes"] * 2
+    (tmp_path / DESCRIPTION).write_text(json.dumps(text | {"further_scenes": more}))
+    with pytest.raises(UserError, match="1 scenes are described, the network is for 2|training_poses.2.positions"):
+        SceneModel.load(tmp_path)

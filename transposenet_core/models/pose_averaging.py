@@ -49,13 +49,19 @@ def mean_over_views(output: dict[str, torch.Tensor], pictures: int) -> dict[str,
     """One answer per picture from the answers for several views of each, a picture's views in a row.
 
     Positions are averaged, orientations by `mean_orientation`, covariances too; what belongs to one view is left out.
-    The output itself where there is one view of each.
+    The output itself where there is one view of each. A picture's views are in one scene, the likeliest on average.
     """
     views = len(output["position"]) // pictures
     if views == 1:
         return output
+    found: dict[str, torch.Tensor] = {}
+    if "scene" in output:
+        probability_BS = output["scene_log_probability"].exp().unflatten(0, (pictures, views)).mean(dim=1)
+        found = {"scene": probability_BS.argmax(dim=-1), "scene_log_probability": probability_BS.log()}
+        row_X, scene_X = torch.arange(len(output["scene"])), found["scene"].repeat_interleave(views)
+        output = {name: output[f"scene_{name}s"][row_X, scene_X] for name in ("position", "orientation")}
     split = {k: output[k].unflatten(0, (pictures, views)) for k in ("position", "orientation")}
     mean = {"position": split["position"].mean(dim=1), "orientation": mean_orientation(split["orientation"])}
     if "covariance" in output:
         mean["covariance"] = output["covariance"].unflatten(0, (pictures, views)).mean(dim=1)
-    return mean
+    return mean | found
