@@ -56,7 +56,7 @@ def load_pretrained_backbone(backbone: Backbone, name: str, weights: str) -> str
     else:
         data, origin = _read(path), path.name
         found = _tensors(path, data)
-    _fill(backbone, name, found, path)
+    fill(backbone, name, found, path)
     return f"{origin} sha256 {hashlib.sha256(data).hexdigest()}"
 
 
@@ -122,9 +122,13 @@ def _why_unreadable(path: Path, data: bytes, error: Exception) -> str:
     )
 
 
-def _fill(backbone: Backbone, name: str, found: Tensors, path: Path) -> None:
+def fill(backbone: Backbone, name: str, found: Tensors, path: Path) -> None:
+    """Put the tensors found, by published names or ours, into `backbone`; what lies beyond its cut is ignored.
+
+    UserError, which calls them those of `path`, where they do not fit; the backbone is then unchanged.
+    """
     own = backbone.state_dict()
-    renamed = {our_name(key, backbone.PUBLISHED_NAMES): value for key, value in found.items()}
+    renamed = {_our_name(key, backbone.PUBLISHED_NAMES): value for key, value in found.items()}
     # Beyond the cut anything may follow; inside a stage of ours, one more tensor means a deeper network.
     parts = {_part(key) for key in own}
     more = [f"{key} is too many" for key in renamed if key not in own and _part(key) in parts]
@@ -134,8 +138,7 @@ def _fill(backbone: Backbone, name: str, found: Tensors, path: Path) -> None:
     backbone.load_state_dict(own | {key: renamed[key] for key in own if key in renamed})
 
 
-def our_name(key: str, published: dict[str, str]) -> str:
-    """A tensor's name in our backbone, given its name in the published network and the backbone's PUBLISHED_NAMES."""
+def _our_name(key: str, published: dict[str, str]) -> str:
     part, dot, rest = key.partition(".")
     return published.get(part, part) + dot + rest
 
