@@ -10,7 +10,8 @@ from efficientnet_pytorch import EfficientNet
 from transposenet_core.errors import UserError
 from transposenet_core.models import build_model, default_options, model_names
 from transposenet_core.models.backbone import EfficientNetEndpoints, map_size
-from transposenet_core.training.losses import LearnedWeightPoseLoss
+from transposenet_core.models.pose_from_points import product
+from transposenet_core.training.losses import LearnedWeightPoseLoss, rotation_distance
 
 
 def test_it_has_the_papers_size_and_shapes() -> None:
@@ -114,6 +115,23 @@ def test_eq_3_to_5_of_the_loss() -> None:
     assert terms["orientation"].item() == pytest.approx(math.sqrt(2))  # Eq. 4
     expected = 3 * math.exp(-0.5) + 0.5 + math.sqrt(2) * math.exp(3) - 3  # Eq. 5
     assert terms["loss"].item() == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["quaternion", "sign_invariant", "geodesic"])
+@pytest.mark.parametrize("angle", [0.0, 0.1, 1.0, 2.0])
+def test_rotation_losses_of_a_known_angle(kind: str, angle: float) -> None:
+    label = torch.nn.functional.normalize(torch.tensor([[0.3, -0.5, 0.2, 0.7]]), dim=-1)
+    turn = torch.tensor([[math.cos(angle / 2), 0.0, math.sin(angle / 2), 0.0]])
+    answer = product(label, turn).requires_grad_()
+    chord, half = 2 * math.sin(angle / 4), angle / 2
+    expected = {"quaternion": chord, "sign_invariant": chord, "geodesic": half}[kind]
+    distance = rotation_distance(kind, answer, label)
+    assert distance.item() == pytest.approx(expected, abs=1e-6)
+    assert rotation_distance(kind, -answer, label).item() == pytest.approx(
+        math.sqrt(4 - chord**2) if kind == "quaternion" else expected, abs=1e-6
+    )
+    distance.sum().backward()
+    assert torch.isfinite(answer.grad).all()  # at the label itself as well
 
 
 def test_bfloat16_keeps_the_heads_exact() -> None:

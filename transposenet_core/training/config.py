@@ -97,6 +97,12 @@ class LabelsConfig:
 
 @dataclass
 class LossConfig:
+    rotation: str = key(
+        "quaternion",
+        "quaternion (Eq. 4), sign_invariant (to the nearer of q and -q) or geodesic (half the angle, radians)",
+        PAPER,
+        allowed=("quaternion", "sign_invariant", "geodesic"),
+    )
     s_position: float = key(0.0, "first value of the learned s_x of Eq. 5; outdoors -3", PAPER)
     s_orientation: float = key(-3.0, "first value of the learned s_q of Eq. 5; outdoors -6.5", PAPER)
     beta: float = key(

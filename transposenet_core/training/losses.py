@@ -20,16 +20,30 @@ POSE_TERMS = ("loss", "position", "orientation")
 AUXILIARY_WEIGHT = 0.3
 
 
-def pose_terms(
-    output: dict[str, torch.Tensor], position_B3: torch.Tensor, orientation_B4: torch.Tensor
-) -> dict[str, torch.Tensor]:
-    """``position`` (metres, Eq. 3) and ``orientation`` (Eq. 4), each a mean over the batch.
+def rotation_distance(kind: str, first_B4: torch.Tensor, second_B4: torch.Tensor) -> torch.Tensor:
+    """Between unit quaternions (..., 4), as `loss.rotation` names it; where it is small each is half the angle (radians).
 
-    Eq. 4 is not blind to a quaternion's sign: labels have w >= 0, as :class:`Pose` holds them.
+    `quaternion` is Eq. 4, their distance; it is not blind to a quaternion's sign: labels have w >= 0, as :class:`Pose`
+    holds them. `sign_invariant` is the distance to the nearer of q and -q, `geodesic` half the angle itself.
     """
+    same = torch.linalg.vector_norm(first_B4 - second_B4, dim=-1)
+    if kind == "quaternion":
+        return same
+    other = torch.linalg.vector_norm(first_B4 + second_B4, dim=-1)
+    nearer = torch.minimum(same, other)
+    return nearer if kind == "sign_invariant" else 2 * torch.atan2(nearer, torch.maximum(same, other))
+
+
+def pose_terms(
+    output: dict[str, torch.Tensor],
+    position_B3: torch.Tensor,
+    orientation_B4: torch.Tensor,
+    rotation: str = "quaternion",
+) -> dict[str, torch.Tensor]:
+    """``position`` (metres, Eq. 3) and ``orientation`` (see `rotation_distance`), each a mean over the batch."""
     return {
         "position": torch.linalg.vector_norm(output["position"] - position_B3, dim=-1).mean(),
-        "orientation": torch.linalg.vector_norm(output["orientation"] - orientation_B4, dim=-1).mean(),
+        "orientation": rotation_distance(rotation, output["orientation"], orientation_B4).mean(),
     }
 
 
@@ -38,13 +52,14 @@ def with_auxiliary(
     output: dict[str, torch.Tensor],
     position_B3: torch.Tensor,
     orientation_B4: torch.Tensor,
+    rotation: str = "quaternion",
 ) -> dict[str, torch.Tensor]:
     """The terms and 0.3 of those of each auxiliary regressor, where a network answers ``auxiliary_position``
     (B, A, 3) and ``auxiliary_orientation`` (B, A, 4): GoogLeNet's weights, which PoseNet keeps."""
     if "auxiliary_position" not in output:
         return terms
     auxiliary = {name: output[f"auxiliary_{name}"] for name in ("position", "orientation")}
-    more = pose_terms(auxiliary, position_B3[:, None], orientation_B4[:, None])
+    more = pose_terms(auxiliary, position_B3[:, None], orientation_B4[:, None], rotation)
     count = auxiliary["position"].shape[1]
     return {name: terms[name] + AUXILIARY_WEIGHT * count * more[name] for name in terms}
 
@@ -55,9 +70,9 @@ class FixedWeightPoseLoss(nn.Module):
 
     TERMS: ClassVar[tuple[str, ...]] = POSE_TERMS
 
-    def __init__(self, beta: float) -> None:
+    def __init__(self, beta: float, rotation: str = "quaternion") -> None:
         super().__init__()
-        self.beta = beta
+        self.beta, self.rotation = beta, rotation
 
     def forward(
         self,
@@ -67,8 +82,8 @@ class FixedWeightPoseLoss(nn.Module):
         depth_BHW: torch.Tensor | None = None,
     ) -> dict[str, torch.Tensor]:
         """``loss`` beside the means of Eq. 3 and 4, which are those of the last regressor."""
-        terms = pose_terms(output, position_B3, orientation_B4)
-        weighed = with_auxiliary(terms, output, position_B3, orientation_B4)
+        terms = pose_terms(output, position_B3, orientation_B4, self.rotation)
+        weighed = with_auxiliary(terms, output, position_B3, orientation_B4, self.rotation)
         return {"loss": weighed["position"] + self.beta * weighed["orientation"], **terms}
 
 
@@ -77,8 +92,9 @@ class LearnedWeightPoseLoss(nn.Module):
 
     TERMS: ClassVar[tuple[str, ...]] = POSE_TERMS
 
-    def __init__(self, s_position: float = 0.0, s_orientation: float = -3.0) -> None:
+    def __init__(self, s_position: float = 0.0, s_orientation: float = -3.0, rotation: str = "quaternion") -> None:
         super().__init__()
+        self.rotation = rotation
         self.s_position = nn.Parameter(torch.tensor(float(s_position)))
         self.s_orientation = nn.Parameter(torch.tensor(float(s_orientation)))
 
@@ -90,8 +106,8 @@ class LearnedWeightPoseLoss(nn.Module):
         depth_BHW: torch.Tensor | None = None,
     ) -> dict[str, torch.Tensor]:
         """``loss`` beside the means of Eq. 3 and 4."""
-        terms = pose_terms(output, position_B3, orientation_B4)
-        weighed = with_auxiliary(terms, output, position_B3, orientation_B4)
+        terms = pose_terms(output, position_B3, orientation_B4, self.rotation)
+        weighed = with_auxiliary(terms, output, position_B3, orientation_B4, self.rotation)
         loss = (
             weighed["position"] * torch.exp(-self.s_position)
             + self.s_position
@@ -106,9 +122,9 @@ class SingleHeadLoss(nn.Module):
 
     TERMS: ClassVar[tuple[str, ...]] = POSE_TERMS
 
-    def __init__(self, term: str) -> None:
+    def __init__(self, term: str, rotation: str = "quaternion") -> None:
         super().__init__()
-        self.term = term
+        self.term, self.rotation = term, rotation
 
     def forward(
         self,
@@ -118,7 +134,7 @@ class SingleHeadLoss(nn.Module):
         depth_BHW: torch.Tensor | None = None,
     ) -> dict[str, torch.Tensor]:
         """``loss`` beside the means of Eq. 3 and 4."""
-        terms = pose_terms(output, position_B3, orientation_B4)
+        terms = pose_terms(output, position_B3, orientation_B4, self.rotation)
         return {"loss": terms[self.term], **terms}
 
 
@@ -171,8 +187,8 @@ class NoLoss(nn.Module):
 def pose_loss(config: LossConfig, network: Any) -> nn.Module:
     """The configured weighting of position and orientation."""
     if config.beta > 0:
-        return FixedWeightPoseLoss(config.beta)
-    return LearnedWeightPoseLoss(config.s_position, config.s_orientation)
+        return FixedWeightPoseLoss(config.beta, config.rotation)
+    return LearnedWeightPoseLoss(config.s_position, config.s_orientation, config.rotation)
 
 
 # What a model's class may name as its LOSS; each is made from the configuration and the network.

@@ -38,7 +38,7 @@ class Stage:
         is that of the pose where it names none; of one head alone in a second stage."""
         if self.learns == "all":
             return LOSSES[getattr(network, "LOSS", "pose")](config.loss, network)
-        return SingleHeadLoss(self.learns.removesuffix("_head"))
+        return SingleHeadLoss(self.learns.removesuffix("_head"), config.loss.rotation)
 
     def freeze(self, network: nn.Module) -> None:
         """Let gradients reach what the stage learns, and nothing else."""
