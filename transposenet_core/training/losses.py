@@ -21,7 +21,7 @@ AUXILIARY_WEIGHT = 0.3
 
 
 def rotation_distance(kind: str, first_B4: torch.Tensor, second_B4: torch.Tensor) -> torch.Tensor:
-    """Between unit quaternions (..., 4), as `loss.rotation` names it; where it is small each is half the angle (radians).
+    """Between unit quaternions (..., 4), as `loss.rotation` names it: of small angles the half, in radians.
 
     `quaternion` is Eq. 4, their distance; it is not blind to a quaternion's sign: labels have w >= 0, as :class:`Pose`
     holds them. `sign_invariant` is the distance to the nearer of q and -q, `geodesic` half the angle itself.
