@@ -32,6 +32,27 @@ class PositionEncoding2d(nn.Module):
         return torch.cat((token, torch.cat((columns, rows), dim=-1).flatten(0, 1)))
 
 
+class RayEncoding(nn.Module):
+    """The same by what a cell looks at instead of its place in the map: a linear function of its ray.
+
+    One camera's, and one picture size's: `rays_N3` are the directions of the cells, row by row.
+    """
+
+    rays_N3: torch.Tensor
+
+    def __init__(self, rays_N3: torch.Tensor, width: int) -> None:
+        super().__init__()
+        self.token = nn.Parameter(torch.rand(1, width))
+        self.ray = nn.Linear(3, width)
+        self.register_buffer("rays_N3", rays_N3, persistent=False)
+
+    def forward(self, map_size: tuple[int, int]) -> torch.Tensor:
+        """(1 + H_m * W_m, width). ValueError for a map of another size: its rays would be another camera's."""
+        if map_size[0] * map_size[1] != len(self.rays_N3):
+            raise ValueError(f"a map of {map_size[0]} x {map_size[1]} cells, there are rays of {len(self.rays_N3)}")
+        return torch.cat((self.token, self.ray(self.rays_N3)))
+
+
 def _resized(table_NC: torch.Tensor, length: int) -> torch.Tensor:
     """The table stretched or shrunk to `length` entries; as it is where it has that many."""
     if len(table_NC) == length:
@@ -40,16 +61,30 @@ def _resized(table_NC: torch.Tensor, length: int) -> torch.Tensor:
 
 
 class EncoderLayer(nn.Module):
-    """Pre-norm self-attention and MLP, each added back with dropout; positions are added to queries and keys."""
+    """Pre-norm self-attention and MLP, each added back with dropout; positions are added to queries and keys.
+
+    In training `drop_path` of the pictures skip each of the two (Huang et al., "Deep networks with stochastic depth",
+    2016).
+    """
 
     def __init__(
-        self, width: int, heads: int, mlp_width: int, dropout: float, attention_dropout: float, mlp_dropout: float
+        self,
+        width: int,
+        heads: int,
+        mlp_width: int,
+        dropout: float,
+        attention_dropout: float,
+        mlp_dropout: float,
+        drop_path: float = 0.0,
     ) -> None:
         super().__init__()
         if width % heads:
             raise ValueError(f"width {width} cannot be shared by {heads} heads")
         if not 0 <= attention_dropout < 1:
             raise ValueError(f"attention_dropout is {attention_dropout}, at least 0 and below 1 is allowed")
+        if not 0 <= drop_path < 1:
+            raise ValueError(f"drop_path is {drop_path}, at least 0 and below 1 is allowed")
+        self.drop_path = drop_path
         self.heads, self.attention_dropout = heads, attention_dropout
         self.norm_attention, self.norm_mlp = nn.LayerNorm(width), nn.LayerNorm(width)
         self.query_key, self.value = nn.Linear(width, 2 * width), nn.Linear(width, width)
@@ -66,8 +101,14 @@ class EncoderLayer(nn.Module):
         value = self._by_head(self.value(normed))
         dropout = self.attention_dropout if self.training else 0.0
         attended = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
-        x_BNC = x_BNC[:, :rows] + self.dropout(self.out(attended.transpose(1, 2).flatten(-2)))
-        return x_BNC + self.dropout(self.mlp(self.norm_mlp(x_BNC)))
+        x_BNC = x_BNC[:, :rows] + self._dropped(self.out(attended.transpose(1, 2).flatten(-2)))
+        return x_BNC + self._dropped(self.mlp(self.norm_mlp(x_BNC)))
+
+    def _dropped(self, added_BNC: torch.Tensor) -> torch.Tensor:
+        added_BNC = self.dropout(added_BNC)
+        if self.drop_path == 0 or not self.training:
+            return added_BNC
+        return added_BNC * F.dropout(added_BNC.new_ones(len(added_BNC), 1, 1), self.drop_path)
 
     def _query_key(self, x_BNC: torch.Tensor, rows: int | None) -> tuple[torch.Tensor, ...]:
         if rows is None:
@@ -88,9 +129,10 @@ class EncoderLayer(nn.Module):
 class TokenEncoder(nn.Module):
     """An activation map to one latent (Eq. 1): projection, a learned token first, encoder layers, final norm.
 
-    The paper's encoder is the default of the last three options. ``stride`` makes one cell out of stride x stride by
-    the projection. With ``latents`` the cells are only read: `latents` learned tokens attend to them and each other in
-    every layer, which costs as much per layer as there are latents, not cells.
+    The paper's encoder is the default of the last options. ``stride`` makes one cell out of stride x stride by the
+    projection. With ``latents`` the cells are only read: `latents` learned tokens attend to them and each other in
+    every layer, which costs as much per layer as there are latents, not cells. ``drop_path`` is the last layer's,
+    earlier ones have less in proportion. With ``rays_N3`` a cell's position is its ray's, not its place's.
     """
 
     def __init__(
@@ -106,14 +148,18 @@ class TokenEncoder(nn.Module):
         mlp_dropout: float,
         stride: int = 1,
         latents: int = 0,
+        drop_path: float = 0.0,
+        rays_N3: torch.Tensor | None = None,
     ) -> None:
         super().__init__()
         self.stride, self.latents = stride, latents
         self.project = nn.Conv2d(channels, width, kernel_size=stride, stride=stride)
         self.token = nn.Parameter(torch.zeros(1, max(latents, 1), width))
-        self.position = PositionEncoding2d((-(-map_size[0] // stride), -(-map_size[1] // stride)), width)
+        grid = (-(-map_size[0] // stride), -(-map_size[1] // stride))
+        self.position = PositionEncoding2d(grid, width) if rays_N3 is None else RayEncoding(rays_N3, width)
+        rates = [drop_path * (index + 1) / layers for index in range(layers)]
         self.layers = nn.ModuleList(
-            EncoderLayer(width, heads, mlp_width, dropout, attention_dropout, mlp_dropout) for _ in range(layers)
+            EncoderLayer(width, heads, mlp_width, dropout, attention_dropout, mlp_dropout, rate) for rate in rates
         )
         self.norm = nn.LayerNorm(width)
         for parameter in self.layers.parameters():

@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from transposenet_core.models.backbone import build_backbone, map_size
+from transposenet_core.models.backbone import build_backbone
+from transposenet_core.models.camera_rays import cell_centres, rays
 from transposenet_core.models.layers import EncoderLayer
 from transposenet_core.models.pose_from_points import aligned, refined, rotated
 
@@ -87,11 +88,7 @@ class SceneCoordinates(nn.Module):
 
     def cells(self, level: int | None = None) -> torch.Tensor:
         """Centres (N, 2) of a level's cells in the picture, x and y in pixels, row by row; the answering cells'."""
-        height, width = self.image_size
-        rows, columns = map_size(self.image_size, self.detail_level if level is None else level)
-        y = (torch.arange(rows) + 0.5) * (height / rows) - 0.5
-        x = (torch.arange(columns) + 0.5) * (width / columns) - 0.5
-        return torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).flatten(0, 1)
+        return cell_centres(self.image_size, self.detail_level if level is None else level)
 
     def forward(self, image_B3HW: torch.Tensor) -> dict[str, torch.Tensor]:
         """``points`` (B, N, 3) in the map, ``depth`` (B, N) along the optical axis, in metres, with the logarithms of
@@ -141,10 +138,3 @@ class SceneCoordinates(nn.Module):
         last = self.out
         nn.init.normal_(last.weight, std=1e-2)
         nn.init.zeros_(last.bias)
-
-
-def rays(cells_N2: torch.Tensor, camera: tuple[float, float, float, float]) -> torch.Tensor:
-    """Directions (N, 3) of pixels in the camera's optical frame, with z = 1."""
-    fx, fy, cx, cy = (float(value) for value in camera)
-    x_N, y_N = cells_N2.unbind(-1)
-    return torch.stack(((x_N - cx) / fx, (y_N - cy) / fy, torch.ones_like(x_N)), dim=-1)

@@ -9,7 +9,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from transposenet_core.models.backbone import build_backbone, map_size
+from transposenet_core.models.camera_rays import cell_centres, rays
 from transposenet_core.models.layers import PoseHead, TokenEncoder
+from transposenet_core.models.rotation_6d import columns_of, orientation_from_columns
+
+SMALLEST_SPREAD_M = 0.01  # of training positions: of a camera that only turned it is 0
 
 
 class TransPoseNet(nn.Module):
@@ -39,7 +43,15 @@ class TransPoseNet(nn.Module):
         "position_stride": "cells of the map in a token's side, position encoder (1 is the paper's)",
         "orientation_stride": "the same for the orientation encoder",
         "latents": "learned tokens that read the cells instead of updating them; 0: the paper's encoder",
+        "drop_path": "of the last layer, earlier ones less: share of pictures that skip what it adds (ours)",
+        "position_encoding": "tables (Eq. 2), or rays: of each cell's viewing direction, where there are intrinsics",
+        "camera": "(fx, fy, cx, cy) in pixels of the picture, for rays; train.py sets it from the scene",
+        "rotation": "what the orientation head answers: quaternion, or 6d (a matrix's first columns, Zhou et al. 2019)",
+        "normalise_position": "the position head answers in the training positions' own scale; metres come out",
     }
+
+    position_centre_3: torch.Tensor
+    position_scale: torch.Tensor
 
     def __init__(
         self,
@@ -60,15 +72,27 @@ class TransPoseNet(nn.Module):
         position_stride: int = 1,
         orientation_stride: int = 1,
         latents: int = 0,
+        drop_path: float = 0.0,
+        position_encoding: str = "tables",
+        camera: tuple[float, float, float, float] | None = None,
+        rotation: str = "quaternion",
+        normalise_position: bool = False,
     ) -> None:
         super().__init__()
         _check_counts(layers=layers, width=width, heads=heads, mlp_width=mlp_width, head_width=head_width)
         _check_counts(position_stride=position_stride, orientation_stride=orientation_stride)
+        _check_names(
+            position_encoding=(position_encoding, ("tables", "rays")), rotation=(rotation, ("quaternion", "6d"))
+        )
+        if position_encoding == "rays" and camera is None:
+            raise ValueError("position_encoding=rays needs the camera's intrinsics; give the scene its camera matrix")
         self.image_size = (int(image_size[0]), int(image_size[1]))
         self.position_level, self.orientation_level = position_level, orientation_level
         self.orientation_prior = orientation_prior
         self.latent_width = width
         self.backbone = build_backbone(backbone, tuple({position_level, orientation_level}), drop_connect)
+
+        by_ray = position_encoding == "rays"
 
         def encoder(level: int, stride: int) -> TokenEncoder:
             return TokenEncoder(
@@ -83,12 +107,20 @@ class TransPoseNet(nn.Module):
                 mlp_dropout=dropout if mlp_dropout is None else mlp_dropout,
                 stride=stride,
                 latents=latents,
+                drop_path=drop_path,
+                rays_N3=rays(cell_centres(self.image_size, level, stride), camera) if by_ray and camera else None,
             )
 
         self.position_encoder = encoder(position_level, position_stride)
         self.orientation_encoder = encoder(orientation_level, orientation_stride)
         self.position_head = PoseHead(width, head_width, 3)
-        self.orientation_head = PoseHead(2 * width if orientation_prior else width, head_width, 4)
+        self.orientation_head = PoseHead(
+            2 * width if orientation_prior else width, head_width, 4 if rotation == "quaternion" else 6
+        )
+        self.rotation, self.normalise_position = rotation, normalise_position
+        if normalise_position:
+            self.register_buffer("position_centre_3", torch.zeros(3))
+            self.register_buffer("position_scale", torch.ones(()))
 
     def forward(self, image_B3HW: torch.Tensor, with_attention: bool = False) -> dict[str, torch.Tensor]:
         """``position`` (B, 3) in metres and ``orientation`` (B, 4), a unit quaternion w x y z: ``T_map_camera``.
@@ -113,16 +145,34 @@ class TransPoseNet(nn.Module):
         # Under autocast the heads stay in float32: bfloat16 holds a position of 3 m to no better than 1 cm.
         with torch.autocast(x_latent.device.type, enabled=False):
             position = self.position_head(x_latent)
+            if self.normalise_position:
+                position = position * self.position_scale + self.position_centre_3
             seen = torch.cat((q_latent, x_latent), dim=-1) if self.orientation_prior else q_latent
-            orientation = F.normalize(self.orientation_head(seen), dim=-1)
+            numbers = self.orientation_head(seen)
+            orientation = orientation_from_columns(numbers) if self.rotation == "6d" else F.normalize(numbers, dim=-1)
         output = {"position": position, "orientation": orientation}
         return output | {name: value for name, value in latents.items() if name.endswith("_attention")}
 
     @torch.no_grad()
     def start_from(self, position: torch.Tensor, orientation: torch.Tensor) -> None:
         """Let the untrained heads answer the training set's mean pose: the paper leaves their initial bias open."""
+        if self.normalise_position:
+            self.position_centre_3.copy_(position)
+            position = torch.zeros_like(position)
         self.position_head.start_from(position)
-        self.orientation_head.start_from(orientation)
+        self.orientation_head.start_from(columns_of(orientation[None])[0] if self.rotation == "6d" else orientation)
+
+    @torch.no_grad()
+    def scale_from(self, positions_N3: torch.Tensor) -> None:
+        """Let the position head's 1 be the spread of the training positions (N, 3), where it answers in their scale."""
+        if self.normalise_position:
+            self.position_scale.copy_(positions_N3.std(dim=0, correction=0).norm().clamp(min=SMALLEST_SPREAD_M))
+
+
+def _check_names(**choices: tuple[str, tuple[str, ...]]) -> None:
+    for name, (value, allowed) in choices.items():
+        if value not in allowed:
+            raise ValueError(f"{name} is {value!r}, allowed are {' and '.join(allowed)}")
 
 
 def _check_counts(**counts: int) -> None:
