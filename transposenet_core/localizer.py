@@ -45,7 +45,8 @@ class Localizer:
         ``with_attention`` adds the attention maps of both encoders, which cost a little, and changes no pose; a model
         that has none, or that sees several windows, adds none. The covariance is the network's own where it answers a
         ``covariance``, the error on held-out frames where it does not. A model of several scenes finds out which one it
-        is; pose, map frame and covariance are that scene's.
+        is; pose, map frame and covariance are that scene's. Where its labels are of another body on the camera's mount
+        (``T_pose_camera``), so is the pose.
         """
         image_N3HW = self.scene_model.preprocessing(image_HW3).to(self.device)
         asked = {"with_attention": True} if with_attention and self._has_attention else {}
@@ -60,6 +61,8 @@ class Localizer:
             pose, covariance_66, reason = Pose(position, orientation), scene.held_out_error.covariance_66(), ""
             if "covariance" in output:
                 source, covariance_66 = "what the network says of this frame", _covariance_of(output)
+            if scene.T_pose_camera is not None:
+                pose, covariance_66 = of_the_labelled(pose, covariance_66, scene.T_pose_camera)
         except ValueError:
             pose, covariance_66, reason = None, LOST_VARIANCE * np.eye(6), "non_finite_output"
         return Estimate(
@@ -73,6 +76,18 @@ class Localizer:
             covariance_source=source,
             scene_probability=probability,
         )
+
+
+def of_the_labelled(pose: Pose, covariance_66: np.ndarray, T_pose_camera: Pose) -> tuple[Pose, np.ndarray]:
+    """Pose and covariance of the body that the labels are of, from the camera's: ``T_map_camera T_camera_pose``.
+
+    The covariance is of position and rotation vector in map axes: a turn moves what is a lever away.
+    """
+    labelled = pose @ T_pose_camera.inverse()
+    x, y, z = labelled.position - pose.position
+    J_66 = np.eye(6)
+    J_66[:3, 3:] = [[0, z, -y], [-z, 0, x], [y, -x, 0]]
+    return labelled, J_66 @ covariance_66 @ J_66.T
 
 
 def _covariance_of(output: dict[str, torch.Tensor]) -> np.ndarray:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 import torch
 
+from transposenet_core.pose import Pose
 from transposenet_core.scene import Intrinsics
 
 POSES_PREFIX = "training_poses."
@@ -28,7 +29,8 @@ class HeldOutError:
 @dataclass(eq=False)
 class MappedScene:
     """A scene under its map frame. Training poses (thinned): positions (N, 3) in metres and orientations (N, 4)
-    w x y z, ``T_map_camera``."""
+    w x y z, as they were labelled. ``T_pose_camera`` is the scene's: the network answers the camera's pose, the
+    localizer that of the labelled body."""
 
     name: str
     map_frame: str
@@ -36,6 +38,7 @@ class MappedScene:
     intrinsics: Intrinsics | None = None
     training_positions_N3: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
     training_orientations_N4: np.ndarray = field(default_factory=lambda: np.zeros((0, 4)))
+    T_pose_camera: Pose | None = None
 
     def describe(self) -> dict:
         """All but the training poses, for the description."""
@@ -45,6 +48,7 @@ class MappedScene:
             "map_frame": self.map_frame,
             "intrinsics": None if self.intrinsics is None else self.intrinsics.to_dict(),
             "held_out_error": asdict(self.held_out_error),
+            "T_pose_camera": None if self.T_pose_camera is None else self.T_pose_camera.to_dict(),
             "hull": {"min": poses.min(0).tolist(), "max": poses.max(0).tolist()} if len(poses) else None,
         }
 
@@ -69,6 +73,7 @@ class MappedScene:
             intrinsics=None if intrinsics is None else Intrinsics(**intrinsics),
             training_positions_N3=tensors[positions].double().numpy(),
             training_orientations_N4=tensors[orientations].double().numpy(),
+            T_pose_camera=None if (T := description.get("T_pose_camera")) is None else Pose.from_dict(T),
         )
 
 

@@ -44,6 +44,15 @@ class Pose:
             raise ValueError(f"the rotation block has determinant {np.linalg.det(T[:3, :3]):.3g}, a rotation has 1")
         return cls(T[:3, 3], Rotation.from_matrix(nearest_rotation(T[:3, :3])).as_quat(scalar_first=True))
 
+    @classmethod
+    def from_dict(cls, numbers: dict) -> Pose:
+        """The inverse of `to_dict`. KeyError, TypeError or ValueError where it is none."""
+        return cls(np.array(numbers["position"], np.float64), np.array(numbers["orientation_wxyz"], np.float64))
+
+    def to_dict(self) -> dict:
+        """As JSON files hold it."""
+        return {"position": self.position.tolist(), "orientation_wxyz": self.orientation.tolist()}
+
     @property
     def rotation_33(self) -> np.ndarray:
         return Rotation.from_quat(self.orientation, scalar_first=True).as_matrix()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from transposenet_core.errors import UserError
@@ -71,14 +71,26 @@ class PosedImage:
 
 @dataclass(eq=False)
 class Scene:
-    """Posed pictures under one map frame, in the order in which they were taken."""
+    """Posed pictures under one map frame, in the order in which they were taken.
+
+    Where the poses are not the colour camera's own but another body's on its mount, ``T_pose_camera`` takes a point of
+    the camera's optical frame to that body's; None: they are the camera's.
+    """
 
     name: str
     images: list[PosedImage]
     map_frame: str = "map"
     intrinsics: Intrinsics | None = None
     depth_camera: DepthCamera | None = None
+    T_pose_camera: Pose | None = None
     root: Path = field(default_factory=Path)
+
+    def of_the_camera(self) -> Scene:
+        """The same scene with the poses of the colour camera itself, which is what a network can see."""
+        T = self.T_pose_camera
+        if T is None:
+            return self
+        return replace(self, images=[replace(i, pose=i.pose @ T) for i in self.images], T_pose_camera=None)
 
     def select(self, split: str) -> list[PosedImage]:
         """The pictures of a split (`all` for every picture). UserError where the scene has none of them."""

@@ -20,6 +20,7 @@ from transposenet_core.atomic_files import write_atomically
 from transposenet_core.errors import UserError
 from transposenet_core.mapped_scene import HeldOutError, MappedScene
 from transposenet_core.models import build_model
+from transposenet_core.pose import Pose
 from transposenet_core.preprocessing import Preprocessing
 from transposenet_core.scene import Intrinsics
 
@@ -27,15 +28,17 @@ SCHEMA = 1
 WEIGHTS, DESCRIPTION = "model.safetensors", "scene.json"
 MAX_DESCRIPTION_BYTES = 16 * 2**20
 MODEL_PREFIX = "model."
-EXACT = ("positions_N3", "orientations_N4", "centre_SKP")  # poses among the weights: float16 is 0.25 m off at 500 m
+# Poses among the weights: float16 is 0.25 m off at 500 m.
+EXACT = ("positions_N3", "orientations_N4", "centre_SKP", "centre_3")
 
 
 @dataclass(eq=False)
 class SceneModel:
     """A trained network with all it needs to be run and judged: what a scene is to a robot.
 
-    Training poses (thinned): positions (N, 3) in metres and orientations (N, 4) w x y z, ``T_map_camera``. A network of
-    several scenes numbers them as ``scenes`` does: the first is the model's own, the others are ``further_scenes``.
+    Training poses (thinned): positions (N, 3) in metres and orientations (N, 4) w x y z, as they were labelled. A
+    network of several scenes numbers them as ``scenes`` does: the first is the model's own, the others are
+    ``further_scenes``.
     """
 
     name: str
@@ -48,6 +51,7 @@ class SceneModel:
     intrinsics: Intrinsics | None = None
     training_positions_N3: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
     training_orientations_N4: np.ndarray = field(default_factory=lambda: np.zeros((0, 4)))
+    T_pose_camera: Pose | None = None
     provenance: dict = field(default_factory=dict)
     further_scenes: tuple[MappedScene, ...] = ()
 
@@ -55,7 +59,7 @@ class SceneModel:
     def scenes(self) -> tuple[MappedScene, ...]:
         """All scenes, in the network's order."""
         poses = self.training_positions_N3, self.training_orientations_N4
-        first = MappedScene(self.name, self.map_frame, self.held_out_error, self.intrinsics, *poses)
+        first = MappedScene(self.name, self.map_frame, self.held_out_error, self.intrinsics, *poses, self.T_pose_camera)
         return (first, *self.further_scenes)
 
     @property

@@ -4,12 +4,13 @@ import csv
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from small_scene import write_small_scene
 from training_runs import SMALL
 
-from benchmarks import label_noise, recording_amount
+from benchmarks import depth_offset, label_noise, recording_amount
 from transposenet_core.formats import load_scene
 
 SMALL = [key for key in SMALL if not key.startswith("validate_every")]
@@ -59,3 +60,27 @@ def test_each_noise_is_trained_with_once(scene: Path, tmp_path: Path) -> None:
     config = json.loads((out / "noise_5cm_0deg" / "result.json").read_text())["setup"]["config"]
     assert config["labels"] == {"position_noise": 0.05, "rotation_noise": 0.0}
     assert "5 cm" in (out / "label_noise.md").read_text() and (out / "label_noise.png").is_file()
+
+
+@pytest.mark.parametrize("offset_px", [-6, 3])
+def test_the_depth_cameras_place_is_found(scene: Path, capsys: pytest.CaptureFixture[str], offset_px: int) -> None:
+    """Boxes at 1 m before a wall at 2 m; the colour picture shows them shifted as from another place."""
+    (scene / "depth-intrinsics.txt").write_text("500 0 320\n0 500 240\n0 0 1\n")
+    (scene / "color-intrinsics.txt").write_text("500 0 320\n0 500 240\n0 0 1\n")
+    rng = np.random.default_rng(1)
+    for path in (scene / "seq-01").glob("*.color.png"):
+        depth_HW, colour_HW = np.full((480, 640), 2000, np.uint16), rng.integers(40, 100, (480, 640), dtype=np.uint8)
+        for x, y in rng.integers(40, 400, (4, 2)):
+            depth_HW[y : y + 50, x : x + 60] = 1000
+            colour_HW[y : y + 50, x + offset_px : x + offset_px + 60] = 200
+        cv2.imwrite(str(path).replace("color", "depth"), depth_HW)
+        cv2.imwrite(str(path), colour_HW)
+    arguments = ["--data", f"7scenes:{scene}", "--frames", "5", "--range", "0.02", "--step", "0.002"]
+    assert depth_offset.main(arguments) == 0
+    found = capsys.readouterr().out
+    assert f"best along x: {2 * offset_px:+d} mm" in found and "best along y: " in found  # f 500 at 1 m: 2 mm a pixel
+
+
+def test_a_scene_without_depth_has_no_depth_camera(scene: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert depth_offset.main(["--data", f"7scenes:{scene}"]) == 2
+    assert "has no depth pictures; record with a depth camera" in capsys.readouterr().err

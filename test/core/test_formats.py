@@ -144,9 +144,14 @@ def test_depth_lies_beside_the_colour_and_its_camera_is_its_own(small_scene: Pat
         cv2.imwrite(str(small_scene / f"seq-01/frame-{number:06d}.depth.png"), depth_HW)
     usual = load_scene(small_scene).depth_camera
     assert usual.intrinsics.source.endswith("usual figure") and usual.intrinsics.fx == 292.5
+    np.testing.assert_array_equal(usual.T_camera_depth.position, [-0.025, 0, 0])
+    (small_scene / "color-intrinsics.txt").write_text("70 0 40\n0 70 30\n0 0 1\n")
+    own = load_scene(small_scene)
+    assert own.T_pose_camera is None and not own.depth_camera.T_camera_depth.position.any()
+    (small_scene / "color-intrinsics.txt").unlink()
     np.savetxt(small_scene / "depth-intrinsics.txt", [[580, 0, 316], [0, 570, 236], [0, 0, 1]])
     T_colour_depth = np.eye(4)
-    T_colour_depth[0, 3] = -0.025
+    T_colour_depth[0, 3] = -0.03
     np.savetxt(small_scene / "depth-to-colour.txt", T_colour_depth)
     scene = load_scene(small_scene)
     assert [image.depth_path is not None for image in scene.select("train")] == [True] * 3 + [False] * 21
@@ -155,6 +160,11 @@ def test_depth_lies_beside_the_colour_and_its_camera_is_its_own(small_scene: Pat
     assert (camera.source, scene.depth_camera.metres_per_unit) == ("depth-intrinsics.txt", 0.001)
     np.testing.assert_allclose(scene.depth_camera.T_camera_depth.matrix_44, T_colour_depth, atol=1e-12)
     assert scene.intrinsics.fx == pytest.approx(525 * 80 / 640)  # the depth camera's is never taken for colour
+    for labelled, seen in zip(scene.images, scene.of_the_camera().images, strict=True):
+        # The labels are the depth camera's: the colour camera is 3 cm along its x axis.
+        np.testing.assert_allclose(
+            labelled.pose.inverse().matrix_44 @ seen.pose.matrix_44, np.linalg.inv(T_colour_depth), atol=1e-9
+        )
 
 
 def test_depth_that_is_none_is_named_and_empty_files_count_as_absent(small_scene: Path) -> None:
@@ -172,7 +182,7 @@ def test_the_real_depth_is_found_at_half_resolution(data_folder: Path) -> None:
     camera = scene.depth_camera.intrinsics
     assert (camera.width, camera.height, camera.fx, camera.cx) == (320, 240, 292.5, 160)
     assert all(image.depth_path.name.startswith(image.path.name[:12]) for image in scene.images)
-    np.testing.assert_array_equal(scene.depth_camera.T_camera_depth.matrix_44, np.eye(4))
+    np.testing.assert_array_equal(scene.depth_camera.T_camera_depth.position, [-0.025, 0, 0])
     assert (scene.intrinsics.fx, scene.intrinsics.width) == (525, 640)
 
 

@@ -1,10 +1,12 @@
-"""Attention on request: the maps of both encoders, and the same pose with and without them."""
+"""Attention on request: the maps of both encoders, and the same pose with and without them. Poses of another body."""
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 from untrained import save_untrained
 
-from transposenet_core.localizer import Localizer
+from transposenet_core.localizer import Localizer, of_the_labelled
+from transposenet_core.pose import Pose
 from transposenet_core.preprocessing import Preprocessing
 
 PICTURES = np.random.default_rng(2).integers(0, 256, (4, 60, 80, 3), dtype=np.uint8)
@@ -34,3 +36,33 @@ def test_attention_follows_the_picture(localizer: Localizer) -> None:
     first, second = (localizer.localize(image_HW3, with_attention=True).attention for image_HW3 in PICTURES[:2])
     for name in ("position", "orientation"):
         assert np.abs(first[name] - second[name]).max() > 1e-6, name
+
+
+def test_the_answer_is_the_labelled_bodys_where_that_is_not_the_camera(tmp_path, localizer: Localizer) -> None:
+    model = localizer.scene_model
+    T_pose_camera = Pose(np.array([0.1, -0.2, 0.3]), np.array([0.8, 0.3, -0.4, 0.1]))
+    model.T_pose_camera = T_pose_camera
+    model.save(tmp_path / "mounted")
+    model.T_pose_camera = None
+    camera, labelled = (
+        each.localize(PICTURES[0]) for each in (localizer, Localizer(tmp_path / "mounted", device="cpu"))
+    )
+    assert camera.pose is not None and labelled.pose is not None
+    np.testing.assert_allclose((labelled.pose @ T_pose_camera).matrix_44, camera.pose.matrix_44, atol=1e-6)
+    assert np.trace(labelled.covariance_66[:3, :3]) > np.trace(camera.covariance_66[:3, :3])
+
+
+def test_the_covariance_goes_along_with_the_lever() -> None:
+    """Against poses drawn around a camera's: position and rotation vector in map axes."""
+    rng = np.random.default_rng(0)
+    A = rng.normal(size=(6, 6)) * 0.01
+    camera = Pose(np.array([1.0, 2.0, 3.0]), np.array([0.5, -0.5, 0.2, 0.4]))
+    T_pose_camera = Pose(np.array([0.5, -1.0, 2.0]), np.array([0.8, 0.3, -0.4, 0.1]))
+    labelled, covariance_66 = of_the_labelled(camera, A @ A.T, T_pose_camera)
+    steps = []
+    for step_6 in rng.normal(size=(4000, 6)) @ A.T:
+        turn = Rotation.from_rotvec(step_6[3:]) * Rotation.from_quat(camera.orientation, scalar_first=True)
+        moved = Pose(camera.position + step_6[:3], turn.as_quat(scalar_first=True)) @ T_pose_camera.inverse()
+        turned = Rotation.from_matrix(moved.rotation_33 @ labelled.rotation_33.T).as_rotvec()
+        steps.append([*(moved.position - labelled.position), *turned])
+    np.testing.assert_allclose(np.cov(np.array(steps).T), covariance_66, atol=0.06 * covariance_66.diagonal().max())

@@ -10,6 +10,7 @@ import torch
 from transposenet_core.errors import UserError
 from transposenet_core.localizer import Localizer
 from transposenet_core.models import build_model
+from transposenet_core.pose import Pose
 from transposenet_core.preprocessing import Preprocessing
 from transposenet_core.scene import Intrinsics
 from transposenet_core.scene_model import DESCRIPTION, WEIGHTS, HeldOutError, SceneModel
@@ -48,11 +49,21 @@ def test_a_model_from_before_rectified_was_known_has_not_said(folder: Path) -> N
     assert intrinsics is not None and intrinsics.rectified is None and intrinsics.fy == 526.0
 
 
+def test_whose_poses_they_are_is_kept(folder: Path) -> None:
+    made = make_model()
+    made.T_pose_camera = Pose(np.array([0.03, -0.01, 0.2]), np.array([0.9, 0.1, -0.2, 0.3]))
+    made.save(folder)
+    read = SceneModel.load(folder)
+    np.testing.assert_array_equal(read.T_pose_camera.matrix_44, made.T_pose_camera.matrix_44)
+    np.testing.assert_array_equal(read.scenes[0].T_pose_camera.matrix_44, made.T_pose_camera.matrix_44)
+
+
 def test_round_trip_is_exact(folder: Path) -> None:
     made, read = make_model(), SceneModel.load(folder)
     for name in ("name", "map_frame", "architecture", "options", "preprocessing", "intrinsics", "provenance"):
         assert getattr(read, name) == getattr(made, name), name
     assert read.held_out_error == made.held_out_error
+    assert read.T_pose_camera is None
     np.testing.assert_array_equal(read.training_positions_N3, made.training_positions_N3)
     np.testing.assert_array_equal(read.training_orientations_N4, made.training_orientations_N4)
     for key, value in made.network.state_dict().items():

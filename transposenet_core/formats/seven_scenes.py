@@ -2,7 +2,7 @@
 
 Convention: pose.txt is a 4x4 camera-to-world matrix in metres, optical axes. Its rotation block is often a little off
 orthonormal (3.8e-4 in RedKitchen) and is replaced by the nearest rotation. Frames carry no time: 30 Hz is the sensor's.
-The poses come from tracking the depth camera, which sits about 2.5 cm beside the colour camera.
+The poses come from tracking the depth camera, which sits 2.5 cm beside the colour camera: `Scene.T_pose_camera`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ OPTIONS: dict[str, str] = {}
 RATE_HZ = 30.0
 # The commonly used figures for the Kinect's cameras. A scene's own file holds the depth camera's, never the colour's.
 COLOUR_FOCAL_640, DEPTH_FOCAL_640 = 525.0, 585.0
+DEPTH_IN_COLOUR_M = np.array([-0.025, 0.0, 0.0])  # the usual figure too; measured by benchmarks/depth_offset.py
 METRES_PER_UNIT = 1e-3
+COLOUR_INTRINSICS = "color-intrinsics.txt"
 SPLIT_FILES = {"train": "TrainSplit.txt", "test": "TestSplit.txt"}
 
 
@@ -61,6 +63,8 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
         scene.name = folder.resolve().name or scene.name
         scene.intrinsics = _intrinsics(folder, images)
         scene.depth_camera = _depth_camera(folder, images)
+        if scene.depth_camera is not None and scene.depth_camera.T_camera_depth.position.any():
+            scene.T_pose_camera = scene.depth_camera.T_camera_depth.inverse()
     return scene
 
 
@@ -152,7 +156,7 @@ def _depth_pictures(folder: Path) -> dict[str, Path]:
 
 def _intrinsics(folder: Path, images: list[PosedImage]) -> Intrinsics:
     width, height = picture_size([image.path for image in images])
-    file = folder / "color-intrinsics.txt"
+    file = folder / COLOUR_INTRINSICS
     if file.is_file():
         return read_camera_matrix(file, width, height)
     focal = COLOUR_FOCAL_640 * width / 640
@@ -162,7 +166,8 @@ def _intrinsics(folder: Path, images: list[PosedImage]) -> Intrinsics:
 def _depth_camera(folder: Path, images: list[PosedImage]) -> DepthCamera | None:
     """The depth pictures' camera: depth-intrinsics.txt is for 640 columns, of which fewer may have been kept.
 
-    Where depth-to-colour.txt (4x4, metres) does not say how the two cameras sit, they are taken for one.
+    How the two cameras sit is said by depth-to-colour.txt (4x4, metres). Without it and color-intrinsics.txt they are
+    7-Scenes' Kinect; with color-intrinsics.txt alone they are taken for one.
     """
     path = next((image.depth_path for image in images if image.depth_path), None)
     if path is None:
@@ -176,7 +181,8 @@ def _depth_camera(folder: Path, images: list[PosedImage]) -> DepthCamera | None:
     focal = DEPTH_FOCAL_640 * scale
     usual = Intrinsics(width, height, focal, focal, width / 2, height / 2, source="7-Scenes depth camera, usual figure")
     camera = read_camera_matrix(file, width, height, scale) if file.is_file() else usual
-    T = Pose.from_matrix(np.eye(4))
+    kinect = not (folder / COLOUR_INTRINSICS).is_file()
+    T = Pose(DEPTH_IN_COLOUR_M if kinect else np.zeros(3), np.array([1.0, 0, 0, 0]))
     if extrinsics.is_file():
         try:
             T = Pose.from_matrix(read_matrix(extrinsics, 4, 4, "4x4 transform from the depth to the colour camera"))
