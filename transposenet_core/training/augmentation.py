@@ -30,13 +30,15 @@ LUMA = (0.299, 0.587, 0.114)
 class Views(NamedTuple):
     """What a batch of cameras sees, (B, 3, H, W) float32 as the network takes it, and where they are.
 
-    Position (B, 3), orientation (B, 4) w x y z; ``depth_BHW`` in metres, 0 where it is not known, where it is loaded.
+    Position (B, 3), orientation (B, 4) w x y z; ``depth_BHW`` in metres, 0 where it is not known, where it is loaded;
+    ``scene_B`` which scene, where there are several.
     """
 
     image_B3HW: torch.Tensor
     position_B3: torch.Tensor
     orientation_B4: torch.Tensor
     depth_BHW: torch.Tensor | None
+    scene_B: torch.Tensor | None = None
 
 
 def training_views(

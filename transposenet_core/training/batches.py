@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,17 +20,30 @@ class Batch:
     total: int
 
 
-def batches(count: int, size: int, seed: int, epoch: int, world: World) -> Iterator[Batch]:
-    """`count` pictures in random order, `size` at a time over all processes.
+def batches(counts: int | Sequence[int], size: int, seed: int, epoch: int, world: World) -> Iterator[Batch]:
+    """So many pictures of each scene in random order, `size` at a time over all processes.
 
-    The same for a resumed run and an unbroken one, for one process and many. A last batch of one picture makes poor
-    statistics and is left out, unless no other is larger; so is one of fewer pictures than there are processes.
+    Of several scenes each gives as many pictures as the largest has: all of its own as often as that goes, then some of
+    them again. The same for a resumed run and an unbroken one, for one process and many. A last batch of one picture
+    makes poor statistics and is left out, unless no other is larger; so is one of fewer pictures than processes.
     """
     # One seed for what all processes share, one for what each has of its own: dropout and drop-connect.
     torch.manual_seed((seed * 1_000_003 + epoch) * 4096 + world.rank)
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-    least = min(max(2, world.size), size, count)
-    for index in torch.randperm(count, generator=generator).split(size):
+    places = _equalised([counts] if isinstance(counts, int) else counts, generator)
+    least = min(max(2, world.size), size, len(places))
+    for index in places[torch.randperm(len(places), generator=generator)].split(size):
         draws = torch.rand(len(index), DRAWS, generator=generator)
         if len(index) >= least:
             yield Batch(world.share(index), world.share(draws), len(index))
+
+
+def _equalised(counts: Sequence[int], generator: torch.Generator) -> torch.Tensor:
+    """The places of an epoch's pictures, counted through all scenes."""
+    parts, begin, largest = [], 0, max(counts)
+    for count in counts:
+        whole = torch.arange(count).repeat(largest // count)
+        again = torch.randperm(count, generator=generator)[: largest % count] if largest % count else whole[:0]
+        parts.append(begin + torch.cat((whole, again)))
+        begin += count
+    return torch.cat(parts)

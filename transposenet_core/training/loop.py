@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,28 +13,32 @@ import yaml
 from tqdm import tqdm
 
 from transposenet_core.atomic_files import write_atomically
-from transposenet_core.errors import TrainingDivergedError, UserError
-from transposenet_core.pose import mean_pose
-from transposenet_core.scene import DepthCamera, PosedImage, Scene
+from transposenet_core.errors import TrainingDivergedError
+from transposenet_core.scene import Scene
 from transposenet_core.training.averaging import MovingAverage
 from transposenet_core.training.batches import batches
 from transposenet_core.training.checkpoint import START, Checkpoint, Progress, State, save_checkpoint
 from transposenet_core.training.config import TrainConfig
 from transposenet_core.training.curves import Curves
-from transposenet_core.training.depth import needs_depth, with_depth
 from transposenet_core.training.distributed import World, share_batch_statistics
-from transposenet_core.training.label_noise import noisy
-from transposenet_core.training.memory import names_the_batch_size, names_the_pictures
-from transposenet_core.training.network import build_network, fill_backbone, make_repeatable, preprocessing_of
+from transposenet_core.training.memory import names_the_batch_size
+from transposenet_core.training.network import (
+    build_network,
+    check_scene_count,
+    fill_backbone,
+    make_repeatable,
+    preprocessing_of,
+)
 from transposenet_core.training.optimization import build_optimizer, rate_factor
 from transposenet_core.training.outcome import Outcome, frames_digest, is_usable
-from transposenet_core.training.pixel_cache import PixelCache, cache_folder
-from transposenet_core.training.pixels import PosedPixels, load_pixels
+from transposenet_core.training.pixels import PosedPixels
+from transposenet_core.training.scene_data import load_scene_data
+from transposenet_core.training.scene_pixels import ScenePixels
+from transposenet_core.training.scene_validation import SceneJudges
 from transposenet_core.training.stages import Stage, load_start, plan
 from transposenet_core.training.step import TrainStep
 from transposenet_core.training.validation import Judge
 from transposenet_core.training.virtual_views import for_camera
-from transposenet_core.undistortion import Undistorter
 
 PATIENCE = 20  # steps in a row without a finite gradient
 
@@ -41,7 +46,8 @@ PATIENCE = 20  # steps in a row without a finite gradient
 class Training:
     """One run: `out` becomes the scene model, with metrics.jsonl, tensorboard/ and checkpoint.safetensors beside it.
 
-    Raises UserError for what a user can mend, TrainingDivergedError where the gradient stays without a finite value.
+    `further` are the scenes that a network of several learns beside the first. Raises UserError for what a user can
+    mend, TrainingDivergedError where the gradient stays without a finite value.
     """
 
     def __init__(
@@ -52,40 +58,31 @@ class Training:
         provenance: dict,
         world: World,
         resumed: Checkpoint | None = None,
+        further: Sequence[Scene] = (),
     ) -> None:
         make_repeatable(config)
+        scenes = (scene, *further)
+        check_scene_count(config, len(scenes))
         self.config, self.world, self.resumed = config, world, resumed
         self.checkpoint = out / "checkpoint.safetensors"
         self.stages = plan(config)
-        self.identity = config.to_dict() | {"frames": frames_digest(scene)}
+        self.identity = config.to_dict() | {"frames": frames_digest(*scenes)}
         names = [START] * bool(config.start_from) + [stage.learns for stage in self.stages]
         self.progress = resumed.progress_in(names, config.epochs) if resumed else Progress(stages=names)
         self.preprocessing = preprocessing_of(config)
-        self.training, self.camera = noisy(scene.select("train"), config.labels, config.seed), scene.intrinsics
-        self.config = config = replace(config, augmentation=for_camera(config.augmentation, scene))
-        self.depth_camera = scene.depth_camera if needs_depth(config, scene) else None
-        if len(self.training) < world.size:
-            raise UserError(f"{world.size} processes cannot share {len(self.training)} training frames; start fewer")
-        held_out = [image for image in scene.images if image.split == "val"]
-        judged = held_out or self.training
-        source = f"{len(held_out)} held-out frames" if held_out else "the training frames (none were held out)"
-        with names_the_pictures(len(self.training) + len(held_out), config):
-            self.pixels = pixels = self._pixels(self.training, "train pictures", self.depth_camera)
-            if held_out:
-                pixels = self._pixels(held_out, "val pictures")
-        constant = mean_pose([image.pose for image in self.training])
-        judge = Judge(pixels, self.preprocessing, [image.pose for image in judged], constant, source)
-        if scene.intrinsics:  # of the pictures that the network sees: the node rectifies for a model of rectified ones
-            scene = replace(scene, intrinsics=Undistorter(scene.intrinsics).rectified)
-        self.outcome = Outcome(out, scene, config, judge, provenance)
-
-    def _pixels(self, images: list[PosedImage], label: str, depth_camera: DepthCamera | None = None) -> PosedPixels:
-        folder = cache_folder(self.config.cache_dir)
-        cache = PixelCache(folder) if folder else None
-        pixels = load_pixels(images, self.preprocessing, label, self.config.workers, self.camera, cache)
-        if depth_camera:
-            pixels = with_depth(pixels, images, depth_camera, self.config.workers)
-        return pixels.to(self.world.device)
+        for each in scenes:
+            config = replace(config, augmentation=for_camera(config.augmentation, each))
+        self.config = config
+        self.data = data = [
+            load_scene_data(each, config, self.preprocessing, world, number) for number, each in enumerate(scenes)
+        ]
+        self.pixels: PosedPixels | ScenePixels = data[0].pixels
+        judge: Judge | SceneJudges = data[0].judge
+        if further:
+            self.pixels = ScenePixels([each.pixels for each in data])
+            judge = SceneJudges([each.judge for each in data], [each.scene.name for each in data])
+        first, *others = (each.scene for each in data)
+        self.outcome = Outcome(out, first, config, judge, provenance, others)
 
     def run(self) -> None:
         """All stages that are left."""
@@ -95,7 +92,7 @@ class Training:
             with write_atomically(self.outcome.out / "config.yaml") as path:
                 path.write_text(yaml.safe_dump(self.config.to_dict(), sort_keys=False))
             where = f"{self.world.size} x {self.world.device}"
-            print(f"{len(self.training)} training frames, judged on {self.outcome.judge.source}, {where}", flush=True)
+            print(f"{len(self.pixels)} training frames, judged on {self.outcome.judge.source}, {where}", flush=True)
         progress = self.progress
         for number in range(progress.stage, len(self.stages)):
             stage = self.stages[number]
@@ -110,7 +107,8 @@ class Training:
     def _begin(self, stage: Stage) -> State:
         """The stage's network where the one before left it, its loss and its optimizer; or all of them as resumed."""
         config, world = self.config, self.world
-        network = build_network(config, stage, self.training, self.camera)
+        first, *further = self.data
+        network = build_network(config, stage, first.training, first.camera, [each.training for each in further])
         if world.leads and not self.resumed:
             if self.progress.stage > 0:
                 load_start(network, self.outcome.out)
@@ -156,14 +154,15 @@ class Training:
 
     def _epoch(self, stage: Stage, state: State, step: TrainStep, epoch: int) -> dict[str, float]:
         """All pictures once. Returns the epoch's figures."""
-        config, world, count = self.config, self.world, len(self.pixels)
+        config, world, counts = self.config, self.world, self.pixels.counts
+        count = len(counts) * max(counts)
         started, seen, rate = time.monotonic(), 0, 0.0
         stage.train_mode(state.network)
         step.reset()
         name = f"{stage.learns} {epoch + 1}/{stage.epochs}"
         bar = tqdm(total=count, desc=name, unit="img", leave=False, mininterval=0.5, disable=not world.leads)
         with bar:
-            for number, batch in enumerate(batches(count, config.batch_size, config.seed, epoch, world)):
+            for number, batch in enumerate(batches(counts, config.batch_size, config.seed, epoch, world)):
                 rate = stage.learning_rate * rate_factor(epoch + seen / count, stage.epochs, stage.schedule)
                 step(batch, rate)
                 seen += batch.total

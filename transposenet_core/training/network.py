@@ -10,8 +10,8 @@ import torch
 
 from transposenet_core.checkpoint_import import load_pretrained_backbone
 from transposenet_core.errors import UserError
-from transposenet_core.models import build_model, default_options
-from transposenet_core.pose import mean_pose
+from transposenet_core.models import build_model, default_options, model_names
+from transposenet_core.pose import mean_pose, stack
 from transposenet_core.preprocessing import Preprocessing
 from transposenet_core.scene import Intrinsics, PosedImage
 from transposenet_core.scene_model import SceneModel
@@ -25,25 +25,47 @@ def preprocessing_of(config: TrainConfig) -> Preprocessing:
     return Preprocessing(picture.smaller_edge, (picture.height, picture.width), picture.crops)
 
 
-def model_options(config: TrainConfig, stage: Stage, camera: Intrinsics | None = None) -> dict:
+def check_scene_count(config: TrainConfig, scenes: int) -> None:
+    """UserError where the configured model is not for so many scenes."""
+    asked = config.model.options.get("scenes", scenes)
+    if "scenes" in default_options(config.model.name):
+        if asked != scenes:
+            raise UserError(
+                f"model.options.scenes is {asked}, and --data is given {scenes} times; leave the option out"
+            )
+    elif scenes > 1:
+        able = ", ".join(name for name in model_names() if "scenes" in default_options(name))
+        raise UserError(
+            f"model '{config.model.name}' learns one scene, and --data is given {scenes} times; several: {able}"
+        )
+
+
+def model_options(config: TrainConfig, stage: Stage, camera: Intrinsics | None = None, scenes: int = 1) -> dict:
     """What builds the stage's network again, by `build_model`: defaults included, which another version may change."""
     defaults = default_options(config.model.name)
     given = config.model.options | {"image_size": [config.picture.height, config.picture.width]}
+    if "scenes" in defaults:
+        given["scenes"] = scenes
     if camera is not None and "camera" in defaults:
         given["camera"] = list(window_camera(camera, preprocessing_of(config)))
     return stage.options({**defaults, **given})
 
 
 def build_network(
-    config: TrainConfig, stage: Stage, training: Sequence[PosedImage], camera: Intrinsics | None = None
+    config: TrainConfig,
+    stage: Stage,
+    training: Sequence[PosedImage],
+    camera: Intrinsics | None = None,
+    further: Sequence[Sequence[PosedImage]] = (),
 ) -> Any:
-    """The configured network, as `start_from` has it or answering the training set's mean pose.
+    """The configured network, as `start_from` has it or answering the training set's mean pose; `further` are the
+    training sets of further scenes.
 
     Raises UserError where it cannot be built or `start_from` does not fit.
     """
     torch.manual_seed(config.seed)
     try:
-        network: Any = build_model(config.model.name, **model_options(config, stage, camera))
+        network: Any = build_model(config.model.name, **model_options(config, stage, camera, 1 + len(further)))
     except (ValueError, TypeError, RuntimeError, ArithmeticError) as error:
         reason = " ".join(str(error).split())[:200]
         given = config.model.options
@@ -53,8 +75,16 @@ def build_network(
     if config.start_from:
         load_start(network, config.start_from)
         return network
+    if hasattr(network, "start_from_scenes"):
+        try:
+            network.start_from_scenes([stack([image.pose for image in images]) for images in (training, *further)])
+        except ValueError as error:
+            raise UserError(f"model '{config.model.name}': {error}") from None
+        return network
     start = mean_pose([image.pose for image in training])
     network.start_from(torch.from_numpy(start.position), torch.from_numpy(start.orientation))
+    if hasattr(network, "scale_from"):
+        network.scale_from(torch.from_numpy(stack([image.pose for image in training])[0]))
     return network
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from torch import nn
 from tqdm import tqdm
 
 from transposenet_core.errors import UserError
+from transposenet_core.mapped_scene import HeldOutError, MappedScene
 from transposenet_core.pose import stack
 from transposenet_core.scene import Scene
 from transposenet_core.scene_model import SceneModel
@@ -17,6 +19,7 @@ from transposenet_core.training.checkpoint import Progress
 from transposenet_core.training.config import TrainConfig
 from transposenet_core.training.curves import Curves
 from transposenet_core.training.network import model_options, preprocessing_of
+from transposenet_core.training.scene_validation import SceneJudges
 from transposenet_core.training.stages import Stage
 from transposenet_core.training.validation import Judge, Validation
 
@@ -30,8 +33,9 @@ class Outcome:
     out: Path
     scene: Scene
     config: TrainConfig
-    judge: Judge
+    judge: Judge | SceneJudges
     provenance: dict
+    further: Sequence[Scene] = ()
 
     def consider(
         self, network: nn.Module, stage: Stage, progress: Progress, epoch: int, curves: Curves, name: str = ""
@@ -49,14 +53,16 @@ class Outcome:
             val_median_m=figures.median_m,
             val_median_deg=figures.median_deg,
             val_score=validation.score,
+            **({"val_scene_accuracy": validation.scene_accuracy} if self.further else {}),
         )
         tqdm.write(
             f"{name}, epoch {epoch}: {self.judge.source}: median {figures.median_m:.3f} m {figures.median_deg:.2f} deg"
+            + (f", the scene of {validation.scene_accuracy:.1%} was found" if self.further else "")
         )
         if validation.score < progress.best_score:
             progress.best_score = validation.score
             progress.best[name] = {"epoch": epoch, "m": figures.median_m, "deg": figures.median_deg}
-            model = make_scene_model(self.scene, self.config, stage, network, validation)
+            model = make_scene_model(self.scene, self.config, stage, network, validation, self.further)
             model.provenance = (
                 self.provenance
                 | model.provenance
@@ -85,25 +91,42 @@ class Outcome:
 
 
 def make_scene_model(
-    scene: Scene, config: TrainConfig, stage: Stage, network: nn.Module, validation: Validation
+    scene: Scene,
+    config: TrainConfig,
+    stage: Stage,
+    network: nn.Module,
+    validation: Validation,
+    further: Sequence[Scene] = (),
 ) -> SceneModel:
-    """Everything a robot needs to run this network in this scene."""
+    """Everything a robot needs to run this network in this scene, or in it and further ones."""
+    judged = zip((scene, *further), validation.scenes or (validation,), strict=True)
+    first, *others = (mapped_scene(each, its.held_out_error) for each, its in judged)
+    return SceneModel(
+        **vars(first),
+        architecture=config.model.name,
+        options=model_options(config, stage, scene.intrinsics, 1 + len(further)),
+        preprocessing=preprocessing_of(config),
+        network=network,
+        provenance={"validation": _figures(scene, further, validation), "config": config.to_dict()},
+        further_scenes=tuple(others),
+    )
+
+
+def mapped_scene(scene: Scene, held_out_error: HeldOutError) -> MappedScene:
+    """What a scene model keeps of a scene, its training poses thinned."""
     training = scene.select("train")
     step = -(-len(training) // THINNED_POSES)
     positions_N3, orientations_N4 = stack([image.pose for image in training[::step]])
-    return SceneModel(
-        name=scene.name,
-        map_frame=scene.map_frame,
-        architecture=config.model.name,
-        options=model_options(config, stage, scene.intrinsics),
-        preprocessing=preprocessing_of(config),
-        network=network,
-        held_out_error=validation.held_out_error,
-        intrinsics=scene.intrinsics,
-        training_positions_N3=positions_N3,
-        training_orientations_N4=orientations_N4,
-        provenance={"validation": validation.summary.to_dict(), "config": config.to_dict()},
-    )
+    return MappedScene(scene.name, scene.map_frame, held_out_error, scene.intrinsics, positions_N3, orientations_N4)
+
+
+def _figures(scene: Scene, further: Sequence[Scene], validation: Validation) -> dict:
+    figures = validation.summary.to_dict()
+    if further:
+        names = [each.name for each in (scene, *further)]
+        figures["scene_accuracy"] = validation.scene_accuracy
+        figures["scenes"] = {n: v.summary.to_dict() for n, v in zip(names, validation.scenes, strict=True)}
+    return figures
 
 
 def is_usable(folder: Path) -> bool:
@@ -115,7 +138,7 @@ def is_usable(folder: Path) -> bool:
     return True
 
 
-def frames_digest(scene: Scene) -> str:
+def frames_digest(*scenes: Scene) -> str:
     """A hash of which picture is in which split: what a resumed run must share with its beginning."""
-    listed = "\n".join(f"{image.split},{image.name}" for image in scene.images)
+    listed = "\n".join(f"{image.split},{image.name}" for scene in scenes for image in scene.images)
     return hashlib.sha256(listed.encode()).hexdigest()[:16]

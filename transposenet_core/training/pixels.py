@@ -42,6 +42,16 @@ class PosedPixels:
     def __len__(self) -> int:
         return len(self.image_N3HW)
 
+    @property
+    def counts(self) -> list[int]:
+        """How many pictures of each scene, which is one."""
+        return [len(self)]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the pictures lie."""
+        return self.image_N3HW.device
+
     def to(self, device: torch.device) -> PosedPixels:
         """On a device; pictures that would fill more than half of its free memory stay where they are."""
         image_N3HW = self.image_N3HW

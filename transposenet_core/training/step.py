@@ -9,13 +9,13 @@ from torch import nn
 
 from transposenet_core.errors import UserError
 from transposenet_core.preprocessing import Preprocessing, normalise
-from transposenet_core.training.augmentation import training_views
 from transposenet_core.training.batches import Batch
 from transposenet_core.training.checkpoint import State
 from transposenet_core.training.config import TrainConfig
 from transposenet_core.training.distributed import World
 from transposenet_core.training.optimization import set_rate
 from transposenet_core.training.pixels import PosedPixels
+from transposenet_core.training.scene_pixels import ScenePixels, views_of
 
 EAGER_STEPS = 3  # before a step is recorded: cuDNN chooses its kernels, the optimizer makes its state
 
@@ -31,7 +31,7 @@ class TrainStep:
     def __init__(
         self,
         state: State,
-        pixels: PosedPixels,
+        pixels: PosedPixels | ScenePixels,
         preprocessing: Preprocessing,
         config: TrainConfig,
         world: World,
@@ -48,6 +48,8 @@ class TrainStep:
         self._sums = zero.repeat(len(loss.TERMS))
         self._seen, self._skipped, self._in_row = (zero.clone() for _ in "123")
         self._graph: Any = None
+        # How many pictures of each scene a batch has changes from step to step, and with it the work.
+        self._may_record = world.device.type == "cuda" and config.cuda_graph and isinstance(pixels, PosedPixels)
         self._eager_steps = 0
         self._memorises = hasattr(self.network, "memorise")
         if self._memorises and (world.size > 1 or self.average is not None):
@@ -66,10 +68,10 @@ class TrainStep:
         # A copy that blocks would wait for the step before.
         index_B, draws_BK = (t.to(device, non_blocking=True) for t in (batch.index_B, batch.draws_BK))
         share = len(index_B) / batch.total
-        if self.pixels.image_N3HW.device.type != device.type:  # the device does not hold all pictures
+        if self.pixels.device.type != device.type:  # the device does not hold all pictures
             few = self.pixels.chosen(batch.index_B, device)
             self._run(few, torch.arange(len(few), device=device), draws_BK, share)
-        elif device.type == "cuda" and self.config.cuda_graph and batch.total == self.config.batch_size:
+        elif self._may_record and batch.total == self.config.batch_size:
             self._recorded(index_B, draws_BK, share)
         else:
             self._run(self.pixels, index_B, draws_BK, share)
@@ -96,19 +98,22 @@ class TrainStep:
 
     def _memorise(self, batch: Batch) -> None:
         network: Any = self.network
-        few = self.pixels.chosen(batch.index_B.to(self.pixels.image_N3HW.device), self.world.device)
+        few: Any = self.pixels.chosen(batch.index_B.to(self.pixels.device), self.world.device)
         network.memorise(normalise(self.preprocessing.crop(few.image_N3HW)), few.position_N3, few.orientation_N4)
         self._seen += len(batch.index_B)
 
-    def _run(self, pixels: PosedPixels, index_B: torch.Tensor, draws_BK: torch.Tensor, share: float) -> None:
+    def _run(
+        self, pixels: PosedPixels | ScenePixels, index_B: torch.Tensor, draws_BK: torch.Tensor, share: float
+    ) -> None:
         device = self.world.device
-        views = training_views(pixels, index_B, draws_BK, self.preprocessing, self.config.augmentation)
+        views = views_of(pixels, index_B, draws_BK, self.preprocessing, self.config.augmentation)
         before = torch.cat(self._statistics) if self._statistics else None
         self.optimizer.zero_grad(set_to_none=True)
         bfloat16 = self.config.precision == "bfloat16"
         with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16, cache_enabled=device.type != "cuda"):
             output = self.network(views.image_B3HW)
-        terms = self.loss(output, views.position_B3, views.orientation_B4, views.depth_BHW)
+        scene = () if views.scene_B is None else (views.scene_B,)
+        terms = self.loss(output, views.position_B3, views.orientation_B4, views.depth_BHW, *scene)
         (terms["loss"] * share).backward()
         gradients = [p.grad for p in self._learnt if p.grad is not None]
         self.world.add_up(gradients)

@@ -19,21 +19,30 @@ from transposenet_core.training.pixels import PosedPixels
 
 @dataclass(frozen=True)
 class Judge:
-    """Held-out frames, their true poses, the training set's mean pose as the yardstick, and what to call the frames."""
+    """Held-out frames, their true poses, the training set's mean pose as the yardstick, what to call the frames, and
+    which of the network's scenes they are of."""
 
     pixels: PosedPixels
     preprocessing: Preprocessing
     truths: list[Pose]
     constant: Pose
     source: str
+    scene: int = 0
 
     def __call__(self, network: nn.Module) -> Validation:
-        """The score adds both medians, each as a share of what the constant pose reaches."""
-        estimates = predict(network, self.pixels, self.preprocessing)
-        summary = summarise(*pose_errors(estimates, self.truths))
+        """The score adds both medians, each as a share of what the constant pose reaches.
+
+        A frame that is taken for another scene's has the constant pose's error, and is left out of the deviation.
+        """
+        estimates, scenes = predict_in_scenes(network, self.pixels, self.preprocessing)
+        right = [index for index, scene in enumerate(scenes) if scene == self.scene]
+        estimates = [e if scene == self.scene else self.constant for e, scene in zip(estimates, scenes, strict=True)]
+        errors = pose_errors(estimates, self.truths)
+        summary = summarise(*errors)
         baseline = summarise(*pose_errors([self.constant] * len(self.truths), self.truths))
         score = summary.median_m / max(baseline.median_m, 1e-6) + summary.median_deg / max(baseline.median_deg, 1e-6)
-        position_std, rotation_std = error_std(estimates, self.truths)
+        kept = right or range(len(estimates))
+        position_std, rotation_std = error_std([estimates[i] for i in kept], [self.truths[i] for i in kept])
         floor = (
             1e-3  # nothing is known to a millimetre or milliradian here, and zero variance means certainty to an EKF
         )
@@ -42,33 +51,50 @@ class Judge:
             tuple(np.maximum(rotation_std, floor).tolist()),
             self.source,
         )
-        return Validation(summary, score, held_out_error)
+        return Validation(summary, score, held_out_error, errors, len(right) / len(estimates))
 
 
 @dataclass(frozen=True)
 class Validation:
-    """Errors on held-out frames: their figures, a score (lower is better), and their deviation."""
+    """Errors on held-out frames: their figures, a score (lower is better), and their deviation.
+
+    ``errors`` are the metres (N,) and degrees (N,) themselves, ``scene_accuracy`` the share of frames whose scene was
+    found. Of several scenes ``scenes`` has each one's, and the deviation is the first's.
+    """
 
     summary: ErrorSummary
     score: float
     held_out_error: HeldOutError
+    errors: tuple[np.ndarray, np.ndarray] = (np.zeros(0), np.zeros(0))
+    scene_accuracy: float = 1.0
+    scenes: tuple[Validation, ...] = ()
+
+
+def predict(network: nn.Module, pixels: PosedPixels, preprocessing: Preprocessing, batch: int = 32) -> list[Pose]:
+    """Poses of pictures that are in memory. UserError where the network answers no finite pose."""
+    return predict_in_scenes(network, pixels, preprocessing, batch)[0]
 
 
 @torch.inference_mode()
-def predict(network: nn.Module, pixels: PosedPixels, preprocessing: Preprocessing, batch: int = 32) -> list[Pose]:
-    """Poses of pictures that are in memory. UserError where the network answers no finite pose."""
+def predict_in_scenes(
+    network: nn.Module, pixels: PosedPixels, preprocessing: Preprocessing, batch: int = 32
+) -> tuple[list[Pose], list[int]]:
+    """The same with the scene that each pose is in; 0 of a network of one scene."""
     network.eval()
-    poses, device = [], pixels.position_N3.device  # the pictures may be too many for it
+    poses: list[Pose] = []
+    scenes: list[int] = []
+    device = pixels.position_N3.device  # the pictures may be too many for it
     for image_B3HW in pixels.image_N3HW.split(max(batch // preprocessing.crops, 1)):
         views = network(normalise(preprocessing.views(image_B3HW).to(device)))
         output = mean_over_views(views, pictures=len(image_B3HW))
         numbers = zip(
             output["position"].double().cpu().numpy(), output["orientation"].double().cpu().numpy(), strict=True
         )
+        scenes += output["scene"].tolist() if "scene" in output else [0] * len(image_B3HW)
         try:
             poses += [Pose(position, orientation) for position, orientation in numbers]
         except ValueError:
             raise UserError(
                 "the network answers poses that are not finite; start again with a lower optimizer.learning_rate"
             ) from None
-    return poses
+    return poses, scenes

@@ -1,0 +1,62 @@
+"""One scene as a training sees it: its training frames in memory, and those that judge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from transposenet_core.errors import UserError
+from transposenet_core.pose import mean_pose
+from transposenet_core.preprocessing import Preprocessing
+from transposenet_core.scene import DepthCamera, Intrinsics, PosedImage, Scene
+from transposenet_core.training.config import TrainConfig
+from transposenet_core.training.depth import needs_depth, with_depth
+from transposenet_core.training.distributed import World
+from transposenet_core.training.label_noise import noisy
+from transposenet_core.training.memory import names_the_pictures
+from transposenet_core.training.pixel_cache import PixelCache, cache_folder
+from transposenet_core.training.pixels import PosedPixels, load_pixels
+from transposenet_core.training.validation import Judge
+from transposenet_core.undistortion import Undistorter
+
+
+@dataclass(frozen=True, eq=False)
+class SceneData:
+    """``scene`` is as the scene model describes it, ``camera`` that of the pictures as they were recorded."""
+
+    scene: Scene
+    camera: Intrinsics | None
+    training: list[PosedImage]
+    pixels: PosedPixels
+    judge: Judge
+
+
+def load_scene_data(
+    scene: Scene, config: TrainConfig, preprocessing: Preprocessing, world: World, number: int = 0
+) -> SceneData:
+    """Read the pictures of a scene, the model's scene `number`. UserError for what a user can mend."""
+    training = noisy(scene.select("train"), config.labels, config.seed)
+    depth_camera = scene.depth_camera if needs_depth(config, scene) else None
+    if len(training) < world.size:
+        raise UserError(f"{world.size} processes cannot share {len(training)} training frames; start fewer")
+    held_out = [image for image in scene.images if image.split == "val"]
+    judged = held_out or training
+    source = f"{len(held_out)} held-out frames" if held_out else "the training frames (none were held out)"
+    folder = cache_folder(config.cache_dir)
+    cache = PixelCache(folder) if folder else None
+
+    def load(images: list[PosedImage], label: str, depth_camera: DepthCamera | None = None) -> PosedPixels:
+        pixels = load_pixels(images, preprocessing, label, config.workers, scene.intrinsics, cache)
+        if depth_camera:
+            pixels = with_depth(pixels, images, depth_camera, config.workers)
+        return pixels.to(world.device)
+
+    with names_the_pictures(len(training) + len(held_out), config):
+        judged_pixels = pixels = load(training, "train pictures", depth_camera)
+        if held_out:
+            judged_pixels = load(held_out, "val pictures")
+    constant = mean_pose([image.pose for image in training])
+    judge = Judge(judged_pixels, preprocessing, [image.pose for image in judged], constant, source, number)
+    camera = scene.intrinsics
+    if camera:  # of the pictures that the network sees: the node rectifies for a model of rectified ones
+        scene = replace(scene, intrinsics=Undistorter(camera).rectified)
+    return SceneData(scene, camera, training, pixels, judge)

@@ -1,0 +1,71 @@
+"""The pictures of several scenes as one collection: each keeps its size and its camera, the window is the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from transposenet_core.preprocessing import Preprocessing
+from transposenet_core.training.augmentation import Views, training_views
+from transposenet_core.training.config import AugmentationConfig
+from transposenet_core.training.pixels import PosedPixels
+
+
+@dataclass(frozen=True, eq=False)
+class ScenePixels:
+    """The pictures of scene after scene. A place counts through all of them, so it says which scene it is of."""
+
+    scenes: Sequence[PosedPixels]
+
+    @property
+    def counts(self) -> list[int]:
+        return [len(pixels) for pixels in self.scenes]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the pictures lie; the CPU where not all lie elsewhere."""
+        devices = {pixels.device for pixels in self.scenes}
+        return devices.pop() if len(devices) == 1 else torch.device("cpu")
+
+    def __len__(self) -> int:
+        return sum(self.counts)
+
+    def chosen(self, index_B: torch.Tensor, device: torch.device) -> ScenePixels:
+        """Some of them on a device, sorted by scene."""
+        parts = self.by_scene(index_B)
+        return ScenePixels([pixels.chosen(places.to(pixels.device), device) for pixels, places, _ in parts])
+
+    def by_scene(self, index_B: torch.Tensor) -> Iterator[tuple[PosedPixels, torch.Tensor, torch.Tensor]]:
+        """For every scene its pictures, the places among them that `index_B` names, and where in `index_B` they are."""
+        begin = 0
+        for pixels in self.scenes:
+            here = ((index_B >= begin) & (index_B < begin + len(pixels))).nonzero()[:, 0]
+            yield pixels, index_B[here] - begin, here
+            begin += len(pixels)
+
+
+def views_of(
+    pixels: PosedPixels | ScenePixels,
+    index_B: torch.Tensor,
+    draws_BK: torch.Tensor,
+    preprocessing: Preprocessing,
+    config: AugmentationConfig,
+) -> Views:
+    """`training_views`; of several scenes sorted by scene, each picture cut and turned with its own camera."""
+    if isinstance(pixels, PosedPixels):
+        return training_views(pixels, index_B, draws_BK, preprocessing, config)
+    views, scenes = [], []
+    for scene, (part, places, here) in enumerate(pixels.by_scene(index_B)):
+        if len(places):
+            views.append(training_views(part, places, draws_BK[here], preprocessing, config))
+            scenes.append(torch.full_like(places, scene))
+    depths = [view.depth_BHW for view in views if view.depth_BHW is not None]
+    return Views(
+        image_B3HW=torch.cat([view.image_B3HW for view in views]),
+        position_B3=torch.cat([view.position_B3 for view in views]),
+        orientation_B4=torch.cat([view.orientation_B4 for view in views]),
+        depth_BHW=torch.cat(depths) if len(depths) == len(views) else None,
+        scene_B=torch.cat(scenes),
+    )
