@@ -92,7 +92,10 @@ class AutoencoderTraining:
         self.scene = replace(scene, intrinsics=teacher.intrinsics)
         (self.stage,) = plan(self.config)
         torch.manual_seed(config.seed)
-        network: Any = build_model("pose_autoencoder", **model_options(self.config, self.stage))
+        try:
+            network: Any = build_model("pose_autoencoder", **model_options(self.config, self.stage))
+        except (ValueError, TypeError) as error:
+            raise UserError(f"model 'pose_autoencoder' with options {config.model.options}: {error}") from None
         network.teacher.load_state_dict(teacher.network.state_dict())
         self.network: PoseAutoencoder = network.to(self.device)
 

@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+"""What test-time optimisation gains and costs: a pose_autoencoder with it, beside its teacher alone.
+
+python benchmarks/test_time_optimization.py MODEL --data FORMAT:PATH --split FILE [--select test] [--grid]
+
+The row `as chosen` is the model as it runs on a robot; `3 neighbours` is the paper's number, with the ridge that does
+best on these very frames, which is a hint and no result. `--grid` prints the median of every setting that training
+chooses from. Milliseconds are medians over single frames, one torch thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a checkout that is not installed, too
+
+from transposenet_core.command_line import exit_code
+from transposenet_core.errors import UserError
+from transposenet_core.evaluation import ErrorSummary, pose_errors, summarise, table
+from transposenet_core.formats import SPLIT_HELP, load_scene
+from transposenet_core.image_files import read_image
+from transposenet_core.models.pose_autoencoder import PoseAutoencoder
+from transposenet_core.pose import Pose
+from transposenet_core.scene import PosedImage, Scene
+from transposenet_core.scene_model import SceneModel
+from transposenet_core.training.refinement_choice import NEIGHBOURS, RIDGES
+from transposenet_core.undistortion import Undistorter
+
+Latents = list[dict[str, torch.Tensor]]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a scene model of pose_autoencoder")
+    parser.add_argument("--data", required=True, metavar="FORMAT:PATH")
+    parser.add_argument("--split", help=SPLIT_HELP)
+    parser.add_argument("--select", default="test", choices=("train", "val", "test"), help="frames to judge on")
+    parser.add_argument("--grid", action="store_true", help="print the median of every setting")
+    args = parser.parse_args(arguments)
+    return exit_code(lambda: run(args))
+
+
+@torch.inference_mode()
+def run(args: argparse.Namespace) -> None:
+    torch.set_num_threads(1)
+    model = SceneModel.load(args.model)
+    network = model.network
+    if not isinstance(network, PoseAutoencoder):
+        raise UserError(f"{args.model}: a scene model of '{model.architecture}', one of pose_autoencoder is needed")
+    scene = load_scene(args.data, args.split)
+    images = scene.select(args.select)
+    chosen = network.neighbours, network.ridge
+    latents, milliseconds = teacher_latents(model, scene, images)
+    tried = {pair: judged(network, pair, latents, images) for pair in settings(network, chosen, args.grid)}
+    three = min((pair for pair in tried if pair[0] == 3), key=lambda pair: tried[pair].median_m)
+    rows = {"teacher": tried[0, 0.0], f"as chosen: {named(chosen)}": tried[chosen], named(three): tried[three]}
+    print(table(rows))
+    gain = tried[0, 0.0].median_m - tried[chosen].median_m
+    print(f"as chosen {gain:+.4f} m in the median on {len(images)} {args.select} frames of {scene.name}")
+    if args.grid:
+        print_grid(tried)
+    beside = refinement_milliseconds(network, chosen if chosen[0] else three, latents)
+    print(f"teacher {milliseconds:.2f} ms, test-time optimisation beside it {beside:.2f} ms a frame")
+
+
+def named(pair: tuple[int, float]) -> str:
+    return f"{pair[0]} neighbours, ridge {pair[1]:g}" if pair[0] else "off"
+
+
+def settings(network: PoseAutoencoder, chosen: tuple[int, float], grid: bool) -> list[tuple[int, float]]:
+    counts = [count for count in (NEIGHBOURS if grid else NEIGHBOURS[:1]) if count <= len(network.positions_N3)]
+    return [(0, 0.0), chosen, *((count, ridge) for count in counts for ridge in RIDGES)]
+
+
+def teacher_latents(model: SceneModel, scene: Scene, images: list[PosedImage]) -> tuple[Latents, float]:
+    """The teacher's latents, frame by frame, and the milliseconds of its own answer."""
+    network, times, found = model.network, [], []
+    rectified = model.intrinsics and model.intrinsics.rectified and scene.intrinsics
+    undistorter = Undistorter(scene.intrinsics) if rectified and scene.intrinsics else None
+    assert isinstance(network, PoseAutoencoder)
+    for image in tqdm(images, desc="localize", unit="img", leave=False):
+        picture_HW3 = read_image(image.path)
+        image_13HW = model.preprocessing(undistorter(picture_HW3) if undistorter else picture_HW3)
+        began = time.perf_counter()
+        latents = network.teacher.encode(image_13HW)  # type: ignore[operator]
+        network.teacher.regress(latents)  # type: ignore[operator]
+        times.append(1e3 * (time.perf_counter() - began))
+        found.append(latents)
+    return found, statistics.median(times)
+
+
+def judged(
+    network: PoseAutoencoder, pair: tuple[int, float], latents: Latents, images: list[PosedImage]
+) -> ErrorSummary:
+    network.neighbours, network.ridge = pair
+    answers = [network.answer(one) for one in latents]
+    poses = [Pose(answer["position"][0].numpy(), answer["orientation"][0].numpy()) for answer in answers]
+    return summarise(*pose_errors(poses, [image.pose for image in images]))
+
+
+def refinement_milliseconds(network: PoseAutoencoder, pair: tuple[int, float], latents: Latents) -> float:
+    """What `answer` takes with this setting, less what it takes without neighbours."""
+    medians = []
+    for network.neighbours, network.ridge in (pair, (0, 0.0)):
+        times = []
+        for one in latents:
+            began = time.perf_counter()
+            network.answer(one)
+            times.append(1e3 * (time.perf_counter() - began))
+        medians.append(statistics.median(times))
+    return medians[0] - medians[1]
+
+
+def print_grid(tried: dict[tuple[int, float], ErrorSummary]) -> None:
+    print(f"{'median, metres: ridge':<24}" + "".join(f"{ridge:>9g}" for ridge in RIDGES))
+    for count in sorted({count for count, _ in tried if count}):
+        cells = [f"{tried[count, r].median_m:9.4f}" if (count, r) in tried else " " * 9 for r in RIDGES]
+        print(f"{f'{count} neighbours':<24}" + "".join(cells))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
