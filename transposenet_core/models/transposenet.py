@@ -45,7 +45,7 @@ class TransPoseNet(nn.Module):
         "latents": "learned tokens that read the cells instead of updating them; 0: the paper's encoder",
         "drop_path": "of the last layer, earlier ones less: share of pictures that skip what it adds (ours)",
         "position_encoding": "tables (Eq. 2), or rays: of each cell's viewing direction, where there are intrinsics",
-        "camera": "(fx, fy, cx, cy) in pixels of the picture, for rays; train.py sets it from the scene",
+        "camera": "(fx, fy, cx, cy) in pixels of the picture; train.py sets it from the scene",
         "rotation": "what the orientation head answers: quaternion, or 6d (a matrix's first columns, Zhou et al. 2019)",
         "normalise_position": "the position head answers in the training positions' own scale; metres come out",
     }
@@ -87,6 +87,7 @@ class TransPoseNet(nn.Module):
         if position_encoding == "rays" and camera is None:
             raise ValueError("position_encoding=rays needs the camera's intrinsics; give the scene its camera matrix")
         self.image_size = (int(image_size[0]), int(image_size[1]))
+        self.camera = camera
         self.position_level, self.orientation_level = position_level, orientation_level
         self.orientation_prior = orientation_prior
         self.latent_width = width
@@ -135,6 +136,8 @@ class TransPoseNet(nn.Module):
         x_latent, x_attention = self.position_encoder(maps[self.position_level], with_attention)
         q_latent, q_attention = self.orientation_encoder(maps[self.orientation_level], with_attention)
         latents = {"position_latent": x_latent.float(), "orientation_latent": q_latent.float()}
+        if self.training:  # for a head that is thrown away afterwards: `loss.points`
+            latents["cells_map"] = maps[self.orientation_level]
         if with_attention:
             latents |= {"position_attention": x_attention.float(), "orientation_attention": q_attention.float()}
         return latents
@@ -151,7 +154,15 @@ class TransPoseNet(nn.Module):
             numbers = self.orientation_head(seen)
             orientation = orientation_from_columns(numbers) if self.rotation == "6d" else F.normalize(numbers, dim=-1)
         output = {"position": position, "orientation": orientation}
-        return output | {name: value for name, value in latents.items() if name.endswith("_attention")}
+        return output | {name: value for name, value in latents.items() if name.endswith(("_attention", "_map"))}
+
+    def cells_seen(self) -> tuple[int, torch.Tensor, torch.Tensor]:
+        """Channels of ``cells_map``, which the answer has in training (B, C, H_m, W_m), and of its cells the centres
+        (N, 2), x and y in the picture's pixels, and the rays (N, 3). ValueError without intrinsics."""
+        if self.camera is None:
+            raise ValueError("a cell's ray needs the camera's intrinsics; give the scene its camera matrix")
+        centres_N2 = cell_centres(self.image_size, self.orientation_level)
+        return self.backbone.channels[self.orientation_level], centres_N2, rays(centres_N2, self.camera)
 
     @torch.no_grad()
     def start_from(self, position: torch.Tensor, orientation: torch.Tensor) -> None:

@@ -110,6 +110,13 @@ class LossConfig:
         "PoseNet's fixed weight of the orientation, 120 to 750 indoors and 250 to 2000 outdoors; 0: Eq. 5 learns it",
         lowest=0,
     )
+    points: float = key(
+        0.0,
+        "weight of the metres by which a head, thrown away after training, misses the point of the map that a cell "
+        "sees; transposenet and transposenet_fast, needs depth; 0: no such head",
+        lowest=0,
+        highest=1000,
+    )
 
 
 @dataclass

@@ -24,9 +24,13 @@ def needs_depth(config: TrainConfig, scene: Scene) -> bool:
     if config.model.name == "scene_coordinates":
         check_depth(scene, "model scene_coordinates")
         return True
-    if config.augmentation.virtual_translation > 0:
-        check_depth(scene, "augmentation.virtual_translation")
-        return True
+    for name, value in (
+        ("augmentation.virtual_translation", config.augmentation.virtual_translation),
+        ("loss.points", config.loss.points),
+    ):
+        if value > 0:
+            check_depth(scene, name)
+            return True
     return False
 
 

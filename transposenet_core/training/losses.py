@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from transposenet_core.models.pose_from_points import rotated
 from transposenet_core.training.config import LossConfig
+from transposenet_core.training.point_losses import AuxiliaryPointsLoss, SeenPoints
 from transposenet_core.training.scene_loss import SceneLoss
 
 POSE_TERMS = ("loss", "position", "orientation")
@@ -147,16 +147,11 @@ class SceneCoordinateLoss(nn.Module):
     """
 
     TERMS: ClassVar[tuple[str, ...]] = ("loss", "points", "depth")
-    rows_N: torch.Tensor
-    columns_N: torch.Tensor
-    rays_N3: torch.Tensor
 
     def __init__(self, cells_N2: torch.Tensor, rays_N3: torch.Tensor) -> None:
         """`cells_N2` are the cells' centres in the view's pixels, `rays_N3` their directions with z = 1."""
         super().__init__()
-        columns_N, rows_N = cells_N2.round().long().unbind(-1)
-        for name, value in (("rows_N", rows_N), ("columns_N", columns_N), ("rays_N3", rays_N3)):
-            self.register_buffer(name, value.clone(), persistent=False)
+        self.seen = SeenPoints(cells_N2, rays_N3)
 
     def forward(
         self,
@@ -166,11 +161,8 @@ class SceneCoordinateLoss(nn.Module):
         depth_BHW: torch.Tensor | None = None,
     ) -> dict[str, torch.Tensor]:
         """``loss``, and the mean distances of ``points`` and ``depth`` from the true ones in metres."""
-        assert depth_BHW is not None  # `check_depth` has said so before
-        z_BN = depth_BHW[:, self.rows_N, self.columns_N]
-        known_BN = (z_BN > 0).float()
+        true_BN3, z_BN, known_BN = self.seen(position_B3, orientation_B4, depth_BHW)
         count = known_BN.sum().clamp(min=1)
-        true_BN3 = rotated(orientation_B4, self.rays_N3 * z_BN[..., None]) + position_B3[:, None]
         points_BN = torch.linalg.vector_norm(output["points"] - true_BN3, dim=-1) * known_BN
         depth_BN = (output["depth"] - z_BN).abs() * known_BN
         scale_BN, depth_scale_BN = output["log_scale"] * known_BN, output["depth_log_scale"] * known_BN
@@ -185,10 +177,13 @@ class NoLoss(nn.Module):
 
 
 def pose_loss(config: LossConfig, network: Any) -> nn.Module:
-    """The configured weighting of position and orientation."""
+    """The configured weighting of position and orientation, and what is learnt beside them."""
+    pose: nn.Module
     if config.beta > 0:
-        return FixedWeightPoseLoss(config.beta, config.rotation)
-    return LearnedWeightPoseLoss(config.s_position, config.s_orientation, config.rotation)
+        pose = FixedWeightPoseLoss(config.beta, config.rotation)
+    else:
+        pose = LearnedWeightPoseLoss(config.s_position, config.s_orientation, config.rotation)
+    return AuxiliaryPointsLoss(pose, network, config.points) if config.points > 0 else pose
 
 
 # What a model's class may name as its LOSS; each is made from the configuration and the network.

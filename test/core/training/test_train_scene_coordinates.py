@@ -5,11 +5,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 from training_runs import ROOT, figures, train
 
+from transposenet_core.errors import UserError
 from transposenet_core.formats import load_scene
 from transposenet_core.image_files import read_image
 from transposenet_core.localizer import Localizer
+from transposenet_core.models import build_model
+from transposenet_core.training.config import LossConfig
+from transposenet_core.training.losses import FixedWeightPoseLoss, pose_loss
+from transposenet_core.training.point_losses import AuxiliaryPointsLoss
 
 WIDTH, HEIGHT, FOCAL, WALL_M = 80, 60, 65.625, 2.0
 SMALL = ["picture.smaller_edge=48", "picture.height=48", "picture.width=64", "model.options.layers=1", "device=cpu"]
@@ -94,3 +101,49 @@ def test_it_learns_a_wall(wall: Path, tmp_path: Path) -> None:
         errors.append(np.linalg.norm(estimate.pose.position - image.pose.position))
     print(f"median {np.median(errors):.3f} m")
     assert np.median(errors) < 0.10
+
+
+def test_transposenets_auxiliary_head_learns_and_is_in_no_scene_model(wall: Path, tmp_path: Path) -> None:
+    config = str(ROOT / "config" / "train" / "transposenet_fast.yaml")
+    small = [*SMALL, "model.options.head_width=64", "loss.points=2", "augmentation.virtual_rotation.yaw=5"]
+    run = ["--config", config, "--data", f"7scenes:{wall}", "--out", str(tmp_path / "out"), *small, "batch_size=8"]
+    assert train([*run, "epochs=3", "optimizer.learning_rate=3e-3", "schedule.warmup_epochs=0"]) == 0
+    away = figures(tmp_path / "out", "train_points")
+    assert len(away) == 3 and away[2] < 0.9 * away[0]
+    network = Localizer(tmp_path / "out", device="cpu").scene_model.network
+    channels, centres, rays = network.cells_seen()
+    assert (channels, centres.shape, rays.shape) == (40, (48, 2), (48, 3))
+    assert {name.split(".")[0] for name in network.state_dict()} == {
+        "backbone",
+        "position_encoder",
+        "orientation_encoder",
+        "position_head",
+        "orientation_head",
+    }
+    assert "loss.head.0.weight" in load_file(tmp_path / "out" / "checkpoint.safetensors")  # to go on with
+
+
+def test_points_seen_are_the_walls_and_their_distance_is_weighed() -> None:
+    network = build_model("transposenet", image_size=(48, 64), layers=1, width=16, camera=(52.5, 52.5, 31.5, 23.5))
+    loss = AuxiliaryPointsLoss(FixedWeightPoseLoss(1.0), network, weight=3.0)
+    position, turn = torch.tensor([[1.0, 2, 3]]), torch.tensor([[0.0, 0, 0, 1]])  # half a turn about the optical axis
+    depth = torch.full((1, 48, 64), WALL_M)
+    depth[:, :24] = 0  # half of the picture has none
+    points, _, known = loss.seen(position, turn, depth)
+    assert known.sum() == 24
+    _, centres, _ = network.cells_seen()
+    x, y = centres[30]
+    expected = [1 - WALL_M * (x - 31.5) / 52.5, 2 - WALL_M * (y - 23.5) / 52.5, 3 + WALL_M]
+    torch.testing.assert_close(points[0, 30], torch.tensor(expected))
+    torch.nn.init.zeros_(loss.head[2].weight)
+    loss.head[2].bias.data = points[0, 30].clone()
+    output = {"position": position, "orientation": turn, "cells_map": torch.rand(1, 40, 6, 8)}
+    terms = loss(output, position, turn, depth)
+    away = (points - points[0, 30]).norm(dim=-1)[0, 24:].mean()
+    torch.testing.assert_close(terms["points"], away)
+    torch.testing.assert_close(terms["loss"], 3 * away)
+
+
+def test_t11_a_model_without_cells_is_told() -> None:
+    with pytest.raises(UserError, match=r"loss.points is 1.*transposenet_fast have; set loss.points=0"):
+        pose_loss(LossConfig(points=1.0), build_model("poselstm"))
