@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from transposenet_core.errors import UserError
+from transposenet_core.models.bayesian_posenet import BayesianPoseNet
 from transposenet_core.models.coarse_to_fine import CoarseToFine
 from transposenet_core.models.multiscene_transformer import MultiSceneTransformer
 from transposenet_core.models.pose_autoencoder import PoseAutoencoder
@@ -27,6 +28,7 @@ _BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "posenet": PoseNet,
     "retrieval": Retrieval,
     "poselstm": PoseLSTM,
+    "bayesian_posenet": BayesianPoseNet,
     "multiscene_transformer": MultiSceneTransformer,
     "coarse_to_fine": CoarseToFine,
     "pose_autoencoder": PoseAutoencoder,

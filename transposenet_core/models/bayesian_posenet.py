@@ -1,0 +1,82 @@
+"""Bayesian PoseNet: Kendall, Cipolla, "Modelling uncertainty in deep learning for camera relocalization", 2016."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import nn
+
+from transposenet_core.models.pose_averaging import mean_orientation, sample_covariance
+from transposenet_core.models.posenet import PoseNet, Regressor
+
+FLOOR = 1e-3  # metres and radians: nothing is known better here, and an EKF takes zero variance for certainty
+SEED = 2016
+
+
+class SampledRegressor(Regressor):
+    """Dropout before and after the fully connected layer, in training by chance, when running by fixed masks.
+
+    The masks are drawn once, from a seed of their own: the same picture gives the same answer to the bit, on every
+    machine and whatever else draws chance. The trunk has no dropout, so all samples share its one pass and each costs
+    one small layer. (The paper drops its trunk's last maps as well; the vector pooled from them stands for them here.)
+    """
+
+    before_SC: torch.Tensor
+    after_SF: torch.Tensor
+
+    def draw(self, samples: int) -> None:
+        """Draw the masks of so many samples."""
+        layer, kept = self.feature[0], 1 - self.dropout.p
+        generator = torch.Generator().manual_seed(SEED)
+        for name, width in (("before_SC", layer.in_features), ("after_SF", layer.out_features)):
+            mask = (torch.rand(samples, int(width), generator=generator) < kept).float() / kept  # type: ignore[arg-type]
+            self.register_buffer(name, mask, persistent=False)
+
+    def forward(self, pooled_BC: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Of one thinned network in training, of the whole one else."""
+        return super().forward(self.dropout(pooled_BC))
+
+    def sampled(self, pooled_BC: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Positions (B, S, 3) and orientations (B, S, 4), one of each mask."""
+        return self.pose(self.feature(pooled_BC[:, None] * self.before_SC) * self.after_SF)
+
+
+class BayesianPoseNet(PoseNet):
+    """PoseNet that answers the mean of dropout samples and their covariance, which is the network's doubt in itself.
+
+    That doubt grows away from the training views. It knows nothing of errors that all samples share, so it is no
+    calibrated error of the pose: compare it with the held-out error in scene.json before a filter relies on it.
+    """
+
+    OPTIONS: ClassVar[dict[str, str]] = PoseNet.OPTIONS | {
+        "dropout": "before and after the last fully connected layer, in training and in the samples",
+        "samples": "thinned networks whose poses make mean and covariance",
+    }
+    REGRESSOR: ClassVar[type[Regressor]] = SampledRegressor
+
+    def __init__(
+        self,
+        backbone: str = "googlenet",
+        image_size: tuple[int, int] = (224, 224),
+        feature_width: int = 2048,
+        dropout: float = 0.5,
+        auxiliary_dropout: float = 0.7,
+        drop_connect: float = 0.2,
+        samples: int = 40,
+    ) -> None:
+        super().__init__(backbone, image_size, feature_width, dropout, auxiliary_dropout, drop_connect)
+        if not 0 < dropout < 1:
+            raise ValueError(f"dropout is {dropout!r}, samples differ only where it is above 0 and below 1")
+        if not isinstance(samples, int) or samples < 7:
+            raise ValueError(f"samples is {samples!r}, a covariance of six numbers needs a whole number from 7")
+        self.regressor.draw(samples)  # type: ignore[operator]
+
+    def answer(self, pooled_BC: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Also ``covariance`` (B, 6, 6) of the samples: position, then rotation vector, along the map's axes."""
+        regressor: nn.Module = self.regressor
+        position_BS3, orientation_BS4 = regressor.sampled(pooled_BC)  # type: ignore[operator]
+        position_B3, orientation_B4 = position_BS3.mean(dim=1), mean_orientation(orientation_BS4)
+        covariance_B66 = sample_covariance(position_BS3, orientation_BS4, position_B3, orientation_B4)
+        covariance_B66 = covariance_B66 + FLOOR**2 * torch.eye(6, dtype=torch.float64, device=pooled_BC.device)
+        return {"position": position_B3, "orientation": orientation_B4.float(), "covariance": covariance_B66}
