@@ -72,5 +72,15 @@ ROWS = [
     RecipeRow("blur", "virtual", ("augmentation.blur=1.0",)),
     RecipeRow("noise", "virtual", ("augmentation.noise=10",)),
     RecipeRow("erasing", "virtual", ("augmentation.erasing=0.4",)),
+    RecipeRow("adamw", "virtual", ("optimizer.kind=adamw", "optimizer.weight_decay=0.05")),
+    RecipeRow("normalise_position", "virtual", ("model.options.normalise_position=true",)),
+    RecipeRow("sign_invariant", "virtual", ("loss.rotation=sign_invariant",)),
+    RecipeRow("geodesic", "virtual", ("loss.rotation=geodesic",)),
+    RecipeRow("rotation_6d", "virtual", ("model.options.rotation=6d", "loss.rotation=geodesic")),
+    RecipeRow("drop_path", "virtual", ("model.options.drop_path=0.1",)),
+    RecipeRow("rays", "virtual", ("model.options.position_encoding=rays",)),
+    # From a recording with depth: the camera moved as well; a head for scene coordinates that is thrown away.
     RecipeRow("translation", "virtual", ("augmentation.virtual_translation=0.2",)),
+    RecipeRow("points", "virtual", ("loss.points=1",)),
+    RecipeRow("translation_points", "translation", ("loss.points=1",)),
 ]

@@ -118,6 +118,7 @@ class Training:
         world.agree(network)
         stage.freeze(network)
         loss = stage.build_loss(config, network).to(world.device)
+        world.agree(loss)
         optimizer = build_optimizer(network, loss, stage, config.optimizer, world.device)
         average = MovingAverage(network, config.ema_decay) if config.ema_decay > 0 else None
         state = State(network, loss, optimizer, average)
