@@ -85,9 +85,11 @@ class AutoencoderTraining:
             raise UserError(f"{out} holds a scene model already, name another --out")
         teacher = load_teacher(config.teacher, scene)
         self.out, self.provenance, self.device = out, provenance, world.device
-        self.config, self.world = configured(config, teacher, scene), world
-        self.training = scene.select("train")
-        self.held_out = [image for image in scene.images if image.split == "val"]
+        scene = replace(scene, T_pose_camera=teacher.T_pose_camera)
+        seen = scene.of_the_camera()  # what the teacher's latents are of
+        self.config, self.world = configured(config, teacher, seen), world
+        self.training = seen.select("train")
+        self.held_out = [image for image in seen.images if image.split == "val"]
         self.preprocessing, self.camera = teacher.preprocessing, scene.intrinsics
         self.scene = replace(scene, intrinsics=teacher.intrinsics)
         (self.stage,) = plan(self.config)

@@ -117,7 +117,8 @@ def mapped_scene(scene: Scene, held_out_error: HeldOutError) -> MappedScene:
     training = scene.select("train")
     step = -(-len(training) // THINNED_POSES)
     positions_N3, orientations_N4 = stack([image.pose for image in training[::step]])
-    return MappedScene(scene.name, scene.map_frame, held_out_error, scene.intrinsics, positions_N3, orientations_N4)
+    poses = positions_N3, orientations_N4
+    return MappedScene(scene.name, scene.map_frame, held_out_error, scene.intrinsics, *poses, scene.T_pose_camera)
 
 
 def _figures(scene: Scene, further: Sequence[Scene], validation: Validation) -> dict:

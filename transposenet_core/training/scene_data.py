@@ -21,7 +21,10 @@ from transposenet_core.undistortion import Undistorter
 
 @dataclass(frozen=True, eq=False)
 class SceneData:
-    """``scene`` is as the scene model describes it, ``camera`` that of the pictures as they were recorded."""
+    """``scene`` is as the scene model describes it, ``camera`` that of the pictures as they were recorded.
+
+    A network learns where the colour camera is: what is of ``scene`` has its labels, all else the camera's own poses.
+    """
 
     scene: Scene
     camera: Intrinsics | None
@@ -34,11 +37,12 @@ def load_scene_data(
     scene: Scene, config: TrainConfig, preprocessing: Preprocessing, world: World, number: int = 0
 ) -> SceneData:
     """Read the pictures of a scene, the model's scene `number`. UserError for what a user can mend."""
-    training = noisy(scene.select("train"), config.labels, config.seed)
+    seen = scene.of_the_camera()
+    training = noisy(seen.select("train"), config.labels, config.seed)
     depth_camera = scene.depth_camera if needs_depth(config, scene) else None
     if len(training) < world.size:
         raise UserError(f"{world.size} processes cannot share {len(training)} training frames; start fewer")
-    held_out = [image for image in scene.images if image.split == "val"]
+    held_out = [image for image in seen.images if image.split == "val"]
     judged = held_out or training
     source = f"{len(held_out)} held-out frames" if held_out else "the training frames (none were held out)"
     folder = cache_folder(config.cache_dir)
