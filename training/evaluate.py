@@ -4,13 +4,15 @@
 python training/evaluate.py MODEL --data 7scenes:PATH --split FILE [--predictions out.csv] [--report DIR] [--json FILE]
 
 The look-up and the constant pose know the training frames of the split. The predictions file has a line per picture:
-image,x,y,z,qw,qx,qy,qz (T_map_camera, metres), sigma_x,sigma_y,sigma_z (metres), localized (0/1).
+image,x,y,z,qw,qx,qy,qz (T_map_camera, metres), sigma_x,sigma_y,sigma_z (metres), localized (0/1). Of a model of several
+scenes --data says which one the pictures are of, by its name; a frame taken for another one counts as not localized.
 """
 
 import argparse
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,34 +23,73 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a c
 from transposenet_core.atomic_files import write_atomically
 from transposenet_core.baselines import ThumbnailRetrieval
 from transposenet_core.command_line import exit_code
+from transposenet_core.errors import UserError
+from transposenet_core.estimate import Estimate
 from transposenet_core.evaluation import pose_errors, summarise, table, write_predictions
-from transposenet_core.formats import SKIP_BAD_HELP, SPLIT_HELP, describe_formats, load_scene
+from transposenet_core.formats import SKIP_BAD_HELP, SPLIT_HELP, describe_formats
 from transposenet_core.image_files import read_image
 from transposenet_core.localizer import Localizer
+from transposenet_core.mapped_scene import MappedScene
 from transposenet_core.pose import mean_pose
 from transposenet_core.report import JudgedFrame, choose_frames, draw_report
 from transposenet_core.scene import PosedImage, Scene
+from transposenet_core.scene_model import SceneModel
+from transposenet_core.several_scenes import NAME_HELP, SEVERAL_HELP, SEVERAL_SPLITS_HELP, load_scenes
 from transposenet_core.undistortion import Undistorter
 
 
-def reader(scene: Scene, localizer: Localizer) -> Callable[[PosedImage], np.ndarray]:
+def reader(scene: Scene, mapped: MappedScene) -> Callable[[PosedImage], np.ndarray]:
     """Reads pictures as the model learnt them: without the lens's distortion, where it was trained on such."""
-    model = localizer.scene_model.intrinsics
+    model = mapped.intrinsics
     if model and model.rectified and scene.intrinsics:
         undistorter = Undistorter(scene.intrinsics)
         return lambda image: undistorter(read_image(image.path))
     return lambda image: read_image(image.path)
 
 
+def mapped_scene(model: SceneModel, scene: Scene) -> MappedScene:
+    """What the model knows of a scene; of several the one with its name. UserError where there is none."""
+    for mapped in model.scenes:
+        if len(model.scenes) == 1 or mapped.name == scene.name:
+            return mapped
+    raise UserError(
+        f"scene '{scene.name}' ({scene.root}) is none of the model's, which are {model.title}; say which with --name"
+    )
+
+
+def in_scene(estimate: Estimate, mapped: MappedScene) -> Estimate:
+    """An estimate in another scene's map says nothing of where the camera is in this one."""
+    return estimate if estimate.scene == mapped.name else replace(estimate, localized=False, reason="other_scene")
+
+
 def evaluate(args: argparse.Namespace) -> None:
     localizer = Localizer(args.model, device=args.device)
-    scene = load_scene(args.data, args.split, args.skip_bad)
-    test, training = scene.select(args.select), scene.select("train")
-    truths = [image.pose for image in test]
-    read = reader(scene, localizer)
-    estimates = [localizer.localize(read(image)) for image in tqdm(test, desc="localize", unit="img")]
+    scenes = load_scenes(args.data, args.split, args.name, args.skip_bad)
+    mapped = [mapped_scene(localizer.scene_model, scene) for scene in scenes]
+    several = len(scenes) > 1
+    figures: dict[str, dict] = {}
+    names: list[str] = []
+    estimates: list[Estimate] = []
+    for scene, its in zip(scenes, mapped, strict=True):
+        report = args.report / scene.name if args.report and several else args.report
+        figures[scene.name], found = judge(localizer, scene, its, args.select, report)
+        names += [f"{scene.name}/{image.name}" if several else image.name for image in scene.select(args.select)]
+        estimates += found
     if args.predictions:
-        write_predictions(args.predictions, [image.name for image in test], estimates)
+        write_predictions(args.predictions, names, estimates)
+    if args.json:
+        with write_atomically(args.json) as path:
+            path.write_text(json.dumps(figures if several else figures[scenes[0].name], indent=1) + "\n")
+
+
+def judge(
+    localizer: Localizer, scene: Scene, mapped: MappedScene, select: str, report: Path | None
+) -> tuple[dict, list[Estimate]]:
+    """Print the figures on one scene's frames. Returns them, and the estimates."""
+    test, training = scene.select(select), scene.select("train")
+    truths = [image.pose for image in test]
+    read = reader(scene, mapped)
+    estimates = [in_scene(localizer.localize(read(i)), mapped) for i in tqdm(test, desc="localize", unit="img")]
     known = tqdm(training, desc="look-up", unit="img")
     retrieval = ThumbnailRetrieval((read(image) for image in known), [image.pose for image in training])
     constant = mean_pose([image.pose for image in training])
@@ -61,19 +102,21 @@ def evaluate(args: argparse.Namespace) -> None:
         "thumbnail look-up": summarise(*pose_errors(looked_up, truths)),
         "constant pose": summarise(*pose_errors([constant] * len(truths), truths)),
     }
+    figures: dict = {name: row.to_dict() for name, row in rows.items()}
     print(table(rows))
-    print(f"localized {len(localized)} of {len(test)} frames of {scene.name}, split {args.select}")
-    if args.json:
-        with write_atomically(args.json) as path:
-            path.write_text(json.dumps({name: row.to_dict() for name, row in rows.items()}, indent=1) + "\n")
-    if args.report:
+    print(f"localized {len(localized)} of {len(test)} frames of {scene.name}, split {select}")
+    if len(localizer.scene_model.scenes) > 1:
+        found = sum(estimate.reason != "other_scene" for estimate in estimates)
+        figures["scene_accuracy"] = found / len(test)
+        print(f"scene found in {found} of {len(test)} frames: {found / len(test):.1%}")
+    if report:
         poses = [e.pose if e.localized else None for e in estimates]
         frames = [JudgedFrame(i.stamp, i.pose, pose) for i, pose in zip(test, poses, strict=True)]
         pictures = {index: read(test[index]) for index in choose_frames(frames)}
-        picture = args.report / "report.png"
         title = f"{scene.name}: {len(localized)} of {len(test)} frames localized offline"
-        draw_report(picture, title, frames, localizer.scene_model.training_positions_N3, pictures)
-        print(f"picture: {picture}")
+        draw_report(report / "report.png", title, frames, mapped.training_positions_N3, pictures)
+        print(f"picture: {report / 'report.png'}")
+    return figures, estimates
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -83,8 +126,9 @@ def main(arguments: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("model", type=Path, metavar="MODEL", help="a scene model: the folder that train.py --out wrote")
-    parser.add_argument("--data", required=True, metavar="FORMAT:PATH")
-    parser.add_argument("--split", help=SPLIT_HELP)
+    parser.add_argument("--data", required=True, action="append", metavar="FORMAT:PATH", help=SEVERAL_HELP)
+    parser.add_argument("--split", action="append", default=[], help=f"{SPLIT_HELP}; {SEVERAL_SPLITS_HELP}")
+    parser.add_argument("--name", action="append", default=[], help=NAME_HELP)
     parser.add_argument("--skip-bad", action="store_true", help=SKIP_BAD_HELP)
     parser.add_argument("--select", default="test", choices=("train", "val", "test", "all"), help="frames to judge on")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))

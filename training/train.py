@@ -3,6 +3,7 @@
 
 python training/train.py --config config/train/NAME.yaml --data 7scenes:PATH --split FILE --out DIR [key=value ...]
 torchrun --nproc-per-node 2 training/train.py ...      the same run in two processes
+python training/train.py --config config/train/multiscene_transformer.yaml --data A --data B --out DIR     two scenes
 
 DIR becomes the scene model (model.safetensors, scene.json) with metrics.jsonl, tensorboard/ and checkpoint.safetensors
 beside it. Frames of the test split are never read. Ctrl-C stops; --resume goes on after the last whole epoch, in any
@@ -18,8 +19,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a c
 from transposenet_core.command_line import exit_code
 from transposenet_core.dataset_check.quick import quick_check
 from transposenet_core.errors import UserError
-from transposenet_core.formats import SKIP_BAD_HELP, SPLIT_HELP, describe_formats, load_scene
+from transposenet_core.formats import SKIP_BAD_HELP, SPLIT_HELP, describe_formats
 from transposenet_core.scene import Scene
+from transposenet_core.several_scenes import (
+    NAME_HELP,
+    SEVERAL_HELP,
+    SEVERAL_SPLITS_HELP,
+    load_scenes,
+    split_name,
+)
 from transposenet_core.training.auto_batch import with_batch, with_fastest_batch
 from transposenet_core.training.autoencoder_training import AutoencoderTraining
 from transposenet_core.training.checkpoint import Checkpoint
@@ -28,6 +36,7 @@ from transposenet_core.training.config_reading import describe_keys, load_config
 from transposenet_core.training.distributed import World, joined
 from transposenet_core.training.holdout import hold_out_validation
 from transposenet_core.training.loop import Training
+from transposenet_core.training.network import check_scene_count
 from transposenet_core.training.outcome import frames_digest
 
 
@@ -38,8 +47,9 @@ def main(arguments: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--config", required=True, help="a preset of config/train")
-    parser.add_argument("--data", required=True, metavar="FORMAT:PATH")
-    parser.add_argument("--split", help=SPLIT_HELP)
+    parser.add_argument("--data", required=True, action="append", metavar="FORMAT:PATH", help=SEVERAL_HELP)
+    parser.add_argument("--split", action="append", default=[], help=f"{SPLIT_HELP}; {SEVERAL_SPLITS_HELP}")
+    parser.add_argument("--name", action="append", default=[], help=NAME_HELP)
     parser.add_argument("--skip-bad", action="store_true", help=SKIP_BAD_HELP)
     parser.add_argument("--no-check", action="store_true", help="trust poses and files: check_dataset.py has seen them")
     parser.add_argument("--out", required=True, type=Path, help="the folder that becomes the scene model")
@@ -63,20 +73,23 @@ def run(args: argparse.Namespace) -> None:
     checkpoint = args.out / "checkpoint.safetensors"
     if checkpoint.exists() and not args.resume:
         raise UserError(f"{args.out} holds a run already: add --resume to go on, or name another --out")
-    scene = load_scene(args.data, args.split, args.skip_bad)
+    scenes = load_scenes(args.data, args.split, args.name, args.skip_bad)
     if not args.no_check:
-        scene = quick_check(args.data, scene, args.skip_bad)
+        scenes = [quick_check(data, scene, args.skip_bad) for data, scene in zip(args.data, scenes, strict=True)]
     if config.hold_out:
-        scene = hold_out_validation(scene)
-    split = Path(args.split).name if args.split else "the data set's own"
+        scenes = [hold_out_validation(scene) for scene in scenes]
+    check_scene_count(config, len(scenes))
+    split = "; ".join(split_name(args.split, number) for number in range(len(scenes)))
     provenance = {"config_file": Path(args.config).name, "overrides": args.overrides, "split": split}
     resumed = Checkpoint.read(checkpoint) if args.resume else None
     with joined(config.device, config.batch_size) as world:
         if args.auto_batch:
-            config = auto_batch(config, scene, world, resumed)
+            config = auto_batch(config, scenes, world, resumed)
         if resumed:
-            resumed.check(config.to_dict() | {"frames": frames_digest(scene)}, args.override)
-        train(config, scene, args.out, provenance, world, resumed).run()
+            resumed.check(config.to_dict() | {"frames": frames_digest(*scenes)}, args.override)
+        first, *further = scenes
+        more = {"further": further} if further else {}
+        train(config, first, args.out, provenance, world, resumed, **more).run()
 
 
 def training_of(config: TrainConfig) -> type[Training] | type[AutoencoderTraining]:
@@ -88,9 +101,11 @@ def training_of(config: TrainConfig) -> type[Training] | type[AutoencoderTrainin
     return Training
 
 
-def auto_batch(config: TrainConfig, scene: Scene, world: World, resumed: Checkpoint | None) -> TrainConfig:
+def auto_batch(config: TrainConfig, scenes: list[Scene], world: World, resumed: Checkpoint | None) -> TrainConfig:
     """The configuration with the batch size that is fastest here, or with the one a resumed run has."""
-    return with_batch(config, resumed.config["batch_size"]) if resumed else with_fastest_batch(config, scene, world)
+    if len(scenes) > 1:
+        raise UserError("--auto-batch measures one scene, and --data is given several times; give batch_size itself")
+    return with_batch(config, resumed.config["batch_size"]) if resumed else with_fastest_batch(config, scenes[0], world)
 
 
 if __name__ == "__main__":
