@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 
 from transposenet_core.models.pose_from_points import rotated
 from transposenet_core.preprocessing import Preprocessing, mean_colour, normalise
@@ -23,7 +24,8 @@ from transposenet_core.training.virtual_views import sampled_turn, turned_orient
 # Window's top and left, or yaw, pitch and roll; three factors; one; the way along three axes.
 VIEW, COLOUR, GAMMA, SHIFT = slice(0, 3), slice(3, 6), 6, slice(7, 10)
 BLUR, NOISE, ERASING = 10, 11, slice(12, 16)  # how much; how much; two sides and two places of a rectangle
-DRAWS = 16  # numbers per picture
+RECORDED = 16  # whether the camera stays where it was
+DRAWS = 17  # numbers per picture
 LUMA = (0.299, 0.587, 0.114)
 
 
@@ -55,13 +57,28 @@ def training_views(
         views = _moved(pixels, pixels.depth_NHW[index_B], index_B, draws_BK, preprocessing, config)
     else:
         if config.virtual_rotation.is_on():
-            turn_B4 = sampled_turn(draws_BK[:, VIEW], config.virtual_rotation)
+            turn_B4, _ = _motion(draws_BK, config)
             orientation_B4 = turned_orientation(orientation_B4, turn_B4)
         image = augmented(pixels.image_N3HW, index_B, draws_BK, preprocessing, config, pixels.camera, turn_B4)
         views = Views(image, position_B3, orientation_B4, None)
     if config.erasing > 0:
         views = views._replace(image_B3HW=erased(views.image_B3HW, config.erasing, draws_BK[:, ERASING]))
     return views
+
+
+def _motion(draws_BK: torch.Tensor, config: AugmentationConfig) -> tuple[torch.Tensor, torch.Tensor]:
+    """How the cameras turn (B, 4) and move (B, 3), in their own axes; some not at all (`as_recorded`).
+
+    Without these a view whose every pixel was seen has always come nearer, for who moves back sees past the picture's
+    border: the network learns that, and takes every picture of a robot for one from farther ahead.
+    """
+    turn_B4 = sampled_turn(draws_BK[:, VIEW], config.virtual_rotation)
+    shift_B3 = (2 * draws_BK[:, SHIFT] - 1) * config.virtual_translation
+    if config.as_recorded > 0:
+        moves_B1 = (draws_BK[:, RECORDED, None] >= config.as_recorded).float()
+        still_4 = F.pad(torch.ones_like(moves_B1), (0, 3))
+        turn_B4, shift_B3 = torch.lerp(still_4, turn_B4, moves_B1), shift_B3 * moves_B1
+    return turn_B4, shift_B3
 
 
 def _moved(
@@ -74,8 +91,7 @@ def _moved(
 ) -> Views:
     """The same where depth is there: the new view has its depth as well, and what it hides is 0."""
     assert pixels.camera is not None  # `check_depth` has said so before
-    turn_B4 = sampled_turn(draws_BK[:, VIEW], config.virtual_rotation)
-    shift_B3 = (2 * draws_BK[:, SHIFT] - 1) * config.virtual_translation
+    turn_B4, shift_B3 = _motion(draws_BK, config)
     image = coloured(pixels.image_N3HW[index_B], draws_BK, config)
     mean = mean_colour(image.device)
     size = preprocessing.image_size

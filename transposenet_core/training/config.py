@@ -78,6 +78,9 @@ class AugmentationConfig:
         0.0, "a rectangle in the mean colour, its sides 0 to this much of the picture's", lowest=0, highest=1
     )
     virtual_rotation: VirtualRotationConfig = key(VirtualRotationConfig, "")
+    as_recorded: float = key(
+        0.0, "share of the views that are neither turned nor moved, as the robot's will be", lowest=0, highest=1
+    )
     virtual_translation: float = key(
         0.0, "the camera moved by up to +- this many metres along each axis; needs depth", lowest=0, highest=10
     )

@@ -1,4 +1,4 @@
-"""Labels of another body on the camera's mount: the network learns the camera's poses, the localizer answers the body's."""
+"""Labels of another body on the camera's mount: the network learns the camera's poses, the answer is the body's."""
 
 from pathlib import Path
 

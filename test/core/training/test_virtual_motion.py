@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -16,9 +17,9 @@ from demo.drives import test_drive
 from demo.render import camera_matrix, check_graphics
 from transposenet_core.errors import UserError
 from transposenet_core.pose import Pose
-from transposenet_core.preprocessing import Preprocessing
+from transposenet_core.preprocessing import Preprocessing, normalise
 from transposenet_core.scene import DepthCamera, Intrinsics, PosedImage, Scene
-from transposenet_core.training.augmentation import DRAWS, training_views
+from transposenet_core.training.augmentation import DRAWS, RECORDED, training_views
 from transposenet_core.training.config import AugmentationConfig, VirtualRotationConfig
 from transposenet_core.training.depth import check_depth, registered_depth
 from transposenet_core.training.pixels import PosedPixels
@@ -40,7 +41,7 @@ from demo.render import SEED, VIEW_ANGLE_DEG
 from demo.renderer import RoomRenderer
 from demo.room import build_room
 from transposenet_core.pose import Pose
-from transposenet_core.preprocessing import Preprocessing
+from transposenet_core.preprocessing import Preprocessing, normalise
 renderer = RoomRenderer(build_room(SEED), (320, 240), VIEW_ANGLE_DEG)
 for k, matrix in enumerate(json.loads(sys.argv[2])):
     cv2.imwrite(f"{sys.argv[1]}/{k}.png", renderer.render(Pose.from_matrix(np.array(matrix)), light_at(1, 0.0)))
@@ -172,3 +173,26 @@ def test_the_label_goes_with_the_view(room: Path) -> None:
     measured = lifted(depth_HW / 1000, Pose([1, 2, 3], orientation[0].numpy()))
     distances = cKDTree(measured).query(made)[0]
     assert np.median(distances) < 0.01 and np.mean(distances > 0.05) < 0.02
+
+
+def test_some_views_stay_as_they_were_recorded(room: Path) -> None:
+    old = posed(room)
+    depth_HW = torch.from_numpy(registered_depth(old, one_camera(), CAMERA))
+    image = torch.from_numpy(cv2.imread(str(old.path))).permute(2, 0, 1)[None].contiguous()
+    position, orientation = torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([[0.5, -0.5, 0.5, 0.5]])
+    pixels = PosedPixels(image, position, orientation, CAMERA, depth_HW[None])
+    turn, preprocessing = VirtualRotationConfig(yaw=8.0, pitch=6.0, roll=6.0), Preprocessing(HEIGHT, (HEIGHT, WIDTH))
+    draws = torch.full((2, DRAWS), 0.9)
+    draws[:, RECORDED] = torch.tensor([0.29, 0.31])
+    both = torch.tensor([0, 0])
+    for moved, have in ((0.2, pixels), (0.0, replace(pixels, depth_NHW=None))):
+        config = AugmentationConfig(
+            colour_jitter=0.0, virtual_rotation=turn, virtual_translation=moved, as_recorded=0.3
+        )
+        views = training_views(have, both, draws, preprocessing, config)
+        torch.testing.assert_close(views.position_B3[0], position[0], rtol=0, atol=0)
+        torch.testing.assert_close(views.orientation_B4[0], orientation[0], rtol=0, atol=0)
+        error = (views.image_B3HW[0] - normalise(image)[0]).abs()
+        assert error.median() < 1e-3 and error.mean() < 0.02  # what moved_views takes for hidden is not shown
+        assert (views.orientation_B4[1] - orientation[0]).abs().max() > 0.02
+        assert bool((views.position_B3[1] != position[0]).any()) == (moved > 0)

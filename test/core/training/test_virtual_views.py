@@ -114,7 +114,7 @@ def test_without_a_turn_the_view_is_the_centre_crop(height: int, width: int, les
     camera = Intrinsics(width, height, 60.3, 61.7, width / 2.1, height / 1.9)
     preprocessing = Preprocessing(1, (height - less_high, width - less_wide))
     pixels = pixels_of(image, camera, [0.5, -0.5, 0.5, 0.5])
-    view, _, orientation, _ = views(pixels, torch.full((2, DRAWS), 0.5), preprocessing, TURNED)
+    view, _, orientation, *_ = views(pixels, torch.full((2, DRAWS), 0.5), preprocessing, TURNED)
     assert (view - normalise(preprocessing.crop(image))).abs().max() <= 1e-6
     torch.testing.assert_close(orientation, pixels.orientation_N4, rtol=0, atol=0)
 
@@ -201,7 +201,7 @@ def test_the_warped_picture_is_the_rendered_one_and_the_label_its_pose(room_view
     pixels, draws, expected = room_views
     draws_BK = torch.full((len(draws), DRAWS), 0.5)
     draws_BK[:, :3] = torch.from_numpy(draws)
-    right, _, orientation, _ = views(pixels, draws_BK, ROOM, TURNED)
+    right, _, orientation, *_ = views(pixels, draws_BK, ROOM, TURNED)
     wrong = views(pixels, 1 - draws_BK, ROOM, TURNED)[0]
     for k, (picture, pose) in enumerate(expected):
         assert rotation_angle_deg(orientation[k].double().numpy(), pose.orientation) < 1e-4
