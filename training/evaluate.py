@@ -31,6 +31,8 @@ from transposenet_core.image_files import read_image
 from transposenet_core.localizer import Localizer
 from transposenet_core.mapped_scene import MappedScene
 from transposenet_core.pose import mean_pose
+from transposenet_core.reconstruction import has_decoder
+from transposenet_core.reconstruction_figure import ShownFrame, draw_reconstructions
 from transposenet_core.report import JudgedFrame, choose_frames, draw_report
 from transposenet_core.scene import PosedImage, Scene
 from transposenet_core.scene_model import SceneModel
@@ -116,6 +118,10 @@ def judge(
         title = f"{scene.name}: {len(localized)} of {len(test)} frames localized offline"
         draw_report(report / "report.png", title, frames, mapped.training_positions_N3, pictures)
         print(f"picture: {report / 'report.png'}")
+        if has_decoder(localizer.scene_model):
+            shown = [ShownFrame(test[i].name, picture, test[i].pose, poses[i]) for i, picture in pictures.items()]
+            draw_reconstructions(report / "reconstructions.png", localizer.scene_model, shown)
+            print(f"reconstructions: {report / 'reconstructions.png'}")
     return figures, estimates
 
 
