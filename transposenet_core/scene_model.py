@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -66,6 +66,12 @@ class SceneModel:
     def title(self) -> str:
         """The names of all scenes."""
         return " + ".join(scene.name for scene in self.scenes)
+
+    @property
+    def camera(self) -> Intrinsics | None:
+        """The camera that all scenes were recorded with; None where they were not, or it is not known."""
+        cameras = {scene.intrinsics and replace(scene.intrinsics, source="") for scene in self.scenes}
+        return self.intrinsics if len(cameras) == 1 else None
 
     def save(self, folder: str | Path, half_precision: bool = False) -> None:
         """Write both files; each appears whole or not at all, and the description carries the hash of its weights."""

@@ -93,8 +93,8 @@ def transform_from_message(message: Transform) -> Pose:
 def status_array(header: Header, node: str, estimate: Estimate) -> DiagnosticArray:
     """One entry about one frame: localized or why not, in which scene, and how sure.
 
-    That is one sigma of the covariance, in metres and degrees, and what stands behind it: no probability, which nobody
-    has measured.
+    That is one sigma of the covariance, in metres and degrees, and what stands behind it; of a model of several scenes
+    before it how sure the network is of the scene. That the pose is right has no probability: nobody has measured it.
     """
     entry = DiagnosticStatus(name=f"{node}: frame", hardware_id=estimate.scene)
     entry.level = DiagnosticStatus.OK if estimate.localized else DiagnosticStatus.WARN
@@ -102,6 +102,8 @@ def status_array(header: Header, node: str, estimate: Estimate) -> DiagnosticArr
     variances = np.diag(sound_covariance(estimate.covariance_66))
     position_std, rotation_std = math.sqrt(variances[:3].sum()), math.degrees(math.sqrt(variances[3:].sum()))
     confidence = f"one sigma {position_std:.3f} m, {rotation_std:.2f} deg: {estimate.covariance_source}"
+    if estimate.scene_probability is not None:
+        confidence = f"scene {estimate.scene_probability:.1%}, within it {confidence}"
     entry.values = key_values(
         localized=str(estimate.localized).lower(),
         reason=estimate.reason,
@@ -109,6 +111,7 @@ def status_array(header: Header, node: str, estimate: Estimate) -> DiagnosticArr
         confidence=confidence if estimate.localized else "none",
         position_std_m=f"{position_std:.4f}",
         rotation_std_deg=f"{rotation_std:.3f}",
+        **({} if estimate.scene_probability is None else {"scene_probability": f"{estimate.scene_probability:.4f}"}),
     )
     return DiagnosticArray(header=header, status=[entry])
 

@@ -44,11 +44,11 @@ class Eyes:
     def look_with(self, localizer: GuardedLocalizer) -> None:
         """Localize with another scene model from the next frame on."""
         model, policy = localizer.scene_model, self._parameters.on_camera_mismatch
-        camera = CameraCheck(model.intrinsics, policy, self._parameters.rectified)
+        camera = CameraCheck(model.camera, policy, self._parameters.rectified)
         if self._info is not None:
             camera.update(self._info)
         # One assignment, which `see` takes for the whole frame: never one scene's model and another's camera.
-        self._sight = localizer, camera, map_frame_of(self._parameters, model)
+        self._sight = localizer, camera
 
     @property
     def camera(self) -> CameraCheck:
@@ -72,8 +72,9 @@ class Eyes:
 
     def localize(self, image_HW3: np.ndarray) -> tuple[Estimate, str]:
         """The estimate of the picture last seen and the frame it is in. EyesError where the device fails."""
-        localizer, _, map_frame = self._in_use
+        localizer, _ = self._in_use
         try:
-            return localizer.localize(image_HW3, with_attention=self._on_demand.wants_attention()), map_frame
+            estimate = localizer.localize(image_HW3, with_attention=self._on_demand.wants_attention())
+            return estimate, map_frame_of(self._parameters, estimate.map_frame)
         except DeviceFailedError as error:
             raise EyesError("device_failed", str(error)) from error

@@ -26,7 +26,7 @@ from transposenet_ros.input_watch import InputWatch, clock_name
 from transposenet_ros.lifecycle import refuse_impossible_transitions, reported, start_by_itself
 from transposenet_ros.model_change import ModelChange, allowed_model
 from transposenet_ros.node_process import run_node
-from transposenet_ros.outputs import Outputs, map_frame_of
+from transposenet_ros.outputs import Outputs, check_map_frame, map_frame_of
 from transposenet_ros.statistics import Statistics
 from transposenet_ros.throttled_log import ThrottledLog
 
@@ -72,8 +72,8 @@ class LocalizerNode(LifecycleNode):
         self._outputs = Outputs(self, values, localizer.scene_model)
         self._localizer, self._statistics = localizer, Statistics()
         self._diagnostics.follow(self._statistics)
-        name, device = localizer.scene_model.name, localizer.device
-        self.get_logger().info(f"scene '{name}' of {values.model} is ready on {device}")
+        title, device = localizer.scene_model.title, localizer.device
+        self.get_logger().info(f"scene '{title}' of {values.model} is ready on {device}")
 
     @reported
     def on_activate(self, state: LifecycleState) -> None:
@@ -144,7 +144,9 @@ class LocalizerNode(LifecycleNode):
         """A localizer that is warmed up. UserError where the model or the device is not to be had."""
         values = parameters.read(self)
         path = allowed_model(model, values.models_dir, running=self._localizer is not None)
-        return GuardedLocalizer(path, values.device, values.on_device_error, self.get_logger().warning)
+        localizer = GuardedLocalizer(path, values.device, values.on_device_error, self.get_logger().warning)
+        check_map_frame(values, localizer.scene_model)
+        return localizer
 
     def _running(self) -> tuple[FrameWorker, Outputs] | None:
         return (self._worker, self._outputs) if self._worker and self._outputs else None
@@ -176,9 +178,9 @@ class LocalizerNode(LifecycleNode):
         if self._eyes is not None:
             self._eyes.look_with(localizer)
         if self._outputs is not None:
-            self._outputs.on_demand.show_scene(scene_model, map_frame_of(values, scene_model))
+            self._outputs.on_demand.show_scene(scene_model, map_frame_of(values, scene_model.map_frame))
             self._outputs.forget()
-        self.get_logger().info(f"scene '{scene_model.name}' of {values.model} from now on")
+        self.get_logger().info(f"scene '{scene_model.title}' of {values.model} from now on")
 
     def _situation(self) -> Situation:
         values = parameters.read(self)
@@ -195,7 +197,7 @@ class LocalizerNode(LifecycleNode):
             notes=self._notes(),
             stale_after=values.stale_after,
             model=values.model,
-            scene=localizer.scene_model.name if localizer else "",
+            scene=localizer.scene_model.title if localizer else "",
             device=str(localizer.device) if localizer else values.device,
             topic=camera.topic if camera else "",
             reliability=("reliable" if camera.reliable else "best effort") if camera else "",

@@ -12,6 +12,7 @@ from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from transposenet_core.estimate import Estimate
+from transposenet_core.mapped_scene import MappedScene
 from transposenet_core.scene_model import SceneModel
 from transposenet_ros.conversions import quaternion_to_message, sound_covariance
 
@@ -27,9 +28,9 @@ ELLIPSOID_COLOUR = (1.0, 0.8, 0.1, 0.35)
 class SceneMarkers:
     """Markers of one scene in `map_frame`; the training poses are drawn once, when the first message is asked for."""
 
-    def __init__(self, scene_model: SceneModel, map_frame: str) -> None:
-        self._positions_N3 = scene_model.training_positions_N3
-        self._orientations_N4 = scene_model.training_orientations_N4
+    def __init__(self, scene: MappedScene | SceneModel, map_frame: str) -> None:
+        self._positions_N3 = scene.training_positions_N3
+        self._orientations_N4 = scene.training_orientations_N4
         self._map_frame = map_frame
 
     def message(self, estimate: Estimate | None, stamp: Time) -> MarkerArray:

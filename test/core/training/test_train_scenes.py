@@ -1,0 +1,215 @@
+"""Several scenes from the command line: trained, described, judged and localized; what does not fit is one sentence."""
+
+import json
+import runpy
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from overfit import arguments as preset_arguments
+from small_scene import write_small_scene
+from training_runs import ROOT, figures, train
+
+from transposenet_core.formats import load_scene
+from transposenet_core.image_files import read_image
+from transposenet_core.localizer import Localizer
+from transposenet_core.pose import rotation_angle_deg
+from transposenet_core.preprocessing import Preprocessing
+from transposenet_core.scene_model import SceneModel
+from transposenet_core.training.batches import batches
+from transposenet_core.training.config_reading import load_config
+from transposenet_core.training.distributed import World
+from transposenet_core.training.pixels import load_pixels
+from transposenet_core.training.scene_pixels import ScenePixels, views_of
+from transposenet_core.training.validation import predict_in_scenes
+
+evaluate = runpy.run_path(str(ROOT / "training" / "evaluate.py"))["main"]
+WORLD = World(torch.device("cpu"))
+NARROW = ["encoder_layers=1", "decoder_layers=1", "width=32", "mlp_width=32", "head_width=64", "heads=2"]
+TINY = [f"model.options.{option}" for option in NARROW] + ["picture.smaller_edge=34", "picture.height=32"]
+TINY += ["picture.width=40", "device=cpu", "validate_every=1", "augmentation.colour_jitter=0", "cache_dir=none"]
+
+
+@pytest.fixture(scope="module")
+def two_scenes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A scene, and a smaller one with wider, inverted pictures."""
+    root = tmp_path_factory.mktemp("scenes")
+    desk, shelf = write_small_scene(root / "desk", frames=12), write_small_scene(root / "shelf", frames=5)
+    for path in shelf.rglob("*.png"):
+        cv2.imwrite(str(path), cv2.resize(255 - cv2.imread(str(path)), (96, 60)))
+    return desk, shelf
+
+
+def arguments(scenes: tuple[Path, ...], out: Path, *more: str, preset: str = "coarse_to_fine") -> list[str]:
+    data = [item for scene in scenes for item in ("--data", f"7scenes:{scene}")]
+    return ["--config", str(ROOT / f"config/train/{preset}.yaml"), *data, "--out", str(out), *TINY, *more]
+
+
+@pytest.fixture(scope="module")
+def trained(two_scenes: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("run") / "out"
+    assert train(arguments(two_scenes, out, "epochs=2", "hold_out=false")) == 0
+    return out
+
+
+def test_every_scene_gives_as_many_pictures_as_the_largest() -> None:
+    seen = [Counter(torch.cat([b.index_B for b in batches([3, 7, 4], 3, 0, e, WORLD)]).tolist()) for e in range(40)]
+    for counts in seen:
+        assert [sum(counts[i] for i in part) for part in (range(3), range(3, 10), range(10, 14))] == [7, 7, 7]
+        assert {counts[i] for i in range(3)} == {2, 3} and {counts[i] for i in range(3, 10)} == {1}
+    again = [{i for i in range(3) if counts[i] == 3} for counts in seen]
+    assert {0, 1, 2} == set().union(*again)  # not always the same picture comes again
+    one = [b.index_B.tolist() for b in batches(9, 4, 3, 1, WORLD)]
+    assert one == [b.index_B.tolist() for b in batches([9], 4, 3, 1, WORLD)]
+
+
+@pytest.mark.parametrize("more", [[], ["augmentation.virtual_rotation.yaw=20"]])
+def test_each_picture_is_seen_with_its_own_camera_and_label(two_scenes: tuple[Path, Path], more: list[str]) -> None:
+    """What a batch of two scenes shows is what each scene alone would show."""
+    config = load_config(None, ["augmentation.colour_jitter=0", *more])
+    preprocessing = Preprocessing(34, (32, 40))
+    parts = []
+    for path in two_scenes:
+        scene = load_scene(f"7scenes:{path}")
+        parts.append(load_pixels(scene.select("train"), preprocessing, camera=scene.intrinsics))
+    assert parts[0].image_N3HW.shape[-1] != parts[1].image_N3HW.shape[-1]
+    both = ScenePixels(parts)
+    index, draws = torch.tensor([13, 2, 12, 7, 16]), torch.rand(5, 10)
+    views = views_of(both, index, draws, preprocessing, config.augmentation)
+    assert views.scene_B is not None and views.scene_B.tolist() == [0, 0, 1, 1, 1]
+    alone = [
+        views_of(parts[0], torch.tensor([2, 7]), draws[[1, 3]], preprocessing, config.augmentation),
+        views_of(parts[1], torch.tensor([1, 0, 4]), draws[[0, 2, 4]], preprocessing, config.augmentation),
+    ]
+    for name in ("image_B3HW", "position_B3", "orientation_B4"):
+        assert torch.equal(getattr(views, name), torch.cat([getattr(view, name) for view in alone]))
+    few = both.chosen(index, torch.device("cpu"))
+    assert few.counts == [2, 3] and torch.equal(few.scenes[1].position_N3, views.position_B3[2:])
+
+
+def test_the_scene_model_says_what_each_scene_is(trained: Path, two_scenes: tuple[Path, Path]) -> None:
+    model = SceneModel.load(trained)
+    assert [(s.name, s.map_frame) for s in model.scenes] == [("desk", "desk_map"), ("shelf", "shelf_map")]
+    assert [len(s.training_positions_N3) for s in model.scenes] == [12, 5]
+    assert model.options["scenes"] == 2 and model.network.orientation.centre_SKP.shape == (2, 2, 4)
+    validation = model.provenance["validation"]
+    assert set(validation["scenes"]) == {"desk", "shelf"} and 0 <= validation["scene_accuracy"] <= 1
+    assert len(figures(trained, "train_scene")) == len(figures(trained, "val_scene_accuracy")) == 2
+    assert len(figures(trained, "train_orientation_cluster")) == 2
+
+
+def test_running_is_what_the_judge_saw(trained: Path, two_scenes: tuple[Path, Path]) -> None:
+    localizer = Localizer(trained, device="cpu")
+    model = localizer.scene_model
+    for path in two_scenes:
+        images = load_scene(f"7scenes:{path}").select("test")[:4]
+        poses, scenes = predict_in_scenes(model.network, load_pixels(images, model.preprocessing), model.preprocessing)
+        for image, pose, scene in zip(images, poses, scenes, strict=True):
+            estimate = localizer.localize(read_image(image.path), with_attention=True)
+            assert (estimate.scene, estimate.map_frame) == (model.scenes[scene].name, model.scenes[scene].map_frame)
+            np.testing.assert_allclose(estimate.pose.position, pose.position, atol=1e-5)
+            assert rotation_angle_deg(estimate.pose.orientation, pose.orientation) < 1e-3
+
+
+def test_predictions_do_not_read_the_test_labels(
+    trained: Path, two_scenes: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """With the labels of the test frames permuted the predictions file is the same to the bit; the errors are not."""
+    written, told = [], []
+    for name in ("true", "permuted"):
+        scenes = [shutil.copytree(path, tmp_path / name / path.name) for path in two_scenes]
+        if name == "permuted":
+            for scene in scenes:
+                labels = sorted((scene / "seq-02").glob("*.pose.txt"))
+                texts = [label.read_text() for label in labels]
+                for label, text in zip(labels, reversed(texts), strict=True):
+                    label.write_text(text)
+        out = tmp_path / f"{name}.csv"
+        data = [item for scene in scenes for item in ("--data", f"7scenes:{scene}")]
+        assert evaluate([str(trained), *data, "--predictions", str(out), "--json", str(out.with_suffix(".json"))]) == 0
+        written.append(out.read_bytes())
+        told.append(json.loads(out.with_suffix(".json").read_text()))
+    assert written[0] == written[1] and len(written[0].splitlines()) == 1 + 12 + 5
+    assert written[0].splitlines()[1].startswith(b"desk/seq-02/")
+    assert told[0]["desk"]["constant pose"] == pytest.approx(told[1]["desk"]["constant pose"])
+    accuracies = [told[0][scene]["scene_accuracy"] for scene in ("desk", "shelf")]
+    printed = capsys.readouterr().out
+    assert f"scene found in {round(12 * accuracies[0])} of 12 frames" in printed
+    assert f"scene found in {round(5 * accuracies[1])} of 5 frames" in printed
+
+
+def test_a_frame_of_another_scene_counts_as_not_localized(
+    trained: Path, two_scenes: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    data, out = ["--data", f"7scenes:{two_scenes[0]}"], tmp_path / "out.csv"
+    found = {}
+    for name in ("desk", "shelf"):
+        assert evaluate([str(trained), *data, "--name", name, "--predictions", str(out)]) == 0
+        found[name] = sum(int(line.rsplit(",", 1)[1]) for line in out.read_text().splitlines()[1:])
+    assert found["desk"] + found["shelf"] == 12
+    assert evaluate([str(trained), *data, "--name", "attic"]) == 2
+    assert "scene 'attic'" in (error := capsys.readouterr().err) and "which are desk + shelf" in error
+
+
+def test_coarse_to_fine_learns_one_scene_too(two_scenes: tuple[Path, Path], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert train(arguments(two_scenes[:1], out, "epochs=1", "model.options.position_clusters=3")) == 0
+    model = SceneModel.load(out)
+    assert [s.map_frame for s in model.scenes] == ["map"] and model.network.position.centre_SKP.shape == (1, 3, 3)
+    assert len(figures(out, "train_position_cluster")) == 1 and not figures(out, "train_scene")
+    estimate = Localizer(out, device="cpu").localize(np.zeros((60, 80, 3), np.uint8))
+    assert estimate.scene == "desk" and estimate.scene_probability is None
+
+
+@pytest.mark.parametrize(
+    ("preset", "more", "sentence"),
+    [
+        ("transposenet_cpu", [], "model 'transposenet' learns one scene, and --data is given 2 times; several: coarse"),
+        ("coarse_to_fine", ["model.options.scenes=3"], "model.options.scenes is 3, and --data is given 2 times"),
+        ("coarse_to_fine", ["model.options.position_clusters=9"], "9 position clusters are asked for, the training"),
+        ("coarse_to_fine", ["model.options.orientation_clusters=0"], "orientation_clusters is 0, a whole number"),
+        ("coarse_to_fine", ["heads.epochs=1"], "has no position_head; set it to 0"),
+        ("coarse_to_fine", ["--split", "own"], "--data is given 2 times and --split 1 times; give it once for each"),
+        ("coarse_to_fine", ["--name", "a", "--name", "a"], "two scenes are called 'a'; name each with --name"),
+        ("coarse_to_fine", ["--auto-batch"], "--auto-batch measures one scene, and --data is given several times"),
+    ],
+)
+def test_t11_what_cannot_be_is_one_sentence(
+    two_scenes: tuple[Path, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture,
+    preset: str,
+    more: list[str],
+    sentence: str,
+) -> None:
+    given = arguments(two_scenes, tmp_path / "out", "epochs=1", *more, preset=preset)
+    given = [item for item in given if preset == "coarse_to_fine" or not item.startswith("model.options")]
+    assert train(given) == 2
+    error = capsys.readouterr().err
+    assert sentence in error and "Traceback" not in error
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("preset", ["multiscene_transformer", "coarse_to_fine"])
+def test_it_learns_32_pictures_by_heart(tmp_path: Path, preset: str) -> None:
+    """16 of either scene, the second one's inverted."""
+    scenes = write_small_scene(tmp_path / "desk", frames=16), write_small_scene(tmp_path / "shelf", frames=16)
+    for path in scenes[1].rglob("*.png"):
+        cv2.imwrite(str(path), 255 - cv2.imread(str(path)))
+    more = ["epochs=300", "optimizer.weight_decay=0", "model.options.width=128", "model.options.drop_connect=0"]
+    given = preset_arguments(preset, scenes[0], tmp_path / "out", "--data", f"7scenes:{scenes[1]}", *more)
+    assert train(given) == 0
+    localizer, metres, degrees = Localizer(tmp_path / "out", device="cpu"), [], []
+    for scene in scenes:
+        for image in load_scene(f"7scenes:{scene}").select("train"):
+            estimate = localizer.localize(read_image(image.path))
+            assert estimate.scene == scene.name
+            metres.append(np.linalg.norm(estimate.pose.position - image.pose.position))
+            degrees.append(rotation_angle_deg(estimate.pose.orientation, image.pose.orientation))
+    print(f"{preset}: median {np.median(metres):.4f} m {np.median(degrees):.3f} deg")
+    assert len(metres) == 32 and np.median(metres) < 0.02 and np.median(degrees) < 1
