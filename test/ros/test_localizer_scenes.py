@@ -103,7 +103,9 @@ def test_the_map_frame_follows_the_scene_that_was_found(two_scenes: Path) -> Non
             wait_until(
                 lambda name=name: clouds and clouds[-1].header.frame_id == f"{name}_map", "the scene's positions"
             )
-            wait_until(lambda name=name: markers[-1].markers[0].header.frame_id == f"{name}_map", "the scene's markers")
+            wait_until(
+                lambda name=name: markers and markers[-1].markers[0].header.frame_id == f"{name}_map", "its markers"
+            )
             status = found["status"].status[0]
             said = {pair.key: pair.value for pair in status.values}
             assert status.hardware_id == said["scene"] == estimate.scene == name
