@@ -63,7 +63,7 @@ def responses(image_HW3: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     grey_HW = cv2.cvtColor(image_HW3, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
     corners_HW = cv2.cornerMinEigenVal(grey_HW, NEIGHBOURHOOD, ksize=SOBEL)
     across, down = (cv2.Sobel(grey_HW, cv2.CV_32F, dx, 1 - dx, ksize=SOBEL) for dx in (1, 0))
-    return corners_HW, np.hypot(across, down)
+    return np.maximum(corners_HW, 0), np.hypot(across, down)  # rounding leaves some just below 0
 
 
 def on_grid(map_HW: np.ndarray, grid: tuple[int, ...]) -> np.ndarray:
