@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,4 +37,20 @@ def save_untrained(
         resized = [preprocessing.crop(preprocessing.resize(image_HW3)) for image_HW3 in pictures]
         network.train()(normalise(torch.stack(resized)))
     SceneModel(name, map_frame, "transposenet", options, preprocessing, network.eval(), HELD_OUT).save(folder)
+    return folder
+
+
+def save_drawing(folder: Path, model: SceneModel) -> Path:
+    """The model as the teacher of an auto-encoder with a decoder, both with random weights, and no refinement."""
+    options = {"teacher": model.architecture, "teacher_options": model.options, "neighbours": 0, "decoder": True}
+    options["image_size"] = list(model.preprocessing.image_size)
+    with torch.random.fork_rng():
+        torch.manual_seed(6)
+        network = build_model("pose_autoencoder", **options)
+    network.teacher.load_state_dict(model.network.state_dict())
+    with torch.no_grad():
+        for parameter in network.decoder.parameters():
+            parameter.mul_(4)  # or every picture would be the same grey
+    drawing = replace(model, architecture="pose_autoencoder", options=options, network=network.eval())
+    drawing.save(folder, half_precision=True)
     return folder

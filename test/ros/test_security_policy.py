@@ -16,7 +16,9 @@ from xml.etree import ElementTree
 
 import pytest
 from live import ROOT, Client, Process, localizer_process, wait_until
+from untrained import save_drawing
 
+from transposenet_core.localizer import Localizer
 from transposenet_ros.replay_processes import free_domain
 
 POLICY = "config/sros2/localizer.policy.xml"
@@ -82,10 +84,11 @@ class Running:
 
 
 @pytest.fixture(scope="module")
-def running(scene_model_folder: Path) -> Iterator[Running]:
+def running(localizer: Localizer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    folder = save_drawing(tmp_path_factory.mktemp("models") / "drawing", localizer.scene_model)
     with free_domain() as domain, ExitStack() as stack:
         processes = [
-            stack.enter_context(localizer_process(domain, scene_model_folder, "-r", f"__ns:={namespace}", **parameters))
+            stack.enter_context(localizer_process(domain, folder, "-r", f"__ns:={namespace}", **parameters))
             for namespace, parameters in CONFIGURATIONS.items()
         ]
         client = stack.enter_context(Client(domain))
