@@ -1,4 +1,4 @@
-"""What the node shows while somebody looks: track, attention, markers and training positions."""
+"""What the node shows while somebody looks: track, attention, markers, training positions, the expected picture."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
 from transposenet_core.estimate import Estimate
+from transposenet_core.reconstruction import has_decoder, reconstruct
 from transposenet_core.scene_model import SceneModel
 from transposenet_ros.attention_overlay import overlay, rgb8_message
 from transposenet_ros.conversions import pose_stamped, pose_to_message
@@ -49,6 +50,7 @@ class OnDemand:
         self._path = self._open(Path, "~/path", self._send_path)
         self._markers = self._open(MarkerArray, "~/markers", self._send_markers)
         self._positions = self._open(PointCloud2, "~/training_positions", self._send_positions)
+        self._reconstruction: LifecyclePublisher | None = None
         self.show_scene(scene_model, map_frame)
 
     def _open(self, kind: type, topic: str, send: Callable[[], None] | None = None) -> LifecyclePublisher:
@@ -67,7 +69,31 @@ class OnDemand:
         """Draw another scene from now on, its poses in `map_frame`, and forget what was of the last."""
         with self._lock:
             self._scene_model, self._map_frame = scene_model, map_frame
-            self._scene_markers = SceneMarkers(scene_model, map_frame)
+            self._scene = scene_model.scenes[0]
+            self._scene_markers = SceneMarkers(self._scene, map_frame)
+            self._offer_reconstruction()
+        self.forget()
+
+    def _offer_reconstruction(self) -> None:
+        """Have the topic where the scene model can draw, and there alone."""
+        publisher = self._reconstruction
+        if has_decoder(self._scene_model) and publisher is None:
+            self._reconstruction = self._open(Image, "~/reconstruction")
+            if self._path.is_activated:  # the node has told its publishers before this one was there
+                self._reconstruction.on_activate(None)
+        elif not has_decoder(self._scene_model) and publisher is not None:
+            self._reconstruction = None
+            self._publishers.remove(publisher)
+            self._node.destroy_lifecycle_publisher(publisher)
+
+    def _enter(self, frame: Frame) -> None:
+        """Draw another scene of the model, where a frame was found to be in it; the track begins anew."""
+        with self._lock:
+            found = [scene for scene in self._scene_model.scenes if scene.name == frame.estimate.scene]
+            if not found:  # of a model that is not in use any more
+                return
+            self._scene, self._map_frame = found[0], frame.map_frame
+            self._scene_markers = SceneMarkers(self._scene, self._map_frame)
         self.forget()
 
     def forget(self) -> None:
@@ -81,7 +107,8 @@ class OnDemand:
 
     def has_listeners(self) -> bool:
         """Whether anybody sees what a frame changes; the positions of the training are there without frames."""
-        return self.wants_attention() or _is_heard(self._path) or _is_heard(self._markers)
+        with self._lock:  # another scene's model may take the last one away
+            return self.wants_attention() or any(map(_is_heard, (self._path, self._markers, self._reconstruction)))
 
     def wants_attention(self) -> bool:
         """Whether the next frame should be localized with attention."""
@@ -89,6 +116,8 @@ class OnDemand:
 
     def publish(self, frame: Frame) -> None:
         """Show a frame; its attention where it was localized with it."""
+        if frame.map_frame != self._map_frame:
+            self._enter(frame)
         with self._lock:
             self._newest, self._stamp = frame.estimate, frame.stamp
             longer = self._extend_track(frame)
@@ -101,6 +130,7 @@ class OnDemand:
                 attention_HW = frame.estimate.attention[name]
                 drawn_HW3 = overlay(frame.image_HW3, attention_HW, self._scene_model.preprocessing)
                 publisher.publish(rgb8_message(header, drawn_HW3))
+        self._send_reconstruction(header, frame.estimate)
 
     def close(self) -> None:
         for publisher in self._publishers:
@@ -128,8 +158,19 @@ class OnDemand:
         with self._lock:
             if _is_heard(self._positions):
                 header = Header(frame_id=self._map_frame)
-                self._positions.publish(position_cloud(header, self._scene_model.training_positions_N3))
+                self._positions.publish(position_cloud(header, self._scene.training_positions_N3))
+
+    def _send_reconstruction(self, header: Header, estimate: Estimate) -> None:
+        with self._lock:  # another scene's model may take the publisher away
+            publisher, scene_model = self._reconstruction, self._scene_model
+            heard = _is_heard(publisher)
+        if not heard or estimate.pose is None or not estimate.localized:
+            return
+        drawn_HW3 = reconstruct(scene_model, estimate.pose)
+        with self._lock:
+            if publisher is not None and publisher is self._reconstruction:
+                publisher.publish(rgb8_message(header, drawn_HW3))
 
 
-def _is_heard(publisher: LifecyclePublisher) -> bool:
-    return publisher.is_activated and publisher.get_subscription_count() > 0
+def _is_heard(publisher: LifecyclePublisher | None) -> bool:
+    return publisher is not None and publisher.is_activated and publisher.get_subscription_count() > 0
