@@ -26,7 +26,7 @@ def has_decoder(scene_model: SceneModel) -> bool:
 
 @torch.inference_mode()
 def reconstruct(scene_model: SceneModel, pose: Pose) -> np.ndarray:
-    """The window (h, w, 3) uint8 RGB that the network would see from `pose`, ``T_map_camera``.
+    """The window (h, w, 3) uint8 RGB that the network would see from `pose`, a pose as the localizer answers it.
 
     It is drawn with 64 x 64 pixels and stretched to the window's size. UserError where the model has no decoder.
     """
@@ -36,6 +36,8 @@ def reconstruct(scene_model: SceneModel, pose: Pose) -> np.ndarray:
             f"scene model '{scene_model.name}' ({scene_model.architecture}) draws no pictures; one of pose_autoencoder "
             "does, trained with decoder.epochs above 0"
         )
+    if scene_model.T_pose_camera is not None:  # labels, and with them answers, are another body's
+        pose = pose @ scene_model.T_pose_camera
     device = network.positions_N3.device
     position_13, orientation_14 = (
         torch.from_numpy(part)[None].float().to(device) for part in (pose.position, pose.orientation)

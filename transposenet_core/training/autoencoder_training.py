@@ -5,6 +5,7 @@ Shavit, Keller, "Camera pose auto-encoders for improving pose regression", 2022.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,6 @@ from transposenet_core.atomic_files import write_atomically
 from transposenet_core.errors import TrainingDivergedError, UserError
 from transposenet_core.models import build_model, names_with_latents
 from transposenet_core.models.pose_autoencoder import PoseAutoencoder
-from transposenet_core.pose import mean_pose
 from transposenet_core.preprocessing import normalise
 from transposenet_core.scene import PosedImage, Scene
 from transposenet_core.scene_model import DESCRIPTION, SceneModel
@@ -31,14 +31,13 @@ from transposenet_core.training.curves import Curves
 from transposenet_core.training.decoder_training import learn_decoder
 from transposenet_core.training.distributed import World
 from transposenet_core.training.losses import pose_loss
-from transposenet_core.training.network import make_repeatable, model_options
+from transposenet_core.training.network import check_scene_count, make_repeatable, model_options
 from transposenet_core.training.optimization import rate_factor, set_rate
 from transposenet_core.training.outcome import make_scene_model
-from transposenet_core.training.pixel_cache import PixelCache, cache_folder
-from transposenet_core.training.pixels import PosedPixels, load_pixels
+from transposenet_core.training.pixels import PosedPixels
 from transposenet_core.training.refinement_choice import choose_refinement
+from transposenet_core.training.scene_data import load_scene_data
 from transposenet_core.training.stages import plan
-from transposenet_core.training.validation import Judge
 
 LEAST_SCALE_M = 0.1  # a track within less is one place
 
@@ -77,8 +76,10 @@ class AutoencoderTraining:
         provenance: dict,
         world: World,
         resumed: Checkpoint | None = None,
+        further: Sequence[Scene] = (),
     ) -> None:
         make_repeatable(config)
+        check_scene_count(config, 1 + len(further))
         if world.size > 1:
             raise UserError(f"{world.size} processes for an auto-encoder, which one trains in a minute; start one")
         if (out / DESCRIPTION).exists():
@@ -86,12 +87,9 @@ class AutoencoderTraining:
         teacher = load_teacher(config.teacher, scene)
         self.out, self.provenance, self.device = out, provenance, world.device
         scene = replace(scene, T_pose_camera=teacher.T_pose_camera)
-        seen = scene.of_the_camera()  # what the teacher's latents are of
-        self.config, self.world = configured(config, teacher, seen), world
-        self.training = seen.select("train")
-        self.held_out = [image for image in seen.images if image.split == "val"]
-        self.preprocessing, self.camera = teacher.preprocessing, scene.intrinsics
-        self.scene = replace(scene, intrinsics=teacher.intrinsics)
+        self.config, self.world = configured(config, teacher, scene), world
+        self.preprocessing = teacher.preprocessing
+        self.data = load_scene_data(scene, self.config, self.preprocessing, world)
         (self.stage,) = plan(self.config)
         torch.manual_seed(config.seed)
         try:
@@ -105,9 +103,8 @@ class AutoencoderTraining:
         """The auto-encoder, then the decoder."""
         with write_atomically(self.out / "config.yaml") as path:
             path.write_text(yaml.safe_dump(self.config.to_dict(), sort_keys=False))
-        pixels = self._pixels(self.training, "train pictures")
-        judged = self._pixels(self.held_out, "val pictures") if self.held_out else pixels
-        source = f"{len(judged)} held-out frames" if self.held_out else "the training frames (none were held out)"
+        pixels, judge = self.data.pixels, self.data.judge
+        judged, source = judge.pixels, judge.source
         print(f"{len(pixels)} training frames, judged on {source}, {self.device}", flush=True)
         self.network.positions_N3.copy_(pixels.position_N3)
         self.network.orientations_N4.copy_(pixels.orientation_N4)
@@ -116,8 +113,6 @@ class AutoencoderTraining:
         try:
             self._learn(pixels, judged, curves)
             self._refine(judged)
-            truths = [image.pose for image in self.held_out or self.training]
-            judge = Judge(judged, self.preprocessing, truths, mean_pose([i.pose for i in self.training]), source)
             self.validation = judge(self.network)
             self._save()
             if self.config.decoder.epochs:
@@ -128,12 +123,6 @@ class AutoencoderTraining:
             curves.close()
         figures = self.validation.summary
         print(f"scene model: {self.out}\n  {source}: median {figures.median_m:.4f} m {figures.median_deg:.3f} deg")
-
-    def _pixels(self, images: list[PosedImage], label: str) -> PosedPixels:
-        folder = cache_folder(self.config.cache_dir)
-        cache = PixelCache(folder) if folder else None
-        pixels = load_pixels(images, self.preprocessing, label, self.config.workers, self.camera, cache)
-        return pixels.to(self.device)
 
     def _learn(self, pixels: PosedPixels, judged: PosedPixels, curves: Curves) -> None:
         config, stage, network = self.config, self.stage, self.network
@@ -171,7 +160,8 @@ class AutoencoderTraining:
 
     def _refine(self, judged: PosedPixels) -> None:
         """Choose how positions are refined, where the configuration leaves it open."""
-        choice = choose_refinement(self.network, self._latents_of(judged), judged.position_N3, bool(self.held_out))
+        held_out = judged is not self.data.pixels
+        choice = choose_refinement(self.network, self._latents_of(judged), judged.position_N3, held_out)
         self.network.neighbours, self.network.ridge = choice.neighbours, choice.ridge
         self.config.model.options |= {"neighbours": choice.neighbours, "ridge": choice.ridge}
         print(choice.sentence, flush=True)
@@ -186,7 +176,7 @@ class AutoencoderTraining:
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
     def _save(self) -> None:
-        model = make_scene_model(self.scene, self.config, self.stage, self.network, self.validation)
+        model = make_scene_model(self.data.scene, self.config, self.stage, self.network, self.validation)
         model.preprocessing = self.preprocessing
         model.provenance = self.provenance | model.provenance
         model.save(self.out, self.config.half_precision_weights)
@@ -219,7 +209,8 @@ def _positions(images: list[PosedImage]) -> np.ndarray:
 
 def configured(config: TrainConfig, teacher: SceneModel, scene: Scene) -> TrainConfig:
     """The configuration with the teacher's pictures and what the auto-encoder has to know of teacher and scene."""
-    positions_N3 = np.array([image.pose.position for image in scene.select("train")])
+    seen = scene.of_the_camera()  # what the teacher's latents are of
+    positions_N3 = np.array([image.pose.position for image in seen.select("train")])
     centre_3 = np.median(positions_N3, axis=0)
     # No extremes: one row of a label file that stands far off would press all others together.
     scale = max(float(np.quantile(np.linalg.norm(positions_N3 - centre_3, axis=1), 0.95)), LEAST_SCALE_M)
@@ -231,7 +222,7 @@ def configured(config: TrainConfig, teacher: SceneModel, scene: Scene) -> TrainC
         "poses": len(positions_N3),
         "decoder": False,
     }
-    seen = teacher.preprocessing
-    picture = PictureConfig(seen.smaller_edge, *seen.image_size, seen.crops)
+    prepared = teacher.preprocessing
+    picture = PictureConfig(prepared.smaller_edge, *prepared.image_size, prepared.crops)
     model = replace(config.model, options={**config.model.options, **options})
     return replace(config, model=model, picture=picture, heads=replace(config.heads, epochs=0))

@@ -52,6 +52,7 @@ def arguments(place: Path, out: Path, *more: str) -> list[str]:
 def trained(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "autoencoder"
     more = ["epochs=60", "batch_size=4", "validate_every=30", "decoder.epochs=2", f"teacher={place / 'teacher'}"]
+    more += ["loss.s_position=6", "loss.s_orientation=6"]  # random heads know no pose: the latents are what counts
     assert train(arguments(place, out, *more)) == 0
     return out
 
@@ -61,8 +62,7 @@ def test_it_learns_the_latents_and_leaves_the_teacher_alone(place: Path, trained
     for name, value in teacher.state_dict().items():
         expected = value.half().float() if value.is_floating_point() else value  # the preset's half precision
         torch.testing.assert_close(network.teacher.state_dict()[name], expected, rtol=0, atol=0)
-    first, last = figures(trained, "train_latents")
-    assert last < 0.7 * first
+    assert figures(trained, "train_latents")[-1] < 0.5  # the latents' variance is 1 each, 2 together
     assert figures(trained, "train_l1")[-1] < 0.3
 
 
