@@ -10,6 +10,7 @@ import pytest
 import torch
 from reference_layout import Reference
 from safetensors.torch import save_file
+from small_scene import write_small_scene
 from training_runs import ROOT
 
 from training.convert_checkpoint import main
@@ -50,6 +51,25 @@ def test_a_converted_network_answers_as_the_reference(tmp_path: Path, heads: int
     assert conversion.unused > 4.2e6 and conversion.options["orientation_prior"] is prior
 
 
+@pytest.mark.parametrize("scenes", [1, 3])
+def test_so_does_a_network_of_several_scenes(tmp_path: Path, scenes: int) -> None:
+    """With fewer layers for the orientation, as its authors have it for 7-Scenes; the scene is found, not given."""
+    torch.manual_seed(8)
+    theirs = Reference(scenes=scenes)
+    torch.save(theirs.state_dict(), tmp_path / "it.pth")
+    conversion = convert(tmp_path / "it.pth")
+    layers = {key: value for key, value in conversion.options.items() if key.endswith("layers")}
+    assert layers == {"encoder_layers": 2, "decoder_layers": 2} | {
+        "orientation_encoder_layers": 1,
+        "orientation_decoder_layers": 2,
+    }
+    with torch.inference_mode():
+        expected, found = theirs(PICTURES), conversion.network(PICTURES)
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, atol=1e-5, rtol=1e-4)
+    assert conversion.options["scenes"] == scenes and conversion.unused > 4.2e6
+
+
 def test_another_head_count_loads_and_answers_otherwise(tmp_path: Path) -> None:
     """The shapes are the same: that is why it is asked for, with the one the reference runs as its default."""
     path = saved(tmp_path / "it.pth")
@@ -73,7 +93,7 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "module": (lambda path: torch.save(reference(), path), r"refused, for it holds [\w.]+ where only tensors"),
     "other keys": (
         lambda path: torch.save({"fc.weight": torch.ones(2, 2)}, path),
-        r"has neither pose_token_embed_t.* .first tensors: fc.weight.",
+        r"has neither pose_token_embed_t nor query_embed_t.weight .first tensors: fc.weight.",
     ),
     "missing": (
         lambda path: saved(path, input_proj_rot__weight=None),
@@ -135,17 +155,41 @@ def test_it_becomes_a_scene_model_that_runs(small_scene: Path, tmp_path: Path, c
     assert main([*arguments, str(out)]) == 0
     told = capsys.readouterr().out
     assert "transposenet, 8 heads" in told and "M numbers that nothing reads were left out" in told
-    assert "24 training frames (none were held out)" in told and "warning: no better than the mean pose" in told
+    assert "8 training frames (none were held out)" in told and "warning: no better than the mean pose" in told
     localizer = Localizer(out, device="cpu")
     model = localizer.scene_model
-    assert (len(model.training_positions_N3), model.preprocessing.smaller_edge) == (24, 256)
-    assert model.held_out_error.source.startswith("24 training frames")
+    assert (len(model.training_positions_N3), model.preprocessing.smaller_edge) == (8, 256)
+    assert model.held_out_error.source.startswith("8 training frames")
     picture = read_image(next(small_scene.rglob("*.color.png")))
     with torch.inference_mode():
         expected = reference()(model.preprocessing(picture))["position"][0]
     np.testing.assert_allclose(localizer.localize(picture).pose.position, expected, atol=1e-4)
     assert main([*arguments, str(out)]) == 2
     assert "is there already: name a new folder" in capsys.readouterr().err
+
+
+def test_several_scenes_become_one_scene_model(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    torch.save(Reference(scenes=2).state_dict(), tmp_path / "it.pth")
+    data = ["--data", f"7scenes:{write_small_scene(tmp_path / 'desk', frames=4)}"]
+    arguments = [str(tmp_path / "it.pth"), *data, "--out", str(tmp_path / "out")]
+    assert main(arguments) == 2
+    assert "--data is given 1 times, the checkpoint is of 2 scenes: give each" in capsys.readouterr().err
+    assert main([*arguments, *data, "--name", "attic", "--name", "cellar"]) == 0
+    told = capsys.readouterr().out
+    assert "attic: median" in told and "cellar: median" in told and "multiscene_transformer, 8 heads" in told
+    model = Localizer(tmp_path / "out", device="cpu").scene_model
+    assert [(scene.name, scene.map_frame) for scene in model.scenes] == [
+        ("attic", "attic_map"),
+        ("cellar", "cellar_map"),
+    ]
+
+
+def test_coarse_to_fine_is_refused(tmp_path: Path) -> None:
+    """Its centres are not among its weights."""
+    state = {**Reference(scenes=2).state_dict(), "t_cluster_embed.weight": torch.ones(2, 64)}
+    torch.save(state, tmp_path / "it.pth")
+    with pytest.raises(UserError, match="make no multiscene_transformer: t_cluster_embed.weight is too many"):
+        convert(tmp_path / "it.pth")
 
 
 def test_a_file_that_is_not_there_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

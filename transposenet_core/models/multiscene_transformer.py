@@ -36,6 +36,8 @@ class MultiSceneTransformer(nn.Module):
         "orientation_level": "the same for the orientation",
         "encoder_layers": "of either Transformer (section III-A)",
         "decoder_layers": "the same of its decoder",
+        "orientation_encoder_layers": "of the orientation's; None: as `encoder_layers` (7-Scenes: 4 of 6)",
+        "orientation_decoder_layers": "the same of its decoder",
         "heads": "attention heads",
         "width": "of cells and latents",
         "mlp_width": "hidden units of a layer's MLP",
@@ -57,6 +59,8 @@ class MultiSceneTransformer(nn.Module):
         orientation_level: int = 3,
         encoder_layers: int = 6,
         decoder_layers: int = 6,
+        orientation_encoder_layers: int | None = None,
+        orientation_decoder_layers: int | None = None,
         heads: int = 4,
         width: int = 256,
         mlp_width: int = 256,
@@ -69,7 +73,13 @@ class MultiSceneTransformer(nn.Module):
         orientation_clusters: int = 1,
     ) -> None:
         super().__init__()
+        if orientation_encoder_layers is None:
+            orientation_encoder_layers = encoder_layers
+        if orientation_decoder_layers is None:
+            orientation_decoder_layers = decoder_layers
         counts = {"scenes": scenes, "encoder_layers": encoder_layers, "decoder_layers": decoder_layers, "heads": heads}
+        counts |= {"orientation_encoder_layers": orientation_encoder_layers}
+        counts |= {"orientation_decoder_layers": orientation_decoder_layers}
         counts |= {"position_clusters": position_clusters, "orientation_clusters": orientation_clusters}
         for name, value in counts.items():
             if not isinstance(value, int) or value < 1:
@@ -78,7 +88,7 @@ class MultiSceneTransformer(nn.Module):
         self.scenes, self.position_level, self.orientation_level = scenes, position_level, orientation_level
         self.backbone = build_backbone(backbone, tuple({position_level, orientation_level}), drop_connect)
 
-        def transformer(level: int) -> SceneTransformer:
+        def transformer(level: int, encoder_layers: int, decoder_layers: int) -> SceneTransformer:
             return SceneTransformer(
                 channels=self.backbone.channels[level],
                 map_size=map_size(self.image_size, level),
@@ -93,8 +103,10 @@ class MultiSceneTransformer(nn.Module):
                 mlp_dropout=dropout if mlp_dropout is None else mlp_dropout,
             )
 
-        self.position_transformer = transformer(position_level)
-        self.orientation_transformer = transformer(orientation_level)
+        self.position_transformer = transformer(position_level, encoder_layers, decoder_layers)
+        self.orientation_transformer = transformer(
+            orientation_level, orientation_encoder_layers, orientation_decoder_layers
+        )
         self.scene = nn.Linear(2 * width, 1, bias=False) if scenes > 1 else None
         self.position = ClusterHead(width, head_width, scenes, position_clusters, 3)
         self.orientation = ClusterHead(width, head_width, scenes, orientation_clusters, 4)
