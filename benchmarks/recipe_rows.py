@@ -55,6 +55,7 @@ ROWS = [
     RecipeRow("virtual_seed2", "virtual", ("seed=2",)),
     RecipeRow("virtual_half", "virtual", HALF),
     RecipeRow("virtual_margin", "virtual", margin=9 / 8),
+    RecipeRow("as_recorded", "virtual", ("augmentation.as_recorded=0.3",)),
     RecipeRow("rate_1e-3", "virtual", ("optimizer.learning_rate=1e-3", "optimizer.clip_norm=5")),
     RecipeRow("rate_1e-3_no_clip", "virtual", ("optimizer.learning_rate=1e-3",)),
     RecipeRow("papers_rate", "virtual", ("optimizer.learning_rate=1e-4", "schedule.kind=step")),
