@@ -150,7 +150,8 @@ def test_heads_that_do_not_share_the_width_are_refused(tmp_path: Path) -> None:
         convert(saved(tmp_path / "it.pth"), 7)
 
 
-def test_it_becomes_a_scene_model_that_runs(small_scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_it_becomes_a_scene_model_that_runs(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    small_scene = write_small_scene(tmp_path / "desk", frames=8)
     out, arguments = tmp_path / "out", [str(saved(tmp_path / "it.pth")), "--data", f"7scenes:{small_scene}", "--out"]
     assert main([*arguments, str(out)]) == 0
     told = capsys.readouterr().out
