@@ -163,6 +163,14 @@ def test_t11_what_cannot_be_clustered_is_one_sentence() -> None:
         position_clusters(positions_N3, 4)
     with pytest.raises(ValueError, match="set model.options.orientation_clusters to at most 1"):
         orientation_clusters(np.array([[1.0, 0, 0, 0], [-1, 0, 0, 0]]), 2)  # one rotation twice
+    along_x = np.array([0, 1e-5, 1e5, 1e5 + 1e-4] * 3)  # different, but not by what k-means can tell
+    with pytest.raises(ValueError, match="1 of 4 position clusters stay empty; set .*position_clusters to 3"):
+        position_clusters(np.stack([along_x, 0 * along_x, 0 * along_x], axis=1), 4)
+    with pytest.raises(ValueError, match="scene 2 of 2: 3 position clusters are asked for, .* have 1 different"):
+        standing = np.zeros((9, 3)), some_poses(9, 1)[1]
+        build_model("coarse_to_fine", **(NARROW | {"scenes": 2, "position_clusters": 3})).start_from_scenes(
+            [some_poses(9, 0), standing]
+        )
     with pytest.raises(ValueError, match="2 scenes are given, the network is for 3"):
         build_model("multiscene_transformer", **(NARROW | {"scenes": 3})).start_from_scenes([some_poses(9, 0)] * 2)
     with pytest.raises(ValueError, match="position_clusters is 0, a whole number above 0 is needed"):

@@ -158,8 +158,11 @@ class MultiSceneTransformer(nn.Module):
             raise ValueError(f"{len(poses)} scenes are given, the network is for {self.scenes}")
         for scene, (positions_N3, orientations_N4) in enumerate(poses):
             kept_N = plausible_positions(positions_N3)
-            x_centre = position_clusters(positions_N3[kept_N], self.position.clusters)
-            q_centre = orientation_clusters(orientations_N4[kept_N], self.orientation.clusters)
+            try:
+                x_centre = position_clusters(positions_N3[kept_N], self.position.clusters)
+                q_centre = orientation_clusters(orientations_N4[kept_N], self.orientation.clusters)
+            except ValueError as error:
+                raise ValueError(f"scene {scene + 1} of {self.scenes}: {error}") from None
             self.position.centre_SKP[scene] = torch.from_numpy(x_centre)
             self.orientation.centre_SKP[scene] = torch.from_numpy(q_centre)
 

@@ -5,6 +5,8 @@ Coarse-to-Fine Multi-Scene Pose Regression with Transformers (Shavit, Ferens, Ke
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import torch
 
@@ -51,7 +53,9 @@ def _k_means(features_ND: np.ndarray, clusters: int, what: str) -> np.ndarray:
         )
     from sklearn.cluster import KMeans  # a second to import, and no other model needs it
 
-    labels_N = KMeans(clusters, n_init=10, random_state=0).fit_predict(features_ND)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of empty clusters, which are refused below
+        labels_N = KMeans(clusters, n_init=10, random_state=0).fit_predict(features_ND)
     if (full := len(np.unique(labels_N))) < clusters:
         raise ValueError(
             f"{clusters - full} of {clusters} {what} clusters stay empty; set model.options.{what}_clusters to {full}"
