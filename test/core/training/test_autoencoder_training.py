@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from training_runs import ROOT, figures, train
 from untrained import save_untrained
 
 from transposenet_core.errors import UserError
+from transposenet_core.evaluation import pose_errors
 from transposenet_core.formats import load_scene
 from transposenet_core.image_files import read_image
 from transposenet_core.localizer import Localizer
@@ -120,6 +123,21 @@ def test_the_poses_of_test_frames_are_never_read(place: Path, tmp_path: Path) ->
         for path, text in zip(poses, written, strict=True):
             path.write_text(text)
     np.testing.assert_array_equal(found[0], found[1])
+
+
+def test_the_benchmark_judges_it_as_it_runs(place: Path, trained: Path, capsys: pytest.CaptureFixture) -> None:
+    benchmark = runpy.run_path(str(ROOT / "benchmarks" / "test_time_optimization.py"))["main"]
+    capsys.readouterr()
+    assert benchmark([str(trained), "--data", f"7scenes:{place / 'desk'}", "--grid"]) == 0
+    text = capsys.readouterr().out
+    localizer, images = Localizer(trained, device="cpu"), load_scene(f"7scenes:{place / 'desk'}").select("test")
+    poses = [localizer.localize(read_image(image.path)).pose for image in images]
+    median = np.median(pose_errors(poses, [image.pose for image in images])[0])
+    assert re.search(rf"^as chosen: .* 24 +{median:.3f} m", text, re.MULTILINE)
+    assert re.search(r"^as chosen [+-]\d\.\d{4} m in the median on 24 test frames of desk$", text, re.MULTILINE)
+    assert len(re.findall(r"^\d+ neighbours( +\d+\.\d{4}){5}$", text, re.MULTILINE)) == 3  # of 18 training poses
+    assert benchmark([str(place / "teacher"), "--data", f"7scenes:{place / 'desk'}"]) == 2
+    assert "a scene model of 'transposenet', one of pose_autoencoder is needed" in capsys.readouterr().err
 
 
 class TeacherThatIsOff(PoseAutoencoder):
