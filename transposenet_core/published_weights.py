@@ -19,7 +19,8 @@ from transposenet_core.errors import UserError
 
 # The publishers' files. The hexadecimal digits in a name are the beginning of the file's sha256.
 PUBLISHED = {name: url_map[name] for name in ("efficientnet-b0", "efficientnet-b1")} | {
-    "resnet50": "https://download.pytorch.org/models/resnet50-11ad3fa6.pth"
+    "resnet50": "https://download.pytorch.org/models/resnet50-11ad3fa6.pth",
+    "googlenet_tv": "https://download.pytorch.org/models/googlenet-1378be20.pth",
 }
 STALLED_SECONDS = 60.0
 

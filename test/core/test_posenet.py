@@ -15,6 +15,7 @@ from transposenet_core.formats import load_scene
 from transposenet_core.image_files import read_image
 from transposenet_core.localizer import Localizer
 from transposenet_core.models import build_model, default_options, describe_option
+from transposenet_core.models.googlenet import from_minus_1_to_1
 from transposenet_core.models.posenet import Regressor
 from transposenet_core.models.trunks import trunk_names
 from transposenet_core.pose import rotation_angle_deg
@@ -97,6 +98,14 @@ def test_beta_or_the_learned_weighting() -> None:
     assert 120 <= load_config("config/train/posenet.yaml").loss.beta <= 750  # section 3.1, indoors
     with pytest.raises(UserError, match=r"loss.beta is -1.0, allowed is a finite value at least 0"):
         load_config("config/train/posenet.yaml", ["loss.beta=-1"])
+
+
+def test_torchvisions_googlenet_gets_the_pixels_its_weights_were_trained_on() -> None:
+    for value, expected in ((0, -1), (255, 1)):
+        found = from_minus_1_to_1(normalise(torch.full((1, 3, 2, 2), float(value))))
+        torch.testing.assert_close(found, torch.full((1, 3, 2, 2), float(expected)))
+    grey = from_minus_1_to_1(normalise(torch.tensor([51.0, 102, 204]).view(1, 3, 1, 1))).flatten()
+    assert grey.tolist() == pytest.approx([-0.6, -0.2, 0.6], abs=1e-6)
 
 
 @pytest.mark.parametrize("backbone", ["efficientnet-b0", "resnet50", "googlenet_tv"])

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from transposenet_core.models.torchvision_models import torchvision_model
+from transposenet_core.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 
 # Szegedy et al., "Going deeper with convolutions", 2015, Table 1. Of each inception block: channels in, of the 1x1
 # branch, of the 3x3 branch (reduced to, then), of the 5x5 branch (reduced to, then), of the pooled branch.
@@ -85,10 +86,17 @@ class GoogLeNet(nn.Module):
         return maps
 
 
+def from_minus_1_to_1(image_B3HW: torch.Tensor) -> torch.Tensor:
+    """Pictures normalised by ImageNet's moments, as `preprocessing.normalise` leaves them, to pixels from -1 to 1."""
+    mean, std = (image_B3HW.new_tensor(moment).view(1, 3, 1, 1) for moment in (IMAGENET_MEAN, IMAGENET_STD))
+    return 2 * (image_B3HW * std + mean) - 1
+
+
 class TorchvisionGoogLeNet(nn.Module):
     """The same maps of torchvision's GoogLeNet: with batch norm, and 3x3 where the paper has 5x5.
 
-    Raises UserError where torchvision cannot be imported.
+    Its published weights were trained on pixels from -1 to 1 (torchvision's ``transform_input``), so that is what it
+    gets. Raises UserError where torchvision cannot be imported.
     """
 
     PUBLISHED_NAMES: ClassVar[dict[str, str]] = {
@@ -105,7 +113,7 @@ class TorchvisionGoogLeNet(nn.Module):
 
     def forward(self, image_B3HW: torch.Tensor) -> dict[str, torch.Tensor]:
         """As `GoogLeNet.forward`; each halving rounds as torchvision's does."""
-        x, maps = image_B3HW, {}
+        x, maps = from_minus_1_to_1(image_B3HW), {}
         for name, part in self.parts.items():
             x = part(x)
             if (block := name.removeprefix("inception")) in CHANNELS:
