@@ -3,8 +3,8 @@
 
 python benchmarks/scene_count_cost.py [--scenes 2 5 10 20 50] [--size 96 128] [--repeat 9]
 
-Random weights and pictures: the work does not depend on them. Times are medians, taken in turns so that other load on
-the machine is spread over all rows.
+Random weights and pictures: the work does not depend on them. Times are CPU time of one thread, so that other load on
+the machine counts little; medians, the rows taken in turns.
 """
 
 import argparse
@@ -63,10 +63,10 @@ def measured(counts: Sequence[int], size: tuple[int, int], repeat: int) -> dict[
     for turn in range(repeat + 1):
         for count in counts:
             for name, job in work[count].items():
-                started = time.perf_counter()
+                started = time.process_time()
                 job()
                 if turn:  # the first one is slower
-                    times[count][name].append(1e3 * (time.perf_counter() - started))
+                    times[count][name].append(1e3 * (time.process_time() - started))
     return {
         count: {name: statistics.median(values) for name, values in times[count].items()}
         | {"parameters": sum(p.numel() for p in networks[count].parameters()) / 1e6}
@@ -86,9 +86,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--scenes", type=int, nargs="+", default=[2, 5, 10, 20, 50])
     parser.add_argument("--size", type=int, nargs=2, default=[96, 128], metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--repeat", type=int, default=9)
-    parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args(arguments)
-    torch.set_num_threads(args.threads)
+    torch.set_num_threads(1)
     print(table(measured(args.scenes, (args.size[0], args.size[1]), args.repeat)))
     return 0
 
