@@ -1,6 +1,6 @@
 """What the two encoders attend to: how far apart their maps are, and whether they lie on corners or on edges.
 
-TransPoseNet (sections 1 and 4.3, Figure 3) has the position's encoder look at corners, the orientation's at long edges.
+TransPoseNet (sections 1 and 4.2, Figure 3) has the position's encoder look at corners, the orientation's at long edges.
 """
 
 from __future__ import annotations
