@@ -1,6 +1,7 @@
 """Several scenes in one network, and clusters within each: shapes, gradients, what is chosen, and what is refused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -228,6 +229,9 @@ def test_a_model_of_two_scenes_reads_back_to_the_bit(tmp_path: Path) -> None:
     made = two_scene_model(tmp_path)
     read = SceneModel.load(tmp_path)
     assert read.title == "desk + office" and [s.map_frame for s in read.scenes] == ["desk_map", "office_map"]
+    assert read.camera == read.intrinsics is not None
+    other = replace(read.further_scenes[0], intrinsics=replace(read.intrinsics, fx=500.0))
+    assert replace(read, further_scenes=(other,)).camera is None  # which of the two is live is not known beforehand
     for mine, theirs in zip(read.scenes, made.scenes, strict=True):
         assert (mine.name, mine.held_out_error, mine.intrinsics) == (
             theirs.name,
