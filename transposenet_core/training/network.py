@@ -26,8 +26,10 @@ def preprocessing_of(config: TrainConfig) -> Preprocessing:
 
 
 def check_scene_count(config: TrainConfig, scenes: int) -> None:
-    """UserError where the configured model is not for so many scenes."""
+    """UserError where the configured model is not for so many scenes, or unknown."""
     asked = config.model.options.get("scenes", scenes)
+    if config.model.name not in model_names():
+        raise UserError(f"unknown model '{config.model.name}', known models: {', '.join(model_names())}")
     if "scenes" in default_options(config.model.name):
         if asked != scenes:
             raise UserError(
