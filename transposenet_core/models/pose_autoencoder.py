@@ -100,11 +100,13 @@ class PoseAutoencoder(nn.Module):
         self.register_buffer("positions_N3", torch.zeros(poses, 3))
         self.register_buffer("orientations_N4", torch.zeros(poses, 4))
         self.register_buffer("scenes_N", torch.zeros(poses, dtype=torch.int64))
+        self._known_latents_NC: torch.Tensor | None = None
 
     def train(self, mode: bool = True) -> PoseAutoencoder:
-        """The teacher always runs as it does on the robot."""
+        """The teacher always runs as it does on the robot; what is known of the training poses is computed anew."""
         super().train(mode)
         self.teacher.eval()
+        self._known_latents_NC = None
         return self
 
     def forward(self, image_B3HW: torch.Tensor, with_attention: bool = False) -> dict[str, torch.Tensor]:
@@ -123,12 +125,15 @@ class PoseAutoencoder(nn.Module):
         distance_BN = pose_distance(output["position"], output["orientation"], *known, scale_B)
         distance_BN = distance_BN.masked_fill(scene_B[:, None] != self.scenes_N, float("inf"))
         near_Bk = distance_BN.topk(count, largest=False).indices
-        near_positions_Bk3 = self.positions_N3[near_Bk]
-        scene_M = scene_B.repeat_interleave(count)
-        near_latents_MC = self.position_latents(near_positions_Bk3.flatten(0, 1), scene_M)
-        near_latents_BkC = near_latents_MC.unflatten(0, near_Bk.shape)
-        refined_B3 = combined_position(latents["position_latent"], near_latents_BkC, near_positions_Bk3, self.ridge)
-        return output | {"position": refined_B3}
+        near = self._known_latents()[near_Bk], self.positions_N3[near_Bk]
+        return output | {"position": combined_position(latents["position_latent"], *near, self.ridge)}
+
+    @torch.no_grad()
+    def _known_latents(self) -> torch.Tensor:
+        """Position latents (N, width) of the training poses: once after `train` or `eval`, or for another device."""
+        if self._known_latents_NC is None or self._known_latents_NC.device != self.positions_N3.device:
+            self._known_latents_NC = self.position_latents(self.positions_N3, self.scenes_N)
+        return self._known_latents_NC
 
     def latents(
         self, position_B3: torch.Tensor, orientation_B4: torch.Tensor, scene_B: torch.Tensor | None = None

@@ -160,6 +160,7 @@ class AutoencoderTraining:
 
     def _refine(self, judged: PosedPixels) -> None:
         """Choose how positions are refined, where the configuration leaves it open."""
+        self.network.eval()  # with what it has learnt
         held_out = judged is not self.data.pixels
         choice = choose_refinement(self.network, self._latents_of(judged), judged.position_N3, held_out)
         self.network.neighbours, self.network.ridge = choice.neighbours, choice.ridge
