@@ -45,8 +45,8 @@ class SampledRegressor(Regressor):
 class BayesianPoseNet(PoseNet):
     """PoseNet that answers the mean of dropout samples and their covariance, which is the network's doubt in itself.
 
-    That doubt grows away from the training views. It knows nothing of errors that all samples share, so it is no
-    calibrated error of the pose: compare it with the held-out error in scene.json before a filter relies on it.
+    It knows nothing of errors that all samples share, so it is no calibrated error of the pose: on RedKitchen it was a
+    tenth of it (docs/results.md). Compare it with the held-out error in scene.json before a filter relies on it.
     """
 
     OPTIONS: ClassVar[dict[str, str]] = PoseNet.OPTIONS | {
