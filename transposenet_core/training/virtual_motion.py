@@ -2,6 +2,10 @@
 
 The depth goes to the new camera point by point (nearest first), then the picture is fetched back for each new pixel.
 What the old picture did not see stays the fill colour: what lies beyond its border, and what was hidden.
+
+Who moves back sees past the border, who comes nearer does not: a network would learn that a picture without borders was
+taken from farther ahead, and take every picture of a robot for such. So a view shows only what it would also show had
+the camera gone as far the other way along its axis: what is missing says how far it went, not which way.
 """
 
 from __future__ import annotations
@@ -39,16 +43,17 @@ def moved_views(
     inverse_B4 = turn_B4 * turn_B4.new_tensor([1.0, -1.0, -1.0, -1.0])
     p_new_BN3 = rotated(inverse_B4, p_old_BN3 - shift_B3[:, None])
     depth_BN = _splatted(p_new_BN3, new_pixels_N2[0], camera, size).flatten(1)
-    back_BN3 = rotated(turn_B4, _lifted(new_pixels_N2, depth_BN, camera)) + shift_B3[:, None]
-    z_BN = back_BN3[..., 2].clamp(min=NEAREST_M)
-    x_BN, y_BN = camera.fx * back_BN3[..., 0] / z_BN + camera.cx, camera.fy * back_BN3[..., 1] / z_BN + camera.cy
+    x_BN, y_BN, z_BN = _fetched_from(new_pixels_N2, depth_BN, turn_B4, shift_B3, camera)
+    there_BN = depth_BN + 2 * shift_B3[:, 2:]  # what is at depth z ahead is so far off from the other side
+    other_x_BN, other_y_BN, _ = _fetched_from(new_pixels_N2, there_BN, turn_B4, _the_other_way(shift_B3), camera)
+    shown_BN = _inside(x_BN, y_BN, height, width) & _inside(other_x_BN, other_y_BN, height, width)
     grid = torch.stack(((2 * x_BN + 1) / width - 1, (2 * y_BN + 1) / height - 1), dim=-1).unflatten(1, size)
     image = F.grid_sample(image_BCHW, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     seen_BN = F.grid_sample(old_depth_B1HW, grid, mode="nearest", padding_mode="zeros", align_corners=False).flatten(1)
     behind_BN = z_BN - seen_BN.abs()
     hidden_BN = behind_BN > HIDDEN * z_BN
-    same_BN = (seen_BN > 0) & (behind_BN.abs() < SAME * z_BN)
-    image = image * (~hidden_BN).unflatten(1, size)[:, None]
+    same_BN = shown_BN & (seen_BN > 0) & (behind_BN.abs() < SAME * z_BN)
+    image = image * (shown_BN & ~hidden_BN).unflatten(1, size)[:, None]
     return image, (depth_BN * same_BN).unflatten(1, size)
 
 
@@ -63,6 +68,24 @@ def _lifted(pixels_N2: torch.Tensor, depth_BN: torch.Tensor, camera: Intrinsics)
     """Points (B, N, 3) of pixels at their depths."""
     x_N, y_N = (pixels_N2[:, 0] - camera.cx) / camera.fx, (pixels_N2[:, 1] - camera.cy) / camera.fy
     return torch.stack((x_N * depth_BN, y_N * depth_BN, depth_BN), dim=-1)
+
+
+def _fetched_from(
+    pixels_N2: torch.Tensor, depth_BN: torch.Tensor, turn_B4: torch.Tensor, shift_B3: torch.Tensor, camera: Intrinsics
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Column, row and depth (B, N) in the old picture of the new one's pixels at their depths."""
+    back_BN3 = rotated(turn_B4, _lifted(pixels_N2, depth_BN, camera)) + shift_B3[:, None]
+    z_BN = back_BN3[..., 2].clamp(min=NEAREST_M)
+    return camera.fx * back_BN3[..., 0] / z_BN + camera.cx, camera.fy * back_BN3[..., 1] / z_BN + camera.cy, z_BN
+
+
+def _inside(x_BN: torch.Tensor, y_BN: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    return (x_BN >= -0.5) & (x_BN <= width - 0.5) & (y_BN >= -0.5) & (y_BN <= height - 0.5)
+
+
+def _the_other_way(shift_B3: torch.Tensor) -> torch.Tensor:
+    """As far back as it was ahead; sideways the same."""
+    return torch.cat((shift_B3[:, :2], -shift_B3[:, 2:]), dim=1)
 
 
 def _splatted(p_BN3: torch.Tensor, corner_2: torch.Tensor, camera: Intrinsics, size: tuple[int, int]) -> torch.Tensor:

@@ -196,3 +196,20 @@ def test_some_views_stay_as_they_were_recorded(room: Path) -> None:
         assert error.median() < 1e-3 and error.mean() < 0.02  # what moved_views takes for hidden is not shown
         assert (views.orientation_B4[1] - orientation[0]).abs().max() > 0.02
         assert bool((views.position_B3[1] != position[0]).any()) == (moved > 0)
+
+
+@pytest.mark.parametrize("yaw", [0.0, 8.0])
+def test_borders_do_not_tell_which_way_the_camera_went(yaw: float) -> None:
+    """Before a wall at 2 m: 0.2 m ahead shows as much of it as 0.2 m back, and neither more than staying."""
+    camera, size = Intrinsics(80, 60, 80.0, 80.0, 39.5, 29.5), (60, 80)
+    depth, image = torch.full((1, 60, 80), 2000, dtype=torch.int16), torch.full((1, 3, 60, 80), 100.0)
+    turn = torch.from_numpy(Rotation.from_euler("y", yaw, degrees=True).as_quat(scalar_first=True)).float()[None]
+    shown = {}
+    for ahead in (-0.2, 0.0, 0.2):
+        view, z = moved_views(image, depth, turn, torch.tensor([[0.0, 0.0, ahead]]), camera, size)
+        shown[ahead] = (view[0, 0] > 1).numpy()
+        assert (z[0].numpy() > 0)[~shown[ahead]].sum() == 0
+    assert shown[0.0].mean() > (0.99 if yaw == 0 else 0.8)
+    for ahead in (-0.2, 0.2):
+        assert 0.75 < shown[ahead].sum() / shown[0.0].sum() < 0.9  # 2.2 m away the wall is 1 / 1.1 as wide and high
+    assert np.mean(shown[-0.2] != shown[0.2]) < 0.06  # a pixel along the edge
