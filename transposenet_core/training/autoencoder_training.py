@@ -147,6 +147,7 @@ class AutoencoderTraining:
                 )
             if (epoch + 1) % config.validate_every == 0 or epoch + 1 == stage.epochs:
                 with torch.no_grad():
+                    terms = loss(network, targets, pixels.position_N3, pixels.orientation_N4)
                     val = loss(network, held_out, judged.position_N3, judged.orientation_N4)
                 figures = {f"train_{k}": v.item() for k, v in terms.items()} | {
                     f"val_{k}": v.item() for k, v in val.items()
