@@ -1,13 +1,15 @@
-"""Estimates as ROS messages. The only place of the node where quaternions become x y z w."""
+"""Estimates and pictures as ROS messages. The only place of the node where quaternions become x y z w."""
 
 from __future__ import annotations
 
+import array
 import math
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import Pose as PoseMessage
 from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped, Quaternion, Transform, TransformStamped
+from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from transposenet_core.estimate import Estimate
@@ -118,3 +120,11 @@ def status_array(header: Header, node: str, estimate: Estimate) -> DiagnosticArr
 
 def key_values(**values: object) -> list[KeyValue]:
     return [KeyValue(key=key, value=str(value)) for key, value in values.items()]
+
+
+def rgb8_message(header: Header, image_HW3: np.ndarray) -> Image:
+    """A picture (H, W, 3) uint8 RGB as a message without row padding."""
+    height, width = image_HW3.shape[:2]
+    message = Image(header=header, height=height, width=width, encoding="rgb8", step=3 * width)
+    message.data = array.array("B", image_HW3.tobytes())  # rclpy checks an ndarray byte by byte: 50 ms
+    return message

@@ -15,11 +15,11 @@ from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
+from transposenet_core.attention_overlay import overlay
 from transposenet_core.estimate import Estimate
 from transposenet_core.reconstruction import has_decoder, reconstruct
 from transposenet_core.scene_model import SceneModel
-from transposenet_ros.attention_overlay import overlay, rgb8_message
-from transposenet_ros.conversions import pose_stamped, pose_to_message
+from transposenet_ros.conversions import pose_stamped, pose_to_message, rgb8_message
 from transposenet_ros.frame import Frame
 from transposenet_ros.point_cloud import position_cloud
 from transposenet_ros.publishers import open_publisher

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from std_msgs.msg import Header
 
+from transposenet_core.attention_overlay import overlay
 from transposenet_core.localizer import Localizer
 from transposenet_core.preprocessing import Preprocessing
-from transposenet_ros.attention_overlay import overlay, rgb8_message
+from transposenet_ros.conversions import rgb8_message
 
 WHOLE = Preprocessing(60, (60, 80))  # keeps a 4:3 picture whole
 SQUARE = Preprocessing(256, (224, 224))  # the paper's: of 480x640 rows 30..450, columns 108.9..529.3

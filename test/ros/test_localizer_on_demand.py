@@ -15,9 +15,9 @@ from std_srvs.srv import Trigger
 from visualization_msgs.msg import Marker, MarkerArray
 from watched import Watched, watched
 
+from transposenet_core.attention_overlay import overlay
 from transposenet_core.localizer import Localizer
 from transposenet_core.scene_model import SceneModel
-from transposenet_ros.attention_overlay import overlay
 
 POSITIONS_N3 = np.arange(15.0).reshape(5, 3) / 8
 LASTING = QoSProfile(

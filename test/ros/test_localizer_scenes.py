@@ -121,3 +121,4 @@ def test_one_frame_for_two_maps_is_refused(two_scenes: Path) -> None:
             "parameter 'map_frame' is 'world', but the scene model holds several scenes (desk + shelf)"
         )
         process.wait_for_log("configure failed")
+        assert "(desk_map, shelf_map); leave it empty" in process.log

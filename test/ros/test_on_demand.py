@@ -21,11 +21,11 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from sensor_msgs.msg import Image, PointCloud2
 from visualization_msgs.msg import Marker, MarkerArray
 
+from transposenet_core.attention_overlay import overlay
 from transposenet_core.estimate import Estimate
 from transposenet_core.localizer import Localizer
 from transposenet_core.pose import Pose
 from transposenet_core.scene_model import SceneModel
-from transposenet_ros.attention_overlay import overlay
 from transposenet_ros.frame import Frame
 from transposenet_ros.on_demand import OnDemand
 from transposenet_ros.replay_processes import free_domain

@@ -49,7 +49,7 @@ def read_depth_camera_json(path: Path) -> DepthCamera:
     content = read_json(path)
     units, T = content.pop("metres_per_unit", None), content.pop("T_camera_depth", None)
     try:
-        pose = Pose(np.zeros(3), np.array([1, 0, 0, 0])) if T is None else Pose(T["position"], T["orientation_wxyz"])
+        pose = Pose(np.zeros(3), np.array([1, 0, 0, 0])) if T is None else Pose.from_dict(T)
         scale = float(units)  # type: ignore[arg-type]
     except (TypeError, ValueError, KeyError) as error:
         raise UserError(

@@ -100,12 +100,11 @@ class FolderWriter:
         if self.intrinsics is not None:
             self._write_json(CAMERA, self.intrinsics.to_dict())
         if self.depth_camera is not None:
-            T = self.depth_camera.T_camera_depth
             self._write_json(
                 DEPTH_CAMERA,
                 self.depth_camera.intrinsics.to_dict()
                 | {"metres_per_unit": self.depth_camera.metres_per_unit}
-                | {"T_camera_depth": {"position": T.position.tolist(), "orientation_wxyz": T.orientation.tolist()}},
+                | {"T_camera_depth": self.depth_camera.T_camera_depth.to_dict()},
             )
 
     def _write_json(self, name: str, content: dict[str, Any]) -> None:

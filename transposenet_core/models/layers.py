@@ -9,6 +9,18 @@ import torch.nn.functional as F
 from torch import nn
 
 
+def check_counts(**counts: int) -> None:
+    """ValueError names the first that is no whole number above 0."""
+    for name, value in counts.items():
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} is {value!r}, a whole number above 0 is needed")
+
+
+def layer_mlp(width: int, hidden: int, dropout: float) -> nn.Sequential:
+    """What every Transformer layer ends in."""
+    return nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, width))
+
+
 class PositionEncoding2d(nn.Module):
     """Learned encodings of a token and a map's cells: two 1-D tables, entry 0 of each is the token's alone (Eq. 2).
 
@@ -89,9 +101,7 @@ class EncoderLayer(nn.Module):
         self.norm_attention, self.norm_mlp = nn.LayerNorm(width), nn.LayerNorm(width)
         self.query_key, self.value = nn.Linear(width, 2 * width), nn.Linear(width, width)
         self.out = nn.Linear(width, width)
-        self.mlp = nn.Sequential(
-            nn.Linear(width, mlp_width), nn.GELU(), nn.Dropout(mlp_dropout), nn.Linear(mlp_width, width)
-        )
+        self.mlp = layer_mlp(width, mlp_width, mlp_dropout)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x_BNC: torch.Tensor, position_NC: torch.Tensor, rows: int | None = None) -> torch.Tensor:

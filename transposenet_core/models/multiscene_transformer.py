@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from transposenet_core.models.backbone import build_backbone, map_size
+from transposenet_core.models.layers import check_counts
 from transposenet_core.models.pose_clusters import orientation_clusters, plausible_positions, position_clusters
 from transposenet_core.models.scene_queries import ClusterHead, SceneTransformer
 
@@ -77,13 +78,10 @@ class MultiSceneTransformer(nn.Module):
             orientation_encoder_layers = encoder_layers
         if orientation_decoder_layers is None:
             orientation_decoder_layers = decoder_layers
-        counts = {"scenes": scenes, "encoder_layers": encoder_layers, "decoder_layers": decoder_layers, "heads": heads}
-        counts |= {"orientation_encoder_layers": orientation_encoder_layers}
-        counts |= {"orientation_decoder_layers": orientation_decoder_layers}
-        counts |= {"position_clusters": position_clusters, "orientation_clusters": orientation_clusters}
-        for name, value in counts.items():
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name} is {value!r}, a whole number above 0 is needed")
+        check_counts(scenes=scenes, encoder_layers=encoder_layers, decoder_layers=decoder_layers, heads=heads)
+        check_counts(orientation_encoder_layers=orientation_encoder_layers)
+        check_counts(orientation_decoder_layers=orientation_decoder_layers)
+        check_counts(position_clusters=position_clusters, orientation_clusters=orientation_clusters)
         self.image_size = (int(image_size[0]), int(image_size[1]))
         self.scenes, self.position_level, self.orientation_level = scenes, position_level, orientation_level
         self.backbone = build_backbone(backbone, tuple({position_level, orientation_level}), drop_connect)

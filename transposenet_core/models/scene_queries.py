@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from transposenet_core.models.layers import EncoderLayer, PoseHead, PositionEncoding2d
+from transposenet_core.models.layers import EncoderLayer, PoseHead, PositionEncoding2d, layer_mlp
 
 
 class Attention(nn.Module):
@@ -48,9 +48,7 @@ class DecoderLayer(nn.Module):
         self.norm_between = None if first else nn.LayerNorm(width)
         self.across, self.norm_across = Attention(width, heads, attention_dropout), nn.LayerNorm(width)
         self.norm_mlp = nn.LayerNorm(width)
-        self.mlp = nn.Sequential(
-            nn.Linear(width, mlp_width), nn.GELU(), nn.Dropout(mlp_dropout), nn.Linear(mlp_width, width)
-        )
+        self.mlp = layer_mlp(width, mlp_width, mlp_dropout)
         self.dropout = nn.Dropout(dropout)
 
     def forward(

@@ -10,7 +10,7 @@ from torch import nn
 
 from transposenet_core.models.backbone import build_backbone, map_size
 from transposenet_core.models.camera_rays import cell_centres, rays
-from transposenet_core.models.layers import PoseHead, TokenEncoder
+from transposenet_core.models.layers import PoseHead, TokenEncoder, check_counts
 from transposenet_core.models.rotation_6d import columns_of, orientation_from_columns
 
 SMALLEST_SPREAD_M = 0.01  # of training positions: of a camera that only turned it is 0
@@ -79,8 +79,8 @@ class TransPoseNet(nn.Module):
         normalise_position: bool = False,
     ) -> None:
         super().__init__()
-        _check_counts(layers=layers, width=width, heads=heads, mlp_width=mlp_width, head_width=head_width)
-        _check_counts(position_stride=position_stride, orientation_stride=orientation_stride)
+        check_counts(layers=layers, width=width, heads=heads, mlp_width=mlp_width, head_width=head_width)
+        check_counts(position_stride=position_stride, orientation_stride=orientation_stride)
         _check_names(
             position_encoding=(position_encoding, ("tables", "rays")), rotation=(rotation, ("quaternion", "6d"))
         )
@@ -184,9 +184,3 @@ def _check_names(**choices: tuple[str, tuple[str, ...]]) -> None:
     for name, (value, allowed) in choices.items():
         if value not in allowed:
             raise ValueError(f"{name} is {value!r}, allowed are {' and '.join(allowed)}")
-
-
-def _check_counts(**counts: int) -> None:
-    for name, value in counts.items():
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} is {value!r}, a whole number above 0 is needed")
