@@ -111,8 +111,10 @@ class AutoencoderTraining:
         self.network.eval()
         curves = Curves(self.out)
         try:
-            self._learn(pixels, judged, curves)
-            self._refine(judged)
+            targets = self._latents_of(pixels)
+            held_out = targets if judged is pixels else self._latents_of(judged)
+            self._learn(pixels, targets, judged, held_out, curves)
+            self._refine(judged, held_out)
             self.validation = judge(self.network)
             self._save()
             if self.config.decoder.epochs:
@@ -124,9 +126,16 @@ class AutoencoderTraining:
         figures = self.validation.summary
         print(f"scene model: {self.out}\n  {source}: median {figures.median_m:.4f} m {figures.median_deg:.3f} deg")
 
-    def _learn(self, pixels: PosedPixels, judged: PosedPixels, curves: Curves) -> None:
+    def _learn(
+        self,
+        pixels: PosedPixels,
+        targets: dict[str, torch.Tensor],
+        judged: PosedPixels,
+        held_out: dict[str, torch.Tensor],
+        curves: Curves,
+    ) -> None:
+        """`targets` and `held_out` are the teacher's latents of the learnt and of the judged pictures."""
         config, stage, network = self.config, self.stage, self.network
-        targets, held_out = self._latents_of(pixels), self._latents_of(judged)
         loss = AutoencoderLoss(config, network).to(self.device)
         learnt = [p for p in network.parameters() if p.requires_grad]
         groups: list[dict[str, Any]] = [{"params": learnt, "weight_decay": stage.weight_decay}]
@@ -159,11 +168,11 @@ class AutoencoderTraining:
             flush=True,
         )
 
-    def _refine(self, judged: PosedPixels) -> None:
+    def _refine(self, judged: PosedPixels, latents: dict[str, torch.Tensor]) -> None:
         """Choose how positions are refined, where the configuration leaves it open."""
         self.network.eval()  # with what it has learnt
         held_out = judged is not self.data.pixels
-        choice = choose_refinement(self.network, self._latents_of(judged), judged.position_N3, held_out)
+        choice = choose_refinement(self.network, latents, judged.position_N3, held_out)
         self.network.neighbours, self.network.ridge = choice.neighbours, choice.ridge
         self.config.model.options |= {"neighbours": choice.neighbours, "ridge": choice.ridge}
         print(choice.sentence, flush=True)
