@@ -87,6 +87,11 @@ def product(first_B4: torch.Tensor, second_B4: torch.Tensor) -> torch.Tensor:
     return torch.cat((scalar, w * u + s * v + torch.linalg.cross(v, u)), dim=-1)
 
 
+def inverse(orientation_B4: torch.Tensor) -> torch.Tensor:
+    """Unit quaternions w x y z that turn back."""
+    return torch.cat((orientation_B4[:, :1], -orientation_B4[:, 1:]), dim=-1)
+
+
 def small_turn(rotation_vector_B3: torch.Tensor) -> torch.Tensor:
     """The quaternion of a rotation vector up to third order: half the angle for its tangent, so never singular."""
     half_B3 = rotation_vector_B3 / 2

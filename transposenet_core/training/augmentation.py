@@ -15,17 +15,19 @@ import torch.nn.functional as F
 from transposenet_core.models.pose_from_points import rotated
 from transposenet_core.preprocessing import Preprocessing, mean_colour, normalise
 from transposenet_core.scene import Intrinsics
+from transposenet_core.training.companions import companions, completed, motion_between
 from transposenet_core.training.config import AugmentationConfig
 from transposenet_core.training.degradation import blurred, erased, noised
 from transposenet_core.training.pixels import PosedPixels
-from transposenet_core.training.virtual_motion import moved_views
+from transposenet_core.training.virtual_motion import MovedViews, moved_views
 from transposenet_core.training.virtual_views import sampled_turn, turned_orientation, turned_view
 
 # Window's top and left, or yaw, pitch and roll; three factors; one; the way along three axes.
 VIEW, COLOUR, GAMMA, SHIFT = slice(0, 3), slice(3, 6), 6, slice(7, 10)
 BLUR, NOISE, ERASING = 10, 11, slice(12, 16)  # how much; how much; two sides and two places of a rectangle
 RECORDED = 16  # whether the camera stays where it was
-DRAWS = 17  # numbers per picture
+COMPANION, COMPLETED = 17, 18  # which other pictures may complete the view; whether one does
+DRAWS = 19  # numbers per picture
 LUMA = (0.299, 0.587, 0.114)
 
 
@@ -54,7 +56,7 @@ def training_views(
     turned or moved, the label is as well."""
     position_B3, orientation_B4, turn_B4 = pixels.position_N3[index_B], pixels.orientation_N4[index_B], None
     if pixels.depth_NHW is not None:
-        views = _moved(pixels, pixels.depth_NHW[index_B], index_B, draws_BK, preprocessing, config)
+        views = _moved(pixels, index_B, draws_BK, preprocessing, config)
     else:
         if config.virtual_rotation.is_on():
             turn_B4, _ = _motion(draws_BK, config)
@@ -83,22 +85,32 @@ def _motion(draws_BK: torch.Tensor, config: AugmentationConfig) -> tuple[torch.T
 
 def _moved(
     pixels: PosedPixels,
-    depth_BHW: torch.Tensor,
     index_B: torch.Tensor,
     draws_BK: torch.Tensor,
     preprocessing: Preprocessing,
     config: AugmentationConfig,
 ) -> Views:
     """The same where depth is there: the new view has its depth as well, and what it hides is 0."""
-    assert pixels.camera is not None  # `check_depth` has said so before
     turn_B4, shift_B3 = _motion(draws_BK, config)
-    image = coloured(pixels.image_N3HW[index_B], draws_BK, config)
-    mean = mean_colour(image.device)
-    size = preprocessing.image_size
-    image, seen_BHW = moved_views(image.float() - mean, depth_BHW, turn_B4, shift_B3, pixels.camera, size)
-    orientation_B4 = pixels.orientation_N4[index_B]
-    position_B3 = pixels.position_N3[index_B] + rotated(orientation_B4, shift_B3[:, None])[:, 0]
-    return Views(normalise(image + mean), position_B3, turned_orientation(orientation_B4, turn_B4), seen_BHW)
+    mean = mean_colour(draws_BK.device)
+    old_B4 = pixels.orientation_N4[index_B]
+    position_B3 = pixels.position_N3[index_B] + rotated(old_B4, shift_B3[:, None])[:, 0]
+    orientation_B4 = turned_orientation(old_B4, turn_B4)
+
+    def seen_by(index_B: torch.Tensor, turn_B4: torch.Tensor, shift_B3: torch.Tensor, both_ways: bool) -> MovedViews:
+        assert pixels.camera is not None and pixels.depth_NHW is not None
+        image = coloured(pixels.image_N3HW[index_B], draws_BK, config).float() - mean
+        depth_BHW, size = pixels.depth_NHW[index_B], preprocessing.image_size
+        return moved_views(image, depth_BHW, turn_B4, shift_B3, pixels.camera, size, both_ways)
+
+    view = seen_by(index_B, turn_B4, shift_B3, both_ways=True)
+    if config.completed > 0:
+        poses = pixels.position_N3, pixels.orientation_N4
+        other_B = companions(*poses, index_B, position_B3, orientation_B4, draws_BK[:, COMPANION])
+        motion = motion_between(poses[0][other_B], poses[1][other_B], position_B3, orientation_B4)
+        other = seen_by(other_B, *motion, both_ways=False)
+        view = completed(view, other, draws_BK[:, COMPLETED] < config.completed)
+    return Views(normalise(view.image_BCHW + mean), position_B3, orientation_B4, view.depth_BHW)
 
 
 def augmented(

@@ -84,6 +84,12 @@ class AugmentationConfig:
     virtual_translation: float = key(
         0.0, "the camera moved by up to +- this many metres along each axis; needs depth", lowest=0, highest=10
     )
+    completed: float = key(
+        0.0,
+        "share of the moved views whose unseen parts another training picture shows; needs depth",
+        lowest=0,
+        highest=1,
+    )
 
     def moves(self) -> bool:
         """Whether the camera is turned or moved, in the random crop's place."""

@@ -26,6 +26,7 @@ def needs_depth(config: TrainConfig, scene: Scene) -> bool:
         return True
     for name, value in (
         ("augmentation.virtual_translation", config.augmentation.virtual_translation),
+        ("augmentation.completed", config.augmentation.completed),
         ("loss.points", config.loss.points),
     ):
         if value > 0:

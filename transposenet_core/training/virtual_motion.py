@@ -10,15 +10,26 @@ the camera gone as far the other way along its axis: what is missing says how fa
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 
-from transposenet_core.models.pose_from_points import rotated
+from transposenet_core.models.pose_from_points import inverse, rotated
 from transposenet_core.scene import Intrinsics
 
 NEAREST_M, NOTHING_M = 0.05, 1e3
 HOLES = 3  # times that points grow by a pixel into what none fell on
 HIDDEN, SAME = 0.15, 0.08  # of the depth: farther behind the old surface is hidden, nearer to it is the same point
+
+
+class MovedViews(NamedTuple):
+    """What moved cameras see: pictures (B, C, H, W), their depth (B, H, W) in metres, 0 where it is a guess or where
+    the old picture did not see, and where (B, H, W) a point was found to show."""
+
+    image_BCHW: torch.Tensor
+    depth_BHW: torch.Tensor
+    shown_BHW: torch.Tensor
 
 
 def moved_views(
@@ -28,33 +39,36 @@ def moved_views(
     shift_B3: torch.Tensor,
     camera: Intrinsics,
     size: tuple[int, int],
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The centre window `size` of what the moved camera sees (B, C, *size), and its depth (B, *size) in metres.
+    both_ways: bool = True,
+) -> MovedViews:
+    """The centre window `size` of what the moved camera sees.
 
     ``p_old = D p_new + shift`` with the turn D as quaternions w x y z and the shift in metres, in the old camera's
     axes. `image_BCHW` has 0 for the value to fill with; `depth_BHW` is as `registered_depth` makes it (millimetres,
-    guesses below 0). In what comes back a depth is 0 where it is a guess or where the old picture did not see.
+    guesses below 0). `both_ways`: only what it would also see from as far the other way along its axis.
     """
     device, (height, width) = image_BCHW.device, image_BCHW.shape[-2:]
     old_pixels_N2 = _pixels((0, 0), (height, width), device)
     new_pixels_N2 = _pixels(((height - size[0]) // 2, (width - size[1]) // 2), size, device)
     old_depth_B1HW = depth_BHW[:, None].float() / 1000
     p_old_BN3 = _lifted(old_pixels_N2, old_depth_B1HW.abs().flatten(1), camera)
-    inverse_B4 = turn_B4 * turn_B4.new_tensor([1.0, -1.0, -1.0, -1.0])
-    p_new_BN3 = rotated(inverse_B4, p_old_BN3 - shift_B3[:, None])
-    depth_BN = _splatted(p_new_BN3, new_pixels_N2[0], camera, size).flatten(1)
+    p_new_BN3 = rotated(inverse(turn_B4), p_old_BN3 - shift_B3[:, None])
+    depth_BHW, empty_BHW = _splatted(p_new_BN3, new_pixels_N2[0], camera, size)
+    depth_BN = depth_BHW.flatten(1)
     x_BN, y_BN, z_BN = _fetched_from(new_pixels_N2, depth_BN, turn_B4, shift_B3, camera)
-    there_BN = depth_BN + 2 * shift_B3[:, 2:]  # what is at depth z ahead is so far off from the other side
-    other_x_BN, other_y_BN, _ = _fetched_from(new_pixels_N2, there_BN, turn_B4, _the_other_way(shift_B3), camera)
-    shown_BN = _inside(x_BN, y_BN, height, width) & _inside(other_x_BN, other_y_BN, height, width)
+    shown_BN = _inside(x_BN, y_BN, height, width)
+    if both_ways:
+        there_BN = depth_BN + 2 * shift_B3[:, 2:]  # what is at depth z ahead is so far off from the other side
+        other_x_BN, other_y_BN, _ = _fetched_from(new_pixels_N2, there_BN, turn_B4, _the_other_way(shift_B3), camera)
+        shown_BN &= _inside(other_x_BN, other_y_BN, height, width)
     grid = torch.stack(((2 * x_BN + 1) / width - 1, (2 * y_BN + 1) / height - 1), dim=-1).unflatten(1, size)
     image = F.grid_sample(image_BCHW, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     seen_BN = F.grid_sample(old_depth_B1HW, grid, mode="nearest", padding_mode="zeros", align_corners=False).flatten(1)
     behind_BN = z_BN - seen_BN.abs()
     hidden_BN = behind_BN > HIDDEN * z_BN
     same_BN = shown_BN & (seen_BN > 0) & (behind_BN.abs() < SAME * z_BN)
-    image = image * (shown_BN & ~hidden_BN).unflatten(1, size)[:, None]
-    return image, (depth_BN * same_BN).unflatten(1, size)
+    shown_BHW = (shown_BN & ~hidden_BN).unflatten(1, size)
+    return MovedViews(image * shown_BHW[:, None], (depth_BN * same_BN).unflatten(1, size), shown_BHW & ~empty_BHW)
 
 
 def _pixels(corner: tuple[int, int], size: tuple[int, int], device: torch.device) -> torch.Tensor:
@@ -88,8 +102,11 @@ def _the_other_way(shift_B3: torch.Tensor) -> torch.Tensor:
     return torch.cat((shift_B3[:, :2], -shift_B3[:, 2:]), dim=1)
 
 
-def _splatted(p_BN3: torch.Tensor, corner_2: torch.Tensor, camera: Intrinsics, size: tuple[int, int]) -> torch.Tensor:
-    """The nearest depth (B, *size) that falls on each pixel of the window whose first pixel is `corner` (x, y).
+def _splatted(
+    p_BN3: torch.Tensor, corner_2: torch.Tensor, camera: Intrinsics, size: tuple[int, int]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The nearest depth (B, *size) that falls on each pixel of the window whose first pixel is `corner` (x, y), and
+    where none does.
 
     Small gaps between points close; what stays empty is taken to be at the middle depth, which shows it as the
     surroundings would be, and is no depth to learn from.
@@ -110,4 +127,4 @@ def _splatted(p_BN3: torch.Tensor, corner_2: torch.Tensor, camera: Intrinsics, s
     empty_BHW = depth_BHW >= NOTHING_M
     count_B11 = (~empty_BHW).sum(dim=(1, 2), keepdim=True).clamp(min=1)
     middle_B11 = depth_BHW.masked_fill(empty_BHW, 0.0).sum(dim=(1, 2), keepdim=True) / count_B11
-    return torch.where(empty_BHW, middle_B11.clamp(min=NEAREST_M), depth_BHW)
+    return torch.where(empty_BHW, middle_B11.clamp(min=NEAREST_M), depth_BHW), empty_BHW

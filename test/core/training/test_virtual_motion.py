@@ -1,8 +1,5 @@
 """Virtual motion: the picture and depth made for a moved camera are those rendered there."""
 
-import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,64 +7,30 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from drawn_room import CAMERA, HEIGHT, POSE, WIDTH, draw_room, one_camera, posed
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from demo.drives import test_drive
-from demo.render import camera_matrix, check_graphics
 from transposenet_core.errors import UserError
 from transposenet_core.pose import Pose
 from transposenet_core.preprocessing import Preprocessing, normalise
-from transposenet_core.scene import DepthCamera, Intrinsics, PosedImage, Scene
+from transposenet_core.scene import Intrinsics, Scene
 from transposenet_core.training.augmentation import DRAWS, RECORDED, training_views
 from transposenet_core.training.config import AugmentationConfig, VirtualRotationConfig
 from transposenet_core.training.depth import check_depth, registered_depth
 from transposenet_core.training.pixels import PosedPixels
 from transposenet_core.training.virtual_motion import moved_views
 
-test_drive.__test__ = False
-ROOT = Path(__file__).resolve().parents[3]
-WIDTH, HEIGHT = 320, 240
-K = camera_matrix(WIDTH, HEIGHT)
-CAMERA = Intrinsics(WIDTH, HEIGHT, K[0, 0], K[1, 1], K[0, 2], K[1, 2])
 TURN = Rotation.from_euler("YXZ", [6, -4, 5], degrees=True)
 SHIFT = np.array([0.12, -0.05, 0.1])
-# A process of its own, as everywhere: the room and its depth from two cameras.
-DRAW_VIEWS = """
-import json, sys
-import cv2, numpy as np
-from demo.camera_effects import light_at
-from demo.render import SEED, VIEW_ANGLE_DEG
-from demo.renderer import RoomRenderer
-from demo.room import build_room
-from transposenet_core.pose import Pose
-from transposenet_core.preprocessing import Preprocessing, normalise
-renderer = RoomRenderer(build_room(SEED), (320, 240), VIEW_ANGLE_DEG)
-for k, matrix in enumerate(json.loads(sys.argv[2])):
-    cv2.imwrite(f"{sys.argv[1]}/{k}.png", renderer.render(Pose.from_matrix(np.array(matrix)), light_at(1, 0.0)))
-    cv2.imwrite(f"{sys.argv[1]}/{k}.depth.png", np.clip(1000 * renderer.depth(), 0, 65535).astype(np.uint16))
-"""
 
 
 @pytest.fixture(scope="module")
 def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """0.png and 1.png: the room from a camera and from the same camera moved, with their depth."""
-    check_graphics()
-    folder, pose = tmp_path_factory.mktemp("room"), test_drive().poses[90]
     T_old_new = np.eye(4)
     T_old_new[:3, :3], T_old_new[:3, 3] = TURN.as_matrix(), SHIFT
-    matrices = json.dumps([pose.matrix_44.tolist(), (pose.matrix_44 @ T_old_new).tolist()])
-    subprocess.run([sys.executable, "-c", DRAW_VIEWS, str(folder), matrices], cwd=ROOT, check=True, timeout=60)
-    return folder
-
-
-def posed(folder: Path, number: int = 0) -> PosedImage:
-    picture = folder / f"{number}.png"
-    return PosedImage("0", picture, Pose([0, 0, 0], [1, 0, 0, 0]), "train", "a", 0.0, folder / f"{number}.depth.png")
-
-
-def one_camera(T_camera_depth: Pose | None = None) -> DepthCamera:
-    return DepthCamera(CAMERA, 1e-3, T_camera_depth or Pose([0, 0, 0], [1, 0, 0, 0]))
+    return draw_room(tmp_path_factory.mktemp("room"), [POSE.matrix_44, POSE.matrix_44 @ T_old_new])
 
 
 def moved(room: Path, turn: Rotation, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -75,7 +38,7 @@ def moved(room: Path, turn: Rotation, shift: np.ndarray) -> tuple[np.ndarray, np
     depth = torch.from_numpy(registered_depth(posed(room), one_camera(), CAMERA))[None]
     quaternion = torch.from_numpy(turn.as_quat(scalar_first=True)).float()[None]
     size = (HEIGHT - 40, WIDTH - 40)
-    view, z = moved_views(image, depth, quaternion, torch.from_numpy(shift).float()[None], CAMERA, size)
+    view, z, _ = moved_views(image, depth, quaternion, torch.from_numpy(shift).float()[None], CAMERA, size)
     return view[0].permute(1, 2, 0).numpy() - 1, z[0].numpy()
 
 
@@ -110,7 +73,7 @@ def test_what_was_hidden_or_beyond_the_border_is_nothing() -> None:
     camera = Intrinsics(80, 60, 80.0, 80.0, 39.5, 29.5)
     image = torch.where(depth[:, None] == 1000, 50.0, 200.0).expand(1, 3, 60, 80)
     still = torch.tensor([[1.0, 0, 0, 0]])
-    view, z = moved_views(image, depth, still, torch.tensor([[0.25, 0.0, 0.0]]), camera, (60, 80))
+    view, z, _ = moved_views(image, depth, still, torch.tensor([[0.25, 0.0, 0.0]]), camera, (60, 80))
     # The near edge moves by 20 columns, the far wall by 6.7: between them lies what nobody saw.
     row, z = view[0, 0, 30], z[0, 30]
     assert (row[:9] == 50).all() and (z[:9] == 1).all()
@@ -206,7 +169,7 @@ def test_borders_do_not_tell_which_way_the_camera_went(yaw: float) -> None:
     turn = torch.from_numpy(Rotation.from_euler("y", yaw, degrees=True).as_quat(scalar_first=True)).float()[None]
     shown = {}
     for ahead in (-0.2, 0.0, 0.2):
-        view, z = moved_views(image, depth, turn, torch.tensor([[0.0, 0.0, ahead]]), camera, size)
+        view, z, _ = moved_views(image, depth, turn, torch.tensor([[0.0, 0.0, ahead]]), camera, size)
         shown[ahead] = (view[0, 0] > 1).numpy()
         assert (z[0].numpy() > 0)[~shown[ahead]].sum() == 0
     assert shown[0.0].mean() > (0.99 if yaw == 0 else 0.8)

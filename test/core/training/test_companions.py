@@ -1,0 +1,125 @@
+"""Completed views: what a view's own picture did not see comes from another one, where it belongs."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from drawn_room import CAMERA, HEIGHT, POSE, WIDTH, draw_room, one_camera, posed
+from scipy.spatial.transform import Rotation
+
+from transposenet_core.pose import Pose, stack
+from transposenet_core.preprocessing import Preprocessing
+from transposenet_core.training.augmentation import COMPLETED, DRAWS, RECORDED, training_views
+from transposenet_core.training.companions import companions, completed, motion_between
+from transposenet_core.training.config import AugmentationConfig, VirtualRotationConfig
+from transposenet_core.training.depth import registered_depth
+from transposenet_core.training.pixels import PosedPixels
+from transposenet_core.training.virtual_motion import MovedViews, moved_views
+
+SIZE = (HEIGHT, WIDTH)
+
+
+def turned(degrees: float | list[float]) -> torch.Tensor:
+    """Quaternions (N, 4) w x y z that turn the camera to the right."""
+    return torch.from_numpy(
+        Rotation.from_rotvec(np.outer(np.radians(degrees), [0, 1, 0])).as_quat(scalar_first=True)
+    ).float()
+
+
+def away(yaw: float, shift: tuple[float, float, float]) -> np.ndarray:
+    """``T_map_camera`` of the room's camera turned to the right and moved, in its own axes."""
+    T_old_new = np.eye(4)
+    T_old_new[:3, :3], T_old_new[:3, 3] = Rotation.from_euler("y", yaw, degrees=True).as_matrix(), shift
+    return POSE.matrix_44 @ T_old_new
+
+
+MATRICES = [away(0, (0, 0, 0)), away(30, (0.1, 0, 0.1)), away(15, (0.1, 0.02, -0.05))]
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """0: where the view's own picture was taken, 1: the other, 2: the view as it should be."""
+    return draw_room(tmp_path_factory.mktemp("room"), MATRICES)
+
+
+@pytest.fixture(scope="module")
+def two_pictures(room: Path) -> PosedPixels:
+    images = [cv2.imread(str(room / f"{k}.png")) for k in (0, 1)]
+    depths = [registered_depth(posed(room, k), one_camera(), CAMERA) for k in (0, 1)]
+    positions, orientations = stack([Pose.from_matrix(matrix) for matrix in MATRICES[:2]])
+    return PosedPixels(
+        torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous(),
+        torch.from_numpy(positions).float(),
+        torch.from_numpy(orientations).float(),
+        CAMERA,
+        torch.from_numpy(np.stack(depths)),
+    )
+
+
+def test_the_completed_view_is_the_rendered_one(room: Path, two_pictures: PosedPixels) -> None:
+    wanted = Pose.from_matrix(MATRICES[2])
+    position, orientation = (torch.from_numpy(part).float()[None] for part in (wanted.position, wanted.orientation))
+    pixels, views = two_pictures, []
+    for number, both_ways in ((0, True), (1, False)):
+        here = slice(number, number + 1)
+        motion = motion_between(pixels.position_N3[here], pixels.orientation_N4[here], position, orientation)
+        image, depth = pixels.image_N3HW[here].float() + 1, pixels.depth_NHW[here]
+        views.append(moved_views(image, depth, *motion, CAMERA, SIZE, both_ways))
+    whole = completed(views[0], views[1], torch.tensor([True]))
+    expected = cv2.imread(str(room / "2.png")).astype(np.float32)
+    expected_z = cv2.imread(str(room / "2.depth.png"), cv2.IMREAD_UNCHANGED) / 1000
+    added = (whole.shown_BHW & ~views[0].shown_BHW)[0].numpy()
+    off = np.abs(whole.image_BCHW[0].permute(1, 2, 0).numpy() - 1 - expected).mean(axis=-1)[added]
+    z = whole.depth_BHW[0].numpy()
+    known = added & (z > 0)
+    off_z = np.abs(z - expected_z)[known]
+    print(f"added {added.mean():.2f}, off by {np.median(off):.2f} grey levels, depth {np.median(off_z):.4f} m")
+    assert views[0].shown_BHW.float().mean() < 0.75 and whole.shown_BHW.float().mean() > 0.93
+    assert np.median(off) < 4 and np.mean(off) < 12
+    assert known.sum() > 0.8 * added.sum() and np.median(off_z) < 0.01 and np.mean(off_z > 0.1) < 0.05
+    # What the first picture saw stays as it is, and so does a view that is not to be completed.
+    kept = views[0].shown_BHW[:, None].expand_as(whole.image_BCHW)
+    torch.testing.assert_close(whole.image_BCHW[kept], views[0].image_BCHW[kept], rtol=0, atol=0)
+    same: MovedViews = completed(views[0], views[1], torch.tensor([False]))
+    assert all(torch.equal(have, was) for have, was in zip(same, views[0], strict=True))
+
+
+def test_training_shows_more_and_labels_stay(two_pictures: PosedPixels) -> None:
+    turn = VirtualRotationConfig(yaw=20.0, pitch=2.0, roll=2.0)
+    config = AugmentationConfig(random_crop=False, colour_jitter=0.0, virtual_rotation=turn, virtual_translation=0.1)
+    draws, index = torch.full((2, DRAWS), 0.9), torch.tensor([0, 0])
+    draws[:, COMPLETED] = torch.tensor([0.49, 0.51])
+    pictures = Preprocessing(HEIGHT, SIZE)
+    plain = training_views(two_pictures, index, draws, pictures, config)
+    made = training_views(two_pictures, index, draws, pictures, replace(config, completed=0.5))
+    torch.testing.assert_close(made.position_B3, plain.position_B3, rtol=0, atol=0)
+    torch.testing.assert_close(made.orientation_B4, plain.orientation_B4, rtol=0, atol=0)
+    assert made.depth_BHW is not None and plain.depth_BHW is not None
+    more = (made.depth_BHW > 0).float().mean((1, 2)) - (plain.depth_BHW > 0).float().mean((1, 2))
+    assert more[0] > 0.15 and more[1] == 0
+    # A view that stays as it was recorded has nothing to complete.
+    draws[:, RECORDED] = 0.1
+    still = training_views(two_pictures, index, draws, pictures, replace(config, completed=1.0, as_recorded=0.2))
+    as_it_is = training_views(two_pictures, index, draws, pictures, replace(config, as_recorded=0.2))
+    assert ((still.image_B3HW - as_it_is.image_B3HW).abs() > 0).float().mean() < 0.02
+
+
+def test_the_picture_that_looks_farther_the_same_way_is_taken() -> None:
+    yaws = [0.0, 1.0, -30.0, 35.0, 180.0, 32.0]
+    places = [0.0, 0.0, 0.0, 0.0, 0.0, 3.0]  # the last looks the right way from far away
+    position = torch.tensor([[place, 0.0, 0.0] for place in places])
+    draws = torch.tensor([0.0, 0.7])  # any place to begin is right where all are looked at
+    chosen = companions(position, turned(yaws), torch.tensor([0, 0]), torch.zeros(2, 3), turned([17.0, -17.0]), draws)
+    assert chosen.tolist() == [3, 2]
+
+
+def test_among_many_pictures_others_are_taken_each_time() -> None:
+    count = 1000
+    yaws = np.linspace(-60, 60, count).tolist()
+    position, index = torch.zeros(count, 3), torch.full((20,), 500)
+    draws = torch.linspace(0, 0.99, 20)
+    chosen = companions(position, turned(yaws), index, torch.zeros(20, 3), turned(15.0).expand(20, 4), draws)
+    assert len(set(chosen.tolist())) > 10 and np.all(np.abs(np.array(yaws)[chosen] - 30) < 4)

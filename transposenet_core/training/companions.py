@@ -1,0 +1,70 @@
+"""Completed views: what a moved view's own picture did not see, another training picture did.
+
+A camera turned by 20 degrees sees much that the picture it is made from does not hold. A robot's pictures are whole, so
+the network should learn from whole ones: a second picture, taken by a camera that looks farther the same way, is
+brought to the same pose with its own depth, and shows what the first leaves empty.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from transposenet_core.models.pose_from_points import inverse, product, rotated
+from transposenet_core.training.virtual_motion import MovedViews
+
+CANDIDATES = 48  # pictures among which the best is taken, others each time
+FAR_M, FAR_DIRECTION = 0.5, 0.35  # apart in position, and in the direction of view (20 degrees), count the same
+
+
+def companions(
+    position_N3: torch.Tensor,
+    orientation_N4: torch.Tensor,
+    index_B: torch.Tensor,
+    position_B3: torch.Tensor,
+    orientation_B4: torch.Tensor,
+    draws_B: torch.Tensor,
+) -> torch.Tensor:
+    """Which of N pictures, poses ``T_map_camera``, completes each view that was made from picture `index_B` (B,).
+
+    A few of all, evenly spaced from a place that `draws_B` says, are looked at: the best is near the view and looks as
+    far beyond its direction as that is beyond its own picture's.
+    """
+    count = len(position_N3)
+    step = max(1, count // CANDIDATES)
+    offsets_K = torch.arange(0, count, step, device=index_B.device)
+    candidates_BK = ((draws_B * count).long()[:, None] + offsets_K) % count
+    directions_N3 = _directions(orientation_N4)
+    beyond_B3 = 2 * _directions(orientation_B4) - directions_N3[index_B]
+    apart_BK = (position_N3[candidates_BK] - position_B3[:, None]).norm(dim=-1) / FAR_M
+    turned_BK = (directions_N3[candidates_BK] - beyond_B3[:, None]).norm(dim=-1) / FAR_DIRECTION
+    best_B1 = (apart_BK + turned_BK).argmin(dim=1, keepdim=True)
+    return candidates_BK.gather(1, best_B1)[:, 0]
+
+
+def _directions(orientation_N4: torch.Tensor) -> torch.Tensor:
+    """Where cameras look (N, 3): their z axes in the map."""
+    w, x, y, z = orientation_N4.unbind(-1)
+    return torch.stack((2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)), dim=-1)
+
+
+def motion_between(
+    position_B3: torch.Tensor,
+    orientation_B4: torch.Tensor,
+    new_position_B3: torch.Tensor,
+    new_orientation_B4: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Turn (B, 4) and shift (B, 3) in the old camera's axes that lead from one pose to another, as `moved_views` takes
+    them."""
+    inverse_B4 = inverse(orientation_B4)
+    shift_B3 = rotated(inverse_B4, (new_position_B3 - position_B3)[:, None])[:, 0]
+    return product(inverse_B4, new_orientation_B4), shift_B3
+
+
+def completed(view: MovedViews, other: MovedViews, which_B: torch.Tensor) -> MovedViews:
+    """The views `which_B` (B,) bool with the other's pixels where they show nothing and the other does."""
+    taken_BHW = which_B[:, None, None] & other.shown_BHW & ~view.shown_BHW
+    return MovedViews(
+        torch.where(taken_BHW[:, None], other.image_BCHW, view.image_BCHW),
+        torch.where(taken_BHW, other.depth_BHW, view.depth_BHW),
+        view.shown_BHW | taken_BHW,
+    )
