@@ -3,9 +3,10 @@
 The depth goes to the new camera point by point (nearest first), then the picture is fetched back for each new pixel.
 What the old picture did not see stays the fill colour: what lies beyond its border, and what was hidden.
 
-Who moves back sees past the border, who comes nearer does not: a network would learn that a picture without borders was
-taken from farther ahead, and take every picture of a robot for such. So a view shows only what it would also show had
-the camera gone as far the other way along its axis: what is missing says how far it went, not which way.
+Who moves back sees past the border and past the edges of what is near, who comes nearer does not: a network would learn
+that a picture without empty places was taken from farther ahead, and take every picture of a robot for such. So a view
+shows only what it would also show had the camera gone as far the other way along its axis: what is missing says how far
+it went, not which way.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ HIDDEN, SAME = 0.15, 0.08  # of the depth: farther behind the old surface is hid
 
 class MovedViews(NamedTuple):
     """What moved cameras see: pictures (B, C, H, W), their depth (B, H, W) in metres, 0 where it is a guess or where
-    the old picture did not see, and where (B, H, W) a point was found to show."""
+    nothing is shown, and where (B, H, W) they show something."""
 
     image_BCHW: torch.Tensor
     depth_BHW: torch.Tensor
@@ -47,28 +48,41 @@ def moved_views(
     axes. `image_BCHW` has 0 for the value to fill with; `depth_BHW` is as `registered_depth` makes it (millimetres,
     guesses below 0). `both_ways`: only what it would also see from as far the other way along its axis.
     """
-    device, (height, width) = image_BCHW.device, image_BCHW.shape[-2:]
+    seen = _seen(depth_BHW, turn_B4, shift_B3, camera, size)
+    shown_BHW = seen.shown_BHW
+    if both_ways:
+        shown_BHW = shown_BHW & _seen(depth_BHW, turn_B4, _the_other_way(shift_B3), camera, size).shown_BHW
+    image = F.grid_sample(image_BCHW, seen.grid_BHW2, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return MovedViews(image * shown_BHW[:, None], seen.depth_BHW * shown_BHW, shown_BHW)
+
+
+class _Seen(NamedTuple):
+    """Where `grid_sample` finds each new pixel in the old picture, its depth where it is known, whether it was seen."""
+
+    grid_BHW2: torch.Tensor
+    depth_BHW: torch.Tensor
+    shown_BHW: torch.Tensor
+
+
+def _seen(
+    depth_BHW: torch.Tensor, turn_B4: torch.Tensor, shift_B3: torch.Tensor, camera: Intrinsics, size: tuple[int, int]
+) -> _Seen:
+    device, (height, width) = depth_BHW.device, depth_BHW.shape[-2:]
     old_pixels_N2 = _pixels((0, 0), (height, width), device)
     new_pixels_N2 = _pixels(((height - size[0]) // 2, (width - size[1]) // 2), size, device)
     old_depth_B1HW = depth_BHW[:, None].float() / 1000
     p_old_BN3 = _lifted(old_pixels_N2, old_depth_B1HW.abs().flatten(1), camera)
     p_new_BN3 = rotated(inverse(turn_B4), p_old_BN3 - shift_B3[:, None])
-    depth_BHW, empty_BHW = _splatted(p_new_BN3, new_pixels_N2[0], camera, size)
-    depth_BN = depth_BHW.flatten(1)
-    x_BN, y_BN, z_BN = _fetched_from(new_pixels_N2, depth_BN, turn_B4, shift_B3, camera)
-    shown_BN = _inside(x_BN, y_BN, height, width)
-    if both_ways:
-        there_BN = depth_BN + 2 * shift_B3[:, 2:]  # what is at depth z ahead is so far off from the other side
-        other_x_BN, other_y_BN, _ = _fetched_from(new_pixels_N2, there_BN, turn_B4, _the_other_way(shift_B3), camera)
-        shown_BN &= _inside(other_x_BN, other_y_BN, height, width)
-    grid = torch.stack(((2 * x_BN + 1) / width - 1, (2 * y_BN + 1) / height - 1), dim=-1).unflatten(1, size)
-    image = F.grid_sample(image_BCHW, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-    seen_BN = F.grid_sample(old_depth_B1HW, grid, mode="nearest", padding_mode="zeros", align_corners=False).flatten(1)
-    behind_BN = z_BN - seen_BN.abs()
-    hidden_BN = behind_BN > HIDDEN * z_BN
-    same_BN = shown_BN & (seen_BN > 0) & (behind_BN.abs() < SAME * z_BN)
-    shown_BHW = (shown_BN & ~hidden_BN).unflatten(1, size)
-    return MovedViews(image * shown_BHW[:, None], (depth_BN * same_BN).unflatten(1, size), shown_BHW & ~empty_BHW)
+    new_depth_BHW, empty_BHW = _splatted(p_new_BN3, new_pixels_N2[0], camera, size)
+    x_BN, y_BN, z_BN = _fetched_from(new_pixels_N2, new_depth_BHW.flatten(1), turn_B4, shift_B3, camera)
+    grid_BHW2 = torch.stack(((2 * x_BN + 1) / width - 1, (2 * y_BN + 1) / height - 1), dim=-1).unflatten(1, size)
+    old_z_B1HW = F.grid_sample(old_depth_B1HW, grid_BHW2, mode="nearest", padding_mode="zeros", align_corners=False)
+    old_z_BHW, z_BHW = old_z_B1HW[:, 0], z_BN.unflatten(1, size)
+    behind_BHW = z_BHW - old_z_BHW.abs()
+    hidden_BHW = behind_BHW > HIDDEN * z_BHW
+    same_BHW = (old_z_BHW > 0) & (behind_BHW.abs() < SAME * z_BHW)
+    inside_BHW = _inside(x_BN, y_BN, height, width).unflatten(1, size)
+    return _Seen(grid_BHW2, new_depth_BHW * same_BHW, inside_BHW & ~hidden_BHW & ~empty_BHW)
 
 
 def _pixels(corner: tuple[int, int], size: tuple[int, int], device: torch.device) -> torch.Tensor:
@@ -108,8 +122,7 @@ def _splatted(
     """The nearest depth (B, *size) that falls on each pixel of the window whose first pixel is `corner` (x, y), and
     where none does.
 
-    Small gaps between points close; what stays empty is taken to be at the middle depth, which shows it as the
-    surroundings would be, and is no depth to learn from.
+    Small gaps between points close.
     """
     z_BN = p_BN3[..., 2]
     front_BN = z_BN.clamp(min=NEAREST_M)
@@ -124,7 +137,4 @@ def _splatted(
     for _ in range(HOLES):
         grown_BHW = -F.max_pool2d(-depth_BHW[:, None], 3, stride=1, padding=1)[:, 0]
         depth_BHW = torch.where(depth_BHW < NOTHING_M, depth_BHW, grown_BHW)
-    empty_BHW = depth_BHW >= NOTHING_M
-    count_B11 = (~empty_BHW).sum(dim=(1, 2), keepdim=True).clamp(min=1)
-    middle_B11 = depth_BHW.masked_fill(empty_BHW, 0.0).sum(dim=(1, 2), keepdim=True) / count_B11
-    return torch.where(empty_BHW, middle_B11.clamp(min=NEAREST_M), depth_BHW), empty_BHW
+    return depth_BHW, depth_BHW >= NOTHING_M
