@@ -87,6 +87,17 @@ def product(first_B4: torch.Tensor, second_B4: torch.Tensor) -> torch.Tensor:
     return torch.cat((scalar, w * u + s * v + torch.linalg.cross(v, u)), dim=-1)
 
 
+def matrices(orientation_B4: torch.Tensor) -> torch.Tensor:
+    """Rotation matrices (B, 3, 3) of unit quaternions w x y z."""
+    w, x, y, z = orientation_B4.unbind(-1)
+    rows = (
+        (1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
+        (2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),
+        (2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
+    )
+    return torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)
+
+
 def inverse(orientation_B4: torch.Tensor) -> torch.Tensor:
     """Unit quaternions w x y z that turn back."""
     return torch.cat((orientation_B4[:, :1], -orientation_B4[:, 1:]), dim=-1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import torch
 
-from transposenet_core.models.pose_from_points import inverse, product, rotated
+from transposenet_core.models.pose_from_points import inverse, matrices, product, rotated
 from transposenet_core.training.virtual_motion import MovedViews
 
 CANDIDATES = 48  # pictures among which the best is taken, others each time
@@ -33,18 +33,12 @@ def companions(
     step = max(1, count // CANDIDATES)
     offsets_K = torch.arange(0, count, step, device=index_B.device)
     candidates_BK = ((draws_B * count).long()[:, None] + offsets_K) % count
-    directions_N3 = _directions(orientation_N4)
-    beyond_B3 = 2 * _directions(orientation_B4) - directions_N3[index_B]
+    directions_N3 = matrices(orientation_N4)[..., 2]  # the cameras' z axes
+    beyond_B3 = 2 * matrices(orientation_B4)[..., 2] - directions_N3[index_B]
     apart_BK = (position_N3[candidates_BK] - position_B3[:, None]).norm(dim=-1) / FAR_M
     turned_BK = (directions_N3[candidates_BK] - beyond_B3[:, None]).norm(dim=-1) / FAR_DIRECTION
     best_B1 = (apart_BK + turned_BK).argmin(dim=1, keepdim=True)
     return candidates_BK.gather(1, best_B1)[:, 0]
-
-
-def _directions(orientation_N4: torch.Tensor) -> torch.Tensor:
-    """Where cameras look (N, 3): their z axes in the map."""
-    w, x, y, z = orientation_N4.unbind(-1)
-    return torch.stack((2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)), dim=-1)
 
 
 def motion_between(

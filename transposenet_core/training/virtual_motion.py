@@ -16,7 +16,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
-from transposenet_core.models.pose_from_points import inverse, rotated
+from transposenet_core.models.pose_from_points import matrices
 from transposenet_core.scene import Intrinsics
 
 NEAREST_M, NOTHING_M = 0.05, 1e3
@@ -67,48 +67,38 @@ class _Seen(NamedTuple):
 def _seen(
     depth_BHW: torch.Tensor, turn_B4: torch.Tensor, shift_B3: torch.Tensor, camera: Intrinsics, size: tuple[int, int]
 ) -> _Seen:
-    device, (height, width) = depth_BHW.device, depth_BHW.shape[-2:]
-    old_pixels_N2 = _pixels((0, 0), (height, width), device)
-    new_pixels_N2 = _pixels(((height - size[0]) // 2, (width - size[1]) // 2), size, device)
+    (height, width), turn_B33 = depth_BHW.shape[-2:], matrices(turn_B4)
+    corner = ((height - size[0]) // 2, (width - size[1]) // 2)
+    old_rays_3N, new_rays_3N = (
+        _rays(start, shape, camera, depth_BHW.device) for start, shape in (((0, 0), (height, width)), (corner, size))
+    )
     old_depth_B1HW = depth_BHW[:, None].float() / 1000
-    p_old_BN3 = _lifted(old_pixels_N2, old_depth_B1HW.abs().flatten(1), camera)
-    p_new_BN3 = rotated(inverse(turn_B4), p_old_BN3 - shift_B3[:, None])
-    new_depth_BHW, empty_BHW = _splatted(p_new_BN3, new_pixels_N2[0], camera, size)
-    x_BN, y_BN, z_BN = _fetched_from(new_pixels_N2, new_depth_BHW.flatten(1), turn_B4, shift_B3, camera)
-    grid_BHW2 = torch.stack(((2 * x_BN + 1) / width - 1, (2 * y_BN + 1) / height - 1), dim=-1).unflatten(1, size)
+    p_new_B3N = (turn_B33.mT @ old_rays_3N) * old_depth_B1HW.abs().flatten(2) - turn_B33.mT @ shift_B3[..., None]
+    new_depth_BHW = _splatted(p_new_B3N, corner, camera, size)
+    p_old_B3N = (turn_B33 @ new_rays_3N) * new_depth_BHW.flatten(1)[:, None] + shift_B3[..., None]
+    x_BHW, y_BHW, z_BHW = (plane.unflatten(1, size) for plane in _projected(p_old_B3N, camera))
+    grid_BHW2 = torch.stack(((2 * x_BHW + 1) / width - 1, (2 * y_BHW + 1) / height - 1), dim=-1)
     old_z_B1HW = F.grid_sample(old_depth_B1HW, grid_BHW2, mode="nearest", padding_mode="zeros", align_corners=False)
-    old_z_BHW, z_BHW = old_z_B1HW[:, 0], z_BN.unflatten(1, size)
+    old_z_BHW = old_z_B1HW[:, 0]
     behind_BHW = z_BHW - old_z_BHW.abs()
-    hidden_BHW = behind_BHW > HIDDEN * z_BHW
+    inside_BHW = (x_BHW >= -0.5) & (x_BHW <= width - 0.5) & (y_BHW >= -0.5) & (y_BHW <= height - 0.5)
+    shown_BHW = inside_BHW & (behind_BHW <= HIDDEN * z_BHW) & (new_depth_BHW < NOTHING_M)
     same_BHW = (old_z_BHW > 0) & (behind_BHW.abs() < SAME * z_BHW)
-    inside_BHW = _inside(x_BN, y_BN, height, width).unflatten(1, size)
-    return _Seen(grid_BHW2, new_depth_BHW * same_BHW, inside_BHW & ~hidden_BHW & ~empty_BHW)
+    return _Seen(grid_BHW2, new_depth_BHW * same_BHW, shown_BHW)
 
 
-def _pixels(corner: tuple[int, int], size: tuple[int, int], device: torch.device) -> torch.Tensor:
-    """x and y (N, 2) of a window's pixels, row by row."""
-    y = torch.arange(corner[0], corner[0] + size[0], device=device, dtype=torch.float32)
-    x = torch.arange(corner[1], corner[1] + size[1], device=device, dtype=torch.float32)
-    return torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).flatten(0, 1)
+def _rays(corner: tuple[int, int], size: tuple[int, int], camera: Intrinsics, device: torch.device) -> torch.Tensor:
+    """Of a window's pixels (3, N), row by row, with z = 1."""
+    y_H = (torch.arange(corner[0], corner[0] + size[0], device=device, dtype=torch.float32) - camera.cy) / camera.fy
+    x_W = (torch.arange(corner[1], corner[1] + size[1], device=device, dtype=torch.float32) - camera.cx) / camera.fx
+    x_N, y_N = x_W.repeat(size[0]), y_H.repeat_interleave(size[1])
+    return torch.stack((x_N, y_N, torch.ones_like(x_N)))
 
 
-def _lifted(pixels_N2: torch.Tensor, depth_BN: torch.Tensor, camera: Intrinsics) -> torch.Tensor:
-    """Points (B, N, 3) of pixels at their depths."""
-    x_N, y_N = (pixels_N2[:, 0] - camera.cx) / camera.fx, (pixels_N2[:, 1] - camera.cy) / camera.fy
-    return torch.stack((x_N * depth_BN, y_N * depth_BN, depth_BN), dim=-1)
-
-
-def _fetched_from(
-    pixels_N2: torch.Tensor, depth_BN: torch.Tensor, turn_B4: torch.Tensor, shift_B3: torch.Tensor, camera: Intrinsics
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Column, row and depth (B, N) in the old picture of the new one's pixels at their depths."""
-    back_BN3 = rotated(turn_B4, _lifted(pixels_N2, depth_BN, camera)) + shift_B3[:, None]
-    z_BN = back_BN3[..., 2].clamp(min=NEAREST_M)
-    return camera.fx * back_BN3[..., 0] / z_BN + camera.cx, camera.fy * back_BN3[..., 1] / z_BN + camera.cy, z_BN
-
-
-def _inside(x_BN: torch.Tensor, y_BN: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    return (x_BN >= -0.5) & (x_BN <= width - 0.5) & (y_BN >= -0.5) & (y_BN <= height - 0.5)
+def _projected(p_B3N: torch.Tensor, camera: Intrinsics) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Column, row and depth (B, N) of points; what is beside or behind the camera counts as right before it."""
+    z_BN = p_B3N[:, 2].clamp(min=NEAREST_M)
+    return camera.fx * p_B3N[:, 0] / z_BN + camera.cx, camera.fy * p_B3N[:, 1] / z_BN + camera.cy, z_BN
 
 
 def _the_other_way(shift_B3: torch.Tensor) -> torch.Tensor:
@@ -116,25 +106,27 @@ def _the_other_way(shift_B3: torch.Tensor) -> torch.Tensor:
     return torch.cat((shift_B3[:, :2], -shift_B3[:, 2:]), dim=1)
 
 
-def _splatted(
-    p_BN3: torch.Tensor, corner_2: torch.Tensor, camera: Intrinsics, size: tuple[int, int]
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The nearest depth (B, *size) that falls on each pixel of the window whose first pixel is `corner` (x, y), and
-    where none does.
-
-    Small gaps between points close.
+def _splatted(p_B3N: torch.Tensor, corner: tuple[int, int], camera: Intrinsics, size: tuple[int, int]) -> torch.Tensor:
+    """The nearest depth (B, *size) that falls on each pixel of the window whose first pixel is `corner` (top, left),
+    NOTHING_M where none does. Small gaps between points close.
     """
-    z_BN = p_BN3[..., 2]
-    front_BN = z_BN.clamp(min=NEAREST_M)
-    column_BN = (camera.fx * p_BN3[..., 0] / front_BN + camera.cx - corner_2[0]).round().long()
-    row_BN = (camera.fy * p_BN3[..., 1] / front_BN + camera.cy - corner_2[1]).round().long()
-    height, width = size
+    (height, width), z_BN = size, p_B3N[:, 2]
+    x_BN, y_BN, _ = _projected(p_B3N, camera)
+    column_BN, row_BN = (x_BN - corner[1]).round().long(), (y_BN - corner[0]).round().long()
     inside_BN = (column_BN >= 0) & (column_BN < width) & (row_BN >= 0) & (row_BN < height) & (z_BN > NEAREST_M)
     place_BN = torch.where(inside_BN, row_BN * width + column_BN, height * width)
-    depths = torch.full((len(p_BN3), height * width + 1), NOTHING_M, device=p_BN3.device)
+    depths = torch.full((len(p_B3N), height * width + 1), NOTHING_M, device=p_B3N.device)
     depths = depths.scatter_reduce(1, place_BN, torch.where(inside_BN, z_BN, NOTHING_M), "amin")
     depth_BHW = depths[:, :-1].unflatten(1, size)
     for _ in range(HOLES):
-        grown_BHW = -F.max_pool2d(-depth_BHW[:, None], 3, stride=1, padding=1)[:, 0]
-        depth_BHW = torch.where(depth_BHW < NOTHING_M, depth_BHW, grown_BHW)
-    return depth_BHW, depth_BHW >= NOTHING_M
+        depth_BHW = torch.where(depth_BHW < NOTHING_M, depth_BHW, _nearest_neighbour(depth_BHW))
+    return depth_BHW
+
+
+def _nearest_neighbour(depth_BHW: torch.Tensor) -> torch.Tensor:
+    """The least of each pixel and its eight neighbours: rows, then columns, which a CPU does quicker than pooling."""
+    for axis in (1, 2):
+        padded = F.pad(depth_BHW, (0, 0, 1, 1) if axis == 1 else (1, 1), value=NOTHING_M)
+        before, here, after = (padded.narrow(axis, start, depth_BHW.shape[axis]) for start in (0, 1, 2))
+        depth_BHW = torch.minimum(torch.minimum(before, here), after)
+    return depth_BHW
