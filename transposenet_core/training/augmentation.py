@@ -19,7 +19,7 @@ from transposenet_core.training.companions import companions, completed, motion_
 from transposenet_core.training.config import AugmentationConfig
 from transposenet_core.training.degradation import blurred, erased, noised
 from transposenet_core.training.pixels import PosedPixels
-from transposenet_core.training.virtual_motion import MovedViews, moved_views
+from transposenet_core.training.virtual_motion import MovedViews, moved_views, shown, the_other_way
 from transposenet_core.training.virtual_views import sampled_turn, turned_orientation, turned_view
 
 # Window's top and left, or yaw, pitch and roll; three factors; one; the way along three axes.
@@ -90,26 +90,34 @@ def _moved(
     preprocessing: Preprocessing,
     config: AugmentationConfig,
 ) -> Views:
-    """The same where depth is there: the new view has its depth as well, and what it hides is 0."""
+    """The same where depth is there: the new view has its depth as well, and what neither its own picture nor the one
+    that completes it shows from both sides (see `virtual_motion`) is 0."""
+    camera, depth_NHW = pixels.camera, pixels.depth_NHW
+    assert camera is not None and depth_NHW is not None  # `check_depth` has said so before
     turn_B4, shift_B3 = _motion(draws_BK, config)
-    mean = mean_colour(draws_BK.device)
-    old_B4 = pixels.orientation_N4[index_B]
-    position_B3 = pixels.position_N3[index_B] + rotated(old_B4, shift_B3[:, None])[:, 0]
+    old_position_B3, old_B4 = pixels.position_N3[index_B], pixels.orientation_N4[index_B]
+    position_B3, mirrored_B3 = (
+        old_position_B3 + rotated(old_B4, way_B3[:, None])[:, 0] for way_B3 in (shift_B3, the_other_way(shift_B3))
+    )
     orientation_B4 = turned_orientation(old_B4, turn_B4)
+    mean, size = mean_colour(draws_BK.device), preprocessing.image_size
 
-    def seen_by(index_B: torch.Tensor, turn_B4: torch.Tensor, shift_B3: torch.Tensor, both_ways: bool) -> MovedViews:
-        assert pixels.camera is not None and pixels.depth_NHW is not None
+    def seen_from(index_B: torch.Tensor) -> tuple[MovedViews, torch.Tensor]:
+        depth_BHW, old = depth_NHW[index_B], (pixels.position_N3[index_B], pixels.orientation_N4[index_B])
         image = coloured(pixels.image_N3HW[index_B], draws_BK, config).float() - mean
-        depth_BHW, size = pixels.depth_NHW[index_B], preprocessing.image_size
-        return moved_views(image, depth_BHW, turn_B4, shift_B3, pixels.camera, size, both_ways)
+        there, mirrored = (motion_between(*old, place_B3, orientation_B4) for place_B3 in (position_B3, mirrored_B3))
+        return moved_views(image, depth_BHW, *there, camera, size), shown(depth_BHW, *mirrored, camera, size)
 
-    view = seen_by(index_B, turn_B4, shift_B3, both_ways=True)
+    view, also_shown_BHW = seen_from(index_B)
     if config.completed > 0:
+        which_B = draws_BK[:, COMPLETED] < config.completed
         poses = pixels.position_N3, pixels.orientation_N4
-        other_B = companions(*poses, index_B, position_B3, orientation_B4, draws_BK[:, COMPANION])
-        motion = motion_between(poses[0][other_B], poses[1][other_B], position_B3, orientation_B4)
-        other = seen_by(other_B, *motion, both_ways=False)
-        view = completed(view, other, draws_BK[:, COMPLETED] < config.completed)
+        middle_B3 = (position_B3 + mirrored_B3) / 2
+        for other_B in companions(*poses, index_B, middle_B3, orientation_B4, draws_BK[:, COMPANION]):
+            other, also_BHW = seen_from(other_B)
+            view = completed(view, other, which_B)
+            also_shown_BHW = also_shown_BHW | (also_BHW & which_B[:, None, None])
+    view = view.within(also_shown_BHW)
     return Views(normalise(view.image_BCHW + mean), position_B3, orientation_B4, view.depth_BHW)
 
 

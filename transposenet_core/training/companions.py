@@ -1,8 +1,8 @@
 """Completed views: what a moved view's own picture did not see, another training picture did.
 
 A camera turned by 20 degrees sees much that the picture it is made from does not hold. A robot's pictures are whole, so
-the network should learn from whole ones: a second picture, taken by a camera that looks farther the same way, is
-brought to the same pose with its own depth, and shows what the first leaves empty.
+the network should learn from whole ones: two more pictures, one by a camera that looks farther the same way, one by a
+camera farther behind, are brought to the same pose with their own depth, and show what the first leaves empty.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from transposenet_core.models.pose_from_points import inverse, matrices, product
 from transposenet_core.training.virtual_motion import MovedViews
 
 CANDIDATES = 48  # pictures among which the best is taken, others each time
-FAR_M, FAR_DIRECTION = 0.5, 0.35  # apart in position, and in the direction of view (20 degrees), count the same
+FAR_M, FAR_DIRECTION = 1.0, 0.35  # apart in position, and in the direction of view (20 degrees), count the same
+BEHIND_M = 0.6  # where the picture from behind would best be taken
+BEYOND = 1.5  # how far beyond the view the other would best look, in what the view is turned by
 
 
 def companions(
@@ -23,22 +25,27 @@ def companions(
     position_B3: torch.Tensor,
     orientation_B4: torch.Tensor,
     draws_B: torch.Tensor,
-) -> torch.Tensor:
-    """Which of N pictures, poses ``T_map_camera``, completes each view that was made from picture `index_B` (B,).
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Which two of N pictures complete each view (B,), all of them with poses ``T_map_camera``.
 
-    A few of all, evenly spaced from a place that `draws_B` says, are looked at: the best is near the view and looks as
-    far beyond its direction as that is beyond its own picture's.
+    One is near and looks beyond the view's direction, on the side to which the view was turned from its own picture
+    `index_B`, the other looks the same way from behind. A few of all, evenly spaced from a place that `draws_B` says,
+    are looked at.
     """
     count = len(position_N3)
-    step = max(1, count // CANDIDATES)
-    offsets_K = torch.arange(0, count, step, device=index_B.device)
+    offsets_K = torch.arange(0, count, max(1, count // CANDIDATES), device=index_B.device)
     candidates_BK = ((draws_B * count).long()[:, None] + offsets_K) % count
     directions_N3 = matrices(orientation_N4)[..., 2]  # the cameras' z axes
-    beyond_B3 = 2 * matrices(orientation_B4)[..., 2] - directions_N3[index_B]
-    apart_BK = (position_N3[candidates_BK] - position_B3[:, None]).norm(dim=-1) / FAR_M
-    turned_BK = (directions_N3[candidates_BK] - beyond_B3[:, None]).norm(dim=-1) / FAR_DIRECTION
-    best_B1 = (apart_BK + turned_BK).argmin(dim=1, keepdim=True)
-    return candidates_BK.gather(1, best_B1)[:, 0]
+    direction_B3 = matrices(orientation_B4)[..., 2]
+
+    def nearest(place_B3: torch.Tensor, direction_B3: torch.Tensor) -> torch.Tensor:
+        apart_BK = (position_N3[candidates_BK] - place_B3[:, None]).norm(dim=-1) / FAR_M
+        turned_BK = (directions_N3[candidates_BK] - direction_B3[:, None]).norm(dim=-1) / FAR_DIRECTION
+        best_B1 = (apart_BK + turned_BK).argmin(dim=1, keepdim=True)
+        return candidates_BK.gather(1, best_B1)[:, 0]
+
+    beyond_B3 = direction_B3 + BEYOND * (direction_B3 - directions_N3[index_B])
+    return nearest(position_B3, beyond_B3), nearest(position_B3 - BEHIND_M * direction_B3, direction_B3)
 
 
 def motion_between(

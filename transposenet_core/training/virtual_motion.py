@@ -4,9 +4,9 @@ The depth goes to the new camera point by point (nearest first), then the pictur
 What the old picture did not see stays the fill colour: what lies beyond its border, and what was hidden.
 
 Who moves back sees past the border and past the edges of what is near, who comes nearer does not: a network would learn
-that a picture without empty places was taken from farther ahead, and take every picture of a robot for such. So a view
-shows only what it would also show had the camera gone as far the other way along its axis: what is missing says how far
-it went, not which way.
+that a picture without empty places was taken from farther ahead, and take every picture of a robot for such. So a
+training view keeps only what is `shown` as well had the camera gone as far `the_other_way` along its axis: what is
+missing says how far it went, not which way.
 """
 
 from __future__ import annotations
@@ -32,6 +32,11 @@ class MovedViews(NamedTuple):
     depth_BHW: torch.Tensor
     shown_BHW: torch.Tensor
 
+    def within(self, mask_BHW: torch.Tensor) -> MovedViews:
+        """What of them lies in the mask, nothing elsewhere."""
+        shown_BHW = self.shown_BHW & mask_BHW
+        return MovedViews(self.image_BCHW * shown_BHW[:, None], self.depth_BHW * shown_BHW, shown_BHW)
+
 
 def moved_views(
     image_BCHW: torch.Tensor,
@@ -40,20 +45,28 @@ def moved_views(
     shift_B3: torch.Tensor,
     camera: Intrinsics,
     size: tuple[int, int],
-    both_ways: bool = True,
 ) -> MovedViews:
     """The centre window `size` of what the moved camera sees.
 
     ``p_old = D p_new + shift`` with the turn D as quaternions w x y z and the shift in metres, in the old camera's
     axes. `image_BCHW` has 0 for the value to fill with; `depth_BHW` is as `registered_depth` makes it (millimetres,
-    guesses below 0). `both_ways`: only what it would also see from as far the other way along its axis.
+    guesses below 0).
     """
     seen = _seen(depth_BHW, turn_B4, shift_B3, camera, size)
-    shown_BHW = seen.shown_BHW
-    if both_ways:
-        shown_BHW = shown_BHW & _seen(depth_BHW, turn_B4, _the_other_way(shift_B3), camera, size).shown_BHW
     image = F.grid_sample(image_BCHW, seen.grid_BHW2, mode="bilinear", padding_mode="zeros", align_corners=False)
-    return MovedViews(image * shown_BHW[:, None], seen.depth_BHW * shown_BHW, shown_BHW)
+    return MovedViews(image, seen.depth_BHW, seen.shown_BHW).within(seen.shown_BHW)
+
+
+def shown(
+    depth_BHW: torch.Tensor, turn_B4: torch.Tensor, shift_B3: torch.Tensor, camera: Intrinsics, size: tuple[int, int]
+) -> torch.Tensor:
+    """Where (B, *size) `moved_views` shows something."""
+    return _seen(depth_BHW, turn_B4, shift_B3, camera, size).shown_BHW
+
+
+def the_other_way(shift_B3: torch.Tensor) -> torch.Tensor:
+    """As far back as it was ahead; sideways the same."""
+    return torch.cat((shift_B3[:, :2], -shift_B3[:, 2:]), dim=1)
 
 
 class _Seen(NamedTuple):
@@ -99,11 +112,6 @@ def _projected(p_B3N: torch.Tensor, camera: Intrinsics) -> tuple[torch.Tensor, t
     """Column, row and depth (B, N) of points; what is beside or behind the camera counts as right before it."""
     z_BN = p_B3N[:, 2].clamp(min=NEAREST_M)
     return camera.fx * p_B3N[:, 0] / z_BN + camera.cx, camera.fy * p_B3N[:, 1] / z_BN + camera.cy, z_BN
-
-
-def _the_other_way(shift_B3: torch.Tensor) -> torch.Tensor:
-    """As far back as it was ahead; sideways the same."""
-    return torch.cat((shift_B3[:, :2], -shift_B3[:, 2:]), dim=1)
 
 
 def _splatted(p_B3N: torch.Tensor, corner: tuple[int, int], camera: Intrinsics, size: tuple[int, int]) -> torch.Tensor:

@@ -63,11 +63,11 @@ def test_the_completed_view_is_the_rendered_one(room: Path, two_pictures: PosedP
     wanted = Pose.from_matrix(MATRICES[2])
     position, orientation = (torch.from_numpy(part).float()[None] for part in (wanted.position, wanted.orientation))
     pixels, views = two_pictures, []
-    for number, both_ways in ((0, True), (1, False)):
+    for number in (0, 1):
         here = slice(number, number + 1)
         motion = motion_between(pixels.position_N3[here], pixels.orientation_N4[here], position, orientation)
         image, depth = pixels.image_N3HW[here].float() + 1, pixels.depth_NHW[here]
-        views.append(moved_views(image, depth, *motion, CAMERA, SIZE, both_ways))
+        views.append(moved_views(image, depth, *motion, CAMERA, SIZE))
     whole = completed(views[0], views[1], torch.tensor([True]))
     expected = cv2.imread(str(room / "2.png")).astype(np.float32)
     expected_z = cv2.imread(str(room / "2.depth.png"), cv2.IMREAD_UNCHANGED) / 1000
@@ -107,19 +107,21 @@ def test_training_shows_more_and_labels_stay(two_pictures: PosedPixels) -> None:
     assert ((still.image_B3HW - as_it_is.image_B3HW).abs() > 0).float().mean() < 0.02
 
 
-def test_the_picture_that_looks_farther_the_same_way_is_taken() -> None:
-    yaws = [0.0, 1.0, -30.0, 35.0, 180.0, 32.0]
-    places = [0.0, 0.0, 0.0, 0.0, 0.0, 3.0]  # the last looks the right way from far away
-    position = torch.tensor([[place, 0.0, 0.0] for place in places])
+def test_one_picture_looks_farther_the_same_way_and_one_from_behind() -> None:
+    yaws = [0.0, 1.0, -42.0, 43.0, 180.0, 43.0, 15.0]
+    position = torch.zeros(7, 3)
+    position[5, 0], position[6, 2] = 3.0, -0.6  # the right way from far away; from behind
+    index, view, here = torch.tensor([0, 0]), turned([17.0, -17.0]), torch.zeros(2, 3)
     draws = torch.tensor([0.0, 0.7])  # any place to begin is right where all are looked at
-    chosen = companions(position, turned(yaws), torch.tensor([0, 0]), torch.zeros(2, 3), turned([17.0, -17.0]), draws)
-    assert chosen.tolist() == [3, 2]
+    beyond, behind = companions(position, turned(yaws), index, here, view, draws)
+    assert beyond.tolist() == [3, 2] and behind[0] == 6
 
 
 def test_among_many_pictures_others_are_taken_each_time() -> None:
     count = 1000
-    yaws = np.linspace(-60, 60, count).tolist()
-    position, index = torch.zeros(count, 3), torch.full((20,), 500)
-    draws = torch.linspace(0, 0.99, 20)
-    chosen = companions(position, turned(yaws), index, torch.zeros(20, 3), turned(15.0).expand(20, 4), draws)
-    assert len(set(chosen.tolist())) > 10 and np.all(np.abs(np.array(yaws)[chosen] - 30) < 4)
+    yaws = np.linspace(-60, 60, count)
+    index, here, draws = torch.full((20,), 500), torch.zeros(20, 3), torch.linspace(0, 0.99, 20)
+    view = turned(15.0).expand(20, 4)
+    beyond, behind = companions(torch.zeros(count, 3), turned(yaws.tolist()), index, here, view, draws)
+    assert len(set(beyond.tolist())) > 10 and np.all(np.abs(yaws[beyond] - 37.5) < 4)
+    assert len(set(behind.tolist())) > 10 and np.all(np.abs(yaws[behind] - 15) < 4)
