@@ -4,9 +4,9 @@
 python benchmarks/cue_bias.py MODEL --data FORMAT:PATH [--split FILE] [--select val] [--borders 4 8] [--blurs 0.4 0.8]
 
 A view made for a camera that moved ahead has no borders and is less sharp; a robot's pictures come as they come. Each
-row does one thing to all pictures, at the size the network sees: a border of so many percent of the width, or a Gaussian
-blur of so many pixels. Printed are the median errors and the mean error along the camera's own axes: a mean that runs
-with what is done says that the network takes it for a sign of where the camera is.
+row does one thing to all pictures, at the size the network sees: a border of so many percent of the width, or a
+Gaussian blur of so many pixels. Printed are the median errors and the mean error along the camera's own axes: a mean
+that runs with what is done says that the network takes it for a sign of where the camera is.
 """
 
 from __future__ import annotations
