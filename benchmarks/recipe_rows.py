@@ -82,6 +82,7 @@ ROWS = [
     RecipeRow("rays", "virtual", ("model.options.position_encoding=rays",)),
     # From a recording with depth: the camera moved as well; a head for scene coordinates that is thrown away.
     RecipeRow("translation", "virtual", ("augmentation.virtual_translation=0.2",)),
+    RecipeRow("translation_completed", "translation", ("augmentation.completed=1",)),
     RecipeRow("points", "virtual", ("loss.points=1",)),
     RecipeRow("translation_points", "translation", ("loss.points=1",)),
 ]
