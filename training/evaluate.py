@@ -118,9 +118,9 @@ def judge(
         title = f"{scene.name}: {len(localized)} of {len(test)} frames localized offline"
         draw_report(report / "report.png", title, frames, mapped.training_positions_N3, pictures)
         print(f"picture: {report / 'report.png'}")
-        if has_decoder(localizer.scene_model):
+        if pictures and has_decoder(localizer.scene_model):
             shown = [ShownFrame(test[i].name, picture, test[i].pose, poses[i]) for i, picture in pictures.items()]
-            draw_reconstructions(report / "reconstructions.png", localizer.scene_model, shown)
+            draw_reconstructions(report / "reconstructions.png", localizer.scene_model, shown, mapped.name)
             print(f"reconstructions: {report / 'reconstructions.png'}")
     return figures, estimates
 

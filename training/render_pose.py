@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Draw what a scene model expects a camera to see from a pose.
 
-python training/render_pose.py MODEL --pose X Y Z QW QX QY QZ --out picture.png
+python training/render_pose.py MODEL --pose X Y Z QW QX QY QZ --out picture.png [--scene NAME]
 
 MODEL is a scene model of pose_autoencoder with a decoder. The pose is T_map_camera: the camera's centre in metres and
 its orientation as a quaternion w x y z, optical axes (x right, y down, z forward). Far from the training poses the
@@ -27,15 +27,18 @@ def main(arguments: list[str] | None = None) -> int:
     names = ("X", "Y", "Z", "QW", "QX", "QY", "QZ")
     parser.add_argument("--pose", type=float, nargs=7, required=True, metavar=names)
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the picture, PNG or JPEG")
+    parser.add_argument(
+        "--scene", default="", metavar="NAME", help="of a model of several scenes: the pose is in its map"
+    )
     args = parser.parse_args(arguments)
     return exit_code(lambda: render(args))
 
 
 def render(args: argparse.Namespace) -> None:
     pose, model = pose_of_numbers(args.pose), SceneModel.load(args.model)
-    picture_HW3 = reconstruct(model, pose)
+    picture_HW3 = reconstruct(model, pose, args.scene)
     write_picture(args.out, picture_HW3)
-    metres, degrees = nearest_training_pose(model, pose)
+    metres, degrees = nearest_training_pose(model, pose, args.scene)
     height, width = picture_HW3.shape[:2]
     print(
         f"{args.out}: {width}x{height} pixels; the nearest training view is {metres:.2f} m and {degrees:.1f} deg away"

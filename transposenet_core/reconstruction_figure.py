@@ -27,8 +27,11 @@ class ShownFrame:
     estimate: Pose | None
 
 
-def draw_reconstructions(path: str | Path, scene_model: SceneModel, frames: Sequence[ShownFrame]) -> None:
-    """Write a PNG with a row for each frame: what the network saw, and what it draws from either pose.
+def draw_reconstructions(
+    path: str | Path, scene_model: SceneModel, frames: Sequence[ShownFrame], scene: str = ""
+) -> None:
+    """Write a PNG with a row for each frame: what the network saw, and what it draws from either pose in the map of
+    `scene`, which a model of one scene need not be told.
 
     UserError where the model has no decoder.
     """
@@ -41,7 +44,7 @@ def draw_reconstructions(path: str | Path, scene_model: SceneModel, frames: Sequ
     for row, frame in zip(grid, frames, strict=True):
         seen_HW3 = _window(frame.image_HW3, scene_model)
         poses = (frame.truth, frame.estimate)
-        drawn = [None if pose is None else reconstruct(scene_model, pose) for pose in poses]
+        drawn = [None if pose is None else reconstruct(scene_model, pose, scene) for pose in poses]
         for cell, picture_HW3 in zip(row, (seen_HW3, *drawn), strict=True):
             cell.set_axis_off()
             if picture_HW3 is None:

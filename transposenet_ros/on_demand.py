@@ -166,7 +166,9 @@ class OnDemand:
             heard = _is_heard(publisher)
         if not heard or estimate.pose is None or not estimate.localized:
             return
-        drawn_HW3 = reconstruct(scene_model, estimate.pose)
+        if estimate.scene not in (scene.name for scene in scene_model.scenes):
+            return  # it is of the model before
+        drawn_HW3 = reconstruct(scene_model, estimate.pose, estimate.scene)
         with self._lock:
             if publisher is not None and publisher is self._reconstruction:
                 publisher.publish(rgb8_message(header, drawn_HW3))

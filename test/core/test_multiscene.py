@@ -120,6 +120,22 @@ def test_untrained_answers_lie_at_the_scenes_mean_poses_however_far_apart() -> N
         torch.testing.assert_close(output["scene_positions"][:, scene], mean.expand(2, 3), atol=1.0, rtol=0)
 
 
+@pytest.mark.parametrize("name", ["multiscene_transformer", "coarse_to_fine"])
+def test_the_latents_of_a_scene_hold_its_answer(name: str) -> None:
+    """Of the likeliest scene what `forward` answers, of another one what it answers of that."""
+    network, image = network_of(name).eval(), torch.rand(4, 3, 64, 96)
+    with torch.inference_mode():
+        whole, alone = network(image), network.regress(network.encode(image))
+        other_B = (whole["scene"] + 1) % 3
+        told = network.regress(network.encode(image, scene_B=other_B))
+    for key in ("position", "orientation", "scene", "scene_log_probability"):
+        torch.testing.assert_close(alone[key], whole[key], rtol=0, atol=1e-6)
+    rows = torch.arange(4)
+    torch.testing.assert_close(told["position"], whole["scene_positions"][rows, other_B], rtol=0, atol=1e-6)
+    torch.testing.assert_close(told["orientation"], whole["scene_orientations"][rows, other_B], rtol=0, atol=1e-6)
+    assert (told["position"] - whole["position"]).norm(dim=-1).min() > 1e-3 and torch.equal(told["scene"], other_B)
+
+
 def test_another_picture_size_is_taken() -> None:
     with torch.inference_mode():
         output = network_of("multiscene_transformer").eval()(torch.rand(1, 3, 90, 131))

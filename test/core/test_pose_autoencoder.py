@@ -16,6 +16,8 @@ from transposenet_core.pose import rotation_angle_deg
 
 SMALL = {"layers": 1, "heads": 2, "width": 32, "mlp_width": 32, "head_width": 64}
 SIZE = (32, 48)
+NARROW = {"encoder_layers": 1, "decoder_layers": 1, "heads": 2, "width": 32, "mlp_width": 32, "head_width": 64}
+SEVERAL = {"teacher": "multiscene_transformer", "teacher_options": {**NARROW, "scenes": 2}}
 
 
 def poses(count: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -63,8 +65,8 @@ def test_fourier_features_are_the_value_and_six_octaves() -> None:
 
 
 def test_positions_are_normalised_per_scene_and_the_scene_is_part_of_a_pose() -> None:
-    """Ready for a teacher with several scenes: the same place in the middle of either scene differs by the scene."""
-    several = autoencoder(centres=[[0.0, 0, 0], [1000.0, 2000, 3000]], scales=[2.0, 50.0])
+    """The same place in the middle of either scene differs by the scene."""
+    several = autoencoder(**SEVERAL, centres=[[0.0, 0, 0], [1000.0, 2000, 3000]], scales=[2.0, 50.0])
     assert several.position_encoder.mlp[0].in_features == 4 * 13
     place = torch.tensor([[1.0, 0, 0], [1025.0, 2000, 3000]])
     seen: list[torch.Tensor] = []
@@ -140,7 +142,7 @@ def test_pose_distance_is_what_it_says(seed: int, scale: float) -> None:
 
 
 def test_neighbours_are_of_the_scene_that_was_found() -> None:
-    network = autoencoder(12, centres=[[0.0, 0, 0]] * 2, scales=[1.0, 1.0], ridge=100.0)
+    network = autoencoder(12, **SEVERAL, centres=[[0.0, 0, 0]] * 2, scales=[1.0, 1.0], ridge=100.0)
     network.scenes_N[6:] = 1
     network.positions_N3[:6], network.positions_N3[6:] = torch.tensor([1.0, 0, 0]), torch.tensor([9.0, 0, 0])
     latents = network.teacher.encode(torch.rand(2, 3, *SIZE))
@@ -163,6 +165,7 @@ def test_an_answer_that_is_no_number_raises_nothing() -> None:
         ({"teacher": "retrieval", "teacher_options": {}}, "model 'retrieval' has no latents of position and orient"),
         ({"teacher": "scene_coordinates", "teacher_options": {}}, "a teacher of .*transposenet.* is needed"),
         ({"teacher": "pose_autoencoder", "teacher_options": {}}, "model 'pose_autoencoder' has no latents"),
+        ({"scales": [1.0, 1.0], "centres": [[0.0, 0, 0]] * 2}, "are of 2 scenes, the teacher knows 1"),
         ({"neighbours": -2}, "neighbours is -2, a whole number from -1 is needed"),
         ({"ridge": -1.0}, r"ridge is -1.0, a number of at least 0 is needed"),
     ],
@@ -174,7 +177,7 @@ def test_t11_what_cannot_be_is_one_sentence(options: dict, sentence: str) -> Non
 
 def test_names_with_latents() -> None:
     names = names_with_latents()
-    assert {"transposenet", "transposenet_fast"} <= set(names)
+    assert {"transposenet", "transposenet_fast", "multiscene_transformer", "coarse_to_fine"} <= set(names)
     assert not {"retrieval", "posenet", "scene_coordinates", "pose_autoencoder"} & set(names)
     with pytest.raises(ValueError, match="no decoder"):
         autoencoder().render(*poses(1))

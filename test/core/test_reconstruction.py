@@ -26,6 +26,7 @@ from transposenet_core.training.curves import Curves
 from transposenet_core.training.decoder_training import learn_decoder, small_pictures
 from transposenet_core.training.distributed import World
 from transposenet_core.training.pixels import PosedPixels
+from transposenet_core.training.scene_pixels import SeenPoses
 
 render = runpy.run_path(str(ROOT / "training" / "render_pose.py"))["main"]
 evaluate = runpy.run_path(str(ROOT / "training" / "evaluate.py"))["main"]
@@ -71,11 +72,12 @@ def test_the_decoder_learns_what_poses_look_like(tmp_path: Path) -> None:
     orientation_N4 = torch.tensor([[1.0, 0, 0, 0]]).expand(2, 4)
     pixels = PosedPixels(image_N3HW, torch.tensor([[-1.0, 0, 0], [1, 0, 0]]), orientation_N4)
     preprocessing = Preprocessing(32, (32, 40))
-    assert small_pictures(pixels, preprocessing, torch.device("cpu")).unique().tolist() == [0, 1]
+    small, known = small_pictures([pixels], preprocessing, torch.device("cpu")), SeenPoses.of([pixels])
+    assert small.unique().tolist() == [0, 1]
     before = {name: value.clone() for name, value in network.state_dict().items()}
     config = load_config(None, ["decoder.epochs=16", "decoder.learning_rate=2e-3", "epochs=0", "batch_size=2"])
     curves = Curves(tmp_path)
-    learn_decoder(network, pixels, pixels, preprocessing, config, World(torch.device("cpu")), curves)
+    learn_decoder(network, small, known, small, known, config, World(torch.device("cpu")), curves)
     curves.close()
     with torch.no_grad():
         drawn = network.render(pixels.position_N3, pixels.orientation_N4).mean(dim=(1, 2, 3))

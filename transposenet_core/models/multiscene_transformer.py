@@ -83,6 +83,7 @@ class MultiSceneTransformer(nn.Module):
         check_counts(orientation_decoder_layers=orientation_decoder_layers)
         check_counts(position_clusters=position_clusters, orientation_clusters=orientation_clusters)
         self.image_size = (int(image_size[0]), int(image_size[1]))
+        self.latent_width = width
         self.scenes, self.position_level, self.orientation_level = scenes, position_level, orientation_level
         self.backbone = build_backbone(backbone, tuple({position_level, orientation_level}), drop_connect)
 
@@ -117,19 +118,12 @@ class MultiSceneTransformer(nn.Module):
         cluster, by ``position_cluster_log_probability`` and ``orientation_cluster_log_probability`` (B, S, K); of
         every cluster ``cluster_positions`` (B, S, K, 3) and ``cluster_orientations`` (B, S, K, 4).
         """
-        maps = self.backbone(image_B3HW)
-        x_latent_BSC = self.position_transformer(maps[self.position_level])
-        q_latent_BSC = self.orientation_transformer(maps[self.orientation_level])
+        x_latent_BSC, q_latent_BSC, scene_log_probability_BS = self._latents(image_B3HW)
         # Under autocast the heads stay in float32: bfloat16 holds a position of 3 m to no better than 1 cm.
         with torch.autocast(image_B3HW.device.type, enabled=False):
-            x_latent_BSC, q_latent_BSC = x_latent_BSC.float(), q_latent_BSC.float()
-            score_BS = torch.zeros_like(x_latent_BSC[..., 0])
-            if self.scene is not None:
-                score_BS = self.scene(torch.cat((x_latent_BSC, q_latent_BSC), dim=-1))[..., 0]
             position_BSK3, position_cluster_BSK = self.position(x_latent_BSC)
             orientation_BSK4, orientation_cluster_BSK = self.orientation(q_latent_BSC)
             orientation_BSK4 = F.normalize(orientation_BSK4, dim=-1)
-            scene_log_probability_BS = F.log_softmax(score_BS, dim=-1)
         scene_B = scene_log_probability_BS.argmax(dim=-1)
         positions_BS3 = _chosen(position_BSK3, position_cluster_BSK.argmax(dim=-1))
         orientations_BS4 = _chosen(orientation_BSK4, orientation_cluster_BSK.argmax(dim=-1))
@@ -145,6 +139,47 @@ class MultiSceneTransformer(nn.Module):
             "cluster_positions": position_BSK3,
             "cluster_orientations": orientation_BSK4,
         }
+
+    def encode(
+        self, image_B3HW: torch.Tensor, with_attention: bool = False, scene_B: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
+        """What the heads read in one scene, `scene_B` (B,) or the likeliest: ``position_latent`` and
+        ``orientation_latent`` (B, width), ``scene`` (B,), and ``scene_log_probability`` (B, S). There are no attention
+        maps to ask for."""
+        x_latent_BSC, q_latent_BSC, scene_log_probability_BS = self._latents(image_B3HW)
+        scene_B = scene_log_probability_BS.argmax(dim=-1) if scene_B is None else scene_B
+        return {
+            "position_latent": _chosen(x_latent_BSC, scene_B),
+            "orientation_latent": _chosen(q_latent_BSC, scene_B),
+            "scene": scene_B,
+            "scene_log_probability": scene_log_probability_BS,
+        }
+
+    def regress(self, latents: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """``position``, ``orientation`` and what is said of scenes, as `forward`, from what `encode` returns."""
+        scene_B1 = latents["scene"][:, None]
+        with torch.autocast(scene_B1.device.type, enabled=False):
+            position_B1K3, position_cluster_B1K = self.position(latents["position_latent"][:, None], scene_B1)
+            orientation_B1K4, orientation_cluster_B1K = self.orientation(
+                latents["orientation_latent"][:, None], scene_B1
+            )
+        position_B13 = _chosen(position_B1K3, position_cluster_B1K.argmax(dim=-1))
+        orientation_B14 = _chosen(orientation_B1K4, orientation_cluster_B1K.argmax(dim=-1))
+        output = {"position": position_B13[:, 0], "orientation": F.normalize(orientation_B14[:, 0], dim=-1)}
+        return output | {name: value for name, value in latents.items() if name.startswith("scene")}
+
+    def _latents(self, image_B3HW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """What every scene's query found for the position and the orientation (B, S, width), and the scenes'
+        log-probabilities (B, S)."""
+        maps = self.backbone(image_B3HW)
+        x_latent_BSC = self.position_transformer(maps[self.position_level])
+        q_latent_BSC = self.orientation_transformer(maps[self.orientation_level])
+        with torch.autocast(image_B3HW.device.type, enabled=False):
+            x_latent_BSC, q_latent_BSC = x_latent_BSC.float(), q_latent_BSC.float()
+            score_BS = torch.zeros_like(x_latent_BSC[..., 0])
+            if self.scene is not None:
+                score_BS = self.scene(torch.cat((x_latent_BSC, q_latent_BSC), dim=-1))[..., 0]
+            return x_latent_BSC, q_latent_BSC, F.log_softmax(score_BS, dim=-1)
 
     @torch.no_grad()
     def start_from_scenes(self, poses: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:

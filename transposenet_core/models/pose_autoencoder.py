@@ -47,7 +47,7 @@ class PoseAutoencoder(nn.Module):
     The teacher answers; then the position is refined by test-time optimisation (`affine_refinement`) among the training
     poses of the first estimate's scene, and the orientation stays. A teacher has ``encode`` (pictures to a dictionary
     with ``position_latent`` and ``orientation_latent`` (B, ``latent_width``), with several scenes also ``scene`` (B,)
-    int64), and ``regress`` from that to its answer. It stays frozen.
+    int64, the likeliest or as it is told), and ``regress`` from that to its answer. It stays frozen.
     """
 
     OPTIONS: ClassVar[dict[str, str]] = {
@@ -93,7 +93,10 @@ class PoseAutoencoder(nn.Module):
         # Where a position lies in its scene stands in the description: half-precision weights would move it.
         for name, value in (("centres_S3", centres), ("scales_S", scales)):
             self.register_buffer(name, torch.tensor(value, dtype=torch.float64), persistent=False)
-        self.several = len(scales) > 1
+        self.scenes = len(scales)
+        self.several = self.scenes > 1
+        if self.scenes != (known := getattr(self.teacher, "scenes", 1)):
+            raise ValueError(f"centres and scales are of {self.scenes} scenes, the teacher knows {known}")
         self.position_encoder = PoseEncoder(3 + self.several, width)
         self.orientation_encoder = PoseEncoder(4 + self.several, width)
         self.decoder = PoseDecoder(2 * width) if decoder else None
@@ -156,7 +159,7 @@ class PoseAutoencoder(nn.Module):
         """The scene's index, spread from -1 to 1, appended where there are several."""
         if not self.several:
             return value_BC
-        place_B1 = 2 * scene_B[:, None].to(value_BC.dtype) / (len(self.scales_S) - 1) - 1
+        place_B1 = 2 * scene_B[:, None].to(value_BC.dtype) / (self.scenes - 1) - 1
         return torch.cat((value_BC, place_B1), dim=-1)
 
     def render(

@@ -128,9 +128,13 @@ class ClusterHead(nn.Module):
         self.classify = nn.Linear(width, clusters) if clusters > 1 else None
         self.register_buffer("centre_SKP", torch.zeros(scenes, clusters, outputs))
 
-    def forward(self, latent_BSC: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Components (B, S, K, outputs) and the clusters' log-probabilities (B, S, K)."""
-        answer_BSKP = self.centre_SKP + self.residual(latent_BSC).unflatten(-1, (self.clusters, self.outputs))
+    def forward(
+        self, latent_BSC: torch.Tensor, scene_BS: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Components (B, S, K, outputs) and the clusters' log-probabilities (B, S, K): of every scene, or of those that
+        `scene_BS` says the latents are of."""
+        centre = self.centre_SKP if scene_BS is None else self.centre_SKP[scene_BS]
+        answer_BSKP = centre + self.residual(latent_BSC).unflatten(-1, (self.clusters, self.outputs))
         if self.classify is None:
             return answer_BSKP, torch.zeros_like(answer_BSKP[..., 0])
         return answer_BSKP, F.log_softmax(self.classify(latent_BSC), dim=-1)

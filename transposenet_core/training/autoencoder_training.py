@@ -28,16 +28,19 @@ from transposenet_core.training.batches import batches
 from transposenet_core.training.checkpoint import Checkpoint
 from transposenet_core.training.config import PictureConfig, TrainConfig
 from transposenet_core.training.curves import Curves
-from transposenet_core.training.decoder_training import learn_decoder
+from transposenet_core.training.decoder_training import learn_decoder, small_pictures
 from transposenet_core.training.distributed import World
 from transposenet_core.training.losses import pose_loss
-from transposenet_core.training.network import check_scene_count, make_repeatable, model_options
+from transposenet_core.training.network import make_repeatable, model_options
 from transposenet_core.training.optimization import rate_factor, set_rate
 from transposenet_core.training.outcome import make_scene_model
 from transposenet_core.training.pixels import PosedPixels
 from transposenet_core.training.refinement_choice import choose_refinement
 from transposenet_core.training.scene_data import load_scene_data
+from transposenet_core.training.scene_pixels import SeenPoses
+from transposenet_core.training.scene_validation import SceneJudges
 from transposenet_core.training.stages import plan
+from transposenet_core.training.validation import Judge
 
 LEAST_SCALE_M = 0.1  # a track within less is one place
 
@@ -79,17 +82,22 @@ class AutoencoderTraining:
         further: Sequence[Scene] = (),
     ) -> None:
         make_repeatable(config)
-        check_scene_count(config, 1 + len(further))
         if world.size > 1:
             raise UserError(f"{world.size} processes for an auto-encoder, which one trains in a minute; start one")
         if (out / DESCRIPTION).exists():
             raise UserError(f"{out} holds a scene model already, name another --out")
-        teacher = load_teacher(config.teacher, scene)
+        teacher = load_teacher(config.teacher, (scene, *further))
         self.out, self.provenance, self.device = out, provenance, world.device
-        scene = replace(scene, T_pose_camera=teacher.T_pose_camera)
-        self.config, self.world = configured(config, teacher, scene), world
+        scenes = [
+            replace(each, T_pose_camera=its.T_pose_camera)
+            for each, its in zip((scene, *further), teacher.scenes, strict=True)
+        ]
+        self.config, self.world = configured(config, teacher, scenes), world
         self.preprocessing = teacher.preprocessing
-        self.data = load_scene_data(scene, self.config, self.preprocessing, world)
+        self.data = [load_scene_data(each, self.config, self.preprocessing, world, n) for n, each in enumerate(scenes)]
+        self.judge: Judge | SceneJudges = self.data[0].judge
+        if further:
+            self.judge = SceneJudges([each.judge for each in self.data], [each.name for each in scenes])
         (self.stage,) = plan(self.config)
         torch.manual_seed(config.seed)
         try:
@@ -103,34 +111,37 @@ class AutoencoderTraining:
         """The auto-encoder, then the decoder."""
         with write_atomically(self.out / "config.yaml") as path:
             path.write_text(yaml.safe_dump(self.config.to_dict(), sort_keys=False))
-        pixels, judge = self.data.pixels, self.data.judge
-        judged, source = judge.pixels, judge.source
-        print(f"{len(pixels)} training frames, judged on {source}, {self.device}", flush=True)
-        self.network.positions_N3.copy_(pixels.position_N3)
-        self.network.orientations_N4.copy_(pixels.orientation_N4)
-        self.network.eval()
+        learnt, judged = [each.pixels for each in self.data], [each.judge.pixels for each in self.data]
+        known, truths = SeenPoses.of(learnt), SeenPoses.of(judged)
+        print(f"{len(known.scene_N)} training frames, judged on {self.judge.source}, {self.device}", flush=True)
+        network = self.network
+        network.positions_N3.copy_(known.position_N3)
+        network.orientations_N4.copy_(known.orientation_N4)
+        network.scenes_N.copy_(known.scene_N)
+        network.eval()
         curves = Curves(self.out)
         try:
-            targets = self._latents_of(pixels)
-            held_out = targets if judged is pixels else self._latents_of(judged)
-            self._learn(pixels, targets, judged, held_out, curves)
-            self._refine(judged, held_out)
-            self.validation = judge(self.network)
+            targets, held_out = self._latents_of(learnt), self._latents_of(judged)
+            self._learn(known, targets, truths, held_out, curves)
+            self._refine(held_out if len(judged) == 1 else self._latents_of(judged, told_the_scene=False), truths)
+            self.validation = self.judge(network)
             self._save()
             if self.config.decoder.epochs:
-                learn_decoder(self.network, pixels, judged, self.preprocessing, self.config, self.world, curves)
+                small = [small_pictures(each, self.preprocessing, self.device) for each in (learnt, judged)]
+                learn_decoder(network, small[0], known, small[1], truths, self.config, self.world, curves)
                 self.config.model.options["decoder"] = True
                 self._save()
         finally:
             curves.close()
         figures = self.validation.summary
-        print(f"scene model: {self.out}\n  {source}: median {figures.median_m:.4f} m {figures.median_deg:.3f} deg")
+        median = f"median {figures.median_m:.4f} m {figures.median_deg:.3f} deg"
+        print(f"scene model: {self.out}\n  {self.judge.source}: {median}")
 
     def _learn(
         self,
-        pixels: PosedPixels,
+        known: SeenPoses,
         targets: dict[str, torch.Tensor],
-        judged: PosedPixels,
+        truths: SeenPoses,
         held_out: dict[str, torch.Tensor],
         curves: Curves,
     ) -> None:
@@ -143,11 +154,11 @@ class AutoencoderTraining:
         optimizer = torch.optim.Adam(groups, lr=stage.learning_rate, eps=config.optimizer.eps)
         for epoch in tqdm(range(stage.epochs), desc="auto-encoder", unit="epoch", leave=False):
             set_rate(optimizer, stage.learning_rate * rate_factor(epoch, stage.epochs, stage.schedule))
-            for batch in batches(len(pixels), config.batch_size, config.seed, epoch, self.world):
+            for batch in batches(known.counts, config.batch_size, config.seed, epoch, self.world):
                 index_B = batch.index_B.to(self.device)
                 target = {name: value[index_B] for name, value in targets.items()}
                 optimizer.zero_grad(set_to_none=True)
-                terms = loss(network, target, pixels.position_N3[index_B], pixels.orientation_N4[index_B])
+                terms = loss(network, target, known.position_N3[index_B], known.orientation_N4[index_B])
                 terms["loss"].backward()
                 optimizer.step()
             if not torch.isfinite(terms["loss"]):
@@ -156,8 +167,8 @@ class AutoencoderTraining:
                 )
             if (epoch + 1) % config.validate_every == 0 or epoch + 1 == stage.epochs:
                 with torch.no_grad():
-                    terms = loss(network, targets, pixels.position_N3, pixels.orientation_N4)
-                    val = loss(network, held_out, judged.position_N3, judged.orientation_N4)
+                    terms = loss(network, targets, known.position_N3, known.orientation_N4)
+                    val = loss(network, held_out, truths.position_N3, truths.orientation_N4)
                 figures = {f"train_{k}": v.item() for k, v in terms.items()} | {
                     f"val_{k}": v.item() for k, v in val.items()
                 }
@@ -168,34 +179,39 @@ class AutoencoderTraining:
             flush=True,
         )
 
-    def _refine(self, judged: PosedPixels, latents: dict[str, torch.Tensor]) -> None:
-        """Choose how positions are refined, where the configuration leaves it open."""
+    def _refine(self, latents: dict[str, torch.Tensor], truths: SeenPoses) -> None:
+        """Choose how positions are refined, where the configuration leaves it open, by latents of the judged pictures
+        in the scenes that the robot would take them for."""
         self.network.eval()  # with what it has learnt
-        held_out = judged is not self.data.pixels
-        choice = choose_refinement(self.network, latents, judged.position_N3, held_out)
+        held_out = any(each.judge.pixels is not each.pixels for each in self.data)
+        choice = choose_refinement(self.network, latents, truths.position_N3, held_out)
         self.network.neighbours, self.network.ridge = choice.neighbours, choice.ridge
         self.config.model.options |= {"neighbours": choice.neighbours, "ridge": choice.ridge}
         print(choice.sentence, flush=True)
 
     @torch.no_grad()
-    def _latents_of(self, pixels: PosedPixels) -> dict[str, torch.Tensor]:
-        """What the teacher finds in the pictures as the robot sees them."""
+    def _latents_of(self, scenes: list[PosedPixels], told_the_scene: bool = True) -> dict[str, torch.Tensor]:
+        """What the teacher finds in the pictures of all scenes as the robot sees them."""
         encode: Any = self.network.teacher.encode
         parts = []
-        for image_B3HW in pixels.image_N3HW.split(32):
-            parts.append(encode(normalise(self.preprocessing.crop(image_B3HW).to(self.device))))
+        for number, pixels in enumerate(scenes):
+            for image_B3HW in pixels.image_N3HW.split(32):
+                several = self.network.several and told_the_scene
+                told = {"scene_B": torch.full((len(image_B3HW),), number, device=self.device)} if several else {}
+                parts.append(encode(normalise(self.preprocessing.crop(image_B3HW).to(self.device)), **told))
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
     def _save(self) -> None:
-        model = make_scene_model(self.data.scene, self.config, self.stage, self.network, self.validation)
+        first, *further = (each.scene for each in self.data)
+        model = make_scene_model(first, self.config, self.stage, self.network, self.validation, further)
         model.preprocessing = self.preprocessing
         model.provenance = self.provenance | model.provenance
         model.save(self.out, self.config.half_precision_weights)
 
 
-def load_teacher(path: str, scene: Scene) -> SceneModel:
-    """The scene model at `path`. UserError where it has no latents, or was trained on frames that are not training
-    frames here: they may be those that the auto-encoder is judged by."""
+def load_teacher(path: str, scenes: Sequence[Scene]) -> SceneModel:
+    """The scene model at `path`. UserError where it has no latents, is of another number of scenes, or was trained on
+    frames that are not training frames here: they may be those that the auto-encoder is judged by."""
     if not path:
         raise UserError("teacher is empty: name the trained scene model whose latents are learnt, teacher=FOLDER")
     teacher = SceneModel.load(path)
@@ -204,13 +220,19 @@ def load_teacher(path: str, scene: Scene) -> SceneModel:
             f"{path}: a scene model of '{teacher.architecture}' has no latents of position and orientation; a teacher "
             f"of {', '.join(able)} is needed"
         )
-    known = {row.tobytes() for row in _positions(scene.select("train"))}
-    strange = sum(row.astype(np.float32).tobytes() not in known for row in teacher.training_positions_N3)
-    if strange:
+    if len(scenes) != len(teacher.scenes):
         raise UserError(
-            f"{path}: {strange} of the {len(teacher.training_positions_N3)} poses it was trained on are no training "
-            "poses here; give --data, --split and hold_out as in its training"
+            f"{path}: a scene model of {teacher.title}, and --data is given {len(scenes)} times; give it once for each "
+            "scene, in the order of the teacher's training"
         )
+    for scene, its in zip(scenes, teacher.scenes, strict=True):
+        known = {row.tobytes() for row in _positions(scene.select("train"))}
+        strange = sum(row.astype(np.float32).tobytes() not in known for row in its.training_positions_N3)
+        if strange:
+            raise UserError(
+                f"{path}: {strange} of the {len(its.training_positions_N3)} poses it was trained on are no training "
+                f"poses of '{scene.name}' here; give --data, --split and hold_out as in its training"
+            )
     return teacher
 
 
@@ -218,19 +240,24 @@ def _positions(images: list[PosedImage]) -> np.ndarray:
     return np.array([image.pose.position for image in images]).astype(np.float32)
 
 
-def configured(config: TrainConfig, teacher: SceneModel, scene: Scene) -> TrainConfig:
-    """The configuration with the teacher's pictures and what the auto-encoder has to know of teacher and scene."""
-    seen = scene.of_the_camera()  # what the teacher's latents are of
-    positions_N3 = np.array([image.pose.position for image in seen.select("train")])
-    centre_3 = np.median(positions_N3, axis=0)
-    # No extremes: one row of a label file that stands far off would press all others together.
-    scale = max(float(np.quantile(np.linalg.norm(positions_N3 - centre_3, axis=1), 0.95)), LEAST_SCALE_M)
+def configured(config: TrainConfig, teacher: SceneModel, scenes: Sequence[Scene]) -> TrainConfig:
+    """The configuration with the teacher's pictures and what the auto-encoder has to know of teacher and scenes."""
+    centres, scales, poses = [], [], 0
+    for scene in scenes:
+        seen = scene.of_the_camera()  # what the teacher's latents are of
+        positions_N3 = np.array([image.pose.position for image in seen.select("train")])
+        centre_3 = np.median(positions_N3, axis=0)
+        # No extremes: one row of a label file that stands far off would press all others together.
+        far = float(np.quantile(np.linalg.norm(positions_N3 - centre_3, axis=1), 0.95))
+        centres.append(centre_3.tolist())
+        scales.append(max(far, LEAST_SCALE_M))
+        poses += len(positions_N3)
     options = {
         "teacher": teacher.architecture,
         "teacher_options": teacher.options,
-        "centres": [centre_3.tolist()],
-        "scales": [scale],
-        "poses": len(positions_N3),
+        "centres": centres,
+        "scales": scales,
+        "poses": poses,
         "decoder": False,
     }
     prepared = teacher.preprocessing

@@ -46,6 +46,27 @@ class ScenePixels:
             begin += len(pixels)
 
 
+@dataclass(frozen=True, eq=False)
+class SeenPoses:
+    """Poses of the pictures of all scenes, scene after scene: positions (N, 3), orientations (N, 4), scenes (N,) int64,
+    and how many each scene has."""
+
+    position_N3: torch.Tensor
+    orientation_N4: torch.Tensor
+    scene_N: torch.Tensor
+    counts: list[int]
+
+    @classmethod
+    def of(cls, scenes: Sequence[PosedPixels]) -> SeenPoses:
+        numbers = [torch.full_like(each.position_N3[:, 0], n, dtype=torch.int64) for n, each in enumerate(scenes)]
+        return cls(
+            torch.cat([each.position_N3 for each in scenes]),
+            torch.cat([each.orientation_N4 for each in scenes]),
+            torch.cat(numbers),
+            [len(each) for each in scenes],
+        )
+
+
 def views_of(
     pixels: PosedPixels | ScenePixels,
     index_B: torch.Tensor,

@@ -18,7 +18,8 @@ from transposenet_core.formats import load_scene
 from transposenet_core.image_files import read_image
 from transposenet_core.localizer import Localizer
 from transposenet_core.pose import rotation_angle_deg
-from transposenet_core.preprocessing import Preprocessing
+from transposenet_core.preprocessing import Preprocessing, normalise
+from transposenet_core.scene import PosedImage
 from transposenet_core.scene_model import SceneModel
 from transposenet_core.training.batches import batches
 from transposenet_core.training.config_reading import load_config
@@ -49,10 +50,30 @@ def arguments(scenes: tuple[Path, ...], out: Path, *more: str, preset: str = "co
     return ["--config", str(ROOT / f"config/train/{preset}.yaml"), *data, "--out", str(out), *TINY, *more]
 
 
+@torch.no_grad()
+def tell_apart(folder: Path, images: list[list[PosedImage]]) -> None:
+    """Give a model of two scenes, trained too little to know its pictures, a classifier that does."""
+    model = SceneModel.load(folder)
+    network = model.network
+    for transformer in (network.position_transformer, network.orientation_transformer):
+        transformer.query.mul_(30)  # who asks sharply gets another answer from another picture
+    ways = []  # from what the one query finds in a scene's pictures to what the other does
+    for pictures in images:
+        pixels = load_pixels(pictures, model.preprocessing)
+        latents = network._latents(normalise(model.preprocessing.crop(pixels.image_N3HW)))
+        first, second = torch.cat(latents[:2], dim=-1).mean(dim=0)
+        ways.append(first - second)
+    between, common = ways[0] - ways[1], (ways[0] + ways[1]) / 2
+    weight = between - (between @ common) / (common @ common) * common
+    network.scene.weight.copy_(8 * weight / (weight @ between))  # +4 for pictures of the first scene, -4 of the second
+    model.save(folder)
+
+
 @pytest.fixture(scope="module")
 def trained(two_scenes: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("run") / "out"
     assert train(arguments(two_scenes, out, "epochs=2", "hold_out=false")) == 0
+    tell_apart(out, [load_scene(f"7scenes:{path}").images for path in two_scenes])
     return out
 
 
@@ -216,3 +237,73 @@ def test_it_learns_32_pictures_by_heart(tmp_path: Path, preset: str) -> None:
             degrees.append(rotation_angle_deg(estimate.pose.orientation, image.pose.orientation))
     print(f"{preset}: median {np.median(metres):.4f} m {np.median(degrees):.3f} deg")
     assert len(metres) == 32 and np.median(metres) < 0.02 and np.median(degrees) < 1
+
+
+@pytest.fixture(scope="module")
+def autoencoder(two_scenes: tuple[Path, Path], trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A student of the model of both scenes, with a decoder."""
+    out = tmp_path_factory.mktemp("student") / "out"
+    assert train(student(two_scenes, out, trained, "decoder.epochs=1")) == 0
+    return out
+
+
+def student(scenes: tuple[Path, ...], out: Path, teacher: Path, *more: str) -> list[str]:
+    data = [item for scene in scenes for item in ("--data", f"7scenes:{scene}")]
+    budget = ["epochs=30", "validate_every=30", "batch_size=4", "hold_out=false", "device=cpu", "cache_dir=none"]
+    budget += ["half_precision_weights=false"]  # the classifier is made to live on small differences
+    refined = ["model.options.neighbours=3", "model.options.ridge=0.1", f"teacher={teacher}", "decoder.epochs=0"]
+    preset = str(ROOT / "config/train/pose_autoencoder.yaml")
+    return ["--config", preset, *data, "--out", str(out), *budget, *refined, *more]
+
+
+def test_an_autoencoder_knows_the_scenes_of_its_teacher(
+    two_scenes: tuple[Path, Path], trained: Path, autoencoder: Path
+) -> None:
+    model, teacher = SceneModel.load(autoencoder), Localizer(trained, device="cpu")
+    network = model.network
+    assert [scene.name for scene in model.scenes] == ["desk", "shelf"] and network.scenes == 2
+    scenes = [load_scene(f"7scenes:{path}") for path in two_scenes]
+    counts = [len(scene.select("train")) for scene in scenes]
+    assert network.scenes_N.tolist() == [0] * counts[0] + [1] * counts[1]
+    labels = np.concatenate([[image.pose.position for image in scene.select("train")] for scene in scenes])
+    np.testing.assert_allclose(network.positions_N3.numpy(), labels, atol=1e-6)
+    localizer = Localizer(autoencoder, device="cpu")
+    for image in [image for scene in scenes for image in scene.select("test")[:3]]:
+        mine, its = (each.localize(read_image(image.path)) for each in (localizer, teacher))
+        assert (mine.scene, mine.map_frame) == (its.scene, its.map_frame)
+        assert mine.scene_probability == pytest.approx(its.scene_probability, abs=1e-4)
+        number = [scene.name for scene in model.scenes].index(mine.scene)
+        known_N3 = network.positions_N3[network.scenes_N == number].numpy()
+        # A combination of that scene's training poses whose weights add up to 1 and are bound by the ridge
+        assert np.linalg.norm(mine.pose.position - known_N3.mean(axis=0)) < 5 * np.ptp(known_N3, axis=0).max()
+
+
+def test_each_scene_is_drawn_from_its_own_poses(
+    two_scenes: tuple[Path, Path], autoencoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    render = runpy.run_path(str(ROOT / "training" / "render_pose.py"))["main"]
+    pose = ["--pose", "0.5", "0", "0.25", "1", "0", "0", "0"]
+    pictures = []
+    for scene in ("desk", "shelf"):
+        out = tmp_path / f"{scene}.png"
+        assert render([str(autoencoder), *pose, "--out", str(out), "--scene", scene]) == 0
+        pictures.append(read_image(out).astype(int))
+    assert np.abs(pictures[0] - pictures[1]).max() > 0
+    for more, sentence in ((), "which scene is meant is not said"), (("--scene", "attic"), "scene 'attic' is none"):
+        assert render([str(autoencoder), *pose, "--out", str(tmp_path / "a.png"), *more]) == 2
+        assert sentence in (message := capsys.readouterr().err) and "it knows desk, shelf" in message
+    data = [item for scene in two_scenes for item in ("--data", f"7scenes:{scene}")]
+    assert evaluate([str(autoencoder), *data, "--report", str(tmp_path / "report"), "--device", "cpu"]) == 0
+    for scene in ("desk", "shelf"):
+        assert (tmp_path / "report" / scene / "reconstructions.png").stat().st_size > 10_000
+
+
+def test_t11_a_student_needs_its_teachers_scenes(
+    two_scenes: tuple[Path, Path], trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    for scenes, sentence in (
+        (two_scenes[:1], "a scene model of desk + shelf, and --data is given 1 times; give it once for each scene"),
+        (two_scenes[::-1], "poses it was trained on are no training poses of 'shelf' here"),
+    ):
+        assert train(student(scenes, tmp_path / "out", trained)) == 2
+        assert sentence in capsys.readouterr().err
