@@ -32,7 +32,7 @@ from transposenet_core.pose import Pose
 from transposenet_core.preprocessing import mean_colour
 from transposenet_core.scene_model import SceneModel
 from transposenet_core.training.degradation import blurred
-from transposenet_core.training.pixels import PosedPixels, load_pixels
+from transposenet_core.training.pixels import load_pixels
 from transposenet_core.training.validation import predict
 
 
@@ -46,17 +46,14 @@ def framed(image_B3HW: torch.Tensor, percent: float) -> torch.Tensor:
     return torch.where(inside_HW, image_B3HW, colour)
 
 
-def changed(pixels: PosedPixels, args: argparse.Namespace) -> Iterator[tuple[str, torch.Tensor]]:
+def changed(image_N3HW: torch.Tensor, args: argparse.Namespace) -> Iterator[tuple[str, torch.Tensor]]:
     """What is done, and the pictures to which it was done."""
-    image_N3HW = pixels.image_N3HW
     yield "as recorded", image_N3HW
     for percent in args.borders:
         yield f"border of {percent:g} %", framed(image_N3HW, percent)
     for sigma in args.blurs:
-        yield (
-            f"blur of {sigma:g} pixels",
-            blurred(image_N3HW, sigma, torch.ones(len(image_N3HW))).round().to(torch.uint8),
-        )
+        parts = [blurred(part, sigma, torch.ones(len(part))) for part in image_N3HW.split(32)]
+        yield f"blur of {sigma:g} pixels", torch.cat(parts).round().to(torch.uint8)
 
 
 def errors(found: list[Pose], truths: list[Pose]) -> tuple[str, ...]:
@@ -72,11 +69,14 @@ def compare(args: argparse.Namespace) -> None:
         raise UserError(f"--borders {args.borders}: percent of the picture's width, from 0 to below 30")
     if not all(0 < sigma <= 5 for sigma in args.blurs):
         raise UserError(f"--blurs {args.blurs}: pixels, above 0 and up to 5")
-    model, scene = SceneModel.load(args.model), load_scene(args.data, args.split).of_the_camera()
+    model = SceneModel.load(args.model)
+    if len(model.scenes) > 1:
+        raise UserError(f"{args.model}: a scene model of {model.title}, one of a single scene is needed")
+    scene = replace(load_scene(args.data, args.split), T_pose_camera=model.T_pose_camera).of_the_camera()
     images = scene.select(args.select)
     pixels = load_pixels(images, model.preprocessing, camera=scene.intrinsics)
     rows = []
-    for name, image_N3HW in changed(pixels, args):
+    for name, image_N3HW in changed(model.preprocessing.crop(pixels.image_N3HW), args):
         poses = predict(model.network, replace(pixels, image_N3HW=image_N3HW), model.preprocessing)
         rows.append((name, *errors(poses, [image.pose for image in images])))
     print(markdown.table(("pictures", "median", "median", "to the right", "down", "ahead"), rows))

@@ -55,6 +55,8 @@ def run(args: argparse.Namespace) -> None:
     network = model.network
     if not isinstance(network, PoseAutoencoder):
         raise UserError(f"{args.model}: a scene model of '{model.architecture}', one of pose_autoencoder is needed")
+    if len(model.scenes) > 1:
+        raise UserError(f"{args.model}: a scene model of {model.title}, one of a single scene is needed")
     scene = load_scene(args.data, args.split)
     images = scene.select(args.select)
     chosen = network.neighbours, network.ridge
@@ -79,7 +81,7 @@ def named(pair: tuple[int, float]) -> str:
 
 
 def settings(network: PoseAutoencoder, chosen: tuple[int, float], grid: bool) -> list[tuple[int, float]]:
-    counts = [count for count in (NEIGHBOURS if grid else NEIGHBOURS[:1]) if count <= len(network.positions_N3)]
+    counts = [count for count in (NEIGHBOURS if grid else NEIGHBOURS[:1]) if count <= network.most_neighbours]
     return [(0, 0.0), chosen, *((count, ridge) for count in counts for ridge in RIDGES)]
 
 

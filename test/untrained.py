@@ -31,13 +31,20 @@ def save_untrained(
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(5)
         network = build_model("transposenet", **options)
-        for module in network.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.momentum = None
         resized = [preprocessing.crop(preprocessing.resize(image_HW3)) for image_HW3 in pictures]
-        network.train()(normalise(torch.stack(resized)))
+        show_to_batch_norms(network, normalise(torch.stack(resized)))
     SceneModel(name, map_frame, "transposenet", options, preprocessing, network.eval(), HELD_OUT).save(folder)
     return folder
+
+
+def show_to_batch_norms(network: nn.Module, image_B3HW: torch.Tensor) -> None:
+    """Give batch norms the statistics of these pictures."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.reset_running_stats()
+            module.momentum = None
+    network.train()(image_B3HW)
+    network.eval()
 
 
 def save_drawing(folder: Path, model: SceneModel) -> Path:

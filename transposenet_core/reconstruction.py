@@ -69,7 +69,8 @@ def scene_number(scene_model: SceneModel, scene: str) -> int:
         return 0
     if scene not in names:
         found = f"scene '{scene}' is none of its scenes" if scene else "which scene is meant is not said"
-        raise UserError(f"scene model '{scene_model.title}': {found}, it knows {', '.join(names)}")
+        known = ", ".join(names)
+        raise UserError(f"scene model '{scene_model.title}': {found}; give the name of one (--scene), it knows {known}")
     return names.index(scene)
 
 

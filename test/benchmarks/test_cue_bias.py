@@ -1,5 +1,6 @@
 """What a border or blur does to the error: pictures are changed as said, unchanged the localizer's."""
 
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -25,11 +26,18 @@ def test_a_border_is_nothing_to_the_network_and_leaves_the_rest() -> None:
     assert torch.equal(cue_bias.framed(image, 0), image)
 
 
+def test_what_is_done_is_done_to_what_the_network_sees() -> None:
+    """At the size of its window, not of the resized picture that the window is cut from."""
+    image, args = torch.full((1, 3, 96, 128), 200, dtype=torch.uint8), argparse.Namespace(borders=[4], blurs=[])
+    (_, plain), (_, framed) = cue_bias.changed(image, args)
+    assert torch.equal(plain, image) and (framed[..., :5] != 200).all() and (framed[..., 5:-5, 5:-5] == 200).all()
+
+
 def test_the_table_holds_what_the_localizer_errs_by(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     scene = write_small_scene(tmp_path / "desk", frames=6)
     images = load_scene(f"7scenes:{scene}").select("test")
     pictures = np.stack([read_image(image.path) for image in images])
-    model = save_untrained(tmp_path / "model", pictures, Preprocessing(64, (64, 80)))
+    model = save_untrained(tmp_path / "model", pictures, Preprocessing(70, (64, 80)))
     arguments = [str(model), "--data", f"7scenes:{scene}", "--select", "test", "--blurs", "1", "--borders", "10"]
     assert cue_bias.main(arguments) == 0
     poses = [Localizer(model, device="cpu").localize(picture).pose for picture in pictures]

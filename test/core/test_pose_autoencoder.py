@@ -13,6 +13,8 @@ from transposenet_core.models import build_model, default_options, describe_opti
 from transposenet_core.models.affine_refinement import combined_position, pose_distance
 from transposenet_core.models.pose_autoencoder import PoseAutoencoder, fourier_features
 from transposenet_core.pose import rotation_angle_deg
+from transposenet_core.training.autoencoder_training import AutoencoderLoss
+from transposenet_core.training.config import TrainConfig
 
 SMALL = {"layers": 1, "heads": 2, "width": 32, "mlp_width": 32, "head_width": 64}
 SIZE = (32, 48)
@@ -95,6 +97,17 @@ def test_gradients_go_through_the_frozen_heads_and_leave_them_alone() -> None:
         torch.testing.assert_close(value, before[name], rtol=0, atol=0)
 
 
+def test_the_pose_loss_takes_the_sign_that_the_teacher_answers_with() -> None:
+    """A teacher of several scenes answers q or -q, as the centres of its clusters are."""
+    network = autoencoder(**SEVERAL, centres=[[0.0, 0, 0]] * 2, scales=[1.0, 1.0]).eval()
+    position, orientation = poses(6)
+    target = network.latents(position, orientation, torch.arange(6) % 2)
+    network.teacher.regress = lambda _: {"position": position, "orientation": -orientation}
+    loss = AutoencoderLoss(TrainConfig(), network)
+    for sign in (1, -1):
+        assert loss(network, target, position, sign * orientation)["orientation"] < 1e-6
+
+
 def test_without_neighbours_it_answers_as_its_teacher() -> None:
     network, image = autoencoder(neighbours=0), torch.rand(3, 3, *SIZE)
     alone, refined = network.teacher(image), autoencoder()(image)
@@ -139,6 +152,15 @@ def test_pose_distance_is_what_it_says(seed: int, scale: float) -> None:
     angles = np.radians(rotation_angle_deg(q.numpy(), known_q.numpy()))
     expected = (np.linalg.norm(p.numpy() - known_p.numpy(), axis=1) / scale) ** 2 + 4 * np.sin(angles / 4) ** 2
     np.testing.assert_allclose(found, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_a_scene_of_few_poses_has_no_more_neighbours_than_those() -> None:
+    several = autoencoder(12, **SEVERAL, centres=[[0.0, 0, 0]] * 2, scales=[1.0, 1.0], neighbours=10, ridge=100.0)
+    several.scenes_N[9:] = 1
+    several.positions_N3[:9], several.positions_N3[9:] = torch.tensor([1.0, 0, 0]), torch.tensor([500.0, 0, 0])
+    assert several.eval().most_neighbours == 3
+    found = several.answer(several.teacher.encode(torch.rand(2, 3, *SIZE), scene_B=torch.tensor([1, 0])))["position"]
+    torch.testing.assert_close(found[:, 0], torch.tensor([500.0, 1.0]), atol=1e-3, rtol=0)
 
 
 def test_neighbours_are_of_the_scene_that_was_found() -> None:

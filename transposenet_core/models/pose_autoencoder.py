@@ -104,12 +104,20 @@ class PoseAutoencoder(nn.Module):
         self.register_buffer("orientations_N4", torch.zeros(poses, 4))
         self.register_buffer("scenes_N", torch.zeros(poses, dtype=torch.int64))
         self._known_latents_NC: torch.Tensor | None = None
+        self._most_neighbours: int | None = None
+
+    @property
+    def most_neighbours(self) -> int:
+        """How many training poses every scene has: more would be another scene's."""
+        if self._most_neighbours is None:
+            self._most_neighbours = int(torch.bincount(self.scenes_N, minlength=self.scenes).min())
+        return self._most_neighbours
 
     def train(self, mode: bool = True) -> PoseAutoencoder:
         """The teacher always runs as it does on the robot; what is known of the training poses is computed anew."""
         super().train(mode)
         self.teacher.eval()
-        self._known_latents_NC = None
+        self._known_latents_NC = self._most_neighbours = None
         return self
 
     def forward(self, image_B3HW: torch.Tensor, with_attention: bool = False) -> dict[str, torch.Tensor]:
@@ -119,7 +127,7 @@ class PoseAutoencoder(nn.Module):
     def answer(self, latents: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """What `forward` answers where the teacher has found these latents."""
         output = self.teacher.regress(latents)  # type: ignore[operator]
-        count = min(self.neighbours, len(self.positions_N3))
+        count = min(self.neighbours, self.most_neighbours)
         if count < 1:
             return output
         scene_B = latents.get("scene", torch.zeros(len(output["position"]), dtype=torch.int64)).to(self.scenes_N.device)

@@ -71,8 +71,7 @@ def training_views(
 def _motion(draws_BK: torch.Tensor, config: AugmentationConfig) -> tuple[torch.Tensor, torch.Tensor]:
     """How the cameras turn (B, 4) and move (B, 3), in their own axes; some not at all (`as_recorded`).
 
-    Without these a view whose every pixel was seen has always come nearer, for who moves back sees past the picture's
-    border: the network learns that, and takes every picture of a robot for one from farther ahead.
+    A moved view is hardly ever whole, a robot's picture is: without these the network never sees one.
     """
     turn_B4 = sampled_turn(draws_BK[:, VIEW], config.virtual_rotation)
     shift_B3 = (2 * draws_BK[:, SHIFT] - 1) * config.virtual_translation
@@ -90,8 +89,8 @@ def _moved(
     preprocessing: Preprocessing,
     config: AugmentationConfig,
 ) -> Views:
-    """The same where depth is there: the new view has its depth as well, and what neither its own picture nor the one
-    that completes it shows from both sides (see `virtual_motion`) is 0."""
+    """The same where depth is there: the new view has its depth as well, and what neither its own picture nor
+    those that complete it show from both sides (see `virtual_motion`) is 0."""
     camera, depth_NHW = pixels.camera, pixels.depth_NHW
     assert camera is not None and depth_NHW is not None  # `check_depth` has said so before
     turn_B4, shift_B3 = _motion(draws_BK, config)
@@ -102,9 +101,9 @@ def _moved(
     orientation_B4 = turned_orientation(old_B4, turn_B4)
     mean, size = mean_colour(draws_BK.device), preprocessing.image_size
 
-    def seen_from(index_B: torch.Tensor) -> tuple[MovedViews, torch.Tensor]:
-        depth_BHW, old = depth_NHW[index_B], (pixels.position_N3[index_B], pixels.orientation_N4[index_B])
-        image = coloured(pixels.image_N3HW[index_B], draws_BK, config).float() - mean
+    def seen_from(source_B: torch.Tensor) -> tuple[MovedViews, torch.Tensor]:
+        depth_BHW, old = depth_NHW[source_B], (pixels.position_N3[source_B], pixels.orientation_N4[source_B])
+        image = coloured(pixels.image_N3HW[source_B], draws_BK, config).float() - mean
         there, mirrored = (motion_between(*old, place_B3, orientation_B4) for place_B3 in (position_B3, mirrored_B3))
         return moved_views(image, depth_BHW, *there, camera, size), shown(depth_BHW, *mirrored, camera, size)
 

@@ -5,7 +5,7 @@ Shavit, Keller, "Camera pose auto-encoders for improving pose regression", 2022.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,10 @@ class AutoencoderLoss(nn.Module):
         latents = network.latents(position_B3, q_B4, target.get("scene"))
         both = [F.mse_loss(latents[name], target[name]) for name in ("position_latent", "orientation_latent")]
         regress: Any = network.teacher.regress  # frozen, and the gradient goes through it
-        terms = self.pose(regress(latents), position_B3, q_B4)
+        answer = regress(latents)
+        # A teacher of several scenes answers with the sign of its clusters' centres; Eq. 4 is not blind to it.
+        backwards_B1 = (answer["orientation"] * q_B4).sum(dim=-1, keepdim=True) < 0
+        terms = self.pose(answer, position_B3, torch.where(backwards_B1, -q_B4, q_B4))
         return {**terms, "loss": terms["loss"] + sum(both), "latents": sum(both)}
 
 
@@ -121,7 +124,8 @@ class AutoencoderTraining:
         network.eval()
         curves = Curves(self.out)
         try:
-            targets, held_out = self._latents_of(learnt), self._latents_of(judged)
+            targets = self._latents_of(learnt)
+            held_out = self._latents_of(judged) if self._holds_out(any) else targets
             self._learn(known, targets, truths, held_out, curves)
             self._refine(held_out if len(judged) == 1 else self._latents_of(judged, told_the_scene=False), truths)
             self.validation = self.judge(network)
@@ -183,11 +187,14 @@ class AutoencoderTraining:
         """Choose how positions are refined, where the configuration leaves it open, by latents of the judged pictures
         in the scenes that the robot would take them for."""
         self.network.eval()  # with what it has learnt
-        held_out = any(each.judge.pixels is not each.pixels for each in self.data)
-        choice = choose_refinement(self.network, latents, truths.position_N3, held_out)
+        choice = choose_refinement(self.network, latents, truths.position_N3, self._holds_out(all))
         self.network.neighbours, self.network.ridge = choice.neighbours, choice.ridge
         self.config.model.options |= {"neighbours": choice.neighbours, "ridge": choice.ridge}
         print(choice.sentence, flush=True)
+
+    def _holds_out(self, quantity: Callable[[Iterable[bool]], bool]) -> bool:
+        """Whether `any` or `all` scenes are judged by frames that nothing is learnt from."""
+        return quantity(each.judge.pixels is not each.pixels for each in self.data)
 
     @torch.no_grad()
     def _latents_of(self, scenes: list[PosedPixels], told_the_scene: bool = True) -> dict[str, torch.Tensor]:

@@ -15,6 +15,7 @@ from torch import nn
 from transposenet_core.atomic_files import write_atomically
 from transposenet_core.errors import UserError
 from transposenet_core.training.averaging import MovingAverage
+from transposenet_core.training.config import TrainConfig
 
 START = "start_from"  # the name under which a given scene model is judged before anything is learnt
 
@@ -99,7 +100,7 @@ class Checkpoint:
 
     def check(self, config: dict, override: bool) -> None:
         """UserError where the run was started with another configuration, unless the change is meant: then say it."""
-        changed = sorted(difference(self.config, config))
+        changed = sorted(difference(_filled(self.config, TrainConfig().to_dict()), config))
         if changed and not override:
             raise UserError(
                 f"{self.path}: the run was started with another configuration: {'; '.join(changed)}; "
@@ -158,6 +159,13 @@ def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, torch.T
             value = torch.empty_like(parameter).copy_(value)
         whole["state"].setdefault(int(index), {})[key] = value
     optimizer.load_state_dict(whole)
+
+
+def _filled(config: dict, defaults: dict) -> dict:
+    """A configuration from before some keys were there: they had their defaults, which change nothing."""
+    missing = {key: value for key, value in defaults.items() if key not in config}
+    nested = {k: _filled(config[k], v) for k, v in defaults.items() if isinstance(v, dict) and k in config}
+    return {**config, **missing, **nested}
 
 
 def difference(old: dict, new: dict, prefix: str = "") -> list[str]:

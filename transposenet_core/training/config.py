@@ -86,7 +86,7 @@ class AugmentationConfig:
     )
     completed: float = key(
         0.0,
-        "share of the moved views whose unseen parts other training pictures show; needs depth",
+        "share of the views whose unseen parts other training pictures show; needs depth and moved views",
         lowest=0,
         highest=1,
     )

@@ -37,9 +37,21 @@ def load_config(path: str | Path | None, overrides: typing.Sequence[str] = ()) -
     return config
 
 
+class _EachKeyOnce(yaml.SafeLoader):
+    """YAML forbids a key that comes twice, PyYAML takes the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        keys = [key.value for key, _ in node.value]
+        for number, key in enumerate(keys):
+            if key in keys[:number]:
+                line = node.value[number][0].start_mark.line + 1
+                raise yaml.constructor.ConstructorError(None, None, f"key '{key}' comes a second time in line {line}")
+        return super().construct_mapping(node, deep)
+
+
 def _read_yaml(path: Path) -> dict:
     try:
-        content = yaml.safe_load(path.read_text()) or {}
+        content = yaml.load(path.read_text(), _EachKeyOnce) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{path}: the configuration cannot be read ({error}); presets lie in config/train") from None
     if not isinstance(content, dict):
@@ -85,6 +97,12 @@ def _check(config: TrainConfig) -> None:
             raise UserError(f"{name} is '{value}', allowed are {', '.join(info.allowed)}")
         if isinstance(value, (int, float)) and not (info.lowest <= value <= info.highest and math.isfinite(value)):
             raise UserError(f"{name} is {value}, allowed is a finite value {_range(info)}")
+    augmentation = config.augmentation
+    if augmentation.completed > 0 and not augmentation.moves():
+        raise UserError(
+            f"augmentation.completed is {augmentation.completed:g}, and no view is turned or moved that could be "
+            "completed; set augmentation.virtual_rotation or virtual_translation, or completed=0"
+        )
 
 
 def _range(info: KeyInfo) -> str:

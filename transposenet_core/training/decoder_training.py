@@ -23,11 +23,13 @@ from transposenet_core.training.scene_pixels import SeenPoses
 def small_pictures(scenes: Sequence[PosedPixels], preprocessing: Preprocessing, device: torch.device) -> torch.Tensor:
     """What the network sees, squeezed to (N, 3, 64, 64), RGB from 0 to 1, scene after scene."""
     parts = [
-        F.interpolate(preprocessing.crop(part), (SIZE, SIZE), mode="bilinear", antialias=True, align_corners=False)
+        F.interpolate(
+            preprocessing.crop(part).float(), (SIZE, SIZE), mode="bilinear", antialias=True, align_corners=False
+        )
         for pixels in scenes
         for part in pixels.image_N3HW.split(256)
     ]
-    return torch.cat(parts).to(device).float() / 255
+    return torch.cat(parts).to(device).round() / 255
 
 
 def learn_decoder(

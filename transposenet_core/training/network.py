@@ -30,7 +30,7 @@ def check_scene_count(config: TrainConfig, scenes: int) -> None:
     asked = config.model.options.get("scenes", scenes)
     if config.model.name not in model_names():
         raise UserError(f"unknown model '{config.model.name}', known models: {', '.join(model_names())}")
-    if config.teacher:
+    if config.model.name == "pose_autoencoder":
         return  # as many as its teacher's, which is looked at where that is loaded
     if "scenes" in default_options(config.model.name):
         if asked != scenes:

@@ -42,7 +42,7 @@ def choose_refinement(
         return Choice(0, 0.0, "test-time optimisation: off")
     if not held_out and (given < 0 or not ridge):
         return Choice(0, 0.0, "test-time optimisation: off, for no frames were held out to choose by")
-    counts = [given] if given > 0 else [count for count in NEIGHBOURS if count <= len(network.positions_N3)]
+    counts = [given] if given > 0 else [count for count in NEIGHBOURS if count <= network.most_neighbours]
     tried = {(count, r): median(count, r) for count in counts for r in ([ridge] if ridge else RIDGES)}
     best = min(tried, key=lambda pair: tried[pair])
     figures = f"median {tried[best]:.4f} m against the teacher's {teacher:.4f} m"

@@ -80,15 +80,18 @@ class _Seen(NamedTuple):
 def _seen(
     depth_BHW: torch.Tensor, turn_B4: torch.Tensor, shift_B3: torch.Tensor, camera: Intrinsics, size: tuple[int, int]
 ) -> _Seen:
-    (height, width), turn_B33 = depth_BHW.shape[-2:], matrices(turn_B4)
+    height, width = depth_BHW.shape[-2:]
+    turn_B33 = matrices(turn_B4).double()  # a GPU multiplies float32 matrices in TF32, to three digits
     corner = ((height - size[0]) // 2, (width - size[1]) // 2)
     old_rays_3N, new_rays_3N = (
         _rays(start, shape, camera, depth_BHW.device) for start, shape in (((0, 0), (height, width)), (corner, size))
     )
     old_depth_B1HW = depth_BHW[:, None].float() / 1000
-    p_new_B3N = (turn_B33.mT @ old_rays_3N) * old_depth_B1HW.abs().flatten(2) - turn_B33.mT @ shift_B3[..., None]
+    shift_B31 = shift_B3[..., None]
+    turned_shift_B31 = (turn_B33.mT @ shift_B31.double()).float()
+    p_new_B3N = (turn_B33.mT @ old_rays_3N).float() * old_depth_B1HW.abs().flatten(2) - turned_shift_B31
     new_depth_BHW = _splatted(p_new_B3N, corner, camera, size)
-    p_old_B3N = (turn_B33 @ new_rays_3N) * new_depth_BHW.flatten(1)[:, None] + shift_B3[..., None]
+    p_old_B3N = (turn_B33 @ new_rays_3N).float() * new_depth_BHW.flatten(1)[:, None] + shift_B31
     x_BHW, y_BHW, z_BHW = (plane.unflatten(1, size) for plane in _projected(p_old_B3N, camera))
     grid_BHW2 = torch.stack(((2 * x_BHW + 1) / width - 1, (2 * y_BHW + 1) / height - 1), dim=-1)
     old_z_B1HW = F.grid_sample(old_depth_B1HW, grid_BHW2, mode="nearest", padding_mode="zeros", align_corners=False)
@@ -101,9 +104,9 @@ def _seen(
 
 
 def _rays(corner: tuple[int, int], size: tuple[int, int], camera: Intrinsics, device: torch.device) -> torch.Tensor:
-    """Of a window's pixels (3, N), row by row, with z = 1."""
-    y_H = (torch.arange(corner[0], corner[0] + size[0], device=device, dtype=torch.float32) - camera.cy) / camera.fy
-    x_W = (torch.arange(corner[1], corner[1] + size[1], device=device, dtype=torch.float32) - camera.cx) / camera.fx
+    """Of a window's pixels (3, N) float64, row by row, with z = 1."""
+    y_H = (torch.arange(corner[0], corner[0] + size[0], device=device, dtype=torch.float64) - camera.cy) / camera.fy
+    x_W = (torch.arange(corner[1], corner[1] + size[1], device=device, dtype=torch.float64) - camera.cx) / camera.fx
     x_N, y_N = x_W.repeat(size[0]), y_H.repeat_interleave(size[1])
     return torch.stack((x_N, y_N, torch.ones_like(x_N)))
 

@@ -36,7 +36,9 @@ def for_camera(config: AugmentationConfig, scene: Scene) -> AugmentationConfig:
             f"{'random' if config.random_crop else 'centre'} crops instead; give the scene its camera matrix",
             file=sys.stderr,
         )
-        return dataclasses.replace(config, virtual_rotation=VirtualRotationConfig(), virtual_translation=0.0)
+        return dataclasses.replace(
+            config, virtual_rotation=VirtualRotationConfig(), virtual_translation=0.0, completed=0.0
+        )
     if not bears_distortion(camera) and camera.rectified is False:
         raise UserError(
             f"scene {scene.name} ({scene.root}): the pictures have a distortion that nobody has put into figures, and "

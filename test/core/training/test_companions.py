@@ -11,8 +11,8 @@ from drawn_room import CAMERA, HEIGHT, POSE, WIDTH, draw_room, one_camera, posed
 from scipy.spatial.transform import Rotation
 
 from transposenet_core.pose import Pose, stack
-from transposenet_core.preprocessing import Preprocessing
-from transposenet_core.training.augmentation import COMPLETED, DRAWS, RECORDED, training_views
+from transposenet_core.preprocessing import Preprocessing, mean_colour, normalise
+from transposenet_core.training.augmentation import COMPLETED, DRAWS, RECORDED, SHIFT, training_views
 from transposenet_core.training.companions import companions, completed, motion_between
 from transposenet_core.training.config import AugmentationConfig, VirtualRotationConfig
 from transposenet_core.training.depth import registered_depth
@@ -20,6 +20,7 @@ from transposenet_core.training.pixels import PosedPixels
 from transposenet_core.training.virtual_motion import MovedViews, moved_views
 
 SIZE = (HEIGHT, WIDTH)
+EMPTY = normalise(mean_colour(torch.device("cpu")).reshape(1, 3, 1, 1))
 
 
 def turned(degrees: float | list[float]) -> torch.Tensor:
@@ -125,3 +126,20 @@ def test_among_many_pictures_others_are_taken_each_time() -> None:
     beyond, behind = companions(torch.zeros(count, 3), turned(yaws.tolist()), index, here, view, draws)
     assert len(set(beyond.tolist())) > 10 and np.all(np.abs(yaws[beyond] - 37.5) < 4)
     assert len(set(behind.tolist())) > 10 and np.all(np.abs(yaws[behind] - 15) < 4)
+
+
+def test_what_is_empty_does_not_tell_which_way_a_completed_view_went(two_pictures: PosedPixels) -> None:
+    turn = VirtualRotationConfig(yaw=20.0)
+    config = AugmentationConfig(random_crop=False, colour_jitter=0.0, virtual_rotation=turn, virtual_translation=0.4)
+    draws, index = torch.full((2, DRAWS), 0.5), torch.tensor([0, 0])
+    draws[:, 0], draws[:, COMPLETED] = 0.9, 0.0
+    draws[:, SHIFT.stop - 1] = torch.tensor([0.25, 0.75])  # 0.2 m back, 0.2 m ahead
+    shown = {}
+    for share in (0.0, 1.0):
+        views = training_views(
+            two_pictures, index, draws, Preprocessing(HEIGHT, SIZE), replace(config, completed=share)
+        )
+        back, ahead = shown[share] = ((views.image_B3HW - EMPTY).abs() > 0.02).any(dim=1)
+        # Pixels that happen to have the mean colour count as empty: a few, and not the same ones.
+        assert (back != ahead).float().mean() < 0.002
+    assert shown[1.0].float().mean() > shown[0.0].float().mean() + 0.1

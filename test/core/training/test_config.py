@@ -91,3 +91,15 @@ def test_schedules() -> None:
     assert [rate_factor(e, 300, step) for e in (0, 99.9, 100, 250)] == pytest.approx([1, 1, 0.1, 0.01])
     cosine = load_config(None, ["schedule.kind=cosine", "schedule.warmup_epochs=2"]).schedule
     assert [rate_factor(e, 12, cosine) for e in (1, 2, 7, 12)] == pytest.approx([0.5, 1, 0.5, 0], abs=1e-3)
+
+
+def test_a_key_that_comes_twice_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "twice.yaml").write_text("epochs: 3\nmodel:\n  name: posenet\nepochs: 4\n")
+    with pytest.raises(UserError, match="key 'epochs' comes a second time in line 4"):
+        load_config(tmp_path / "twice.yaml")
+
+
+def test_views_that_do_not_move_cannot_be_completed() -> None:
+    with pytest.raises(UserError, match="augmentation.completed is 1, and no view is turned or moved"):
+        load_config(None, ["augmentation.completed=1"])
+    assert load_config(None, ["augmentation.completed=1", "augmentation.virtual_translation=0.1"])

@@ -1,5 +1,6 @@
 """Training from the command line on a small scene: it learns, leaves what it should, and names mistakes."""
 
+import copy
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from transposenet_core.localizer import Localizer
 from transposenet_core.models import default_options
 from transposenet_core.scene_model import SceneModel
 from transposenet_core.training.auto_batch import with_batch
-from transposenet_core.training.checkpoint import difference
+from transposenet_core.training.checkpoint import Checkpoint, Progress, difference
 from transposenet_core.training.config import TrainConfig
 from transposenet_core.training.config_reading import load_config
 from transposenet_core.training.distributed import World
@@ -149,6 +150,17 @@ def test_mistakes_are_one_sentence(
 def test_difference_names_nested_keys() -> None:
     old, new = {"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 1, "c": 4}, "e": 5}
     assert difference(old, new) == ["a.c was 2, is 4", "d was 3, is None", "e was None, is 5"]
+
+
+def test_a_run_from_before_a_key_was_there_had_its_default(tmp_path: Path) -> None:
+    now = load_config(None, ["epochs=3"]).to_dict() | {"frames": "abc"}
+    before = copy.deepcopy(now)
+    del before["augmentation"]["completed"]
+    checkpoint = Checkpoint(tmp_path, Progress(stages=["all"]), before, 0, {})
+    checkpoint.check(now, override=False)
+    now["augmentation"] |= {"virtual_translation": 0.1, "completed": 1.0}
+    with pytest.raises(UserError, match="augmentation.completed was 0.0, is 1.0"):
+        checkpoint.check(now, override=False)
 
 
 def test_pretrained_backbones_are_taken_and_named_in_the_scene_model(small_scene: Path, tmp_path: Path) -> None:

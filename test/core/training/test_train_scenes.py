@@ -13,10 +13,12 @@ import torch
 from overfit import arguments as preset_arguments
 from small_scene import write_small_scene
 from training_runs import ROOT, figures, train
+from untrained import show_to_batch_norms
 
 from transposenet_core.formats import load_scene
 from transposenet_core.image_files import read_image
 from transposenet_core.localizer import Localizer
+from transposenet_core.models.pose_averaging import mean_over_views
 from transposenet_core.pose import rotation_angle_deg
 from transposenet_core.preprocessing import Preprocessing, normalise
 from transposenet_core.scene import PosedImage
@@ -37,11 +39,15 @@ TINY += ["picture.width=40", "device=cpu", "validate_every=1", "augmentation.col
 
 @pytest.fixture(scope="module")
 def two_scenes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A scene, and a smaller one with wider, inverted pictures."""
+    """A scene, and a smaller one with wider, inverted pictures, 100 m away in its map."""
     root = tmp_path_factory.mktemp("scenes")
     desk, shelf = write_small_scene(root / "desk", frames=12), write_small_scene(root / "shelf", frames=5)
     for path in shelf.rglob("*.png"):
         cv2.imwrite(str(path), cv2.resize(255 - cv2.imread(str(path)), (96, 60)))
+    for path in shelf.rglob("*.pose.txt"):  # somewhere else in its map
+        T_map_camera = np.loadtxt(path)
+        T_map_camera[:3, 3] += 100
+        np.savetxt(path, T_map_camera)
     return desk, shelf
 
 
@@ -55,12 +61,13 @@ def tell_apart(folder: Path, images: list[list[PosedImage]]) -> None:
     """Give a model of two scenes, trained too little to know its pictures, a classifier that does."""
     model = SceneModel.load(folder)
     network = model.network
+    seen = [model.preprocessing.crop(load_pixels(pictures, model.preprocessing).image_N3HW) for pictures in images]
+    show_to_batch_norms(network, normalise(torch.cat(seen)))
     for transformer in (network.position_transformer, network.orientation_transformer):
-        transformer.query.mul_(30)  # who asks sharply gets another answer from another picture
+        transformer.query.mul_(10)  # who asks sharply gets another answer from another picture
     ways = []  # from what the one query finds in a scene's pictures to what the other does
-    for pictures in images:
-        pixels = load_pixels(pictures, model.preprocessing)
-        latents = network._latents(normalise(model.preprocessing.crop(pixels.image_N3HW)))
+    for image_B3HW in seen:
+        latents = network._latents(normalise(image_B3HW))
         first, second = torch.cat(latents[:2], dim=-1).mean(dim=0)
         ways.append(first - second)
     between, common = ways[0] - ways[1], (ways[0] + ways[1]) / 2
@@ -132,7 +139,7 @@ def test_running_is_what_the_judge_saw(trained: Path, two_scenes: tuple[Path, Pa
         for image, pose, scene in zip(images, poses, scenes, strict=True):
             estimate = localizer.localize(read_image(image.path), with_attention=True)
             assert (estimate.scene, estimate.map_frame) == (model.scenes[scene].name, model.scenes[scene].map_frame)
-            np.testing.assert_allclose(estimate.pose.position, pose.position, atol=1e-5)
+            np.testing.assert_allclose(estimate.pose.position, pose.position, atol=5e-5)  # float32 at 100 m
             assert rotation_angle_deg(estimate.pose.orientation, pose.orientation) < 1e-3
 
 
@@ -250,8 +257,7 @@ def autoencoder(two_scenes: tuple[Path, Path], trained: Path, tmp_path_factory: 
 def student(scenes: tuple[Path, ...], out: Path, teacher: Path, *more: str) -> list[str]:
     data = [item for scene in scenes for item in ("--data", f"7scenes:{scene}")]
     budget = ["epochs=30", "validate_every=30", "batch_size=4", "hold_out=false", "device=cpu", "cache_dir=none"]
-    budget += ["half_precision_weights=false"]  # the classifier is made to live on small differences
-    refined = ["model.options.neighbours=3", "model.options.ridge=0.1", f"teacher={teacher}", "decoder.epochs=0"]
+    refined = ["model.options.neighbours=8", "model.options.ridge=0.1", f"teacher={teacher}", "decoder.epochs=0"]
     preset = str(ROOT / "config/train/pose_autoencoder.yaml")
     return ["--config", preset, *data, "--out", str(out), *budget, *refined, *more]
 
@@ -271,11 +277,11 @@ def test_an_autoencoder_knows_the_scenes_of_its_teacher(
     for image in [image for scene in scenes for image in scene.select("test")[:3]]:
         mine, its = (each.localize(read_image(image.path)) for each in (localizer, teacher))
         assert (mine.scene, mine.map_frame) == (its.scene, its.map_frame)
-        assert mine.scene_probability == pytest.approx(its.scene_probability, abs=1e-4)
+        assert mine.scene_probability == pytest.approx(its.scene_probability, abs=0.02)  # weights of half precision
         number = [scene.name for scene in model.scenes].index(mine.scene)
         known_N3 = network.positions_N3[network.scenes_N == number].numpy()
-        # A combination of that scene's training poses whose weights add up to 1 and are bound by the ridge
-        assert np.linalg.norm(mine.pose.position - known_N3.mean(axis=0)) < 5 * np.ptp(known_N3, axis=0).max()
+        # A combination of that scene's training poses, of which the smaller has five: weights add up to 1
+        assert np.linalg.norm(mine.pose.position - known_N3.mean(axis=0)) < 5 * np.ptp(known_N3, axis=0).max() < 50
 
 
 def test_each_scene_is_drawn_from_its_own_poses(
@@ -288,7 +294,7 @@ def test_each_scene_is_drawn_from_its_own_poses(
         out = tmp_path / f"{scene}.png"
         assert render([str(autoencoder), *pose, "--out", str(out), "--scene", scene]) == 0
         pictures.append(read_image(out).astype(int))
-    assert np.abs(pictures[0] - pictures[1]).max() > 0
+    assert np.abs(pictures[0] - pictures[1]).max() > 5
     for more, sentence in ((), "which scene is meant is not said"), (("--scene", "attic"), "scene 'attic' is none"):
         assert render([str(autoencoder), *pose, "--out", str(tmp_path / "a.png"), *more]) == 2
         assert sentence in (message := capsys.readouterr().err) and "it knows desk, shelf" in message
@@ -296,6 +302,18 @@ def test_each_scene_is_drawn_from_its_own_poses(
     assert evaluate([str(autoencoder), *data, "--report", str(tmp_path / "report"), "--device", "cpu"]) == 0
     for scene in ("desk", "shelf"):
         assert (tmp_path / "report" / scene / "reconstructions.png").stat().st_size > 10_000
+
+
+def test_a_student_with_crops_answers_in_a_scene_that_a_crop_was_taken_for(autoencoder: Path) -> None:
+    network = SceneModel.load(autoencoder).network
+    image_B3HW = torch.randn(6, 3, 32, 40, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        output = network(image_B3HW)
+        mean = mean_over_views(output, pictures=2)
+    for picture, scene in enumerate(mean["scene"].tolist()):
+        views = [view for view in range(3 * picture, 3 * picture + 3) if output["scene"][view] == scene]
+        assert views  # at least one of the three
+        torch.testing.assert_close(mean["position"][picture], output["position"][views].mean(dim=0))
 
 
 def test_t11_a_student_needs_its_teachers_scenes(

@@ -22,7 +22,8 @@ from transposenet_core.pose import Pose, rotation_angle_deg
 from transposenet_core.preprocessing import Preprocessing, mean_colour, normalise
 from transposenet_core.scene import Intrinsics, Scene
 from transposenet_core.training.augmentation import DRAWS, training_views
-from transposenet_core.training.config import AugmentationConfig, VirtualRotationConfig
+from transposenet_core.training.config import AugmentationConfig, TrainConfig, VirtualRotationConfig
+from transposenet_core.training.depth import needs_depth
 from transposenet_core.training.pixels import PosedPixels
 from transposenet_core.training.virtual_views import (
     _old_pixels,
@@ -228,8 +229,9 @@ def test_t11_pictures_of_an_unknown_or_bent_camera_are_refused() -> None:
 
 
 def test_without_intrinsics_the_crop_stays(capsys: pytest.CaptureFixture) -> None:
-    config = AugmentationConfig(virtual_rotation=TURNS, virtual_translation=0.1, gamma=0.2)
+    config = AugmentationConfig(virtual_rotation=TURNS, virtual_translation=0.1, completed=1.0, gamma=0.2)
     left = for_camera(config, Scene("yard", []))
+    assert not needs_depth(TrainConfig(augmentation=left), Scene("yard", []))
     assert not left.moves() and left.random_crop and left.gamma == 0.2
     assert "has no intrinsics, which augmentation.virtual_rotation needs: random crops" in capsys.readouterr().err
 
