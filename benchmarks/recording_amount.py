@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import csv
 import io
-import itertools
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -26,16 +25,13 @@ sys.path.insert(0, str(ROOT))  # runs from a checkout that is not installed, too
 
 from benchmarks import markdown
 from benchmarks.curves_figure import Curve, draw_curves
+from benchmarks.error_by_distance import LABEL, X_LABEL, ByDistance, copied, nearest
 from benchmarks.runs import PREDICTIONS, Run, prediction_errors, write_text
 from transposenet_core.command_line import exit_code
-from transposenet_core.evaluation import pose_errors
 from transposenet_core.formats import load_scene
-from transposenet_core.pose import rotation_angle_deg, stack
 from transposenet_core.scene import Scene
-from transposenet_core.training.holdout import VIEW_DEG, VIEW_M
 
 EVERY = (1, 2, 4, 8)
-BINS = (0.0, 0.75, 1.0, 1.25, 1.5, np.inf)  # views
 
 
 def compare(args: argparse.Namespace) -> None:
@@ -68,60 +64,31 @@ def write_split(path: Path, scene: Scene) -> None:
     write_text(path, text.getvalue())
 
 
-def nearest(scene: Scene) -> tuple[np.ndarray, list[int]]:
-    """Of each test frame the distance in views to the nearest training frame, and which that is."""
-    positions_N3, orientations_N4 = stack([image.pose for image in scene.select("train")])
-    distances, chosen = [], []
-    for image in scene.select("test"):
-        metres_N = np.linalg.norm(positions_N3 - image.pose.position, axis=1) / VIEW_M
-        degrees_N = rotation_angle_deg(orientations_N4, image.pose.orientation[None]) / VIEW_DEG
-        views_N = np.maximum(metres_N, degrees_N)
-        chosen.append(int(views_N.argmin()))
-        distances.append(float(views_N.min()))
-    return np.array(distances), chosen
-
-
 def report(out: Path, scene: Scene, results: dict[int, tuple[Scene, Path]]) -> None:
     """The table and the picture of what is there so far."""
-    truths = [image.pose for image in scene.select("test")]
     rows, medians, copies = [], [], []
     for count, (fewer, predictions) in results.items():
         median = [float(np.median(errors)) for errors in prediction_errors(predictions, fewer.select("test"))]
-        distances_N, chosen = nearest(fewer)
-        training = [image.pose for image in fewer.select("train")]
-        copied = [float(np.median(e)) for e in pose_errors([training[index] for index in chosen], truths)]
-        rows.append((str(count), f"{np.median(distances_N):.2f}", _error(median), _error(copied)))
+        without = [float(np.median(errors)) for errors in copied(fewer)]
+        rows.append((str(count), f"{np.median(nearest(fewer)[0]):.2f}", _error(median), _error(without)))
         medians.append(median)
-        copies.append(copied)
-    table = markdown.table(("training frames", "views away (median)", "model", "nearest training pose"), rows)
+        copies.append(without)
+    table = markdown.table(("training frames", "views away (median)", "model", LABEL), rows)
     whole, predictions = results[max(results)]
-    errors_m, errors_deg = prediction_errors(predictions, whole.select("test"))
-    distances_N = nearest(whole)[0]
-    bins = [(low, high, (distances_N >= low) & (distances_N < high)) for low, high in itertools.pairwise(BINS)]
-    filled = [(low, high, inside_N) for low, high, inside_N in bins if inside_N.sum() >= 5]
-    by_distance = [
-        (f"{low:g} to {high:g}", str(inside_N.sum()), _error([np.median(e[inside_N]) for e in (errors_m, errors_deg)]))
-        for low, high, inside_N in filled
-    ]
-    table += "\n" + markdown.table(("views away", "test frames", "model of all frames"), by_distance)
+    errors = prediction_errors(predictions, whole.select("test"))
+    bins = ByDistance(nearest(whole)[0])
+    table += "\n" + bins.table({"model of all frames": errors})
     write_text(out / "recording_amount.md", table)
     print(table)
-    middle = [float(np.median(distances_N[inside_N])) for _, _, inside_N in filled]
-    label = "copying the nearest training pose"
     counts, frames = list(results), "training frames"
     (metres, degrees), (copied_m, copied_deg) = zip(*medians, strict=True), zip(*copies, strict=True)
     draw_curves(
         out / "recording_amount.png",
         f"{scene.name}: how much recording is enough",
         [
-            Curve(frames, counts, metres, "median [m]", True, copied_m, label),
-            Curve(frames, counts, degrees, "median [deg]", True, copied_deg, label),
-            Curve(
-                "distance of the test view from the nearest training view (1: 0.15 m or 8 deg)",
-                middle,
-                [float(np.median(errors_m[inside_N])) for _, _, inside_N in filled],
-                "median [m]",
-            ),
+            Curve(frames, counts, metres, "median [m]", True, copied_m, LABEL),
+            Curve(frames, counts, degrees, "median [deg]", True, copied_deg, LABEL),
+            Curve(X_LABEL, bins.middle, bins.medians(errors[0]), "median [m]"),
         ],
     )
 

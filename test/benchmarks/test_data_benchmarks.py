@@ -10,8 +10,11 @@ import pytest
 from small_scene import write_small_scene
 from training_runs import SMALL
 
-from benchmarks import depth_offset, label_noise, recording_amount
+from benchmarks import depth_offset, error_by_distance, label_noise, recording_amount
+from transposenet_core.estimate import Estimate
+from transposenet_core.evaluation import write_predictions
 from transposenet_core.formats import load_scene
+from transposenet_core.pose import Pose
 
 SMALL = [key for key in SMALL if not key.startswith("validate_every")]
 
@@ -45,11 +48,36 @@ def test_fewer_frames_are_trained_on_with_as_many_steps(scene: Path, tmp_path: P
 
 def test_the_nearest_training_view_is_the_nearest(scene: Path) -> None:
     whole = load_scene(f"7scenes:{scene}")
-    distances, chosen = recording_amount.nearest(whole)
+    distances, chosen = error_by_distance.nearest(whole)
     training, test = whole.select("train"), whole.select("test")
     by_hand = [np.linalg.norm(t.pose.position - test[5].pose.position) for t in training]
     assert chosen[5] in np.argsort(by_hand)[:2]
     assert distances[5] >= min(by_hand) / 0.15 - 1e-9
+
+
+def estimate(pose: Pose) -> Estimate:
+    return Estimate(pose=pose, covariance_66=np.eye(6), localized=True, reason="", scene="desk", map_frame="map")
+
+
+def test_errors_stand_beside_their_distance(scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Predictions 5 cm off everywhere, judged as two folds; the look-up has the medians of copied poses."""
+    data = arguments(scene, tmp_path / "out")[:4]
+    whole = load_scene(data[1], data[3])
+    test, predictions = whole.select("test"), tmp_path / "predictions.csv"
+    poses = [Pose(image.pose.position + [0.03, 0, 0.04], image.pose.orientation) for image in test]
+    write_predictions(predictions, [image.name for image in test], [estimate(pose) for pose in poses])
+    fold = ["--split", data[3], "--predictions", str(predictions)]
+    assert error_by_distance.main([*data[:2], *fold, *fold, "--out", str(tmp_path / "a.png")]) == 0
+    text = capsys.readouterr().out
+    rows = [line.split("|")[2:5] for line in text.splitlines() if " to " in line]
+    assert sum(int(count) for count, *_ in rows) in range(22, 33)  # bins of fewer than 5 frames are left out
+    assert {model.strip() for _, model, _ in rows} == {"0.050 m 0.00 deg"} and "32 test frames of 2 splits" in text
+    metres_N, distances_N = error_by_distance.copied(whole)[0], error_by_distance.nearest(whole)[0]
+    bins = error_by_distance.ByDistance(np.concatenate([distances_N] * 2))
+    assert f"{bins.medians(np.concatenate([metres_N] * 2))[0]:.3f} m" in rows[0][2]
+    assert (tmp_path / "a.png").stat().st_size > 10_000
+    assert error_by_distance.main([*data[:2], *fold, "--split", data[3], "--out", str(tmp_path / "b.png")]) == 2
+    assert "--split is given 2 times and --predictions 1 times" in capsys.readouterr().err
 
 
 def test_each_noise_is_trained_with_once(scene: Path, tmp_path: Path) -> None:
