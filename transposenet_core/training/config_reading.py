@@ -51,7 +51,7 @@ class _EachKeyOnce(yaml.SafeLoader):
 
 def _read_yaml(path: Path) -> dict:
     try:
-        content = yaml.load(path.read_text(), _EachKeyOnce) or {}
+        content = _EachKeyOnce(path.read_text()).get_single_data() or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{path}: the configuration cannot be read ({error}); presets lie in config/train") from None
     if not isinstance(content, dict):
