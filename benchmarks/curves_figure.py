@@ -33,7 +33,8 @@ def draw_curves(path: Path, title: str, curves: Sequence[Curve]) -> None:
     figure.suptitle(title)
     row: Any = figure.subplots(1, len(curves), squeeze=False)[0]
     for axes, curve in zip(row, curves, strict=True):
-        axes.plot(curve.x, curve.y, "o-", color=COLOUR, zorder=3)
+        label = "model" if curve.baseline is not None else None
+        axes.plot(curve.x, curve.y, "o-", color=COLOUR, zorder=3, label=label)
         if curve.baseline is not None:
             axes.plot(curve.x, curve.baseline, "s--", color=BASELINE, label=curve.baseline_label)
             axes.legend(frameon=False)

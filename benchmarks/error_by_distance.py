@@ -35,7 +35,7 @@ from transposenet_core.training.holdout import VIEW_DEG, VIEW_M
 BINS = (0.0, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, np.inf)  # views
 FEWEST = 5  # frames of a bin that is worth a median
 LABEL = "copying the nearest training pose"
-X_LABEL = "distance of the test view from the nearest training view (1: 0.15 m or 8 deg)"
+X_LABEL = "test view to nearest training view\n(1: 0.15 m or 8 deg)"
 
 
 def nearest(scene: Scene) -> tuple[np.ndarray, list[int]]:
