@@ -105,7 +105,9 @@ def _moved(
         depth_BHW, old = depth_NHW[source_B], (pixels.position_N3[source_B], pixels.orientation_N4[source_B])
         image = coloured(pixels.image_N3HW[source_B], draws_BK, config).float() - mean
         there, mirrored = (motion_between(*old, place_B3, orientation_B4) for place_B3 in (position_B3, mirrored_B3))
-        return moved_views(image, depth_BHW, *there, camera, size), shown(depth_BHW, *mirrored, camera, size)
+        view = moved_views(image, depth_BHW, *there, camera, size)
+        goes = config.virtual_translation > 0  # else both ways are one
+        return view, shown(depth_BHW, *mirrored, camera, size) if goes else view.shown_BHW
 
     view, also_shown_BHW = seen_from(index_B)
     if config.completed > 0:

@@ -38,9 +38,8 @@ from transposenet_core.training.pixels import PosedPixels
 from transposenet_core.training.refinement_choice import choose_refinement
 from transposenet_core.training.scene_data import load_scene_data
 from transposenet_core.training.scene_pixels import SeenPoses
-from transposenet_core.training.scene_validation import SceneJudges
+from transposenet_core.training.scene_validation import judge_of
 from transposenet_core.training.stages import plan
-from transposenet_core.training.validation import Judge
 
 LEAST_SCALE_M = 0.1  # a track within less is one place
 
@@ -98,9 +97,7 @@ class AutoencoderTraining:
         self.config, self.world = configured(config, teacher, scenes), world
         self.preprocessing = teacher.preprocessing
         self.data = [load_scene_data(each, self.config, self.preprocessing, world, n) for n, each in enumerate(scenes)]
-        self.judge: Judge | SceneJudges = self.data[0].judge
-        if further:
-            self.judge = SceneJudges([each.judge for each in self.data], [each.name for each in scenes])
+        self.judge = judge_of(self.data)
         (self.stage,) = plan(self.config)
         torch.manual_seed(config.seed)
         try:

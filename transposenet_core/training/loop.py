@@ -34,10 +34,9 @@ from transposenet_core.training.outcome import Outcome, frames_digest, is_usable
 from transposenet_core.training.pixels import PosedPixels
 from transposenet_core.training.scene_data import load_scene_data
 from transposenet_core.training.scene_pixels import ScenePixels
-from transposenet_core.training.scene_validation import SceneJudges
+from transposenet_core.training.scene_validation import judge_of
 from transposenet_core.training.stages import Stage, load_start, plan
 from transposenet_core.training.step import TrainStep
-from transposenet_core.training.validation import Judge
 from transposenet_core.training.virtual_views import for_camera
 
 PATIENCE = 20  # steps in a row without a finite gradient
@@ -77,12 +76,10 @@ class Training:
             load_scene_data(each, config, self.preprocessing, world, number) for number, each in enumerate(scenes)
         ]
         self.pixels: PosedPixels | ScenePixels = data[0].pixels
-        judge: Judge | SceneJudges = data[0].judge
         if further:
             self.pixels = ScenePixels([each.pixels for each in data])
-            judge = SceneJudges([each.judge for each in data], [each.scene.name for each in data])
         first, *others = (each.scene for each in data)
-        self.outcome = Outcome(out, first, config, judge, provenance, others)
+        self.outcome = Outcome(out, first, config, judge_of(data), provenance, others)
 
     def run(self) -> None:
         """All stages that are left."""

@@ -9,7 +9,15 @@ import numpy as np
 from torch import nn
 
 from transposenet_core.evaluation import summarise
+from transposenet_core.training.scene_data import SceneData
 from transposenet_core.training.validation import Judge, Validation
+
+
+def judge_of(data: Sequence[SceneData]) -> Judge | SceneJudges:
+    """Who judges a network of these scenes, in the network's order."""
+    if len(data) == 1:
+        return data[0].judge
+    return SceneJudges([each.judge for each in data], [each.scene.name for each in data])
 
 
 @dataclass(frozen=True)
