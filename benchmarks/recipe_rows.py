@@ -80,6 +80,8 @@ ROWS = [
     RecipeRow("rotation_6d", "virtual", ("model.options.rotation=6d", "loss.rotation=geodesic")),
     RecipeRow("drop_path", "virtual", ("model.options.drop_path=0.1",)),
     RecipeRow("rays", "virtual", ("model.options.position_encoding=rays",)),
+    RecipeRow("neighbours", "virtual", ("loss.neighbours=1",)),
+    RecipeRow("neighbours_crop", "crop", ("loss.neighbours=1",)),
     # From a recording with depth: the camera moved as well; a head for scene coordinates that is thrown away.
     RecipeRow("translation", "virtual", ("augmentation.virtual_translation=0.2",)),
     RecipeRow("translation_completed", "translation", ("augmentation.completed=1",)),

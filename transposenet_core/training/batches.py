@@ -9,6 +9,7 @@ import torch
 
 from transposenet_core.training.augmentation import DRAWS
 from transposenet_core.training.distributed import World
+from transposenet_core.training.neighbours import pairs
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,22 +21,30 @@ class Batch:
     total: int
 
 
-def batches(counts: int | Sequence[int], size: int, seed: int, epoch: int, world: World) -> Iterator[Batch]:
+def batches(
+    counts: int | Sequence[int], size: int, seed: int, epoch: int, world: World, neighbours: bool = False
+) -> Iterator[Batch]:
     """So many pictures of each scene in random order, `size` at a time over all processes.
 
     Of several scenes each gives as many pictures as the largest has: all of its own as often as that goes, then some of
-    them again. The same for a resumed run and an unbroken one, for one process and many. A last batch of one picture
-    makes poor statistics and is left out, unless no other is larger; so is one of fewer pictures than processes.
+    them again. With `neighbours` the rows of a share's second half are neighbours of those of its first, one by one.
+    The same for a resumed run and an unbroken one, for one process and many. A last batch of one picture makes poor
+    statistics and is left out, unless no other is larger; so is one with fewer pictures (or pairs) than processes.
     """
     # One seed for what all processes share, one for what each has of its own: dropout and drop-connect.
     torch.manual_seed((seed * 1_000_003 + epoch) * 4096 + world.rank)
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-    places = _equalised([counts] if isinstance(counts, int) else counts, generator)
-    least = min(max(2, world.size), size, len(places))
-    for index in places[torch.randperm(len(places), generator=generator)].split(size):
-        draws = torch.rand(len(index), DRAWS, generator=generator)
-        if len(index) >= least:
-            yield Batch(world.share(index), world.share(draws), len(index))
+    counts = [counts] if isinstance(counts, int) else counts
+    # Groups (N, G) of pictures that go together: one alone, or two neighbours.
+    groups_NG = pairs(counts, generator) if neighbours else _equalised(counts, generator)[:, None]
+    together = groups_NG.shape[1]
+    least = min(max(2, together * world.size), size, groups_NG.numel())
+    for index_BG in groups_NG[torch.randperm(len(groups_NG), generator=generator)].split(size // together):
+        draws_GBK = torch.rand(together, len(index_BG), DRAWS, generator=generator)
+        if index_BG.numel() >= least:
+            index_B = torch.cat([world.share(index_B) for index_B in index_BG.T])
+            draws_BK = torch.cat([world.share(draws_BK) for draws_BK in draws_GBK])
+            yield Batch(index_B, draws_BK, index_BG.numel())
 
 
 def _equalised(counts: Sequence[int], generator: torch.Generator) -> torch.Tensor:

@@ -119,6 +119,13 @@ class LossConfig:
         "PoseNet's fixed weight of the orientation, 120 to 750 indoors and 250 to 2000 outdoors; 0: Eq. 5 learns it",
         lowest=0,
     )
+    neighbours: float = key(
+        0.0,
+        "weight of the same loss of the relative pose of two frames that were recorded one after the other and share a "
+        "batch (MapNet); 0: frames are drawn one by one",
+        lowest=0,
+        highest=1000,
+    )
     points: float = key(
         0.0,
         "weight of the metres by which a head, thrown away after training, misses the point of the map that a cell "

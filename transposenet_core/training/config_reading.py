@@ -97,6 +97,10 @@ def _check(config: TrainConfig) -> None:
             raise UserError(f"{name} is '{value}', allowed are {', '.join(info.allowed)}")
         if isinstance(value, (int, float)) and not (info.lowest <= value <= info.highest and math.isfinite(value)):
             raise UserError(f"{name} is {value}, allowed is a finite value {_range(info)}")
+    if config.loss.neighbours > 0 and config.batch_size % 2:
+        raise UserError(
+            f"batch_size is {config.batch_size}, and loss.neighbours needs an even one: two neighbours share a batch"
+        )
     augmentation = config.augmentation
     if augmentation.completed > 0 and not augmentation.moves():
         raise UserError(

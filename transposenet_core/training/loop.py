@@ -160,7 +160,9 @@ class Training:
         name = f"{stage.learns} {epoch + 1}/{stage.epochs}"
         bar = tqdm(total=count, desc=name, unit="img", leave=False, mininterval=0.5, disable=not world.leads)
         with bar:
-            for number, batch in enumerate(batches(counts, config.batch_size, config.seed, epoch, world)):
+            for number, batch in enumerate(
+                batches(counts, config.batch_size, config.seed, epoch, world, stage.neighbours(config))
+            ):
                 rate = stage.learning_rate * rate_factor(epoch + seen / count, stage.epochs, stage.schedule)
                 step(batch, rate)
                 seen += batch.total

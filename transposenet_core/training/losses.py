@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from transposenet_core.training.config import LossConfig
+from transposenet_core.training.neighbours import NeighboursLoss
 from transposenet_core.training.point_losses import AuxiliaryPointsLoss, SeenPoints
 from transposenet_core.training.scene_loss import SceneLoss
 
@@ -176,19 +177,22 @@ class NoLoss(nn.Module):
     TERMS: ClassVar[tuple[str, ...]] = ()
 
 
-def pose_loss(config: LossConfig, network: Any) -> nn.Module:
-    """The configured weighting of position and orientation, and what is learnt beside them."""
+def pose_loss(config: LossConfig, network: Any, neighbours: bool = False) -> nn.Module:
+    """The configured weighting of position and orientation, and what is learnt beside them; `neighbours` says whether
+    the rows of a batch's halves are."""
     pose: nn.Module
     if config.beta > 0:
         pose = FixedWeightPoseLoss(config.beta, config.rotation)
     else:
         pose = LearnedWeightPoseLoss(config.s_position, config.s_orientation, config.rotation)
+    if neighbours:
+        pose = NeighboursLoss(pose, config.neighbours)
     return AuxiliaryPointsLoss(pose, network, config.points) if config.points > 0 else pose
 
 
 # What a model's class may name as its LOSS; each is made from the configuration and the network.
 LOSSES: dict[str, Callable[[LossConfig, Any], nn.Module]] = {
-    "pose": pose_loss,
+    "pose": lambda config, network: pose_loss(config, network, neighbours=config.neighbours > 0),
     "scenes": lambda config, network: SceneLoss(pose_loss(config, network), network),
     "none": lambda _, __: NoLoss(),
     "scene_coordinates": lambda _, network: SceneCoordinateLoss(network.cells(), network.ray_cells_N3),

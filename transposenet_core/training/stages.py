@@ -36,9 +36,19 @@ class Stage:
     def build_loss(self, config: TrainConfig, network: Any = None) -> nn.Module:
         """What the stage minimises: the loss that the network's class names as its ``LOSS`` (a key of `LOSSES`), which
         is that of the pose where it names none; of one head alone in a second stage."""
-        if self.learns == "all":
-            return LOSSES[getattr(network, "LOSS", "pose")](config.loss, network)
-        return SingleHeadLoss(self.learns.removesuffix("_head"), config.loss.rotation)
+        if self.learns != "all":
+            return SingleHeadLoss(self.learns.removesuffix("_head"), config.loss.rotation)
+        name = getattr(network, "LOSS", "pose")
+        if self.neighbours(config) and name != "pose":
+            raise UserError(
+                f"loss.neighbours is {config.loss.neighbours:g}, but model '{config.model.name}' does not learn by the "
+                "loss of one pose in one scene; set it to 0"
+            )
+        return LOSSES[name](config.loss, network)
+
+    def neighbours(self, config: TrainConfig) -> bool:
+        """Whether a batch's halves are neighbours."""
+        return self.learns == "all" and config.loss.neighbours > 0
 
     def freeze(self, network: nn.Module) -> None:
         """Let gradients reach what the stage learns, and nothing else."""
