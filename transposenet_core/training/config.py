@@ -205,6 +205,11 @@ class TrainConfig:
     )
     validate_every: int = key(5, "epochs between two looks at the held-out frames", lowest=1)
     hold_out: bool = key(True, "hold a tenth of the training time back where the data set names no val frames")
+    held_out_error: str = key(
+        "",
+        "where no frames are held out: a scene model of the same scene from a training that held some out; its error "
+        "on them is stated; '': the error on the training frames, which is far too small",
+    )
     half_precision_weights: bool = key(False, "the scene model holds float16: half the size")
     cache_dir: str = key("", "of decoded pictures; '': $TRANSPOSENET_CACHE or the user's cache folder; none: no cache")
     workers: int = key(2, "threads that decode pictures before epoch 1; 0: none beside the main one", lowest=0)

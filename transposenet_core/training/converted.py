@@ -14,7 +14,7 @@ from transposenet_core.scene import Scene
 from transposenet_core.scene_model import SceneModel
 from transposenet_core.training.outcome import mapped_scene
 from transposenet_core.training.pixels import load_pixels
-from transposenet_core.training.validation import Judge, Validation
+from transposenet_core.training.validation import NOT_HELD_OUT, Judge, Validation
 
 SMALLER_EDGE = 256  # the reference's, from which it cuts the centre
 JUDGED = 200  # frames of a scene: on a CPU a few take a second
@@ -60,7 +60,7 @@ def judge_of(scene: Scene, number: int) -> Judge:
     training = scene.select("train")
     held_out = [image for image in scene.images if image.split == "val"]
     judged = (held_out or training)[:: -(-len(held_out or training) // JUDGED)]
-    source = f"{len(judged)} held-out frames" if held_out else f"{len(judged)} training frames (none were held out)"
+    source = f"{len(judged)} held-out frames" if held_out else f"{len(judged)} training frames ({NOT_HELD_OUT})"
     truths, constant = [image.pose for image in judged], mean_pose([image.pose for image in training])
     return Judge(load_pixels(judged, PREPROCESSING), PREPROCESSING, truths, constant, source, number)
 

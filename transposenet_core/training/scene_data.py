@@ -15,7 +15,8 @@ from transposenet_core.training.label_noise import noisy
 from transposenet_core.training.memory import names_the_pictures
 from transposenet_core.training.pixel_cache import PixelCache, cache_folder
 from transposenet_core.training.pixels import PosedPixels, load_pixels
-from transposenet_core.training.validation import Judge
+from transposenet_core.training.stated_error import stated_error
+from transposenet_core.training.validation import NOT_HELD_OUT, Judge
 from transposenet_core.undistortion import Undistorter
 
 
@@ -44,7 +45,7 @@ def load_scene_data(
         raise UserError(f"{world.size} processes cannot share {len(training)} training frames; start fewer")
     held_out = [image for image in seen.images if image.split == "val"]
     judged = held_out or training
-    source = f"{len(held_out)} held-out frames" if held_out else "the training frames (none were held out)"
+    source = f"{len(held_out)} held-out frames" if held_out else f"the training frames ({NOT_HELD_OUT})"
     folder = cache_folder(config.cache_dir)
     cache = PixelCache(folder) if folder else None
 
@@ -58,8 +59,9 @@ def load_scene_data(
         judged_pixels = pixels = load(training, "train pictures", depth_camera)
         if held_out:
             judged_pixels = load(held_out, "val pictures")
+    stated = stated_error(config.held_out_error, scene, len(held_out)) if config.held_out_error else None
     constant = mean_pose([image.pose for image in training])
-    judge = Judge(judged_pixels, preprocessing, [image.pose for image in judged], constant, source, number)
+    judge = Judge(judged_pixels, preprocessing, [image.pose for image in judged], constant, source, number, stated)
     camera = scene.intrinsics
     if camera:  # of the pictures that the network sees: the node rectifies for a model of rectified ones
         scene = replace(scene, intrinsics=Undistorter(camera).rectified)

@@ -1,0 +1,34 @@
+"""The error that a training without held-out frames states: that of an earlier one of the scene, which had some."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from transposenet_core.errors import UserError
+from transposenet_core.scene import Scene
+from transposenet_core.scene_model import HeldOutError, SceneModel
+from transposenet_core.training.validation import NOT_HELD_OUT
+
+
+def stated_error(path: str, scene: Scene, held_out: int) -> HeldOutError:
+    """The error of an earlier model of the scene on its held-out frames. UserError where it has none to give."""
+    if held_out:
+        raise UserError(
+            f"held_out_error is '{path}', but {held_out} frames are held out here and say the error themselves; leave "
+            "it out, or set hold_out=false"
+        )
+    model = SceneModel.load(path)
+    known = {each.name: each for each in (model, *model.further_scenes)}
+    if scene.name not in known or known[scene.name].map_frame != scene.map_frame:
+        has = ", ".join(f"'{each.name}' in {each.map_frame}" for each in known.values())
+        raise UserError(
+            f"held_out_error is '{path}', a model of {has}, and '{scene.name}' in {scene.map_frame} is learnt here; "
+            "give one of the same scene"
+        )
+    error = known[scene.name].held_out_error
+    if NOT_HELD_OUT in error.source:
+        raise UserError(
+            f"held_out_error is '{path}', which was judged on {error.source}; give a model that was trained with "
+            "hold_out=true or val frames"
+        )
+    return replace(error, source=f"{error.source}, by the model of an earlier training")
