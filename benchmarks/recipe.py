@@ -27,7 +27,7 @@ from transposenet_core.command_line import exit_code
 from transposenet_core.errors import UserError
 
 FILE = "recipe.jsonl"
-HEADER = ("row", "changes", "val median", "val median", "against its base", "training frames", "img/s")
+HEADER = ("row", "changes", "val median", "val median", "against its base", "training frames", "img/s", "CPU time")
 
 
 def measure(args: argparse.Namespace) -> None:
@@ -89,14 +89,15 @@ def table(lines: list[dict]) -> str:
     cells = []
     for row in (row for row in ROWS if row.name in done):
         line, base = done[row.name], done.get(row.base)
-        changes = " ".join(row.changes) or "-"
+        changes = row.described()
         if "failed" in line:
-            cells.append((row.name, changes, line["failed"], "-", "-", "-", "-"))
+            cells.append((row.name, changes, line["failed"], "-", "-", "-", "-", "-"))
             continue
         pairs = [] if base is None or "failed" in base else [(line[k], base[k]) for k in ("median_m", "median_deg")]
         against = " / ".join(f"{100 * (mine / its - 1):+.0f} %" for mine, its in pairs) or "-"
         error = (f"{line['median_m']:.3f} m", f"{line['median_deg']:.1f} deg", against)
-        cells.append((row.name, changes, *error, f"{line['train_position']:.3f} m", f"{line['images_per_s']:.0f}"))
+        cost = f"{line['images_per_s']:.0f}", f"{line['cpu_seconds'] / 60:.1f} min"
+        cells.append((row.name, changes, *error, f"{line['train_position']:.3f} m", *cost))
     return markdown.table(HEADER, cells)
 
 

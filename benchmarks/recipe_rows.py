@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,13 +15,24 @@ LONGER = 3
 @dataclass(frozen=True)
 class RecipeRow:
     """`changes` are overrides beside those of the row `base` ('' for none); `margin` is the resized picture's height as
-    a multiple of the window's, `length` the epochs as a multiple of the budget's."""
+    a multiple of the window's, `length` the epochs and `size` the window's height as multiples of the budget's; a
+    `square` window throws the picture's sides away."""
 
     name: str
     base: str = ""
     changes: tuple[str, ...] = ()
     margin: float | None = None
-    length: int = 1
+    length: float = 1.0
+    size: float = 1.0
+    square: bool = False
+
+    def described(self) -> str:
+        """What differs from the base, for the table."""
+        parts = [f"window {1 / self.margin:.3g} of the picture"] if self.margin else []
+        parts += ["square"] if self.square else []
+        parts += [f"{self.size:.3g} x height"] if self.size != 1 else []
+        parts += [f"{self.length:.3g} x epochs"] if self.length != 1 else []
+        return " ".join((*self.changes, ", ".join(parts))).strip() or "-"
 
     def overrides(self, height: int, epochs: int, given: Sequence[str] = ()) -> list[str]:
         """For training/train.py: the budget, then what the user wants everywhere, the base, what the row changes."""
@@ -29,13 +41,14 @@ class RecipeRow:
             row = _row(row.base)
             bases.insert(0, row)
         margin = next((row.margin for row in reversed(bases) if row.margin is not None), 1.0)
-        epochs *= self.length
+        epochs, height = math.ceil(epochs * self.length), round(height * self.size)
+        width = height if self.square else round(height * 4 / 3)
         budget = [
             f"epochs={epochs}",
             f"validate_every={max(epochs, 1)}",
             f"picture.smaller_edge={round(margin * height)}",
         ]
-        budget += [f"picture.height={height}", f"picture.width={round(height * 4 / 3)}", "workers=0"]
+        budget += [f"picture.height={height}", f"picture.width={width}", "workers=0"]
         return [*budget, *given, *(change for row in bases for change in row.changes)]
 
 
@@ -55,6 +68,10 @@ ROWS = [
     RecipeRow("virtual_seed2", "virtual", ("seed=2",)),
     RecipeRow("virtual_half", "virtual", HALF),
     RecipeRow("virtual_margin", "virtual", margin=9 / 8),
+    # What to see of the picture at about equal time.
+    RecipeRow("square", "virtual", size=7 / 6, square=True),
+    RecipeRow("wide", "virtual", size=4 / 3, length=9 / 16),
+    RecipeRow("wider", "virtual", size=2.0, length=1 / 4),
     RecipeRow("as_recorded", "virtual", ("augmentation.as_recorded=0.3",)),
     RecipeRow("rate_1e-3", "virtual", ("optimizer.learning_rate=1e-3", "optimizer.clip_norm=5")),
     RecipeRow("rate_1e-3_no_clip", "virtual", ("optimizer.learning_rate=1e-3",)),

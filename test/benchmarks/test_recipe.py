@@ -32,9 +32,20 @@ def test_a_row_is_its_base_and_its_changes(row: RecipeRow) -> None:
     assert changed, row.name
     keys = {change.split("=")[0] for change in row.changes} | {"model.options"}
     keys |= {"picture.smaller_edge"} if row.margin else set()
-    keys |= {"epochs", "validate_every"} if row.length > 1 else set()
+    keys |= {"epochs", "validate_every"} if row.length != 1 else set()
+    keys |= {"picture.smaller_edge", "picture.height", "picture.width"} if row.size != 1 else set()
     assert all(phrase.split()[0] in keys for phrase in changed), changed
-    assert (config["picture"]["height"], config["picture"]["width"]) == (48, 64)
+    assert row.described() not in ("", "-")
+    height, width = config["picture"]["height"], config["picture"]["width"]
+    assert height == round(48 * row.size) and width == (height if row.square else round(height * 4 / 3))
+
+
+def test_what_is_seen_of_the_picture_is_compared_at_about_equal_work() -> None:
+    work = {}
+    for row in (row for row in ROWS if row.name in ("virtual", "square", "wide", "wider")):
+        config = load_config(PRESET, row.overrides(48, 16, ["device=cpu"]))
+        work[row.name] = config.epochs * config.picture.height * config.picture.width
+    assert len(work) == 4 and all(each == pytest.approx(work["virtual"], rel=0.03) for each in work.values())
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ def stated_error(path: str, scene: Scene, held_out: int) -> HeldOutError:
             "it out, or set hold_out=false"
         )
     model = SceneModel.load(path)
-    known = {each.name: each for each in (model, *model.further_scenes)}
+    known = {each.name: each for each in model.scenes}
     if scene.name not in known or known[scene.name].map_frame != scene.map_frame:
         has = ", ".join(f"'{each.name}' in {each.map_frame}" for each in known.values())
         raise UserError(
