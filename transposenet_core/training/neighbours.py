@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from transposenet_core.errors import UserError
+from transposenet_core.models.pose_from_points import product
 
 APART = 10  # frames, as the source has it on 7-Scenes: a third of a second
 
@@ -68,12 +68,4 @@ def relative(position_B3: torch.Tensor, orientation_B4: torch.Tensor) -> tuple[t
     the second camera in the first's frame."""
     first_P3, second_P3 = position_B3.chunk(2)
     first_P4, second_P4 = orientation_B4.chunk(2)
-    return second_P3 - first_P3, F.normalize(_between(first_P4, second_P4), dim=-1)
-
-
-def _between(first_B4: torch.Tensor, second_B4: torch.Tensor) -> torch.Tensor:
-    """The product of the first's conjugate with the second, w x y z."""
-    w_B1, v_B3 = first_B4[:, :1], -first_B4[:, 1:]
-    other_w_B1, other_v_B3 = second_B4[:, :1], second_B4[:, 1:]
-    w = w_B1 * other_w_B1 - (v_B3 * other_v_B3).sum(dim=-1, keepdim=True)
-    return torch.cat((w, w_B1 * other_v_B3 + other_w_B1 * v_B3 + torch.linalg.cross(v_B3, other_v_B3)), dim=-1)
+    return second_P3 - first_P3, product(first_P4 * first_P4.new_tensor([1.0, -1.0, -1.0, -1.0]), second_P4)
