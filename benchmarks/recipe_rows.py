@@ -68,7 +68,7 @@ ROWS = [
     RecipeRow("virtual_seed2", "virtual", ("seed=2",)),
     RecipeRow("virtual_half", "virtual", HALF),
     RecipeRow("virtual_margin", "virtual", margin=9 / 8),
-    # What to see of the picture for as many pixels in all: the papers' 224 of 256 to a quarter's size, 256x341 and wider.
+    # What to see of the picture for as many pixels in all: the papers' 224 of 256, to scale; 256x341; wider.
     RecipeRow("square", "virtual", margin=8 / 7, size=7 / 6, square=True),
     RecipeRow("wide", "virtual", size=4 / 3, length=9 / 16),
     RecipeRow("wider", "virtual", size=2.0, length=1 / 4),

@@ -65,7 +65,10 @@ def run(args: argparse.Namespace) -> None:
     seen = replace(scene, T_pose_camera=model.T_pose_camera, images=images).of_the_camera()
     truths = [image.pose for image in seen.images]
     tried = {pair: judged(network, pair, latents, truths) for pair in settings(network, chosen, args.grid)}
-    three = min((pair for pair in tried if pair[0] == 3), key=lambda pair: tried[pair].median_m)
+    papers = [pair for pair in tried if pair[0] == 3]
+    if not papers:
+        raise UserError(f"{args.model}: {network.most_neighbours} training poses, the paper's 3 neighbours are needed")
+    three = min(papers, key=lambda pair: tried[pair].median_m)
     rows = {"teacher": tried[0, 0.0], f"as chosen: {named(chosen)}": tried[chosen], named(three): tried[three]}
     print(table(rows))
     gain = tried[0, 0.0].median_m - tried[chosen].median_m

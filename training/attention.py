@@ -30,7 +30,9 @@ def pictures_of(places: list[Path]) -> list[Path]:
     """The files named, and all pictures in the folders named except depth. UserError where that makes none."""
     found = []
     for place in places:
-        inside = sorted(path for path in place.iterdir() if path.suffix in SUFFIXES) if place.is_dir() else [place]
+        inside = [place]
+        if place.is_dir():
+            inside = sorted(path for path in place.iterdir() if path.suffix.lower() in SUFFIXES)
         found += [path for path in inside if ".depth." not in path.name]
     if not found:
         raise UserError(f"--images {places[0]}: no picture there; name files or folders of {', '.join(SUFFIXES)}")

@@ -28,8 +28,8 @@ SCHEMA = 1
 WEIGHTS, DESCRIPTION = "model.safetensors", "scene.json"
 MAX_DESCRIPTION_BYTES = 16 * 2**20
 MODEL_PREFIX = "model."
-# Poses among the weights: float16 is 0.25 m off at 500 m.
-EXACT = ("positions_N3", "orientations_N4", "centre_SKP", "centre_3")
+# Poses among the weights: float16 is 0.25 m off at 500 m. Vectors are kept whole anyway: a head's bias is a position.
+EXACT = ("positions_N3", "orientations_N4", "centre_SKP")
 
 
 @dataclass(eq=False)
@@ -78,7 +78,7 @@ class SceneModel:
         folder = Path(folder)
         tensors = {MODEL_PREFIX + key: value.detach().cpu() for key, value in self.network.state_dict().items()}
         if half_precision:
-            halved = {k for k, v in tensors.items() if v.is_floating_point() and not k.endswith(EXACT)}
+            halved = {k for k, v in tensors.items() if v.is_floating_point() and v.dim() > 1 and not k.endswith(EXACT)}
             tensors = {k: v.half() if k in halved else v for k, v in tensors.items()}
         for number, scene in enumerate(self.scenes):
             tensors |= scene.tensors(number)

@@ -3,6 +3,7 @@
 import argparse
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,12 @@ from training_runs import ROOT
 
 from training.convert_checkpoint import main
 from transposenet_core.errors import UserError
+from transposenet_core.formats import load_scene
 from transposenet_core.image_files import read_image
 from transposenet_core.localizer import Localizer
+from transposenet_core.pose import Pose
 from transposenet_core.reference_checkpoint import HEADS, convert
+from transposenet_core.training.converted import converted_scene_model
 
 PICTURES = torch.rand(2, 3, 224, 224, generator=torch.Generator().manual_seed(3))
 
@@ -148,6 +152,18 @@ def test_whatever_else_a_file_holds_is_refused_in_one_sentence(tmp_path: Path, f
 def test_heads_that_do_not_share_the_width_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="width 64 cannot be shared by 7 heads"):
         convert(saved(tmp_path / "it.pth"), 7)
+
+
+def test_it_answers_the_labels_and_not_where_the_colour_camera_is(tmp_path: Path) -> None:
+    """The reference learns labels as they are; 7-Scenes' with depth pictures are 25 mm from the colour camera."""
+    scene = load_scene(f"7scenes:{write_small_scene(tmp_path / 'desk', frames=8)}")
+    beside = replace(scene, T_pose_camera=Pose([0.025, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]))
+    model, _ = converted_scene_model(convert(saved(tmp_path / "it.pth")), [beside])
+    model.save(tmp_path / "model")
+    picture = read_image(scene.images[0].path)
+    with torch.inference_mode():
+        expected = reference()(model.preprocessing(picture))["position"][0]
+    np.testing.assert_allclose(Localizer(tmp_path / "model").localize(picture).pose.position, expected, atol=1e-4)
 
 
 def test_it_becomes_a_scene_model_that_runs(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -104,3 +104,18 @@ def test_it_is_a_scene_model_like_any_other(tmp_path: Path) -> None:
     np.testing.assert_allclose(estimate.pose.position, expected["position"][0], atol=1e-4)
     with pytest.raises(UserError, match="has no option"):
         build_model("scene_coordinates", cameras=1)
+
+
+def test_n12_cells_that_are_no_numbers_are_named_and_break_no_other_picture(tmp_path: Path) -> None:
+    network = small().eval()
+    image = torch.rand(2, 3, *SIZE)
+    expected = network(image)
+    image[1] = torch.nan
+    found = network(image)
+    torch.testing.assert_close(found["orientation"][0], expected["orientation"][0])
+    assert found["orientation"][1].isnan().all() and found["position"][1].isnan().all()
+    network.out.bias.data.fill_(torch.nan)
+    options = {"image_size": list(SIZE), "camera": list(CAMERA), "layers": 1, "width": 32, "mlp_width": 32}
+    SceneModel("desk", "map", "scene_coordinates", options, Preprocessing(64, SIZE), network, HELD_OUT).save(tmp_path)
+    estimate = Localizer(tmp_path, device="cpu").localize(np.zeros((64, 80, 3), np.uint8))
+    assert (estimate.pose, estimate.localized, estimate.reason) == (None, False, "non_finite_output")

@@ -152,3 +152,13 @@ def test_n27_cuda_is_refused_where_there_is_none(folder: Path) -> None:
     assert Localizer(folder, device="auto").device.type == "cpu"
     with pytest.raises(UserError, match="backend 'tpu' is unknown, allowed are: torch"):
         Localizer(folder, backend="tpu")
+
+
+def test_half_precision_keeps_a_map_far_from_its_origin_exact(tmp_path: Path) -> None:
+    model = make_model()
+    model.network.start_from(torch.tensor([3001.23, -512.77, 300.11]), torch.tensor([1.0, 0.0, 0.0, 0.0]))
+    for name, half in (("whole", False), ("half", True)):
+        model.save(tmp_path / name, half_precision=half)
+    image_HW3 = np.full((96, 128, 3), 90, np.uint8)
+    whole, half = (Localizer(tmp_path / name).localize(image_HW3).pose.position for name in ("whole", "half"))
+    np.testing.assert_allclose(half, whole, atol=5e-3)

@@ -31,7 +31,11 @@ def aligned(
         (xy - yx, zx + xz, yz + zy, zz - xx - yy),
     )
     N_B44 = torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)
+    # LAPACK refuses what is not finite; such a pose is to come out as it is, for the localizer says so by name.
+    finite_B1 = torch.isfinite(N_B44).flatten(1).all(dim=1, keepdim=True)
+    N_B44 = torch.where(finite_B1[..., None], N_B44, torch.zeros_like(N_B44))
     orientation_B4 = torch.linalg.eigh(N_B44)[1][..., -1]
+    orientation_B4 = torch.where(finite_B1, orientation_B4, torch.full_like(orientation_B4, torch.nan))
     return map_B3 - rotated(orientation_B4, camera_B3[:, None])[:, 0], orientation_B4
 
 

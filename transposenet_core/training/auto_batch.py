@@ -36,10 +36,10 @@ def with_fastest_batch(config: TrainConfig, scene: Scene, world: World) -> Train
     make_repeatable(config)
     training = scene.select("train")
     # Enough pictures for the largest batch: a step's time does not depend on which they are.
-    usable = dataclasses.replace(config, augmentation=for_camera(config.augmentation, scene))
-    depth_camera = scene.depth_camera if needs_depth(config, scene) else None
+    usable = for_camera(config, scene)
+    depth_camera = scene.depth_camera if needs_depth(usable, scene) else None
     few, workers = training[:LARGEST], config.workers
-    pixels = load_pixels(few, preprocessing_of(config), "auto-batch", workers, scene.intrinsics)
+    pixels = load_pixels(few, preprocessing_of(usable), "auto-batch", workers, scene.intrinsics)
     if depth_camera:
         pixels = with_depth(pixels, few, depth_camera, workers)
     pixels = pixels.to(world.device)

@@ -88,6 +88,9 @@ class AutoencoderTraining:
             raise UserError(f"{world.size} processes for an auto-encoder, which one trains in a minute; start one")
         if (out / DESCRIPTION).exists():
             raise UserError(f"{out} holds a scene model already, name another --out")
+        for key in ("points", "neighbours"):
+            if getattr(config.loss, key) > 0:
+                raise UserError(f"loss.{key} is given, and an auto-encoder learns from its teacher alone; set it to 0")
         teacher = load_teacher(config.teacher, (scene, *further))
         self.out, self.provenance, self.device = out, provenance, world.device
         scenes = [

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from transposenet_core.errors import UserError
 from transposenet_core.training.augmentation import DRAWS
 from transposenet_core.training.distributed import World
 from transposenet_core.training.neighbours import pairs
@@ -35,6 +36,11 @@ def batches(
     torch.manual_seed((seed * 1_000_003 + epoch) * 4096 + world.rank)
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     counts = [counts] if isinstance(counts, int) else counts
+    if neighbours and size < 2 * world.size:
+        raise UserError(
+            f"batch_size is {size}, and loss.neighbours needs two pictures for each of {world.size} processes; use at "
+            f"least {2 * world.size}"
+        )
     # Groups (N, G) of pictures that go together: one alone, or two neighbours.
     groups_NG = pairs(counts, generator) if neighbours else _equalised(counts, generator)[:, None]
     together = groups_NG.shape[1]

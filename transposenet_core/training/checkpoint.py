@@ -130,8 +130,8 @@ class Checkpoint:
 
     def load_into(self, state: State) -> None:
         """Put a run back where it stood. UserError where the configured network has other tensors."""
+        self.load_network(state.network)
         try:
-            state.network.load_state_dict(_below(self.tensors, "network."))
             state.loss.load_state_dict(_below(self.tensors, "loss."))
             _load_optimizer(state.optimizer, _below(self.tensors, "optimizer."))
             if state.average is not None:
@@ -139,8 +139,18 @@ class Checkpoint:
                 state.average.network.load_state_dict(averaged)
                 state.average.steps = self.average_steps
         except (RuntimeError, ValueError, IndexError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise UserError(f"{self.path}: not of the configured network ({reason}); start a new --out") from None
+            raise self._other(error) from None
+
+    def load_network(self, network: nn.Module) -> None:
+        """The network alone: a loss may be built from what it holds. UserError where the configured one has others."""
+        try:
+            network.load_state_dict(_below(self.tensors, "network."))
+        except RuntimeError as error:
+            raise self._other(error) from None
+
+    def _other(self, error: Exception) -> UserError:
+        reason = " ".join(str(error).split())[:200]
+        return UserError(f"{self.path}: not of the configured network ({reason}); start a new --out")
 
 
 def _below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

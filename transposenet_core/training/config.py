@@ -121,7 +121,7 @@ class LossConfig:
     )
     neighbours: float = key(
         0.0,
-        "weight of the same loss of the relative pose of two frames that were recorded one after the other and share a "
+        "weight of the same loss of the relative pose of two frames that stand ten apart in the data set and share a "
         "batch (MapNet); 0: frames are drawn one by one",
         lowest=0,
         highest=1000,

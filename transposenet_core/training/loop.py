@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -25,6 +24,7 @@ from transposenet_core.training.memory import names_the_batch_size
 from transposenet_core.training.network import (
     build_network,
     check_scene_count,
+    check_start,
     fill_backbone,
     make_repeatable,
     preprocessing_of,
@@ -62,16 +62,16 @@ class Training:
         make_repeatable(config)
         scenes = (scene, *further)
         check_scene_count(config, len(scenes))
-        self.config, self.world, self.resumed = config, world, resumed
+        self.world, self.resumed = world, resumed
         self.checkpoint = out / "checkpoint.safetensors"
         self.stages = plan(config)
         self.identity = config.to_dict() | {"frames": frames_digest(*scenes)}
         names = [START] * bool(config.start_from) + [stage.learns for stage in self.stages]
         self.progress = resumed.progress_in(names, config.epochs) if resumed else Progress(stages=names)
-        self.preprocessing = preprocessing_of(config)
+        check_start(config, scenes)
         for each in scenes:
-            config = replace(config, augmentation=for_camera(config.augmentation, each))
-        self.config = config
+            config = for_camera(config, each)
+        self.config, self.preprocessing = config, preprocessing_of(config)
         self.data = data = [
             load_scene_data(each, config, self.preprocessing, world, number) for number, each in enumerate(scenes)
         ]
@@ -114,6 +114,8 @@ class Training:
         network = share_batch_statistics(network.to(world.device, memory_format=torch.channels_last), world)
         world.agree(network)
         stage.freeze(network)
+        if self.resumed:
+            self.resumed.load_network(network)  # the loss of several scenes is built from the network's clusters
         loss = stage.build_loss(config, network).to(world.device)
         world.agree(loss)
         optimizer = build_optimizer(network, loss, stage, config.optimizer, world.device)

@@ -16,11 +16,14 @@ from torch import nn
 from transposenet_core.errors import UserError
 from transposenet_core.models.pose_from_points import product
 
-APART = 10  # frames, as the source has it on 7-Scenes: a third of a second
+APART = 10  # training frames in the data set's order, as the source has it on 7-Scenes: a third of a second there
 
 
 def pairs(counts: Sequence[int], generator: torch.Generator) -> torch.Tensor:
-    """Places (M, 2) of pictures that are neighbours in the data set's order, none of them twice.
+    """Places (M, 2) of pictures that stand `APART` apart in the data set's order, none of them twice.
+
+    Where frames were held out, or a sequence ends, two may have been recorded further apart: their relative pose is as
+    true.
 
     UserError where there is more than one scene, or no neighbour.
     """

@@ -13,7 +13,7 @@ from transposenet_core.errors import UserError
 from transposenet_core.models import build_model, default_options, model_names
 from transposenet_core.pose import mean_pose, stack
 from transposenet_core.preprocessing import Preprocessing
-from transposenet_core.scene import Intrinsics, PosedImage
+from transposenet_core.scene import Intrinsics, PosedImage, Scene
 from transposenet_core.scene_model import SceneModel
 from transposenet_core.training.config import TrainConfig
 from transposenet_core.training.stages import Stage, load_start
@@ -42,6 +42,19 @@ def check_scene_count(config: TrainConfig, scenes: int) -> None:
         raise UserError(
             f"model '{config.model.name}' learns one scene, and --data is given {scenes} times; several: {able}"
         )
+
+
+def check_start(config: TrainConfig, scenes: Sequence[Scene]) -> None:
+    """UserError where `start_from` knows several scenes and they are not these in this order: its queries and clusters
+    are numbered, so they would be another scene's."""
+    if config.start_from and len(scenes) > 1:
+        known = [scene.name for scene in SceneModel.load(config.start_from).scenes]
+        given = [scene.name for scene in scenes]
+        if known != given:
+            raise UserError(
+                f"{config.start_from}: a model of {', '.join(known)}, and --data gives {', '.join(given)}; give the "
+                "same in the same order"
+            )
 
 
 def model_options(config: TrainConfig, stage: Stage, camera: Intrinsics | None = None, scenes: int = 1) -> dict:

@@ -42,6 +42,8 @@ def choose_refinement(
         return Choice(0, 0.0, "test-time optimisation: off")
     if not held_out and (given < 0 or not ridge):
         return Choice(0, 0.0, "test-time optimisation: off, for no frames were held out to choose by")
+    if network.most_neighbours < min(NEIGHBOURS) and given < 0:
+        return Choice(0, 0.0, f"test-time optimisation: off, there are {network.most_neighbours} training poses")
     counts = [given] if given > 0 else [count for count in NEIGHBOURS if count <= network.most_neighbours]
     tried = {(count, r): median(count, r) for count in counts for r in ([ridge] if ridge else RIDGES)}
     best = min(tried, key=lambda pair: tried[pair])

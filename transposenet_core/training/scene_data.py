@@ -44,6 +44,7 @@ def load_scene_data(
     if len(training) < world.size:
         raise UserError(f"{world.size} processes cannot share {len(training)} training frames; start fewer")
     held_out = [image for image in seen.images if image.split == "val"]
+    stated = stated_error(config.held_out_error, scene, len(held_out)) if config.held_out_error else None
     judged = held_out or training
     source = f"{len(held_out)} held-out frames" if held_out else f"the training frames ({NOT_HELD_OUT})"
     folder = cache_folder(config.cache_dir)
@@ -59,7 +60,6 @@ def load_scene_data(
         judged_pixels = pixels = load(training, "train pictures", depth_camera)
         if held_out:
             judged_pixels = load(held_out, "val pictures")
-    stated = stated_error(config.held_out_error, scene, len(held_out)) if config.held_out_error else None
     constant = mean_pose([image.pose for image in training])
     judge = Judge(judged_pixels, preprocessing, [image.pose for image in judged], constant, source, number, stated)
     camera = scene.intrinsics

@@ -33,9 +33,13 @@ class ScenePixels:
         return sum(self.counts)
 
     def chosen(self, index_B: torch.Tensor, device: torch.device) -> ScenePixels:
-        """Some of them on a device, sorted by scene."""
+        """Some of them on a device, sorted by scene: in the order that `sorted_by_scene` gives their places."""
         parts = self.by_scene(index_B)
         return ScenePixels([pixels.chosen(places.to(pixels.device), device) for pixels, places, _ in parts])
+
+    def sorted_by_scene(self, index_B: torch.Tensor) -> torch.Tensor:
+        """The rows (B,) of `index_B` in the order of `chosen`."""
+        return torch.cat([here for _, _, here in self.by_scene(index_B)])
 
     def by_scene(self, index_B: torch.Tensor) -> Iterator[tuple[PosedPixels, torch.Tensor, torch.Tensor]]:
         """For every scene its pictures, the places among them that `index_B` names, and where in `index_B` they are."""

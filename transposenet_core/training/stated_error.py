@@ -15,15 +15,14 @@ def stated_error(path: str, scene: Scene, held_out: int) -> HeldOutError:
     if held_out:
         raise UserError(
             f"held_out_error is '{path}', but {held_out} frames are held out here and say the error themselves; leave "
-            "it out, or set hold_out=false"
+            "it out, or give a split without val frames and hold_out=false"
         )
     model = SceneModel.load(path)
     known = {each.name: each for each in model.scenes}
-    if scene.name not in known or known[scene.name].map_frame != scene.map_frame:
-        has = ", ".join(f"'{each.name}' in {each.map_frame}" for each in known.values())
+    if scene.name not in known:  # its map frame may go by another name in a model of several scenes
         raise UserError(
-            f"held_out_error is '{path}', a model of {has}, and '{scene.name}' in {scene.map_frame} is learnt here; "
-            "give one of the same scene"
+            f"held_out_error is '{path}', a model of {model.title}, and '{scene.name}' is learnt here; give one of "
+            "the same scene"
         )
     error = known[scene.name].held_out_error
     if NOT_HELD_OUT in error.source:

@@ -70,6 +70,8 @@ class TrainStep:
         share = len(index_B) / batch.total
         if self.pixels.device.type != device.type:  # the device does not hold all pictures
             few = self.pixels.chosen(batch.index_B, device)
+            if isinstance(self.pixels, ScenePixels):  # each picture keeps its own chance
+                draws_BK = draws_BK[self.pixels.sorted_by_scene(batch.index_B).to(device)]
             self._run(few, torch.arange(len(few), device=device), draws_BK, share)
         elif self._may_record and batch.total == self.config.batch_size:
             self._recorded(index_B, draws_BK, share)

@@ -18,27 +18,37 @@ from transposenet_core.errors import UserError
 from transposenet_core.models.pose_from_points import product
 from transposenet_core.preprocessing import Preprocessing
 from transposenet_core.scene import Intrinsics, Scene
-from transposenet_core.training.config import AugmentationConfig, VirtualRotationConfig
+from transposenet_core.training.config import TrainConfig, VirtualRotationConfig
 from transposenet_core.undistortion import bears_distortion, known_lenses
 
+ROOM = 256 / 224  # of the smaller edge to the window's, for a random crop (TransPoseNet section 4)
 NEAREST = 1e-3  # depth of a ray of length ~1 below which it points beside or behind the old camera: never a pixel
 
 
-def for_camera(config: AugmentationConfig, scene: Scene) -> AugmentationConfig:
-    """The augmentation that a scene's camera allows: without intrinsics virtual views give way to the crop, with a
-    warning. UserError where the pictures cannot be those of a pinhole."""
-    if not config.moves():
+def for_camera(config: TrainConfig, scene: Scene) -> TrainConfig:
+    """The configuration that a scene's camera allows: without intrinsics virtual views give way to the papers' random
+    crop, 224 of 256 where the window has less room than that, with a warning. UserError where the pictures cannot be
+    those of a pinhole."""
+    if not config.augmentation.moves():
         return config
     camera = scene.intrinsics
     if camera is None:
+        picture = config.picture
+        edge = max(picture.smaller_edge, round(min(picture.height, picture.width) * ROOM))
         print(
             f"warning: scene {scene.name} ({scene.root}) has no intrinsics, which augmentation.virtual_rotation needs: "
-            f"{'random' if config.random_crop else 'centre'} crops instead; give the scene its camera matrix",
+            f"random crops of {picture.height}x{picture.width} out of a smaller edge of {edge} instead; give the scene "
+            "its camera matrix",
             file=sys.stderr,
         )
-        return dataclasses.replace(
-            config, virtual_rotation=VirtualRotationConfig(), virtual_translation=0.0, completed=0.0
+        crops = dataclasses.replace(
+            config.augmentation,
+            random_crop=True,
+            virtual_rotation=VirtualRotationConfig(),
+            virtual_translation=0.0,
+            completed=0.0,
         )
+        return dataclasses.replace(config, augmentation=crops, picture=dataclasses.replace(picture, smaller_edge=edge))
     if not bears_distortion(camera) and camera.rectified is False:
         raise UserError(
             f"scene {scene.name} ({scene.root}): the pictures have a distortion that nobody has put into figures, and "

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
+from training_runs import arguments, figures, train
 
-from test.training_runs import arguments, figures, train
 from transposenet_core.errors import UserError
 from transposenet_core.models import build_model
 from transposenet_core.training.batches import batches
@@ -78,6 +78,11 @@ def test_it_trains_and_says_how_well_the_motion_is_known(small_scene: Path, tmp_
 def test_t11_an_odd_batch_is_one_sentence() -> None:
     with pytest.raises(UserError, match="batch_size is 5, and loss.neighbours needs an even one"):
         load_config(None, ["loss.neighbours=1", "batch_size=5"])
+
+
+def test_t11_a_pair_for_every_process_is_needed() -> None:
+    with pytest.raises(UserError, match="batch_size is 8, .* each of 8 processes; use at least 16"):
+        next(batches(100, 8, 0, 0, World(torch.device("cpu"), 0, 8), neighbours=True))
 
 
 @pytest.mark.parametrize("name", ["coarse_to_fine", "retrieval"])

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import torch
 from overfit import arguments as preset_arguments
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from small_scene import write_small_scene
 from training_runs import ROOT, figures, train
 from untrained import show_to_batch_norms
@@ -24,8 +26,10 @@ from transposenet_core.preprocessing import Preprocessing, normalise
 from transposenet_core.scene import PosedImage
 from transposenet_core.scene_model import SceneModel
 from transposenet_core.training.batches import batches
+from transposenet_core.training.checkpoint import Checkpoint
 from transposenet_core.training.config_reading import load_config
 from transposenet_core.training.distributed import World
+from transposenet_core.training.loop import Training
 from transposenet_core.training.pixels import load_pixels
 from transposenet_core.training.scene_pixels import ScenePixels, views_of
 from transposenet_core.training.validation import predict_in_scenes
@@ -117,6 +121,8 @@ def test_each_picture_is_seen_with_its_own_camera_and_label(two_scenes: tuple[Pa
         assert torch.equal(getattr(views, name), torch.cat([getattr(view, name) for view in alone]))
     few = both.chosen(index, torch.device("cpu"))
     assert few.counts == [2, 3] and torch.equal(few.scenes[1].position_N3, views.position_B3[2:])
+    again = views_of(few, torch.arange(5), draws[both.sorted_by_scene(index)], preprocessing, config.augmentation)
+    assert torch.equal(again.image_B3HW, views.image_B3HW) and torch.equal(again.position_B3, views.position_B3)
 
 
 def test_the_scene_model_says_what_each_scene_is(trained: Path, two_scenes: tuple[Path, Path]) -> None:
@@ -325,3 +331,29 @@ def test_t11_a_student_needs_its_teachers_scenes(
     ):
         assert train(student(scenes, tmp_path / "out", trained)) == 2
         assert sentence in capsys.readouterr().err
+
+
+def test_t09_a_start_of_the_same_scenes_in_another_order_is_refused(
+    trained: Path, two_scenes: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert train(arguments(two_scenes[::-1], tmp_path / "out", f"start_from={trained}")) == 2
+    assert "a model of desk, shelf, and --data gives shelf, desk; give the same" in capsys.readouterr().err
+
+
+def test_a_resumed_loss_has_the_clusters_that_the_network_has(two_scenes: tuple[Path, Path], tmp_path: Path) -> None:
+    """Clusters that k-means would number otherwise today are still the checkpoint's, for the loss as well."""
+    out = tmp_path / "out"
+    call = arguments(two_scenes, out, "epochs=1", "hold_out=false")
+    assert train(call) == 0
+    path = out / "checkpoint.safetensors"
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    tensors = load_file(path)
+    tensors["network.orientation.centre_SKP"] = swapped = tensors["network.orientation.centre_SKP"].flip(1).contiguous()
+    save_file(tensors, path, metadata=metadata)
+    config = load_config(call[1], call[call.index("--out") + 2 :])
+    scenes = [load_scene(f"7scenes:{scene}") for scene in two_scenes]
+    run = Training(config, scenes[0], out, {}, WORLD, Checkpoint.read(path), scenes[1:])
+    state = run._begin(run.stages[0])
+    assert torch.equal(state.loss.orientation_centre_SKP, swapped)
+    assert torch.equal(state.network.orientation.centre_SKP, swapped)

@@ -22,7 +22,7 @@ from transposenet_core.pose import Pose, rotation_angle_deg
 from transposenet_core.preprocessing import Preprocessing, mean_colour, normalise
 from transposenet_core.scene import Intrinsics, Scene
 from transposenet_core.training.augmentation import DRAWS, training_views
-from transposenet_core.training.config import AugmentationConfig, TrainConfig, VirtualRotationConfig
+from transposenet_core.training.config import AugmentationConfig, PictureConfig, TrainConfig, VirtualRotationConfig
 from transposenet_core.training.depth import needs_depth
 from transposenet_core.training.pixels import PosedPixels
 from transposenet_core.training.virtual_views import (
@@ -220,20 +220,28 @@ def test_t11_pictures_of_an_unknown_or_bent_camera_are_refused() -> None:
     ):
         scene = Scene("yard", [], intrinsics=camera)
         with pytest.raises(UserError, match=sentence):
-            for_camera(TURNED, scene)
-        for_camera(AugmentationConfig(), scene)
+            for_camera(TrainConfig(augmentation=TURNED), scene)
+        for_camera(TrainConfig(), scene)
     for camera in (CAMERA, replace(CAMERA, rectified=False, distortion_model="plumb_bob", distortion=(0.1, 0, 0, 0))):
-        assert (
-            for_camera(TURNED, Scene("yard", [], intrinsics=camera)) is TURNED
-        )  # known distortion is taken out of the pictures
+        config = TrainConfig(augmentation=TURNED)
+        assert for_camera(config, Scene("yard", [], intrinsics=camera)) is config  # known distortion is taken out
 
 
 def test_without_intrinsics_the_crop_stays(capsys: pytest.CaptureFixture) -> None:
-    config = AugmentationConfig(virtual_rotation=TURNS, virtual_translation=0.1, completed=1.0, gamma=0.2)
+    moved = AugmentationConfig(
+        random_crop=False, virtual_rotation=TURNS, virtual_translation=0.1, completed=1.0, gamma=0.2
+    )
+    config = TrainConfig(augmentation=moved, picture=PictureConfig(smaller_edge=112, height=112, width=150))
     left = for_camera(config, Scene("yard", []))
-    assert not needs_depth(TrainConfig(augmentation=left), Scene("yard", []))
-    assert not left.moves() and left.random_crop and left.gamma == 0.2
-    assert "has no intrinsics, which augmentation.virtual_rotation needs: random crops" in capsys.readouterr().err
+    assert not needs_depth(left, Scene("yard", []))
+    assert not left.augmentation.moves() and left.augmentation.random_crop and left.augmentation.gamma == 0.2
+    assert left.picture == PictureConfig(smaller_edge=128, height=112, width=150)  # as the papers' 224 of 256
+    sentence = (
+        "has no intrinsics, which augmentation.virtual_rotation needs: random crops of 112x150 out of a smaller edge"
+    )
+    assert f"{sentence} of 128" in capsys.readouterr().err
+    roomy = TrainConfig(augmentation=moved, picture=PictureConfig(smaller_edge=140, height=112, width=150))
+    assert for_camera(roomy, Scene("yard", [])).picture == roomy.picture
 
 
 def test_a_training_with_turned_cameras_runs_and_a_wrong_angle_is_refused(
