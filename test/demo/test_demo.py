@@ -20,7 +20,7 @@ from transposenet_core.formats import load_scene
 from transposenet_core.image_files import read_image
 from transposenet_core.localizer import Localizer
 
-LARGEST_SHARE_OF_FLOOR, LARGEST_DEG = 0.05, 6.0
+LARGEST_SHARE_OF_FLOOR, LARGEST_DEG = 0.03, 4.0
 
 
 def test_what_ships_is_whole_and_small() -> None:

@@ -1,0 +1,35 @@
+"""The predictions that are kept still say what docs/results.md prints of them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from training_runs import ROOT
+
+from benchmarks.runs import prediction_errors
+from transposenet_core.formats import load_scene
+
+RESULTS = (ROOT / "docs" / "results.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def medians(data_folder: Path) -> np.ndarray:
+    """Of the four folds, metres and degrees (4, 2)."""
+    found = []
+    for fold in range(4):
+        split = data_folder / "splits" / f"redkitchen_b50_fold{fold}.csv"
+        scene = load_scene(f"7scenes:{data_folder / '7scenes'}", str(split))
+        kept = ROOT / "benchmarks" / "results" / f"redkitchen_b50_fold{fold}.csv"
+        found.append([np.median(errors) for errors in prediction_errors(kept, scene.select("test"))])
+    return np.array(found)
+
+
+def test_the_figures_of_each_fold_are_those_of_its_predictions(medians: np.ndarray) -> None:
+    for fold, (metres, degrees) in enumerate(medians):
+        assert f"| {fold} | **{metres:.3f} m / {degrees:.2f} deg** |" in RESULTS
+
+
+def test_the_goal_is_reached_in_the_mean_of_the_folds(medians: np.ndarray) -> None:
+    metres, degrees = medians.mean(axis=0)
+    assert f"| mean | **{metres:.3f} m / {degrees:.2f} deg** |" in RESULTS
+    assert metres <= 0.05 and degrees <= 1.5

@@ -1,0 +1,96 @@
+"""Every kind of network that can be trained runs in the node as it does offline: its pose and its covariance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from geometry_msgs.msg import PoseWithCovarianceStamped
+from live import image_message, wait_until
+from untrained import HELD_OUT, show_to_batch_norms
+from watched import Watched, watched
+
+from transposenet_core.localizer import Localizer
+from transposenet_core.models import build_model, model_names
+from transposenet_core.preprocessing import Preprocessing, normalise
+from transposenet_core.scene_model import SceneModel
+from transposenet_ros.conversions import pose_from_message
+
+SIZE = (72, 96)
+NARROW = {"width": 32, "mlp_width": 32, "head_width": 64, "heads": 2}
+OPTIONS: dict[str, dict] = {
+    "bayesian_posenet": {"feature_width": 64},
+    "coarse_to_fine": NARROW | {"encoder_layers": 1, "decoder_layers": 1},
+    "multiscene_transformer": NARROW | {"encoder_layers": 1, "decoder_layers": 1},
+    "poselstm": {"feature_width": 64},
+    "posenet": {"feature_width": 64},
+    "retrieval": {},
+    "scene_coordinates": {"layers": 1, "width": 32, "mlp_width": 32, "camera": [70.0, 70.0, 47.5, 35.5]},
+    "transposenet": NARROW | {"layers": 1},
+    "transposenet_fast": NARROW | {"layers": 1},
+}
+
+
+def test_no_network_is_forgotten() -> None:
+    """The auto-encoder has a teacher inside and tests of its own (test_localizer_reconstruction)."""
+    assert {*OPTIONS, "pose_autoencoder"} == set(model_names())
+
+
+@torch.no_grad()
+def save(folder: Path, name: str, image_B3HW: torch.Tensor) -> Path:
+    """Random weights; what a network takes from its scene it gets from the pictures."""
+    torch.manual_seed(4)
+    options = {"image_size": list(SIZE), **OPTIONS[name]}
+    network: Any = build_model(name, **options)
+    if name == "retrieval":
+        position_B3 = torch.arange(3.0 * len(image_B3HW)).view(-1, 3)
+        network.memorise(normalise(image_B3HW), position_B3, torch.eye(4)[:1].repeat(len(image_B3HW), 1))
+    else:
+        show_to_batch_norms(network, normalise(image_B3HW))
+    model = SceneModel(name, f"{name}_map", name, options, Preprocessing(72, SIZE), network.eval(), HELD_OUT)
+    model.save(folder / name)
+    return folder / name
+
+
+@pytest.fixture(scope="module")
+def models_dir(picture_HW3: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder, preprocessing = tmp_path_factory.mktemp("family"), Preprocessing(72, SIZE)
+    pictures = [preprocessing.resize(np.roll(picture_HW3, 90 * k, axis=1)) for k in range(4)]
+    for name in OPTIONS:
+        save(folder, name, preprocessing.crop(torch.stack(pictures)))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def node(models_dir: Path) -> Iterator[Watched]:
+    with watched(models_dir / "transposenet", models_dir=models_dir) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def answers(node: Watched) -> list[PoseWithCovarianceStamped]:
+    return node.client.collect(PoseWithCovarianceStamped, "/localizer/pose_with_covariance")
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_it_answers_live_as_it_does_offline(
+    node: Watched, answers: list, models_dir: Path, picture_HW3: np.ndarray, name: str
+) -> None:
+    assert node.client.set_parameters(model=str(models_dir / name)) == (True, "")
+    shown = np.roll(picture_HW3, 40, axis=1)  # none that a network has seen
+    expected = Localizer(models_dir / name, device="cpu").localize(shown)
+    stamp = 1000.0 + list(OPTIONS).index(name)
+    node.camera().publish(image_message(shown, stamp))
+    pose = node.pose_at(stamp)
+    assert pose.header.frame_id == f"{name}_map"
+    live = pose_from_message(pose.pose)
+    np.testing.assert_allclose(live.position, expected.pose.position, atol=1e-5)
+    np.testing.assert_allclose(live.orientation, expected.pose.orientation, atol=1e-5)
+    (answer,) = wait_until(lambda: [a for a in answers if a.header.stamp == pose.header.stamp], "its covariance")
+    covariance_66 = np.reshape(answer.pose.covariance, (6, 6))
+    np.testing.assert_allclose(covariance_66, expected.covariance_66, rtol=1e-3, atol=1e-6)
+    assert np.linalg.eigvalsh(covariance_66).min() > 0
