@@ -34,13 +34,22 @@ def measure(args: argparse.Namespace) -> None:
     """Do the chosen rows that are left. UserError for a row that there is not."""
     chosen = choose(args.rows)
     args.out.mkdir(parents=True, exist_ok=True)
+    budget = {"height": args.height, "epochs": args.epochs, "given": args.overrides}
+    for line in read(args.out):
+        if (other := line.get("budget", budget)) != budget:
+            raise UserError(
+                f"--out {args.out}: its rows have another budget ({other}); give that, or name another --out"
+            )
     for row in chosen:
         overrides = row.overrides(args.height, args.epochs, args.overrides)
-        if any(line["name"] == row.name and line["overrides"] == overrides for line in read(args.out)):
+        if any(
+            line["name"] == row.name and line["overrides"] == overrides and "failed" not in line
+            for line in read(args.out)
+        ):
             print(f"{row.name}: done before", flush=True)
             continue
         print(f"{row.name}: {' '.join(overrides)}", flush=True)
-        line = {"name": row.name, "overrides": overrides} | run(args, row, overrides)
+        line = {"name": row.name, "budget": budget, "overrides": overrides} | run(args, row, overrides)
         with open(args.out / FILE, "a") as file:
             file.write(json.dumps(line) + "\n")
         write_text(args.out / "recipe.md", table(read(args.out)) + "\n")

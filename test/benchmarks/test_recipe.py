@@ -78,6 +78,10 @@ def test_each_row_is_done_once_and_failures_are_rows_too(
     against = [f"{100 * (whole[key] / crop[key] - 1):+.0f} %" for key in ("median_m", "median_deg")]
     assert table["whole_picture"][2] == " / ".join(against)
     assert table["translation"][0] == "exit code 2"
+    assert recipe.main([*call, "--rows", "translation"]) == 0  # a failure is tried again
+    assert len((out / recipe.FILE).read_text().splitlines()) == 5
+    assert recipe.main([*data, "--out", str(out), "--height", "48", "--epochs", "1", *TINY, "--rows", "crop"]) == 2
+    assert "its rows have another budget" in capsys.readouterr().err
 
 
 def test_turned_views_are_turned_back(data: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
