@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a c
 from transposenet_core.atomic_files import write_atomically
 from transposenet_core.baselines import ThumbnailRetrieval
 from transposenet_core.command_line import exit_code
+from transposenet_core.covariance import Honesty, error_vectors
 from transposenet_core.errors import UserError
 from transposenet_core.estimate import Estimate
 from transposenet_core.evaluation import pose_errors, summarise, table, write_predictions
@@ -107,6 +108,11 @@ def judge(
     figures: dict = {name: row.to_dict() for name, row in rows.items()}
     print(table(rows))
     print(f"localized {len(localized)} of {len(test)} frames of {scene.name}, split {select}")
+    if localized:
+        covariances = np.stack([e.covariance_66 for e in estimates if e.localized and e.pose])
+        honesty = Honesty.of(error_vectors([e for e, _ in localized], [t for _, t in localized]), covariances)
+        figures["covariance"] = honesty.to_dict()
+        print(honesty)
     if len(localizer.scene_model.scenes) > 1:
         found = sum(estimate.reason != "other_scene" for estimate in estimates)
         figures["scene_accuracy"] = found / len(test)

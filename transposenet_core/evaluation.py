@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from transposenet_core.atomic_files import write_atomically
+from transposenet_core.covariance import error_vectors
 from transposenet_core.errors import UserError
 from transposenet_core.estimate import Estimate
 from transposenet_core.pose import Pose, rotation_angle_deg, stack
@@ -64,16 +64,8 @@ def error_std(estimates: Sequence[Pose], truths: Sequence[Pose]) -> tuple[np.nda
 
     The rotation error is ``R_estimate R_truth^T``, a turn about the map's axes, as ROS's covariances have it.
     """
-    position_e, orientation_e = stack(list(estimates))
-    position_t, orientation_t = stack(list(truths))
-    turn = (
-        Rotation.from_quat(orientation_e, scalar_first=True)
-        * Rotation.from_quat(orientation_t, scalar_first=True).inv()
-    )
-    return (
-        np.sqrt(np.mean((position_e - position_t) ** 2, axis=0)),
-        np.sqrt(np.mean(np.atleast_2d(turn.as_rotvec()) ** 2, axis=0)),
-    )
+    root_6 = np.sqrt(np.mean(error_vectors(estimates, truths) ** 2, axis=0))
+    return root_6[:3], root_6[3:]
 
 
 def write_predictions(path: str | Path, names: Iterable[str], estimates: Iterable[Estimate]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from transposenet_core.covariance import scaled
 from transposenet_core.errors import UserError
 from transposenet_core.estimate import LOST_VARIANCE, Estimate
 from transposenet_core.models.pose_averaging import mean_over_views
@@ -43,8 +44,9 @@ class Localizer:
         """``T_map_camera`` of an (H, W, 3) uint8 RGB picture. ValueError for an array that is no such picture.
 
         ``with_attention`` adds the attention maps of both encoders, which cost a little, and changes no pose; a model
-        that has none, or that sees several windows, adds none. The covariance is the network's own where it answers a
-        ``covariance``, the error on held-out frames where it does not. A model of several scenes finds out which one it
+        that has none, or that sees several windows, adds none. The covariance is the network's own for
+        this frame, scaled to its errors on held-out frames, where it answers a ``covariance`` and the scene model has
+        the scale; else the error on those frames, the same for all. A model of several scenes finds out which one it
         is; pose, map frame and covariance are that scene's. Where its labels are of another body on the camera's mount
         (``T_pose_camera``), so is the pose.
         """
@@ -59,8 +61,9 @@ class Localizer:
         source = f"the scene's error on {scene.held_out_error.source}, the same for every frame"
         try:
             pose, covariance_66, reason = Pose(position, orientation), scene.held_out_error.covariance_66(), ""
-            if "covariance" in output:
-                source, covariance_66 = "what the network says of this frame", _covariance_of(output)
+            if "covariance" in output and (scale := scene.held_out_error.covariance_scale):
+                source = f"what the network says of this frame, scaled to its error on {scene.held_out_error.source}"
+                covariance_66 = scaled(_covariance_of(output), scale)
             if scene.T_pose_camera is not None:
                 pose, covariance_66 = of_the_labelled(pose, covariance_66, scene.T_pose_camera)
         except ValueError:

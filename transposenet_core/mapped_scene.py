@@ -16,11 +16,14 @@ POSES_PREFIX = "training_poses."
 @dataclass(frozen=True)
 class HeldOutError:
     """Standard deviations of the error on frames the weights were not fitted to: along the map's axes, metres and
-    radians (rotation vector). ``source`` says which frames these were."""
+    radians (rotation vector). ``source`` says which frames these were. ``covariance_scale`` is what covariances that
+    the network itself gives have to be multiplied by, of position and of rotation, to be as large as those errors; None
+    where it gives none."""
 
     position_std: tuple[float, float, float]
     rotation_std: tuple[float, float, float]
     source: str
+    covariance_scale: tuple[float, float] | None = None
 
     def covariance_66(self) -> np.ndarray:
         return np.diag(np.square([*self.position_std, *self.rotation_std]))
@@ -64,17 +67,29 @@ class MappedScene:
     def read(cls, description: dict, tensors: dict[str, torch.Tensor], number: int) -> MappedScene:
         """The inverse of `describe` and `tensors`. KeyError, TypeError or ValueError where something is missing."""
         intrinsics, held_out = description["intrinsics"], description["held_out_error"]
-        position_std, rotation_std = (tuple(map(float, held_out[k])) for k in ("position_std", "rotation_std"))
+        x, y, z = map(float, held_out["position_std"])
+        about_x, about_y, about_z = map(float, held_out["rotation_std"])
         positions, orientations = _names(number)
         return cls(
             name=str(description["name"]),
             map_frame=str(description["map_frame"]),
-            held_out_error=HeldOutError(**{**held_out, "position_std": position_std, "rotation_std": rotation_std}),
+            held_out_error=HeldOutError(
+                (x, y, z), (about_x, about_y, about_z), str(held_out["source"]), _scale(held_out)
+            ),
             intrinsics=None if intrinsics is None else Intrinsics(**intrinsics),
             training_positions_N3=tensors[positions].double().numpy(),
             training_orientations_N4=tensors[orientations].double().numpy(),
             T_pose_camera=None if (T := description.get("T_pose_camera")) is None else Pose.from_dict(T),
         )
+
+
+def _scale(held_out: dict) -> tuple[float, float] | None:
+    """A model from before there was one has none."""
+    found = held_out.get("covariance_scale")
+    if found is None:
+        return None
+    position, rotation = map(float, found)
+    return position, rotation
 
 
 def _names(number: int) -> tuple[str, str]:

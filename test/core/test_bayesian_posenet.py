@@ -1,6 +1,7 @@
 """Bayesian PoseNet: what dropout's samples say of a pose, the same each time, and the localizer that passes it on."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import nn
 from training_runs import figures, train
 from untrained import HELD_OUT
 
+from transposenet_core.covariance import scaled
 from transposenet_core.estimate import LOST_VARIANCE
 from transposenet_core.formats import load_scene
 from transposenet_core.image_files import read_image
@@ -26,6 +28,7 @@ from transposenet_core.training.pixels import load_pixels
 from transposenet_core.training.validation import predict
 
 SIZE = (72, 96)
+SCALE = (150.0, 30.0)
 PICTURE = np.random.default_rng(4).integers(0, 256, (72, 96, 3), np.uint8)
 
 
@@ -94,7 +97,8 @@ def test_outputs_and_gradients() -> None:
 def scene_model(folder: Path, network: nn.Module, crops: int = 1) -> Localizer:
     options = {"image_size": list(SIZE), "feature_width": 64}
     preprocessing = Preprocessing(90 if crops > 1 else 72, SIZE, crops)
-    SceneModel("desk", "map", "bayesian_posenet", options, preprocessing, network, HELD_OUT).save(folder)
+    error = replace(HELD_OUT, covariance_scale=SCALE)
+    SceneModel("desk", "map", "bayesian_posenet", options, preprocessing, network, error).save(folder)
     return Localizer(folder, device="cpu")
 
 
@@ -104,7 +108,8 @@ def test_the_localizer_answers_the_networks_own_covariance(tmp_path: Path, crops
     estimate, model = localizer.localize(PICTURE), localizer.scene_model
     with torch.inference_mode():
         expected = model.network(model.preprocessing(PICTURE))["covariance"].mean(dim=0)
-    np.testing.assert_allclose(estimate.covariance_66, expected, rtol=1e-6)
+    np.testing.assert_allclose(estimate.covariance_66, scaled(expected.numpy(), SCALE), rtol=1e-6)
+    assert estimate.covariance_source.endswith(f"says of this frame, scaled to its error on {HELD_OUT.source}")
     assert not np.allclose(estimate.covariance_66, HELD_OUT.covariance_66())
     other = localizer.localize(255 - PICTURE)
     assert not np.allclose(other.covariance_66, estimate.covariance_66)  # each frame's own

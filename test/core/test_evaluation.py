@@ -35,7 +35,9 @@ def test_e07_figures_agree_with_the_independent_judge(data_folder: Path, tmp_pat
     predictions, ours = tmp_path / "predictions.csv", tmp_path / "ours.json"
     more = ["--predictions", str(predictions), "--json", str(ours), "--report", str(tmp_path)]
     assert evaluate([str(model), "--data", data, "--split", str(split), *more]) == 0
-    mine = list(json.loads(ours.read_text()).values())
+    written = json.loads(ours.read_text())
+    honesty, mine = written.pop("covariance"), list(written.values())
+    assert len(honesty["within_one_sigma"]) == 6 and min(honesty["nees"].values()) > 1  # random weights
     theirs = []
     for argument in ([str(predictions)], ["--baseline"]):
         subprocess.run(

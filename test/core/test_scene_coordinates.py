@@ -1,5 +1,6 @@
 """Scene coordinates: cells look along the right rays, their points give the pose, and it runs as any scene model."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from scipy.spatial.transform import Rotation
 from untrained import HELD_OUT
 
+from transposenet_core.covariance import scaled
 from transposenet_core.errors import UserError
 from transposenet_core.localizer import Localizer
 from transposenet_core.models import build_model, default_options
@@ -46,6 +48,7 @@ def test_outputs_and_gradients() -> None:
     image = torch.rand(2, 3, *SIZE)
     output = network.eval()(image)
     assert output["points"].shape == (2, 80, 3) and output["depth"].shape == (2, 80)
+    assert torch.linalg.eigvalsh(output["covariance"]).min() > 0 and output["covariance"].shape == (2, 6, 6)
     assert output["position"].shape == (2, 3) and output["orientation"].shape == (2, 4)
     np.testing.assert_allclose(output["orientation"].detach().norm(dim=-1), 1, atol=1e-5)
     with pytest.raises(ValueError, match="the camera is for"):
@@ -119,3 +122,22 @@ def test_n12_cells_that_are_no_numbers_are_named_and_break_no_other_picture(tmp_
     SceneModel("desk", "map", "scene_coordinates", options, Preprocessing(64, SIZE), network, HELD_OUT).save(tmp_path)
     estimate = Localizer(tmp_path, device="cpu").localize(np.zeros((64, 80, 3), np.uint8))
     assert (estimate.pose, estimate.localized, estimate.reason) == (None, False, "non_finite_output")
+
+
+def test_a_frame_has_its_own_covariance_where_the_model_has_a_scale(tmp_path: Path) -> None:
+    network = small().eval()
+    options = {"image_size": list(SIZE), "camera": list(CAMERA), "layers": 1, "width": 32, "mlp_width": 32}
+    picture = np.random.default_rng(0).integers(0, 256, (64, 80, 3), dtype=np.uint8)
+    found = {}
+    for name, scale in (("old", None), ("new", (90.0, 120.0))):
+        error, preprocessing = replace(HELD_OUT, covariance_scale=scale), Preprocessing(64, SIZE)
+        model = SceneModel("desk", "map", "scene_coordinates", options, preprocessing, network, error)
+        model.save(tmp_path / name)
+        found[name] = Localizer(tmp_path / name, device="cpu").localize(picture)
+    np.testing.assert_allclose(found["old"].covariance_66, HELD_OUT.covariance_66())
+    assert "the same for every frame" in found["old"].covariance_source
+    with torch.inference_mode():
+        own_66 = network(model.preprocessing(picture))["covariance"][0].numpy()
+    np.testing.assert_allclose(found["new"].covariance_66, scaled(own_66, (90.0, 120.0)), rtol=1e-2, atol=1e-3)
+    np.testing.assert_array_equal(found["new"].covariance_66, found["new"].covariance_66.T)
+    assert "what the network says of this frame" in found["new"].covariance_source

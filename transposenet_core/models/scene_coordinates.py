@@ -20,6 +20,7 @@ from transposenet_core.models.layers import EncoderLayer
 from transposenet_core.models.pose_from_points import aligned, refined, rotated
 
 TYPICAL_DEPTH_M = 2.0  # where the points lie before anything is learnt
+LEAST_INFORMATION = 1e-4  # 100 m, 100 rad: cells that say nothing still have an inverse
 LOG_SCALES = (-5.0, 2.0)  # of metres: 7 mm to 7 m
 
 
@@ -93,7 +94,8 @@ class SceneCoordinates(nn.Module):
     def forward(self, image_B3HW: torch.Tensor) -> dict[str, torch.Tensor]:
         """``points`` (B, N, 3) in the map, ``depth`` (B, N) along the optical axis, in metres, with the logarithms of
         their scales, ``log_scale`` and ``depth_log_scale`` (B, N); outside of training also ``position`` (B, 3) and
-        ``orientation`` (B, 4), ``T_map_camera``, and the ``information`` (B, 6, 6) that the cells have of it.
+        ``orientation`` (B, 4), ``T_map_camera``, and their ``covariance`` (B, 6, 6) by what the cells say: it orders
+        the frames by their error, and its size is for `covariance_scale` to mend, for neighbouring cells err together.
 
         ValueError for a picture of another size: its rays would be another camera's.
         """
@@ -119,7 +121,7 @@ class SceneCoordinates(nn.Module):
             return output if self.training else output | self.pose(output)
 
     def pose(self, cells: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Position, orientation and information of what the cells say."""
+        """Position, orientation and covariance of what the cells say."""
         p_camera_BN3 = self.ray_cells_N3 * cells["depth"][..., None]
         # A mean absolute deviation b goes with a standard deviation of sqrt(2) b; of a distance, a third per axis.
         variance_BN = 2 * torch.exp(2 * cells["log_scale"]) / 3
@@ -128,7 +130,10 @@ class SceneCoordinates(nn.Module):
         position, orientation, information = refined(
             position, orientation, p_camera_BN3, cells["points"], variance_BN, ray_variance_BN, self.iterations
         )
-        return {"position": position, "orientation": orientation, "information": information}
+        certain_66 = LEAST_INFORMATION * torch.eye(6, dtype=torch.float64, device=information.device)
+        covariance_B66 = torch.linalg.inv(information.double() + certain_66)
+        covariance_B66 = (covariance_B66 + covariance_B66.mT) / 2
+        return {"position": position, "orientation": orientation, "covariance": covariance_B66}
 
     @torch.no_grad()
     def start_from(self, position: torch.Tensor, orientation: torch.Tensor) -> None:

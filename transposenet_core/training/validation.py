@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from transposenet_core.covariance import error_vectors, nees
 from transposenet_core.errors import UserError
 from transposenet_core.evaluation import ErrorSummary, error_std, pose_errors, summarise
 from transposenet_core.models.pose_averaging import mean_over_views
@@ -17,6 +18,7 @@ from transposenet_core.scene_model import HeldOutError
 from transposenet_core.training.pixels import PosedPixels
 
 NOT_HELD_OUT = "none were held out"
+TINY_SCALE = 1e-6  # frames without any error are no reason to be certain
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ class Judge:
 
         A frame that is taken for another scene's has the constant pose's error, and is left out of the deviation.
         """
-        estimates, scenes = predict_in_scenes(network, self.pixels, self.preprocessing)
+        answers = predict_in_scenes(network, self.pixels, self.preprocessing)
+        estimates, scenes = answers.poses, answers.scenes
         right = [index for index, scene in enumerate(scenes) if scene == self.scene]
         estimates = [e if scene == self.scene else self.constant for e, scene in zip(estimates, scenes, strict=True)]
         errors = pose_errors(estimates, self.truths)
@@ -46,7 +49,11 @@ class Judge:
         baseline = summarise(*pose_errors([self.constant] * len(self.truths), self.truths))
         score = summary.median_m / max(baseline.median_m, 1e-6) + summary.median_deg / max(baseline.median_deg, 1e-6)
         kept = right or range(len(estimates))
-        position_std, rotation_std = error_std([estimates[i] for i in kept], [self.truths[i] for i in kept])
+        kept_estimates, kept_truths = [estimates[i] for i in kept], [self.truths[i] for i in kept]
+        position_std, rotation_std = error_std(kept_estimates, kept_truths)
+        scale = None
+        if answers.covariance_N66 is not None:
+            scale = covariance_scale(error_vectors(kept_estimates, kept_truths), answers.covariance_N66[list(kept)])
         floor = (
             1e-3  # nothing is known to a millimetre or milliradian here, and zero variance means certainty to an EKF
         )
@@ -54,8 +61,19 @@ class Judge:
             tuple(np.maximum(position_std, floor).tolist()),
             tuple(np.maximum(rotation_std, floor).tolist()),
             self.source,
+            scale,
         )
         return Validation(summary, score, self.stated or held_out_error, errors, len(right) / len(estimates))
+
+
+def covariance_scale(error_N6: np.ndarray, covariance_N66: np.ndarray) -> tuple[float, float] | None:
+    """What makes the network's covariances as large as these errors, or None where they are no covariances."""
+    try:
+        found = nees(error_N6, covariance_N66)
+    except np.linalg.LinAlgError:
+        return None
+    scale = max(found["position"], TINY_SCALE), max(found["rotation"], TINY_SCALE)
+    return scale if np.isfinite(scale).all() else None
 
 
 @dataclass(frozen=True)
@@ -76,17 +94,28 @@ class Validation:
 
 def predict(network: nn.Module, pixels: PosedPixels, preprocessing: Preprocessing, batch: int = 32) -> list[Pose]:
     """Poses of pictures that are in memory. UserError where the network answers no finite pose."""
-    return predict_in_scenes(network, pixels, preprocessing, batch)[0]
+    return predict_in_scenes(network, pixels, preprocessing, batch).poses
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Poses, the scene that each is in (0 of a network of one scene), and the covariances (N, 6, 6) that the network
+    itself gives them, if it does."""
+
+    poses: list[Pose]
+    scenes: list[int]
+    covariance_N66: np.ndarray | None
 
 
 @torch.inference_mode()
 def predict_in_scenes(
     network: nn.Module, pixels: PosedPixels, preprocessing: Preprocessing, batch: int = 32
-) -> tuple[list[Pose], list[int]]:
-    """The same with the scene that each pose is in; 0 of a network of one scene."""
+) -> Answers:
+    """The same with what else the network answers. UserError where it answers no finite pose."""
     network.eval()
     poses: list[Pose] = []
     scenes: list[int] = []
+    covariances: list[np.ndarray] = []
     device = pixels.position_N3.device  # the pictures may be too many for it
     for image_B3HW in pixels.image_N3HW.split(max(batch // preprocessing.crops, 1)):
         views = network(normalise(preprocessing.views(image_B3HW).to(device)))
@@ -95,10 +124,12 @@ def predict_in_scenes(
             output["position"].double().cpu().numpy(), output["orientation"].double().cpu().numpy(), strict=True
         )
         scenes += output["scene"].tolist() if "scene" in output else [0] * len(image_B3HW)
+        if "covariance" in output:
+            covariances.append(output["covariance"].double().cpu().numpy())
         try:
             poses += [Pose(position, orientation) for position, orientation in numbers]
         except ValueError:
             raise UserError(
                 "the network answers poses that are not finite; start again with a lower optimizer.learning_rate"
             ) from None
-    return poses, scenes
+    return Answers(poses, scenes, np.concatenate(covariances) if covariances else None)

@@ -58,7 +58,9 @@ def test_it_leaves_a_scene_model_that_runs(wall: Path, tmp_path: Path) -> None:
     # 80x60 shrunk to 64x48: the window's own camera.
     np.testing.assert_allclose(localizer.scene_model.options["camera"], [52.5, 52.5, 31.5, 23.5], atol=1e-6)
     image = load_scene(f"7scenes:{wall}").select("test")[0]
-    assert localizer.localize(read_image(image.path)).localized
+    estimate, stated = localizer.localize(read_image(image.path)), localizer.scene_model.held_out_error
+    assert estimate.localized and "what the network says of this frame" in estimate.covariance_source
+    assert stated.covariance_scale is not None and min(stated.covariance_scale) > 0
 
 
 def test_a_resumed_run_is_the_unbroken_one(wall: Path, tmp_path: Path) -> None:

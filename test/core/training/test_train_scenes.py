@@ -141,7 +141,8 @@ def test_running_is_what_the_judge_saw(trained: Path, two_scenes: tuple[Path, Pa
     model = localizer.scene_model
     for path in two_scenes:
         images = load_scene(f"7scenes:{path}").select("test")[:4]
-        poses, scenes = predict_in_scenes(model.network, load_pixels(images, model.preprocessing), model.preprocessing)
+        seen = predict_in_scenes(model.network, load_pixels(images, model.preprocessing), model.preprocessing)
+        poses, scenes = seen.poses, seen.scenes
         for image, pose, scene in zip(images, poses, scenes, strict=True):
             estimate = localizer.localize(read_image(image.path), with_attention=True)
             assert (estimate.scene, estimate.map_frame) == (model.scenes[scene].name, model.scenes[scene].map_frame)
