@@ -42,6 +42,11 @@ def scaled(covariance_66: np.ndarray, scale: tuple[float, float]) -> np.ndarray:
     return covariance_66 * np.outer(root_6, root_6)
 
 
+def position_sigma(covariance_66: np.ndarray) -> np.ndarray:
+    """The standard deviation of the position, all axes together, in metres: () of (6, 6), (N,) of (N, 6, 6)."""
+    return np.sqrt(np.trace(covariance_66[..., :3, :3], axis1=-2, axis2=-1))
+
+
 @dataclass(frozen=True)
 class Honesty:
     """The share of errors within one standard deviation by axis (6,), and the `nees` of both parts."""

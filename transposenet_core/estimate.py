@@ -15,9 +15,11 @@ LOST_VARIANCE = 1e4  # m^2, rad^2: what an estimate without a pose carries
 class Estimate:
     """Where the camera is, how sure that is, and whether to believe it at all.
 
-    ``pose`` is ``T_map_camera`` (None where ``reason`` is ``non_finite_output``); ``covariance_66`` orders position
-    then rotation vector, both along the axes of the map frame, in metres and radians; ``reason`` is empty where
-    ``localized`` is true; ``map_frame`` names the frame the pose is in. ``attention``, empty unless it was asked for,
+    ``pose`` is ``T_map_camera``, None where ``reason`` is ``non_finite_output``; where it is ``out_of_scene`` the frame
+    is taken for one of another place, ``explanation`` says why, and the pose is not to be believed. ``covariance_66``
+    orders position then rotation vector, both along the axes of the map frame, in metres and radians; ``reason`` is
+    empty where ``localized`` is true; ``map_frame`` names the frame the pose is in. ``attention``, empty unless it was
+    asked for,
     holds under ``position`` and ``orientation`` how much each encoder's token attends to the cells of the window that
     the network saw (`Preprocessing.window`): (H_m, W_m) float32, not negative, together at most 1 (TransPoseNet,
     section 4.2 and Figure 3). ``covariance_source`` says in words what the covariance rests on. Of a model of several
@@ -34,3 +36,4 @@ class Estimate:
     attention: dict[str, np.ndarray] = field(default_factory=dict)
     covariance_source: str = ""
     scene_probability: float | None = None
+    explanation: str = ""

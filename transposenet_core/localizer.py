@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from transposenet_core.covariance import scaled
+from transposenet_core.covariance import position_sigma, scaled
 from transposenet_core.errors import UserError
 from transposenet_core.estimate import LOST_VARIANCE, Estimate
+from transposenet_core.mapped_scene import KEPT, HeldOutError
 from transposenet_core.models.pose_averaging import mean_over_views
 from transposenet_core.pose import Pose
 from transposenet_core.scene_model import SceneModel
@@ -44,11 +45,12 @@ class Localizer:
         """``T_map_camera`` of an (H, W, 3) uint8 RGB picture. ValueError for an array that is no such picture.
 
         ``with_attention`` adds the attention maps of both encoders, which cost a little, and changes no pose; a model
-        that has none, or that sees several windows, adds none. The covariance is the network's own for
-        this frame, scaled to its errors on held-out frames, where it answers a ``covariance`` and the scene model has
-        the scale; else the error on those frames, the same for all. A model of several scenes finds out which one it
-        is; pose, map frame and covariance are that scene's. Where its labels are of another body on the camera's mount
-        (``T_pose_camera``), so is the pose.
+        that has none, or that sees several windows, adds none. The covariance is the network's own for this frame,
+        scaled to its errors on held-out frames, where it answers a ``covariance`` and the scene model has the scale;
+        else the error on those frames, the same for all. A frame of which the network is less sure than of those is not
+        localized: ``out_of_scene``. A model of several scenes finds out which one it is; pose, map frame and covariance
+        are that scene's. Where its labels are of another body on the camera's mount (``T_pose_camera``), so is the
+        pose.
         """
         image_N3HW = self.scene_model.preprocessing(image_HW3).to(self.device)
         asked = {"with_attention": True} if with_attention and self._has_attention else {}
@@ -58,12 +60,14 @@ class Localizer:
         number = int(output["scene"][0]) if "scene" in output else 0
         scene, several = self._scenes[number], len(self._scenes) > 1
         probability = float(output["scene_log_probability"][0, number].exp()) if several else None
+        explanation = ""
         source = f"the scene's error on {scene.held_out_error.source}, the same for every frame"
         try:
             pose, covariance_66, reason = Pose(position, orientation), scene.held_out_error.covariance_66(), ""
             if "covariance" in output and (scale := scene.held_out_error.covariance_scale):
                 source = f"what the network says of this frame, scaled to its error on {scene.held_out_error.source}"
                 covariance_66 = scaled(_covariance_of(output), scale)
+                reason, explanation = abstention(covariance_66, scene.held_out_error)
             if scene.T_pose_camera is not None:
                 pose, covariance_66 = of_the_labelled(pose, covariance_66, scene.T_pose_camera)
         except ValueError:
@@ -78,7 +82,17 @@ class Localizer:
             attention=attention_maps(output),
             covariance_source=source,
             scene_probability=probability,
+            explanation=explanation,
         )
+
+
+def abstention(covariance_66: np.ndarray, held_out: HeldOutError) -> tuple[str, str]:
+    """Reason and explanation where a frame's own covariance is beyond what frames of the scene have, else two ''."""
+    largest, sigma = held_out.largest_sigma_m, float(position_sigma(covariance_66))
+    if largest is None or sigma <= largest:
+        return "", ""
+    known = f"{KEPT:.0%} of {held_out.source} have at most {largest:.3f} m"
+    return "out_of_scene", f"one sigma of its position is {sigma:.3f} m, {known}; it may show another place"
 
 
 def of_the_labelled(pose: Pose, covariance_66: np.ndarray, T_pose_camera: Pose) -> tuple[Pose, np.ndarray]:

@@ -10,6 +10,7 @@ import torch
 from transposenet_core.pose import Pose
 from transposenet_core.scene import Intrinsics
 
+KEPT = 0.99  # of held-out frames, which are all of the scene
 POSES_PREFIX = "training_poses."
 
 
@@ -18,12 +19,15 @@ class HeldOutError:
     """Standard deviations of the error on frames the weights were not fitted to: along the map's axes, metres and
     radians (rotation vector). ``source`` says which frames these were. ``covariance_scale`` is what covariances that
     the network itself gives have to be multiplied by, of position and of rotation, to be as large as those errors; None
-    where it gives none."""
+    where it gives none. ``largest_sigma_m`` is the standard deviation of the position, all axes together, that those
+    covariances then stay within on nearly all of the frames (`KEPT`): beyond it a frame is taken for another place's.
+    None where no frames were held out."""
 
     position_std: tuple[float, float, float]
     rotation_std: tuple[float, float, float]
     source: str
     covariance_scale: tuple[float, float] | None = None
+    largest_sigma_m: float | None = None
 
     def covariance_66(self) -> np.ndarray:
         return np.diag(np.square([*self.position_std, *self.rotation_std]))
@@ -74,7 +78,7 @@ class MappedScene:
             name=str(description["name"]),
             map_frame=str(description["map_frame"]),
             held_out_error=HeldOutError(
-                (x, y, z), (about_x, about_y, about_z), str(held_out["source"]), _scale(held_out)
+                (x, y, z), (about_x, about_y, about_z), str(held_out["source"]), _scale(held_out), _largest(held_out)
             ),
             intrinsics=None if intrinsics is None else Intrinsics(**intrinsics),
             training_positions_N3=tensors[positions].double().numpy(),
@@ -90,6 +94,11 @@ def _scale(held_out: dict) -> tuple[float, float] | None:
         return None
     position, rotation = map(float, found)
     return position, rotation
+
+
+def _largest(held_out: dict) -> float | None:
+    found = held_out.get("largest_sigma_m")
+    return None if found is None else float(found)
 
 
 def _names(number: int) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,8 @@ class Eyes:
         localizer, _ = self._in_use
         try:
             estimate = localizer.localize(image_HW3, with_attention=self._on_demand.wants_attention())
+            if estimate.reason == "out_of_scene" and self._parameters.out_of_scene == "publish":
+                estimate = replace(estimate, localized=True, reason="")
             return estimate, map_frame_of(self._parameters, estimate.map_frame)
         except DeviceFailedError as error:
             raise EyesError("device_failed", str(error)) from error

@@ -209,7 +209,7 @@ class FrameWorker:
 
     def _count(self, estimate: Estimate, stamp_ns: int) -> None:
         if not estimate.localized:
-            self._drop(estimate.reason, "the frame was not localized")
+            self._drop(estimate.reason, estimate.explanation or "the frame was not localized")
             return
         now_ns = self._clock.now().nanoseconds
         self._statistics.localize(now_ns)

@@ -93,6 +93,11 @@ class Parameters:
         "Where CameraInfo is of another camera than the training's: go on, drop the frames, or warp the pictures",
         choices=("warn", "refuse", "warp"),
     )
+    out_of_scene: str = _row(
+        "drop",
+        "A frame that the model takes for one of another place: drop it, or publish its pose all the same",
+        choices=("drop", "publish"),
+    )
     rectified: bool = _row(False, "The live pictures are rectified already (image_rect)")
     path_length: int = _row(1000, "Poses kept for ~/path", limits=(1, 1000000))
     path_spacing: float = _row(0.05, "Metres between two poses of ~/path", limits=(0.0, 1000.0))

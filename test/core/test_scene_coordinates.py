@@ -9,8 +9,9 @@ import torch
 from scipy.spatial.transform import Rotation
 from untrained import HELD_OUT
 
-from transposenet_core.covariance import scaled
+from transposenet_core.covariance import position_sigma, scaled
 from transposenet_core.errors import UserError
+from transposenet_core.estimate import Estimate
 from transposenet_core.localizer import Localizer
 from transposenet_core.models import build_model, default_options
 from transposenet_core.models.scene_coordinates import rays
@@ -141,3 +142,24 @@ def test_a_frame_has_its_own_covariance_where_the_model_has_a_scale(tmp_path: Pa
     np.testing.assert_allclose(found["new"].covariance_66, scaled(own_66, (90.0, 120.0)), rtol=1e-2, atol=1e-3)
     np.testing.assert_array_equal(found["new"].covariance_66, found["new"].covariance_66.T)
     assert "what the network says of this frame" in found["new"].covariance_source
+
+
+def test_n10_n11_a_frame_it_is_less_sure_of_than_of_its_scene_is_not_localized(tmp_path: Path) -> None:
+    network = small().eval()
+    options = {"image_size": list(SIZE), "camera": list(CAMERA), "layers": 1, "width": 32, "mlp_width": 32}
+    picture = np.random.default_rng(0).integers(0, 256, (64, 80, 3), dtype=np.uint8)
+
+    def estimate(largest: float | None) -> Estimate:
+        error = replace(HELD_OUT, covariance_scale=(90.0, 120.0), largest_sigma_m=largest)
+        model = SceneModel("desk", "map", "scene_coordinates", options, Preprocessing(64, SIZE), network, error)
+        model.save(tmp_path / str(largest))
+        return Localizer(tmp_path / str(largest), device="cpu").localize(picture)
+
+    free = estimate(None)
+    sigma = float(position_sigma(free.covariance_66))
+    below, above = estimate(0.99 * sigma), estimate(1.01 * sigma)
+    assert (free.localized, above.localized, below.localized) == (True, True, False)
+    assert (above.reason, above.explanation, below.reason) == ("", "", "out_of_scene")
+    assert f"one sigma of its position is {sigma:.3f} m, 99% of {HELD_OUT.source} have at most" in below.explanation
+    np.testing.assert_array_equal(below.covariance_66, free.covariance_66)
+    np.testing.assert_array_equal(below.pose.position, free.pose.position)

@@ -27,7 +27,7 @@ def make_model() -> SceneModel:
         options=OPTIONS,
         preprocessing=Preprocessing(32, (32, 48)),
         network=build_model("transposenet", **OPTIONS).eval(),
-        held_out_error=HeldOutError((0.1, 0.2, 0.3), (0.01, 0.02, 0.03), "40 held-out frames", (90.0, 110.5)),
+        held_out_error=HeldOutError((0.1, 0.2, 0.3), (0.01, 0.02, 0.03), "40 held-out frames", (90.0, 110.5), 0.25),
         intrinsics=Intrinsics(640, 480, 525.0, 526.0, 320.0, 240.0, "made up", rectified=True),
         training_positions_N3=np.arange(6.0).reshape(2, 3),
         training_orientations_N4=np.array([[1.0, 0, 0, 0], [0, 1, 0, 0]]),

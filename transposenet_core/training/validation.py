@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from transposenet_core.covariance import error_vectors, nees
+from transposenet_core.covariance import error_vectors, nees, position_sigma
 from transposenet_core.errors import UserError
 from transposenet_core.evaluation import ErrorSummary, error_std, pose_errors, summarise
+from transposenet_core.mapped_scene import KEPT
 from transposenet_core.models.pose_averaging import mean_over_views
 from transposenet_core.pose import Pose
 from transposenet_core.preprocessing import Preprocessing, normalise
@@ -51,9 +52,12 @@ class Judge:
         kept = right or range(len(estimates))
         kept_estimates, kept_truths = [estimates[i] for i in kept], [self.truths[i] for i in kept]
         position_std, rotation_std = error_std(kept_estimates, kept_truths)
-        scale = None
+        scale = largest = None
         if answers.covariance_N66 is not None:
-            scale = covariance_scale(error_vectors(kept_estimates, kept_truths), answers.covariance_N66[list(kept)])
+            told_N66 = answers.covariance_N66[list(kept)]
+            scale = covariance_scale(error_vectors(kept_estimates, kept_truths), told_N66)
+            if scale and NOT_HELD_OUT not in self.source:  # on what it has learnt by heart a network is too sure
+                largest = float(np.quantile(position_sigma(told_N66) * np.sqrt(scale[0]), KEPT))
         floor = (
             1e-3  # nothing is known to a millimetre or milliradian here, and zero variance means certainty to an EKF
         )
@@ -62,6 +66,7 @@ class Judge:
             tuple(np.maximum(rotation_std, floor).tolist()),
             self.source,
             scale,
+            largest,
         )
         return Validation(summary, score, self.stated or held_out_error, errors, len(right) / len(estimates))
 

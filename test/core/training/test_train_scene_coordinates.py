@@ -61,6 +61,8 @@ def test_it_leaves_a_scene_model_that_runs(wall: Path, tmp_path: Path) -> None:
     estimate, stated = localizer.localize(read_image(image.path)), localizer.scene_model.held_out_error
     assert estimate.localized and "what the network says of this frame" in estimate.covariance_source
     assert stated.covariance_scale is not None and min(stated.covariance_scale) > 0
+    held_out = "none were held out" not in stated.source
+    assert (stated.largest_sigma_m is not None) == held_out  # what was learnt by heart sets no limit
 
 
 def test_a_resumed_run_is_the_unbroken_one(wall: Path, tmp_path: Path) -> None:
