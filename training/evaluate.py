@@ -2,6 +2,7 @@
 """Judge a scene model on posed pictures it has not seen, beside a thumbnail look-up and a constant pose.
 
 python training/evaluate.py MODEL --data 7scenes:PATH --split FILE [--predictions out.csv] [--report DIR] [--json FILE]
+    [--other FORMAT:PATH]
 
 The look-up and the constant pose know the training frames of the split. The predictions file has a line per picture:
 image,x,y,z,qw,qx,qy,qz (T_map_camera, metres), sigma_x,sigma_y,sigma_z (metres), localized (0/1). Of a model of several
@@ -27,7 +28,7 @@ from transposenet_core.covariance import Honesty, error_vectors
 from transposenet_core.errors import UserError
 from transposenet_core.estimate import Estimate
 from transposenet_core.evaluation import pose_errors, summarise, table, write_predictions
-from transposenet_core.formats import SKIP_BAD_HELP, SPLIT_HELP, describe_formats
+from transposenet_core.formats import SKIP_BAD_HELP, SPLIT_HELP, describe_formats, load_scene
 from transposenet_core.image_files import read_image
 from transposenet_core.localizer import Localizer
 from transposenet_core.mapped_scene import MappedScene
@@ -78,6 +79,8 @@ def evaluate(args: argparse.Namespace) -> None:
         figures[scene.name], found = judge(localizer, scene, its, args.select, report)
         names += [f"{scene.name}/{image.name}" if several else image.name for image in scene.select(args.select)]
         estimates += found
+    for data in args.other:
+        refuse(localizer, data)
     if args.predictions:
         write_predictions(args.predictions, names, estimates)
     if args.json:
@@ -131,6 +134,17 @@ def judge(
     return figures, estimates
 
 
+def refuse(localizer: Localizer, data: str) -> None:
+    """Print how many pictures of another place are not localized, as they should not be."""
+    other = load_scene(data, skip_bad=True)
+    refused = [
+        not localizer.localize(read_image(i.path)).localized for i in tqdm(other.images, desc="other", unit="img")
+    ]
+    print(
+        f"not localized {sum(refused)} of {len(refused)} frames of {other.name}, another place: {np.mean(refused):.1%}"
+    )
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__,
@@ -143,6 +157,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--name", action="append", default=[], help=NAME_HELP)
     parser.add_argument("--skip-bad", action="store_true", help=SKIP_BAD_HELP)
     parser.add_argument("--select", default="test", choices=("train", "val", "test", "all"), help="frames to judge on")
+    parser.add_argument(
+        "--other", action="append", default=[], metavar="FORMAT:PATH", help="another place: how many are refused"
+    )
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--predictions", type=Path, metavar="FILE", help="write the poses as CSV")
     parser.add_argument("--report", type=Path, metavar="DIR", help="draw report.png there")

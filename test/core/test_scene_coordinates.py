@@ -1,5 +1,6 @@
 """Scene coordinates: cells look along the right rays, their points give the pose, and it runs as any scene model."""
 
+import runpy
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
+from small_scene import write_small_scene
+from training_runs import ROOT
 from untrained import HELD_OUT
 
 from transposenet_core.covariance import position_sigma, scaled
@@ -20,6 +23,7 @@ from transposenet_core.preprocessing import Preprocessing
 from transposenet_core.scene_model import SceneModel
 from transposenet_core.training.losses import SceneCoordinateLoss
 
+evaluate = runpy.run_path(str(ROOT / "training" / "evaluate.py"))["main"]
 CAMERA = (60.0, 62.0, 39.5, 31.5)
 SIZE = (64, 80)
 
@@ -142,6 +146,20 @@ def test_a_frame_has_its_own_covariance_where_the_model_has_a_scale(tmp_path: Pa
     np.testing.assert_allclose(found["new"].covariance_66, scaled(own_66, (90.0, 120.0)), rtol=1e-2, atol=1e-3)
     np.testing.assert_array_equal(found["new"].covariance_66, found["new"].covariance_66.T)
     assert "what the network says of this frame" in found["new"].covariance_source
+
+
+def test_pictures_of_another_place_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    scene = write_small_scene(tmp_path / "desk", frames=4)
+    options = {"image_size": list(SIZE), "camera": list(CAMERA), "layers": 1, "width": 32, "mlp_width": 32}
+    for largest, refused in ((1e-6, 8), (1e6, 0)):
+        error = replace(HELD_OUT, covariance_scale=(90.0, 120.0), largest_sigma_m=largest)
+        model = SceneModel("desk", "map", "scene_coordinates", options, Preprocessing(64, SIZE), small().eval(), error)
+        model.save(tmp_path / "model")
+        data = f"7scenes:{scene}"
+        assert evaluate([str(tmp_path / "model"), "--data", data, "--other", data, "--device", "cpu"]) == 0
+        told = capsys.readouterr().out
+        assert f"not localized {refused} of 8 frames of desk, another place: {refused / 8:.1%}" in told
+        assert ("localized 0 of 4 frames" in told) == (refused > 0) and ("NEES" in told) == (refused == 0)
 
 
 def test_n10_n11_a_frame_it_is_less_sure_of_than_of_its_scene_is_not_localized(tmp_path: Path) -> None:
