@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from transposenet_core.atomic_files import write_atomically
 
 COLOUR, BASELINE = "#c1272d", "black"
+HEADROOM = 1.08
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def draw_curves(path: Path, title: str, curves: Sequence[Curve]) -> None:
             axes.set_xticks(curve.x, [f"{value:g}" for value in curve.x])
         axes.set_xlabel(curve.x_label)
         axes.set_ylabel(curve.y_label)
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, HEADROOM * max([*curve.y, *(curve.baseline or ())]))
         axes.grid(alpha=0.3)
     with write_atomically(path) as temporary:
         figure.savefig(temporary)
