@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Make the demo's scene model anew, as anyone can on a CPU: render the training drives, train, keep what ships.
 
-python demo/make_model.py        # what `make demo-model` runs; under an hour on two cores
+python demo/make_model.py        # what `make demo-model` runs; three quarters of an hour on two cores
 
 Work lies in demo/out and may be interrupted: pictures that are there are kept and the training goes on where it was.
 Ends with demo/model: the scene model, metrics.jsonl and training.log of its training, and training_thumbnails.png,
@@ -39,14 +39,16 @@ def make_model(out: Path = OUT, ship: Path = SHIPPED_MODEL) -> None:
     scene, run = out / "demo_room", out / "training"
     run.mkdir(parents=True, exist_ok=True)
     frames = [(f"seq-{drive.number:02d}", index) for drive in training_drives() for index in range(len(drive.poses))]
-    pictures = [scene / sequence / f"frame-{index:06d}.color.jpg" for sequence, index in frames]
+    names = [scene / sequence / f"frame-{index:06d}" for sequence, index in frames]
+    pictures = [name.with_suffix(".color.jpg") for name in names]
+    depths = [name.with_suffix(".depth.png") for name in names]
     with open(run / "training.log", "a", buffering=1) as log:
         started = time.monotonic()
         log.write(
             f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n"
         )
-        if not all(picture.is_file() for picture in pictures):
-            render_drives(scene, "train", keep=True)
+        if not all(path.is_file() for path in (*pictures, *depths)):
+            render_drives(scene, "train", depth=True, keep=True)
             log.write(f"{len(pictures)} training views rendered in {time.monotonic() - started:.0f} s\n")
         _train(scene, run, log, started)
         log.write(f"done after {(time.monotonic() - started) / 60:.1f} min\n")

@@ -101,6 +101,9 @@ def _write_descriptions(out: Path, drives: list[Drive], size: tuple[int, int]) -
             temporary.write_text("".join(line + "\n" for line in lines))
     with write_atomically(out / "color-intrinsics.txt") as temporary:
         np.savetxt(temporary, camera_matrix(*size), fmt="%.9f")
+    # The same camera; by the layout's custom its figures are those of 640 columns, however many the pictures have.
+    with write_atomically(out / "depth-intrinsics.txt") as temporary:
+        np.savetxt(temporary, np.diag([640 / size[0], 640 / size[0], 1]) @ camera_matrix(*size), fmt="%.9f")
     objects = [{"name": t.name, "kind": t.kind, "bounds_m": t.bounds} for t in build_room(SEED).things]
     rates = {f"seq-{drive.number:02d}": drive.rate for drive in drives}
     room = {"floor_size_m": [LENGTH, WIDTH], "frame_rate_hz": rates, "objects": objects}

@@ -17,6 +17,7 @@ from demo import render
 from demo.drives import MAX_YAW_DEG, novelty, test_drive, training_drives
 from demo.room import LENGTH, WIDTH, build_room
 from transposenet_core.errors import UserError
+from transposenet_core.formats import load_scene
 from transposenet_core.pose import rotation_angle_deg, stack
 
 test_drive.__test__ = False
@@ -92,6 +93,15 @@ def test_the_layout_is_that_of_7_scenes(rendered):
             assert image.shape == (240, 320, 3)
             assert 40 < image.mean() < 215
             assert image.std() > 25
+
+
+def test_the_depth_pictures_camera_is_the_pictures_own(rendered):
+    scene = load_scene(f"7scenes:{rendered}")
+    depth, colour = scene.depth_camera, scene.intrinsics
+    figures = ("width", "height", "fx", "fy", "cx", "cy")
+    ours, theirs = ([getattr(of, name) for name in figures] for of in (depth.intrinsics, colour))
+    np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    assert scene.T_pose_camera is None and not depth.T_camera_depth.position.any()
 
 
 def test_depth_is_metric_and_within_the_room(rendered):
