@@ -2,8 +2,8 @@
 
 Such a view is an exact homography of an undistorted picture. With D the turned axes in the old camera's frame,
 ``R_map_camera' = R_map_camera D``, the position stays, and ``K D K^-1`` takes a pixel of the new view to the old one.
-The camera at hand and the labelled one (``T_pose_camera``) are taken for one: 2.5 cm apart they move by 1 cm at 20
-degrees, which is below the error of the network.
+The camera is the one that took the picture: labels of another body (``T_pose_camera``) have been brought to it before
+(`Scene.of_the_camera`).
 """
 
 from __future__ import annotations
