@@ -63,9 +63,9 @@ class Ends:
         if image_HW3.ndim != 3 or image_HW3.shape[2] != 3 or image_HW3.dtype != np.uint8 or not image_HW3.size:
             return "invalid picture"
         estimate = self._localizer.localize(image_HW3)
-        if not estimate.localized:
+        if (pose := estimate.pose) is None:
             return estimate.reason
-        pose = estimate.pose
+        # To a model that knows its scene noise is another place; its pose has to be sound all the same.
         finite = np.isfinite(pose.position).all() and np.isfinite(estimate.covariance_66).all()
         return "localized" if finite and abs(np.linalg.norm(pose.orientation) - 1) < 1e-6 else "invalid pose"
 

@@ -182,7 +182,8 @@ def driven_node(model: Path, domain: int, name: str = "/localizer", **parameters
     # Read when DDS starts: pictures go through shared memory, as the documentation asks of every camera.
     os.environ.update(publisher_environment())
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    values = {"model": str(model), "diagnostics_period": 0.1, "torch_threads": 1, **parameters}
+    # What is sent shows no place at all, and a pose is waited for.
+    values = {"model": str(model), "diagnostics_period": 0.1, "torch_threads": 1, "out_of_scene": "publish"} | parameters
     with (
         tempfile.TemporaryDirectory() as folder,
         open(Path(folder) / "log", "w+b") as log,
