@@ -183,7 +183,8 @@ def driven_node(model: Path, domain: int, name: str = "/localizer", **parameters
     os.environ.update(publisher_environment())
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     # What is sent shows no place at all, and a pose is waited for.
-    values = {"model": str(model), "diagnostics_period": 0.1, "torch_threads": 1, "out_of_scene": "publish"} | parameters
+    always = {"diagnostics_period": 0.1, "torch_threads": 1, "out_of_scene": "publish"}
+    values = {"model": str(model), **always, **parameters}
     with (
         tempfile.TemporaryDirectory() as folder,
         open(Path(folder) / "log", "w+b") as log,
