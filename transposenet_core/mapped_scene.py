@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
@@ -88,17 +89,23 @@ class MappedScene:
 
 
 def _scale(held_out: dict) -> tuple[float, float] | None:
-    """A model from before there was one has none."""
+    """A model from before there was one has none. ValueError where it is no scale."""
     found = held_out.get("covariance_scale")
     if found is None:
         return None
     position, rotation = map(float, found)
-    return position, rotation
+    return _positive("covariance_scale", position), _positive("covariance_scale", rotation)
 
 
 def _largest(held_out: dict) -> float | None:
     found = held_out.get("largest_sigma_m")
-    return None if found is None else float(found)
+    return None if found is None else _positive("largest_sigma_m", float(found))
+
+
+def _positive(name: str, value: float) -> float:
+    if not 0 < value < math.inf:
+        raise ValueError(f"{name} is {value}, a positive number is needed")
+    return value
 
 
 def _names(number: int) -> tuple[str, str]:

@@ -102,6 +102,9 @@ def test_n12_a_network_that_answers_nan_is_not_localized(tmp_path: Path) -> None
     assert np.isfinite(estimate.covariance_66).all()
 
 
+ERROR = {"position_std": [1, 1, 1], "rotation_std": [1, 1, 1], "source": "frames"}
+
+
 def rewrite(folder: Path, **changes: object) -> None:
     description = json.loads((folder / DESCRIPTION).read_text())
     (folder / DESCRIPTION).write_text(json.dumps(description | changes))
@@ -128,6 +131,8 @@ def other_weights(folder: Path) -> None:
         (lambda f: rewrite(f, architecture={"name": "gone", "options": {}}), "unknown model 'gone'"),
         (lambda f: rewrite(f, architecture={"name": "transposenet", "options": OPTIONS | {"layers": 2}}), "do not fit"),
         (lambda f: rewrite(f, preprocessing={"size": 3}), "do not fit together"),
+        (lambda f: rewrite(f, held_out_error=ERROR | {"covariance_scale": [-1, 2]}), "covariance_scale is -1.0, a pos"),
+        (lambda f: rewrite(f, held_out_error=ERROR | {"largest_sigma_m": 0}), "largest_sigma_m is 0.0, a positive"),
     ],
 )
 def test_n29_a_damaged_model_is_named(folder: Path, damage: object, sentence: str) -> None:
