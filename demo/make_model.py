@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Make the demo's scene model anew, as anyone can on a CPU: render the training drives, train, keep what ships.
 
-python demo/make_model.py        # what `make demo-model` runs; three quarters of an hour on two cores
+python demo/make_model.py        # what `make demo-model` runs; under half an hour on one core
 
 Work lies in demo/out and may be interrupted: pictures that are there are kept and the training goes on where it was.
 Ends with demo/model: the scene model, metrics.jsonl and training.log of its training, and training_thumbnails.png,

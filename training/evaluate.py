@@ -137,9 +137,8 @@ def judge(
 def refuse(localizer: Localizer, data: str) -> None:
     """Print how many pictures of another place are not localized, as they should not be."""
     other = load_scene(data, skip_bad=True)
-    refused = [
-        not localizer.localize(read_image(i.path)).localized for i in tqdm(other.images, desc="other", unit="img")
-    ]
+    read = reader(other, localizer.scene_model.scenes[0])
+    refused = [not localizer.localize(read(i)).localized for i in tqdm(other.images, desc="other", unit="img")]
     print(
         f"not localized {sum(refused)} of {len(refused)} frames of {other.name}, another place: {np.mean(refused):.1%}"
     )

@@ -27,6 +27,12 @@ def error_vectors(estimates: Sequence[Pose], truths: Sequence[Pose]) -> np.ndarr
     return np.hstack((position_e - position_t, np.atleast_2d((estimated * true.inv()).as_rotvec())))
 
 
+def error_std(error_N6: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Root mean square of the errors along the map's axes: position (3,) metres, rotation vector (3,) radians."""
+    root_6 = np.sqrt(np.mean(error_N6**2, axis=0))
+    return root_6[:3], root_6[3:]
+
+
 def nees(error_N6: np.ndarray, covariance_N66: np.ndarray) -> dict[str, float]:
     """The mean over the frames, of position and of rotation apart."""
     found = {}

@@ -19,12 +19,11 @@ class Estimate:
     is taken for one of another place, ``explanation`` says why, and the pose is not to be believed. ``covariance_66``
     orders position then rotation vector, both along the axes of the map frame, in metres and radians; ``reason`` is
     empty where ``localized`` is true; ``map_frame`` names the frame the pose is in. ``attention``, empty unless it was
-    asked for,
-    holds under ``position`` and ``orientation`` how much each encoder's token attends to the cells of the window that
-    the network saw (`Preprocessing.window`): (H_m, W_m) float32, not negative, together at most 1 (TransPoseNet,
-    section 4.2 and Figure 3). ``covariance_source`` says in words what the covariance rests on. Of a model of several
-    scenes ``scene`` is the one found, ``scene_probability`` how sure the network is of it (None of one scene), and the
-    covariance is the error within it.
+    asked for, holds under ``position`` and ``orientation`` how much each encoder's token attends to the cells of the
+    window that the network saw (`Preprocessing.window`): (H_m, W_m) float32, not negative, together at most 1
+    (TransPoseNet, section 4.2 and Figure 3). ``covariance_source`` says in words what the covariance rests on. Of a
+    model of several scenes ``scene`` is the one found, ``scene_probability`` how sure the network is of it (None of one
+    scene), and the covariance is the error within it.
     """
 
     pose: Pose | None

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from transposenet_core.atomic_files import write_atomically
-from transposenet_core.covariance import error_vectors
 from transposenet_core.errors import UserError
 from transposenet_core.estimate import Estimate
 from transposenet_core.pose import Pose, rotation_angle_deg, stack
@@ -57,15 +56,6 @@ def summarise(metres_N: np.ndarray, degrees_N: np.ndarray) -> ErrorSummary:
         figures += [float(reduce(metres_N)), float(reduce(degrees_N))]
     recalls = [float(np.mean((metres_N <= m) & (degrees_N <= d))) for m, d in RECALLS]
     return ErrorSummary(len(metres_N), *figures, *recalls)
-
-
-def error_std(estimates: Sequence[Pose], truths: Sequence[Pose]) -> tuple[np.ndarray, np.ndarray]:
-    """Root mean square of the error along the map's axes: position (3,) metres, rotation vector (3,) radians.
-
-    The rotation error is ``R_estimate R_truth^T``, a turn about the map's axes, as ROS's covariances have it.
-    """
-    root_6 = np.sqrt(np.mean(error_vectors(estimates, truths) ** 2, axis=0))
-    return root_6[:3], root_6[3:]
 
 
 def write_predictions(path: str | Path, names: Iterable[str], estimates: Iterable[Estimate]) -> None:

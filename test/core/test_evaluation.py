@@ -13,7 +13,8 @@ import pytest
 from untrained import save_untrained
 
 from transposenet_core.baselines import ThumbnailRetrieval
-from transposenet_core.evaluation import PREDICTION_COLUMNS, error_std, pose_errors, summarise, table
+from transposenet_core.covariance import error_std, error_vectors
+from transposenet_core.evaluation import PREDICTION_COLUMNS, pose_errors, summarise, table
 from transposenet_core.formats import load_scene
 from transposenet_core.image_files import read_image
 from transposenet_core.pose import Pose
@@ -80,7 +81,7 @@ def test_figures_of_known_errors() -> None:
     figures = summarise(metres, degrees)
     assert (figures.median_m, figures.median_deg) == pytest.approx((0.04, 4.0))
     assert (figures.recall_5cm_5deg, figures.recall_25cm_10deg) == pytest.approx((0.6, 0.6))
-    position_std, rotation_std = error_std([turned(3), turned(-3)], truth[:2])
+    position_std, rotation_std = error_std(error_vectors([turned(3), turned(-3)], truth[:2]))
     np.testing.assert_allclose(position_std, [0.03, 0, 0], atol=1e-12)
     np.testing.assert_allclose(rotation_std, [0, 0, np.radians(3)], atol=1e-9)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from transposenet_core.models.pose_from_points import leading_eigenvector
+
 
 def mean_orientation(orientation_BN4: torch.Tensor, weight_BN: torch.Tensor | None = None) -> torch.Tensor:
     """The weighted chordal mean (B, 4) of quaternions w x y z of any length and sign, with w >= 0, float64.
@@ -15,12 +17,8 @@ def mean_orientation(orientation_BN4: torch.Tensor, weight_BN: torch.Tensor | No
     q_BN4 = torch.nn.functional.normalize(orientation_BN4.double(), dim=-1)
     weight_BN = torch.ones_like(q_BN4[..., 0]) if weight_BN is None else weight_BN.double()
     moment_B44 = torch.einsum("bn,bni,bnj->bij", weight_BN, q_BN4, q_BN4)
-    # LAPACK refuses what is not finite; such a pose is to come out as it is, for the localizer says so by name.
-    finite_B = torch.isfinite(moment_B44).all(dim=-1).all(dim=-1)
-    moment_B44 = torch.where(finite_B[:, None, None], moment_B44, torch.zeros_like(moment_B44))
-    mean_B4 = torch.linalg.eigh(moment_B44).eigenvectors[..., -1]
-    mean_B4 = torch.where(mean_B4[:, :1] < 0, -mean_B4, mean_B4)
-    return torch.where(finite_B[:, None], mean_B4, torch.full_like(mean_B4, torch.nan))
+    mean_B4 = leading_eigenvector(moment_B44)
+    return torch.where(mean_B4[:, :1] < 0, -mean_B4, mean_B4)
 
 
 def sample_covariance(

@@ -12,6 +12,17 @@ import torch.nn.functional as F
 ROBUST = 2.0  # standard deviations beyond which a point begins to lose its weight (Cauchy)
 
 
+def leading_eigenvector(symmetric_BNN: torch.Tensor) -> torch.Tensor:
+    """The eigenvector (B, N) of the largest eigenvalue; NaN where the matrix is not finite.
+
+    LAPACK refuses what is not finite; such a pose is to come out as it is, for the localizer says so by name.
+    """
+    finite_B1 = torch.isfinite(symmetric_BNN).flatten(1).all(dim=1, keepdim=True)
+    symmetric_BNN = torch.where(finite_B1[..., None], symmetric_BNN, torch.zeros_like(symmetric_BNN))
+    vector_BN = torch.linalg.eigh(symmetric_BNN).eigenvectors[..., -1]
+    return torch.where(finite_B1, vector_BN, torch.full_like(vector_BN, torch.nan))
+
+
 def aligned(
     p_camera_BN3: torch.Tensor, p_map_BN3: torch.Tensor, weight_BN: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -31,11 +42,7 @@ def aligned(
         (xy - yx, zx + xz, yz + zy, zz - xx - yy),
     )
     N_B44 = torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)
-    # LAPACK refuses what is not finite; such a pose is to come out as it is, for the localizer says so by name.
-    finite_B1 = torch.isfinite(N_B44).flatten(1).all(dim=1, keepdim=True)
-    N_B44 = torch.where(finite_B1[..., None], N_B44, torch.zeros_like(N_B44))
-    orientation_B4 = torch.linalg.eigh(N_B44)[1][..., -1]
-    orientation_B4 = torch.where(finite_B1, orientation_B4, torch.full_like(orientation_B4, torch.nan))
+    orientation_B4 = leading_eigenvector(N_B44)
     return map_B3 - rotated(orientation_B4, camera_B3[:, None])[:, 0], orientation_B4
 
 

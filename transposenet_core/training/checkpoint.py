@@ -129,8 +129,7 @@ class Checkpoint:
         return replace(progress, stages=stages)
 
     def load_into(self, state: State) -> None:
-        """Put a run back where it stood. UserError where the configured network has other tensors."""
-        self.load_network(state.network)
+        """Put all but the network back where the run stood. UserError where the configured one has other tensors."""
         try:
             state.loss.load_state_dict(_below(self.tensors, "loss."))
             _load_optimizer(state.optimizer, _below(self.tensors, "optimizer."))
@@ -142,7 +141,7 @@ class Checkpoint:
             raise self._other(error) from None
 
     def load_network(self, network: nn.Module) -> None:
-        """The network alone: a loss may be built from what it holds. UserError where the configured one has others."""
+        """The network, first: a loss may be built from what it holds. UserError where the configured one has others."""
         try:
             network.load_state_dict(_below(self.tensors, "network."))
         except RuntimeError as error:

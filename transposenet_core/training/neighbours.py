@@ -58,9 +58,8 @@ class NeighboursLoss(nn.Module):
     ) -> dict[str, torch.Tensor]:
         """The pose loss's terms; ``moved`` and ``turned`` are those of position and orientation between neighbours."""
         terms = self.pose(output, position_B3, orientation_B4, depth_BHW)
-        answered = dict(
-            zip(("position", "orientation"), relative(output["position"], output["orientation"]), strict=True)
-        )
+        position_P3, orientation_P4 = relative(output["position"], output["orientation"])
+        answered = {"position": position_P3, "orientation": orientation_P4}
         between = self.pose(answered, *relative(position_B3, orientation_B4))
         loss = terms["loss"] + self.weight * between["loss"]
         return {**terms, "loss": loss, "moved": between["position"], "turned": between["orientation"]}

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from transposenet_core.covariance import error_vectors, nees, position_sigma
+from transposenet_core.covariance import error_std, error_vectors, nees, position_sigma
 from transposenet_core.errors import UserError
-from transposenet_core.evaluation import ErrorSummary, error_std, pose_errors, summarise
+from transposenet_core.evaluation import ErrorSummary, pose_errors, summarise
 from transposenet_core.mapped_scene import KEPT
 from transposenet_core.models.pose_averaging import mean_over_views
 from transposenet_core.pose import Pose
@@ -50,12 +50,12 @@ class Judge:
         baseline = summarise(*pose_errors([self.constant] * len(self.truths), self.truths))
         score = summary.median_m / max(baseline.median_m, 1e-6) + summary.median_deg / max(baseline.median_deg, 1e-6)
         kept = right or range(len(estimates))
-        kept_estimates, kept_truths = [estimates[i] for i in kept], [self.truths[i] for i in kept]
-        position_std, rotation_std = error_std(kept_estimates, kept_truths)
+        error_N6 = error_vectors([estimates[i] for i in kept], [self.truths[i] for i in kept])
+        position_std, rotation_std = error_std(error_N6)
         scale = largest = None
         if answers.covariance_N66 is not None:
             told_N66 = answers.covariance_N66[list(kept)]
-            scale = covariance_scale(error_vectors(kept_estimates, kept_truths), told_N66)
+            scale = covariance_scale(error_N6, told_N66)
             if scale and NOT_HELD_OUT not in self.source:  # on what it has learnt by heart a network is too sure
                 largest = float(np.quantile(position_sigma(told_N66) * np.sqrt(scale[0]), KEPT))
         floor = (
