@@ -39,7 +39,7 @@ def row(size: str, samples: int, repeats: int) -> str:
     whole, posenet, answer = (
         milliseconds(lambda: network(image), repeats),
         milliseconds(lambda: plain(image), repeats),
-        milliseconds(lambda: network.answer(pooled), repeats),
+        milliseconds(lambda: network.regressor.answer(pooled, pooled), repeats),
     )
     return f"{size:>9}{samples:>9}{whole:>18.1f}{posenet:>11.1f}{answer:>14.2f}{answer / whole:>8.0%}"
 

@@ -34,6 +34,7 @@ from transposenet_core.localizer import Localizer
 from transposenet_core.mapped_scene import MappedScene
 from transposenet_core.pose import mean_pose
 from transposenet_core.reconstruction import has_decoder
+from transposenet_core.reconstruction_error import ReconstructionError
 from transposenet_core.reconstruction_figure import ShownFrame, draw_reconstructions
 from transposenet_core.report import JudgedFrame, choose_frames, draw_report
 from transposenet_core.scene import PosedImage, Scene
@@ -68,6 +69,9 @@ def in_scene(estimate: Estimate, mapped: MappedScene) -> Estimate:
 
 def evaluate(args: argparse.Namespace) -> None:
     localizer = Localizer(args.model, device=args.device)
+    if args.crops:
+        model = localizer.scene_model
+        model.preprocessing = replace(model.preprocessing, crops=args.crops)
     scenes = load_scenes(args.data, args.split, args.name, args.skip_bad)
     mapped = [mapped_scene(localizer.scene_model, scene) for scene in scenes]
     several = len(scenes) > 1
@@ -131,6 +135,10 @@ def judge(
             shown = [ShownFrame(test[i].name, picture, test[i].pose, poses[i]) for i, picture in pictures.items()]
             draw_reconstructions(report / "reconstructions.png", localizer.scene_model, shown, mapped.name)
             print(f"reconstructions: {report / 'reconstructions.png'}")
+    if has_decoder(localizer.scene_model):
+        error = ReconstructionError.of(localizer.scene_model, test, estimates, training, read, mapped.name)
+        figures["reconstruction"] = error.to_dict()
+        print(error)
     return figures, estimates
 
 
@@ -142,6 +150,13 @@ def refuse(localizer: Localizer, data: str) -> None:
     print(
         f"not localized {sum(refused)} of {len(refused)} frames of {other.name}, another place: {np.mean(refused):.1%}"
     )
+
+
+def crop_count(text: str) -> int:
+    """A whole number from 1. argparse.ArgumentTypeError else."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} windows, a whole number from 1 is needed")
+    return int(text)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -158,6 +173,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--select", default="test", choices=("train", "val", "test", "all"), help="frames to judge on")
     parser.add_argument(
         "--other", action="append", default=[], metavar="FORMAT:PATH", help="another place: how many are refused"
+    )
+    parser.add_argument(
+        "--crops", type=crop_count, metavar="N", help="windows of a picture whose answers are averaged, not the model's"
     )
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--predictions", type=Path, metavar="FILE", help="write the poses as CSV")

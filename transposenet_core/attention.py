@@ -33,8 +33,7 @@ def attention_figures(localizer: Localizer, image_HW3: np.ndarray) -> AttentionF
     attention = localizer.localize(image_HW3, with_attention=True).attention
     if not set(BRANCHES) <= set(attention):
         return None
-    preprocessing = localizer.scene_model.preprocessing
-    seen_HW3 = preprocessing.crop(preprocessing.resize(image_HW3)).permute(1, 2, 0).numpy()
+    seen_HW3 = localizer.scene_model.preprocessing.seen(image_HW3)
     return compare(attention["position"], attention["orientation"], seen_HW3)
 
 

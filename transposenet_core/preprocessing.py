@@ -63,6 +63,10 @@ class Preprocessing:
         )
         return top, left, bottom, right
 
+    def seen(self, image_HW3: np.ndarray) -> np.ndarray:
+        """What the network sees of a picture (H, W, 3), with ``crops`` the centre of it: (h, w, 3), both uint8 RGB."""
+        return self.crop(self.resize(image_HW3)).permute(1, 2, 0).numpy()
+
     def crop(self, image_XHW: torch.Tensor) -> torch.Tensor:
         """The centre `image_size` of the last two axes."""
         height, width = self.image_size

@@ -42,7 +42,7 @@ def draw_reconstructions(
     figure = Figure(figsize=(10, 2.6 * len(frames) + 0.4), dpi=110, layout="constrained")
     grid: Any = figure.subplots(len(frames), len(COLUMNS), squeeze=False)
     for row, frame in zip(grid, frames, strict=True):
-        seen_HW3 = _window(frame.image_HW3, scene_model)
+        seen_HW3 = scene_model.preprocessing.seen(frame.image_HW3)
         poses = (frame.truth, frame.estimate)
         drawn = [None if pose is None else reconstruct(scene_model, pose, scene) for pose in poses]
         for cell, picture_HW3 in zip(row, (seen_HW3, *drawn), strict=True):
@@ -56,9 +56,3 @@ def draw_reconstructions(
         cell.set_title(title, fontsize=10)
     with write_atomically(path) as temporary:
         figure.savefig(temporary)
-
-
-def _window(image_HW3: np.ndarray, scene_model: SceneModel) -> np.ndarray:
-    """What the network sees of a picture, (h, w, 3) uint8."""
-    preprocessing = scene_model.preprocessing
-    return preprocessing.crop(preprocessing.resize(image_HW3)).permute(1, 2, 0).numpy()

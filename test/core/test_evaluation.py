@@ -5,6 +5,7 @@ import json
 import runpy
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -20,6 +21,7 @@ from transposenet_core.image_files import read_image
 from transposenet_core.pose import Pose
 from transposenet_core.preprocessing import Preprocessing
 from transposenet_core.report import JudgedFrame, _unbroken, choose_frames, draw_report
+from transposenet_core.scene_model import SceneModel
 
 ROOT = Path(__file__).resolve().parents[2]
 evaluate = runpy.run_path(str(ROOT / "training" / "evaluate.py"))["main"]
@@ -71,6 +73,24 @@ def test_a_small_scene_is_judged_from_the_command_line(
 def turned(degrees: float) -> Pose:
     half = np.radians(degrees) / 2
     return Pose([degrees / 100, 0, 0], [np.cos(half), 0, 0, np.sin(half)])
+
+
+def test_crops_are_asked_for_by_the_judge(small_scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """As many windows as asked for, whatever the model says, and their mean."""
+    images = load_scene(small_scene).images
+    model = save_untrained(tmp_path / "model", [read_image(i.path) for i in images[::6]], Preprocessing(48, (32, 40)))
+    written = SceneModel.load(model)
+    written.preprocessing = replace(written.preprocessing, crops=4)
+    written.save(tmp_path / "four")
+    found = []
+    for name, more in (("model", ["--crops", "4"]), ("four", []), ("model", ["--crops", "1"])):
+        there = ["--data", str(small_scene), "--device", "cpu", "--predictions", str(tmp_path / "p.csv")]
+        assert evaluate([str(tmp_path / name), *there, *more]) == 0
+        found.append((tmp_path / "p.csv").read_text())
+    assert found[0] == found[1] != found[2]
+    with pytest.raises(SystemExit):
+        evaluate([str(model), "--data", str(small_scene), "--crops", "0"])
+    assert "0 windows, a whole number from 1 is needed" in capsys.readouterr().err
 
 
 def test_figures_of_known_errors() -> None:

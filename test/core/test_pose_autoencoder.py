@@ -97,6 +97,39 @@ def test_gradients_go_through_the_frozen_heads_and_leave_them_alone() -> None:
         torch.testing.assert_close(value, before[name], rtol=0, atol=0)
 
 
+SMALLEST: dict[str, tuple[dict, tuple[int, int]]] = {
+    "posenet": ({"feature_width": 64}, (72, 80)),
+    "poselstm": ({"feature_width": 64}, (72, 80)),
+    "bayesian_posenet": ({"feature_width": 64, "samples": 12}, (72, 80)),
+    "multiscene_transformer": (NARROW, SIZE),
+    "coarse_to_fine": (NARROW, SIZE),
+}
+
+
+@pytest.mark.parametrize("teacher", names_with_latents())
+def test_every_teacher_answers_from_its_latents_and_lets_the_gradient_through(teacher: str) -> None:
+    options, size = SMALLEST.get(teacher, (SMALL, SIZE))
+    network = autoencoder(teacher=teacher, teacher_options=options, image_size=size, neighbours=0)
+    image = torch.rand(2, 3, *size)
+    with torch.no_grad():
+        answer, alone = network(image, with_attention=True), network.teacher(image)
+    for name in {"position", "orientation", "covariance"} & set(alone):
+        torch.testing.assert_close(answer[name], alone[name], rtol=0, atol=1e-6)
+    position, orientation = poses(4)
+    # Another latent in each half moves that half of the answer alone: the halves are read apart.
+    latents = {name: value.detach() for name, value in network.latents(position, orientation).items()}
+    moved = network.teacher.regress({**latents, "position_latent": latents["position_latent"] + 1})
+    kept = network.teacher.regress(latents)
+    torch.testing.assert_close(moved["orientation"], kept["orientation"], rtol=0, atol=0)
+    assert (moved["position"] - kept["position"]).norm(dim=-1).min() > 1e-4
+    target = {**latents, "scene": torch.zeros(4, dtype=torch.int64)}
+    AutoencoderLoss(TrainConfig(), network)(network, target, position, orientation)["loss"].backward()
+    for encoder in (network.position_encoder, network.orientation_encoder):
+        gradients = [p.grad for p in encoder.parameters()]
+        assert all(g is not None and g.isfinite().all() for g in gradients) and any(g.any() for g in gradients)
+    assert all(p.grad is None for p in network.teacher.parameters())
+
+
 def test_the_pose_loss_takes_the_sign_that_the_teacher_answers_with() -> None:
     """A teacher of several scenes answers q or -q, as the centres of its clusters are."""
     network = autoencoder(**SEVERAL, centres=[[0.0, 0, 0]] * 2, scales=[1.0, 1.0]).eval()
@@ -200,6 +233,7 @@ def test_t11_what_cannot_be_is_one_sentence(options: dict, sentence: str) -> Non
 def test_names_with_latents() -> None:
     names = names_with_latents()
     assert {"transposenet", "transposenet_fast", "multiscene_transformer", "coarse_to_fine"} <= set(names)
-    assert not {"retrieval", "posenet", "scene_coordinates", "pose_autoencoder"} & set(names)
+    assert {"posenet", "poselstm", "bayesian_posenet"} <= set(names)
+    assert not {"retrieval", "scene_coordinates", "pose_autoencoder"} & set(names)
     with pytest.raises(ValueError, match="no decoder"):
         autoencoder().render(*poses(1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import runpy
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from transposenet_core.models import build_model
 from transposenet_core.pose import Pose
 from transposenet_core.preprocessing import Preprocessing
 from transposenet_core.reconstruction import has_decoder, nearest_training_pose, reconstruct
+from transposenet_core.reconstruction_error import difference
 from transposenet_core.reconstruction_figure import ShownFrame, draw_reconstructions
 from transposenet_core.scene_model import SceneModel
 from transposenet_core.training.config_reading import load_config
@@ -131,6 +133,25 @@ def test_the_report_has_true_and_drawn_pictures_side_by_side(place: Path, tmp_pa
     assert read_image(report / "reconstructions.png").shape[1] == 1100
     assert evaluate([str(place / "plain"), *there[:-1], str(tmp_path / "plain")]) == 0
     assert [path.name for path in (tmp_path / "plain").iterdir()] == ["report.png"]
+
+
+def test_the_judge_says_how_far_drawings_are_off(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    out = tmp_path / "figures.json"
+    there = ["--data", f"7scenes:{place / 'desk'}", "--device", "cpu", "--json", str(out)]
+    assert evaluate([str(place / "drawing"), *there]) == 0
+    found = json.loads(out.read_text())["reconstruction"]
+    assert f"from the true poses {found['true_poses']:.3f}, from the estimates " in capsys.readouterr().out
+    model, scene = SceneModel.load(place / "drawing"), load_scene(f"7scenes:{place / 'desk'}")
+    test_N, training_N = (
+        np.array([model.preprocessing.seen(read_image(i.path)) for i in scene.select(split)], float)
+        for split in ("test", "train")
+    )
+    drawn_N = np.array([reconstruct(model, image.pose) for image in scene.select("test")], float)
+    assert found["frames"] == len(test_N) == 6
+    assert found["mean_picture"] == pytest.approx(np.abs(test_N - training_N.mean(axis=0)).mean() / 255, rel=1e-9)
+    assert found["true_poses"] == pytest.approx(expected := np.abs(test_N - drawn_N).mean() / 255, rel=1e-9)
+    assert found["estimates"] != pytest.approx(expected, rel=1e-3)  # random weights stand elsewhere
+    assert difference(np.zeros((2, 2, 3), np.uint8), np.full((2, 2, 3), 255, np.uint8)) == 1
 
 
 def test_a_frame_that_was_not_localized_is_shown_without_its_estimate(place: Path, tmp_path: Path) -> None:

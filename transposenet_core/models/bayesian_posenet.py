@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
-from torch import nn
 
 from transposenet_core.models.pose_averaging import mean_orientation, sample_covariance
 from transposenet_core.models.posenet import PoseNet, Regressor
@@ -36,6 +35,24 @@ class SampledRegressor(Regressor):
     def forward(self, pooled_BC: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Of one thinned network in training, of the whole one else."""
         return super().forward(self.dropout(pooled_BC))
+
+    @property
+    def latent_width(self) -> int:
+        return self.feature[0].in_features  # type: ignore[return-value]
+
+    def latent(self, pooled_BC: torch.Tensor) -> torch.Tensor:
+        """The pooled vector itself: the samples part before the fully connected layer."""
+        return pooled_BC
+
+    def answer(self, position_latent_BL: torch.Tensor, orientation_latent_BL: torch.Tensor) -> dict[str, torch.Tensor]:
+        """The mean, and ``covariance`` (B, 6, 6) of the samples: position, then rotation vector, along map axes."""
+        position_BS3, orientation_BS4 = self.sampled(position_latent_BL)
+        if orientation_latent_BL is not position_latent_BL:  # an auto-encoder's; of a picture they are one
+            _, orientation_BS4 = self.sampled(orientation_latent_BL)
+        position_B3, orientation_B4 = position_BS3.mean(dim=1), mean_orientation(orientation_BS4)
+        covariance_B66 = sample_covariance(position_BS3, orientation_BS4, position_B3, orientation_B4)
+        covariance_B66 = covariance_B66 + FLOOR**2 * torch.eye(6, dtype=torch.float64, device=position_B3.device)
+        return {"position": position_B3, "orientation": orientation_B4.float(), "covariance": covariance_B66}
 
     def sampled(self, pooled_BC: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Positions (B, S, 3) and orientations (B, S, 4), one of each mask."""
@@ -71,12 +88,3 @@ class BayesianPoseNet(PoseNet):
         if not isinstance(samples, int) or samples < 7:
             raise ValueError(f"samples is {samples!r}, a covariance of six numbers needs a whole number from 7")
         self.regressor.draw(samples)  # type: ignore[operator]
-
-    def answer(self, pooled_BC: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Also ``covariance`` (B, 6, 6) of the samples: position, then rotation vector, along the map's axes."""
-        regressor: nn.Module = self.regressor
-        position_BS3, orientation_BS4 = regressor.sampled(pooled_BC)  # type: ignore[operator]
-        position_B3, orientation_B4 = position_BS3.mean(dim=1), mean_orientation(orientation_BS4)
-        covariance_B66 = sample_covariance(position_BS3, orientation_BS4, position_B3, orientation_B4)
-        covariance_B66 = covariance_B66 + FLOOR**2 * torch.eye(6, dtype=torch.float64, device=pooled_BC.device)
-        return {"position": position_B3, "orientation": orientation_B4.float(), "covariance": covariance_B66}

@@ -41,6 +41,20 @@ class Regressor(nn.Module):
     def pose(self, reduced_BC: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return self.position(reduced_BC), self.orientation(reduced_BC)
 
+    @property
+    def latent_width(self) -> int:
+        """L of `latent`."""
+        return self.position.in_features
+
+    def latent(self, pooled_BC: torch.Tensor) -> torch.Tensor:
+        """(B, L) that position and orientation are read from when running."""
+        return self.reduced(self.feature(pooled_BC))
+
+    def answer(self, position_latent_BL: torch.Tensor, orientation_latent_BL: torch.Tensor) -> dict[str, torch.Tensor]:
+        """What the robot gets from `latent`, once for each half of the pose."""
+        orientation = self.orientation(orientation_latent_BL)
+        return {"position": self.position(position_latent_BL), "orientation": F.normalize(orientation, dim=-1)}
+
     @torch.no_grad()
     def start_from(self, position: torch.Tensor, orientation: torch.Tensor) -> None:
         """Answer this pose, more or less, before anything is learnt."""
@@ -99,6 +113,7 @@ class PoseNet(nn.Module):
             self.AUXILIARY_REGRESSOR(pooled, AUXILIARY_WIDTH, auxiliary_dropout) for _ in self.auxiliary_maps
         )
         self.regressor = self.REGRESSOR(self.backbone.channels[self.last_map], feature_width, dropout)
+        self.latent_width = self.regressor.latent_width
 
     def forward(self, image_B3HW: torch.Tensor) -> dict[str, torch.Tensor]:
         """``position`` (B, 3) in metres and ``orientation`` (B, 4), w x y z: ``T_map_camera``.
@@ -106,20 +121,31 @@ class PoseNet(nn.Module):
         In training also ``auxiliary_position`` (B, 2, 3) and ``auxiliary_orientation`` (B, 2, 4) of GoogLeNet.
         ValueError for a training picture of another size than `image_size`.
         """
+        if not self.training:
+            return self.regress(self.encode(image_B3HW))
         maps = self.backbone(image_B3HW)
         # Under autocast the regressors stay in float32: bfloat16 holds a position of 3 m to no better than 1 cm.
         with torch.autocast(image_B3HW.device.type, enabled=False):
-            pooled_BC = maps[self.last_map].float().mean(dim=(2, 3))
-            if not self.training:
-                return self.answer(pooled_BC)
-            position, orientation = self.regressor(pooled_BC)
+            position, orientation = self.regressor(self._pooled(maps))
             output = {"position": position, "orientation": orientation}
             return output | self._auxiliary_answers(image_B3HW, maps)
 
-    def answer(self, pooled_BC: torch.Tensor) -> dict[str, torch.Tensor]:
-        """What the robot gets."""
-        position, orientation = self.regressor(pooled_BC)
-        return {"position": position, "orientation": F.normalize(orientation, dim=-1)}
+    def encode(self, image_B3HW: torch.Tensor, with_attention: bool = False) -> dict[str, torch.Tensor]:
+        """What the pose is read from when running: ``position_latent`` and ``orientation_latent``
+        (B, ``latent_width``), one and the same vector here. There are no attention maps to ask for."""
+        maps = self.backbone(image_B3HW)
+        with torch.autocast(image_B3HW.device.type, enabled=False):
+            latent_BL = self.regressor.latent(self._pooled(maps))
+        return {"position_latent": latent_BL, "orientation_latent": latent_BL}
+
+    def regress(self, latents: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """What the robot gets, from what `encode` returns."""
+        x_latent, q_latent = latents["position_latent"], latents["orientation_latent"]
+        with torch.autocast(x_latent.device.type, enabled=False):
+            return self.regressor.answer(x_latent, q_latent)
+
+    def _pooled(self, maps: dict[str, torch.Tensor]) -> torch.Tensor:
+        return maps[self.last_map].float().mean(dim=(2, 3))
 
     def _auxiliary_answers(self, image_B3HW: torch.Tensor, maps: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         if not self.auxiliary_maps:

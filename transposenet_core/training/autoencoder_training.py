@@ -26,7 +26,7 @@ from transposenet_core.scene import PosedImage, Scene
 from transposenet_core.scene_model import DESCRIPTION, SceneModel
 from transposenet_core.training.batches import batches
 from transposenet_core.training.checkpoint import Checkpoint
-from transposenet_core.training.config import PictureConfig, TrainConfig
+from transposenet_core.training.config import PictureConfig, TrainConfig, leaves
 from transposenet_core.training.curves import Curves
 from transposenet_core.training.decoder_training import learn_decoder, small_pictures
 from transposenet_core.training.distributed import World
@@ -42,6 +42,13 @@ from transposenet_core.training.scene_validation import judge_of
 from transposenet_core.training.stages import plan
 
 LEAST_SCALE_M = 0.1  # a track within less is one place
+# What a student's training reads of the configuration, groups whole or key by key.
+READ = {
+    *("model", "teacher", "decoder", "schedule", "epochs", "batch_size", "seed", "device", "deterministic"),
+    *("validate_every", "hold_out", "held_out_error", "half_precision_weights", "cache_dir", "workers"),
+    *("optimizer.learning_rate", "optimizer.weight_decay", "optimizer.eps"),
+    *("loss.rotation", "loss.s_position", "loss.s_orientation", "loss.beta"),
+}
 
 
 class AutoencoderLoss(nn.Module):
@@ -88,9 +95,7 @@ class AutoencoderTraining:
             raise UserError(f"{world.size} processes for an auto-encoder, which one trains in a minute; start one")
         if (out / DESCRIPTION).exists():
             raise UserError(f"{out} holds a scene model already, name another --out")
-        for key in ("points", "neighbours"):
-            if getattr(config.loss, key) > 0:
-                raise UserError(f"loss.{key} is given, and an auto-encoder learns from its teacher alone; set it to 0")
+        check_keys(config)
         teacher = load_teacher(config.teacher, (scene, *further))
         self.out, self.provenance, self.device = out, provenance, world.device
         scenes = [
@@ -214,6 +219,16 @@ class AutoencoderTraining:
         model.preprocessing = self.preprocessing
         model.provenance = self.provenance | model.provenance
         model.save(self.out, self.config.half_precision_weights)
+
+
+def check_keys(config: TrainConfig) -> None:
+    """UserError for a key that means nothing here and is not at its default."""
+    for (name, value, _), (_, default, _) in zip(leaves(config), leaves(TrainConfig()), strict=True):
+        if READ.isdisjoint((name, name.split(".")[0])) and value != default:
+            raise UserError(
+                f"{name} is {value!r}, and an auto-encoder, which learns its teacher's latents by Adam, has no use for "
+                "it; leave it out"
+            )
 
 
 def load_teacher(path: str, scenes: Sequence[Scene]) -> SceneModel:

@@ -219,8 +219,16 @@ def test_t11_no_model_is_overwritten_and_one_process_is_enough(
         AutoencoderTraining(config, scene, place / "never", {}, World(torch.device("cpu"), 0, 2))
 
 
-@pytest.mark.parametrize("key", ["points", "neighbours"])
-def test_t11_a_loss_that_an_autoencoder_does_not_have_is_one_sentence(tmp_path: Path, key: str) -> None:
-    config = load_config(ROOT / "config" / "train" / "pose_autoencoder.yaml", [f"loss.{key}=1", "batch_size=8"])
-    with pytest.raises(UserError, match=f"loss.{key} is given, and an auto-encoder learns from its teacher alone"):
+@pytest.mark.parametrize(
+    "given",
+    [
+        *("loss.points=1", "loss.neighbours=1", "optimizer.kind=adamw", "optimizer.clip_norm=5", "ema_decay=0.9"),
+        *("precision=bfloat16", "start_from=there", "backbone.weights=imagenet", "heads.epochs=3"),
+        *("augmentation.blur=1", "augmentation.virtual_rotation.yaw=20", "picture.height=96"),
+        *("labels.position_noise=0.1", "cuda_graph=false"),
+    ],
+)
+def test_t11_a_key_that_an_autoencoder_has_no_use_for_is_one_sentence(tmp_path: Path, given: str) -> None:
+    config, key = load_config(PRESET, [given, "batch_size=8"]), given.split("=")[0]
+    with pytest.raises(UserError, match=rf"^{key} is .*, and an auto-encoder, .* has no use for it; leave it out$"):
         AutoencoderTraining(config, Scene("desk", []), tmp_path, {}, World(torch.device("cpu")))
