@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a checkout that is not installed, too
 
+from transposenet_core.alignment import align
 from transposenet_core.atomic_files import write_atomically
 from transposenet_core.baselines import ThumbnailRetrieval
 from transposenet_core.command_line import exit_code
@@ -115,6 +116,11 @@ def judge(
     figures: dict = {name: row.to_dict() for name, row in rows.items()}
     print(table(rows))
     print(f"localized {len(localized)} of {len(test)} frames of {scene.name}, split {select}")
+    if aligned := align([e for e, _ in localized], [t for _, t in localized]):
+        figures["aligned_se3"] = aligned.to_dict()
+        print(f"aligned by SE(3), which says how the frames lie and is not the result: {aligned}")
+        if warning := aligned.another_frame(rows[localizer.scene_model.architecture]):
+            print(f"WARN {warning}")
     if localized:
         covariances = np.stack([e.covariance_66 for e in estimates if e.localized and e.pose])
         honesty = Honesty.of(error_vectors([e for e, _ in localized], [t for _, t in localized]), covariances)

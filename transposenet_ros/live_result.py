@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from transposenet_core.alignment import Alignment, align
 from transposenet_core.errors import UserError
 from transposenet_core.evaluation import ErrorSummary, pose_errors, summarise
 from transposenet_core.pose import Pose
 from transposenet_ros.replay_protocol import Recording
 
 NOT_SENT = ("damaged_in_bag", "repeated_stamp")
+MIN_MATCH = 0.9  # of the frames sent: with fewer true poses the figures are those of a part
 # TF carries the same doubles as the pose; what differs by more than rounding was computed apart.
 TF_TOLERANCE_M, TF_TOLERANCE_DEG = 1e-9, 1e-6
 
@@ -40,6 +42,7 @@ class LiveResult:
     dropped: dict[str, int] = field(default_factory=dict)
     node_ms: dict[str, float] = field(default_factory=dict)
     tf_mode: str = ""
+    min_match: float = MIN_MATCH
 
     @property
     def frames(self) -> int:
@@ -64,6 +67,23 @@ class LiveResult:
     def error_summary(self) -> ErrorSummary:
         return summarise(*self.errors())
 
+    def alignment(self) -> Alignment | None:
+        """The `matched` estimates laid onto the truth by SE(3): a diagnosis of the frames, never the result."""
+        stamps = self.matched
+        return align([self.estimates[s] for s in stamps], [self.truths[s] for s in stamps])
+
+    def warnings(self) -> list[str]:
+        """What a reader of the figures has to know first."""
+        found, sent = [], len(self.sent)
+        if sent and len(self.truths) < self.min_match * sent:
+            found.append(
+                f"only {len(self.truths)} of {sent} pictures have the stamp of a true pose, {self.min_match:.0%} are "
+                "wanted (--min-match); the errors are those of a part"
+            )
+        if aligned := self.alignment():
+            found += filter(None, [aligned.another_frame(self.error_summary())])
+        return found
+
     def latency_ms(self) -> tuple[float, float] | None:
         """Median and 95th percentile; None where nothing was localized."""
         if not self.latencies_ms:
@@ -80,7 +100,9 @@ class LiveResult:
     def to_dict(self) -> dict:
         """The figures for summary.json."""
         latency, (transforms, worst_m, worst_deg) = self.latency_ms(), self.tf_check()
+        aligned = self.alignment()
         return {
+            "warnings": self.warnings(),
             "map_frame": self.map_frame,
             "frames_sent": len(self.sent),
             "seconds": self.seconds,
@@ -89,6 +111,7 @@ class LiveResult:
             "unaccounted": self.unaccounted,
             "with_ground_truth": len(self.matched),
             "errors": self.error_summary().to_dict(),
+            "aligned_se3": aligned and aligned.to_dict(),
             "node_ms": self.node_ms,
             "latency_ms": None if latency is None else {"p50": latency[0], "p95": latency[1]},
             "tf": {"mode": self.tf_mode, "transforms": transforms, "worst_m": worst_m, "worst_deg": worst_deg},
@@ -96,7 +119,8 @@ class LiveResult:
 
     def table(self) -> str:
         """The same as text."""
-        rows = [("frames sent", f"{len(self.sent)} in {self.seconds:.1f} s"), ("localized", f"{len(self.estimates)}")]
+        rows = [("WARN", warning) for warning in self.warnings()]
+        rows += [("frames sent", f"{len(self.sent)} in {self.seconds:.1f} s"), ("localized", f"{len(self.estimates)}")]
         rows += [(f"dropped, {reason}", f"{count}") for reason, count in self.dropped.items()]
         if self.unaccounted:
             rows.append(("UNACCOUNTED", f"{self.unaccounted}: sent is not localized + dropped"))
@@ -118,6 +142,8 @@ class LiveResult:
             ("orientation error", f"median {e.median_deg:.2f} deg, p95 {e.p95_deg:.2f} deg"),
             ("TF and pose", tf),
         ]
+        if aligned := self.alignment():
+            rows.insert(3, ("aligned by SE(3)", f"{aligned} (of the frames, not the result)"))
         if latency:
             rows.append(("publish to pose", f"p50 {latency[0]:.1f} ms, p95 {latency[1]:.1f} ms"))
         if {"inference_p50_ms", "inference_p95_ms"} <= set(self.node_ms):
@@ -126,7 +152,9 @@ class LiveResult:
         return rows
 
 
-def judge_recording(recording: Recording, truths: dict[int, Pose], image_names: dict[int, str]) -> LiveResult:
+def judge_recording(
+    recording: Recording, truths: dict[int, Pose], image_names: dict[int, str], min_match: float = MIN_MATCH
+) -> LiveResult:
     """Put a recording beside the truth by the image's stamp. UserError where no frame sent has a true pose (E1)."""
     sent = list(recording.sent)
     if sent and not any(stamp_ns in truths for stamp_ns in sent):
@@ -149,6 +177,7 @@ def judge_recording(recording: Recording, truths: dict[int, Pose], image_names: 
         dropped=_drops(recording),
         node_ms=recording.node_ms,
         tf_mode=recording.tf_mode,
+        min_match=min_match,
     )
 
 

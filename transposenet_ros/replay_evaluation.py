@@ -16,7 +16,7 @@ from transposenet_core.command_line import exit_code
 from transposenet_core.errors import UserError
 from transposenet_ros.bag_reading import BagReader
 from transposenet_ros.bag_topics import IMAGE_TYPES
-from transposenet_ros.live_result import LiveResult, judge_recording
+from transposenet_ros.live_result import MIN_MATCH, LiveResult, judge_recording
 from transposenet_ros.replay_processes import free_domain, localizer_process, run_replayer
 from transposenet_ros.replay_protocol import ReplayJob
 from transposenet_ros.trajectory import write_live_predictions, write_poses
@@ -38,6 +38,7 @@ def evaluate_live(
     ground_truth_topic: str | None = None,
     max_frames: int | None = None,
     wait_each: bool = False,
+    min_match: float = MIN_MATCH,
     node_parameters: dict[str, object] | None = None,
     start_timeout: float = 60.0,
     node_log: str | Path | None = None,
@@ -48,9 +49,10 @@ def evaluate_live(
     The localizer and the replayer are processes of their own in a free ROS domain; with ``start_node=False`` the
     localizer runs already in the caller's domain and `model` and `node_parameters` are not used. Pictures go out at
     the recorded rate times `rate`, or with `wait_each` one by one, each when the last is answered. `node_log` keeps
-    the localizer's output. Raises UserError where bag, model or node are not as they should be.
+    the localizer's output. The result warns where a smaller share of the pictures than `min_match` has a true pose.
+    Raises UserError where bag, model or node are not as they should be.
     """
-    _check(rate, max_frames, node_name)
+    _check(rate, max_frames, node_name, min_match)
     node = node_name if node_name.startswith("/") else f"/{node_name}"
     with BagReader(bag) as reader:
         topic = reader.image_topic(image_topic)
@@ -71,12 +73,14 @@ def evaluate_live(
             remaps = {"image" if transport == "raw" else "image/compressed": topic}
             localizer = stack.enter_context(localizer_process(node, remaps, parameters, domain, folder, output))
         recording = run_replayer(job, domain, folder, localizer, log)
-    return judge_recording(recording, truths, image_names)
+    return judge_recording(recording, truths, image_names, min_match)
 
 
-def _check(rate: float, max_frames: int | None, node_name: str) -> None:
+def _check(rate: float, max_frames: int | None, node_name: str, min_match: float) -> None:
     if not (math.isfinite(rate) and 0 < rate <= 100):
         raise UserError(f"--rate {rate:g}: times the recorded rate, above 0 and at most 100")
+    if not 0 <= min_match <= 1:
+        raise UserError(f"--min-match {min_match:g}: a share from 0 to 1 is allowed")
     if max_frames is not None and max_frames < 1:
         raise UserError(f"--max-frames {max_frames}: at least 1 frame is needed")
     if not node_name.strip("/"):
@@ -93,7 +97,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", metavar="FOLDER", help="scene model; needed unless --no-start-node")
     parser.add_argument("--bag", required=True, metavar="BAG", help="rosbag2 folder, or one .mcap or .db3 file")
     parser.add_argument("--rate", type=float, default=1.0, metavar="FACTOR", help="times the recorded rate")
-    parser.add_argument("--wait-each", action="store_true", help="send each frame when the last one is answered")
+    parser.add_argument(
+        *("--wait-each", "--every-frame"),
+        action="store_true",
+        help="send each frame when the last one is answered: none is dropped, and the poses repeat to the bit",
+    )
+    parser.add_argument("--min-match", type=float, default=MIN_MATCH, metavar="SHARE", help="of pictures with a truth")
     parser.add_argument("--max-frames", type=int, metavar="N", help="send the first N frames only")
     parser.add_argument("--start-node", action=flag, default=True, help="start a localizer in a ROS domain of its own")
     parser.add_argument("--node-name", default="localizer", metavar="NAME", help="name of the node, with its namespace")
@@ -125,6 +134,7 @@ def _run(args: argparse.Namespace) -> None:
         ground_truth_topic=args.ground_truth_topic,
         max_frames=args.max_frames,
         wait_each=args.wait_each,
+        min_match=args.min_match,
         node_parameters={"device": args.device},
         start_timeout=args.start_timeout,
         node_log=out / "localizer.log" if out is not None and args.start_node else None,

@@ -297,6 +297,55 @@ def test_books_that_do_not_balance_are_shown():
     assert "no TF received" in result.table()
 
 
+def recording_of(poses: list[Pose]) -> Recording:
+    """A replay whose answers are these, a frame every 0.1 s."""
+    moments = {stamp: 10**8 * stamp for stamp in range(1, len(poses) + 1)}
+    numbers = {s: [*pose.position, *pose.orientation] for s, pose in zip(moments, poses, strict=True)}
+    after = {"received": len(poses), "localized": len(poses)}
+    return Recording(sent=moments, received=moments, poses=numbers, before={}, after=after)
+
+
+def test_e02_a_truth_in_another_frame_is_named_and_never_aligned_silently(drive):
+    poses = [image.pose for image in drive]
+    moved = Pose([30.0, -2, 1], [0.8, 0, 0, 0.6])
+    truths = {s: moved @ pose for s, pose in enumerate(poses, start=1)}
+    result = judge_recording(recording_of(poses), truths, {})
+    figures = result.to_dict()
+    assert figures["errors"]["median_m"] > 20 and figures["aligned_se3"]["errors"]["median_m"] < 1e-9
+    assert Pose.from_dict(figures["aligned_se3"]["T_truth_map"]).position == pytest.approx(moved.position, abs=1e-9)
+    lines = result.table().splitlines()
+    assert lines[0].startswith("WARN") and "looks like that of another frame" in figures["warnings"][0]
+    assert any(line.startswith("position error") and f"{figures['errors']['median_m']:.3f} m" in line for line in lines)
+    assert any(
+        line.startswith("aligned by SE(3)") and line.endswith("(of the frames, not the result)") for line in lines
+    )
+    right = judge_recording(recording_of(poses), dict(enumerate(poses, start=1)), {})
+    assert right.warnings() == [] and "WARN" not in right.table()
+    twice = {s: Pose(2 * pose.position, pose.orientation) for s, pose in enumerate(poses, start=1)}
+    scaled = judge_recording(recording_of(poses), twice, {}).to_dict()["aligned_se3"]
+    assert scaled["scale"] == pytest.approx(2) and scaled["errors"]["median_m"] > 0.1
+
+
+def test_e03_few_true_poses_are_said_first(drive, raw_bag, model, capsys):
+    poses = [image.pose for image in drive]
+    some = {s: pose for s, pose in enumerate(poses, start=1) if s <= 0.8 * FRAMES}
+    result = judge_recording(recording_of(poses), some, {})
+    expected = f"only {len(some)} of {FRAMES} pictures have the stamp of a true pose, 90% are wanted (--min-match)"
+    assert expected in result.to_dict()["warnings"][0] and expected in result.table().splitlines()[0]
+    assert judge_recording(recording_of(poses), some, {}, min_match=0.75).warnings() == []
+    assert main(["--model", str(model), "--bag", str(raw_bag), "--min-match", "90"]) == 2
+    assert "--min-match 90: a share from 0 to 1 is allowed" in capsys.readouterr().err
+
+
+def test_e08_every_frame_repeats_to_the_bit(model, raw_bag, tmp_path):
+    written = []
+    for name in ("first", "second"):
+        more = ["--every-frame", "--device", "cpu", "--out", str(tmp_path / name), "--max-frames", "12"]
+        assert main(["--model", str(model), "--bag", str(raw_bag), *more]) == 0
+        written.append((tmp_path / name / "poses.csv").read_bytes())
+    assert written[0] == written[1] and written[0].count(b"\n") == 13
+
+
 def test_judging_needs_no_ros():
     """The demo and a user's notebook call evaluate_live in a process where ROS was never set up."""
     code = "import sys, transposenet_ros.replay_evaluation; sys.exit('rclpy' in sys.modules or 'torch' in sys.modules)"
