@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 from overfit import arguments, training_errors
+from safetensors.torch import save_file
 from torch import nn
 from training_runs import figures, train
 from untrained import HELD_OUT
 
+from transposenet_core.checkpoint_import import load_pretrained_backbone
 from transposenet_core.errors import UserError
 from transposenet_core.formats import load_scene
 from transposenet_core.image_files import read_image
@@ -17,7 +19,7 @@ from transposenet_core.localizer import Localizer
 from transposenet_core.models import build_model, default_options, describe_option
 from transposenet_core.models.googlenet import from_minus_1_to_1
 from transposenet_core.models.posenet import Regressor
-from transposenet_core.models.trunks import trunk_names
+from transposenet_core.models.trunks import build_trunk, trunk_names
 from transposenet_core.pose import rotation_angle_deg
 from transposenet_core.preprocessing import Preprocessing, normalise
 from transposenet_core.scene_model import SceneModel
@@ -186,6 +188,29 @@ def test_trained_from_the_command_line_and_judged_as_it_runs(small_scene: Path, 
     again = tmp_path / "again"  # its trunk as the FILE of another training
     more = ["epochs=1", f"backbone.weights={out}", "model.options.feature_width=64"]
     assert train(arguments("posenet", small_scene, again, *more)) == 0
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".pt", ".safetensors"])
+def test_the_trunk_comes_from_a_file_whatever_stands_around_it(tmp_path: Path, suffix: str) -> None:
+    """As another program saves it: wrapped, with a classifier of its own behind it."""
+    source, path = build_trunk("googlenet", 0.0), tmp_path / f"googlenet{suffix}"
+    state = {f"module.backbone.{key}": value for key, value in source.state_dict().items()}
+    state |= {"module.classifier.weight": torch.zeros(10, 1024)}
+
+    def save(tensors: dict[str, torch.Tensor]) -> None:
+        save_file(tensors, path) if suffix == ".safetensors" else torch.save({"state_dict": tensors}, path)
+
+    save(state)
+    network = small()
+    assert path.name in load_pretrained_backbone(network.backbone, "googlenet", str(path))
+    for key, value in source.state_dict().items():
+        torch.testing.assert_close(network.backbone.state_dict()[key], value, rtol=0, atol=0)
+    first = next(iter(state))
+    save({key: value for key, value in state.items() if key != first})
+    with pytest.raises(
+        UserError, match=f"no weights of googlenet: {first.removeprefix('module.backbone.')} is missing"
+    ):
+        load_pretrained_backbone(network.backbone, "googlenet", str(path))
 
 
 @pytest.mark.parametrize(
