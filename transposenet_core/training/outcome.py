@@ -140,6 +140,12 @@ def is_usable(folder: Path) -> bool:
 
 
 def frames_digest(*scenes: Scene) -> str:
-    """A hash of which picture is in which split: what a resumed run must share with its beginning."""
-    listed = "\n".join(f"{image.split},{image.name}" for scene in scenes for image in scene.images)
-    return hashlib.sha256(listed.encode()).hexdigest()[:16]
+    """A hash of which picture is in which split and where it was taken: what a resumed run must share with its
+    beginning. Poses count to a nanometre, for another machine's rounding is no other label."""
+    listed = hashlib.sha256()
+    for scene in scenes:
+        mount = scene.T_pose_camera
+        for pose, name in ((mount, "T_pose_camera"), *((i.pose, f"{i.split},{i.name}") for i in scene.images)):
+            numbers = [] if pose is None else [f"{x:.9f}" for x in (*(pose.position + 0.0), *pose.orientation)]
+            listed.update(f"{name},{','.join(numbers)}\n".encode())
+    return listed.hexdigest()[:16]

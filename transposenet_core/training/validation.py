@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from transposenet_core.covariance import error_std, error_vectors, nees, position_sigma
-from transposenet_core.errors import UserError
+from transposenet_core.errors import TrainingDivergedError
 from transposenet_core.evaluation import ErrorSummary, pose_errors, summarise
 from transposenet_core.mapped_scene import KEPT
 from transposenet_core.models.pose_averaging import mean_over_views
@@ -98,7 +98,7 @@ class Validation:
 
 
 def predict(network: nn.Module, pixels: PosedPixels, preprocessing: Preprocessing, batch: int = 32) -> list[Pose]:
-    """Poses of pictures that are in memory. UserError where the network answers no finite pose."""
+    """Poses of pictures that are in memory. TrainingDivergedError where the network answers no finite pose."""
     return predict_in_scenes(network, pixels, preprocessing, batch).poses
 
 
@@ -134,7 +134,7 @@ def predict_in_scenes(
         try:
             poses += [Pose(position, orientation) for position, orientation in numbers]
         except ValueError:
-            raise UserError(
+            raise TrainingDivergedError(
                 "the network answers poses that are not finite; start again with a lower optimizer.learning_rate"
             ) from None
     return Answers(poses, scenes, np.concatenate(covariances) if covariances else None)

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from transposenet_core.errors import UserError
 from transposenet_core.formats import load_scene
 from transposenet_core.localizer import Localizer
 from transposenet_core.models import default_options
+from transposenet_core.pose import Pose
+from transposenet_core.scene import PosedImage, Scene
 from transposenet_core.scene_model import SceneModel
 from transposenet_core.training.auto_batch import with_batch
 from transposenet_core.training.checkpoint import Checkpoint, Progress, difference
@@ -22,6 +25,7 @@ from transposenet_core.training.config import TrainConfig
 from transposenet_core.training.config_reading import load_config
 from transposenet_core.training.distributed import World
 from transposenet_core.training.loop import Training
+from transposenet_core.training.outcome import frames_digest
 
 
 def test_it_leaves_a_model_curves_and_a_checkpoint(small_scene: Path, tmp_path: Path) -> None:
@@ -150,6 +154,26 @@ def test_mistakes_are_one_sentence(
 def test_difference_names_nested_keys() -> None:
     old, new = {"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 1, "c": 4}, "e": 5}
     assert difference(old, new) == ["a.c was 2, is 4", "d was 3, is None", "e was None, is 5"]
+
+
+def test_t09_other_labels_are_another_beginning() -> None:
+    """Which pictures, in which split, where they were taken, and of which body the labels are."""
+    images = [
+        PosedImage(f"{n}.png", Path(f"{n}.png"), Pose([n, 0, 0], [1.0, 0, 0, 0]), "train", "a", 0.1 * n)
+        for n in range(3)
+    ]
+    scene = Scene("desk", images)
+    moved = replace(images[1], pose=Pose([1.001, 0, 0], [1.0, 0, 0, 0]))
+    rounded = replace(images[1], pose=Pose([1 + 1e-12, -0.0, 0], [1.0, 1e-14, 0, 0]))
+    others = [
+        replace(scene, images=[images[0], moved, images[2]]),
+        replace(scene, images=[images[0], replace(images[1], split="val"), images[2]]),
+        replace(scene, images=images[:2]),
+        replace(scene, T_pose_camera=Pose([0.025, 0, 0], [1.0, 0, 0, 0])),
+    ]
+    digests = {frames_digest(each) for each in (scene, *others)}
+    assert len(digests) == 5
+    assert frames_digest(replace(scene, images=[images[0], rounded, images[2]])) == frames_digest(scene)
 
 
 def test_a_run_from_before_a_key_was_there_had_its_default(tmp_path: Path) -> None:

@@ -13,9 +13,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from training_runs import TRAIN, arguments, figures, train
+from untrained import save_untrained
 
+from transposenet_core.command_line import exit_code
+from transposenet_core.formats import load_scene
+from transposenet_core.image_files import read_image
 from transposenet_core.localizer import Localizer
+from transposenet_core.preprocessing import Preprocessing
 from transposenet_core.scene_model import SceneModel
+from transposenet_core.training.pixels import load_pixels
+from transposenet_core.training.validation import predict
 
 
 def run(scene: Path, out: Path, *more: str, **popen: object) -> subprocess.CompletedProcess:
@@ -56,6 +63,20 @@ def test_t05_steps_without_a_finite_gradient_change_nothing_and_twenty_stop_the_
     more = ["epochs=2", "heads.epochs=50", "heads.learning_rate=1e30", "--resume", "--override"]
     assert train(arguments(small_scene, out, *more)) == 3
     assert "or heads.learning_rate below 1e+30" in capsys.readouterr().err
+
+
+def test_t05_answers_that_are_not_finite_end_a_training_with_exit_code_3(
+    small_scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    images = load_scene(f"7scenes:{small_scene}").select("test")[:3]
+    model = SceneModel.load(save_untrained(tmp_path, [read_image(i.path) for i in images], Preprocessing(32, (32, 40))))
+    with torch.no_grad():
+        model.network.position_head[-1].bias[0] = torch.nan
+    pixels = load_pixels(images, model.preprocessing)
+    assert exit_code(lambda: predict(model.network, pixels, model.preprocessing)) == 3
+    assert (
+        "answers poses that are not finite; start again with a lower optimizer.learning_rate" in capsys.readouterr().err
+    )
 
 
 def test_t06_t12_a_run_killed_at_any_moment_resumes_to_the_unbroken_ones_weights(
