@@ -10,6 +10,7 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
+from transposenet_ros.cameras import topics_of
 from transposenet_ros.parameters import ROWS, TYPES, allowed_text
 
 
@@ -33,13 +34,16 @@ def start_localizer(context: LaunchContext) -> list[Node]:
     given = {name: LaunchConfiguration(name) for name in ROWS if LaunchConfiguration(name).perform(context)}
     overrides = {name: ParameterValue(value, value_type=TYPES[name]) for name, value in given.items()}
     sim_time = {"use_sim_time": ParameterValue(LaunchConfiguration("use_sim_time"), value_type=bool)}
+    cameras = topics_of(LaunchConfiguration("cameras").perform(context))
+    images = [(f"{name}:image", topic) for name, topic in cameras.items()]
     localizer = Node(
         package="transposenet_ros",
         executable="localizer",
         name="localizer",
         namespace=LaunchConfiguration("namespace"),
         parameters=[LaunchConfiguration("params_file"), sim_time, *([overrides] if overrides else [])],
-        remappings=[("image", LaunchConfiguration("image"))],
+        arguments=["--cameras", *cameras] if cameras else [],
+        remappings=images or [("image", LaunchConfiguration("image"))],
         output="screen",
     )
     rviz = Node(
@@ -61,6 +65,12 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument("namespace", default_value="", description="Namespace of the node and its topics"),
             DeclareLaunchArgument(
                 "image", default_value="image", description="Topic of the camera, without the suffix /compressed"
+            ),
+            DeclareLaunchArgument(
+                "cameras",
+                default_value="",
+                description="Several cameras, as 'front=/front/image_raw rear=/rear/image_raw': a node below "
+                "localizer for each, with one network for all (empty: one camera, image)",
             ),
             DeclareLaunchArgument(
                 "params_file", default_value=config_file("localizer.yaml"), description="YAML file with parameters"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
@@ -13,9 +15,11 @@ import torch
 from transposenet_core.errors import UserError
 from transposenet_core.estimate import Estimate
 from transposenet_core.localizer import Localizer, choose_device
-from transposenet_core.scene_model import SceneModel
+from transposenet_core.scene_model import DESCRIPTION, WEIGHTS, SceneModel
 
 T = TypeVar("T")
+_loaded: WeakValueDictionary[tuple, Localizer] = WeakValueDictionary()
+_loading = Lock()
 
 
 class DeviceFailedError(UserError):
@@ -84,6 +88,15 @@ class GuardedLocalizer:
 
 
 def _ready(path: Path, device: str) -> Localizer:
-    localizer = Localizer(path, device=device)
-    localizer.warm_up()
-    return localizer
+    """Warmed up: the one that another node of the process has of the same files, or a new one. What nobody has any
+    more is let go."""
+    files = [path / name for name in (DESCRIPTION, WEIGHTS)]
+    written = [(file.stat().st_mtime_ns, file.stat().st_size) if file.is_file() else None for file in files]
+    key = (path.resolve(), device, *written)
+    with _loading:
+        localizer = _loaded.get(key)
+        if localizer is None:
+            localizer = Localizer(path, device=device)
+            localizer.warm_up()
+            _loaded[key] = localizer
+        return localizer

@@ -14,6 +14,7 @@ from rclpy.parameter import Parameter
 
 from transposenet_ros import parameters
 from transposenet_ros.camera_info_input import CameraInfoInput
+from transposenet_ros.cameras import camera_names, camera_nodes
 from transposenet_ros.control import Control
 from transposenet_ros.diagnostics import Diagnostics
 from transposenet_ros.eyes import Eyes
@@ -25,21 +26,22 @@ from transposenet_ros.image_input import ImageInput, input_topic
 from transposenet_ros.input_watch import InputWatch, clock_name
 from transposenet_ros.lifecycle import refuse_impossible_transitions, reported, start_by_itself
 from transposenet_ros.model_change import ModelChange, allowed_model
-from transposenet_ros.node_process import run_node
+from transposenet_ros.node_process import run_nodes
 from transposenet_ros.outputs import Outputs, check_map_frame, map_frame_of
 from transposenet_ros.statistics import Statistics
 from transposenet_ros.throttled_log import ThrottledLog
 
 
 class LocalizerNode(LifecycleNode):
-    """Managed node `localizer`. UserError where its parameters are unknown, of a wrong type or out of range.
+    """Managed node `localizer`, or that of one of several cameras.
 
     configure loads and warms up the scene model; activate subscribes and starts the worker; an inactive node costs no
-    bandwidth. The executor only ever stores messages.
+    bandwidth. The executor only ever stores messages. UserError where its parameters are unknown, of a wrong type or
+    out of range.
     """
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__("localizer", **options)
+    def __init__(self, name: str = "localizer", **options: Any) -> None:
+        super().__init__(name, **options)
         self.fault = ""
         self._statistics = Statistics()
         self._localizer: GuardedLocalizer | None = None
@@ -223,8 +225,14 @@ class LocalizerNode(LifecycleNode):
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run the node until SIGINT or SIGTERM; the exit code is 0, or 2 where its parameters are wrong."""
-    return run_node(LocalizerNode, args)
+    """Run the node, or one for each of ``--cameras``, until SIGINT or SIGTERM; the exit code is 0, or 2 where its
+    parameters are wrong."""
+
+    def nodes() -> list[Any]:
+        names = camera_names(args)
+        return camera_nodes(LocalizerNode, names, args) if names else [LocalizerNode()]
+
+    return run_nodes(nodes, args)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def test_defaults_are_allowed_and_described() -> None:
 def test_documentation_and_parameter_file_follow_the_table() -> None:
     assert (ROOT / "docs" / "parameters.md").read_text() == markdown(), "run python -m transposenet_ros.parameters"
     file = yaml.safe_load((ROOT / "config" / "localizer.yaml").read_text())
-    assert file == {"/**": {"localizer": {"ros__parameters": {name: row.default for name, row in ROWS.items()}}}}
+    assert file == {"/**": {"ros__parameters": {name: row.default for name, row in ROWS.items()}}}
 
 
 def test_values_are_declared_with_ranges_and_read_back() -> None:

@@ -1,0 +1,129 @@
+"""Several cameras in one process: each its own pictures and topics, one network, and one place of the robot."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import time
+import weakref
+from pathlib import Path
+
+import numpy as np
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseStamped
+from live import ROOT, Client, Process, image_message, wait_until
+from sensor_msgs.msg import Image
+from tf2_msgs.msg import TFMessage
+
+from transposenet_core.errors import UserError
+from transposenet_core.localizer import Localizer
+from transposenet_ros.cameras import camera_names, topics_of
+from transposenet_ros.conversions import pose_from_message
+from transposenet_ros.guarded_localizer import GuardedLocalizer
+
+NODE = "transposenet_ros.localizer_node"
+
+
+def arguments(model: Path, *ros_arguments: str) -> list[str]:
+    same = ["-p", f"model:={model}", "-p", "torch_threads:=1", "-p", "diagnostics_period:=0.2"]
+    file = ["--params-file", str(ROOT / "config" / "localizer.yaml")]  # is for every node, whatever its name
+    return ["--cameras", "front", "rear", "--ros-args", *file, *same, *ros_arguments]
+
+
+def test_each_camera_has_its_pictures_and_topics_and_its_parameters(
+    scene_model_folder: Path, localizer: Localizer, picture_HW3: np.ndarray, domain: int
+) -> None:
+    """In a namespace and by another name, as a launch file gives them; `rear` is remapped and keeps off TF."""
+    rules = [
+        "-r",
+        "__ns:=/robot",
+        "-r",
+        "__node:=where",
+        "-r",
+        "rear:image:=/back/image_raw",
+        "-p",
+        "rear:tf_mode:=none",
+    ]
+    nodes = {"front": "/robot/where/front", "rear": "/robot/where/rear"}
+    topics = {"front": "/robot/front/image", "rear": "/back/image_raw"}
+    pictures = {"front": picture_HW3, "rear": np.roll(picture_HW3, 20, axis=1)}
+    with Process(NODE, *arguments(scene_model_folder, *rules), domain=domain) as process, Client(domain) as client:
+        for node in nodes.values():
+            client.wait_for_state("active", node)
+        poses = {name: client.collect(PoseStamped, f"{node}/pose") for name, node in nodes.items()}
+        transforms, diagnostics = client.collect(TFMessage, "/tf"), client.collect(DiagnosticArray, "/diagnostics")
+        cameras = {name: client.image_publisher(Image, topic) for name, topic in topics.items()}
+        for name, camera in cameras.items():
+            wait_until(lambda name=name: client.node.get_publishers_info_by_topic(f"{nodes[name]}/pose"), "its poses")
+            message = image_message(pictures[name], time.time(), frame_id=f"{name}_optical")
+
+            def answered(name: str = name, camera: object = camera, message: Image = message) -> bool:
+                camera.publish(message)  # type: ignore[attr-defined]
+                return bool(poses[name])
+
+            wait_until(answered, f"a pose of {name}")
+            live = pose_from_message(poses[name][0].pose)
+            np.testing.assert_allclose(live.position, localizer.localize(pictures[name]).pose.position, atol=1e-6)
+        assert len({pose[0].pose.position.x for pose in poses.values()}) == 2
+        wait_until(lambda: transforms, "a transform")
+        assert {t.child_frame_id for m in transforms for t in m.transforms} == {"front_optical"}
+        told = {f"{node}: localization" for node in nodes.values()}
+        wait_until(lambda: told <= {status.name for m in diagnostics for status in m.status}, "both in /diagnostics")
+        # One is stopped, the other goes on.
+        assert client.change_state(4, nodes["front"]) and client.state(nodes["rear"]) == "active"
+        process.signal(signal.SIGINT)
+        assert process.wait(5) == 0
+
+
+@pytest.mark.parametrize(
+    ("rules", "sentence"),
+    [
+        (["-p", "tf_mode:=map_to_odom"], "for the cameras front and rear, and one alone can say where the robot is"),
+        (
+            ["-r", "image:=/camera"],
+            "front and rear all look at /camera; remap each by itself with -r NAME:image:=TOPIC",
+        ),
+        (["-p", "rear:tf_mod:=none"], "did you mean 'tf_mode'"),
+    ],
+)
+def test_what_two_cameras_cannot_share_is_one_sentence(
+    scene_model_folder: Path, domain: int, rules: list[str], sentence: str
+) -> None:
+    with Process(NODE, *arguments(scene_model_folder, *rules), domain=domain) as process:
+        assert process.wait(20) == 2
+        assert sentence in process.log and process.log.count("error: ") == 1 and "Traceback" not in process.log
+
+
+def test_names_are_those_that_ros_takes() -> None:
+    assert camera_names(["--ros-args", "-r", "__ns:=/robot"]) == []
+    assert camera_names(["--cameras", "front", "rear", "--ros-args", "-p", "model:=x"]) == ["front", "rear"]
+    for names, found in ((["front", "front"], "'front' is given 2 times"), (["2nd"], "'2nd' is no name in ROS")):
+        with pytest.raises(UserError, match=f"--cameras: {found}"):
+            camera_names(["--cameras", *names])
+
+
+def test_the_launch_argument_names_cameras_and_their_topics() -> None:
+    assert topics_of("front=/front/image_raw  rear=/rear/image") == {"front": "/front/image_raw", "rear": "/rear/image"}
+    assert topics_of(" ") == {}
+    for text in ("front", "front=", "front=/a front=/b"):
+        with pytest.raises(UserError, match=r"^cameras:='.*' .*; give NAME=TOPIC for each, with blanks between"):
+            topics_of(text)
+
+
+def test_nodes_of_one_process_share_a_network_while_its_files_stay(scene_model_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for file in scene_model_folder.iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    told: list[str] = []
+    first, second = (GuardedLocalizer(folder, "cpu", "cpu", told.append) for _ in range(2))
+    assert first._localizer is second._localizer
+    os.utime(folder / "scene.json", ns=(1, 1))  # written anew
+    third = GuardedLocalizer(folder, "cpu", "cpu", told.append)
+    assert third._localizer is not first._localizer
+    its = weakref.ref(third._localizer)
+    del third
+    gc.collect()
+    assert its() is None  # nobody looks with it any more

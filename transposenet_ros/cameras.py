@@ -1,0 +1,114 @@
+"""Several cameras in one process: a managed node for each, and one network that all of them look with."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import rclpy
+from rclpy.node import Node
+from rclpy.utilities import remove_ros_args
+
+from transposenet_core.errors import UserError
+from transposenet_ros import parameters
+from transposenet_ros.image_input import input_topic
+
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+ONE_PARENT = ("map_to_base", "map_to_odom")  # transforms of the robot itself, which has one place
+
+
+def camera_names(args: Sequence[str] | None) -> list[str]:
+    """What follows ``--cameras`` on the node's command line (None: the process's own). UserError for names that ROS
+    does not take; argparse ends the process for other options."""
+    parser = argparse.ArgumentParser(
+        prog="localizer", description="The localizer of one camera, or of several that share one network."
+    )
+    parser.add_argument(
+        "--cameras",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="a managed node for each, ~/NAME; pictures from NAME/image, or remapped with -r NAME:image:=TOPIC",
+    )
+    names = parser.parse_args(remove_ros_args(args=list(_given(args)))).cameras
+    for name, times in Counter(names).items():
+        if times > 1 or not NAME.fullmatch(name):
+            found = f"is given {times} times" if times > 1 else "is no name in ROS"
+            raise UserError(f"--cameras: '{name}' {found}; letters, digits and _, beginning with a letter, once each")
+    return names
+
+
+def camera_nodes(make_node: Callable[..., Node], names: Sequence[str], args: Sequence[str] | None) -> list[Node]:
+    """The nodes ``~/NAME`` of a process that would else be one node. Parameters and remappings go to each of them, what
+    begins with ``NAME:`` to that one alone, as does the block of a parameter file that names it.
+
+    Raises UserError where two of them would read the same pictures or say where the robot is.
+    """
+    whole = rclpy.create_node("localizer", start_parameter_services=False, enable_rosout=False)
+    namespace, group = whole.get_namespace().rstrip("/"), whole.get_fully_qualified_name()
+    whole.destroy_node()
+    nodes: list[Node] = []
+    try:
+        for name in names:
+            # The first rule that fits counts: what the user remaps comes before what a camera has by itself.
+            own = [*_arguments_of(name, names, _given(args)), "-r", f"image:={namespace}/{name}/image"]
+            nodes.append(make_node(name, namespace=group, cli_args=own, use_global_arguments=False))
+        check(nodes)
+    except Exception:
+        for node in nodes:
+            node.destroy_node()
+        raise
+    return nodes
+
+
+def check(nodes: Sequence[Node]) -> None:
+    """UserError where two nodes would read the same pictures, or publish the one transform that says where the robot
+    is."""
+    read = [parameters.read(node) for node in nodes]
+    topics = [input_topic(node, values.image_transport) for node, values in zip(nodes, read, strict=True)]
+    for topic, times in Counter(topics).items():
+        if times > 1:
+            taken = " and ".join(node.get_name() for node, its in zip(nodes, topics, strict=True) if its == topic)
+            raise UserError(f"--cameras: {taken} all look at {topic}; remap each by itself with -r NAME:image:=TOPIC")
+    leading = [node.get_name() for node, values in zip(nodes, read, strict=True) if values.tf_mode in ONE_PARENT]
+    if len(leading) > 1:
+        raise UserError(
+            f"parameter 'tf_mode' is {' or '.join(ONE_PARENT)} for the cameras {' and '.join(leading)}, and one alone "
+            f"can say where the robot is; give the others none, as in -p {leading[1]}:tf_mode:=none"
+        )
+
+
+def topics_of(text: str) -> dict[str, str]:
+    """Cameras and the topics of their pictures from "front=/front/image_raw rear=/rear/image_raw". UserError else."""
+    pairs = [part.partition("=") for part in text.split()]
+    topics = {name: topic for name, _, topic in pairs}
+    if not all(topics.values()) or len(topics) < len(pairs):
+        raise UserError(
+            f"cameras:='{text}' has a camera without a topic, or twice; give NAME=TOPIC for each, with blanks between"
+        )
+    return topics
+
+
+def _given(args: Sequence[str] | None) -> Sequence[str]:
+    return sys.argv[1:] if args is None else args
+
+
+def _arguments_of(name: str, names: Sequence[str], args: Sequence[str]) -> list[str]:
+    """The arguments for one camera. Rules that rename nodes are for none, or all would have one name; a parameter that
+    begins with a camera's name is that one's and comes last: by itself ROS would take it for a node of no namespace."""
+    for_all: list[str] = []
+    its_own: list[str] = []
+    for argument in args:
+        flag = for_all[-1] if for_all else ""
+        whose, _, rule = argument.partition(":") if flag in ("-p", "--param") else ("", "", "")
+        if flag in ("-r", "--remap") and re.match(r"(\w+:)?__(node|name|ns):=", argument):
+            for_all.pop()
+        elif whose in names and not rule.startswith("="):
+            for_all.pop()
+            its_own += ["-p", rule] if whose == name else []
+        else:
+            for_all.append(argument)
+    return [*for_all, "--ros-args", *its_own]
