@@ -39,7 +39,8 @@ def start_localizer(context: LaunchContext) -> list[Node]:
     localizer = Node(
         package="transposenet_ros",
         executable="localizer",
-        name="localizer",
+        # With a name launch_ros writes parameters for a node of that name alone, and cameras are nodes below it.
+        name=None if cameras else "localizer",
         namespace=LaunchConfiguration("namespace"),
         parameters=[LaunchConfiguration("params_file"), sim_time, *([overrides] if overrides else [])],
         arguments=["--cameras", *cameras] if cameras else [],

@@ -15,6 +15,7 @@ from transposenet_ros.image_input import ImageInput
 from transposenet_ros.throttled_log import ThrottledLog
 
 CHECK_SECONDS = 0.2
+DRAWN = ("/attention/position", "/attention/orientation", "/reconstruction")  # by this node or one beside it
 
 
 class InputWatch:
@@ -101,8 +102,12 @@ def _full_name(info: TopicEndpointInfo) -> str:
 
 
 def _picture_topics(node: Node) -> list[str]:
-    """Up to five topics of others that pictures are published on."""
-    topics = [name for name, types in node.get_topic_names_and_types() if IMAGE_TYPES.keys() & set(types)]
+    """Up to five topics of others that pictures are published on, but for what localizers draw themselves."""
+    topics = [
+        name
+        for name, types in node.get_topic_names_and_types()
+        if IMAGE_TYPES.keys() & set(types) and not name.endswith(DRAWN)
+    ]
     ours = node.get_fully_qualified_name()
     others = [t for t in topics if any(_full_name(info) != ours for info in node.get_publishers_info_by_topic(t))]
     return others[:5]

@@ -27,7 +27,16 @@ NODE = "transposenet_ros.localizer_node"
 
 
 def arguments(model: Path, *ros_arguments: str) -> list[str]:
-    same = ["-p", f"model:={model}", "-p", "torch_threads:=1", "-p", "diagnostics_period:=0.2"]
+    same = [
+        "-p",
+        f"model:={model}",
+        "-p",
+        "torch_threads:=1",
+        "-p",
+        "diagnostics_period:=0.2",
+        "-p",
+        "no_frames_timeout:=0.5",
+    ]
     file = ["--params-file", str(ROOT / "config" / "localizer.yaml")]  # is for every node, whatever its name
     return ["--cameras", "front", "rear", "--ros-args", *file, *same, *ros_arguments]
 
@@ -71,6 +80,8 @@ def test_each_camera_has_its_pictures_and_topics_and_its_parameters(
         assert {t.child_frame_id for m in transforms for t in m.transforms} == {"front_optical"}
         told = {f"{node}: localization" for node in nodes.values()}
         wait_until(lambda: told <= {status.name for m in diagnostics for status in m.status}, "both in /diagnostics")
+        process.wait_for_log("no frame for 0.5 s on /robot/front/image")
+        assert "attention" not in process.log  # what the other camera's node would draw is no camera
         # One is stopped, the other goes on.
         assert client.change_state(4, nodes["front"]) and client.state(nodes["rear"]) == "active"
         process.signal(signal.SIGINT)
