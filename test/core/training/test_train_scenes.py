@@ -39,6 +39,7 @@ WORLD = World(torch.device("cpu"))
 NARROW = ["encoder_layers=1", "decoder_layers=1", "width=32", "mlp_width=32", "head_width=64", "heads=2"]
 TINY = [f"model.options.{option}" for option in NARROW] + ["picture.smaller_edge=34", "picture.height=32"]
 TINY += ["picture.width=40", "device=cpu", "validate_every=1", "augmentation.colour_jitter=0", "cache_dir=none"]
+CLUSTERS = ["model.options.position_clusters=1", "model.options.orientation_clusters=2"]  # so few pictures
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +58,7 @@ def two_scenes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 def arguments(scenes: tuple[Path, ...], out: Path, *more: str, preset: str = "coarse_to_fine") -> list[str]:
     data = [item for scene in scenes for item in ("--data", f"7scenes:{scene}")]
-    return ["--config", str(ROOT / f"config/train/{preset}.yaml"), *data, "--out", str(out), *TINY, *more]
+    return ["--config", str(ROOT / f"config/train/{preset}.yaml"), *data, "--out", str(out), *TINY, *CLUSTERS, *more]
 
 
 @torch.no_grad()
@@ -239,6 +240,7 @@ def test_it_learns_32_pictures_by_heart(tmp_path: Path, preset: str) -> None:
     more = ["epochs=150", "optimizer.weight_decay=0", "optimizer.learning_rate=5e-4", "model.options.drop_connect=0"]
     more += ["picture.smaller_edge=48", "picture.height=48", "picture.width=64", "model.options.width=128"]
     more += ["model.options.encoder_layers=1", "model.options.decoder_layers=1"]
+    more += CLUSTERS if preset == "coarse_to_fine" else []
     more += [f"backbone.weights={ROOT / 'demo' / 'model'}"]  # from scratch batch norm's statistics need 1000 steps
     given = preset_arguments(preset, scenes[0], tmp_path / "out", "--data", f"7scenes:{scenes[1]}", *more)
     assert train(given) == 0
