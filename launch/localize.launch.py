@@ -10,6 +10,7 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
+from transposenet_core.errors import UserError
 from transposenet_ros.cameras import topics_of
 from transposenet_ros.parameters import ROWS, TYPES, allowed_text
 
@@ -35,7 +36,14 @@ def start_localizer(context: LaunchContext) -> list[Node]:
     overrides = {name: ParameterValue(value, value_type=TYPES[name]) for name, value in given.items()}
     sim_time = {"use_sim_time": ParameterValue(LaunchConfiguration("use_sim_time"), value_type=bool)}
     cameras = topics_of(LaunchConfiguration("cameras").perform(context))
-    images = [(f"{name}:image", topic) for name, topic in cameras.items()]
+    image = LaunchConfiguration("image").perform(context)
+    if cameras and image != "image":
+        raise UserError(f"image:={image} and cameras:= are both given; give cameras:= their topics, or image:= alone")
+    images = [(f"{name}:image", topic) for name, topic in cameras.items()] or [("image", image)]
+    shown = [("image", images[0][1])]  # RViz shows one camera
+    if cameras:
+        pose = "localizer/pose_with_covariance"
+        shown.append((pose, pose.replace("/", f"/{next(iter(cameras))}/")))
     localizer = Node(
         package="transposenet_ros",
         executable="localizer",
@@ -44,7 +52,7 @@ def start_localizer(context: LaunchContext) -> list[Node]:
         namespace=LaunchConfiguration("namespace"),
         parameters=[LaunchConfiguration("params_file"), sim_time, *([overrides] if overrides else [])],
         arguments=["--cameras", *cameras] if cameras else [],
-        remappings=images or [("image", LaunchConfiguration("image"))],
+        remappings=images,
         output="screen",
     )
     rviz = Node(
@@ -53,7 +61,7 @@ def start_localizer(context: LaunchContext) -> list[Node]:
         namespace=LaunchConfiguration("namespace"),
         arguments=["-d", config_file("localizer.rviz")],
         parameters=[sim_time],
-        remappings=[("image", LaunchConfiguration("image"))],
+        remappings=shown,
         condition=IfCondition(LaunchConfiguration("rviz")),
     )
     return [localizer, rviz]

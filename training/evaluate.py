@@ -72,6 +72,7 @@ def evaluate(args: argparse.Namespace) -> None:
     localizer = Localizer(args.model, device=args.device)
     if args.crops:
         model = localizer.scene_model
+        check_crops(model, args.crops)
         model.preprocessing = replace(model.preprocessing, crops=args.crops)
     scenes = load_scenes(args.data, args.split, args.name, args.skip_bad)
     mapped = [mapped_scene(localizer.scene_model, scene) for scene in scenes]
@@ -116,8 +117,9 @@ def judge(
     figures: dict = {name: row.to_dict() for name, row in rows.items()}
     print(table(rows))
     print(f"localized {len(localized)} of {len(test)} frames of {scene.name}, split {select}")
-    if aligned := align([e for e, _ in localized], [t for _, t in localized]):
-        figures["aligned_se3"] = aligned.to_dict()
+    aligned = align([e for e, _ in localized], [t for _, t in localized])
+    figures["aligned_se3"] = aligned and aligned.to_dict()
+    if aligned:
         print(f"aligned by SE(3), which says how the frames lie and is not the result: {aligned}")
         if warning := aligned.another_frame(rows[localizer.scene_model.architecture]):
             print(f"WARN {warning}")
@@ -158,6 +160,17 @@ def refuse(localizer: Localizer, data: str) -> None:
     )
 
 
+def check_crops(model: SceneModel, crops: int) -> None:
+    """UserError where the network knows its cells' rays: they are those of the centre's window alone."""
+    options = model.options | model.options.get("teacher_options", {})
+    names = {model.architecture, options.get("teacher")}
+    if crops > 1 and ("scene_coordinates" in names or options.get("position_encoding") == "rays"):
+        raise UserError(
+            f"--crops {crops}: '{model.architecture}' as it was trained knows the rays of the centre's window alone, "
+            "other windows would be wrong by construction; leave --crops away"
+        )
+
+
 def crop_count(text: str) -> int:
     """A whole number from 1. argparse.ArgumentTypeError else."""
     if not text.isdigit() or int(text) < 1:
@@ -181,7 +194,10 @@ def main(arguments: list[str] | None = None) -> int:
         "--other", action="append", default=[], metavar="FORMAT:PATH", help="another place: how many are refused"
     )
     parser.add_argument(
-        "--crops", type=crop_count, metavar="N", help="windows of a picture whose answers are averaged, not the model's"
+        "--crops",
+        type=crop_count,
+        metavar="N",
+        help="average the answers for N windows of a picture (PoseNet: 128), fewer where it has little to spare",
     )
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--predictions", type=Path, metavar="FILE", help="write the poses as CSV")

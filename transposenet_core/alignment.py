@@ -13,7 +13,8 @@ import numpy as np
 from transposenet_core.evaluation import ErrorSummary, pose_errors, summarise
 from transposenet_core.pose import Pose, nearest_rotation, rotation_angle_deg, stack
 
-LEAST_SPREAD = 1e-6  # of the second singular value beside the first: on a line nothing says how to turn about it
+LEAST_FRAMES = 4  # of three noisy ones one in twenty fits by accident
+LEAST_SPREAD = 1e-6  # metres beside the main direction: on a line nothing says how to turn about it
 ANOTHER_FRAME = 0.2  # aligned median beside the raw one: so much better is no accident of the estimates
 
 
@@ -48,19 +49,25 @@ class Alignment:
 
 
 def align(estimates: Sequence[Pose], truths: Sequence[Pose]) -> Alignment | None:
-    """SE(3) alignment of poses of the same frames. None for fewer than three, or where all stand on one line."""
-    if len(estimates) < 3:
+    """SE(3) alignment of poses of the same frames. None for fewer than `LEAST_FRAMES`, or where they stand on one line
+    as far as the errors let one see: the turn about it would be chance."""
+    if len(estimates) < LEAST_FRAMES:
         return None
     e_N3, t_N3 = stack(list(estimates))[0], stack(list(truths))[0]
     e_centre_3, t_centre_3 = e_N3.mean(axis=0), t_N3.mean(axis=0)
-    moment_33 = (t_N3 - t_centre_3).T @ (e_N3 - e_centre_3)
-    spread_3 = np.linalg.svd(moment_33, compute_uv=False)
-    if spread_3[1] <= LEAST_SPREAD * max(spread_3[0], np.finfo(float).tiny):
+    e_N3, t_N3 = e_N3 - e_centre_3, t_N3 - t_centre_3
+    moment_33 = t_N3.T @ e_N3
+    # Beside its main direction, root mean square, each as long as it is.
+    aside = [np.linalg.svd(x_N3, compute_uv=False)[1] / np.sqrt(len(x_N3)) for x_N3 in (e_N3, t_N3)]
+    if min(aside) <= LEAST_SPREAD:
         return None
     R_33 = nearest_rotation(moment_33)
+    scale = float(np.trace(R_33.T @ moment_33) / np.sum(e_N3**2))
+    left_N3 = t_N3 - scale * e_N3 @ R_33.T
+    if min(aside[0] * scale, aside[1]) <= np.sqrt(np.mean(np.sum(left_N3**2, axis=1))):
+        return None
     T_44 = np.eye(4)
     T_44[:3, :3], T_44[:3, 3] = R_33, t_centre_3 - R_33 @ e_centre_3
     T_truth_map = Pose.from_matrix(T_44)
-    scale = float(np.trace(R_33.T @ moment_33) / np.sum((e_N3 - e_centre_3) ** 2))
     moved = [T_truth_map @ estimate for estimate in estimates]
     return Alignment(T_truth_map, scale, summarise(*pose_errors(moved, list(truths))))

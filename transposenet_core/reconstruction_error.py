@@ -17,12 +17,13 @@ from transposenet_core.scene_model import SceneModel
 @dataclass(frozen=True)
 class ReconstructionError:
     """Mean absolute differences of RGB, 0 to 1, over the window that the network sees: of drawings from the true poses,
-    from the estimates (None where nothing was localized), and of the training frames' mean picture."""
+    from the estimates of those that were localized (None: of none), and of the training frames' mean picture."""
 
     true_poses: float
     estimates: float | None
     mean_picture: float
     frames: int
+    localized: int
 
     @classmethod
     def of(
@@ -47,13 +48,13 @@ class ReconstructionError:
             if estimate.localized and estimate.pose:
                 estimated.append(difference(reconstruct(scene_model, estimate.pose, scene), window_HW3))
         means = float(np.mean(true)), float(np.mean(estimated)) if estimated else None, float(np.mean(plain))
-        return cls(*means, frames=len(true))
+        return cls(*means, frames=len(true), localized=len(estimated))
 
     def to_dict(self) -> dict:
         return asdict(self)
 
     def __str__(self) -> str:
-        estimated = "" if self.estimates is None else f", from the estimates {self.estimates:.3f}"
+        estimated = "" if self.estimates is None else f", from {self.localized} estimates {self.estimates:.3f}"
         return (
             f"drawn pictures, mean absolute difference of 1: from the true poses {self.true_poses:.3f}{estimated}, "
             f"the mean training picture {self.mean_picture:.3f}"

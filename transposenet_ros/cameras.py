@@ -29,6 +29,7 @@ def camera_names(args: Sequence[str] | None) -> list[str]:
     parser.add_argument(
         "--cameras",
         nargs="+",
+        action="extend",
         default=[],
         metavar="NAME",
         help="a managed node for each, ~/NAME; pictures from NAME/image, or remapped with -r NAME:image:=TOPIC",
@@ -79,15 +80,24 @@ def check(nodes: Sequence[Node]) -> None:
             f"parameter 'tf_mode' is {' or '.join(ONE_PARENT)} for the cameras {' and '.join(leading)}, and one alone "
             f"can say where the robot is; give the others none, as in -p {leading[1]}:tf_mode:=none"
         )
+    starting = [
+        node.get_name() for node, values in zip(nodes, read, strict=True) if values.publish_initialpose != "off"
+    ]
+    if len(starting) > 1:
+        raise UserError(
+            f"parameter 'publish_initialpose' is not off for the cameras {' and '.join(starting)}, and one alone can "
+            f"say where the robot starts; set it for that one, as in -p {starting[0]}:publish_initialpose:=once"
+        )
 
 
 def topics_of(text: str) -> dict[str, str]:
     """Cameras and the topics of their pictures from "front=/front/image_raw rear=/rear/image_raw". UserError else."""
     pairs = [part.partition("=") for part in text.split()]
     topics = {name: topic for name, _, topic in pairs}
-    if not all(topics.values()) or len(topics) < len(pairs):
+    if not all(topics.values()) or not all(map(NAME.fullmatch, topics)) or len(topics) < len(pairs):
         raise UserError(
-            f"cameras:='{text}' has a camera without a topic, or twice; give NAME=TOPIC for each, with blanks between"
+            f"cameras:='{text}' has a camera without name or topic, or twice; give NAME=TOPIC for each, with blanks "
+            "between"
         )
     return topics
 
@@ -103,6 +113,9 @@ def _arguments_of(name: str, names: Sequence[str], args: Sequence[str]) -> list[
     its_own: list[str] = []
     for argument in args:
         flag = for_all[-1] if for_all else ""
+        for_one = re.match(r"(\w+):\w+:=", argument) if flag in ("-p", "--param", "-r", "--remap") else None
+        if for_one and for_one[1] not in names and not for_one[1].startswith("__"):
+            raise UserError(f"{flag} {argument}: '{for_one[1]}' is none of the cameras, which are {', '.join(names)}")
         whose, _, rule = argument.partition(":") if flag in ("-p", "--param") else ("", "", "")
         if flag in ("-r", "--remap") and re.match(r"(\w+:)?__(node|name|ns):=", argument):
             for_all.pop()

@@ -55,7 +55,7 @@ class GuardedLocalizer:
     def localize(self, image_HW3: np.ndarray, **options: Any) -> Estimate:
         estimate = self._twice(self.device, lambda: self._localizer.localize(image_HW3, **options))
         if estimate is None:
-            self._localizer = Localizer(self._path, device="cpu")
+            self._localizer = _ready(self._path, "cpu")
             estimate = self._localizer.localize(image_HW3, **options)
         return estimate
 
@@ -94,6 +94,8 @@ def _ready(path: Path, device: str) -> Localizer:
     written = [(file.stat().st_mtime_ns, file.stat().st_size) if file.is_file() else None for file in files]
     key = (path.resolve(), device, *written)
     with _loading:
+        if key in _loaded:
+            gc.collect()  # or it might be one that nobody uses any more, which its node was to let go
         localizer = _loaded.get(key)
         if localizer is None:
             localizer = Localizer(path, device=device)

@@ -77,7 +77,8 @@ def why_no_frames(node: Node, camera: ImageInput, seconds: float) -> str:
     else:
         found = "nobody publishes it"
         if others := _picture_topics(node):
-            found += f"; pictures are on {', '.join(others)}: remap image"
+            image = "image" if node.get_name() == "localizer" else f"{node.get_name()}:image"
+            found += f"; pictures are on {', '.join(others)}: remap {image}"
     return f"{asked}: {found}; the node's clock is {clock_name(node)}"
 
 

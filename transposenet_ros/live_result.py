@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -67,6 +68,7 @@ class LiveResult:
     def error_summary(self) -> ErrorSummary:
         return summarise(*self.errors())
 
+    @cached_property
     def alignment(self) -> Alignment | None:
         """The `matched` estimates laid onto the truth by SE(3): a diagnosis of the frames, never the result."""
         stamps = self.matched
@@ -80,7 +82,7 @@ class LiveResult:
                 f"only {len(self.truths)} of {sent} pictures have the stamp of a true pose, {self.min_match:.0%} are "
                 "wanted (--min-match); the errors are those of a part"
             )
-        if aligned := self.alignment():
+        if aligned := self.alignment:
             found += filter(None, [aligned.another_frame(self.error_summary())])
         return found
 
@@ -100,7 +102,7 @@ class LiveResult:
     def to_dict(self) -> dict:
         """The figures for summary.json."""
         latency, (transforms, worst_m, worst_deg) = self.latency_ms(), self.tf_check()
-        aligned = self.alignment()
+        aligned = self.alignment
         return {
             "warnings": self.warnings(),
             "map_frame": self.map_frame,
@@ -142,7 +144,7 @@ class LiveResult:
             ("orientation error", f"median {e.median_deg:.2f} deg, p95 {e.p95_deg:.2f} deg"),
             ("TF and pose", tf),
         ]
-        if aligned := self.alignment():
+        if aligned := self.alignment:
             rows.insert(3, ("aligned by SE(3)", f"{aligned} (of the frames, not the result)"))
         if latency:
             rows.append(("publish to pose", f"p50 {latency[0]:.1f} ms, p95 {latency[1]:.1f} ms"))

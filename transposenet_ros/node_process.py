@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from threading import Thread
 from typing import Any
 
 import rclpy
@@ -14,12 +16,11 @@ from rclpy.node import Node
 ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
-def spin(nodes: Sequence[Node]) -> None:
-    """Run the nodes until they are told to end. A callback that raises is logged: no message may end the process."""
-    context = nodes[0].context
+def spin(node: Node) -> None:
+    """Run the node until it is told to end. A callback that raises is logged: no message may end the process."""
+    context = node.context
     executor = SingleThreadedExecutor(context=context)
-    for node in nodes:
-        executor.add_node(node)
+    executor.add_node(node)
     while context.ok():
         try:
             executor.spin()
@@ -27,7 +28,7 @@ def spin(nodes: Sequence[Node]) -> None:
             break
         except Exception as error:  # noqa: BLE001
             if context.ok():
-                nodes[0].get_logger().error(f"a callback failed: {type(error).__name__}: {error}")
+                node.get_logger().error(f"a callback failed: {type(error).__name__}: {error}")
 
 
 def run_nodes(make_nodes: Callable[[], Sequence[Any]], args: list[str] | None = None) -> int:
@@ -44,13 +45,24 @@ def run_nodes(make_nodes: Callable[[], Sequence[Any]], args: list[str] | None = 
         rclpy.try_shutdown()
         return 2
     try:
-        spin(nodes)
+        # Each in a thread of its own: loading one's model must not hold up the pictures of the others.
+        others = [Thread(target=spin, args=(node,), daemon=True) for node in nodes[1:]]
+        for thread in others:
+            thread.start()
+        spin(nodes[0])
+        for thread in others:
+            thread.join()
     finally:
-        for node in nodes:
-            node.close()
-            node.destroy_node()
-        rclpy.try_shutdown()
-        # On its way out Python gives the default action back to every handler but this one: a second Ctrl-C would kill.
-        for number in ENDING:
-            signal.signal(number, signal.SIG_IGN)
+        with ExitStack() as ending:  # whatever one of them does, all are closed before any goes
+            ending.callback(_stay_to_the_end)
+            ending.callback(rclpy.try_shutdown)
+            for undo in (Node.destroy_node, lambda node: node.close()):
+                for node in nodes:
+                    ending.callback(undo, node)
     return 0
+
+
+def _stay_to_the_end() -> None:
+    # On its way out Python gives the default action back to every handler but this one: a second Ctrl-C would kill.
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)

@@ -100,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         *("--wait-each", "--every-frame"),
         action="store_true",
-        help="send each frame when the last one is answered: none is dropped, and the poses repeat to the bit",
+        help="send each frame when the last one is answered: none is dropped, and on a CPU the poses repeat to the bit",
     )
     parser.add_argument("--min-match", type=float, default=MIN_MATCH, metavar="SHARE", help="of pictures with a truth")
     parser.add_argument("--max-frames", type=int, metavar="N", help="send the first N frames only")

@@ -93,8 +93,8 @@ class RobotFrames:
         self.trouble = self.conflict = ""
 
     def has_listeners(self) -> bool:
-        """Whether anybody hears the base's pose or the transform (our own listener on /tf is not anybody)."""
-        on_tf = self._tf is not None and self._node.count_subscribers("/tf") > (self._listener is not None)
+        """Whether anybody hears the base's pose or the transform (this process's own listeners on /tf are nobody)."""
+        on_tf = self._tf is not None and self._node.count_subscribers("/tf") > TransformListener.count()
         return on_tf or self._base_pose.get_subscription_count() > 0 or self.initial_pose.waits
 
     def publish(self, frame: Frame) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
+from weakref import WeakSet
 
 from rclpy.clock import JumpThreshold, TimeJump
 from rclpy.duration import Duration
@@ -35,6 +36,13 @@ class TransformListener:
     to its parent, are named in the log. UserError where tf2_msgs is not installed.
     """
 
+    _open: ClassVar[WeakSet[TransformListener]] = WeakSet()
+
+    @classmethod
+    def count(cls) -> int:
+        """How many there are in this process: each is a subscriber of /tf that nobody has to be served for."""
+        return len(cls._open)
+
     def __init__(self, node: Node, buffer: TransformBuffer) -> None:
         try:
             from tf2_msgs.msg import TFMessage
@@ -53,6 +61,7 @@ class TransformListener:
             ),
         ]
         self._jump_handle = node.get_clock().create_jump_callback(JUMP_BACK, post_callback=self._clear)
+        self._open.add(self)
 
     def feed(self, message: Any, static: bool = False, publisher: str = "") -> None:
         """Put the transforms of a TFMessage into the buffer.
@@ -105,6 +114,7 @@ class TransformListener:
 
     def close(self) -> None:
         """Unsubscribe; what the buffer holds stays."""
+        self._open.discard(self)
         self._jump_handle.unregister()
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)

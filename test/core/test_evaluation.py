@@ -41,7 +41,7 @@ def test_e07_figures_agree_with_the_independent_judge(data_folder: Path, tmp_pat
     written = json.loads(ours.read_text())
     honesty, aligned = written.pop("covariance"), written.pop("aligned_se3")
     mine = list(written.values())
-    assert aligned["errors"]["median_m"] < mine[0]["median_m"]
+    assert aligned is None  # random weights: what they answer cannot be laid onto the truth
     assert len(honesty["within_one_sigma"]) == 6 and min(honesty["nees"].values()) > 1  # random weights
     theirs = []
     for argument in ([str(predictions)], ["--baseline"]):
@@ -93,6 +93,9 @@ def test_crops_are_asked_for_by_the_judge(small_scene: Path, tmp_path: Path, cap
     with pytest.raises(SystemExit):
         evaluate([str(model), "--data", str(small_scene), "--crops", "0"])
     assert "0 windows, a whole number from 1 is needed" in capsys.readouterr().err
+    demo = str(ROOT / "demo" / "model")  # of scene coordinates
+    assert evaluate([demo, "--data", str(small_scene), "--crops", "4"]) == 2
+    assert "knows the rays of the centre's window alone" in capsys.readouterr().err
 
 
 def test_figures_of_known_errors() -> None:

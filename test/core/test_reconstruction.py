@@ -140,7 +140,7 @@ def test_the_judge_says_how_far_drawings_are_off(place: Path, tmp_path: Path, ca
     there = ["--data", f"7scenes:{place / 'desk'}", "--device", "cpu", "--json", str(out)]
     assert evaluate([str(place / "drawing"), *there]) == 0
     found = json.loads(out.read_text())["reconstruction"]
-    assert f"from the true poses {found['true_poses']:.3f}, from the estimates " in capsys.readouterr().out
+    assert f"from the true poses {found['true_poses']:.3f}, from 6 estimates " in capsys.readouterr().out
     model, scene = SceneModel.load(place / "drawing"), load_scene(f"7scenes:{place / 'desk'}")
     test_N, training_N = (
         np.array([model.preprocessing.seen(read_image(i.path)) for i in scene.select(split)], float)

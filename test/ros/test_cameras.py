@@ -80,17 +80,41 @@ def test_each_camera_has_its_pictures_and_topics_and_its_parameters(
         assert {t.child_frame_id for m in transforms for t in m.transforms} == {"front_optical"}
         told = {f"{node}: localization" for node in nodes.values()}
         wait_until(lambda: told <= {status.name for m in diagnostics for status in m.status}, "both in /diagnostics")
-        process.wait_for_log("no frame for 0.5 s on /robot/front/image")
-        assert "attention" not in process.log  # what the other camera's node would draw is no camera
         # One is stopped, the other goes on.
         assert client.change_state(4, nodes["front"]) and client.state(nodes["rear"]) == "active"
         process.signal(signal.SIGINT)
         assert process.wait(5) == 0
 
 
+def test_n26_two_cameras_without_listeners_rest_and_say_where_pictures_are(
+    scene_model_folder: Path, picture_HW3: np.ndarray, domain: int
+) -> None:
+    """The cameras hear each other's /tf, which is nobody's asking; what they would draw themselves is no camera."""
+    with Client(domain) as client:
+        client.node.create_publisher(Image, "/elsewhere/image_raw", 1)
+        with Process(NODE, *arguments(scene_model_folder), domain=domain) as process:
+            process.wait_for_log("nobody publishes it; pictures are on /elsewhere/image_raw: remap rear:image")
+            assert "attention" not in process.log and "remap front:image" in process.log
+            diagnostics = client.collect(DiagnosticArray, "/diagnostics")
+            camera = client.image_publisher(Image, "/front/image")
+
+            def told() -> str:
+                camera.publish(image_message(picture_HW3, time.time()))
+                time.sleep(0.05)
+                named = [s for m in diagnostics for s in m.status if s.name.startswith("/localizer/front:")]
+                return named[-1].message if named else ""
+
+            wait_until(lambda: told() == "idle: nobody listens to any output", "the node to rest")
+            values = {pair.key: pair.value for pair in diagnostics[-1].status[0].values}
+            assert values["localized"] == "0"
+
+
 @pytest.mark.parametrize(
     ("rules", "sentence"),
     [
+        (["-p", "publish_initialpose:=once"], "and one alone can say where the robot starts; set it for that one"),
+        (["-p", "rere:tf_mode:=none"], "-p rere:tf_mode:=none: 'rere' is none of the cameras, which are front, rear"),
+        (["-r", "rere:image:=/x"], "-r rere:image:=/x: 'rere' is none of the cameras"),
         (["-p", "tf_mode:=map_to_odom"], "for the cameras front and rear, and one alone can say where the robot is"),
         (
             ["-r", "image:=/camera"],
@@ -110,6 +134,7 @@ def test_what_two_cameras_cannot_share_is_one_sentence(
 def test_names_are_those_that_ros_takes() -> None:
     assert camera_names(["--ros-args", "-r", "__ns:=/robot"]) == []
     assert camera_names(["--cameras", "front", "rear", "--ros-args", "-p", "model:=x"]) == ["front", "rear"]
+    assert camera_names(["--cameras", "front", "--cameras", "rear"]) == ["front", "rear"]
     for names, found in ((["front", "front"], "'front' is given 2 times"), (["2nd"], "'2nd' is no name in ROS")):
         with pytest.raises(UserError, match=f"--cameras: {found}"):
             camera_names(["--cameras", *names])
@@ -118,7 +143,7 @@ def test_names_are_those_that_ros_takes() -> None:
 def test_the_launch_argument_names_cameras_and_their_topics() -> None:
     assert topics_of("front=/front/image_raw  rear=/rear/image") == {"front": "/front/image_raw", "rear": "/rear/image"}
     assert topics_of(" ") == {}
-    for text in ("front", "front=", "front=/a front=/b"):
+    for text in ("front", "front=", "=/a", "2nd=/a", "front=/a front=/b"):
         with pytest.raises(UserError, match=r"^cameras:='.*' .*; give NAME=TOPIC for each, with blanks between"):
             topics_of(text)
 

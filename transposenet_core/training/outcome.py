@@ -146,6 +146,10 @@ def frames_digest(*scenes: Scene) -> str:
     for scene in scenes:
         mount = scene.T_pose_camera
         for pose, name in ((mount, "T_pose_camera"), *((i.pose, f"{i.split},{i.name}") for i in scene.images)):
-            numbers = [] if pose is None else [f"{x:.9f}" for x in (*(pose.position + 0.0), *pose.orientation)]
+            numbers = (
+                []
+                if pose is None
+                else [f"{round(x, 9) + 0.0:.9f}" for x in (*pose.position.tolist(), *pose.orientation.tolist())]
+            )
             listed.update(f"{name},{','.join(numbers)}\n".encode())
     return listed.hexdigest()[:16]

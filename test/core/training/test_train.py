@@ -164,7 +164,7 @@ def test_t09_other_labels_are_another_beginning() -> None:
     ]
     scene = Scene("desk", images)
     moved = replace(images[1], pose=Pose([1.001, 0, 0], [1.0, 0, 0, 0]))
-    rounded = replace(images[1], pose=Pose([1 + 1e-12, -0.0, 0], [1.0, 1e-14, 0, 0]))
+    rounded = replace(images[1], pose=Pose([1 + 1e-12, -1e-12, -0.0], [1.0, -1e-14, 1e-14, 0]))
     others = [
         replace(scene, images=[images[0], moved, images[2]]),
         replace(scene, images=[images[0], replace(images[1], split="val"), images[2]]),
