@@ -57,7 +57,7 @@ def align(estimates: Sequence[Pose], truths: Sequence[Pose]) -> Alignment | None
     e_centre_3, t_centre_3 = e_N3.mean(axis=0), t_N3.mean(axis=0)
     e_N3, t_N3 = e_N3 - e_centre_3, t_N3 - t_centre_3
     moment_33 = t_N3.T @ e_N3
-    # Beside its main direction, root mean square, each as long as it is.
+    # How far the positions stand beside their main direction, root mean square.
     aside = [np.linalg.svd(x_N3, compute_uv=False)[1] / np.sqrt(len(x_N3)) for x_N3 in (e_N3, t_N3)]
     if min(aside) <= LEAST_SPREAD:
         return None

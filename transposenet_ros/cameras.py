@@ -66,8 +66,7 @@ def camera_nodes(make_node: Callable[..., Node], names: Sequence[str], args: Seq
 
 
 def check(nodes: Sequence[Node]) -> None:
-    """UserError where two nodes would read the same pictures, or publish the one transform that says where the robot
-    is."""
+    """UserError where two nodes would read the same pictures, or say where the robot is, on /tf or /initialpose."""
     read = [parameters.read(node) for node in nodes]
     topics = [input_topic(node, values.image_transport) for node, values in zip(nodes, read, strict=True)]
     for topic, times in Counter(topics).items():

@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from operator import methodcaller
 from threading import Thread
 from typing import Any
 
@@ -56,9 +57,9 @@ def run_nodes(make_nodes: Callable[[], Sequence[Any]], args: list[str] | None = 
         with ExitStack() as ending:  # whatever one of them does, all are closed before any goes
             ending.callback(_stay_to_the_end)
             ending.callback(rclpy.try_shutdown)
-            for undo in (Node.destroy_node, lambda node: node.close()):
+            for step in ("destroy_node", "close"):  # the last one named is the first one done
                 for node in nodes:
-                    ending.callback(undo, node)
+                    ending.callback(methodcaller(step), node)
     return 0
 
 
