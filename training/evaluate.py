@@ -33,7 +33,9 @@ from transposenet_core.formats import SKIP_BAD_HELP, SPLIT_HELP, describe_format
 from transposenet_core.image_files import read_image
 from transposenet_core.localizer import Localizer
 from transposenet_core.mapped_scene import MappedScene
+from transposenet_core.models import knows_rays
 from transposenet_core.pose import mean_pose
+from transposenet_core.preprocessing import Preprocessing
 from transposenet_core.reconstruction import has_decoder
 from transposenet_core.reconstruction_error import ReconstructionError
 from transposenet_core.reconstruction_figure import ShownFrame, draw_reconstructions
@@ -70,10 +72,8 @@ def in_scene(estimate: Estimate, mapped: MappedScene) -> Estimate:
 
 def evaluate(args: argparse.Namespace) -> None:
     localizer = Localizer(args.model, device=args.device)
-    if args.crops:
-        model = localizer.scene_model
-        check_crops(model, args.crops)
-        model.preprocessing = replace(model.preprocessing, crops=args.crops)
+    if args.crops is not None:
+        localizer.scene_model.preprocessing = with_crops(localizer.scene_model, args.crops)
     scenes = load_scenes(args.data, args.split, args.name, args.skip_bad)
     mapped = [mapped_scene(localizer.scene_model, scene) for scene in scenes]
     several = len(scenes) > 1
@@ -160,22 +160,15 @@ def refuse(localizer: Localizer, data: str) -> None:
     )
 
 
-def check_crops(model: SceneModel, crops: int) -> None:
-    """UserError where the network knows its cells' rays: they are those of the centre's window alone."""
-    options = model.options | model.options.get("teacher_options", {})
-    names = {model.architecture, options.get("teacher")}
-    if crops > 1 and ("scene_coordinates" in names or options.get("position_encoding") == "rays"):
+def with_crops(model: SceneModel, crops: int) -> Preprocessing:
+    """The model's preprocessing with so many windows a picture. UserError where it could not answer for them."""
+    if crops < 1:
+        raise UserError(f"--crops {crops}: at least 1 window is needed")
+    if crops > 1 and knows_rays(model.architecture, model.options):
         raise UserError(
-            f"--crops {crops}: '{model.architecture}' as it was trained knows the rays of the centre's window alone, "
-            "other windows would be wrong by construction; leave --crops away"
+            f"--crops {crops}: this '{model.architecture}' knows the rays of the centre's window alone; leave it away"
         )
-
-
-def crop_count(text: str) -> int:
-    """A whole number from 1. argparse.ArgumentTypeError else."""
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} windows, a whole number from 1 is needed")
-    return int(text)
+    return replace(model.preprocessing, crops=crops)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -195,7 +188,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument(
         "--crops",
-        type=crop_count,
+        type=int,
         metavar="N",
         help="average the answers for N windows of a picture (PoseNet: 128), fewer where it has little to spare",
     )

@@ -90,9 +90,8 @@ def test_crops_are_asked_for_by_the_judge(small_scene: Path, tmp_path: Path, cap
         assert evaluate([str(tmp_path / name), *there, *more]) == 0
         found.append((tmp_path / "p.csv").read_text())
     assert found[0] == found[1] != found[2]
-    with pytest.raises(SystemExit):
-        evaluate([str(model), "--data", str(small_scene), "--crops", "0"])
-    assert "0 windows, a whole number from 1 is needed" in capsys.readouterr().err
+    assert evaluate([str(model), "--data", str(small_scene), "--crops", "0"]) == 2
+    assert "--crops 0: at least 1 window is needed" in capsys.readouterr().err
     demo = str(ROOT / "demo" / "model")  # of scene coordinates
     assert evaluate([demo, "--data", str(small_scene), "--crops", "4"]) == 2
     assert "knows the rays of the centre's window alone" in capsys.readouterr().err

@@ -63,6 +63,14 @@ def default_options(name: str) -> dict[str, object]:
     return {key: parameter.default for key, parameter in parameters.items()}
 
 
+def knows_rays(name: str, options: dict) -> bool:
+    """Whether a model with these options knows the rays of the cells it sees, which are those of the centre's window:
+    of another window of the picture its answer would be wrong by construction."""
+    if name == "pose_autoencoder":
+        return knows_rays(str(options.get("teacher", "")), options.get("teacher_options") or {})
+    return name == "scene_coordinates" or options.get("position_encoding") == "rays"
+
+
 def describe_option(name: str, option: str) -> str:
     """What an option of a model means and where its default comes from: the model's own ``OPTIONS``."""
     builder: Any = _BUILDERS[name]

@@ -10,7 +10,7 @@ import torch
 
 from transposenet_core.checkpoint_import import load_pretrained_backbone
 from transposenet_core.errors import UserError
-from transposenet_core.models import build_model, default_options, model_names
+from transposenet_core.models import build_model, default_options, knows_rays, model_names
 from transposenet_core.pose import mean_pose, stack
 from transposenet_core.preprocessing import Preprocessing
 from transposenet_core.scene import Intrinsics, PosedImage, Scene
@@ -80,6 +80,11 @@ def build_network(
 
     Raises UserError where it cannot be built or `start_from` does not fit.
     """
+    if config.picture.crops > 1 and knows_rays(config.model.name, config.model.options):
+        raise UserError(
+            f"picture.crops is {config.picture.crops}, and model '{config.model.name}' knows the rays of the centre's "
+            "window alone; set it to 1"
+        )
     torch.manual_seed(config.seed)
     try:
         network: Any = build_model(config.model.name, **model_options(config, stage, camera, 1 + len(further)))

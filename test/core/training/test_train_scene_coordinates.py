@@ -78,6 +78,7 @@ def test_a_resumed_run_is_the_unbroken_one(wall: Path, tmp_path: Path) -> None:
     ("spoil", "more", "sentence"),
     [
         ("frame-000003.depth.png", [], "there is no depth picture beside it, which model scene_coordinates needs"),
+        ("none", ["picture.crops=4"], "picture.crops is 4, and model 'scene_coordinates' knows the rays of the centre"),
         ("none", ["heads.epochs=2"], "model 'scene_coordinates' has no position_head"),
         ("all", [], "has no depth pictures, which model scene_coordinates needs"),
     ],
