@@ -22,7 +22,7 @@ import numpy as np
 from rosbags.typesys import Stores, get_typestore
 from scipy.spatial.transform import Rotation
 
-from transposenet_ros.bag_writing import open_bag_writer
+from transposenet_ros.bags.writing import open_bag_writer
 
 WIDTH, HEIGHT, PICTURE_HZ, POSE_HZ, TF_HZ, JOINTS = 640, 480, 30, 100, 50, 40
 START_NS = 1_700_000_000 * 10**9

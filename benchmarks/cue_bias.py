@@ -26,13 +26,13 @@ sys.path.insert(0, str(ROOT))  # runs from a checkout that is not installed, too
 from benchmarks import markdown
 from transposenet_core.command_line import exit_code
 from transposenet_core.errors import UserError
-from transposenet_core.evaluation import pose_errors
+from transposenet_core.evaluation.errors import pose_errors
 from transposenet_core.formats import load_scene
-from transposenet_core.pose import Pose
+from transposenet_core.geometry.pose import Pose
 from transposenet_core.preprocessing import mean_colour
 from transposenet_core.scene_model import SceneModel
-from transposenet_core.training.degradation import blurred
-from transposenet_core.training.pixels import load_pixels
+from transposenet_core.training.augmentation.image_corruptions import blurred
+from transposenet_core.training.data.pixels import load_pixels
 from transposenet_core.training.validation import predict
 
 

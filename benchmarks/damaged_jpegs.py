@@ -24,8 +24,8 @@ sys.path.insert(0, str(ROOT))  # runs from a checkout that is not installed, too
 
 from transposenet_core.command_line import exit_code
 from transposenet_core.errors import UserError
+from transposenet_ros.decoding.image_decoding import DecodeError, decode_image
 from transposenet_ros.decoding.jpeg_stream import read_jpeg
-from transposenet_ros.image_decoding import DecodeError, decode_image
 
 # From scan data and a generator to damaged scan data.
 Damage = Callable[[bytes, np.random.Generator], bytes]

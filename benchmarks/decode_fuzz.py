@@ -31,7 +31,7 @@ from benchmarks.message_mutations import messages
 from transposenet_core.command_line import exit_code
 from transposenet_core.errors import UserError
 from transposenet_core.localizer import Localizer
-from transposenet_ros.image_decoding import DecodeError, decode_image
+from transposenet_ros.decoding.image_decoding import DecodeError, decode_image
 
 
 class Ends:

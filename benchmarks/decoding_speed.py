@@ -27,7 +27,7 @@ sys.path.insert(0, str(ROOT))  # runs from a checkout that is not installed, too
 
 from transposenet_core.command_line import exit_code
 from transposenet_core.errors import UserError
-from transposenet_ros.image_decoding import ENCODINGS, decode_image
+from transposenet_ros.decoding.image_decoding import ENCODINGS, decode_image
 
 LEAST_ROUNDS = 7
 

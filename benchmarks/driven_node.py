@@ -27,8 +27,8 @@ from transposenet_core.errors import UserError
 from transposenet_core.models import build_model
 from transposenet_core.preprocessing import Preprocessing
 from transposenet_core.scene_model import HeldOutError, SceneModel
-from transposenet_ros.dds_profile import publisher_environment
-from transposenet_ros.replay_processes import last_words, localizer_process
+from transposenet_ros.replay.dds_profile import publisher_environment
+from transposenet_ros.replay.processes import last_words, localizer_process
 
 SMALLEST = {"image_size": [64, 96], "layers": 1, "heads": 2, "width": 32, "mlp_width": 32, "head_width": 64}
 START_SECONDS = 60.0

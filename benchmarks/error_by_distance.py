@@ -26,11 +26,11 @@ from benchmarks.curves_figure import Curve, draw_curves
 from benchmarks.runs import prediction_errors
 from transposenet_core.command_line import exit_code
 from transposenet_core.errors import UserError
-from transposenet_core.evaluation import pose_errors
+from transposenet_core.evaluation.errors import pose_errors
 from transposenet_core.formats import load_scene
-from transposenet_core.pose import rotation_angle_deg, stack
+from transposenet_core.geometry.pose import rotation_angle_deg, stack
 from transposenet_core.scene import Scene
-from transposenet_core.training.holdout import VIEW_DEG, VIEW_M
+from transposenet_core.training.data.holdout import VIEW_DEG, VIEW_M
 
 BINS = (0.0, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, np.inf)  # views
 FEWEST = 5  # frames of a bin that is worth a median

@@ -24,7 +24,7 @@ sys.path.insert(0, str(ROOT))  # runs from a checkout that is not installed, too
 from benchmarks.driven_node import DrivenNode, driven_node, save_smallest_model
 from transposenet_core.command_line import exit_code
 from transposenet_core.errors import UserError
-from transposenet_ros.replay_processes import free_domain
+from transposenet_ros.replay.processes import free_domain
 
 
 def live_once(node: DrivenNode, picture: Image) -> None:

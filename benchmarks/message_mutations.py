@@ -12,7 +12,7 @@ import numpy as np
 from hypothesis import strategies as st
 from sensor_msgs.msg import CompressedImage, Image
 
-from transposenet_ros.image_decoding import ENCODINGS
+from transposenet_ros.decoding.image_decoding import ENCODINGS
 
 UINT32 = st.one_of(st.integers(0, 70), st.sampled_from([255, 4095, 65535, 2**31, 2**32 - 1]), st.integers(0, 2**32 - 1))
 WRONG = {

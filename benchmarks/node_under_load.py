@@ -38,7 +38,7 @@ from benchmarks.driven_node import DrivenNode, driven_node, save_smallest_model,
 from transposenet_core.command_line import exit_code
 from transposenet_core.errors import UserError
 from transposenet_core.scene_model import SceneModel
-from transposenet_ros.replay_processes import free_domain
+from transposenet_ros.replay.processes import free_domain
 
 NUMBERS = ("received", "localized", "dropped", "lost_in_transport")
 PARTS = ("ages", "fuzz", "soak")

@@ -20,8 +20,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a c
 from transposenet_core.command_line import exit_code
 from transposenet_core.formats import load_scene
 from transposenet_core.preprocessing import Preprocessing
-from transposenet_core.training.pixel_cache import PixelCache
-from transposenet_core.training.pixels import load_pixels
+from transposenet_core.training.data.pixel_cache import PixelCache
+from transposenet_core.training.data.pixels import load_pixels
 
 
 def main(arguments: list[str] | None = None) -> int:

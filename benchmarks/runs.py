@@ -16,14 +16,14 @@ import torch
 from training import evaluate, train
 from transposenet_core.atomic_files import write_atomically
 from transposenet_core.errors import UserError
-from transposenet_core.evaluation import PREDICTION_COLUMNS, pose_errors, summarise
+from transposenet_core.evaluation.errors import PREDICTION_COLUMNS, pose_errors, summarise
 from transposenet_core.formats import load_scene
-from transposenet_core.pose import Pose
+from transposenet_core.geometry.pose import Pose
 from transposenet_core.scene import PosedImage, Scene
 from transposenet_core.training.checkpoint import difference
 from transposenet_core.training.config import TrainConfig
 from transposenet_core.training.config_reading import load_config
-from transposenet_core.training.holdout import hold_out_validation
+from transposenet_core.training.data.holdout import hold_out_validation
 from transposenet_core.training.outcome import frames_digest
 
 RESULT, CHECKPOINT, PREDICTIONS = "result.json", "checkpoint.safetensors", "predictions.csv"

@@ -24,15 +24,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a c
 
 from transposenet_core.command_line import exit_code
 from transposenet_core.errors import UserError
-from transposenet_core.evaluation import ErrorSummary, pose_errors, summarise, table
+from transposenet_core.evaluation.errors import ErrorSummary, pose_errors, summarise, table
 from transposenet_core.formats import SPLIT_HELP, load_scene
+from transposenet_core.geometry.pose import Pose
+from transposenet_core.geometry.undistortion import Undistorter
 from transposenet_core.image_files import read_image
 from transposenet_core.models.pose_autoencoder import PoseAutoencoder
-from transposenet_core.pose import Pose
 from transposenet_core.scene import PosedImage, Scene
 from transposenet_core.scene_model import SceneModel
-from transposenet_core.training.refinement_choice import NEIGHBOURS, RIDGES
-from transposenet_core.undistortion import Undistorter
+from transposenet_core.training.autoencoder.refinement_choice import NEIGHBOURS, RIDGES
 
 Latents = list[dict[str, torch.Tensor]]
 

@@ -30,16 +30,16 @@ sys.path.insert(0, str(ROOT))  # runs from a checkout that is not installed, too
 
 from transposenet_core.command_line import exit_code
 from transposenet_core.errors import UserError
-from transposenet_core.pose import Pose
+from transposenet_core.geometry.pose import Pose
 from transposenet_core.scene import PosedImage
 from transposenet_core.training.batches import batches
 from transposenet_core.training.checkpoint import State
 from transposenet_core.training.config import TrainConfig
 from transposenet_core.training.config_reading import load_config
+from transposenet_core.training.data.pixels import load_pixels
 from transposenet_core.training.distributed import World
 from transposenet_core.training.network import build_network, make_repeatable, preprocessing_of
 from transposenet_core.training.optimization import build_optimizer
-from transposenet_core.training.pixels import load_pixels
 from transposenet_core.training.stages import plan
 from transposenet_core.training.step import EAGER_STEPS, TrainStep
 

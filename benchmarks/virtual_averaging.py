@@ -24,17 +24,17 @@ sys.path.insert(0, str(ROOT))  # runs from a checkout that is not installed, too
 from benchmarks import markdown
 from transposenet_core.command_line import exit_code
 from transposenet_core.errors import UserError
-from transposenet_core.evaluation import pose_errors
+from transposenet_core.evaluation.errors import pose_errors
 from transposenet_core.formats import load_scene
+from transposenet_core.geometry.pose import Pose
+from transposenet_core.geometry.pose_averaging import mean_orientation, rotation_vectors
+from transposenet_core.geometry.pose_from_points import product
 from transposenet_core.localizer import choose_device
-from transposenet_core.models.pose_averaging import mean_orientation, rotation_vectors
-from transposenet_core.models.pose_from_points import product
-from transposenet_core.pose import Pose
 from transposenet_core.preprocessing import mean_colour, normalise
 from transposenet_core.scene_model import SceneModel
+from transposenet_core.training.augmentation.virtual_rotation import sampled_turn, turned_view
 from transposenet_core.training.config import VirtualRotationConfig
-from transposenet_core.training.pixels import PosedPixels, load_pixels
-from transposenet_core.training.virtual_views import sampled_turn, turned_view
+from transposenet_core.training.data.pixels import PosedPixels, load_pixels
 
 # Yaw, pitch, roll as shares of the turn; the first view is the picture itself.
 SIDES = ((0, 0, 0), (1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1))

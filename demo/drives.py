@@ -13,7 +13,7 @@ from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
-from transposenet_core.pose import Pose, rotation_angle_deg, stack
+from transposenet_core.geometry.pose import Pose, rotation_angle_deg, stack
 
 CAMERA_HEIGHT = 0.6
 MAX_YAW_DEG = 55.0

@@ -10,8 +10,8 @@ import numpy as np
 
 from demo.drives import training_drives
 from transposenet_core.atomic_files import write_atomically
-from transposenet_core.baselines import THUMBNAIL_SIZE, ThumbnailRetrieval
 from transposenet_core.errors import UserError
+from transposenet_core.evaluation.baselines import THUMBNAIL_SIZE, ThumbnailRetrieval
 from transposenet_core.image_files import read_image
 
 THUMBNAILS = "training_thumbnails.png"

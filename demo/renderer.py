@@ -11,7 +11,7 @@ from vtkmodules.vtkCommonCore import vtkFloatArray, vtkUnsignedCharArray
 from demo.camera_effects import Light
 from demo.room import HEIGHT, LENGTH, WIDTH, Room
 from demo.shapes import merged
-from transposenet_core.pose import Pose
+from transposenet_core.geometry.pose import Pose
 
 NEAR, FAR = 0.05, 12.0
 OVERSAMPLING = 1.5

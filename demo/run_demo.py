@@ -21,17 +21,17 @@ from demo.look_up import THUMBNAILS, load_look_up
 from demo.render import render_drives
 from demo.room import LENGTH, WIDTH, build_room
 from transposenet_core.atomic_files import write_atomically
-from transposenet_core.baselines import ThumbnailRetrieval
 from transposenet_core.command_line import exit_code
-from transposenet_core.evaluation import ErrorSummary, pose_errors, summarise, table
+from transposenet_core.evaluation.baselines import ThumbnailRetrieval
+from transposenet_core.evaluation.errors import ErrorSummary, pose_errors, summarise, table
+from transposenet_core.evaluation.report import JudgedFrame, choose_frames, draw_report
 from transposenet_core.formats import load_scene
+from transposenet_core.geometry.pose import mean_pose
 from transposenet_core.image_files import read_image
-from transposenet_core.pose import mean_pose
-from transposenet_core.report import JudgedFrame, choose_frames, draw_report
 from transposenet_core.scene import PosedImage
 from transposenet_core.scene_model import SceneModel
-from transposenet_ros.live_result import LiveResult
 from transposenet_ros.make_bag import make_bag
+from transposenet_ros.replay.live_result import LiveResult
 from transposenet_ros.replay_evaluation import evaluate_live
 
 MODEL = ROOT / "demo" / "model"

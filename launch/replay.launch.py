@@ -7,7 +7,7 @@ from launch.actions import DeclareLaunchArgument, ExecuteProcess, IncludeLaunchD
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.substitutions import ExecutableInPackage, FindPackageShare
 
-from transposenet_ros.dds_profile import publisher_environment
+from transposenet_ros.replay.dds_profile import publisher_environment
 from transposenet_ros.replay_evaluation import FOR_RECORDINGS
 
 TRANSPORTS = ["raw", "compressed"]

@@ -10,7 +10,7 @@ import numpy as np
 
 from demo.drives import test_drive
 from demo.render import camera_matrix, check_graphics
-from transposenet_core.pose import Pose
+from transposenet_core.geometry.pose import Pose
 from transposenet_core.scene import DepthCamera, Intrinsics, PosedImage
 
 test_drive.__test__ = False
@@ -27,7 +27,7 @@ from demo.camera_effects import light_at
 from demo.render import SEED, VIEW_ANGLE_DEG
 from demo.renderer import RoomRenderer
 from demo.room import build_room
-from transposenet_core.pose import Pose
+from transposenet_core.geometry.pose import Pose
 renderer = RoomRenderer(build_room(SEED), (320, 240), VIEW_ANGLE_DEG)
 for k, matrix in enumerate(json.loads(sys.argv[2])):
     cv2.imwrite(f"{sys.argv[1]}/{k}.png", renderer.render(Pose.from_matrix(np.array(matrix)), light_at(1, 0.0)))

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from transposenet_core.pose import Pose
+from transposenet_core.geometry.pose import Pose
 
 POSITION = (10.0, 2.0, 1.5)
 Q_MAP_CAMERA = (0.5, -0.5, 0.5, -0.5)

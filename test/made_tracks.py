@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from transposenet_core.pose import Pose
+from transposenet_core.geometry.pose import Pose
 from transposenet_core.scene import PosedImage, Scene
 
 LEVEL = Rotation.from_matrix([[1, 0, 0], [0, 0, 1], [0, -1, 0]])  # z up, looks along y

@@ -6,7 +6,7 @@ import numpy as np
 from small_scene import write_small_scene
 from training_runs import ROOT, train
 
-from transposenet_core.evaluation import pose_errors
+from transposenet_core.evaluation.errors import pose_errors
 from transposenet_core.formats import load_scene
 from transposenet_core.image_files import read_image
 from transposenet_core.localizer import Localizer

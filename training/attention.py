@@ -16,11 +16,11 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a checkout that is not installed, too
 
-from transposenet_core.attention import attention_figures, summary
-from transposenet_core.attention_figure import draw_attention
 from transposenet_core.command_line import exit_code
 from transposenet_core.errors import UserError
 from transposenet_core.image_files import read_image
+from transposenet_core.inspection.attention import attention_figures, summary
+from transposenet_core.inspection.attention_figure import draw_attention
 from transposenet_core.localizer import Localizer
 
 SUFFIXES = (".png", ".jpg", ".jpeg")

@@ -14,10 +14,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a checkout that is not installed, too
 
+from transposenet_core.checkpoints.reference_checkpoint import HEADS, convert
 from transposenet_core.command_line import exit_code
 from transposenet_core.errors import UserError
 from transposenet_core.formats import SKIP_BAD_HELP, SPLIT_HELP, describe_formats
-from transposenet_core.reference_checkpoint import HEADS, convert
 from transposenet_core.several_scenes import NAME_HELP, SEVERAL_HELP, SEVERAL_SPLITS_HELP, load_scenes
 from transposenet_core.training.converted import converted_scene_model
 

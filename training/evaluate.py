@@ -21,29 +21,29 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a checkout that is not installed, too
 
-from transposenet_core.alignment import align
 from transposenet_core.atomic_files import write_atomically
-from transposenet_core.baselines import ThumbnailRetrieval
 from transposenet_core.command_line import exit_code
-from transposenet_core.covariance import Honesty, error_vectors
 from transposenet_core.errors import UserError
 from transposenet_core.estimate import Estimate
-from transposenet_core.evaluation import pose_errors, summarise, table, write_predictions
+from transposenet_core.evaluation.alignment import align
+from transposenet_core.evaluation.baselines import ThumbnailRetrieval
+from transposenet_core.evaluation.errors import pose_errors, summarise, table, write_predictions
+from transposenet_core.evaluation.report import JudgedFrame, choose_frames, draw_report
 from transposenet_core.formats import SKIP_BAD_HELP, SPLIT_HELP, describe_formats, load_scene
+from transposenet_core.geometry.covariance import Honesty, error_vectors
+from transposenet_core.geometry.pose import mean_pose
+from transposenet_core.geometry.undistortion import Undistorter
 from transposenet_core.image_files import read_image
+from transposenet_core.inspection.reconstruction import has_decoder
+from transposenet_core.inspection.reconstruction_error import ReconstructionError
+from transposenet_core.inspection.reconstruction_figure import ShownFrame, draw_reconstructions
 from transposenet_core.localizer import Localizer
 from transposenet_core.mapped_scene import MappedScene
 from transposenet_core.models import knows_rays
-from transposenet_core.pose import mean_pose
 from transposenet_core.preprocessing import Preprocessing
-from transposenet_core.reconstruction import has_decoder
-from transposenet_core.reconstruction_error import ReconstructionError
-from transposenet_core.reconstruction_figure import ShownFrame, draw_reconstructions
-from transposenet_core.report import JudgedFrame, choose_frames, draw_report
 from transposenet_core.scene import PosedImage, Scene
 from transposenet_core.scene_model import SceneModel
 from transposenet_core.several_scenes import NAME_HELP, SEVERAL_HELP, SEVERAL_SPLITS_HELP, load_scenes
-from transposenet_core.undistortion import Undistorter
 
 
 def reader(scene: Scene, mapped: MappedScene) -> Callable[[PosedImage], np.ndarray]:

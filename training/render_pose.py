@@ -16,7 +16,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a checkout that is not installed, too
 
 from transposenet_core.command_line import exit_code
-from transposenet_core.reconstruction import nearest_training_pose, pose_of_numbers, reconstruct, write_picture
+from transposenet_core.inspection.reconstruction import (
+    nearest_training_pose,
+    pose_of_numbers,
+    reconstruct,
+    write_picture,
+)
 from transposenet_core.scene_model import SceneModel
 
 

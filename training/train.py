@@ -29,12 +29,12 @@ from transposenet_core.several_scenes import (
     split_name,
 )
 from transposenet_core.training.auto_batch import with_batch, with_fastest_batch
-from transposenet_core.training.autoencoder_training import AutoencoderTraining
+from transposenet_core.training.autoencoder.training import AutoencoderTraining
 from transposenet_core.training.checkpoint import Checkpoint
 from transposenet_core.training.config import TrainConfig
 from transposenet_core.training.config_reading import describe_keys, load_config
+from transposenet_core.training.data.holdout import hold_out_validation
 from transposenet_core.training.distributed import World, joined
-from transposenet_core.training.holdout import hold_out_validation
 from transposenet_core.training.loop import Training
 from transposenet_core.training.network import check_scene_count
 from transposenet_core.training.outcome import frames_digest

@@ -10,7 +10,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "Estimate": "estimate",
     "Localizer": "localizer",
-    "Pose": "pose",
+    "Pose": "geometry.pose",
     "Scene": "scene",
     "SceneModel": "scene_model",
     "UserError": "errors",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from transposenet_core.pose import Pose
+from transposenet_core.geometry.pose import Pose
 
 LOST_VARIANCE = 1e4  # m^2, rad^2: what an estimate without a pose carries
 

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from transposenet_core.covariance import position_sigma, scaled
 from transposenet_core.errors import UserError
 from transposenet_core.estimate import LOST_VARIANCE, Estimate
+from transposenet_core.geometry.covariance import position_sigma, scaled
+from transposenet_core.geometry.pose import Pose
+from transposenet_core.geometry.pose_averaging import mean_over_views
 from transposenet_core.mapped_scene import KEPT, HeldOutError
-from transposenet_core.models.pose_averaging import mean_over_views
-from transposenet_core.pose import Pose
 from transposenet_core.scene_model import SceneModel
 
 DEVICES = ("auto", "cpu", "cuda")

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 import torch
 
-from transposenet_core.pose import Pose
+from transposenet_core.geometry.pose import Pose
 from transposenet_core.scene import Intrinsics
 
 KEPT = 0.99  # of held-out frames, which are all of the scene

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from transposenet_core.errors import UserError
-from transposenet_core.pose import Pose
+from transposenet_core.geometry.pose import Pose
 
 SPLITS = ("train", "val", "test")
 DISTORTION_MODELS = ("none", "plumb_bob", "rational_polynomial", "equidistant")

@@ -18,9 +18,9 @@ from torch import nn
 from transposenet_core import __version__
 from transposenet_core.atomic_files import write_atomically
 from transposenet_core.errors import UserError
+from transposenet_core.geometry.pose import Pose
 from transposenet_core.mapped_scene import HeldOutError, MappedScene
 from transposenet_core.models import build_model
-from transposenet_core.pose import Pose
 from transposenet_core.preprocessing import Preprocessing
 from transposenet_core.scene import Intrinsics
 

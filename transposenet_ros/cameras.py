@@ -14,7 +14,7 @@ from rclpy.utilities import remove_ros_args
 
 from transposenet_core.errors import UserError
 from transposenet_ros import parameters
-from transposenet_ros.image_input import input_topic
+from transposenet_ros.input.image_input import input_topic
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 ONE_PARENT = ("map_to_base", "map_to_odom")  # transforms of the robot itself, which has one place

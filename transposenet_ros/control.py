@@ -9,7 +9,7 @@ from rclpy.lifecycle import LifecycleNode
 from std_srvs.srv import SetBool, Trigger
 
 from transposenet_ros.frame_worker import FrameWorker
-from transposenet_ros.outputs import Outputs
+from transposenet_ros.output.outputs import Outputs
 
 Running = tuple[FrameWorker, Outputs]
 

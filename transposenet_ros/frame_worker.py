@@ -13,13 +13,13 @@ from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode
 
 from transposenet_core.estimate import Estimate
-from transposenet_ros.eyes import Eyes, EyesError
-from transposenet_ros.frame import Frame, Output
+from transposenet_ros.decoding.image_decoding import DecodeError
+from transposenet_ros.frame_localizer import Eyes, EyesError
 from transposenet_ros.health import ERRORS
-from transposenet_ros.image_decoding import DecodeError
-from transposenet_ros.mailbox import Worker
+from transposenet_ros.input.mailbox import Worker
+from transposenet_ros.input.stamps import OTHER_CLOCK_NS, SECOND_NS, HeaderError, StampGate, StampRules, camera_frame
+from transposenet_ros.output.frame import Frame, Output
 from transposenet_ros.parameters import Parameters
-from transposenet_ros.stamps import OTHER_CLOCK_NS, SECOND_NS, HeaderError, StampGate, StampRules, camera_frame
 from transposenet_ros.statistics import Statistics
 from transposenet_ros.throttled_log import ThrottledLog
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from transposenet_ros.conversions import key_values
+from transposenet_ros.output.conversions import key_values
 from transposenet_ros.statistics import Snapshot
 
 NOTHING = Snapshot()

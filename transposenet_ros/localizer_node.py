@@ -13,21 +13,21 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState
 from rclpy.parameter import Parameter
 
 from transposenet_ros import parameters
-from transposenet_ros.camera_info_input import CameraInfoInput
 from transposenet_ros.cameras import camera_names, camera_nodes
 from transposenet_ros.control import Control
+from transposenet_ros.decoding.image_decoding import Decoder, image_decoder
 from transposenet_ros.diagnostics import Diagnostics
-from transposenet_ros.eyes import Eyes
+from transposenet_ros.frame_localizer import Eyes
 from transposenet_ros.frame_worker import FrameWorker
 from transposenet_ros.guarded_localizer import GuardedLocalizer
 from transposenet_ros.health import Situation
-from transposenet_ros.image_decoding import Decoder, image_decoder
-from transposenet_ros.image_input import ImageInput, input_topic
-from transposenet_ros.input_watch import InputWatch, clock_name
+from transposenet_ros.input.camera_info_input import CameraInfoInput
+from transposenet_ros.input.image_input import ImageInput, input_topic
+from transposenet_ros.input.input_watch import InputWatch, clock_name
 from transposenet_ros.lifecycle import refuse_impossible_transitions, reported, start_by_itself
 from transposenet_ros.model_change import ModelChange, allowed_model
 from transposenet_ros.node_process import run_nodes
-from transposenet_ros.outputs import Outputs, check_map_frame, map_frame_of
+from transposenet_ros.output.outputs import Outputs, check_map_frame, map_frame_of
 from transposenet_ros.statistics import Statistics
 from transposenet_ros.throttled_log import ThrottledLog
 

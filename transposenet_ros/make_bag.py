@@ -13,14 +13,14 @@ from transposenet_core.command_line import exit_code
 from transposenet_core.errors import UserError
 from transposenet_core.formats import load_scene
 from transposenet_core.scene import Intrinsics, PosedImage
-from transposenet_ros.bag_topics import (
+from transposenet_ros.bags.topics import (
     CAMERA_INFO_TOPIC,
     COMPRESSED_TOPIC,
     GROUND_TRUTH_FRAME,
     GROUND_TRUTH_TOPIC,
     IMAGE_TOPIC,
 )
-from transposenet_ros.bag_writing import STORAGES, SceneBagWriter, open_bag_writer, write_image_names
+from transposenet_ros.bags.writing import STORAGES, SceneBagWriter, open_bag_writer, write_image_names
 
 # A fixed day: bags of the same scene are the same, and no stamp is zero, which ROS reads as "unknown".
 DEFAULT_START_S = 1_700_000_000.0

@@ -14,12 +14,12 @@ from pathlib import Path
 from transposenet_core.atomic_files import write_atomically
 from transposenet_core.command_line import exit_code
 from transposenet_core.errors import UserError
-from transposenet_ros.bag_reading import BagReader
-from transposenet_ros.bag_topics import IMAGE_TYPES
-from transposenet_ros.live_result import MIN_MATCH, LiveResult, judge_recording
-from transposenet_ros.replay_processes import free_domain, localizer_process, run_replayer
-from transposenet_ros.replay_protocol import ReplayJob
-from transposenet_ros.trajectory import write_live_predictions, write_poses
+from transposenet_ros.bags.reading import BagReader
+from transposenet_ros.bags.topics import IMAGE_TYPES
+from transposenet_ros.replay.live_result import MIN_MATCH, LiveResult, judge_recording
+from transposenet_ros.replay.processes import free_domain, localizer_process, run_replayer
+from transposenet_ros.replay.protocol import ReplayJob
+from transposenet_ros.replay.trajectory import write_live_predictions, write_poses
 
 # Drops are known by the node's diagnostics alone: often, so that the end of a replay shows soon.
 DIAGNOSTICS_PERIOD = 0.2

@@ -10,7 +10,7 @@ from small_scene import write_small_scene
 from untrained import save_untrained
 
 from benchmarks import cue_bias
-from transposenet_core.evaluation import pose_errors
+from transposenet_core.evaluation.errors import pose_errors
 from transposenet_core.formats import load_scene
 from transposenet_core.image_files import read_image
 from transposenet_core.localizer import Localizer

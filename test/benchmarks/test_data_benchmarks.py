@@ -12,9 +12,9 @@ from training_runs import SMALL
 
 from benchmarks import depth_offset, error_by_distance, label_noise, recording_amount
 from transposenet_core.estimate import Estimate
-from transposenet_core.evaluation import write_predictions
+from transposenet_core.evaluation.errors import write_predictions
 from transposenet_core.formats import load_scene
-from transposenet_core.pose import Pose
+from transposenet_core.geometry.pose import Pose
 
 SMALL = [key for key in SMALL if not key.startswith("validate_every")]
 

@@ -11,11 +11,11 @@ from training_runs import ROOT, SMALL
 from benchmarks import recipe, virtual_averaging
 from benchmarks.recipe_rows import ROWS, RecipeRow
 from transposenet_core.formats import load_scene
-from transposenet_core.models.pose_from_points import product
+from transposenet_core.geometry.pose_from_points import product
 from transposenet_core.scene_model import SceneModel
 from transposenet_core.training.checkpoint import difference
 from transposenet_core.training.config_reading import load_config
-from transposenet_core.training.pixels import load_pixels
+from transposenet_core.training.data.pixels import load_pixels
 
 PRESET = ROOT / "config" / "train" / "transposenet_fast.yaml"
 TINY = [key for key in SMALL if not key.startswith(("picture", "validate_every"))]

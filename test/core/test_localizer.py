@@ -5,8 +5,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 from untrained import save_untrained
 
+from transposenet_core.geometry.pose import Pose
 from transposenet_core.localizer import Localizer, of_the_labelled
-from transposenet_core.pose import Pose
 from transposenet_core.preprocessing import Preprocessing
 
 PICTURES = np.random.default_rng(2).integers(0, 256, (4, 60, 80, 3), dtype=np.uint8)

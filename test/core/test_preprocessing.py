@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transposenet_core.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, normalise
-from transposenet_core.training.augmentation import DRAWS, augmented, colour_jitter, windows
+from transposenet_core.training.augmentation.views import DRAWS, augmented, colour_jitter, windows
 from transposenet_core.training.config import AugmentationConfig
 
 

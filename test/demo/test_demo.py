@@ -15,7 +15,7 @@ from demo.room import LENGTH, WIDTH
 from demo.run_demo import MODEL
 from demo.run_demo import main as run_demo
 from transposenet_core.errors import UserError
-from transposenet_core.evaluation import pose_errors, summarise
+from transposenet_core.evaluation.errors import pose_errors, summarise
 from transposenet_core.formats import load_scene
 from transposenet_core.image_files import read_image
 from transposenet_core.localizer import Localizer

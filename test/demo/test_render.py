@@ -18,7 +18,7 @@ from demo.drives import MAX_YAW_DEG, novelty, test_drive, training_drives
 from demo.room import LENGTH, WIDTH, build_room
 from transposenet_core.errors import UserError
 from transposenet_core.formats import load_scene
-from transposenet_core.pose import rotation_angle_deg, stack
+from transposenet_core.geometry.pose import rotation_angle_deg, stack
 
 test_drive.__test__ = False
 SPHERE_RADIUS = 0.03
@@ -31,7 +31,7 @@ from demo.render import VIEW_ANGLE_DEG
 from demo.renderer import RoomRenderer
 from demo.room import Room, Thing
 from demo.shapes import sphere
-from transposenet_core.pose import Pose
+from transposenet_core.geometry.pose import Pose
 out, cases = sys.argv[1], json.loads(sys.argv[2])
 for k, (matrix, point, size) in enumerate(cases):
     room = Room(textures={"lamp": np.full((8, 8, 3), 255, np.uint8)})

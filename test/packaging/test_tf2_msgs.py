@@ -11,7 +11,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from transposenet_ros.replay_processes import free_domain
+from transposenet_ros.replay.processes import free_domain
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "packaging" / "tf2_msgs"

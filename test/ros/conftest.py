@@ -38,7 +38,7 @@ os.environ.setdefault("AMENT_PREFIX_PATH", sys.prefix)
 sys.path.insert(0, str(Path(__file__).parent))
 
 if HAVE_ROS:
-    from transposenet_ros.replay_processes import free_domain
+    from transposenet_ros.replay.processes import free_domain
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from sensor_msgs.msg import CompressedImage
 
-from transposenet_ros.image_decoding import DecodeError, decode_image
+from transposenet_ros.decoding.image_decoding import DecodeError, decode_image
 
 
 def peak_megabytes() -> float:

@@ -23,7 +23,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
-from transposenet_ros.replay_processes import ros_environment
+from transposenet_ros.replay.processes import ros_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 # A service that is matched here has not yet matched us: an answer sent before it has is lost.

@@ -15,8 +15,8 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, W
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from transposenet_core.formats import load_scene
+from transposenet_core.geometry.pose import Pose
 from transposenet_core.image_files import read_image
-from transposenet_core.pose import Pose
 from transposenet_core.scene import Scene
 from transposenet_ros.bag_to_dataset import main
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from transposenet_core.pose import Pose
-from transposenet_ros.transform_errors import (
+from transposenet_core.geometry.pose import Pose
+from transposenet_ros.transforms.errors import (
     BackwardExtrapolationError,
     ConnectivityError,
     ExtrapolationError,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from transposenet_ros import robot_frames
 from transposenet_ros.localizer_node import main
+from transposenet_ros.output import robot_frames
 
 LISTEN_SECONDS = 6.0
 

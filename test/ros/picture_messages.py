@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import array
+import struct
+import zlib
 
 import cv2
 import numpy as np
 import pytest
 from sensor_msgs.msg import CompressedImage, Image
 
-from transposenet_ros.image_decoding import ENCODINGS, DecodeError, decode_image
+from transposenet_ros.decoding.image_decoding import ENCODINGS, DecodeError, decode_image
 
 NOISE = np.random.default_rng(0).integers(0, 256, (12, 16, 3), np.uint8)
 # The encodings whose pixels are whole, by what their samples mean; y is grey, a is opacity.
@@ -109,3 +111,7 @@ def message_of(encoding: str, image_HW3: np.ndarray, padding: int = 0, is_bigend
 
 def pad_rows(rows: np.ndarray, step: int) -> bytes:
     return np.pad(rows, ((0, 0), (0, step - rows.shape[1])), constant_values=0xA5).tobytes()
+
+
+def png_chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))

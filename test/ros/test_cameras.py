@@ -20,8 +20,8 @@ from tf2_msgs.msg import TFMessage
 from transposenet_core.errors import UserError
 from transposenet_core.localizer import Localizer
 from transposenet_ros.cameras import camera_names, topics_of
-from transposenet_ros.conversions import pose_from_message
 from transposenet_ros.guarded_localizer import GuardedLocalizer
+from transposenet_ros.output.conversions import pose_from_message
 
 NODE = "transposenet_ros.localizer_node"
 

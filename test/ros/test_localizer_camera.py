@@ -17,11 +17,11 @@ from live import image_message, wait_until
 from sensor_msgs.msg import CameraInfo
 from watched import Watched, watched
 
+from transposenet_core.geometry.pose import Pose
 from transposenet_core.localizer import Localizer
-from transposenet_core.pose import Pose
 from transposenet_core.scene import Intrinsics
 from transposenet_core.scene_model import SceneModel
-from transposenet_ros.conversions import pose_from_message
+from transposenet_ros.output.conversions import pose_from_message
 
 FOCAL = 80.0
 TRAINING = Intrinsics(96, 64, FOCAL, FOCAL, 47.5, 31.5, "calibration.txt")

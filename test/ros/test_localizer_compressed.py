@@ -16,11 +16,11 @@ from geometry_msgs.msg import PoseStamped
 from live import Client, Process, compressed_message, localizer_process, wait_until
 from sensor_msgs.msg import CompressedImage
 
+from transposenet_core.geometry.pose import rotation_angle_deg
 from transposenet_core.image_files import read_image
 from transposenet_core.localizer import Localizer
-from transposenet_core.pose import rotation_angle_deg
-from transposenet_ros.conversions import pose_from_message
-from transposenet_ros.replay_processes import free_domain
+from transposenet_ros.output.conversions import pose_from_message
+from transposenet_ros.replay.processes import free_domain
 
 
 @dataclass

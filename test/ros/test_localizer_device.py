@@ -19,8 +19,8 @@ from live import Client, image_message, localizer_process, wait_until
 from watched import Watched, watched
 
 from transposenet_core.localizer import Localizer
-from transposenet_ros.conversions import pose_from_message
-from transposenet_ros.replay_processes import free_domain
+from transposenet_ros.output.conversions import pose_from_message
+from transposenet_ros.replay.processes import free_domain
 
 OUT_OF_MEMORY = "cuda ran out of memory twice (CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has none left.)"
 STAMPS = itertools.count(1000)

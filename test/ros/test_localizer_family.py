@@ -19,7 +19,7 @@ from transposenet_core.localizer import Localizer
 from transposenet_core.models import build_model, model_names
 from transposenet_core.preprocessing import Preprocessing, normalise
 from transposenet_core.scene_model import SceneModel
-from transposenet_ros.conversions import pose_from_message
+from transposenet_ros.output.conversions import pose_from_message
 
 SIZE = (72, 96)
 NARROW = {"width": 32, "mlp_width": 32, "head_width": 64, "heads": 2}

@@ -15,7 +15,7 @@ from robot import trip
 from std_srvs.srv import Trigger
 from watched import Watched, watched
 
-from transposenet_ros.replay_processes import free_domain
+from transposenet_ros.replay.processes import free_domain
 
 
 @pytest.fixture(scope="module")

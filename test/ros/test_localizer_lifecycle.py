@@ -24,7 +24,7 @@ from sensor_msgs.msg import Image
 from tf2_msgs.msg import TFMessage
 
 from transposenet_core.scene_model import SceneModel
-from transposenet_ros.replay_processes import free_domain, ros_environment
+from transposenet_ros.replay.processes import free_domain, ros_environment
 
 
 @dataclass

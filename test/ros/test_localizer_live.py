@@ -18,10 +18,10 @@ from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import Image
 from tf2_msgs.msg import TFMessage
 
+from transposenet_core.geometry.pose import rotation_angle_deg
 from transposenet_core.localizer import Localizer
-from transposenet_core.pose import rotation_angle_deg
-from transposenet_ros.conversions import pose_from_message
-from transposenet_ros.replay_processes import free_domain
+from transposenet_ros.output.conversions import pose_from_message
+from transposenet_ros.replay.processes import free_domain
 
 
 @dataclass

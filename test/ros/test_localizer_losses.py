@@ -12,7 +12,7 @@ import pytest
 from live import image_message, wait_until
 from watched import watched
 
-from transposenet_ros.arrival_gaps import ArrivalGaps
+from transposenet_ros.input.arrival_gaps import ArrivalGaps
 
 
 def test_gaps_are_counted_for_one_publisher_and_begin_anew_with_the_next() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from transposenet_ros.mailbox import Mailbox, Worker
+from transposenet_ros.input.mailbox import Mailbox, Worker
 
 
 def test_the_newest_wins_and_the_replaced_are_counted() -> None:

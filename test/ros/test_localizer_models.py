@@ -25,8 +25,8 @@ from watched import Watched, watched
 
 from transposenet_core.localizer import Localizer
 from transposenet_core.preprocessing import Preprocessing
-from transposenet_ros.conversions import pose_from_message
-from transposenet_ros.replay_processes import free_domain
+from transposenet_ros.output.conversions import pose_from_message
+from transposenet_ros.replay.processes import free_domain
 
 FRAMES, RATE, AFTER = 30, 30.0, 8
 

@@ -15,7 +15,7 @@ from std_srvs.srv import Trigger
 from visualization_msgs.msg import Marker, MarkerArray
 from watched import Watched, watched
 
-from transposenet_core.attention_overlay import overlay
+from transposenet_core.inspection.attention_overlay import overlay
 from transposenet_core.localizer import Localizer
 from transposenet_core.scene_model import SceneModel
 

@@ -12,8 +12,8 @@ from sensor_msgs.msg import Image
 from untrained import save_drawing
 from watched import Watched, watched
 
+from transposenet_core.inspection.reconstruction import reconstruct
 from transposenet_core.localizer import Localizer
-from transposenet_core.reconstruction import reconstruct
 
 TOPIC = "/localizer/reconstruction"
 

@@ -22,8 +22,8 @@ from transposenet_core.mapped_scene import HeldOutError, MappedScene
 from transposenet_core.models import build_model
 from transposenet_core.preprocessing import Preprocessing
 from transposenet_core.scene_model import SceneModel
-from transposenet_ros.conversions import pose_from_message
-from transposenet_ros.replay_processes import free_domain
+from transposenet_ros.output.conversions import pose_from_message
+from transposenet_ros.replay.processes import free_domain
 
 SIZE = (32, 48)
 OPTIONS = {"scenes": 2, "image_size": list(SIZE), "encoder_layers": 1, "decoder_layers": 2, "heads": 2, "width": 32}

@@ -12,8 +12,8 @@ from live import ROOT, Client, Process
 from sensor_msgs.msg import Image
 
 from transposenet_core.errors import UserError
-from transposenet_ros import dds_profile
-from transposenet_ros.replay_processes import free_domain
+from transposenet_ros.replay import dds_profile
+from transposenet_ros.replay.processes import free_domain
 
 FRAMES, RATE = 45, 30
 

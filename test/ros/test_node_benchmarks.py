@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import life_cycles, node_under_load
 from benchmarks.driven_node import save_smallest_model
-from transposenet_ros import dds_profile
+from transposenet_ros.replay import dds_profile
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from rclpy.parameter import Parameter
 from transposenet_core.errors import UserError
 from transposenet_ros import parameters
 from transposenet_ros.parameters import ROWS, Parameters, fault_of, judge_change, markdown
-from transposenet_ros.replay_processes import free_domain
+from transposenet_ros.replay.processes import free_domain
 
 
 @contextmanager

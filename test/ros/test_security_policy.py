@@ -19,7 +19,7 @@ from live import ROOT, Client, Process, localizer_process, wait_until
 from untrained import save_drawing
 
 from transposenet_core.localizer import Localizer
-from transposenet_ros.replay_processes import free_domain
+from transposenet_ros.replay.processes import free_domain
 
 POLICY = "config/sros2/localizer.policy.xml"
 # Element, attribute and child of a rule, by what rclpy calls the same thing.

@@ -19,7 +19,7 @@ from live import Client, Process, image_message, localizer_process, seconds_of, 
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
 
-from transposenet_ros.replay_processes import free_domain
+from transposenet_ros.replay.processes import free_domain
 
 
 @dataclass

@@ -12,7 +12,7 @@ from transposenet_core.dataset_check.leakage import Leakage
 from transposenet_core.dataset_check.picture_check import PictureCounts
 from transposenet_core.dataset_check.tracks import Tracks
 from transposenet_core.dataset_check.vertical import Vertical
-from transposenet_core.pose import rotation_angle_deg
+from transposenet_core.geometry.pose import rotation_angle_deg
 from transposenet_core.scene import SPLITS, Scene
 
 SECTORS = 12

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from transposenet_core.dataset_check.card import Card, make_card
 from transposenet_core.dataset_check.conventions import test_conventions
-from transposenet_core.dataset_check.given import given_reading
+from transposenet_core.dataset_check.declared_convention import given_reading
 from transposenet_core.dataset_check.leakage import check_leakage
 from transposenet_core.dataset_check.matching import Matches, match_neighbours
 from transposenet_core.dataset_check.picture_check import PictureCounts, check_pictures, examine

@@ -14,7 +14,7 @@ from transposenet_core.dataset_check.matching import Matches, match_neighbours
 from transposenet_core.dataset_check.mounting import Mounting, Numbers, closed_form, refined
 from transposenet_core.dataset_check.readings import AXES, Reading, all_readings
 from transposenet_core.dataset_check.verdict import FEWEST_PAIRS, ConventionVerdict, Outcome, Score
-from transposenet_core.pose import stack
+from transposenet_core.geometry.pose import stack
 from transposenet_core.scene import Scene
 
 # Shares of the picture's width (1 px and 6 px of 640): labels from depth or a hand-eye calibration are some pixels off.

@@ -9,8 +9,8 @@ from scipy.spatial.transform import Rotation
 from transposenet_core.dataset_check.agreement import ray_distances, relative_motion
 from transposenet_core.dataset_check.lens import Lens
 from transposenet_core.dataset_check.matching import MatchedPair
+from transposenet_core.geometry.pose import stack
 from transposenet_core.image_files import read_image
-from transposenet_core.pose import stack
 from transposenet_core.scene import PosedImage
 
 SHOWN = 12

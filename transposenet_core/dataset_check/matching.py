@@ -15,8 +15,8 @@ import numpy as np
 
 from transposenet_core.dataset_check.lens import Lens
 from transposenet_core.errors import UserError
+from transposenet_core.geometry.pose import rotation_angle_deg
 from transposenet_core.image_files import read_image
-from transposenet_core.pose import rotation_angle_deg
 from transposenet_core.scene import PosedImage, Scene
 
 PAIRS = 32

@@ -15,8 +15,8 @@ import numpy as np
 from scipy.spatial.transform import Rotation, Slerp
 
 from transposenet_core.errors import UserError
+from transposenet_core.geometry.pose import Pose, stack
 from transposenet_core.image_files import read_image
-from transposenet_core.pose import Pose, stack
 from transposenet_core.scene import PosedImage
 
 MAX_OFFSET = 0.5

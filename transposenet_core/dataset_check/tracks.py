@@ -11,7 +11,7 @@ from itertools import chain
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from transposenet_core.pose import rotation_angle_deg, stack
+from transposenet_core.geometry.pose import rotation_angle_deg, stack
 from transposenet_core.scene import Scene
 
 LAST_NUMBER = re.compile(r"[\d.]+\D*$")

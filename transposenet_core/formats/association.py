@@ -16,7 +16,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from transposenet_core.errors import UserError
-from transposenet_core.pose import Pose, stack
+from transposenet_core.geometry.pose import Pose, stack
 
 NANOSECONDS = 10**9
 MAX_GAP_S = 0.1  # for trackers, which give poses at 100 Hz and more

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from transposenet_core.errors import UserError
-from transposenet_core.pose import Pose
+from transposenet_core.geometry.pose import Pose
 from transposenet_core.scene import DISTORTION_MODELS, DepthCamera, Intrinsics
 
 

@@ -19,7 +19,7 @@ from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.labels import Pictures, natural_order
 from transposenet_core.formats.numbers import frame_stamps, positive_option
 from transposenet_core.formats.rows import MAP_TO_CAMERA, PoseReader, below
-from transposenet_core.pose import Pose
+from transposenet_core.geometry.pose import Pose
 from transposenet_core.scene import Intrinsics, PosedImage, Scene
 
 NAME = "colmap"

@@ -30,7 +30,7 @@ from transposenet_core.formats.trajectories import (
     sequence_folders,
     stamped_rows,
 )
-from transposenet_core.pose import Pose
+from transposenet_core.geometry.pose import Pose
 from transposenet_core.scene import Intrinsics, PosedImage, Scene
 
 NAME = "euroc"

@@ -9,7 +9,7 @@ import numpy as np
 
 from transposenet_core.errors import UserError
 from transposenet_core.formats.faults import Faults
-from transposenet_core.pose import Pose
+from transposenet_core.geometry.pose import Pose
 
 CAMERA_TO_MAP, MAP_TO_CAMERA = "camera_to_map", "map_to_camera"
 CONVENTIONS = (CAMERA_TO_MAP, MAP_TO_CAMERA)

@@ -12,7 +12,7 @@ from transposenet_core.formats.association import MAX_GAP_S, associate
 from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.numbers import number_option, positive_option
 from transposenet_core.formats.rows import below, read_lines
-from transposenet_core.pose import Pose
+from transposenet_core.geometry.pose import Pose
 
 TIME_OPTIONS = {
     "max_gap": f"seconds between two poses that are interpolated at most, default {MAX_GAP_S:g}",

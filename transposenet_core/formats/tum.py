@@ -31,8 +31,8 @@ from transposenet_core.formats.trajectories import (
     sequence_folders,
     stamped_rows,
 )
+from transposenet_core.geometry.pose import Pose
 from transposenet_core.image_files import picture_size
-from transposenet_core.pose import Pose
 from transposenet_core.scene import DepthCamera, Intrinsics, PosedImage, Scene
 
 NAME = "tum"

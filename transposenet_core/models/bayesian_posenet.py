@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import torch
 
-from transposenet_core.models.pose_averaging import mean_orientation, sample_covariance
+from transposenet_core.geometry.pose_averaging import mean_orientation, sample_covariance
 from transposenet_core.models.posenet import PoseNet, Regressor
 
 FLOOR = 1e-3  # metres and radians: nothing is known better here, and an EKF takes zero variance for certainty

@@ -10,7 +10,7 @@ import warnings
 import numpy as np
 import torch
 
-from transposenet_core.models.pose_averaging import mean_orientation
+from transposenet_core.geometry.pose_averaging import mean_orientation
 
 OUTLIER_SHARE, OUTLIER_FACTOR = 0.1, 10.0
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from transposenet_core.models.backbone import map_size
-from transposenet_core.models.trunks import build_trunk
+from transposenet_core.models.posenet_backbones import build_trunk
 
 AUXILIARY_LEVEL = 4  # GoogLeNet's blocks 4a and 4d have 1/16 of the picture's size
 AUXILIARY_CHANNELS, AUXILIARY_WIDTH = 128, 1024

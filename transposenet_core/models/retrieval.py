@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from transposenet_core.models.pose_averaging import mean_orientation
-from transposenet_core.models.trunks import build_trunk
+from transposenet_core.geometry.pose_averaging import mean_orientation
+from transposenet_core.models.posenet_backbones import build_trunk
 from transposenet_core.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 
 THUMBNAIL = (24, 32)

@@ -14,10 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from transposenet_core.geometry.pose_from_points import aligned, refined, rotated
 from transposenet_core.models.backbone import build_backbone
 from transposenet_core.models.camera_rays import cell_centres, rays
 from transposenet_core.models.layers import EncoderLayer
-from transposenet_core.models.pose_from_points import aligned, refined, rotated
 
 TYPICAL_DEPTH_M = 2.0  # where the points lie before anything is learnt
 LEAST_INFORMATION = 1e-4  # 100 m, 100 rad: cells that say nothing still have an inverse

@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from transposenet_core.geometry.rotation_6d import columns_of, orientation_from_columns
 from transposenet_core.models.backbone import build_backbone, map_size
 from transposenet_core.models.camera_rays import cell_centres, rays
 from transposenet_core.models.layers import PoseHead, TokenEncoder, check_counts
-from transposenet_core.models.rotation_6d import columns_of, orientation_from_columns
 
 SMALLEST_SPREAD_M = 0.01  # of training positions: of a camera that only turned it is 0
 

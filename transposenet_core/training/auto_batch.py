@@ -10,18 +10,18 @@ import torch
 
 from transposenet_core.errors import UserError
 from transposenet_core.scene import Scene
+from transposenet_core.training.augmentation.virtual_rotation import for_camera
 from transposenet_core.training.batches import batches
 from transposenet_core.training.checkpoint import State
 from transposenet_core.training.config import TrainConfig
-from transposenet_core.training.depth import needs_depth, with_depth
+from transposenet_core.training.data.depth import needs_depth, with_depth
+from transposenet_core.training.data.pixels import PosedPixels, load_pixels
 from transposenet_core.training.distributed import World
 from transposenet_core.training.memory import fastest_batch_size
 from transposenet_core.training.network import build_network, make_repeatable, preprocessing_of
 from transposenet_core.training.optimization import build_optimizer
-from transposenet_core.training.pixels import PosedPixels, load_pixels
 from transposenet_core.training.stages import plan
 from transposenet_core.training.step import TrainStep
-from transposenet_core.training.virtual_views import for_camera
 
 LARGEST = 512
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 
 from transposenet_core.errors import UserError
-from transposenet_core.training.augmentation import DRAWS
+from transposenet_core.training.augmentation.views import DRAWS
 from transposenet_core.training.distributed import World
-from transposenet_core.training.neighbours import pairs
+from transposenet_core.training.losses.neighbours import pairs
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from transposenet_core.checkpoints.reference_checkpoint import Conversion
+from transposenet_core.checkpoints.reference_layouts import IMAGE_SIZE
 from transposenet_core.errors import UserError
-from transposenet_core.evaluation import pose_errors, summarise
-from transposenet_core.pose import mean_pose
+from transposenet_core.evaluation.errors import pose_errors, summarise
+from transposenet_core.geometry.pose import mean_pose
 from transposenet_core.preprocessing import Preprocessing
-from transposenet_core.reference_checkpoint import Conversion
-from transposenet_core.reference_layouts import IMAGE_SIZE
 from transposenet_core.scene import Scene
 from transposenet_core.scene_model import SceneModel
+from transposenet_core.training.data.pixels import load_pixels
 from transposenet_core.training.outcome import mapped_scene
-from transposenet_core.training.pixels import load_pixels
 from transposenet_core.training.validation import NOT_HELD_OUT, Judge, Validation
 
 SMALLER_EDGE = 256  # the reference's, from which it cuts the centre

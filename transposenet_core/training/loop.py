@@ -14,11 +14,14 @@ from tqdm import tqdm
 from transposenet_core.atomic_files import write_atomically
 from transposenet_core.errors import TrainingDivergedError
 from transposenet_core.scene import Scene
+from transposenet_core.training.augmentation.virtual_rotation import for_camera
 from transposenet_core.training.averaging import MovingAverage
 from transposenet_core.training.batches import batches
 from transposenet_core.training.checkpoint import START, Checkpoint, Progress, State, save_checkpoint
 from transposenet_core.training.config import TrainConfig
 from transposenet_core.training.curves import Curves
+from transposenet_core.training.data.pixels import PosedPixels
+from transposenet_core.training.data.scene_pixels import ScenePixels
 from transposenet_core.training.distributed import World, share_batch_statistics
 from transposenet_core.training.memory import names_the_batch_size
 from transposenet_core.training.network import (
@@ -31,13 +34,10 @@ from transposenet_core.training.network import (
 )
 from transposenet_core.training.optimization import build_optimizer, rate_factor
 from transposenet_core.training.outcome import Outcome, frames_digest, is_usable
-from transposenet_core.training.pixels import PosedPixels
 from transposenet_core.training.scene_data import load_scene_data
-from transposenet_core.training.scene_pixels import ScenePixels
 from transposenet_core.training.scene_validation import judge_of
 from transposenet_core.training.stages import Stage, load_start, plan
 from transposenet_core.training.step import TrainStep
-from transposenet_core.training.virtual_views import for_camera
 
 PATIENCE = 20  # steps in a row without a finite gradient
 

@@ -8,16 +8,16 @@ from typing import Any
 
 import torch
 
-from transposenet_core.checkpoint_import import load_pretrained_backbone
+from transposenet_core.checkpoints.importing import load_pretrained_backbone
 from transposenet_core.errors import UserError
+from transposenet_core.geometry.pose import mean_pose, stack
 from transposenet_core.models import build_model, default_options, knows_rays, model_names
-from transposenet_core.pose import mean_pose, stack
 from transposenet_core.preprocessing import Preprocessing
 from transposenet_core.scene import Intrinsics, PosedImage, Scene
 from transposenet_core.scene_model import SceneModel
+from transposenet_core.training.augmentation.virtual_rotation import window_camera
 from transposenet_core.training.config import TrainConfig
 from transposenet_core.training.stages import Stage, load_start
-from transposenet_core.training.virtual_views import window_camera
 
 
 def preprocessing_of(config: TrainConfig) -> Preprocessing:

@@ -11,8 +11,8 @@ from torch import nn
 from tqdm import tqdm
 
 from transposenet_core.errors import UserError
+from transposenet_core.geometry.pose import stack
 from transposenet_core.mapped_scene import HeldOutError, MappedScene
-from transposenet_core.pose import stack
 from transposenet_core.scene import Scene
 from transposenet_core.scene_model import SceneModel
 from transposenet_core.training.checkpoint import Progress

@@ -5,19 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from transposenet_core.errors import UserError
-from transposenet_core.pose import mean_pose
+from transposenet_core.geometry.pose import mean_pose
+from transposenet_core.geometry.undistortion import Undistorter
 from transposenet_core.preprocessing import Preprocessing
 from transposenet_core.scene import DepthCamera, Intrinsics, PosedImage, Scene
 from transposenet_core.training.config import TrainConfig
-from transposenet_core.training.depth import needs_depth, with_depth
+from transposenet_core.training.data.depth import needs_depth, with_depth
+from transposenet_core.training.data.label_noise import noisy
+from transposenet_core.training.data.pixel_cache import PixelCache, cache_folder
+from transposenet_core.training.data.pixels import PosedPixels, load_pixels
 from transposenet_core.training.distributed import World
-from transposenet_core.training.label_noise import noisy
 from transposenet_core.training.memory import names_the_pictures
-from transposenet_core.training.pixel_cache import PixelCache, cache_folder
-from transposenet_core.training.pixels import PosedPixels, load_pixels
 from transposenet_core.training.stated_error import stated_error
 from transposenet_core.training.validation import NOT_HELD_OUT, Judge
-from transposenet_core.undistortion import Undistorter
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import nn
 
-from transposenet_core.evaluation import summarise
+from transposenet_core.evaluation.errors import summarise
 from transposenet_core.training.scene_data import SceneData
 from transposenet_core.training.validation import Judge, Validation
 

@@ -13,7 +13,7 @@ from transposenet_core.errors import UserError
 from transposenet_core.models.layers import EncoderLayer
 from transposenet_core.scene_model import SceneModel
 from transposenet_core.training.config import ScheduleConfig, TrainConfig
-from transposenet_core.training.losses import LOSSES, SingleHeadLoss
+from transposenet_core.training.losses.pose import LOSSES, SingleHeadLoss
 
 FIRST_PRIOR_LAYER = "orientation_head.0.weight"
 

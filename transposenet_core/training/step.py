@@ -12,10 +12,10 @@ from transposenet_core.preprocessing import Preprocessing, normalise
 from transposenet_core.training.batches import Batch
 from transposenet_core.training.checkpoint import State
 from transposenet_core.training.config import TrainConfig
+from transposenet_core.training.data.pixels import PosedPixels
+from transposenet_core.training.data.scene_pixels import ScenePixels, views_of
 from transposenet_core.training.distributed import World
 from transposenet_core.training.optimization import set_rate
-from transposenet_core.training.pixels import PosedPixels
-from transposenet_core.training.scene_pixels import ScenePixels, views_of
 
 EAGER_STEPS = 3  # before a step is recorded: cuDNN chooses its kernels, the optimizer makes its state
 

@@ -8,15 +8,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from transposenet_core.covariance import error_std, error_vectors, nees, position_sigma
 from transposenet_core.errors import TrainingDivergedError
-from transposenet_core.evaluation import ErrorSummary, pose_errors, summarise
+from transposenet_core.evaluation.errors import ErrorSummary, pose_errors, summarise
+from transposenet_core.geometry.covariance import error_std, error_vectors, nees, position_sigma
+from transposenet_core.geometry.pose import Pose
+from transposenet_core.geometry.pose_averaging import mean_over_views
 from transposenet_core.mapped_scene import KEPT
-from transposenet_core.models.pose_averaging import mean_over_views
-from transposenet_core.pose import Pose
 from transposenet_core.preprocessing import Preprocessing, normalise
 from transposenet_core.scene_model import HeldOutError
-from transposenet_core.training.pixels import PosedPixels
+from transposenet_core.training.data.pixels import PosedPixels
 
 NOT_HELD_OUT = "none were held out"
 TINY_SCALE = 1e-6  # frames without any error are no reason to be certain

@@ -8,7 +8,7 @@ from transposenet_core.errors import UserError
 from transposenet_core.scene import Intrinsics
 from transposenet_ros.bag_import.names import shown
 from transposenet_ros.bag_import.options import ImportOptions
-from transposenet_ros.live_camera import live_camera
+from transposenet_ros.camera.live_camera import live_camera
 
 
 def is_rectified_topic(topic: str) -> bool:

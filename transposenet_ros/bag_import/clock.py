@@ -14,12 +14,12 @@ from transposenet_core.dataset_check.time_offset import (
     estimate_time_offset,
     turns_between,
 )
-from transposenet_core.pose import Pose, rotation_angle_deg, stack
+from transposenet_core.geometry.pose import Pose, rotation_angle_deg, stack
 from transposenet_ros.bag_import.pictures import decoded
 from transposenet_ros.bag_import.poses import CameraPoses
 from transposenet_ros.bag_import.recording import Recording
 from transposenet_ros.bag_import.survey import Survey
-from transposenet_ros.image_decoding import DecodeError
+from transposenet_ros.decoding.image_decoding import DecodeError
 
 NANOSECONDS = 10**9
 POSES_PER_PICTURE = 4  # what comes more often adds nothing to the speed of a turn between two pictures

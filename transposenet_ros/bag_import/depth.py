@@ -10,9 +10,9 @@ import numpy as np
 
 from transposenet_core.errors import UserError
 from transposenet_core.formats.folder_writing import FolderWriter
-from transposenet_core.pose import Pose
+from transposenet_core.geometry.pose import Pose
 from transposenet_core.scene import DepthCamera, Intrinsics
-from transposenet_core.training.virtual_views import resized_camera
+from transposenet_core.training.augmentation.virtual_rotation import resized_camera
 from transposenet_ros.bag_import.names import shown
 from transposenet_ros.bag_import.recording import Recording
 from transposenet_ros.decoding.errors import BadEncoding, BadSize, BadStep, DecodeError, DecodeFailed

@@ -17,9 +17,9 @@ from transposenet_core.errors import UserError
 from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.folder_writing import FolderWriter, check_free, folder_dataset
 from transposenet_core.formats.splitting import split_scene
-from transposenet_core.pose import Pose
+from transposenet_core.geometry.pose import Pose
+from transposenet_core.geometry.undistortion import Undistorter
 from transposenet_core.scene import SPLITS, Intrinsics, PosedImage, Scene
-from transposenet_core.undistortion import Undistorter
 from transposenet_ros.bag_import.cameras import camera_of, check_size
 from transposenet_ros.bag_import.clock import measured_offset
 from transposenet_ros.bag_import.depth import add_depth
@@ -30,9 +30,9 @@ from transposenet_ros.bag_import.poses import CameraPoses
 from transposenet_ros.bag_import.recording import Recording
 from transposenet_ros.bag_import.selection import NANOSECONDS, keyframes, pictures_wanted, with_poses
 from transposenet_ros.bag_import.survey import Survey
-from transposenet_ros.bag_topics import IMAGE_TYPES
-from transposenet_ros.image_decoding import DecodeError
-from transposenet_ros.transform_errors import seconds_text
+from transposenet_ros.bags.topics import IMAGE_TYPES
+from transposenet_ros.decoding.image_decoding import DecodeError
+from transposenet_ros.transforms.errors import seconds_text
 
 SHOWN = 5  # fault matrix, T2
 METHODS = {"blocks": "blocks", "sequence": "sequences"}

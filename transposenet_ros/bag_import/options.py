@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from transposenet_core.errors import UserError
-from transposenet_core.pose import Pose
+from transposenet_core.geometry.pose import Pose
 
 # A word for --pose-frame: the poses are the camera's own, in its optical axes.
 CAMERA = "camera"

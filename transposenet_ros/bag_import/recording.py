@@ -16,7 +16,7 @@ from rosbags.typesys.store import Typestore
 from transposenet_core.errors import UserError
 from transposenet_ros.bag_import.names import listed, shown
 from transposenet_ros.bag_import.storage import ROSBAG1, open_storage, storage_paths
-from transposenet_ros.bag_reading import header_stamp_ns
+from transposenet_ros.bags.reading import header_stamp_ns
 
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"  # no CDR message begins so: its first byte is 0
 LARGEST_MESSAGE = 2**29

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from transposenet_core.errors import UserError
-from transposenet_core.pose import Pose, rotation_angle_deg
+from transposenet_core.geometry.pose import Pose, rotation_angle_deg
 from transposenet_ros.bag_import.names import shown
 from transposenet_ros.bag_import.options import ImportOptions
 from transposenet_ros.bag_import.poses import CameraPoses

@@ -14,7 +14,7 @@ from transposenet_ros.bag_import.names import listed, shown
 from transposenet_ros.bag_import.options import NONE, ImportOptions
 from transposenet_ros.bag_import.recording import Recording, StoredMessage
 from transposenet_ros.bag_import.transform_log import TransformLog
-from transposenet_ros.bag_topics import IMAGE_TYPES, POSE_TYPE
+from transposenet_ros.bags.topics import IMAGE_TYPES, POSE_TYPE
 
 POSE_FIELDS: dict[str, Callable[[Any], Any]] = {
     POSE_TYPE: lambda message: message.pose,

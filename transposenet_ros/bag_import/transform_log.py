@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from transposenet_core.errors import UserError
-from transposenet_core.pose import Pose
+from transposenet_core.geometry.pose import Pose
 from transposenet_ros.bag_import.names import listed, shown
-from transposenet_ros.transform_buffer import TransformBuffer, received_pose
-from transposenet_ros.transform_errors import TransformError
+from transposenet_ros.transforms.buffer import TransformBuffer, received_pose
+from transposenet_ros.transforms.errors import TransformError
 
 SEVEN = 7  # x y z in metres, quaternion w x y z
 

@@ -1,1 +1,1 @@
-"""How pictures of messages are checked and decoded; `transposenet_ros.image_decoding` is the way in."""
+"""How pictures of messages are checked and decoded; `transposenet_ros.decoding.image_decoding` is the way in."""

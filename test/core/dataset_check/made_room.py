@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from transposenet_core.pose import Pose
+from transposenet_core.geometry.pose import Pose
 from transposenet_core.scene import Intrinsics, PosedImage, Scene
 
 CAMERA = Intrinsics(320, 240, 250.0, 250.0, 159.5, 119.5, "made", rectified=True)

@@ -19,7 +19,7 @@ from transposenet_core.dataset_check.tracks import Tracks
 from transposenet_core.dataset_check.vertical import find_vertical
 from transposenet_core.formats import load_scene
 from transposenet_core.formats.faults import Faults
-from transposenet_core.pose import rotation_angle_deg
+from transposenet_core.geometry.pose import rotation_angle_deg
 from transposenet_core.scene import Scene
 
 

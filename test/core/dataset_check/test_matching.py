@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 from transposenet_core.dataset_check.agreement import ray_distances, relative_motion
 from transposenet_core.dataset_check.lens import Lens
 from transposenet_core.dataset_check.matching import match_neighbours
-from transposenet_core.pose import stack
+from transposenet_core.geometry.pose import stack
 from transposenet_core.scene import Scene
 
 

@@ -14,14 +14,14 @@ from core.dataset_check.test_conventions import red_kitchen, repose, walk, writt
 
 from transposenet_core.dataset_check.check import check_offset
 from transposenet_core.dataset_check.conventions import test_conventions as judge
-from transposenet_core.dataset_check.given import given_reading
+from transposenet_core.dataset_check.declared_convention import given_reading
 from transposenet_core.dataset_check.matching import match_neighbours
 from transposenet_core.dataset_check.readings import Reading
 from transposenet_core.dataset_check.time_offset import TimeOffset
 from transposenet_core.formats import load_scene, parse_source
 from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.folder_writing import write_folder_dataset
-from transposenet_core.pose import Pose
+from transposenet_core.geometry.pose import Pose
 from transposenet_core.scene import Scene
 
 check_main = runpy.run_path(str(Path(__file__).resolve().parents[3] / "training" / "check_dataset.py"))["main"]

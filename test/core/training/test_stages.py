@@ -13,7 +13,7 @@ from transposenet_core.models import build_model
 from transposenet_core.scene_model import SceneModel
 from transposenet_core.training.config import TrainConfig
 from transposenet_core.training.config_reading import load_config
-from transposenet_core.training.losses import LearnedWeightPoseLoss
+from transposenet_core.training.losses.pose import LearnedWeightPoseLoss
 from transposenet_core.training.optimization import build_optimizer
 from transposenet_core.training.stages import load_start, plan
 

@@ -14,10 +14,10 @@ from transposenet_core.training.batches import Batch, batches
 from transposenet_core.training.checkpoint import State
 from transposenet_core.training.config import TrainConfig
 from transposenet_core.training.config_reading import load_config
+from transposenet_core.training.data.pixels import PosedPixels
 from transposenet_core.training.distributed import World
 from transposenet_core.training.memory import fastest_batch_size
 from transposenet_core.training.optimization import build_optimizer
-from transposenet_core.training.pixels import PosedPixels
 from transposenet_core.training.stages import plan
 from transposenet_core.training.step import TrainStep
 

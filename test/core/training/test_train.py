@@ -14,9 +14,9 @@ from training_runs import ROOT, TRAIN, arguments, figures, train
 
 from transposenet_core.errors import UserError
 from transposenet_core.formats import load_scene
+from transposenet_core.geometry.pose import Pose
 from transposenet_core.localizer import Localizer
 from transposenet_core.models import default_options
-from transposenet_core.pose import Pose
 from transposenet_core.scene import PosedImage, Scene
 from transposenet_core.scene_model import SceneModel
 from transposenet_core.training.auto_batch import with_batch

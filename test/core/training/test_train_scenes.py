@@ -18,20 +18,20 @@ from training_runs import ROOT, figures, train
 from untrained import show_to_batch_norms
 
 from transposenet_core.formats import load_scene
+from transposenet_core.geometry.pose import rotation_angle_deg
+from transposenet_core.geometry.pose_averaging import mean_over_views
 from transposenet_core.image_files import read_image
 from transposenet_core.localizer import Localizer
-from transposenet_core.models.pose_averaging import mean_over_views
-from transposenet_core.pose import rotation_angle_deg
 from transposenet_core.preprocessing import Preprocessing, normalise
 from transposenet_core.scene import PosedImage
 from transposenet_core.scene_model import SceneModel
 from transposenet_core.training.batches import batches
 from transposenet_core.training.checkpoint import Checkpoint
 from transposenet_core.training.config_reading import load_config
+from transposenet_core.training.data.pixels import load_pixels
+from transposenet_core.training.data.scene_pixels import ScenePixels, views_of
 from transposenet_core.training.distributed import World
 from transposenet_core.training.loop import Training
-from transposenet_core.training.pixels import load_pixels
-from transposenet_core.training.scene_pixels import ScenePixels, views_of
 from transposenet_core.training.validation import predict_in_scenes
 
 evaluate = runpy.run_path(str(ROOT / "training" / "evaluate.py"))["main"]

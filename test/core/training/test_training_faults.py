@@ -21,7 +21,7 @@ from transposenet_core.image_files import read_image
 from transposenet_core.localizer import Localizer
 from transposenet_core.preprocessing import Preprocessing
 from transposenet_core.scene_model import SceneModel
-from transposenet_core.training.pixels import load_pixels
+from transposenet_core.training.data.pixels import load_pixels
 from transposenet_core.training.validation import predict
 
 

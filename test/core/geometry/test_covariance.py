@@ -1,0 +1,63 @@
+"""Covariances are as large as the errors, or are made so; and a scene model says by how much."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+from untrained import HELD_OUT
+
+from transposenet_core.geometry.covariance import Honesty, error_vectors, nees, scaled
+from transposenet_core.geometry.pose import Pose
+from transposenet_core.training.validation import covariance_scale
+
+
+def drawn(scale: tuple[float, float], frames: int = 4000) -> tuple[np.ndarray, np.ndarray]:
+    """Errors (N, 6), each of a covariance of its own, and those covariances too small by `scale`."""
+    chance = np.random.default_rng(0)
+    A_N66 = chance.normal(size=(frames, 6, 6)) * chance.uniform(0.01, 0.1, (frames, 1, 1))
+    told_N66 = A_N66 @ A_N66.transpose(0, 2, 1) + 1e-6 * np.eye(6)
+    roots_N66 = np.linalg.cholesky([scaled(told_66, scale) for told_66 in told_N66])
+    return (roots_N66 @ chance.normal(size=(frames, 6, 1)))[..., 0], told_N66
+
+
+@pytest.mark.parametrize("scale", [(1.0, 1.0), (100.0, 4.0), (0.3, 900.0)])
+def test_the_scale_is_found_and_makes_covariances_honest(scale: tuple[float, float]) -> None:
+    error_N6, told_N66 = drawn(scale)
+    found = covariance_scale(error_N6, told_N66)
+    assert found == pytest.approx(scale, rel=0.05)
+    before, after = Honesty.of(error_N6, told_N66), Honesty.of(error_N6, np.array([scaled(C, found) for C in told_N66]))
+    assert list(before.nees.values()) == pytest.approx(scale, rel=0.05)
+    assert list(after.nees.values()) == pytest.approx((1, 1)) and after.within_6 == pytest.approx(0.683, abs=0.03)
+    assert "NEES 1.00" in str(after) and after.to_dict()["nees"] == after.nees
+
+
+@given(position=st.floats(1e-6, 1e6), rotation=st.floats(1e-6, 1e6), seed=st.integers(0, 99))
+def test_a_scaled_covariance_is_one(position: float, rotation: float, seed: int) -> None:
+    A_66 = np.random.default_rng(seed).normal(size=(6, 6))
+    covariance_66 = A_66 @ A_66.T + 1e-3 * np.eye(6)
+    found_66 = scaled(covariance_66, (position, rotation))
+    np.testing.assert_array_equal(found_66, found_66.T)
+    np.linalg.cholesky(found_66)
+    np.testing.assert_allclose(np.diag(found_66), np.diag(covariance_66) * np.repeat((position, rotation), 3))
+
+
+def test_errors_are_along_the_maps_axes() -> None:
+    turn, by = Rotation.random(rng=1), Rotation.from_rotvec([0.1, -0.2, 0.3])
+    truth = Pose([1.0, 2, 3], turn.as_quat(scalar_first=True))
+    estimate = Pose([1.5, 2, 3], (by * turn).as_quat(scalar_first=True))
+    np.testing.assert_allclose(error_vectors([estimate], [truth]), [[0.5, 0, 0, 0.1, -0.2, 0.3]], atol=1e-12)
+    assert nees(np.full((3, 6), 2.0), np.array([np.eye(6)] * 3)) == {"position": 4.0, "rotation": 4.0}
+
+
+def test_what_is_no_covariance_has_no_scale() -> None:
+    assert covariance_scale(np.ones((2, 6)), np.zeros((2, 6, 6))) is None
+    assert covariance_scale(np.ones((2, 6)), np.full((2, 6, 6), np.nan)) is None
+    assert min(covariance_scale(np.zeros((2, 6)), np.array([np.eye(6)] * 2))) > 0
+
+
+def test_a_held_out_error_is_what_it_was_and_may_have_a_scale() -> None:
+    assert HELD_OUT.covariance_scale is None
+    assert replace(HELD_OUT, covariance_scale=(2.0, 3.0)).covariance_66().tolist() == HELD_OUT.covariance_66().tolist()

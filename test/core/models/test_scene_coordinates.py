@@ -1,0 +1,183 @@
+"""Scene coordinates: cells look along the right rays, their points give the pose, and it runs as any scene model."""
+
+import runpy
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+from small_scene import write_small_scene
+from training_runs import ROOT
+from untrained import HELD_OUT
+
+from transposenet_core.errors import UserError
+from transposenet_core.estimate import Estimate
+from transposenet_core.geometry.covariance import position_sigma, scaled
+from transposenet_core.geometry.pose import rotation_angle_deg
+from transposenet_core.localizer import Localizer
+from transposenet_core.models import build_model, default_options
+from transposenet_core.models.scene_coordinates import rays
+from transposenet_core.preprocessing import Preprocessing
+from transposenet_core.scene_model import SceneModel
+from transposenet_core.training.losses.pose import SceneCoordinateLoss
+
+evaluate = runpy.run_path(str(ROOT / "training" / "evaluate.py"))["main"]
+CAMERA = (60.0, 62.0, 39.5, 31.5)
+SIZE = (64, 80)
+
+
+def small() -> torch.nn.Module:
+    torch.manual_seed(0)
+    return build_model("scene_coordinates", image_size=SIZE, camera=CAMERA, layers=1, width=32, mlp_width=32)
+
+
+def test_without_a_camera_it_says_so() -> None:
+    assert default_options("scene_coordinates")["camera"] is None
+    with pytest.raises(ValueError, match="need the camera's intrinsics"):
+        build_model("scene_coordinates")
+
+
+def test_cells_cover_the_picture_evenly() -> None:
+    cells = small().cells()
+    assert cells.shape == (8 * 10, 2)
+    np.testing.assert_allclose(cells.mean(dim=0), [(80 - 1) / 2, (64 - 1) / 2])
+    np.testing.assert_allclose(cells[1] - cells[0], [8, 0])
+    # The ray through the principal point is the optical axis.
+    np.testing.assert_allclose(rays(torch.tensor([[39.5, 31.5]]), CAMERA), [[0, 0, 1]])
+
+
+def test_outputs_and_gradients() -> None:
+    network = small()
+    image = torch.rand(2, 3, *SIZE)
+    output = network.eval()(image)
+    assert output["points"].shape == (2, 80, 3) and output["depth"].shape == (2, 80)
+    assert torch.linalg.eigvalsh(output["covariance"]).min() > 0 and output["covariance"].shape == (2, 6, 6)
+    assert output["position"].shape == (2, 3) and output["orientation"].shape == (2, 4)
+    np.testing.assert_allclose(output["orientation"].detach().norm(dim=-1), 1, atol=1e-5)
+    with pytest.raises(ValueError, match="the camera is for"):
+        network(torch.rand(1, 3, 96, 96))
+    output = network.train()(image)
+    assert "position" not in output
+    loss = SceneCoordinateLoss(network.cells(), network.ray_cells_N3)
+    terms = loss(output, torch.zeros(2, 3), torch.tensor([[1.0, 0, 0, 0]] * 2), torch.full((2, *SIZE), 2.0))
+    terms["loss"].backward()
+    without = [name for name, p in network.named_parameters() if p.grad is None or not torch.isfinite(p.grad).all()]
+    assert not without
+    assert tuple(terms) == loss.TERMS
+
+
+def test_true_cells_give_the_true_pose_and_no_loss() -> None:
+    """What a perfect network would answer before a slanted wall, by another way than the loss takes."""
+    network = small()
+    turn = Rotation.from_euler("xyz", [20, -35, 10], degrees=True)
+    orientation = torch.tensor(turn.as_quat(scalar_first=True), dtype=torch.float32)[None]
+    position = torch.tensor([[1.0, -2.0, 0.5]])
+    columns, rows = np.meshgrid(np.arange(80), np.arange(64))
+    depth_HW = 2 + 0.01 * columns + 0.02 * rows
+    cells = network.cells().round().long().numpy()
+    z = depth_HW[cells[:, 1], cells[:, 0]]
+    in_camera = z[:, None] * rays(network.cells(), CAMERA).numpy()
+    points = torch.tensor(turn.apply(in_camera) + position.numpy(), dtype=torch.float32)[None]
+    scales = torch.full((1, 80), -4.0)
+    said = {"points": points, "depth": torch.tensor(z, dtype=torch.float32)[None]}
+    said |= {"log_scale": scales, "depth_log_scale": scales}
+    pose = network.pose(said)
+    np.testing.assert_allclose(pose["position"], position, atol=1e-4)
+    assert rotation_angle_deg(pose["orientation"].numpy(), orientation.numpy())[0] < 1e-2
+    loss = SceneCoordinateLoss(network.cells(), network.ray_cells_N3)
+    depth = torch.tensor(depth_HW, dtype=torch.float32)[None]
+    terms = loss(said, position, orientation, depth)
+    assert terms["points"] < 1e-5 and terms["depth"] < 1e-5
+    assert terms["loss"].item() == pytest.approx(-16, abs=1e-2)  # 3 s + s_z
+    shifted = said | {"points": points + torch.tensor([0.3, 0.0, 0.4])}
+    assert loss(shifted, position, orientation, depth)["points"].item() == pytest.approx(0.5, abs=1e-5)
+    half = depth.clone()
+    half[:, :32] = 0  # unknown depth says nothing
+    assert loss(said, position, orientation, half)["loss"].item() == pytest.approx(-16, abs=1e-2)
+    unknown = loss(shifted, position, orientation, torch.zeros_like(depth))
+    assert unknown["loss"].item() == 0
+
+
+def test_it_is_a_scene_model_like_any_other(tmp_path: Path) -> None:
+    options = {"image_size": list(SIZE), "camera": list(CAMERA), "layers": 1, "width": 32, "mlp_width": 32}
+    network = build_model("scene_coordinates", **options).eval()
+    model = SceneModel("desk", "map", "scene_coordinates", options, Preprocessing(64, SIZE), network, HELD_OUT)
+    model.save(tmp_path / "model")
+    picture_HW3 = np.random.default_rng(0).integers(0, 255, (128, 160, 3), np.uint8)
+    estimate = Localizer(tmp_path / "model").localize(picture_HW3)
+    with torch.inference_mode():
+        expected = network(model.preprocessing(picture_HW3))
+    np.testing.assert_allclose(estimate.pose.position, expected["position"][0], atol=1e-4)
+    with pytest.raises(UserError, match="has no option"):
+        build_model("scene_coordinates", cameras=1)
+
+
+def test_n12_cells_that_are_no_numbers_are_named_and_break_no_other_picture(tmp_path: Path) -> None:
+    network = small().eval()
+    image = torch.rand(2, 3, *SIZE)
+    expected = network(image)
+    image[1] = torch.nan
+    found = network(image)
+    torch.testing.assert_close(found["orientation"][0], expected["orientation"][0])
+    assert found["orientation"][1].isnan().all() and found["position"][1].isnan().all()
+    network.out.bias.data.fill_(torch.nan)
+    options = {"image_size": list(SIZE), "camera": list(CAMERA), "layers": 1, "width": 32, "mlp_width": 32}
+    SceneModel("desk", "map", "scene_coordinates", options, Preprocessing(64, SIZE), network, HELD_OUT).save(tmp_path)
+    estimate = Localizer(tmp_path, device="cpu").localize(np.zeros((64, 80, 3), np.uint8))
+    assert (estimate.pose, estimate.localized, estimate.reason) == (None, False, "non_finite_output")
+
+
+def test_a_frame_has_its_own_covariance_where_the_model_has_a_scale(tmp_path: Path) -> None:
+    network = small().eval()
+    options = {"image_size": list(SIZE), "camera": list(CAMERA), "layers": 1, "width": 32, "mlp_width": 32}
+    picture = np.random.default_rng(0).integers(0, 256, (64, 80, 3), dtype=np.uint8)
+    found = {}
+    for name, scale in (("old", None), ("new", (90.0, 120.0))):
+        error, preprocessing = replace(HELD_OUT, covariance_scale=scale), Preprocessing(64, SIZE)
+        model = SceneModel("desk", "map", "scene_coordinates", options, preprocessing, network, error)
+        model.save(tmp_path / name)
+        found[name] = Localizer(tmp_path / name, device="cpu").localize(picture)
+    np.testing.assert_allclose(found["old"].covariance_66, HELD_OUT.covariance_66())
+    assert "the same for every frame" in found["old"].covariance_source
+    with torch.inference_mode():
+        own_66 = network(model.preprocessing(picture))["covariance"][0].numpy()
+    np.testing.assert_allclose(found["new"].covariance_66, scaled(own_66, (90.0, 120.0)), rtol=1e-2, atol=1e-3)
+    np.testing.assert_array_equal(found["new"].covariance_66, found["new"].covariance_66.T)
+    assert "what the network says of this frame" in found["new"].covariance_source
+
+
+def test_pictures_of_another_place_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    scene = write_small_scene(tmp_path / "desk", frames=4)
+    options = {"image_size": list(SIZE), "camera": list(CAMERA), "layers": 1, "width": 32, "mlp_width": 32}
+    for largest, refused in ((1e-6, 8), (1e6, 0)):
+        error = replace(HELD_OUT, covariance_scale=(90.0, 120.0), largest_sigma_m=largest)
+        model = SceneModel("desk", "map", "scene_coordinates", options, Preprocessing(64, SIZE), small().eval(), error)
+        model.save(tmp_path / "model")
+        data = f"7scenes:{scene}"
+        assert evaluate([str(tmp_path / "model"), "--data", data, "--other", data, "--device", "cpu"]) == 0
+        told = capsys.readouterr().out
+        assert f"not localized {refused} of 8 frames of desk, another place: {refused / 8:.1%}" in told
+        assert ("localized 0 of 4 frames" in told) == (refused > 0) and ("NEES" in told) == (refused == 0)
+
+
+def test_n10_n11_a_frame_it_is_less_sure_of_than_of_its_scene_is_not_localized(tmp_path: Path) -> None:
+    network = small().eval()
+    options = {"image_size": list(SIZE), "camera": list(CAMERA), "layers": 1, "width": 32, "mlp_width": 32}
+    picture = np.random.default_rng(0).integers(0, 256, (64, 80, 3), dtype=np.uint8)
+
+    def estimate(largest: float | None) -> Estimate:
+        error = replace(HELD_OUT, covariance_scale=(90.0, 120.0), largest_sigma_m=largest)
+        model = SceneModel("desk", "map", "scene_coordinates", options, Preprocessing(64, SIZE), network, error)
+        model.save(tmp_path / str(largest))
+        return Localizer(tmp_path / str(largest), device="cpu").localize(picture)
+
+    free = estimate(None)
+    sigma = float(position_sigma(free.covariance_66))
+    below, above = estimate(0.99 * sigma), estimate(1.01 * sigma)
+    assert (free.localized, above.localized, below.localized) == (True, True, False)
+    assert (above.reason, above.explanation, below.reason) == ("", "", "out_of_scene")
+    assert f"one sigma of its position is {sigma:.3f} m, 99% of {HELD_OUT.source} have at most" in below.explanation
+    np.testing.assert_array_equal(below.covariance_66, free.covariance_66)
+    np.testing.assert_array_equal(below.pose.position, free.pose.position)

@@ -1,0 +1,118 @@
+"""Depth out of recordings: every encoding becomes millimetres beside its picture; what is not registered is refused."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+from made_bags import ALL, T0_NS, Messages, drive, imported, write_bag
+
+from transposenet_core.training.data.depth import check_depth, registered_depth
+from transposenet_ros.bag_import.depth import millimetres
+from transposenet_ros.bag_to_dataset import main
+from transposenet_ros.decoding.errors import DecodeError
+
+POSE = ("--pose", "/odom")
+DEPTH_MM = np.arange(48 * 64, dtype=np.uint16).reshape(48, 64) + 500
+METRES = (DEPTH_MM / 1000).astype(np.float32)
+
+
+def message(array: np.ndarray, encoding: str, padding: int = 0, **more: object) -> SimpleNamespace:
+    """An Image as it lies in a recording, its rows perhaps padded."""
+    rows = np.pad(np.ascontiguousarray(array).view(np.uint8).reshape(array.shape[0], -1), ((0, 0), (0, padding)))
+    size = {"width": array.shape[1], "height": array.shape[0], "step": rows.shape[1]}
+    return SimpleNamespace(**(size | {"encoding": encoding, "is_bigendian": 0, "data": rows.ravel()} | more))
+
+
+def recording(path: Path, frame: str = "camera_optical", late_ns: int = 5_000_000) -> Path:
+    """The drive with depth that comes a little after each picture."""
+    m = Messages()
+
+    def rows():
+        for topic, time_ns, msg in drive():
+            yield topic, time_ns, msg
+            if topic == "/camera/image":
+                stamp_ns = time_ns + late_ns
+                data = np.ascontiguousarray(DEPTH_MM + (time_ns - T0_NS) // 50_000_000 % 100).view(np.uint8).ravel()
+                fields = m.header(stamp_ns, frame), 48, 64, "16UC1", 0, 128, data
+                yield "/camera/depth", stamp_ns, m.make("sensor_msgs/msg/Image", *fields)
+
+    return write_bag(path, rows())
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        message(DEPTH_MM, "16UC1"),
+        message(DEPTH_MM, "mono16", padding=6),
+        message(DEPTH_MM.astype(">u2"), "16UC1", is_bigendian=1),
+        message(METRES, "32FC1"),
+        SimpleNamespace(
+            format="16UC1; compressedDepth png",
+            data=np.frombuffer(bytes(12) + cv2.imencode(".png", DEPTH_MM)[1].tobytes(), np.uint8),
+        ),
+    ],
+)
+def test_every_encoding_becomes_millimetres(sent: SimpleNamespace) -> None:
+    np.testing.assert_array_equal(millimetres(sent), DEPTH_MM)
+
+
+def test_what_was_not_measured_is_0() -> None:
+    metres = METRES.copy()
+    metres[0, :4] = np.nan, np.inf, -1.0, 70.0
+    depth = millimetres(message(metres, "32FC1"))
+    assert depth[0, :5].tolist() == [0, 0, 0, 0, DEPTH_MM[0, 4]]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        message(DEPTH_MM, "rgb8"),
+        message(DEPTH_MM, "16UC1", step=100),
+        message(DEPTH_MM, "16UC1", height=60),
+        message(DEPTH_MM, "16UC1", width=0),
+        message(DEPTH_MM, "16UC1", width=65535, height=65535),
+        SimpleNamespace(format="32FC1; compressedDepth", data=np.zeros(40, np.uint8)),
+        SimpleNamespace(format="png", data=np.frombuffer(cv2.imencode(".png", METRES)[1].tobytes(), np.uint8)),
+    ],
+)
+def test_n02_n04_n05_damaged_depth_is_no_depth(wrong: SimpleNamespace) -> None:
+    with pytest.raises(DecodeError):
+        millimetres(wrong)
+
+
+def test_each_picture_gets_the_depth_nearest_in_time(tmp_path: Path) -> None:
+    scene = imported(recording(tmp_path / "bag"), tmp_path / "out", *POSE, "--depth", "/camera/depth")
+    assert len(scene.images) == 19
+    check_depth(scene, "the test")
+    for number, image in enumerate(scene.images):
+        np.testing.assert_array_equal(cv2.imread(str(image.depth_path), cv2.IMREAD_UNCHANGED), DEPTH_MM + number)
+    # It is the colour camera's own: registered to it nothing moves.
+    assert scene.depth_camera is not None and scene.intrinsics is not None
+    depth = registered_depth(scene.images[3], scene.depth_camera, scene.intrinsics)
+    np.testing.assert_array_equal(depth, DEPTH_MM + 3)
+
+
+def test_depth_of_another_time_is_nobodys(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    bag = recording(tmp_path / "bag", late_ns=24_000_000)
+    scene = imported(bag, tmp_path / "out", *POSE, "--depth", "/camera/depth")
+    assert "0 of 19 pictures have depth" in capsys.readouterr().out
+    assert all(image.depth_path is None for image in scene.images)
+
+
+@pytest.mark.parametrize(
+    ("frame", "options", "sentence"),
+    [
+        ("depth_optical", ("--depth", "/camera/depth"), "takes depth that is registered to the colour camera"),
+        ("camera_optical", ("--depth", "/nowhere"), "the topic /nowhere of --depth is not in it"),
+        ("camera_optical", ("--depth", "/camera/depth", "--camera-info", "none"), "needs the colour camera's"),
+    ],
+)
+def test_depth_that_cannot_be_used_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture, frame: str, options: tuple[str, ...], sentence: str
+) -> None:
+    bag = recording(tmp_path / "bag", frame)
+    assert main([str(bag), "--image", "/camera/image", "--out", str(tmp_path / "out"), *POSE, *ALL, *options]) == 2
+    assert sentence in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

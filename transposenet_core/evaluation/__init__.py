@@ -1,0 +1,1 @@
+"""How far estimates are from ground truth: errors, alignment, baselines, figures."""

@@ -1,0 +1,73 @@
+"""What is left of the errors once estimates and truth are laid onto each other: are they in one frame at all?
+
+Umeyama, "Least-squares estimation of transformation parameters between two point patterns", 1991, on the positions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from transposenet_core.evaluation.errors import ErrorSummary, pose_errors, summarise
+from transposenet_core.geometry.pose import Pose, nearest_rotation, rotation_angle_deg, stack
+
+LEAST_FRAMES = 4  # of three noisy ones one in twenty fits by accident
+LEAST_SPREAD = 1e-6  # metres beside the main direction: on a line nothing says how to turn about it
+ANOTHER_FRAME = 0.2  # aligned median beside the raw one: so much better is no accident of the estimates
+
+
+@dataclass(frozen=True, eq=False)
+class Alignment:
+    """``T_truth_map`` that moves the estimates' map onto the truth's with the least squared distances, the errors after
+    it, and the scale that would fit as well as it can (it is not applied)."""
+
+    T_truth_map: Pose
+    scale: float
+    errors: ErrorSummary
+
+    def to_dict(self) -> dict:
+        return {"T_truth_map": self.T_truth_map.to_dict(), "scale": self.scale, "errors": self.errors.to_dict()}
+
+    def __str__(self) -> str:
+        turn = float(rotation_angle_deg(self.T_truth_map.orientation, np.array([1.0, 0, 0, 0])))
+        shift = float(np.linalg.norm(self.T_truth_map.position))
+        return (
+            f"median {self.errors.median_m:.3f} m {self.errors.median_deg:.2f} deg after a shift of {shift:.3f} m and "
+            f"a turn of {turn:.2f} deg; best scale {self.scale:.3f}, not applied"
+        )
+
+    def another_frame(self, raw: ErrorSummary) -> str:
+        """A warning where the estimates fit a moved truth far better than the given one, else ''."""
+        if self.errors.median_m >= ANOTHER_FRAME * raw.median_m:
+            return ""
+        return (
+            f"the truth looks like that of another frame: the median is {raw.median_m:.3f} m, and "
+            f"{self.errors.median_m:.3f} m once it is laid onto the estimates"
+        )
+
+
+def align(estimates: Sequence[Pose], truths: Sequence[Pose]) -> Alignment | None:
+    """SE(3) alignment of poses of the same frames. None for fewer than `LEAST_FRAMES`, or where they stand on one line
+    as far as the errors let one see: the turn about it would be chance."""
+    if len(estimates) < LEAST_FRAMES:
+        return None
+    e_N3, t_N3 = stack(list(estimates))[0], stack(list(truths))[0]
+    e_centre_3, t_centre_3 = e_N3.mean(axis=0), t_N3.mean(axis=0)
+    e_N3, t_N3 = e_N3 - e_centre_3, t_N3 - t_centre_3
+    moment_33 = t_N3.T @ e_N3
+    # How far the positions stand beside their main direction, root mean square.
+    aside = [np.linalg.svd(x_N3, compute_uv=False)[1] / np.sqrt(len(x_N3)) for x_N3 in (e_N3, t_N3)]
+    if min(aside) <= LEAST_SPREAD:
+        return None
+    R_33 = nearest_rotation(moment_33)
+    scale = float(np.trace(R_33.T @ moment_33) / np.sum(e_N3**2))
+    left_N3 = t_N3 - scale * e_N3 @ R_33.T
+    if min(aside[0] * scale, aside[1]) <= np.sqrt(np.mean(np.sum(left_N3**2, axis=1))):
+        return None
+    T_44 = np.eye(4)
+    T_44[:3, :3], T_44[:3, 3] = R_33, t_centre_3 - R_33 @ e_centre_3
+    T_truth_map = Pose.from_matrix(T_44)
+    moved = [T_truth_map @ estimate for estimate in estimates]
+    return Alignment(T_truth_map, scale, summarise(*pose_errors(moved, list(truths))))

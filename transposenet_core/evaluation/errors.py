@@ -1,0 +1,84 @@
+"""Errors of estimated poses against the truth, their figures, and the predictions file."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from transposenet_core.atomic_files import write_atomically
+from transposenet_core.errors import UserError
+from transposenet_core.estimate import Estimate
+from transposenet_core.geometry.pose import Pose, rotation_angle_deg, stack
+
+PREDICTION_COLUMNS = ["image", "x", "y", "z", "qw", "qx", "qy", "qz", "sigma_x", "sigma_y", "sigma_z", "localized"]
+RECALLS = ((0.05, 5.0), (0.10, 5.0), (0.25, 10.0))
+
+
+@dataclass(frozen=True)
+class ErrorSummary:
+    """Figures over `count` frames; NaN where there are none. Recalls are shares in 0..1."""
+
+    count: int
+    median_m: float
+    median_deg: float
+    p95_m: float
+    p95_deg: float
+    mean_m: float
+    mean_deg: float
+    recall_5cm_5deg: float
+    recall_10cm_5deg: float
+    recall_25cm_10deg: float
+
+    def to_dict(self) -> dict:
+        """With None for NaN, which JSON does not have."""
+        return {key: None if math.isnan(value) else value for key, value in asdict(self).items()}
+
+
+def pose_errors(estimates: Sequence[Pose], truths: Sequence[Pose]) -> tuple[np.ndarray, np.ndarray]:
+    """Distance (N,) in metres and angle (N,) in degrees between poses of the same frames."""
+    if len(estimates) != len(truths):
+        raise ValueError(f"{len(estimates)} estimates for {len(truths)} true poses")
+    position_e, orientation_e = stack(list(estimates))
+    position_t, orientation_t = stack(list(truths))
+    return np.linalg.norm(position_e - position_t, axis=1), rotation_angle_deg(orientation_e, orientation_t)
+
+
+def summarise(metres_N: np.ndarray, degrees_N: np.ndarray) -> ErrorSummary:
+    if len(metres_N) == 0:
+        return ErrorSummary(0, *[float("nan")] * 9)
+    figures: list[float] = []
+    for reduce in (np.median, lambda values: np.percentile(values, 95), np.mean):
+        figures += [float(reduce(metres_N)), float(reduce(degrees_N))]
+    recalls = [float(np.mean((metres_N <= m) & (degrees_N <= d))) for m, d in RECALLS]
+    return ErrorSummary(len(metres_N), *figures, *recalls)
+
+
+def write_predictions(path: str | Path, names: Iterable[str], estimates: Iterable[Estimate]) -> None:
+    """One line per picture (camera-to-map, metres, quaternion w x y z); UserError for an estimate without a pose."""
+    with write_atomically(path) as temporary, open(temporary, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(PREDICTION_COLUMNS)
+        for name, estimate in zip(names, estimates, strict=True):
+            if estimate.pose is None:
+                raise UserError(f"{name}: the model answered no finite pose, so {path} cannot be written; train again")
+            sigma = np.sqrt(np.diag(estimate.covariance_66)[:3])
+            numbers = [*estimate.pose.position, *estimate.pose.orientation, *sigma]
+            writer.writerow([name, *(repr(float(number)) for number in numbers), int(estimate.localized)])
+        file.flush()
+
+
+def table(rows: dict[str, ErrorSummary]) -> str:
+    """The figures of several methods as aligned text."""
+    width = max(map(len, rows), default=0)
+    lines = [f"{'':{width}s} frames  {'median':18s} {'p95':18s} {'mean':18s} 5cm5deg 10cm5deg 25cm10deg"]
+    for name, s in rows.items():
+        pairs = ((s.median_m, s.median_deg), (s.p95_m, s.p95_deg), (s.mean_m, s.mean_deg))
+        errors = " ".join(f"{metres:6.3f} m {degrees:6.2f} deg" for metres, degrees in pairs)
+        recalls = f"{s.recall_5cm_5deg:7.1%} {s.recall_10cm_5deg:8.1%} {s.recall_25cm_10deg:9.1%}"
+        lines.append(f"{name:{width}s} {s.count:6d} {errors} {recalls}")
+    return "\n".join(lines)

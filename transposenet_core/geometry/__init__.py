@@ -1,0 +1,1 @@
+"""Poses, rotations, cameras and covariances: arithmetic without files, networks or ROS."""

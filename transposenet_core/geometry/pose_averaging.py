@@ -1,0 +1,77 @@
+"""Means of poses, in torch, batch by batch: over test crops, dropout samples, or retrieved pictures."""
+
+from __future__ import annotations
+
+import torch
+
+from transposenet_core.geometry.pose_from_points import leading_eigenvector
+
+
+def mean_orientation(orientation_BN4: torch.Tensor, weight_BN: torch.Tensor | None = None) -> torch.Tensor:
+    """The weighted chordal mean (B, 4) of quaternions w x y z of any length and sign, with w >= 0, float64.
+
+    It is the eigenvector with the largest eigenvalue of ``sum w q q^T`` (Markley et al., "Averaging quaternions", 2007,
+    Eq. 12 and 13), in which q and -q are one rotation; the sum of quaternions is another thing, which depends on their
+    signs. Weights may be negative, as those of an affine combination are.
+    """
+    q_BN4 = torch.nn.functional.normalize(orientation_BN4.double(), dim=-1)
+    weight_BN = torch.ones_like(q_BN4[..., 0]) if weight_BN is None else weight_BN.double()
+    moment_B44 = torch.einsum("bn,bni,bnj->bij", weight_BN, q_BN4, q_BN4)
+    mean_B4 = leading_eigenvector(moment_B44)
+    return torch.where(mean_B4[:, :1] < 0, -mean_B4, mean_B4)
+
+
+def sample_covariance(
+    position_BN3: torch.Tensor, orientation_BN4: torch.Tensor, mean_B3: torch.Tensor, mean_B4: torch.Tensor
+) -> torch.Tensor:
+    """Covariance (B, 6, 6) of pose samples about their mean: position in metres, then the rotation vector in radians
+    that takes the mean to the sample, both along the axes of the map. Divided by N - 1."""
+    turn_BN3 = rotation_vectors(orientation_BN4.double(), mean_B4.double()[:, None])
+    away_BN6 = torch.cat((position_BN3.double() - mean_B3.double()[:, None], turn_BN3), dim=-1)
+    return away_BN6.mT @ away_BN6 / max(away_BN6.shape[1] - 1, 1)
+
+
+def rotation_vectors(to_X4: torch.Tensor, from_X4: torch.Tensor) -> torch.Tensor:
+    """Rotation vectors (..., 3) of ``R_to R_from^T``, radians, at most half a turn long."""
+    a, b = torch.broadcast_tensors(*(torch.nn.functional.normalize(q, dim=-1) for q in (to_X4, from_X4)))
+    (a_real, a_rest), (b_real, b_rest) = ((q[..., :1], q[..., 1:]) for q in (a, b))
+    real = (a * b).sum(dim=-1, keepdim=True)
+    rest = b_real * a_rest - a_real * b_rest - torch.linalg.cross(a_rest, b_rest)
+    rest = torch.where(real < 0, -rest, rest)
+    sine = torch.linalg.vector_norm(rest, dim=-1, keepdim=True)
+    angle = 2 * torch.atan2(sine, real.abs())
+    return rest * torch.where(sine > 1e-12, angle / sine.clamp(min=1e-12), 2.0)
+
+
+def mean_over_views(output: dict[str, torch.Tensor], pictures: int) -> dict[str, torch.Tensor]:
+    """One answer per picture from the answers for several views of each, a picture's views in a row.
+
+    Positions are averaged, orientations by `mean_orientation`, covariances too; what belongs to one view is left out.
+    The output itself where there is one view of each. A picture's views are in one scene, the likeliest on average;
+    where the network answers in one scene alone, it is one that a view was taken for, and only those count.
+    """
+    views = len(output["position"]) // pictures
+    if views == 1:
+        return output
+    found: dict[str, torch.Tensor] = {}
+    weight_BN = torch.ones(pictures, views, dtype=torch.float64, device=output["position"].device)
+    if "scene" in output:
+        probability_BS = output["scene_log_probability"].exp().unflatten(0, (pictures, views)).mean(dim=1)
+        found = {"scene": probability_BS.argmax(dim=-1), "scene_log_probability": probability_BS.log()}
+    if "scene" in output and "scene_positions" not in output:
+        scene_BN = output["scene"].unflatten(0, (pictures, views))
+        seen_BS = torch.nn.functional.one_hot(scene_BN, probability_BS.shape[-1]).any(dim=1)
+        found["scene"] = probability_BS.masked_fill(~seen_BS, -1.0).argmax(dim=-1)
+        weight_BN = (scene_BN == found["scene"][:, None]).double()
+    elif "scene" in output:
+        row_X, scene_X = torch.arange(len(output["scene"])), found["scene"].repeat_interleave(views)
+        output = {name: output[f"scene_{name}s"][row_X, scene_X] for name in ("position", "orientation")}
+    split = {k: output[k].unflatten(0, (pictures, views)) for k in ("position", "orientation")}
+    share_BN1 = (weight_BN / weight_BN.sum(dim=1, keepdim=True))[..., None]
+    mean = {
+        "position": (share_BN1.to(split["position"].dtype) * split["position"]).sum(dim=1),
+        "orientation": mean_orientation(split["orientation"], weight_BN),
+    }
+    if "covariance" in output:
+        mean["covariance"] = output["covariance"].unflatten(0, (pictures, views)).mean(dim=1)
+    return mean | found

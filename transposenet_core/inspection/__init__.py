@@ -1,0 +1,1 @@
+"""What a network looks at, and what it expects to see."""

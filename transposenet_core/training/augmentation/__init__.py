@@ -1,0 +1,1 @@
+"""Training pictures and labels varied anew at every step."""

@@ -1,0 +1,71 @@
+"""Completed views: what a moved view's own picture did not see, another training picture did.
+
+A camera turned by 20 degrees sees much that the picture it is made from does not hold. A robot's pictures are whole, so
+the network should learn from whole ones: two more pictures, one by a camera that looks farther the same way, one by a
+camera farther behind, are brought to the same pose with their own depth, and show what the first leaves empty.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from transposenet_core.geometry.pose_from_points import inverse, matrices, product, rotated
+from transposenet_core.training.augmentation.view_synthesis import MovedViews
+
+CANDIDATES = 48  # pictures among which the best is taken, others each time
+FAR_M, FAR_DIRECTION = 1.0, 0.35  # apart in position, and in the direction of view (20 degrees), count the same
+BEHIND_M = 0.6  # where the picture from behind would best be taken
+BEYOND = 1.5  # how far beyond the view the other would best look, in what the view is turned by
+
+
+def companions(
+    position_N3: torch.Tensor,
+    orientation_N4: torch.Tensor,
+    index_B: torch.Tensor,
+    position_B3: torch.Tensor,
+    orientation_B4: torch.Tensor,
+    draws_B: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Which two of N pictures complete each view (B,), all of them with poses ``T_map_camera``.
+
+    One is near and looks beyond the view's direction, on the side to which the view was turned from its own picture
+    `index_B`, the other looks the same way from behind. A few of all, evenly spaced from a place that `draws_B` says,
+    are looked at.
+    """
+    count = len(position_N3)
+    offsets_K = torch.arange(0, count, max(1, count // CANDIDATES), device=index_B.device)
+    candidates_BK = ((draws_B * count).long()[:, None] + offsets_K) % count
+    directions_N3 = matrices(orientation_N4)[..., 2]  # the cameras' z axes
+    direction_B3 = matrices(orientation_B4)[..., 2]
+
+    def nearest(place_B3: torch.Tensor, direction_B3: torch.Tensor) -> torch.Tensor:
+        apart_BK = (position_N3[candidates_BK] - place_B3[:, None]).norm(dim=-1) / FAR_M
+        turned_BK = (directions_N3[candidates_BK] - direction_B3[:, None]).norm(dim=-1) / FAR_DIRECTION
+        best_B1 = (apart_BK + turned_BK).argmin(dim=1, keepdim=True)
+        return candidates_BK.gather(1, best_B1)[:, 0]
+
+    beyond_B3 = direction_B3 + BEYOND * (direction_B3 - directions_N3[index_B])
+    return nearest(position_B3, beyond_B3), nearest(position_B3 - BEHIND_M * direction_B3, direction_B3)
+
+
+def motion_between(
+    position_B3: torch.Tensor,
+    orientation_B4: torch.Tensor,
+    new_position_B3: torch.Tensor,
+    new_orientation_B4: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Turn (B, 4) and shift (B, 3) in the old camera's axes that lead from one pose to another, as `moved_views` takes
+    them."""
+    inverse_B4 = inverse(orientation_B4)
+    shift_B3 = rotated(inverse_B4, (new_position_B3 - position_B3)[:, None])[:, 0]
+    return product(inverse_B4, new_orientation_B4), shift_B3
+
+
+def completed(view: MovedViews, other: MovedViews, which_B: torch.Tensor) -> MovedViews:
+    """The views `which_B` (B,) bool with the other's pixels where they show nothing and the other does."""
+    taken_BHW = which_B[:, None, None] & other.shown_BHW & ~view.shown_BHW
+    return MovedViews(
+        torch.where(taken_BHW[:, None], other.image_BCHW, view.image_BCHW),
+        torch.where(taken_BHW, other.depth_BHW, view.depth_BHW),
+        view.shown_BHW | taken_BHW,
+    )

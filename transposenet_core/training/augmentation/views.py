@@ -1,0 +1,210 @@
+"""Augmentation of training pictures in batches, on the device (TransPoseNet section 4: crop, then colour jitter).
+In the crop's place the camera may be turned and moved: see `virtual_views` and `virtual_motion`.
+
+All chance comes in as uniform numbers in [0, 1), drawn beforehand for the whole batch: the same pictures come out on
+any device, in any number of processes, and a CUDA graph can hold the work.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+
+from transposenet_core.geometry.pose_from_points import rotated
+from transposenet_core.preprocessing import Preprocessing, mean_colour, normalise
+from transposenet_core.scene import Intrinsics
+from transposenet_core.training.augmentation.image_corruptions import blurred, erased, noised
+from transposenet_core.training.augmentation.view_completion import companions, completed, motion_between
+from transposenet_core.training.augmentation.view_synthesis import MovedViews, moved_views, shown, the_other_way
+from transposenet_core.training.augmentation.virtual_rotation import sampled_turn, turned_orientation, turned_view
+from transposenet_core.training.config import AugmentationConfig
+from transposenet_core.training.data.pixels import PosedPixels
+
+# Window's top and left, or yaw, pitch and roll; three factors; one; the way along three axes.
+VIEW, COLOUR, GAMMA, SHIFT = slice(0, 3), slice(3, 6), 6, slice(7, 10)
+BLUR, NOISE, ERASING = 10, 11, slice(12, 16)  # how much; how much; two sides and two places of a rectangle
+RECORDED = 16  # whether the camera stays where it was
+COMPANION, COMPLETED = 17, 18  # which other pictures may complete the view; whether one does
+DRAWS = 19  # numbers per picture
+LUMA = (0.299, 0.587, 0.114)
+
+
+class Views(NamedTuple):
+    """What a batch of cameras sees, (B, 3, H, W) float32 as the network takes it, and where they are.
+
+    Position (B, 3), orientation (B, 4) w x y z; ``depth_BHW`` in metres, 0 where it is not known, where it is loaded;
+    ``scene_B`` which scene, where there are several.
+    """
+
+    image_B3HW: torch.Tensor
+    position_B3: torch.Tensor
+    orientation_B4: torch.Tensor
+    depth_BHW: torch.Tensor | None
+    scene_B: torch.Tensor | None = None
+
+
+def training_views(
+    pixels: PosedPixels,
+    index_B: torch.Tensor,
+    draws_BK: torch.Tensor,
+    preprocessing: Preprocessing,
+    config: AugmentationConfig,
+) -> Views:
+    """Pictures `index_B` as the network's input, with the poses of the cameras that see them so: where the camera is
+    turned or moved, the label is as well."""
+    position_B3, orientation_B4, turn_B4 = pixels.position_N3[index_B], pixels.orientation_N4[index_B], None
+    if pixels.depth_NHW is not None:
+        views = _moved(pixels, index_B, draws_BK, preprocessing, config)
+    else:
+        if config.virtual_rotation.is_on():
+            turn_B4, _ = _motion(draws_BK, config)
+            orientation_B4 = turned_orientation(orientation_B4, turn_B4)
+        image = augmented(pixels.image_N3HW, index_B, draws_BK, preprocessing, config, pixels.camera, turn_B4)
+        views = Views(image, position_B3, orientation_B4, None)
+    if config.erasing > 0:
+        views = views._replace(image_B3HW=erased(views.image_B3HW, config.erasing, draws_BK[:, ERASING]))
+    return views
+
+
+def _motion(draws_BK: torch.Tensor, config: AugmentationConfig) -> tuple[torch.Tensor, torch.Tensor]:
+    """How the cameras turn (B, 4) and move (B, 3), in their own axes; some not at all (`as_recorded`).
+
+    A moved view is hardly ever whole, a robot's picture is: without these the network never sees one.
+    """
+    turn_B4 = sampled_turn(draws_BK[:, VIEW], config.virtual_rotation)
+    shift_B3 = (2 * draws_BK[:, SHIFT] - 1) * config.virtual_translation
+    if config.as_recorded > 0:
+        moves_B1 = (draws_BK[:, RECORDED, None] >= config.as_recorded).float()
+        still_4 = F.pad(torch.ones_like(moves_B1), (0, 3))
+        turn_B4, shift_B3 = torch.lerp(still_4, turn_B4, moves_B1), shift_B3 * moves_B1
+    return turn_B4, shift_B3
+
+
+def _moved(
+    pixels: PosedPixels,
+    index_B: torch.Tensor,
+    draws_BK: torch.Tensor,
+    preprocessing: Preprocessing,
+    config: AugmentationConfig,
+) -> Views:
+    """The same where depth is there: the new view has its depth as well, and what neither its own picture nor
+    those that complete it show from both sides (see `virtual_motion`) is 0."""
+    camera, depth_NHW = pixels.camera, pixels.depth_NHW
+    assert camera is not None and depth_NHW is not None  # `check_depth` has said so before
+    turn_B4, shift_B3 = _motion(draws_BK, config)
+    old_position_B3, old_B4 = pixels.position_N3[index_B], pixels.orientation_N4[index_B]
+    position_B3, mirrored_B3 = (
+        old_position_B3 + rotated(old_B4, way_B3[:, None])[:, 0] for way_B3 in (shift_B3, the_other_way(shift_B3))
+    )
+    orientation_B4 = turned_orientation(old_B4, turn_B4)
+    mean, size = mean_colour(draws_BK.device), preprocessing.image_size
+
+    def seen_from(source_B: torch.Tensor) -> tuple[MovedViews, torch.Tensor]:
+        depth_BHW, old = depth_NHW[source_B], (pixels.position_N3[source_B], pixels.orientation_N4[source_B])
+        image = coloured(pixels.image_N3HW[source_B], draws_BK, config).float() - mean
+        there, mirrored = (motion_between(*old, place_B3, orientation_B4) for place_B3 in (position_B3, mirrored_B3))
+        view = moved_views(image, depth_BHW, *there, camera, size)
+        goes = config.virtual_translation > 0  # else both ways are one
+        return view, shown(depth_BHW, *mirrored, camera, size) if goes else view.shown_BHW
+
+    view, also_shown_BHW = seen_from(index_B)
+    if config.completed > 0:
+        which_B = draws_BK[:, COMPLETED] < config.completed
+        poses = pixels.position_N3, pixels.orientation_N4
+        middle_B3 = (position_B3 + mirrored_B3) / 2
+        for other_B in companions(*poses, index_B, middle_B3, orientation_B4, draws_BK[:, COMPANION]):
+            other, also_BHW = seen_from(other_B)
+            view = completed(view, other, which_B)
+            also_shown_BHW = also_shown_BHW | (also_BHW & which_B[:, None, None])
+    view = view.within(also_shown_BHW)
+    return Views(normalise(view.image_BCHW + mean), position_B3, orientation_B4, view.depth_BHW)
+
+
+def augmented(
+    image_N3HW: torch.Tensor,
+    index_B: torch.Tensor,
+    draws_BK: torch.Tensor,
+    preprocessing: Preprocessing,
+    config: AugmentationConfig,
+    camera: Intrinsics | None = None,
+    turn_B4: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Pictures `index_B` of the cache (N, 3, h, w) uint8 as the network's input (B, 3, H, W) float32.
+
+    With turns (quaternions w x y z) the `camera` of the cached pictures is turned by them, instead of a random crop.
+    What the old picture does not show is the mean colour, which is 0 for the network, as the padding of its layers.
+    """
+    if turn_B4 is None:
+        image = windows(image_N3HW, index_B, *_corners(image_N3HW, draws_BK, preprocessing, config))
+    else:
+        image = image_N3HW[index_B]
+    image = coloured(image, draws_BK, config)
+    if turn_B4 is not None:
+        assert camera is not None  # `check_camera` has said so before
+        mean = mean_colour(image.device)
+        image = turned_view(image.float() - mean, turn_B4, camera, preprocessing.image_size) + mean
+    return normalise(image)
+
+
+def coloured(image_B3HW: torch.Tensor, draws_BK: torch.Tensor, config: AugmentationConfig) -> torch.Tensor:
+    """Other colours, another exposure, another lens and sensor, as far as the configuration asks for them; pixels
+    0..255."""
+    if config.colour_jitter > 0:
+        image_B3HW = colour_jitter(image_B3HW, config.colour_jitter, draws_BK[:, COLOUR])
+    if config.gamma > 0:
+        image_B3HW = gamma_jitter(image_B3HW, config.gamma, draws_BK[:, GAMMA])
+    if config.blur > 0:
+        image_B3HW = blurred(image_B3HW, config.blur, draws_BK[:, BLUR])
+    if config.noise > 0:
+        image_B3HW = noised(image_B3HW, config.noise, draws_BK[:, NOISE])
+    return image_B3HW
+
+
+def _corners(
+    image_N3HW: torch.Tensor, draws_BK: torch.Tensor, preprocessing: Preprocessing, config: AugmentationConfig
+) -> tuple[torch.Tensor, torch.Tensor, tuple[int, int]]:
+    """Tops (B,) and lefts (B,) of windows, and their size."""
+    spare = [have - wanted for have, wanted in zip(image_N3HW.shape[-2:], preprocessing.image_size, strict=True)]
+    draws_B2 = draws_BK[:, VIEW][:, :2]
+    if config.random_crop:
+        tops_B, lefts_B = (((spare[axis] + 1) * draws_B2[:, axis]).long() for axis in (0, 1))
+    else:
+        tops_B, lefts_B = (torch.full_like(draws_B2[:, 0], spare[axis] // 2, dtype=torch.long) for axis in (0, 1))
+    return tops_B, lefts_B, preprocessing.image_size
+
+
+def windows(
+    image_N3HW: torch.Tensor, index_B: torch.Tensor, tops_B: torch.Tensor, lefts_B: torch.Tensor, size: tuple[int, int]
+) -> torch.Tensor:
+    """Windows (B, 3, *size) of the pictures `index_B`. Labels stay as they are, as in the papers' recipe."""
+    device = index_B.device
+    rows_BH = tops_B[:, None] + torch.arange(size[0], device=device)
+    columns_BW = lefts_B[:, None] + torch.arange(size[1], device=device)
+    pictures, channels = index_B[:, None, None, None], torch.arange(3, device=device)[:, None, None]
+    return image_N3HW[pictures, channels, rows_BH[:, None, :, None], columns_BW[:, None, None, :]]
+
+
+def colour_jitter(image_B3HW: torch.Tensor, strength: float, draws_B3: torch.Tensor) -> torch.Tensor:
+    """Brightness, contrast and saturation of each picture times a factor within 1 +- strength; pixels 0..255."""
+    image = image_B3HW.float()
+    low, span = max(0.0, 1 - strength), min(1.0, strength) + strength
+    factors = (low + span * draws_B3).T[:, :, None, None, None]
+    image = (image * factors[0]).clamp(0, 255)
+    mean = _luma(image).mean((2, 3), keepdim=True)
+    image = (mean + (image - mean) * factors[1]).clamp(0, 255)
+    grey = _luma(image)
+    return (grey + (image - grey) * factors[2]).clamp(0, 255)
+
+
+def gamma_jitter(image_B3HW: torch.Tensor, strength: float, draws_B: torch.Tensor) -> torch.Tensor:
+    """Each picture to a power between 1 / (1 + strength) and 1 + strength, as another exposure; pixels 0..255."""
+    exponent_B = (1 + strength) ** (2 * draws_B - 1)
+    return 255 * (image_B3HW.float() / 255) ** exponent_B[:, None, None, None]
+
+
+def _luma(image_B3HW: torch.Tensor) -> torch.Tensor:
+    """Grey (B, 1, H, W). No tensor of weights: one made here would be a copy from the host, which no graph may hold."""
+    red, green, blue = image_B3HW.unbind(1)
+    return (LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue)[:, None]

@@ -1,0 +1,133 @@
+"""Virtual views: what a camera turned about its own centre would have seen, made from the picture that it took.
+
+Such a view is an exact homography of an undistorted picture. With D the turned axes in the old camera's frame,
+``R_map_camera' = R_map_camera D``, the position stays, and ``K D K^-1`` takes a pixel of the new view to the old one.
+The camera is the one that took the picture: labels of another body (``T_pose_camera``) have been brought to it before
+(`Scene.of_the_camera`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+
+import torch
+import torch.nn.functional as F
+
+from transposenet_core.errors import UserError
+from transposenet_core.geometry.pose_from_points import product
+from transposenet_core.geometry.undistortion import bears_distortion, known_lenses
+from transposenet_core.preprocessing import Preprocessing
+from transposenet_core.scene import Intrinsics, Scene
+from transposenet_core.training.config import TrainConfig, VirtualRotationConfig
+
+ROOM = 256 / 224  # of the smaller edge to the window's, for a random crop (TransPoseNet section 4)
+NEAREST = 1e-3  # depth of a ray of length ~1 below which it points beside or behind the old camera: never a pixel
+
+
+def for_camera(config: TrainConfig, scene: Scene) -> TrainConfig:
+    """The configuration that a scene's camera allows: without intrinsics virtual views give way to the papers' random
+    crop, 224 of 256 where the window has less room than that, with a warning. UserError where the pictures cannot be
+    those of a pinhole."""
+    if not config.augmentation.moves():
+        return config
+    camera = scene.intrinsics
+    if camera is None:
+        picture = config.picture
+        edge = max(picture.smaller_edge, round(min(picture.height, picture.width) * ROOM))
+        print(
+            f"warning: scene {scene.name} ({scene.root}) has no intrinsics, which augmentation.virtual_rotation needs: "
+            f"random crops of {picture.height}x{picture.width} out of a smaller edge of {edge} instead; give the scene "
+            "its camera matrix",
+            file=sys.stderr,
+        )
+        crops = dataclasses.replace(
+            config.augmentation,
+            random_crop=True,
+            virtual_rotation=VirtualRotationConfig(),
+            virtual_translation=0.0,
+            completed=0.0,
+        )
+        return dataclasses.replace(config, augmentation=crops, picture=dataclasses.replace(picture, smaller_edge=edge))
+    if not bears_distortion(camera) and camera.rectified is False:
+        raise UserError(
+            f"scene {scene.name} ({scene.root}): the pictures have a distortion that nobody has put into figures, and "
+            f"augmentation.virtual_rotation needs them without; give the coefficients of {known_lenses()}, or leave "
+            "augmentation.virtual_rotation at 0"
+        )
+    return config
+
+
+def window_camera(camera: Intrinsics, preprocessing: Preprocessing) -> tuple[float, float, float, float]:
+    """fx, fy, cx, cy of what the network sees of the camera's pictures, in its pixels."""
+    top, left, bottom, right = preprocessing.window(camera.height, camera.width)
+    height, width = preprocessing.image_size
+    y, x = height / (bottom - top), width / (right - left)
+    return camera.fx * x, camera.fy * y, (camera.cx + 0.5 - left) * x - 0.5, (camera.cy + 0.5 - top) * y - 0.5
+
+
+def resized_camera(camera: Intrinsics, height: int, width: int) -> Intrinsics:
+    """The pinhole of the same pictures resized to `height` x `width`: their edges, not pixel centres, meet."""
+    x, y = width / camera.width, height / camera.height
+    return dataclasses.replace(
+        camera,
+        width=width,
+        height=height,
+        fx=camera.fx * x,
+        fy=camera.fy * y,
+        cx=(camera.cx + 0.5) * x - 0.5,
+        cy=(camera.cy + 0.5) * y - 0.5,
+    )
+
+
+def sampled_turn(draws_B3: torch.Tensor, config: VirtualRotationConfig) -> torch.Tensor:
+    """D (B, 4) as unit quaternions w x y z of uniform draws: yaw about y, then pitch about x, then roll about z, each
+    about the axis as turned so far (optical axes: y down, x right, z forward). 0.5 is no turn, to the bit."""
+    limits = [torch.pi / 180 * limit for limit in (config.yaw, config.pitch, config.roll)]
+    halves = [(draws_B3[:, axis] - 0.5) * limit for axis, limit in enumerate(limits)]  # half of +-limit
+    (cy, sy), (cp, sp), (cr, sr) = ((half.cos(), half.sin()) for half in halves)
+    w, x, y, z = cy * cp, cy * sp, sy * cp, -sy * sp
+    return torch.stack((w * cr - z * sr, x * cr + y * sr, y * cr - x * sr, z * cr + w * sr), dim=-1)
+
+
+def turned_orientation(orientation_B4: torch.Tensor, turn_B4: torch.Tensor) -> torch.Tensor:
+    """``R_map_camera D`` as quaternions w x y z with w >= 0, as `Pose` holds them and Eq. 4 needs them."""
+    product_B4 = product(orientation_B4, turn_B4)
+    return torch.where(product_B4[:, :1] < 0, -product_B4, product_B4)
+
+
+def turned_view(
+    image_BCHW: torch.Tensor, turn_B4: torch.Tensor, camera: Intrinsics, size: tuple[int, int]
+) -> torch.Tensor:
+    """The centre window `size` (B, C, *size) of what the turned camera sees; 0 where the old picture ends.
+
+    `camera` is that of the whole pictures, float with 0 as the value to fill with. Bilinear: the scale stays near 1.
+    Without a turn the window comes out to the bit.
+    """
+    height, width = image_BCHW.shape[-2:]
+    x_BHW, y_BHW = _old_pixels(turn_B4, camera, ((height - size[0]) // 2, (width - size[1]) // 2), size)
+    # Sides of a power of two make the way to grid_sample's -1..1 and back exact; what is added is border.
+    tall, wide = (1 << (side - 1).bit_length() for side in (height, width))
+    padded = F.pad(image_BCHW, (0, wide - width, 0, tall - height))
+    grid_BHW2 = torch.stack(((2 * x_BHW + 1) / wide - 1, (2 * y_BHW + 1) / tall - 1), dim=-1)
+    return F.grid_sample(padded, grid_BHW2, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def _old_pixels(
+    turn_B4: torch.Tensor, camera: Intrinsics, corner: tuple[int, int], size: tuple[int, int]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """x and y (B, *size) in the old picture of the new view's window whose first pixel is `corner` (top, left).
+
+    As the pixel plus its way, so that small turns keep all digits: with the ray r = K^-1 p and d = (D - I) r, the way
+    is (d_xy - r_xy d_z) / (1 + d_z) times the focal length.
+    """
+    device = turn_B4.device
+    y_H1 = torch.arange(corner[0], corner[0] + size[0], device=device, dtype=torch.float32)[:, None]
+    x_W = torch.arange(corner[1], corner[1] + size[1], device=device, dtype=torch.float32)
+    ray_x, ray_y = (x_W - camera.cx) / camera.fx, (y_H1 - camera.cy) / camera.fy
+    w, x, y, z = turn_B4[..., None, None].unbind(1)
+    d_x = -2 * (y * y + z * z) * ray_x + 2 * (x * y - w * z) * ray_y + 2 * (x * z + w * y)
+    d_y = 2 * (x * y + w * z) * ray_x - 2 * (x * x + z * z) * ray_y + 2 * (y * z - w * x)
+    d_z = 2 * (x * z - w * y) * ray_x + 2 * (y * z + w * x) * ray_y - 2 * (x * x + y * y)
+    depth = (1 + d_z).clamp(min=NEAREST)
+    return x_W + camera.fx * (d_x - ray_x * d_z) / depth, y_H1 + camera.fy * (d_y - ray_y * d_z) / depth

@@ -1,0 +1,71 @@
+"""Training of the decoder: pictures from the latents that a trained auto-encoder gives for the training poses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from tqdm import tqdm
+
+from transposenet_core.models.pose_autoencoder import PoseAutoencoder
+from transposenet_core.models.pose_decoder import SIZE, PoseDecoder
+from transposenet_core.preprocessing import Preprocessing
+from transposenet_core.training.batches import batches
+from transposenet_core.training.config import TrainConfig
+from transposenet_core.training.curves import Curves
+from transposenet_core.training.data.pixels import PosedPixels
+from transposenet_core.training.data.scene_pixels import SeenPoses
+from transposenet_core.training.distributed import World
+from transposenet_core.training.optimization import rate_factor, set_rate
+
+
+def small_pictures(scenes: Sequence[PosedPixels], preprocessing: Preprocessing, device: torch.device) -> torch.Tensor:
+    """What the network sees, squeezed to (N, 3, 64, 64), RGB from 0 to 1, scene after scene."""
+    parts = [
+        F.interpolate(
+            preprocessing.crop(part).float(), (SIZE, SIZE), mode="bilinear", antialias=True, align_corners=False
+        )
+        for pixels in scenes
+        for part in pixels.image_N3HW.split(256)
+    ]
+    return torch.cat(parts).to(device).round() / 255
+
+
+def learn_decoder(
+    network: PoseAutoencoder,
+    picture_N3HW: torch.Tensor,
+    known: SeenPoses,
+    true_M3HW: torch.Tensor,
+    truths: SeenPoses,
+    config: TrainConfig,
+    world: World,
+    curves: Curves,
+) -> None:
+    """Give the network a decoder that makes the training pictures out of their poses, by the mean absolute error (L1)
+    of RGB; all else stays. Says how it does on the judged poses, beside a decoder that answers the mean picture.
+
+    Pictures are as `small_pictures` has them, `picture_N3HW` of the ``known`` poses, `true_M3HW` of the ``truths``.
+    """
+    device = picture_N3HW.device
+    with torch.no_grad():
+        latents = network.latents(known.position_N3, known.orientation_N4, known.scene_N)
+    latent_NC = torch.cat((latents["position_latent"], latents["orientation_latent"]), dim=-1)
+    network.decoder = decoder = PoseDecoder(latent_NC.shape[1]).to(device)
+    decoder.start_from(picture_N3HW.mean(dim=0))
+    epochs = config.decoder.epochs
+    optimizer = torch.optim.Adam(decoder.parameters(), lr=config.decoder.learning_rate, fused=True)
+    for epoch in tqdm(range(epochs), desc="decoder", unit="epoch", leave=False):
+        set_rate(optimizer, config.decoder.learning_rate * rate_factor(epoch, epochs, config.schedule))
+        for batch in batches(known.counts, config.batch_size, config.seed, config.epochs + epoch, world):
+            index_B = batch.index_B.to(device)
+            optimizer.zero_grad(set_to_none=True)
+            loss = F.l1_loss(decoder(latent_NC[index_B]), picture_N3HW[index_B])
+            loss.backward()
+            optimizer.step()
+        curves.write(config.epochs + epoch + 1, "decoder", train_l1=loss.item())
+    with torch.no_grad():
+        drawn_M3HW = network.render(truths.position_N3, truths.orientation_N4, truths.scene_N)
+    l1, plain = ((other - true_M3HW).abs().mean().item() for other in (drawn_M3HW, picture_N3HW.mean(dim=0)))
+    curves.write(config.epochs + epochs, "decoder", val_l1=l1, val_l1_mean_picture=plain)
+    print(f"decoder: L1 {l1:.4f} on the judged poses, {plain:.4f} of the mean picture", flush=True)

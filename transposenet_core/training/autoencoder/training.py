@@ -1,0 +1,288 @@
+"""Training of a camera pose auto-encoder: a student that learns to give its teacher's latents for poses.
+
+Shavit, Keller, "Camera pose auto-encoders for improving pose regression", 2022.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+import yaml
+from torch import nn
+from tqdm import tqdm
+
+from transposenet_core.atomic_files import write_atomically
+from transposenet_core.errors import TrainingDivergedError, UserError
+from transposenet_core.models import build_model, names_with_latents
+from transposenet_core.models.pose_autoencoder import PoseAutoencoder
+from transposenet_core.preprocessing import normalise
+from transposenet_core.scene import PosedImage, Scene
+from transposenet_core.scene_model import DESCRIPTION, SceneModel
+from transposenet_core.training.autoencoder.decoder import learn_decoder, small_pictures
+from transposenet_core.training.autoencoder.refinement_choice import choose_refinement
+from transposenet_core.training.batches import batches
+from transposenet_core.training.checkpoint import Checkpoint
+from transposenet_core.training.config import PictureConfig, TrainConfig, leaves
+from transposenet_core.training.curves import Curves
+from transposenet_core.training.data.pixels import PosedPixels
+from transposenet_core.training.data.scene_pixels import SeenPoses
+from transposenet_core.training.distributed import World
+from transposenet_core.training.losses.pose import pose_loss
+from transposenet_core.training.network import make_repeatable, model_options
+from transposenet_core.training.optimization import rate_factor, set_rate
+from transposenet_core.training.outcome import make_scene_model
+from transposenet_core.training.scene_data import load_scene_data
+from transposenet_core.training.scene_validation import judge_of
+from transposenet_core.training.stages import plan
+
+LEAST_SCALE_M = 0.1  # a track within less is one place
+# What a student's training reads of the configuration, groups whole or key by key.
+READ = {
+    *("model", "teacher", "decoder", "schedule", "epochs", "batch_size", "seed", "device", "deterministic"),
+    *("validate_every", "hold_out", "held_out_error", "half_precision_weights", "cache_dir", "workers"),
+    *("optimizer.learning_rate", "optimizer.weight_decay", "optimizer.eps"),
+    *("loss.rotation", "loss.s_position", "loss.s_orientation", "loss.beta"),
+}
+
+
+class AutoencoderLoss(nn.Module):
+    """Mean squared error of both latents, and the pose loss of what the teacher's heads make of them."""
+
+    def __init__(self, config: TrainConfig, network: PoseAutoencoder) -> None:
+        super().__init__()
+        self.pose = pose_loss(config.loss, network.teacher)
+
+    def forward(
+        self, network: PoseAutoencoder, target: dict[str, torch.Tensor], position_B3: torch.Tensor, q_B4: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
+        """``loss``, and the means of its terms: ``latents``, and Eq. 3 and 4 of TransPoseNet."""
+        latents = network.latents(position_B3, q_B4, target.get("scene"))
+        both = [F.mse_loss(latents[name], target[name]) for name in ("position_latent", "orientation_latent")]
+        regress: Any = network.teacher.regress  # frozen, and the gradient goes through it
+        answer = regress(latents)
+        # A teacher of several scenes answers with the sign of its clusters' centres; Eq. 4 is not blind to it.
+        backwards_B1 = (answer["orientation"] * q_B4).sum(dim=-1, keepdim=True) < 0
+        terms = self.pose(answer, position_B3, torch.where(backwards_B1, -q_B4, q_B4))
+        return {**terms, "loss": terms["loss"] + sum(both), "latents": sum(both)}
+
+
+class AutoencoderTraining:
+    """One run: `out` becomes the scene model: teacher, auto-encoder, training poses, and a decoder where one is asked
+    for. It is a matter of seconds to minutes, so there is no checkpoint and nothing to resume; after Ctrl-C `out` holds
+    what was whole by then, if anything.
+
+    Raises UserError for what a user can mend, TrainingDivergedError where the loss is no number any more.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        scene: Scene,
+        out: Path,
+        provenance: dict,
+        world: World,
+        resumed: Checkpoint | None = None,
+        further: Sequence[Scene] = (),
+    ) -> None:
+        make_repeatable(config)
+        if world.size > 1:
+            raise UserError(f"{world.size} processes for an auto-encoder, which one trains in a minute; start one")
+        if (out / DESCRIPTION).exists():
+            raise UserError(f"{out} holds a scene model already, name another --out")
+        check_keys(config)
+        teacher = load_teacher(config.teacher, (scene, *further))
+        self.out, self.provenance, self.device = out, provenance, world.device
+        scenes = [
+            replace(each, T_pose_camera=its.T_pose_camera)
+            for each, its in zip((scene, *further), teacher.scenes, strict=True)
+        ]
+        self.config, self.world = configured(config, teacher, scenes), world
+        self.preprocessing = teacher.preprocessing
+        self.data = [load_scene_data(each, self.config, self.preprocessing, world, n) for n, each in enumerate(scenes)]
+        self.judge = judge_of(self.data)
+        (self.stage,) = plan(self.config)
+        torch.manual_seed(config.seed)
+        try:
+            network: Any = build_model("pose_autoencoder", **model_options(self.config, self.stage))
+        except (ValueError, TypeError) as error:
+            raise UserError(f"model 'pose_autoencoder' with options {config.model.options}: {error}") from None
+        network.teacher.load_state_dict(teacher.network.state_dict())
+        self.network: PoseAutoencoder = network.to(self.device)
+
+    def run(self) -> None:
+        """The auto-encoder, then the decoder."""
+        with write_atomically(self.out / "config.yaml") as path:
+            path.write_text(yaml.safe_dump(self.config.to_dict(), sort_keys=False))
+        learnt, judged = [each.pixels for each in self.data], [each.judge.pixels for each in self.data]
+        known, truths = SeenPoses.of(learnt), SeenPoses.of(judged)
+        print(f"{len(known.scene_N)} training frames, judged on {self.judge.source}, {self.device}", flush=True)
+        network = self.network
+        network.positions_N3.copy_(known.position_N3)
+        network.orientations_N4.copy_(known.orientation_N4)
+        network.scenes_N.copy_(known.scene_N)
+        network.eval()
+        curves = Curves(self.out)
+        try:
+            targets = self._latents_of(learnt)
+            held_out = self._latents_of(judged) if self._holds_out(any) else targets
+            self._learn(known, targets, truths, held_out, curves)
+            self._refine(held_out if len(judged) == 1 else self._latents_of(judged, told_the_scene=False), truths)
+            self.validation = self.judge(network)
+            self._save()
+            if self.config.decoder.epochs:
+                small = [small_pictures(each, self.preprocessing, self.device) for each in (learnt, judged)]
+                learn_decoder(network, small[0], known, small[1], truths, self.config, self.world, curves)
+                self.config.model.options["decoder"] = True
+                self._save()
+        finally:
+            curves.close()
+        figures = self.validation.summary
+        median = f"median {figures.median_m:.4f} m {figures.median_deg:.3f} deg"
+        print(f"scene model: {self.out}\n  {self.judge.source}: {median}")
+
+    def _learn(
+        self,
+        known: SeenPoses,
+        targets: dict[str, torch.Tensor],
+        truths: SeenPoses,
+        held_out: dict[str, torch.Tensor],
+        curves: Curves,
+    ) -> None:
+        """`targets` and `held_out` are the teacher's latents of the learnt and of the judged pictures."""
+        config, stage, network = self.config, self.stage, self.network
+        loss = AutoencoderLoss(config, network).to(self.device)
+        learnt = [p for p in network.parameters() if p.requires_grad]
+        groups: list[dict[str, Any]] = [{"params": learnt, "weight_decay": stage.weight_decay}]
+        groups.append({"params": list(loss.parameters())})
+        optimizer = torch.optim.Adam(groups, lr=stage.learning_rate, eps=config.optimizer.eps)
+        for epoch in tqdm(range(stage.epochs), desc="auto-encoder", unit="epoch", leave=False):
+            set_rate(optimizer, stage.learning_rate * rate_factor(epoch, stage.epochs, stage.schedule))
+            for batch in batches(known.counts, config.batch_size, config.seed, epoch, self.world):
+                index_B = batch.index_B.to(self.device)
+                target = {name: value[index_B] for name, value in targets.items()}
+                optimizer.zero_grad(set_to_none=True)
+                terms = loss(network, target, known.position_N3[index_B], known.orientation_N4[index_B])
+                terms["loss"].backward()
+                optimizer.step()
+            if not torch.isfinite(terms["loss"]):
+                raise TrainingDivergedError(
+                    f"the loss of epoch {epoch + 1} is no number; start again with a lower optimizer.learning_rate"
+                )
+            if (epoch + 1) % config.validate_every == 0 or epoch + 1 == stage.epochs:
+                with torch.no_grad():
+                    terms = loss(network, targets, known.position_N3, known.orientation_N4)
+                    val = loss(network, held_out, truths.position_N3, truths.orientation_N4)
+                figures = {f"train_{k}": v.item() for k, v in terms.items()} | {
+                    f"val_{k}": v.item() for k, v in val.items()
+                }
+                curves.write(epoch + 1, "auto-encoder", **figures)
+        print(
+            f"poses through the auto-encoder and the teacher's heads: mean error {terms['position']:.3f} m on training "
+            f"poses, {val['position']:.3f} m on the judged ones",
+            flush=True,
+        )
+
+    def _refine(self, latents: dict[str, torch.Tensor], truths: SeenPoses) -> None:
+        """Choose how positions are refined, where the configuration leaves it open, by latents of the judged pictures
+        in the scenes that the robot would take them for."""
+        self.network.eval()  # with what it has learnt
+        choice = choose_refinement(self.network, latents, truths.position_N3, self._holds_out(all))
+        self.network.neighbours, self.network.ridge = choice.neighbours, choice.ridge
+        self.config.model.options |= {"neighbours": choice.neighbours, "ridge": choice.ridge}
+        print(choice.sentence, flush=True)
+
+    def _holds_out(self, quantity: Callable[[Iterable[bool]], bool]) -> bool:
+        """Whether `any` or `all` scenes are judged by frames that nothing is learnt from."""
+        return quantity(each.judge.pixels is not each.pixels for each in self.data)
+
+    @torch.no_grad()
+    def _latents_of(self, scenes: list[PosedPixels], told_the_scene: bool = True) -> dict[str, torch.Tensor]:
+        """What the teacher finds in the pictures of all scenes as the robot sees them."""
+        encode: Any = self.network.teacher.encode
+        parts = []
+        for number, pixels in enumerate(scenes):
+            for image_B3HW in pixels.image_N3HW.split(32):
+                several = self.network.several and told_the_scene
+                told = {"scene_B": torch.full((len(image_B3HW),), number, device=self.device)} if several else {}
+                parts.append(encode(normalise(self.preprocessing.crop(image_B3HW).to(self.device)), **told))
+        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+    def _save(self) -> None:
+        first, *further = (each.scene for each in self.data)
+        model = make_scene_model(first, self.config, self.stage, self.network, self.validation, further)
+        model.preprocessing = self.preprocessing
+        model.provenance = self.provenance | model.provenance
+        model.save(self.out, self.config.half_precision_weights)
+
+
+def check_keys(config: TrainConfig) -> None:
+    """UserError for a key that means nothing here and is not at its default."""
+    for (name, value, _), (_, default, _) in zip(leaves(config), leaves(TrainConfig()), strict=True):
+        if READ.isdisjoint((name, name.split(".")[0])) and value != default:
+            raise UserError(
+                f"{name} is {value!r}, and an auto-encoder, which learns its teacher's latents by Adam, has no use for "
+                "it; leave it out"
+            )
+
+
+def load_teacher(path: str, scenes: Sequence[Scene]) -> SceneModel:
+    """The scene model at `path`. UserError where it has no latents, is of another number of scenes, or was trained on
+    frames that are not training frames here: they may be those that the auto-encoder is judged by."""
+    if not path:
+        raise UserError("teacher is empty: name the trained scene model whose latents are learnt, teacher=FOLDER")
+    teacher = SceneModel.load(path)
+    if teacher.architecture not in (able := names_with_latents()):
+        raise UserError(
+            f"{path}: a scene model of '{teacher.architecture}' has no latents of position and orientation; a teacher "
+            f"of {', '.join(able)} is needed"
+        )
+    if len(scenes) != len(teacher.scenes):
+        raise UserError(
+            f"{path}: a scene model of {teacher.title}, and --data is given {len(scenes)} times; give it once for each "
+            "scene, in the order of the teacher's training"
+        )
+    for scene, its in zip(scenes, teacher.scenes, strict=True):
+        known = {row.tobytes() for row in _positions(scene.select("train"))}
+        strange = sum(row.astype(np.float32).tobytes() not in known for row in its.training_positions_N3)
+        if strange:
+            raise UserError(
+                f"{path}: {strange} of the {len(its.training_positions_N3)} poses it was trained on are no training "
+                f"poses of '{scene.name}' here; give --data, --split and hold_out as in its training"
+            )
+    return teacher
+
+
+def _positions(images: list[PosedImage]) -> np.ndarray:
+    return np.array([image.pose.position for image in images]).astype(np.float32)
+
+
+def configured(config: TrainConfig, teacher: SceneModel, scenes: Sequence[Scene]) -> TrainConfig:
+    """The configuration with the teacher's pictures and what the auto-encoder has to know of teacher and scenes."""
+    centres, scales, poses = [], [], 0
+    for scene in scenes:
+        seen = scene.of_the_camera()  # what the teacher's latents are of
+        positions_N3 = np.array([image.pose.position for image in seen.select("train")])
+        centre_3 = np.median(positions_N3, axis=0)
+        # No extremes: one row of a label file that stands far off would press all others together.
+        far = float(np.quantile(np.linalg.norm(positions_N3 - centre_3, axis=1), 0.95))
+        centres.append(centre_3.tolist())
+        scales.append(max(far, LEAST_SCALE_M))
+        poses += len(positions_N3)
+    options = {
+        "teacher": teacher.architecture,
+        "teacher_options": teacher.options,
+        "centres": centres,
+        "scales": scales,
+        "poses": poses,
+        "decoder": False,
+    }
+    prepared = teacher.preprocessing
+    picture = PictureConfig(prepared.smaller_edge, *prepared.image_size, prepared.crops)
+    model = replace(config.model, options={**config.model.options, **options})
+    return replace(config, model=model, picture=picture, heads=replace(config.heads, epochs=0))

@@ -1,0 +1,113 @@
+"""Depth pictures brought to the pixels of the colour pictures that the network learns from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from transposenet_core.errors import UserError
+from transposenet_core.scene import DepthCamera, Intrinsics, PosedImage, Scene
+from transposenet_core.training.config import TrainConfig
+from transposenet_core.training.data.pixels import PosedPixels
+
+MILLIMETRES, FARTHEST_MM = 1000.0, 32767  # an int16 holds a hall, not a street
+
+
+def needs_depth(config: TrainConfig, scene: Scene) -> bool:
+    """Whether a training learns from depth or moves the camera by it. UserError where the scene has none."""
+    if config.model.name == "scene_coordinates":
+        check_depth(scene, "model scene_coordinates")
+        return True
+    for name, value in (
+        ("augmentation.virtual_translation", config.augmentation.virtual_translation),
+        ("augmentation.completed", config.augmentation.completed),
+        ("loss.points", config.loss.points),
+    ):
+        if value > 0:
+            check_depth(scene, name)
+            return True
+    return False
+
+
+def check_depth(scene: Scene, needed_by: str) -> None:
+    """UserError where a training frame lacks the depth that `needed_by`, a key or a model, cannot do without."""
+    if scene.intrinsics is None or scene.depth_camera is None:
+        lacks = "intrinsics" if scene.intrinsics is None else "depth pictures"
+        raise UserError(
+            f"scene {scene.name} ({scene.root}) has no {lacks}, which {needed_by} needs; leave {needed_by} off, or "
+            "record with a depth camera"
+        )
+    for image in scene.images:
+        if image.split == "train" and image.depth_path is None:
+            raise UserError(f"{image.path}: there is no depth picture beside it, which {needed_by} needs; leave it out")
+
+
+def with_depth(
+    pixels: PosedPixels, images: Sequence[PosedImage], depth_camera: DepthCamera, threads: int
+) -> PosedPixels:
+    """The same pictures with the depth of each, read in threads (0: none). UserError as `registered_depth`."""
+    camera = pixels.camera
+    assert camera is not None  # `check_depth` has said so before
+
+    def read(image: PosedImage) -> torch.Tensor:
+        return torch.from_numpy(registered_depth(image, depth_camera, camera))
+
+    depth_NHW = torch.empty((len(images), camera.height, camera.width), dtype=torch.int16)
+    with ThreadPoolExecutor(max(threads, 1)) as pool:
+        work = pool.map(read, images) if threads else map(read, images)
+        for number, depth_HW in enumerate(tqdm(work, total=len(images), desc="depth", unit="img", leave=False)):
+            depth_NHW[number] = depth_HW
+    return replace(pixels, depth_NHW=depth_NHW)
+
+
+def registered_depth(image: PosedImage, depth_camera: DepthCamera, camera: Intrinsics) -> np.ndarray:
+    """Depth along the optical axis at the pixels of `camera`, (H, W) int16 millimetres.
+
+    Where several points fall on a pixel the nearest is seen. Pixels that no point falls on get the nearest measured
+    pixel's, with a minus: good enough to move a picture by, too poor to learn from. All 0 where nothing was measured.
+    UserError where the file is no depth picture.
+    """
+    depth_HW = cv2.imread(str(image.depth_path), cv2.IMREAD_UNCHANGED)
+    if depth_HW is None or depth_HW.ndim != 2 or depth_HW.dtype != np.uint16:
+        raise UserError(f"{image.depth_path}: no depth picture (PNG, one 16-bit channel); copy it again or remove it")
+    rows_N, columns_N = np.nonzero(depth_HW)
+    z_N = depth_HW[rows_N, columns_N] * depth_camera.metres_per_unit
+    eye = depth_camera.intrinsics
+    x, y = eye.width / depth_HW.shape[1], eye.height / depth_HW.shape[0]  # pictures may be smaller than their camera's
+    p_depth_N3 = np.stack((((columns_N * x) - eye.cx) / eye.fx * z_N, ((rows_N * y) - eye.cy) / eye.fy * z_N, z_N), 1)
+    T = depth_camera.T_camera_depth
+    p_camera_N3 = p_depth_N3 @ T.rotation_33.T + T.position
+    return _splatted(p_camera_N3[p_camera_N3[:, 2] > 1e-3], camera)
+
+
+def _splatted(p_camera_N3: np.ndarray, camera: Intrinsics) -> np.ndarray:
+    z_N = p_camera_N3[:, 2]
+    columns_N = np.rint(camera.fx * p_camera_N3[:, 0] / z_N + camera.cx).astype(int)
+    rows_N = np.rint(camera.fy * p_camera_N3[:, 1] / z_N + camera.cy).astype(int)
+    mm_N = np.rint(z_N * MILLIMETRES).astype(int)
+    inside = (columns_N >= 0) & (columns_N < camera.width) & (rows_N >= 0) & (rows_N < camera.height)
+    inside &= (mm_N > 0) & (mm_N <= FARTHEST_MM)
+    depth_HW = np.full((camera.height, camera.width), FARTHEST_MM + 1, int)
+    np.minimum.at(depth_HW, (rows_N[inside], columns_N[inside]), mm_N[inside])
+    known_HW = depth_HW <= FARTHEST_MM
+    if not known_HW.any():
+        return np.zeros(depth_HW.shape, np.int16)
+    nearest_HW = _nearest(known_HW)
+    filled_HW = depth_HW.ravel()[nearest_HW]
+    return np.where(known_HW, filled_HW, -filled_HW).astype(np.int16)
+
+
+def _nearest(known_HW: np.ndarray) -> np.ndarray:
+    """The flat index of the nearest known pixel for each."""
+    _, labels_HW = cv2.distanceTransformWithLabels(
+        (~known_HW).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    index_of_label = np.zeros(labels_HW.max() + 1, int)
+    index_of_label[labels_HW[known_HW]] = np.flatnonzero(known_HW)
+    return index_of_label[labels_HW]

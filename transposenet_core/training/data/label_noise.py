@@ -1,0 +1,30 @@
+"""Training labels made worse on purpose: what a recording with poorer ground truth would have been."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from transposenet_core.geometry.pose import Pose
+from transposenet_core.scene import PosedImage
+from transposenet_core.training.config import LabelsConfig
+
+
+def noisy(images: list[PosedImage], config: LabelsConfig, seed: int) -> list[PosedImage]:
+    """The images with Gaussian noise on each pose, the same for the same seed: position along the map's axes, rotation
+    as a rotation vector in the map. Without noise the list itself."""
+    if config.position_noise == 0 and config.rotation_noise == 0:
+        return images
+    chance = np.random.default_rng(seed)
+    shifts_N3 = chance.normal(0, config.position_noise, (len(images), 3))
+    turns_N = Rotation.from_rotvec(chance.normal(0, np.radians(config.rotation_noise), (len(images), 3)))
+    return [
+        replace(image, pose=Pose(image.pose.position + shift, _turned(turn, image.pose)))
+        for image, shift, turn in zip(images, shifts_N3, turns_N, strict=True)
+    ]
+
+
+def _turned(turn: Rotation, pose: Pose) -> np.ndarray:
+    return (turn * Rotation.from_quat(pose.orientation, scalar_first=True)).as_quat(scalar_first=True)

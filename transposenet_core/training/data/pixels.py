@@ -1,0 +1,170 @@
+"""The pixels of a scene as one uint8 tensor: decoded, rectified and resized once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from transposenet_core.errors import UserError
+from transposenet_core.geometry.pose import stack
+from transposenet_core.geometry.undistortion import Undistorter
+from transposenet_core.image_files import read_image
+from transposenet_core.preprocessing import Preprocessing
+from transposenet_core.scene import Intrinsics, PosedImage
+from transposenet_core.training.augmentation.virtual_rotation import resized_camera
+from transposenet_core.training.data.pixel_cache import PixelCache, Store, digest, entry_key
+
+Each = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class PosedPixels:
+    """Pictures (N, 3, h, w) uint8, resized but not cropped, with positions (N, 3) and orientations (N, 4) float32.
+
+    The pictures may be a mapped file, so they are never written to. ``camera`` is the pinhole of the resized pictures,
+    where it is known; ``depth_NHW`` (N, h, w) int16 is as `registered_depth` makes it, where it is needed.
+    """
+
+    image_N3HW: torch.Tensor
+    position_N3: torch.Tensor
+    orientation_N4: torch.Tensor
+    camera: Intrinsics | None = None
+    depth_NHW: torch.Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.image_N3HW)
+
+    @property
+    def counts(self) -> list[int]:
+        """How many pictures of each scene, which is one."""
+        return [len(self)]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the pictures lie."""
+        return self.image_N3HW.device
+
+    def to(self, device: torch.device) -> PosedPixels:
+        """On a device; pictures that would fill more than half of its free memory stay where they are."""
+        image_N3HW = self.image_N3HW
+        if device.type != "cuda" or image_N3HW.nbytes < torch.cuda.mem_get_info(device)[0] // 2:
+            image_N3HW = image_N3HW.to(device)
+        return replace(
+            self,
+            image_N3HW=image_N3HW,
+            position_N3=self.position_N3.to(device),
+            orientation_N4=self.orientation_N4.to(device),
+            depth_NHW=None if self.depth_NHW is None else self.depth_NHW.to(image_N3HW.device),
+        )
+
+    def chosen(self, index_B: torch.Tensor, device: torch.device) -> PosedPixels:
+        """Some of them on a device; `index_B` lies where the pictures lie."""
+        there_B = index_B.to(self.position_N3.device)
+        return PosedPixels(
+            self.image_N3HW[index_B].to(device, non_blocking=True),
+            self.position_N3[there_B].to(device),
+            self.orientation_N4[there_B].to(device),
+            self.camera,
+            None if self.depth_NHW is None else self.depth_NHW[index_B].to(device, non_blocking=True),
+        )
+
+
+def load_pixels(
+    images: Sequence[PosedImage],
+    preprocessing: Preprocessing,
+    label: str = "pictures",
+    threads: int = 2,
+    camera: Intrinsics | None = None,
+    cache: PixelCache | None = None,
+) -> PosedPixels:
+    """Pictures of `camera`, mapped from the cache, where they are put first if they are not there yet.
+
+    They are read, rectified and resized in threads (0: none). Without a cache, or where it cannot be written, which is
+    said, they are kept in memory. UserError where one is unreadable or of another shape than the first.
+    """
+    undistorter = Undistorter(camera) if camera else None
+    source = _Source(images, preprocessing, undistorter)
+    with _each(threads) as each:
+
+        def fill(store: Store) -> None:
+            work = each(lambda number: store(number, source.read(number)), range(len(images)))
+            for _ in tqdm(work, total=len(images), desc=label, unit="img", leave=False):
+                pass
+
+        image_N3HW = None
+        if cache:
+            key = source.key(each(digest, [image.path for image in images]))
+            try:
+                image_N3HW = cache.get(key, len(images))
+                if image_N3HW is None:
+                    image_N3HW = cache.put(key, source.shape, fill)
+            except OSError as error:
+                why = f"{error.strerror}; make room there, or set cache_dir to another folder, or to none"
+                print(f"{cache.folder}: pictures are kept in memory and not cached ({why})", file=sys.stderr)
+        if image_N3HW is None:
+            image_N3HW = torch.empty(source.shape, dtype=torch.uint8)
+            fill(image_N3HW.__setitem__)
+    positions_N3, orientations_N4 = stack([image.pose for image in images])
+    return PosedPixels(
+        image_N3HW,
+        torch.from_numpy(positions_N3.astype(np.float32)),
+        torch.from_numpy(orientations_N4.astype(np.float32)),
+        resized_camera(undistorter.rectified, *source.shape[2:]) if undistorter else None,
+    )
+
+
+class _Source:
+    """Pictures as they are decoded, rectified and resized, all of one `shape` (N, 3, h, w): the first one's."""
+
+    def __init__(
+        self, images: Sequence[PosedImage], preprocessing: Preprocessing, undistorter: Undistorter | None
+    ) -> None:
+        self._images, self._preprocessing, self._undistorter = images, preprocessing, undistorter
+        self.shape = (len(images), *self._resized(images[0]).shape)
+
+    def read(self, number: int) -> torch.Tensor:
+        """Picture `number` (3, h, w) uint8. UserError where it is unreadable or of another shape."""
+        pixels, image = self._resized(self._images[number]), self._images[number]
+        if pixels.shape != self.shape[1:]:
+            raise UserError(
+                f"{image.path}: {tuple(pixels.shape[1:])} pixels after resizing where {self._images[0].path.name} has "
+                f"{self.shape[2:]}; all pictures of a scene need one aspect ratio"
+            )
+        return pixels
+
+    def key(self, digests: Iterable[bytes]) -> str:
+        undistorter = self._undistorter
+        bent = undistorter.intrinsics if undistorter and undistorter.needed else None
+        return entry_key(digests, self._preprocessing, bent)
+
+    def _resized(self, image: PosedImage) -> torch.Tensor:
+        picture_HW3 = read_image(image.path)
+        try:
+            return self._preprocessing.resize(self._undistorter(picture_HW3) if self._undistorter else picture_HW3)
+        except UserError as error:
+            raise UserError(f"{image.path}: {error}") from None
+
+
+@contextmanager
+def _each(threads: int) -> Iterator[Each]:
+    """`map`, or one by so many threads that begins no more once one call has failed."""
+    if not threads:
+        yield map
+        return
+    with ThreadPoolExecutor(threads) as pool:
+
+        def each(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+            try:
+                return pool.map(function, items)
+            except RuntimeError as error:  # "can't start new thread": a container's limit on processes
+                raise UserError(f"{threads} threads cannot be started ({error}); try workers=0") from None
+
+        yield each

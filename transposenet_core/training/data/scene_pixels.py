@@ -1,0 +1,96 @@
+"""The pictures of several scenes as one collection: each keeps its size and its camera, the window is the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from transposenet_core.preprocessing import Preprocessing
+from transposenet_core.training.augmentation.views import Views, training_views
+from transposenet_core.training.config import AugmentationConfig
+from transposenet_core.training.data.pixels import PosedPixels
+
+
+@dataclass(frozen=True, eq=False)
+class ScenePixels:
+    """The pictures of scene after scene. A place counts through all of them, so it says which scene it is of."""
+
+    scenes: Sequence[PosedPixels]
+
+    @property
+    def counts(self) -> list[int]:
+        return [len(pixels) for pixels in self.scenes]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the pictures lie; the CPU where not all lie elsewhere."""
+        devices = {pixels.device for pixels in self.scenes}
+        return devices.pop() if len(devices) == 1 else torch.device("cpu")
+
+    def __len__(self) -> int:
+        return sum(self.counts)
+
+    def chosen(self, index_B: torch.Tensor, device: torch.device) -> ScenePixels:
+        """Some of them on a device, sorted by scene: in the order that `sorted_by_scene` gives their places."""
+        parts = self.by_scene(index_B)
+        return ScenePixels([pixels.chosen(places.to(pixels.device), device) for pixels, places, _ in parts])
+
+    def sorted_by_scene(self, index_B: torch.Tensor) -> torch.Tensor:
+        """The rows (B,) of `index_B` in the order of `chosen`."""
+        return torch.cat([here for _, _, here in self.by_scene(index_B)])
+
+    def by_scene(self, index_B: torch.Tensor) -> Iterator[tuple[PosedPixels, torch.Tensor, torch.Tensor]]:
+        """For every scene its pictures, the places among them that `index_B` names, and where in `index_B` they are."""
+        begin = 0
+        for pixels in self.scenes:
+            here = ((index_B >= begin) & (index_B < begin + len(pixels))).nonzero()[:, 0]
+            yield pixels, index_B[here] - begin, here
+            begin += len(pixels)
+
+
+@dataclass(frozen=True, eq=False)
+class SeenPoses:
+    """Poses of the pictures of all scenes, scene after scene: positions (N, 3), orientations (N, 4), scenes (N,) int64,
+    and how many each scene has."""
+
+    position_N3: torch.Tensor
+    orientation_N4: torch.Tensor
+    scene_N: torch.Tensor
+    counts: list[int]
+
+    @classmethod
+    def of(cls, scenes: Sequence[PosedPixels]) -> SeenPoses:
+        numbers = [torch.full_like(each.position_N3[:, 0], n, dtype=torch.int64) for n, each in enumerate(scenes)]
+        return cls(
+            torch.cat([each.position_N3 for each in scenes]),
+            torch.cat([each.orientation_N4 for each in scenes]),
+            torch.cat(numbers),
+            [len(each) for each in scenes],
+        )
+
+
+def views_of(
+    pixels: PosedPixels | ScenePixels,
+    index_B: torch.Tensor,
+    draws_BK: torch.Tensor,
+    preprocessing: Preprocessing,
+    config: AugmentationConfig,
+) -> Views:
+    """`training_views`; of several scenes sorted by scene, each picture cut and turned with its own camera."""
+    if isinstance(pixels, PosedPixels):
+        return training_views(pixels, index_B, draws_BK, preprocessing, config)
+    views, scenes = [], []
+    for scene, (part, places, here) in enumerate(pixels.by_scene(index_B)):
+        if len(places):
+            views.append(training_views(part, places, draws_BK[here], preprocessing, config))
+            scenes.append(torch.full_like(places, scene))
+    depths = [view.depth_BHW for view in views if view.depth_BHW is not None]
+    return Views(
+        image_B3HW=torch.cat([view.image_B3HW for view in views]),
+        position_B3=torch.cat([view.position_B3 for view in views]),
+        orientation_B4=torch.cat([view.orientation_B4 for view in views]),
+        depth_BHW=torch.cat(depths) if len(depths) == len(views) else None,
+        scene_B=torch.cat(scenes),
+    )

@@ -1,0 +1,71 @@
+"""What is learnt of the points that cells see: the truth by a view's depth, and a head that goes after training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from transposenet_core.errors import UserError
+from transposenet_core.geometry.pose_from_points import rotated
+
+HIDDEN = 256
+
+
+class SeenPoints(nn.Module):
+    """The points of the map that a view's cells see."""
+
+    rows_N: torch.Tensor
+    columns_N: torch.Tensor
+    rays_N3: torch.Tensor
+
+    def __init__(self, cells_N2: torch.Tensor, rays_N3: torch.Tensor) -> None:
+        """`cells_N2` are the cells' centres in the view's pixels, `rays_N3` their directions with z = 1."""
+        super().__init__()
+        columns_N, rows_N = cells_N2.round().long().unbind(-1)
+        for name, value in (("rows_N", rows_N), ("columns_N", columns_N), ("rays_N3", rays_N3)):
+            self.register_buffer(name, value.clone(), persistent=False)
+
+    def forward(
+        self, position_B3: torch.Tensor, orientation_B4: torch.Tensor, depth_BHW: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Points (B, N, 3), their depths (B, N) in metres, and 1 where that is known, else 0 (B, N)."""
+        assert depth_BHW is not None  # `check_depth` has said so before
+        z_BN = depth_BHW[:, self.rows_N, self.columns_N]
+        points_BN3 = rotated(orientation_B4, self.rays_N3 * z_BN[..., None]) + position_B3[:, None]
+        return points_BN3, z_BN, (z_BN > 0).float()
+
+
+class AuxiliaryPointsLoss(nn.Module):
+    """A pose loss and `weight` times the mean distance, in metres, of the points that a head reads out of the network's
+    map from the true ones: the trunk learns where things are. The head is the loss's own, so no scene model has it."""
+
+    def __init__(self, pose: nn.Module, network: Any, weight: float) -> None:
+        super().__init__()
+        if not hasattr(network, "cells_seen"):
+            raise UserError(
+                f"loss.points is {weight:g}, but the configured model has no map whose cells could say what they see: "
+                "transposenet and transposenet_fast have; set loss.points=0"
+            )
+        channels, cells_N2, rays_N3 = network.cells_seen()
+        self.pose, self.weight = pose, weight
+        terms: Any = pose.TERMS
+        self.TERMS = (*terms, "points")
+        self.seen = SeenPoints(cells_N2, rays_N3)
+        self.head = nn.Sequential(nn.Conv2d(channels, HIDDEN, 1), nn.GELU(), nn.Conv2d(HIDDEN, 3, 1))
+
+    def forward(
+        self,
+        output: dict[str, torch.Tensor],
+        position_B3: torch.Tensor,
+        orientation_B4: torch.Tensor,
+        depth_BHW: torch.Tensor | None = None,
+    ) -> dict[str, torch.Tensor]:
+        """The pose's terms, and the mean distance of the ``points`` over the cells whose depth is known."""
+        terms = self.pose(output, position_B3, orientation_B4)
+        true_BN3, _, known_BN = self.seen(position_B3, orientation_B4, depth_BHW)
+        points_BN3 = self.head(output["cells_map"].float()).flatten(2).transpose(1, 2)
+        away_BN = torch.linalg.vector_norm(points_BN3 - true_BN3, dim=-1) * known_BN
+        points = away_BN.sum() / known_BN.sum().clamp(min=1)
+        return {**terms, "loss": terms["loss"] + self.weight * points, "points": points}

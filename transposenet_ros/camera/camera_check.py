@@ -1,0 +1,95 @@
+"""Keeps the live camera's description and corrects its pictures: a wrong camera gives wrong poses without any error."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+from sensor_msgs.msg import CameraInfo
+
+from transposenet_core.geometry.undistortion import fixed_point, remap
+from transposenet_core.scene import Intrinsics
+from transposenet_ros.camera.camera_comparison import (
+    ASPECT_TOLERANCE,
+    POLICIES,
+    Target,
+    Verdict,
+    compare,
+    differ,
+    mismatch,
+    unknown,
+)
+from transposenet_ros.camera.live_camera import LiveCamera, live_camera
+
+
+class CameraCheck:
+    """Compares each CameraInfo with a scene model's `intrinsics`, and corrects pictures where that helps.
+
+    A model of rectified pictures gets them rectified from a lens that distorts; `rectified` says that the live ones
+    are so already. ``on_mismatch``: `warn` goes on; `refuse` makes the verdict an ERROR; `warp` turns the pictures into
+    those of the training camera, black where the live one does not see. That is exact for any lens where the model was
+    trained on rectified pictures, and otherwise where both lenses distort alike.
+
+    `update` is the executor's, `correct` the worker's. ValueError for an unknown `on_mismatch`.
+    """
+
+    def __init__(self, intrinsics: Intrinsics | None, on_mismatch: str = "warn", rectified: bool = False) -> None:
+        if on_mismatch not in POLICIES:
+            raise ValueError(f"on_mismatch '{on_mismatch}' is unknown, allowed are: {', '.join(POLICIES)}")
+        self._training, self._policy, self._rectified = intrinsics, on_mismatch, rectified
+        self._lock = threading.Lock()
+        self._content: tuple | None = None
+        self._camera: LiveCamera | None = None
+        self._size: tuple[int, int] | None = None  # of the pictures, where one was seen under this CameraInfo
+        self._fault = "no CameraInfo has come"
+        self._judge()
+
+    def update(self, info: CameraInfo) -> Verdict:
+        """The verdict on a camera; cheap where the message says what the last one said."""
+        with self._lock:
+            if (content := _content(info)) != self._content:
+                self._content, self._size = content, None
+                try:
+                    self._camera, self._fault = live_camera(info, self._rectified), ""
+                except ValueError as error:
+                    self._camera, self._fault = None, f"the CameraInfo cannot be used, {error}"
+                self._judge()
+            return self.verdict
+
+    def correct(self, image_HW3: np.ndarray) -> np.ndarray:
+        """The picture (H, W, 3) uint8 as the model wants it: the same array where nothing is to be done."""
+        height, width = image_HW3.shape[:2]
+        with self._lock:
+            if (width, height) != self._size:
+                self._size = width, height
+                self._judge()
+            maps = self._maps
+        if maps is None:
+            return image_HW3
+        return remap(image_HW3, maps)
+
+    def _judge(self) -> None:
+        """Set the verdict, and the maps once a picture's size is known."""
+        target: Target | None = None
+        self._maps: tuple[np.ndarray, np.ndarray] | None = None
+        camera = self._camera
+        if self._training is None or camera is None:
+            self.verdict = unknown(self._training, self._fault)
+            return
+        width, height = self._size or (camera.width, camera.height)
+        if differ(width / height, camera.width / camera.height, ASPECT_TOLERANCE):
+            text = f"pictures are {width}x{height}, but their CameraInfo is for {camera.width}x{camera.height}"
+            self.verdict = mismatch(text, self._policy)
+            return
+        camera = camera.scaled(width, height)
+        self.verdict, target = compare(self._training, camera, self._policy)
+        if target is not None and self._size is not None:
+            self._maps = fixed_point(*camera.maps(target.matrix_33, target.size, target.undistort))
+
+
+def _content(info: CameraInfo) -> tuple:
+    """All of the message but its header."""
+    roi = info.roi
+    arrays = (np.asarray(values, np.float64).tobytes() for values in (info.d, info.k, info.r, info.p))
+    sizes = info.width, info.height, info.binning_x, info.binning_y, roi.x_offset, roi.y_offset, roi.width, roi.height
+    return *sizes, info.distortion_model, *arrays

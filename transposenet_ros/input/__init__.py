@@ -1,0 +1,1 @@
+"""What comes in: pictures, CameraInfo, stamps, and what is missing."""

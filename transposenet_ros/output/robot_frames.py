@@ -1,0 +1,173 @@
+"""What the estimate says about the robot's frames: the base's pose, and the transform that `tf_mode` asks for."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from geometry_msgs.msg import PoseWithCovarianceStamped
+from rclpy.lifecycle import LifecycleNode
+from std_msgs.msg import Header
+
+from transposenet_core.errors import UserError
+from transposenet_core.geometry.pose import Pose
+from transposenet_ros.output.base_pose import base_in_map
+from transposenet_ros.output.conversions import nearest_sign, pose_to_message, pose_with_covariance, transform_stamped
+from transposenet_ros.output.frame import Frame
+from transposenet_ros.output.initial_pose import InitialPose
+from transposenet_ros.output.publishers import TF_DEPTH, open_publisher
+from transposenet_ros.parameters import Parameters
+from transposenet_ros.throttled_log import ThrottledLog
+from transposenet_ros.transforms.buffer import TransformBuffer
+from transposenet_ros.transforms.errors import (
+    ForwardExtrapolationError,
+    NoDataForExtrapolationError,
+    TransformError,
+)
+from transposenet_ros.transforms.listener import TransformListener
+
+POLL_SECONDS = 0.005
+# A rival who says his transform at least so often is heard again before ours goes out.
+LISTEN_SECONDS = 0.4
+
+
+class RobotFrames:
+    """An output of the worker: `~/base_pose`, `/initialpose` and `/tf`.
+
+    A transform that is missing withholds what needs it and nothing else; ``trouble`` says which and why. Two parents
+    break the robot's tree: where somebody else gives our frame a parent, ours falls silent until the node is reset, and
+    then listens first.
+    UserError where tf2_msgs is needed and not installed, or a frame that the mode needs has no name.
+    """
+
+    def __init__(self, node: LifecycleNode, parameters: Parameters) -> None:
+        self._node, self._parameters, self._log = node, parameters, ThrottledLog(node.get_logger())
+        self.mode = parameters.tf_mode
+        self._base, self._odom = parameters.base_frame.lstrip("/"), parameters.odom_frame.lstrip("/")
+        if self.mode in ("map_to_base", "map_to_odom") and not self._base:
+            raise UserError(f"parameter 'base_frame' is empty, tf_mode {self.mode} needs the name of the robot's base")
+        if self.mode == "map_to_odom" and not self._odom:
+            raise UserError(
+                "parameter 'odom_frame' is empty, tf_mode map_to_odom needs the name of the odometry's frame"
+            )
+        self.withheld, self.trouble, self.conflict, self._silent_until = 0, "", "", 0.0
+        self._name = node.get_fully_qualified_name()
+        self._buffer = TransformBuffer()
+        self._listener = self._listen()
+        self._tf = None
+        if self.mode != "none":
+            from tf2_msgs.msg import TFMessage  # the listener has said so where it is missing
+
+            self._make_tf = TFMessage
+            self._tf = open_publisher(node, TFMessage, "/tf", TF_DEPTH)
+        self._base_pose = open_publisher(node, PoseWithCovarianceStamped, "~/base_pose")
+        self.initial_pose = InitialPose(node, parameters.publish_initialpose)
+        self.forget()
+
+    def _listen(self) -> TransformListener | None:
+        if self.mode == "none" and not self._base:
+            return None
+        try:
+            return TransformListener(self._node, self._buffer)
+        except UserError as error:
+            if self.mode != "none":
+                raise
+            self._log.info("base_pose", f"no ~/base_pose: {error}")
+            return None
+
+    def tune(self, parameters: Parameters) -> None:
+        """Take over what may be changed at any time."""
+        self._parameters = parameters
+
+    def forget_transforms(self) -> None:
+        """Forget what moves between the frames. For the executor, which hears /tf: what comes next is of the new time,
+        and the first frame after it needs it."""
+        self._buffer.clear()
+
+    def forget(self) -> None:
+        """Start a new track: signs, and who was in our way."""
+        self._previous_wxyz: np.ndarray | None = None
+        if self.conflict:
+            self._silent_until = time.monotonic() + LISTEN_SECONDS
+        self.trouble = self.conflict = ""
+
+    def has_listeners(self) -> bool:
+        """Whether anybody hears the base's pose or the transform (this process's own listeners on /tf are nobody)."""
+        on_tf = self._tf is not None and self._node.count_subscribers("/tf") > TransformListener.count()
+        return on_tf or self._base_pose.get_subscription_count() > 0 or self.initial_pose.waits
+
+    def publish(self, frame: Frame) -> None:
+        """Publish what follows from a localized frame."""
+        estimate = frame.estimate
+        if not estimate.localized or estimate.pose is None:
+            return
+        if self.mode == "map_to_camera":
+            self._send(frame.header, frame.camera_frame, estimate.pose)
+        try:
+            if self._needs_base():
+                self._publish_base(frame, estimate.pose)
+            self.trouble = ""
+        except TransformError as error:
+            self.withheld += 1
+            self.trouble = f"tf_unavailable, what needs it is withheld: {error}"
+            self._log.warning("tf_unavailable", self.trouble)
+
+    def close(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+        for publisher in filter(None, (self._tf, self._base_pose)):
+            self._node.destroy_lifecycle_publisher(publisher)
+        self.initial_pose.close()
+
+    def _needs_base(self) -> bool:
+        asked = self._base_pose.get_subscription_count() > 0 or self.initial_pose.waits
+        return self.mode in ("map_to_base", "map_to_odom") or (
+            bool(self._base) and self._listener is not None and asked
+        )
+
+    def _publish_base(self, frame: Frame, T_map_camera: Pose) -> None:
+        stamp_ns = frame.stamp.sec * 10**9 + frame.stamp.nanosec
+        deadline = time.monotonic() + self._parameters.tf_timeout  # of the frame, however many transforms are late
+        # A calibration that appears later must be found later; motion that is late is worth a short wait.
+        T_camera_base = self._look_up(frame.camera_frame, self._base, stamp_ns, deadline)
+        T_map_base, covariance_66 = base_in_map(T_map_camera, frame.estimate.covariance_66, T_camera_base)
+        orientation = nearest_sign(T_map_base.orientation, self._previous_wxyz)
+        self._previous_wxyz = orientation
+        pose = pose_to_message(T_map_base, orientation)
+        self._base_pose.publish(pose_with_covariance(frame.header, pose, covariance_66))
+        self.initial_pose.offer(frame.header, pose, covariance_66)
+        if self.mode == "map_to_base":
+            self._send(frame.header, self._base, T_map_base)
+        elif self.mode == "map_to_odom":
+            T_odom_base = self._look_up(self._odom, self._base, stamp_ns, deadline)
+            later = stamp_ns + round(self._parameters.transform_tolerance * 1e9)
+            header = Header(stamp=Time(sec=later // 10**9, nanosec=later % 10**9), frame_id=frame.map_frame)
+            self._send(header, self._odom, T_map_base @ T_odom_base.inverse())
+
+    def _look_up(self, target: str, source: str, stamp_ns: int, deadline: float) -> Pose:
+        """Wait for a transform that is only late, be it the first since time began anew; one that nobody has named is
+        not waited for."""
+        while True:
+            try:
+                return self._buffer.look_up(target, source, stamp_ns)
+            except (ForwardExtrapolationError, NoDataForExtrapolationError):
+                if time.monotonic() > deadline or not self._node.context.ok():
+                    raise
+                time.sleep(POLL_SECONDS)
+
+    def _send(self, header: Header, child: str, pose: Pose) -> None:
+        if self._tf is None or self._listener is None or self.conflict:
+            return
+        message = self._make_tf(transforms=[transform_stamped(header, child, pose_to_message(pose))])
+        others = [claim for claim in self._buffer.claims(child) if claim.publisher != self._name]
+        if others:
+            self.conflict = (
+                f"'{child}' already has a parent ({' and '.join(map(str, others))}), so this node publishes no "
+                "transform; stop the other, or set tf_mode to none, then call ~/reset"
+            )
+            self._node.get_logger().error(self.conflict)
+        if others or time.monotonic() < self._silent_until:
+            return
+        self._listener.feed(message, publisher=self._name)  # our own echo is then nobody's claim
+        self._tf.publish(message)

@@ -1,0 +1,1 @@
+"""A recording replayed to a live node, and what it answered."""

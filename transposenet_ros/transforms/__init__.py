@@ -1,0 +1,1 @@
+"""The robot's own frames: /tf with tf2's semantics."""
