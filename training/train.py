@@ -20,6 +20,7 @@ from transposenet_core.command_line import exit_code
 from transposenet_core.dataset_check.quick import quick_check
 from transposenet_core.errors import UserError
 from transposenet_core.formats import SKIP_BAD_HELP, SPLIT_HELP, describe_formats
+from transposenet_core.models import model_class, names_where
 from transposenet_core.scene import Scene
 from transposenet_core.several_scenes import (
     NAME_HELP,
@@ -87,17 +88,16 @@ def run(args: argparse.Namespace) -> None:
             config = auto_batch(config, scenes, world, resumed)
         if resumed:
             resumed.check(config.to_dict() | {"frames": frames_digest(*scenes)}, args.override)
-        first, *further = scenes
-        more = {"further": further} if further else {}
-        train(config, first, args.out, provenance, world, resumed, **more).run()
+        train(config, scenes, args.out, provenance, world, resumed).run()
 
 
 def training_of(config: TrainConfig) -> type[Training] | type[AutoencoderTraining]:
     """The way through a training: an auto-encoder learns from another model, everything else from pictures."""
-    if config.model.name == "pose_autoencoder":
+    if model_class(config.model.name).LEARNS_FROM == "teacher":
         return AutoencoderTraining
     if config.teacher:
-        raise UserError(f"teacher is given, but model '{config.model.name}' learns from none; pose_autoencoder does")
+        able = ", ".join(names_where(lambda model: model.LEARNS_FROM == "teacher"))
+        raise UserError(f"teacher is given, but model '{config.model.name}' learns from none; {able} does")
     return Training
 
 

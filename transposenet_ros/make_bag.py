@@ -12,7 +12,8 @@ from tqdm import tqdm
 from transposenet_core.command_line import exit_code
 from transposenet_core.errors import UserError
 from transposenet_core.formats import load_scene
-from transposenet_core.scene import Intrinsics, PosedImage
+from transposenet_core.geometry.intrinsics import Intrinsics
+from transposenet_core.scene import PosedImage
 from transposenet_ros.bags.topics import (
     CAMERA_INFO_TOPIC,
     COMPRESSED_TOPIC,
