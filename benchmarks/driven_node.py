@@ -26,7 +26,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from transposenet_core.errors import UserError
 from transposenet_core.models import build_model
 from transposenet_core.preprocessing import Preprocessing
-from transposenet_core.scene_model import HeldOutError, SceneModel
+from transposenet_core.scene_model import HeldOutError, MappedScene, SceneModel
 from transposenet_ros.replay.dds_profile import publisher_environment
 from transposenet_ros.replay.processes import last_words, localizer_process
 
@@ -40,7 +40,8 @@ def save_smallest_model(folder: Path) -> Path:
     torch.manual_seed(0)
     network = build_model("transposenet", **SMALLEST).eval()
     held_out = HeldOutError((0.1, 0.1, 0.1), (0.01, 0.01, 0.01), "none: random weights")
-    SceneModel("smallest", "map", "transposenet", SMALLEST, Preprocessing(64, (64, 96)), network, held_out).save(folder)
+    scenes = (MappedScene("smallest", "map", held_out),)
+    SceneModel("transposenet", SMALLEST, Preprocessing(64, (64, 96)), network, scenes).save(folder)
     return folder
 
 

@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from transposenet_core.models import build_model
 from transposenet_core.training.config import LossConfig
+from transposenet_core.training.losses.labels import Labels
 from transposenet_core.training.losses.registry import LOSSES
 
 BATCH = 8
@@ -32,7 +33,7 @@ def built(scenes: int, size: tuple[int, int]) -> nn.Module:
     options = {"encoder_layers": 3, "decoder_layers": 2, "dropout": 0.0, "image_size": size, "scenes": scenes}
     network = build_model("multiscene_transformer", **options)
     rng = np.random.default_rng(0)
-    network.start_from_scenes([(rng.uniform(0, 5, (9, 3)), rng.normal(size=(9, 4))) for _ in range(scenes)])
+    network.start_from_poses([(rng.uniform(0, 5, (9, 3)), rng.normal(size=(9, 4))) for _ in range(scenes)])
     return network
 
 
@@ -50,7 +51,7 @@ def jobs(network: nn.Module, scenes: int, size: tuple[int, int]) -> dict[str, Ca
 
     def step() -> None:
         network.train().zero_grad()
-        loss(network(images), position, orientation, None, scene)["loss"].backward()
+        loss(network(images), Labels(position, orientation, None, scene))["loss"].backward()
 
     return {"picture": localize, "step": step}
 

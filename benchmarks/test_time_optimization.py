@@ -91,7 +91,8 @@ def settings(network: PoseAutoencoder, chosen: tuple[int, float], grid: bool) ->
 def teacher_latents(model: SceneModel, scene: Scene, images: list[PosedImage]) -> tuple[Latents, float]:
     """The teacher's latents, frame by frame, and the milliseconds of its own answer."""
     network, times, found = model.network, [], []
-    rectified = model.intrinsics and model.intrinsics.rectified and scene.intrinsics
+    camera = model.scenes[0].intrinsics
+    rectified = camera and camera.rectified and scene.intrinsics
     undistorter = Undistorter(scene.intrinsics) if rectified and scene.intrinsics else None
     assert isinstance(network, PoseAutoencoder)
     for image in tqdm(images, desc="localize", unit="img", leave=False):

@@ -100,12 +100,12 @@ def our_step(config: TrainConfig, images: list[PosedImage], device: torch.device
     pixels = load_pixels(images, preprocessing_of(config), threads=config.workers).to(device)
     loading = (time.perf_counter() - started) / len(images)
     stage, world = plan(config)[0], World(device)
-    network = build_network(config, stage, images).to(device, memory_format=torch.channels_last)
+    network = build_network(config, stage, [images]).to(device, memory_format=torch.channels_last)
     stage.train_mode(network)
-    loss = stage.build_loss(config).to(device)
+    loss = stage.build_loss(config, network).to(device)
     state = State(network, loss, build_optimizer(network, loss, stage, config.optimizer, device))
     train_step = TrainStep(state, pixels, preprocessing_of(config), config, world)
-    endless = (b for epoch in range(10**9) for b in batches(len(pixels), config.batch_size, 0, epoch, world))
+    endless = (b for epoch in range(10**9) for b in batches(pixels.counts, config.batch_size, 0, epoch, world))
 
     def step() -> None:
         torch.set_float32_matmul_precision("high")

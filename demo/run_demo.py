@@ -43,7 +43,7 @@ def run_demo(model: Path, out: Path) -> None:
     _step("render the test drive in a room made by code")
     training = [pose for drive in training_drives() for pose in drive.poses]
     print(f"{len(build_room().things)} objects, floor {LENGTH:g} x {WIDTH:g} m")
-    trained, new = len(scene_model.training_positions_N3), len(test_drive().poses)
+    trained, new = len(scene_model.scenes[0].training_positions_N3), len(test_drive().poses)
     print(f"{len(training)} recorded views, {trained} of them trained on; the test drive has {new} new ones")
     novelty(test_drive().poses, training)
     scene = load_scene(f"7scenes:{render_drives(out / 'test_drive', 'test')}")
@@ -94,7 +94,7 @@ def _draw(path: Path, live: LiveResult, images: list[PosedImage], scene_model: S
     frames = [JudgedFrame(stamp * 1e-9, live.truths[stamp], live.estimates.get(stamp)) for stamp in live.sent]
     pictures = {index: read_image(images[index].path) for index in choose_frames(frames)}
     title = f"demo room: {len(live.estimates)} of {len(live.sent)} frames localized live at {test_drive().rate:g} Hz"
-    draw_report(path, title, frames, scene_model.training_positions_N3, pictures)
+    draw_report(path, title, frames, scene_model.scenes[0].training_positions_N3, pictures)
     return path
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,10 +13,21 @@ from torch import nn
 
 from transposenet_core.models import build_model
 from transposenet_core.preprocessing import Preprocessing, normalise
-from transposenet_core.scene_model import HeldOutError, SceneModel
+from transposenet_core.scene_model import HeldOutError, MappedScene, SceneModel
 
 NARROW = {"layers": 1, "heads": 2, "width": 32, "mlp_width": 32, "head_width": 64}
 HELD_OUT = HeldOutError((0.1, 0.2, 0.3), (0.01, 0.02, 0.03), "none: random weights")
+
+
+def one_scene(name: str = "textures", map_frame: str = "map", **fields: Any) -> tuple[MappedScene]:
+    """The scenes of a model that knows one."""
+    return (MappedScene(name, map_frame, fields.pop("held_out_error", HELD_OUT), **fields),)
+
+
+def with_scene(model: SceneModel, **fields: Any) -> SceneModel:
+    """The model with other fields in its one scene."""
+    (scene,) = model.scenes
+    return replace(model, scenes=(replace(scene, **fields),))
 
 
 def save_untrained(
@@ -33,7 +45,8 @@ def save_untrained(
         network = build_model("transposenet", **options)
         resized = [preprocessing.crop(preprocessing.resize(image_HW3)) for image_HW3 in pictures]
         show_to_batch_norms(network, normalise(torch.stack(resized)))
-    SceneModel(name, map_frame, "transposenet", options, preprocessing, network.eval(), HELD_OUT).save(folder)
+    model = SceneModel("transposenet", options, preprocessing, network.eval(), one_scene(name, map_frame))
+    model.save(folder)
     return folder
 
 

@@ -30,7 +30,7 @@ def test_what_ships_is_whole_and_small() -> None:
     lines = [json.loads(line) for line in (MODEL / "metrics.jsonl").read_text().splitlines()]
     model = Localizer(MODEL, device="cpu").scene_model
     assert model.provenance["epoch"] <= max(line["epoch"] for line in lines) == model.provenance["config"]["epochs"]
-    assert "held-out frames" in model.held_out_error.source
+    assert "held-out frames" in model.scenes[0].held_out_error.source
 
 
 def test_the_look_up_knows_every_training_view() -> None:

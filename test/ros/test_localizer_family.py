@@ -3,60 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from live import image_message, wait_until
-from untrained import HELD_OUT, show_to_batch_norms
+from small_models import OPTIONS, SIZE, small_model
+from untrained import one_scene, show_to_batch_norms, with_scene
 from watched import Watched, watched
 
 from transposenet_core.localizer import Localizer
-from transposenet_core.models import build_model, model_names
+from transposenet_core.models import model_names
 from transposenet_core.preprocessing import Preprocessing, normalise
-from transposenet_core.scene_model import SceneModel
+from transposenet_core.scene_model import Calibration, SceneModel
 from transposenet_ros.output.conversions import pose_from_message
 
-SIZE = (72, 96)
-NARROW = {"width": 32, "mlp_width": 32, "head_width": 64, "heads": 2}
-OPTIONS: dict[str, dict] = {
-    "bayesian_posenet": {"feature_width": 64},
-    "coarse_to_fine": NARROW | {"encoder_layers": 1, "decoder_layers": 1},
-    "multiscene_transformer": NARROW | {"encoder_layers": 1, "decoder_layers": 1},
-    "poselstm": {"feature_width": 64},
-    "posenet": {"feature_width": 64},
-    "retrieval": {},
-    "scene_coordinates": {"layers": 1, "width": 32, "mlp_width": 32, "camera": [70.0, 70.0, 47.5, 35.5]},
-    "transposenet": NARROW | {"layers": 1},
-    "transposenet_fast": NARROW | {"layers": 1},
-}
+# The auto-encoder has a teacher inside and tests of its own (test_localizer_reconstruction).
+NAMES = sorted(set(OPTIONS) - {"pose_autoencoder"})
 
 
 def test_no_network_is_forgotten() -> None:
-    """The auto-encoder has a teacher inside and tests of its own (test_localizer_reconstruction)."""
-    assert {*OPTIONS, "pose_autoencoder"} == set(model_names())
+    assert set(OPTIONS) == set(model_names())
 
 
 @torch.no_grad()
 def save(folder: Path, name: str, image_B3HW: torch.Tensor) -> Path:
     """Random weights; what a network takes from its scene it gets from the pictures."""
-    torch.manual_seed(4)
-    options = {"image_size": list(SIZE), **OPTIONS[name]}
-    network: Any = build_model(name, **options)
+    network, options = small_model(name)
     if name == "retrieval":
         position_B3 = torch.arange(3.0 * len(image_B3HW)).view(-1, 3)
         network.memorise(normalise(image_B3HW), position_B3, torch.eye(4)[:1].repeat(len(image_B3HW), 1))
     else:
         show_to_batch_norms(network, normalise(image_B3HW))
-    model = SceneModel(name, f"{name}_map", name, options, Preprocessing(72, SIZE), network.eval(), HELD_OUT)
+    scenes = one_scene(name, f"{name}_map")
+    model = SceneModel(name, options, Preprocessing(72, SIZE), network.eval(), scenes)
     model.save(folder / name)
     if name == "scene_coordinates":  # and one that has never been as unsure of a frame of its scene
-        error = replace(HELD_OUT, covariance_scale=(1.0, 1.0), largest_sigma_m=1e-3)
-        replace(model, held_out_error=error).save(folder / "sure")
+        with_scene(model, calibration={name: Calibration((1.0, 1.0), 1e-3)}).save(folder / "sure")
     return folder / name
 
 
@@ -64,7 +49,7 @@ def save(folder: Path, name: str, image_B3HW: torch.Tensor) -> Path:
 def models_dir(picture_HW3: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder, preprocessing = tmp_path_factory.mktemp("family"), Preprocessing(72, SIZE)
     pictures = [preprocessing.resize(np.roll(picture_HW3, 90 * k, axis=1)) for k in range(4)]
-    for name in OPTIONS:
+    for name in NAMES:
         save(folder, name, preprocessing.crop(torch.stack(pictures)))
     return folder
 
@@ -80,7 +65,7 @@ def answers(node: Watched) -> list[PoseWithCovarianceStamped]:
     return node.client.collect(PoseWithCovarianceStamped, "/localizer/pose_with_covariance")
 
 
-@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize("name", NAMES)
 def test_it_answers_live_as_it_does_offline(
     node: Watched, answers: list, models_dir: Path, picture_HW3: np.ndarray, name: str
 ) -> None:

@@ -79,7 +79,7 @@ def test_n19_the_base_pose_waits_for_the_mount_and_the_camera_pose_does_not(
             assert time.monotonic() - appeared < 1
         node.wait_for_level(DiagnosticStatus.OK, "localizing")
         base = on.base_pose_at(now)
-        _check_covariance(base, on.camera_44(now), localizer.scene_model.held_out_error.covariance_66())
+        _check_covariance(base, on.camera_44(now), localizer.scene_model.scenes[0].held_out_error.covariance_66())
         assert not on.transforms("base_link") and not on.transforms("camera")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +11,13 @@ from nav_msgs.msg import Path as Track
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image, PointCloud2
 from std_srvs.srv import Trigger
+from untrained import with_scene
 from visualization_msgs.msg import Marker, MarkerArray
 from watched import Watched, watched
 
 from transposenet_core.inspection.attention_overlay import overlay
 from transposenet_core.localizer import Localizer
-from transposenet_core.scene_model import SceneModel
+from transposenet_core.scene_model import KnownFrames, SceneModel
 
 POSITIONS_N3 = np.arange(15.0).reshape(5, 3) / 8
 LASTING = QoSProfile(
@@ -33,7 +33,7 @@ HEAT_MAPS = ("attention/position", "attention/orientation")
 def surveyed(model: SceneModel, folder: Path) -> Path:
     """The model with five training poses."""
     orientations_N4 = np.tile((1.0, 0.0, 0.0, 0.0), (5, 1))
-    replace(model, training_positions_N3=POSITIONS_N3, training_orientations_N4=orientations_N4).save(folder)
+    with_scene(model, frames=KnownFrames.trained_on(POSITIONS_N3, orientations_N4)).save(folder)
     return folder
 
 

@@ -20,7 +20,7 @@ from visualization_msgs.msg import MarkerArray
 from transposenet_core.localizer import Localizer
 from transposenet_core.models import build_model
 from transposenet_core.preprocessing import Preprocessing
-from transposenet_core.scene_model import HeldOutError, MappedScene, SceneModel
+from transposenet_core.scene_model import HeldOutError, KnownFrames, MappedScene, SceneModel
 from transposenet_ros.output.conversions import pose_from_message
 from transposenet_ros.replay.processes import free_domain
 
@@ -38,7 +38,7 @@ def two_scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     network: Any = build_model("coarse_to_fine", **OPTIONS)
     orientations_N4 = np.tile([0.5, 0.5, -0.5, 0.5], (20, 1)) + RNG.uniform(0, 0.1, (20, 4))
     poses = [(RNG.uniform(0, 1, (20, 3)) + away, orientations_N4) for away in (0, 50)]
-    network.start_from_scenes(poses)
+    network.start_from_poses(poses)
     preprocessing = Preprocessing(SIZE[0], SIZE)
     pictures_23HW = torch.cat([preprocessing(picture_HW3) for picture_HW3 in (DESK_HW3, SHELF_HW3)])
     for module in network.modules():
@@ -51,17 +51,21 @@ def two_scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
         away_2C = (both := torch.cat(latents, dim=-1))[:, 0] - both[:, 1]
         network.scene.weight.copy_((torch.linalg.pinv(away_2C.double()) @ torch.tensor([4.0, -4.0]).double())[None])
     desk, shelf = (
-        MappedScene(name, f"{name}_map", HeldOutError((std,) * 3, (std,) * 3, f"{name} frames"), None, *pose)
+        MappedScene(
+            name,
+            f"{name}_map",
+            HeldOutError((std,) * 3, (std,) * 3, f"{name} frames"),
+            frames=KnownFrames.trained_on(pose[0], pose[1] / np.linalg.norm(pose[1], axis=1)[:, None]),
+        )
         for name, std, pose in zip(("desk", "shelf"), (0.1, 0.2), poses, strict=True)
     )
     folder = tmp_path_factory.mktemp("two") / "model"
     SceneModel(
-        **vars(desk),
         architecture="coarse_to_fine",
         options=OPTIONS,
         preprocessing=preprocessing,
         network=network,
-        further_scenes=(shelf,),
+        scenes=(desk, shelf),
     ).save(folder)
     return folder
 

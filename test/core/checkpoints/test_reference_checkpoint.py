@@ -175,8 +175,8 @@ def test_it_becomes_a_scene_model_that_runs(tmp_path: Path, capsys: pytest.Captu
     assert "8 training frames (none were held out)" in told and "warning: no better than the mean pose" in told
     localizer = Localizer(out, device="cpu")
     model = localizer.scene_model
-    assert (len(model.training_positions_N3), model.preprocessing.smaller_edge) == (8, 256)
-    assert model.held_out_error.source.startswith("8 training frames")
+    assert (len(model.scenes[0].training_positions_N3), model.preprocessing.smaller_edge) == (8, 256)
+    assert model.scenes[0].held_out_error.source.startswith("8 training frames")
     picture = read_image(next(small_scene.rglob("*.color.png")))
     with torch.inference_mode():
         expected = reference()(model.preprocessing(picture))["position"][0]

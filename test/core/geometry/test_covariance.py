@@ -1,13 +1,10 @@
 """Covariances are as large as the errors, or are made so; and a scene model says by how much."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
-from untrained import HELD_OUT
 
 from transposenet_core.geometry.covariance import Honesty, error_vectors, nees, scaled
 from transposenet_core.geometry.pose import Pose
@@ -56,8 +53,3 @@ def test_what_is_no_covariance_has_no_scale() -> None:
     assert covariance_scale(np.ones((2, 6)), np.zeros((2, 6, 6))) is None
     assert covariance_scale(np.ones((2, 6)), np.full((2, 6, 6), np.nan)) is None
     assert min(covariance_scale(np.zeros((2, 6)), np.array([np.eye(6)] * 2))) > 0
-
-
-def test_a_held_out_error_is_what_it_was_and_may_have_a_scale() -> None:
-    assert HELD_OUT.covariance_scale is None
-    assert replace(HELD_OUT, covariance_scale=(2.0, 3.0)).covariance_66().tolist() == HELD_OUT.covariance_66().tolist()

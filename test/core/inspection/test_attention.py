@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from untrained import HELD_OUT, save_untrained
+from untrained import one_scene, save_untrained
 
 from training.attention import main
 from transposenet_core.inspection.attention import compare, on_grid, responses, summary
@@ -109,7 +109,7 @@ def test_t11_what_cannot_be_drawn_is_one_sentence(
     size, out = (72, 96), tmp_path / "figure.png"
     options = {"image_size": list(size), "feature_width": 64}
     network = build_model("posenet", **options).eval()
-    SceneModel("desk", "map", "posenet", options, Preprocessing(72, size), network, HELD_OUT).save(tmp_path / "posenet")
+    SceneModel("posenet", options, Preprocessing(72, size), network, one_scene("desk")).save(tmp_path / "posenet")
     (tmp_path / "nothing").mkdir()
     arguments = [str(tmp_path / "posenet"), "--images", str(pictures), "--out", str(out)]
     for changed, sentence in (

@@ -11,7 +11,7 @@ import pytest
 import torch
 from small_scene import write_small_scene
 from training_runs import ROOT
-from untrained import save_drawing, save_untrained
+from untrained import save_drawing, save_untrained, with_scene
 
 from transposenet_core.errors import UserError
 from transposenet_core.formats import load_scene
@@ -22,7 +22,7 @@ from transposenet_core.inspection.reconstruction_error import difference
 from transposenet_core.inspection.reconstruction_figure import ShownFrame, draw_reconstructions
 from transposenet_core.models import build_model
 from transposenet_core.preprocessing import Preprocessing
-from transposenet_core.scene_model import SceneModel
+from transposenet_core.scene_model import KnownFrames, SceneModel
 from transposenet_core.training.autoencoder.decoder import learn_decoder, small_pictures
 from transposenet_core.training.config_reading import load_config
 from transposenet_core.training.curves import Curves
@@ -42,9 +42,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     images = load_scene(f"7scenes:{write_small_scene(folder / 'desk', 6)}").images
     save_untrained(folder / "plain", [read_image(image.path) for image in images], Preprocessing(32, (32, 40)))
     model = SceneModel.load(folder / "plain")
-    model.training_positions_N3 = np.array([[0.5, 0, 0.5], [9, 9, 9]])
-    model.training_orientations_N4 = np.array([[np.sqrt(0.5), 0, 0, np.sqrt(0.5)], [1, 0, 0, 0]])
-    save_drawing(folder / "drawing", model)
+    positions_N3 = np.array([[0.5, 0, 0.5], [9, 9, 9]])
+    orientations_N4 = np.array([[np.sqrt(0.5), 0, 0, np.sqrt(0.5)], [1, 0, 0, 0]])
+    frames = KnownFrames.trained_on(positions_N3, orientations_N4)
+    save_drawing(folder / "drawing", with_scene(model, frames=frames))
     return folder
 
 

@@ -1,7 +1,6 @@
 """Bayesian PoseNet: what dropout's samples say of a pose, the same each time, and the localizer that passes it on."""
 
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +8,10 @@ import pytest
 import torch
 from overfit import arguments, training_errors
 from scipy.spatial.transform import Rotation
+from some_labels import labels
 from torch import nn
 from training_runs import figures, train
-from untrained import HELD_OUT
+from untrained import HELD_OUT, one_scene
 
 from transposenet_core.estimate import LOST_VARIANCE
 from transposenet_core.formats import load_scene
@@ -22,7 +22,7 @@ from transposenet_core.localizer import Localizer
 from transposenet_core.models import build_model, default_options, describe_option
 from transposenet_core.models.bayesian_posenet import FLOOR, SampledRegressor
 from transposenet_core.preprocessing import Preprocessing
-from transposenet_core.scene_model import SceneModel
+from transposenet_core.scene_model import Calibration, SceneModel
 from transposenet_core.training.data.pixels import load_pixels
 from transposenet_core.training.losses.pose import FixedWeightPoseLoss
 from transposenet_core.training.validation import predict
@@ -89,7 +89,7 @@ def test_outputs_and_gradients() -> None:
     network = small(dropout=0.2)
     output = network.train()(torch.rand(4, 3, *SIZE))
     assert output["auxiliary_position"].shape == (4, 2, 3) and "covariance" not in output
-    FixedWeightPoseLoss(500)(output, torch.zeros(4, 3), torch.tensor([[1.0, 0, 0, 0]] * 4))["loss"].backward()
+    FixedWeightPoseLoss(500)(output, labels(torch.zeros(4, 3), torch.tensor([[1.0, 0, 0, 0]] * 4)))["loss"].backward()
     assert not [n for n, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert all(describe_option("bayesian_posenet", name) for name in default_options("bayesian_posenet"))
 
@@ -97,8 +97,8 @@ def test_outputs_and_gradients() -> None:
 def scene_model(folder: Path, network: nn.Module, crops: int = 1) -> Localizer:
     options = {"image_size": list(SIZE), "feature_width": 64}
     preprocessing = Preprocessing(90 if crops > 1 else 72, SIZE, crops)
-    error = replace(HELD_OUT, covariance_scale=SCALE)
-    SceneModel("desk", "map", "bayesian_posenet", options, preprocessing, network, error).save(folder)
+    scenes = one_scene("desk", calibration={"bayesian_posenet": Calibration(SCALE)})
+    SceneModel("bayesian_posenet", options, preprocessing, network, scenes).save(folder)
     return Localizer(folder, device="cpu")
 
 

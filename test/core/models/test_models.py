@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 from efficientnet_pytorch import EfficientNet
+from some_labels import labels
 
 from transposenet_core.errors import UserError
 from transposenet_core.geometry.quaternions import product
@@ -64,7 +65,7 @@ def test_gradients_reach_every_parameter_and_moving_the_picture_moves_the_answer
     model = build_model("transposenet", image_size=(64, 96), layers=2)
     loss = LearnedWeightPoseLoss()
     output = model(torch.rand(4, 3, 64, 96))
-    loss(output, torch.zeros(4, 3), torch.tensor([[1.0, 0, 0, 0]]).expand(4, 4))["loss"].backward()
+    loss(output, labels(torch.zeros(4, 3), torch.tensor([[1.0, 0, 0, 0]]).expand(4, 4)))["loss"].backward()
     without = [
         n for n, p in [*model.named_parameters(), *loss.named_parameters()] if p.grad is None or not p.grad.any()
     ]
@@ -87,7 +88,7 @@ def test_a_few_steps_on_a_batch_fit_it() -> None:
     orientation = torch.nn.functional.normalize(torch.randn(6, 4), dim=-1)
     terms = []
     for _ in range(40):
-        terms.append(loss(model(image), position, orientation))
+        terms.append(loss(model(image), labels(position, orientation)))
         optimizer.zero_grad()
         terms[-1]["loss"].backward()
         optimizer.step()
@@ -110,7 +111,7 @@ def test_untrained_heads_answer_the_mean_pose() -> None:
 def test_eq_3_to_5_of_the_loss() -> None:
     loss = LearnedWeightPoseLoss(0.5, -3.0)
     output = {"position": torch.tensor([[1.0, 2, 2]]), "orientation": torch.tensor([[0.0, 1, 0, 0]])}
-    terms = loss(output, torch.zeros(1, 3), torch.tensor([[1.0, 0, 0, 0]]))
+    terms = loss(output, labels(torch.zeros(1, 3), torch.tensor([[1.0, 0, 0, 0]])))
     assert terms["position"].item() == pytest.approx(3.0)  # Eq. 3
     assert terms["orientation"].item() == pytest.approx(math.sqrt(2))  # Eq. 4
     expected = 3 * math.exp(-0.5) + 0.5 + math.sqrt(2) * math.exp(3) - 3  # Eq. 5
@@ -144,7 +145,9 @@ def test_bfloat16_keeps_the_heads_exact() -> None:
 
 def test_wrong_names_options_and_sizes_are_refused() -> None:
     assert "transposenet" in model_names()
-    with pytest.raises(ValueError, match="unknown model 'posenett', known models: .*transposenet"):
+    with pytest.raises(
+        UserError, match="unknown model 'posenett'; did you mean 'posenet'.; known models: .*transposenet"
+    ):
         build_model("posenett")
     with pytest.raises(UserError, match="no option 'layer'.*did you mean 'layers'"):
         build_model("transposenet", layer=3)

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
+from some_labels import labels
 
 from transposenet_core.errors import UserError
 from transposenet_core.geometry.intrinsics import Intrinsics
@@ -19,7 +20,7 @@ from transposenet_core.localizer import Localizer
 from transposenet_core.models import build_model, default_options, describe_option
 from transposenet_core.models.pose_clusters import orientation_clusters, plausible_positions, position_clusters
 from transposenet_core.preprocessing import Preprocessing
-from transposenet_core.scene_model import DESCRIPTION, HeldOutError, MappedScene, SceneModel
+from transposenet_core.scene_model import DESCRIPTION, HeldOutError, KnownFrames, MappedScene, SceneModel
 from transposenet_core.training.config import LossConfig
 from transposenet_core.training.losses.registry import LOSSES
 
@@ -36,7 +37,7 @@ def some_poses(count: int, seed: int, away: float = 0.0) -> tuple[np.ndarray, np
 def network_of(name: str = "coarse_to_fine", scenes: int = 3, **options: object) -> torch.nn.Module:
     torch.manual_seed(0)
     network = build_model(name, **(NARROW | {"scenes": scenes} | options))
-    network.start_from_scenes([some_poses(40, seed, 10.0 * seed) for seed in range(scenes)])
+    network.start_from_poses([some_poses(40, seed, 10.0 * seed) for seed in range(scenes)])
     return network
 
 
@@ -77,7 +78,7 @@ def test_every_parameter_gets_a_gradient_and_dropout_is_off_when_running(cluster
     network = network_of(**({"position_clusters": 1, "orientation_clusters": 1} | clusters), dropout=0.1).train()
     position, orientation = (torch.from_numpy(v).float() for v in some_poses(6, 9))
     loss = LOSSES["scenes"](LossConfig(), network)
-    terms = loss(network(torch.rand(6, 3, 64, 96)), position, orientation, None, torch.arange(6) % 3)
+    terms = loss(network(torch.rand(6, 3, 64, 96)), labels(position, orientation, None, torch.arange(6) % 3))
     assert tuple(terms) == loss.TERMS and len(terms) == (6 if clusters else 4)
     terms["loss"].backward()
     parameters = [*network.named_parameters(), *loss.named_parameters()]
@@ -97,7 +98,7 @@ def test_the_loss_reads_the_true_scene_and_cluster_whatever_the_network_prefers(
     rows = torch.arange(4)
     position = network.position.centre_SKP[scene, x] + 0.01
     orientation = -network.orientation.centre_SKP[scene, q]  # the other sign of the same rotation
-    terms = loss(output, position, orientation, None, scene)
+    terms = loss(output, labels(position, orientation, None, scene))
     x_error = (output["cluster_positions"][rows, scene, x] - position).norm(dim=-1).mean()
     q_error = (output["cluster_orientations"][rows, scene, q] + orientation).norm(dim=-1).mean()
     torch.testing.assert_close(terms["position"], x_error)
@@ -147,7 +148,7 @@ def test_one_row_of_three_million_kilometres_is_no_cluster() -> None:
     assert plausible_positions(far_N3).sum() == 300 and not plausible_positions(far_N3)[-1]
     network = build_model("coarse_to_fine", **(NARROW | {"position_clusters": 3}))
     orientations_N4 = some_poses(301, 1)[1]
-    network.start_from_scenes([(far_N3, orientations_N4)])
+    network.start_from_poses([(far_N3, orientations_N4)])
     assert network.position.centre_SKP.abs().max() < 4
     np.testing.assert_allclose(
         network.position.centre_SKP[0], position_clusters(positions_N3, 3), atol=1e-6
@@ -184,11 +185,11 @@ def test_t11_what_cannot_be_clustered_is_one_sentence() -> None:
         position_clusters(np.stack([along_x, 0 * along_x, 0 * along_x], axis=1), 4)
     with pytest.raises(ValueError, match="scene 2 of 2: 3 position clusters are asked for, .* have 1 different"):
         standing = np.zeros((9, 3)), some_poses(9, 1)[1]
-        build_model("coarse_to_fine", **(NARROW | {"scenes": 2, "position_clusters": 3})).start_from_scenes(
+        build_model("coarse_to_fine", **(NARROW | {"scenes": 2, "position_clusters": 3})).start_from_poses(
             [some_poses(9, 0), standing]
         )
     with pytest.raises(ValueError, match="2 scenes are given, the network is for 3"):
-        build_model("multiscene_transformer", **(NARROW | {"scenes": 3})).start_from_scenes([some_poses(9, 0)] * 2)
+        build_model("multiscene_transformer", **(NARROW | {"scenes": 3})).start_from_poses([some_poses(9, 0)] * 2)
     with pytest.raises(ValueError, match="position_clusters is 0, a whole number above 0 is needed"):
         build_model("coarse_to_fine", **(NARROW | {"position_clusters": 0}))
     with pytest.raises(UserError, match="model 'coarse_to_fine' has no option 'position_cluster'; did|has no option"):
@@ -218,23 +219,28 @@ def two_scene_model(folder: Path, name: str = "coarse_to_fine") -> SceneModel:
     torch.manual_seed(1)
     network = build_model(name, **options)
     poses = [some_poses(30, 0), some_poses(40, 1, 100.0)]
-    network.start_from_scenes(poses)
+    network.start_from_poses(poses)
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = None
     network.train()(torch.rand(4, 3, 64, 96))  # batch norm has seen pictures, or all latents would be alike
     camera = Intrinsics(640, 480, 525.0, 525.0, 320.0, 240.0, "made up", rectified=True)
     desk, office = (
-        MappedScene(scene, f"{scene}_map", HeldOutError((k, 1.0, 1.0), (0.1, 0.1, k), f"{k} frames"), camera, *pose)
+        MappedScene(
+            scene,
+            f"{scene}_map",
+            HeldOutError((k, 1.0, 1.0), (0.1, 0.1, k), f"{k} frames"),
+            camera,
+            KnownFrames.trained_on(*pose),
+        )
         for (k, scene), pose in zip(((1, "desk"), (2, "office")), poses, strict=True)
     )
     model = SceneModel(
-        **vars(desk),
         architecture=name,
         options=options,
         preprocessing=Preprocessing(64, (64, 96)),
         network=network,
-        further_scenes=(office,),
+        scenes=(desk, office),
     )
     model.save(folder)
     return model
@@ -244,17 +250,18 @@ def test_a_model_of_two_scenes_reads_back_to_the_bit(tmp_path: Path) -> None:
     made = two_scene_model(tmp_path)
     read = SceneModel.load(tmp_path)
     assert read.title == "desk + office" and [s.map_frame for s in read.scenes] == ["desk_map", "office_map"]
-    assert read.camera == read.intrinsics is not None
-    other = replace(read.further_scenes[0], intrinsics=replace(read.intrinsics, fx=500.0))
-    assert replace(read, further_scenes=(other,)).camera is None  # which of the two is live is not known beforehand
+    desk, office = read.scenes
+    assert read.camera == desk.intrinsics is not None
+    other = replace(office, intrinsics=replace(desk.intrinsics, fx=500.0))
+    assert replace(read, scenes=(desk, other)).camera is None  # which of the two is live is not known beforehand
     for mine, theirs in zip(read.scenes, made.scenes, strict=True):
         assert (mine.name, mine.held_out_error, mine.intrinsics) == (
             theirs.name,
             theirs.held_out_error,
             theirs.intrinsics,
         )
-        np.testing.assert_array_equal(mine.training_positions_N3, np.float32(theirs.training_positions_N3))
-        np.testing.assert_array_equal(mine.training_orientations_N4, np.float32(theirs.training_orientations_N4))
+        np.testing.assert_array_equal(mine.training_positions_N3, theirs.training_positions_N3)
+        np.testing.assert_array_equal(mine.training_orientations_N4, theirs.training_orientations_N4)
     for key, value in made.network.state_dict().items():
         torch.testing.assert_close(read.network.state_dict()[key], value, atol=0, rtol=0)
     made.save(tmp_path / "half", half_precision=True)
@@ -288,7 +295,8 @@ def test_the_localizer_answers_in_the_map_of_the_scene_it_found(tmp_path: Path) 
 def test_n29_a_model_that_lacks_a_scene_is_named(tmp_path: Path, damage: str) -> None:
     two_scene_model(tmp_path)
     text = json.loads((tmp_path / DESCRIPTION).read_text())
-    more = [] if damage == "scene" else text["further_scenes"] * 2
-    (tmp_path / DESCRIPTION).write_text(json.dumps(text | {"further_scenes": more}))
-    with pytest.raises(UserError, match="1 scenes are described, the network is for 2|training_poses.2.positions"):
+    scenes = text["scenes"][:1] if damage == "scene" else [*text["scenes"], text["scenes"][0]]
+    (tmp_path / DESCRIPTION).write_text(json.dumps(text | {"scenes": scenes}))
+    sentence = "1 scenes are described, the network is for 2" if damage == "scene" else "KeyError: 'names'"
+    with pytest.raises(UserError, match=sentence):
         SceneModel.load(tmp_path)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from transposenet_core.errors import UserError
 from transposenet_core.geometry.pose import rotation_angle_deg
-from transposenet_core.models import build_model, default_options, describe_option, names_with_latents
+from transposenet_core.models import build_model, default_options, describe_option, names_where
 from transposenet_core.models.affine_refinement import combined_position, pose_distance
 from transposenet_core.models.pose_autoencoder import PoseAutoencoder, fourier_features
 from transposenet_core.training.autoencoder.training import AutoencoderLoss
@@ -106,7 +106,7 @@ SMALLEST: dict[str, tuple[dict, tuple[int, int]]] = {
 }
 
 
-@pytest.mark.parametrize("teacher", names_with_latents())
+@pytest.mark.parametrize("teacher", names_where(lambda model: model.HAS_LATENTS))
 def test_every_teacher_answers_from_its_latents_and_lets_the_gradient_through(teacher: str) -> None:
     options, size = SMALLEST.get(teacher, (SMALL, SIZE))
     network = autoencoder(teacher=teacher, teacher_options=options, image_size=size, neighbours=0)
@@ -230,8 +230,8 @@ def test_t11_what_cannot_be_is_one_sentence(options: dict, sentence: str) -> Non
         autoencoder(**options)
 
 
-def test_names_with_latents() -> None:
-    names = names_with_latents()
+def test_which_models_have_latents() -> None:
+    names = names_where(lambda model: model.HAS_LATENTS)
     assert {"transposenet", "transposenet_fast", "multiscene_transformer", "coarse_to_fine"} <= set(names)
     assert {"posenet", "poselstm", "bayesian_posenet"} <= set(names)
     assert not {"retrieval", "scene_coordinates", "pose_autoencoder"} & set(names)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from overfit import arguments, training_errors
+from some_labels import labels
 from torch import nn
 from training_runs import figures, train
 
@@ -58,7 +59,7 @@ def test_outputs_and_gradients() -> None:
     output = network.train()(torch.rand(4, 3, *SIZE))
     assert output["auxiliary_position"].shape == (4, 2, 3) and output["auxiliary_orientation"].shape == (4, 2, 4)
     torch.testing.assert_close(output["position"], torch.tensor([[3.0, -2, 1]]).expand(4, 3), atol=0.5, rtol=0)
-    FixedWeightPoseLoss(500)(output, torch.zeros(4, 3), torch.tensor([[1.0, 0, 0, 0]] * 4))["loss"].backward()
+    FixedWeightPoseLoss(500)(output, labels(torch.zeros(4, 3), torch.tensor([[1.0, 0, 0, 0]] * 4)))["loss"].backward()
     assert not [n for n, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     with torch.inference_mode():
         running = network.eval()(torch.rand(2, 3, 100, 141))
@@ -79,7 +80,7 @@ def test_trained_from_the_command_line_and_judged_as_it_runs(small_scene: Path, 
         estimate = localizer.localize(read_image(image.path), with_attention=True)
         np.testing.assert_allclose(estimate.pose.position, pose.position, atol=1e-5)
         assert rotation_angle_deg(estimate.pose.orientation, pose.orientation) < 1e-3
-        np.testing.assert_array_equal(estimate.covariance_66, model.held_out_error.covariance_66())
+        np.testing.assert_array_equal(estimate.covariance_66, model.scenes[0].held_out_error.covariance_66())
 
 
 @pytest.mark.parametrize(

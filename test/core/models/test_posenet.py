@@ -7,9 +7,10 @@ import pytest
 import torch
 from overfit import arguments, training_errors
 from safetensors.torch import save_file
+from some_labels import labels
 from torch import nn
 from training_runs import figures, train
-from untrained import HELD_OUT
+from untrained import HELD_OUT, one_scene
 
 from transposenet_core.checkpoints.importing import load_pretrained_backbone
 from transposenet_core.errors import UserError
@@ -73,7 +74,7 @@ def test_outputs_and_gradients() -> None:
     output = network.train()(torch.rand(4, 3, *SIZE))
     assert output["auxiliary_position"].shape == (4, 2, 3) and output["auxiliary_orientation"].shape == (4, 2, 4)
     torch.testing.assert_close(output["position"], torch.tensor([[3.0, -2, 1]]).expand(4, 3), atol=0.5, rtol=0)
-    FixedWeightPoseLoss(500)(output, torch.zeros(4, 3), torch.tensor([[1.0, 0, 0, 0]] * 4))["loss"].backward()
+    FixedWeightPoseLoss(500)(output, labels(torch.zeros(4, 3), torch.tensor([[1.0, 0, 0, 0]] * 4)))["loss"].backward()
     assert not [n for n, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     with torch.inference_mode():
         running = network.eval()(torch.rand(2, 3, 100, 141))  # any size: the auxiliary regressors are for training
@@ -86,10 +87,10 @@ def test_the_loss_is_eq_2_with_the_auxiliary_regressors_at_a_third() -> None:
     output["auxiliary_position"] = torch.tensor([[[1.0, 0, 0], [0, 0, 2]]])
     output["auxiliary_orientation"] = torch.tensor([[[1.0, 0, 0, 0], [1.0, 0.5, 0, 0]]])
     truth = torch.zeros(1, 3), torch.tensor([[1.0, 0, 0, 0]])
-    terms = FixedWeightPoseLoss(100)(output, *truth)
+    terms = FixedWeightPoseLoss(100)(output, labels(*truth))
     assert terms["loss"].item() == pytest.approx(5 + 100 * 1 + 0.3 * (1 + 0) + 0.3 * (2 + 100 * 0.5))
     assert (terms["position"].item(), terms["orientation"].item()) == (5, 1)  # the last regressor's
-    learned = LearnedWeightPoseLoss(0, 0)(output, *truth)
+    learned = LearnedWeightPoseLoss(0, 0)(output, labels(*truth))
     assert learned["loss"].item() == pytest.approx(5 + 1 + 0.3 * (1 + 0) + 0.3 * (2 + 0.5))
 
 
@@ -158,7 +159,7 @@ def test_crops_are_spread_over_the_whole_picture() -> None:
 def test_it_is_a_scene_model_that_runs_as_it_was_judged(tmp_path: Path, crops: int) -> None:
     options = {"image_size": list(SIZE), "feature_width": 64}
     preprocessing = Preprocessing(90, SIZE, crops)
-    SceneModel("desk", "map", "posenet", options, preprocessing, small().eval(), HELD_OUT).save(tmp_path / "model")
+    SceneModel("posenet", options, preprocessing, small().eval(), one_scene("desk")).save(tmp_path / "model")
     localizer = Localizer(tmp_path / "model", device="cpu")
     assert localizer.scene_model.preprocessing == preprocessing
     estimate = localizer.localize(PICTURE, with_attention=True)  # it has none, and the node may ask for it

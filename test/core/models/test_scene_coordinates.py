@@ -1,7 +1,6 @@
 """Scene coordinates: cells look along the right rays, their points give the pose, and it runs as any scene model."""
 
 import runpy
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +8,9 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 from small_scene import write_small_scene
+from some_labels import labels
 from training_runs import ROOT
-from untrained import HELD_OUT
+from untrained import HELD_OUT, one_scene
 
 from transposenet_core.errors import UserError
 from transposenet_core.estimate import Estimate
@@ -20,7 +20,7 @@ from transposenet_core.localizer import Localizer
 from transposenet_core.models import build_model, default_options
 from transposenet_core.models.scene_coordinates import rays
 from transposenet_core.preprocessing import Preprocessing
-from transposenet_core.scene_model import SceneModel
+from transposenet_core.scene_model import Calibration, SceneModel
 from transposenet_core.training.losses.points import SceneCoordinateLoss
 
 evaluate = runpy.run_path(str(ROOT / "training" / "evaluate.py"))["main"]
@@ -61,7 +61,7 @@ def test_outputs_and_gradients() -> None:
     output = network.train()(image)
     assert "position" not in output
     loss = SceneCoordinateLoss(network.cells(), network.ray_cells_N3)
-    terms = loss(output, torch.zeros(2, 3), torch.tensor([[1.0, 0, 0, 0]] * 2), torch.full((2, *SIZE), 2.0))
+    terms = loss(output, labels(torch.zeros(2, 3), torch.tensor([[1.0, 0, 0, 0]] * 2), torch.full((2, *SIZE), 2.0)))
     terms["loss"].backward()
     without = [name for name, p in network.named_parameters() if p.grad is None or not torch.isfinite(p.grad).all()]
     assert not without
@@ -88,22 +88,22 @@ def test_true_cells_give_the_true_pose_and_no_loss() -> None:
     assert rotation_angle_deg(pose["orientation"].numpy(), orientation.numpy())[0] < 1e-2
     loss = SceneCoordinateLoss(network.cells(), network.ray_cells_N3)
     depth = torch.tensor(depth_HW, dtype=torch.float32)[None]
-    terms = loss(said, position, orientation, depth)
+    terms = loss(said, labels(position, orientation, depth))
     assert terms["points"] < 1e-5 and terms["depth"] < 1e-5
     assert terms["loss"].item() == pytest.approx(-16, abs=1e-2)  # 3 s + s_z
     shifted = said | {"points": points + torch.tensor([0.3, 0.0, 0.4])}
-    assert loss(shifted, position, orientation, depth)["points"].item() == pytest.approx(0.5, abs=1e-5)
+    assert loss(shifted, labels(position, orientation, depth))["points"].item() == pytest.approx(0.5, abs=1e-5)
     half = depth.clone()
     half[:, :32] = 0  # unknown depth says nothing
-    assert loss(said, position, orientation, half)["loss"].item() == pytest.approx(-16, abs=1e-2)
-    unknown = loss(shifted, position, orientation, torch.zeros_like(depth))
+    assert loss(said, labels(position, orientation, half))["loss"].item() == pytest.approx(-16, abs=1e-2)
+    unknown = loss(shifted, labels(position, orientation, torch.zeros_like(depth)))
     assert unknown["loss"].item() == 0
 
 
 def test_it_is_a_scene_model_like_any_other(tmp_path: Path) -> None:
     options = {"image_size": list(SIZE), "camera": list(CAMERA), "layers": 1, "width": 32, "mlp_width": 32}
     network = build_model("scene_coordinates", **options).eval()
-    model = SceneModel("desk", "map", "scene_coordinates", options, Preprocessing(64, SIZE), network, HELD_OUT)
+    model = SceneModel("scene_coordinates", options, Preprocessing(64, SIZE), network, one_scene("desk"))
     model.save(tmp_path / "model")
     picture_HW3 = np.random.default_rng(0).integers(0, 255, (128, 160, 3), np.uint8)
     estimate = Localizer(tmp_path / "model").localize(picture_HW3)
@@ -124,7 +124,7 @@ def test_n12_cells_that_are_no_numbers_are_named_and_break_no_other_picture(tmp_
     assert found["orientation"][1].isnan().all() and found["position"][1].isnan().all()
     network.out.bias.data.fill_(torch.nan)
     options = {"image_size": list(SIZE), "camera": list(CAMERA), "layers": 1, "width": 32, "mlp_width": 32}
-    SceneModel("desk", "map", "scene_coordinates", options, Preprocessing(64, SIZE), network, HELD_OUT).save(tmp_path)
+    SceneModel("scene_coordinates", options, Preprocessing(64, SIZE), network, one_scene("desk")).save(tmp_path)
     estimate = Localizer(tmp_path, device="cpu").localize(np.zeros((64, 80, 3), np.uint8))
     assert (estimate.pose, estimate.localized, estimate.reason) == (None, False, "non_finite_output")
 
@@ -135,8 +135,9 @@ def test_a_frame_has_its_own_covariance_where_the_model_has_a_scale(tmp_path: Pa
     picture = np.random.default_rng(0).integers(0, 256, (64, 80, 3), dtype=np.uint8)
     found = {}
     for name, scale in (("old", None), ("new", (90.0, 120.0))):
-        error, preprocessing = replace(HELD_OUT, covariance_scale=scale), Preprocessing(64, SIZE)
-        model = SceneModel("desk", "map", "scene_coordinates", options, preprocessing, network, error)
+        calibration = {} if scale is None else {"scene_coordinates": Calibration(scale)}
+        scenes = one_scene("desk", calibration=calibration)
+        model = SceneModel("scene_coordinates", options, Preprocessing(64, SIZE), network, scenes)
         model.save(tmp_path / name)
         found[name] = Localizer(tmp_path / name, device="cpu").localize(picture)
     np.testing.assert_allclose(found["old"].covariance_66, HELD_OUT.covariance_66())
@@ -152,8 +153,8 @@ def test_pictures_of_another_place_are_counted(tmp_path: Path, capsys: pytest.Ca
     scene = write_small_scene(tmp_path / "desk", frames=4)
     options = {"image_size": list(SIZE), "camera": list(CAMERA), "layers": 1, "width": 32, "mlp_width": 32}
     for largest, refused in ((1e-6, 8), (1e6, 0)):
-        error = replace(HELD_OUT, covariance_scale=(90.0, 120.0), largest_sigma_m=largest)
-        model = SceneModel("desk", "map", "scene_coordinates", options, Preprocessing(64, SIZE), small().eval(), error)
+        scenes = one_scene("desk", calibration={"scene_coordinates": Calibration((90.0, 120.0), largest)})
+        model = SceneModel("scene_coordinates", options, Preprocessing(64, SIZE), small().eval(), scenes)
         model.save(tmp_path / "model")
         data = f"7scenes:{scene}"
         assert evaluate([str(tmp_path / "model"), "--data", data, "--other", data, "--device", "cpu"]) == 0
@@ -168,8 +169,8 @@ def test_n10_n11_a_frame_it_is_less_sure_of_than_of_its_scene_is_not_localized(t
     picture = np.random.default_rng(0).integers(0, 256, (64, 80, 3), dtype=np.uint8)
 
     def estimate(largest: float | None) -> Estimate:
-        error = replace(HELD_OUT, covariance_scale=(90.0, 120.0), largest_sigma_m=largest)
-        model = SceneModel("desk", "map", "scene_coordinates", options, Preprocessing(64, SIZE), network, error)
+        scenes = one_scene("desk", calibration={"scene_coordinates": Calibration((90.0, 120.0), largest)})
+        model = SceneModel("scene_coordinates", options, Preprocessing(64, SIZE), network, scenes)
         model.save(tmp_path / str(largest))
         return Localizer(tmp_path / str(largest), device="cpu").localize(picture)
 

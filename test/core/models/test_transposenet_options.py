@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from some_labels import labels
 from training_runs import arguments, train
 
 from transposenet_core.geometry.rotation_6d import columns_of, orientation_from_columns
@@ -64,7 +65,7 @@ def test_each_starts_at_the_mean_pose_and_learns(options: dict) -> None:
     model.train()
     terms = []
     for _ in range(30):
-        terms.append(loss(model(image), position, orientation))
+        terms.append(loss(model(image), labels(position, orientation)))
         optimizer.zero_grad()
         terms[-1]["loss"].backward()
         optimizer.step()

@@ -29,5 +29,7 @@ def test_the_network_learns_the_camera_and_the_answer_is_the_labels(small_scene:
         assert answer is not None
         np.testing.assert_allclose(answer.matrix_44, image.pose.matrix_44, atol=1e-4)
     np.testing.assert_allclose(
-        localizer.scene_model.training_positions_N3, [i.pose.position for i in scene.select("train")], atol=1e-5
+        localizer.scene_model.scenes[0].training_positions_N3,
+        [i.pose.position for i in scene.select("train")],
+        atol=1e-5,
     )

@@ -23,7 +23,7 @@ def test_t01_bad_rows_are_all_listed_before_training_and_left_out_on_request(
     assert "frame-000003.color.png: the picture is empty" in sentence and "frame-000004.pose.txt: a number" in sentence
     assert train(arguments(small_scene, out, "--skip-bad", "epochs=1")) == 0
     assert "2 faulty rows left out, 46 used" in capsys.readouterr().err
-    assert len(figures(out)) > 0 and len(SceneModel.load(out).training_positions_N3) == 23
+    assert len(figures(out)) > 0 and len(SceneModel.load(out).scenes[0].training_positions_N3) == 23
     judged = [str(out), "--data", f"7scenes:{small_scene}", "--device", "cpu"]
     assert evaluate(judged) == 2
     assert evaluate([*judged, "--skip-bad"]) == 0

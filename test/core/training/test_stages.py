@@ -46,7 +46,7 @@ def test_the_plan_is_section_4() -> None:
 def test_s_x_and_s_q_are_learned_outside_weight_decay() -> None:
     config = TrainConfig()
     stage, network = plan(config)[0], build_model("transposenet", **TINY)
-    loss = stage.build_loss(config)
+    loss = stage.build_loss(config, network)
     assert isinstance(loss, LearnedWeightPoseLoss)
     groups = build_optimizer(network, loss, stage, config.optimizer, CPU).param_groups
     assert [group["weight_decay"] for group in groups] == [1e-4, 0.0]
@@ -56,7 +56,7 @@ def test_s_x_and_s_q_are_learned_outside_weight_decay() -> None:
 def test_adamw_decays_matrices_and_kernels_alone() -> None:
     config = load_config(None, ["optimizer.kind=adamw"])
     stage, network = plan(config)[0], build_model("transposenet", **TINY)
-    loss = stage.build_loss(config)
+    loss = stage.build_loss(config, network)
     optimizer = build_optimizer(network, loss, stage, config.optimizer, CPU)
     assert isinstance(optimizer, torch.optim.AdamW)
     decayed, kept = ({id(p) for p in group["params"]} for group in optimizer.param_groups)
@@ -114,15 +114,16 @@ def test_a_stage_1_model_with_a_prior_answers_as_before(small_scene: Path, tmp_p
     out = tmp_path / "first"
     assert train(arguments(small_scene, out, "epochs=1")) == 0
     model = SceneModel.load(out)
-    wider = build_model("transposenet", **model.options | {"orientation_prior": True}).eval()
-    load_start(wider, out)
+    options = model.options | {"orientation_prior": True}
+    wider = build_model("transposenet", **options).eval()
+    load_start(wider, options, out)
     image = torch.randn(3, 3, 32, 40, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         before, after = model.network(image), wider(image)
     for name in ("position", "orientation"):
         np.testing.assert_allclose(after[name], before[name], atol=1e-6)
     with pytest.raises(UserError, match="does not fit the configured one"):
-        load_start(build_model("transposenet", **TINY), out)
+        load_start(build_model("transposenet", **TINY), TINY, out)
 
 
 def test_both_stages_in_one_run_report_what_each_gained(
@@ -176,9 +177,9 @@ def test_a_start_with_another_number_of_heads_is_refused(small_scene: Path, tmp_
     """The shapes are the same for any number of heads, what the weights mean is not."""
     out = tmp_path / "out"
     assert train(arguments(small_scene, out, "epochs=1")) == 0
-    options = SceneModel.load(out).options
-    with pytest.raises(UserError, match=r"have 4 heads, 8 are configured; give model.options.heads=4"):
-        load_start(build_model("transposenet", **options | {"heads": 8}), out)
+    options = SceneModel.load(out).options | {"heads": 8}
+    with pytest.raises(UserError, match=r"trained with 4 heads, 8 are configured; give model.options.heads=4"):
+        load_start(build_model("transposenet", **options), options, out)
 
 
 def test_a_second_stage_names_where_the_backbone_is_from(small_scene: Path, tmp_path: Path) -> None:

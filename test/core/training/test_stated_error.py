@@ -1,10 +1,10 @@
 """A last training on all frames, and the error that its scene model states."""
 
-import dataclasses
 from pathlib import Path
 
 import pytest
 from training_runs import arguments, train
+from untrained import with_scene
 
 from transposenet_core.formats import load_scene
 from transposenet_core.scene_model import SceneModel
@@ -36,11 +36,11 @@ def test_the_error_on_frames_that_were_held_out_before_is_stated(
     small_scene: Path, first: Path, tmp_path: Path
 ) -> None:
     assert train(arguments(small_scene, tmp_path / "last", *LAST, f"held_out_error={first}")) == 0
-    before, stated = (SceneModel.load(path).held_out_error for path in (first, tmp_path / "last"))
+    before, stated = (SceneModel.load(path).scenes[0].held_out_error for path in (first, tmp_path / "last"))
     assert stated.source == f"{before.source}, by the model of an earlier training" and "held-out" in before.source
     assert (stated.position_std, stated.rotation_std) == (before.position_std, before.rotation_std)
     assert train(arguments(small_scene, tmp_path / "own", *LAST)) == 0
-    own = SceneModel.load(tmp_path / "own").held_out_error
+    own = SceneModel.load(tmp_path / "own").scenes[0].held_out_error
     assert own.position_std != before.position_std and "none were held out" in own.source
 
 
@@ -54,7 +54,7 @@ def test_t11_an_error_that_cannot_be_stated_is_one_sentence(
     told = sentence("--split", str(split), f"held_out_error={first}")
     assert "but 6 frames are held out here and say the error themselves; leave it out" in told
     model = SceneModel.load(first)
-    dataclasses.replace(model, name="attic").save(tmp_path / "attic")
+    with_scene(model, name="attic").save(tmp_path / "attic")
     told = sentence(f"held_out_error={tmp_path / 'attic'}")
     assert "a model of attic, and 'desk' is learnt here; give one of the same scene" in told
     assert train(arguments(small_scene, tmp_path / "all", *LAST)) == 0

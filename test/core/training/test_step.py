@@ -15,6 +15,7 @@ from transposenet_core.training.checkpoint import State
 from transposenet_core.training.config import TrainConfig
 from transposenet_core.training.config_reading import load_config
 from transposenet_core.training.data.pixels import PosedPixels
+from transposenet_core.training.data.scene_pixels import ScenePixels
 from transposenet_core.training.distributed import World
 from transposenet_core.training.memory import fastest_batch_size
 from transposenet_core.training.optimization import build_optimizer
@@ -29,9 +30,9 @@ def make_step(config: TrainConfig, pixels: PosedPixels) -> TrainStep:
     torch.manual_seed(0)
     network = build_model("transposenet", **TINY)
     stage = plan(config)[0]
-    loss = stage.build_loss(config)
+    loss = stage.build_loss(config, network)
     state = State(network, loss, build_optimizer(network, loss, stage, config.optimizer, WORLD.device))
-    return TrainStep(state, pixels, Preprocessing(32, (32, 32)), config, WORLD)
+    return TrainStep(state, ScenePixels([pixels]), Preprocessing(32, (32, 32)), config, WORLD)
 
 
 def make_pixels(count: int = 8) -> PosedPixels:
@@ -42,7 +43,7 @@ def make_pixels(count: int = 8) -> PosedPixels:
 
 
 def a_batch(count: int = 8) -> Batch:
-    return next(batches(count, count, 0, 0, WORLD))
+    return next(batches([count], count, 0, 0, WORLD))
 
 
 @pytest.mark.parametrize("kind", ["adam", "adamw"])
@@ -96,19 +97,19 @@ def test_the_moving_average_is_the_formulas_and_follows_batch_statistics() -> No
 
 
 def test_an_epoch_is_every_picture_once_in_a_seeded_order() -> None:
-    first, again, other = (list(batches(21, 8, 3, epoch, WORLD)) for epoch in (0, 0, 1))
+    first, again, other = (list(batches([21], 8, 3, epoch, WORLD)) for epoch in (0, 0, 1))
     assert [batch.total for batch in first] == [8, 8, 5]
     assert sorted(torch.cat([batch.index_B for batch in first]).tolist()) == list(range(21))
     assert all(torch.equal(a.index_B, b.index_B) and torch.equal(a.draws_BK, b.draws_BK) for a, b in zip(first, again))
     assert not torch.equal(first[0].index_B, other[0].index_B)
-    assert [batch.total for batch in batches(17, 8, 0, 0, WORLD)] == [8, 8]  # poor statistics over one picture
-    assert [batch.total for batch in batches(3, 1, 0, 0, WORLD)] == [1, 1, 1]  # unless that is what is asked for
-    assert [batch.total for batch in batches(1, 8, 0, 0, WORLD)] == [1]
+    assert [batch.total for batch in batches([17], 8, 0, 0, WORLD)] == [8, 8]  # poor statistics over one picture
+    assert [batch.total for batch in batches([3], 1, 0, 0, WORLD)] == [1, 1, 1]  # unless that is what is asked for
+    assert [batch.total for batch in batches([1], 8, 0, 0, WORLD)] == [1]
 
 
 def test_processes_share_a_batch_without_loss_or_overlap() -> None:
-    whole = list(batches(22, 8, 5, 2, WORLD))
-    shares = [list(batches(22, 8, 5, 2, World(torch.device("cpu"), rank, 2))) for rank in (0, 1)]
+    whole = list(batches([22], 8, 5, 2, WORLD))
+    shares = [list(batches([22], 8, 5, 2, World(torch.device("cpu"), rank, 2))) for rank in (0, 1)]
     for batch, *parts in zip(whole, *shares, strict=True):
         assert sorted(torch.cat([part.index_B for part in parts]).tolist()) == sorted(batch.index_B.tolist())
         assert {part.total for part in parts} == {batch.total}
@@ -118,8 +119,8 @@ def test_processes_share_a_batch_without_loss_or_overlap() -> None:
 @pytest.mark.parametrize("count", range(2, 20))
 @pytest.mark.parametrize("size", [2, 8])
 def test_two_processes_have_one_processs_batches_and_never_an_empty_share(count: int, size: int) -> None:
-    shares = [list(batches(count, size, 0, 0, World(torch.device("cpu"), rank, 2))) for rank in (0, 1)]
-    assert [batch.total for batch in batches(count, size, 0, 0, WORLD)] == [part.total for part in shares[0]]
+    shares = [list(batches([count], size, 0, 0, World(torch.device("cpu"), rank, 2))) for rank in (0, 1)]
+    assert [batch.total for batch in batches([count], size, 0, 0, WORLD)] == [part.total for part in shares[0]]
     assert all(len(part.index_B) > 0 for share in shares for part in share)
 
 

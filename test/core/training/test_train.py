@@ -34,8 +34,8 @@ def test_it_leaves_a_model_curves_and_a_checkpoint(small_scene: Path, tmp_path: 
     assert len(figures(out, "train_position")) == 2 == len(figures(out, "val_score"))
     assert any((out / "tensorboard").iterdir()) and (out / "checkpoint.safetensors").is_file()
     model = Localizer(out, device="cpu").scene_model
-    assert len(model.training_positions_N3) == 24
-    assert "none were held out" in model.held_out_error.source
+    assert len(model.scenes[0].training_positions_N3) == 24
+    assert "none were held out" in model.scenes[0].held_out_error.source
     assert model.provenance["config"]["epochs"] == 2
     # Whole in itself: a later version's other defaults must not change what this one is.
     assert model.options["heads"] == 4 and set(model.options) == set(default_options("transposenet"))
@@ -95,10 +95,10 @@ def test_a_batch_of_one_learns(small_scene: Path, tmp_path: Path) -> None:
 def test_pictures_without_held_out_frames_are_kept_once(small_scene: Path, tmp_path: Path) -> None:
     config = load_config(None, ["picture.smaller_edge=32", "picture.height=32", "picture.width=32", "device=cpu"])
     world = World(torch.device("cpu"))
-    training = Training(config, load_scene(f"7scenes:{small_scene}"), tmp_path / "out", {}, world)
+    training = Training(config, [load_scene(f"7scenes:{small_scene}")], tmp_path / "out", {}, world)
     assert training.outcome.judge.pixels is training.pixels and len(training.pixels) == 24
     with pytest.raises(UserError, match="25 processes cannot share 24 training frames"):
-        Training(config, load_scene(f"7scenes:{small_scene}"), tmp_path / "out", {}, World(world.device, 0, 25))
+        Training(config, [load_scene(f"7scenes:{small_scene}")], tmp_path / "out", {}, World(world.device, 0, 25))
 
 
 def test_ctrl_c_stops_a_running_process_with_one_sentence(small_scene: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from some_labels import labels
 from training_runs import ROOT, figures, train
 
 from transposenet_core.errors import UserError
@@ -59,11 +60,12 @@ def test_it_leaves_a_scene_model_that_runs(wall: Path, tmp_path: Path) -> None:
     # 80x60 shrunk to 64x48: the window's own camera.
     np.testing.assert_allclose(localizer.scene_model.options["camera"], [52.5, 52.5, 31.5, 23.5], atol=1e-6)
     image = load_scene(f"7scenes:{wall}").select("test")[0]
-    estimate, stated = localizer.localize(read_image(image.path)), localizer.scene_model.held_out_error
+    estimate, stated = localizer.localize(read_image(image.path)), localizer.scene_model.scenes[0]
     assert estimate.localized and "what the network says of this frame" in estimate.covariance_source
-    assert stated.covariance_scale is not None and min(stated.covariance_scale) > 0
-    held_out = "none were held out" not in stated.source
-    assert (stated.largest_sigma_m is not None) == held_out  # what was learnt by heart sets no limit
+    calibration = stated.calibration["scene_coordinates"]
+    assert min(calibration.covariance_scale) > 0
+    held_out = "none were held out" not in stated.held_out_error.source
+    assert (calibration.largest_sigma_m is not None) == held_out  # what was learnt by heart sets no limit
 
 
 def test_a_resumed_run_is_the_unbroken_one(wall: Path, tmp_path: Path) -> None:
@@ -144,7 +146,7 @@ def test_points_seen_are_the_walls_and_their_distance_is_weighed() -> None:
     torch.nn.init.zeros_(loss.head[2].weight)
     loss.head[2].bias.data = points[0, 30].clone()
     output = {"position": position, "orientation": turn, "cells_map": torch.rand(1, 40, 6, 8)}
-    terms = loss(output, position, turn, depth)
+    terms = loss(output, labels(position, turn, depth))
     away = (points - points[0, 30]).norm(dim=-1)[0, 24:].mean()
     torch.testing.assert_close(terms["points"], away)
     torch.testing.assert_close(terms["loss"], 3 * away)

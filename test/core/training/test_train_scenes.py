@@ -25,11 +25,12 @@ from transposenet_core.localizer import Localizer
 from transposenet_core.preprocessing import Preprocessing, normalise
 from transposenet_core.scene import PosedImage
 from transposenet_core.scene_model import SceneModel
+from transposenet_core.training.augmentation.views import training_views, views_of_scene
 from transposenet_core.training.batches import batches
 from transposenet_core.training.checkpoint import Checkpoint
 from transposenet_core.training.config_reading import load_config
 from transposenet_core.training.data.pixels import load_pixels
-from transposenet_core.training.data.scene_pixels import ScenePixels, views_of
+from transposenet_core.training.data.scene_pixels import ScenePixels
 from transposenet_core.training.distributed import World
 from transposenet_core.training.loop import Training
 from transposenet_core.training.validation import predict_in_scenes
@@ -96,7 +97,7 @@ def test_every_scene_gives_as_many_pictures_as_the_largest() -> None:
         assert {counts[i] for i in range(3)} == {2, 3} and {counts[i] for i in range(3, 10)} == {1}
     again = [{i for i in range(3) if counts[i] == 3} for counts in seen]
     assert {0, 1, 2} == set().union(*again)  # not always the same picture comes again
-    one = [b.index_B.tolist() for b in batches(9, 4, 3, 1, WORLD)]
+    one = [b.index_B.tolist() for b in batches([9], 4, 3, 1, WORLD)]
     assert one == [b.index_B.tolist() for b in batches([9], 4, 3, 1, WORLD)]
 
 
@@ -112,17 +113,17 @@ def test_each_picture_is_seen_with_its_own_camera_and_label(two_scenes: tuple[Pa
     assert parts[0].image_N3HW.shape[-1] != parts[1].image_N3HW.shape[-1]
     both = ScenePixels(parts)
     index, draws = torch.tensor([13, 2, 12, 7, 16]), torch.rand(5, 10)
-    views = views_of(both, index, draws, preprocessing, config.augmentation)
+    views = training_views(both, index, draws, preprocessing, config.augmentation)
     assert views.scene_B is not None and views.scene_B.tolist() == [0, 0, 1, 1, 1]
     alone = [
-        views_of(parts[0], torch.tensor([2, 7]), draws[[1, 3]], preprocessing, config.augmentation),
-        views_of(parts[1], torch.tensor([1, 0, 4]), draws[[0, 2, 4]], preprocessing, config.augmentation),
+        views_of_scene(parts[0], torch.tensor([2, 7]), draws[[1, 3]], preprocessing, config.augmentation),
+        views_of_scene(parts[1], torch.tensor([1, 0, 4]), draws[[0, 2, 4]], preprocessing, config.augmentation),
     ]
     for name in ("image_B3HW", "position_B3", "orientation_B4"):
         assert torch.equal(getattr(views, name), torch.cat([getattr(view, name) for view in alone]))
     few = both.chosen(index, torch.device("cpu"))
     assert few.counts == [2, 3] and torch.equal(few.scenes[1].position_N3, views.position_B3[2:])
-    again = views_of(few, torch.arange(5), draws[both.sorted_by_scene(index)], preprocessing, config.augmentation)
+    again = training_views(few, torch.arange(5), draws[both.sorted_by_scene(index)], preprocessing, config.augmentation)
     assert torch.equal(again.image_B3HW, views.image_B3HW) and torch.equal(again.position_B3, views.position_B3)
 
 
@@ -356,7 +357,7 @@ def test_a_resumed_loss_has_the_clusters_that_the_network_has(two_scenes: tuple[
     save_file(tensors, path, metadata=metadata)
     config = load_config(call[1], call[call.index("--out") + 2 :])
     scenes = [load_scene(f"7scenes:{scene}") for scene in two_scenes]
-    run = Training(config, scenes[0], out, {}, WORLD, Checkpoint.read(path), scenes[1:])
+    run = Training(config, scenes, out, {}, WORLD, Checkpoint.read(path))
     state = run._begin(run.stages[0])
     assert torch.equal(state.loss.orientation_centre_SKP, swapped)
     assert torch.equal(state.network.orientation.centre_SKP, swapped)

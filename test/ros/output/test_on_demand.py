@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 import time
 from collections.abc import Iterator
@@ -19,13 +18,14 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image, PointCloud2
+from untrained import with_scene
 from visualization_msgs.msg import Marker, MarkerArray
 
 from transposenet_core.estimate import Estimate
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.inspection.attention_overlay import overlay
 from transposenet_core.localizer import Localizer
-from transposenet_core.scene_model import SceneModel
+from transposenet_core.scene_model import KnownFrames, SceneModel
 from transposenet_ros.output.frame import Frame
 from transposenet_ros.output.on_demand import OnDemand
 from transposenet_ros.replay.processes import free_domain
@@ -78,9 +78,7 @@ class Shown:
 def scene_model(localizer: Localizer) -> SceneModel:
     positions_N3 = np.arange(15.0).reshape(5, 3) / 8  # exact in float32
     orientations_N4 = np.tile((1.0, 0.0, 0.0, 0.0), (5, 1))
-    return dataclasses.replace(
-        localizer.scene_model, training_positions_N3=positions_N3, training_orientations_N4=orientations_N4
-    )
+    return with_scene(localizer.scene_model, frames=KnownFrames.trained_on(positions_N3, orientations_N4))
 
 
 @pytest.fixture
@@ -131,7 +129,7 @@ def test_a_listener_gets_scene_and_track_before_the_next_frame(
     assert [pose.header.stamp.sec for pose in paths[0].poses] == [5, 6, 7, 8]
     assert clouds[0].header.frame_id == "floor"
     points_N3 = np.frombuffer(clouds[0].data, np.float32).reshape(-1, 3)
-    np.testing.assert_array_equal(points_N3, scene_model.training_positions_N3)
+    np.testing.assert_array_equal(points_N3, scene_model.scenes[0].training_positions_N3)
     training, camera, _ = markers[0].markers
     assert len(training.points) == 5 * 6 and training.header.frame_id == "floor"
     assert camera.action == Marker.DELETE  # the last frame was not localized
@@ -223,10 +221,9 @@ def test_another_scene_is_shown_in_the_place_of_the_first(
     paths, markers, clouds = (listen(client, topic) for topic in TOPICS)
     wait_until(lambda: paths and markers and clouds, "a first message of each")
     shown.frame(at(1.0), picture_HW3)
-    smaller = dataclasses.replace(
-        scene_model,
-        training_positions_N3=scene_model.training_positions_N3[:2] + 8,
-        training_orientations_N4=scene_model.training_orientations_N4[:2],
+    frames = scene_model.scenes[0].frames
+    smaller = with_scene(
+        scene_model, frames=KnownFrames.trained_on(frames.positions_N3[:2] + 8, frames.orientations_N4[:2])
     )
     shown.on_demand.show_scene(smaller, "cellar")
     wait_until(lambda: clouds[-1].width == 2, "the other scene's positions")

@@ -13,7 +13,7 @@ from visualization_msgs.msg import Marker
 from transposenet_core.estimate import Estimate
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.localizer import Localizer
-from transposenet_core.scene_model import SceneModel
+from transposenet_core.scene_model import KnownFrames, MappedScene
 from transposenet_ros.output.scene_markers import MAX_TRAINING_POSES, SIGMAS_95, SceneMarkers
 
 TURN = Rotation.from_euler("xyz", [20, -35, 70], degrees=True)
@@ -27,12 +27,11 @@ def estimate(covariance_33: np.ndarray, localized: bool = True) -> Estimate:
     return Estimate(POSE, covariance_66, localized, "" if localized else "out_of_scene", "office", "map")
 
 
-def scene_with(localizer: Localizer, count: int) -> SceneModel:
+def scene_with(localizer: Localizer, count: int) -> MappedScene:
     positions_N3 = np.linspace((0, 0, 0), (3, 4, 0), count)  # 5 m apart at the ends
     orientations_N4 = np.tile(POSE.orientation, (count, 1))
-    return dataclasses.replace(
-        localizer.scene_model, training_positions_N3=positions_N3, training_orientations_N4=orientations_N4
-    )
+    (scene,) = localizer.scene_model.scenes
+    return dataclasses.replace(scene, frames=KnownFrames.trained_on(positions_N3, orientations_N4))
 
 
 def points_of(marker: Marker) -> np.ndarray:

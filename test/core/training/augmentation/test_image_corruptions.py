@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from transposenet_core.preprocessing import Preprocessing
 from transposenet_core.training.augmentation.image_corruptions import blurred, erased, noised
-from transposenet_core.training.augmentation.views import DRAWS, ERASING, training_views
+from transposenet_core.training.augmentation.views import DRAWS, ERASING, views_of_scene
 from transposenet_core.training.config import AugmentationConfig
 from transposenet_core.training.data.pixels import PosedPixels
 
@@ -66,7 +66,7 @@ def test_views_are_degraded_as_configured_and_the_default_is_not() -> None:
     def seen(**options: float) -> torch.Tensor:
         torch.manual_seed(0)
         config = AugmentationConfig(random_crop=False, colour_jitter=0.0, **options)
-        return training_views(pixels, torch.arange(2), draws, Preprocessing(24, (24, 32)), config).image_B3HW
+        return views_of_scene(pixels, torch.arange(2), draws, Preprocessing(24, (24, 32)), config).image_B3HW
 
     plain = seen()
     for options in ({"blur": 1.0}, {"noise": 10.0}):

@@ -14,7 +14,7 @@ from transposenet_core.geometry.pose import Pose, stack
 from transposenet_core.preprocessing import Preprocessing, mean_colour, normalise
 from transposenet_core.training.augmentation.view_completion import companions, completed, motion_between
 from transposenet_core.training.augmentation.view_synthesis import MovedViews, moved_views
-from transposenet_core.training.augmentation.views import COMPLETED, DRAWS, RECORDED, SHIFT, training_views
+from transposenet_core.training.augmentation.views import COMPLETED, DRAWS, RECORDED, SHIFT, views_of_scene
 from transposenet_core.training.config import AugmentationConfig, VirtualRotationConfig
 from transposenet_core.training.data.depth import registered_depth
 from transposenet_core.training.data.pixels import PosedPixels
@@ -94,8 +94,8 @@ def test_training_shows_more_and_labels_stay(two_pictures: PosedPixels) -> None:
     draws, index = torch.full((2, DRAWS), 0.9), torch.tensor([0, 0])
     draws[:, COMPLETED] = torch.tensor([0.49, 0.51])
     pictures = Preprocessing(HEIGHT, SIZE)
-    plain = training_views(two_pictures, index, draws, pictures, config)
-    made = training_views(two_pictures, index, draws, pictures, replace(config, completed=0.5))
+    plain = views_of_scene(two_pictures, index, draws, pictures, config)
+    made = views_of_scene(two_pictures, index, draws, pictures, replace(config, completed=0.5))
     torch.testing.assert_close(made.position_B3, plain.position_B3, rtol=0, atol=0)
     torch.testing.assert_close(made.orientation_B4, plain.orientation_B4, rtol=0, atol=0)
     assert made.depth_BHW is not None and plain.depth_BHW is not None
@@ -103,8 +103,8 @@ def test_training_shows_more_and_labels_stay(two_pictures: PosedPixels) -> None:
     assert more[0] > 0.15 and more[1] == 0
     # A view that stays as it was recorded has nothing to complete.
     draws[:, RECORDED] = 0.1
-    still = training_views(two_pictures, index, draws, pictures, replace(config, completed=1.0, as_recorded=0.2))
-    as_it_is = training_views(two_pictures, index, draws, pictures, replace(config, as_recorded=0.2))
+    still = views_of_scene(two_pictures, index, draws, pictures, replace(config, completed=1.0, as_recorded=0.2))
+    as_it_is = views_of_scene(two_pictures, index, draws, pictures, replace(config, as_recorded=0.2))
     assert ((still.image_B3HW - as_it_is.image_B3HW).abs() > 0).float().mean() < 0.02
 
 
@@ -136,7 +136,7 @@ def test_what_is_empty_does_not_tell_which_way_a_completed_view_went(two_picture
     draws[:, SHIFT.stop - 1] = torch.tensor([0.25, 0.75])  # 0.2 m back, 0.2 m ahead
     shown = {}
     for share in (0.0, 1.0):
-        views = training_views(
+        views = views_of_scene(
             two_pictures, index, draws, Preprocessing(HEIGHT, SIZE), replace(config, completed=share)
         )
         back, ahead = shown[share] = ((views.image_B3HW - EMPTY).abs() > 0.02).any(dim=1)

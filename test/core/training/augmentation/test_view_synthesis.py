@@ -17,7 +17,7 @@ from transposenet_core.geometry.pose import Pose
 from transposenet_core.preprocessing import Preprocessing, mean_colour, normalise
 from transposenet_core.scene import Scene
 from transposenet_core.training.augmentation.view_synthesis import moved_views
-from transposenet_core.training.augmentation.views import DRAWS, RECORDED, training_views
+from transposenet_core.training.augmentation.views import DRAWS, RECORDED, views_of_scene
 from transposenet_core.training.config import AugmentationConfig, VirtualRotationConfig
 from transposenet_core.training.data.depth import check_depth, registered_depth
 from transposenet_core.training.data.pixels import PosedPixels
@@ -123,7 +123,7 @@ def test_the_label_goes_with_the_view(room: Path) -> None:
     turn = VirtualRotationConfig(yaw=8.0, pitch=6.0, roll=6.0)
     config = AugmentationConfig(random_crop=False, colour_jitter=0.0, virtual_rotation=turn, virtual_translation=0.2)
     draws = torch.full((1, DRAWS), 0.9)
-    views = training_views(pixels, torch.tensor([0]), draws, Preprocessing(HEIGHT, (HEIGHT, WIDTH)), config)
+    views = views_of_scene(pixels, torch.tensor([0]), draws, Preprocessing(HEIGHT, (HEIGHT, WIDTH)), config)
 
     def lifted(depth: np.ndarray, place: Pose) -> np.ndarray:
         rows, columns = np.nonzero(depth > 0)
@@ -153,7 +153,7 @@ def test_some_views_stay_as_they_were_recorded(room: Path) -> None:
         config = AugmentationConfig(
             colour_jitter=0.0, virtual_rotation=turn, virtual_translation=moved, as_recorded=0.3
         )
-        views = training_views(have, both, draws, preprocessing, config)
+        views = views_of_scene(have, both, draws, preprocessing, config)
         torch.testing.assert_close(views.position_B3[0], position[0], rtol=0, atol=0)
         torch.testing.assert_close(views.orientation_B4[0], orientation[0], rtol=0, atol=0)
         error = (views.image_B3HW[0] - normalise(image)[0]).abs()
@@ -175,7 +175,7 @@ def test_empty_places_do_not_tell_which_way_the_camera_went(yaw: float) -> None:
     )
     draws = torch.full((3, DRAWS), 0.5)
     draws[:, 0], draws[:, 9] = 0.75, torch.tensor([0.25, 0.5, 0.75])
-    views = training_views(pixels, torch.tensor([0, 0, 0]), draws, Preprocessing(60, size), config)
+    views = views_of_scene(pixels, torch.tensor([0, 0, 0]), draws, Preprocessing(60, size), config)
     assert views.position_B3[:, 2].tolist() == pytest.approx([-0.2, 0.0, 0.2]) and views.depth_BHW is not None
     back, still, ahead = (views.image_B3HW[:, 0] - normalise(mean_colour(image.device))[0, 0]).abs().numpy() > 0.01
     assert ((views.depth_BHW > 0).numpy() & ~np.stack((back, still, ahead))).sum() == 0

@@ -22,7 +22,7 @@ from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose, rotation_angle_deg
 from transposenet_core.preprocessing import Preprocessing, mean_colour, normalise
 from transposenet_core.scene import Scene
-from transposenet_core.training.augmentation.views import DRAWS, training_views
+from transposenet_core.training.augmentation.views import DRAWS, views_of_scene
 from transposenet_core.training.augmentation.virtual_rotation import (
     _old_pixels,
     for_camera,
@@ -63,7 +63,7 @@ def pixels_of(image_N3HW: torch.Tensor, camera: Intrinsics, orientation: list[fl
 
 
 def views(pixels: PosedPixels, draws_BK: torch.Tensor, preprocessing: Preprocessing, config: AugmentationConfig):
-    return training_views(pixels, torch.arange(len(pixels)), draws_BK, preprocessing, config)
+    return views_of_scene(pixels, torch.arange(len(pixels)), draws_BK, preprocessing, config)
 
 
 @given(st.tuples(draw, draw, draw), st.tuples(number, number, number, number))
@@ -147,7 +147,7 @@ def test_the_draws_alone_decide_and_other_draws_turn_otherwise() -> None:
     whole, again = (views(pixels, draws, preprocessing, config) for _ in "12")
     assert all(torch.equal(a, b) for a, b in zip(whole[:3], again[:3], strict=True))
     # One process's share of the batch is the same pictures.
-    share = training_views(pixels, torch.arange(3)[1::2], draws[1::2], preprocessing, config)
+    share = views_of_scene(pixels, torch.arange(3)[1::2], draws[1::2], preprocessing, config)
     assert all(torch.equal(a[1::2], b) for a, b in zip(whole[:3], share[:3], strict=True))
     other = views(pixels, draws.flip(0), preprocessing, config)
     assert (other[0][0] - whole[0][0]).abs().mean() > 0.1 and not torch.equal(other[2], whole[2])

@@ -11,7 +11,7 @@ import pytest
 import torch
 from small_scene import write_small_scene
 from training_runs import ROOT, figures, train
-from untrained import save_untrained
+from untrained import save_untrained, with_scene
 
 from transposenet_core.errors import UserError
 from transposenet_core.evaluation.errors import pose_errors
@@ -21,7 +21,7 @@ from transposenet_core.localizer import Localizer
 from transposenet_core.models.pose_autoencoder import PoseAutoencoder
 from transposenet_core.preprocessing import Preprocessing
 from transposenet_core.scene import Scene
-from transposenet_core.scene_model import SceneModel
+from transposenet_core.scene_model import KnownFrames, SceneModel
 from transposenet_core.training.autoencoder.refinement_choice import NEIGHBOURS, RIDGES, choose_refinement
 from transposenet_core.training.autoencoder.training import AutoencoderTraining
 from transposenet_core.training.config_reading import load_config
@@ -183,7 +183,7 @@ def test_neighbours_and_ridge_are_the_best_of_the_held_out_frames_or_none() -> N
         (["teacher=TEACHER", "model.name=transposenet"], "'transposenet' learns from none; pose_autoencoder does"),
         (["teacher=TEACHER", "--auto-batch"], "--auto-batch measures networks that learn from pictures"),
         (["teacher=TEACHER", "--resume"], "there is no checkpoint to resume; start without --resume"),
-        (["teacher=STRANGE"], "1 of the 1 poses it was trained on are no training poses of 'desk' here"),
+        (["teacher=STRANGE"], "1 of the 1 frames it was trained on are no training frames of 'desk' here"),
         (["teacher=BASELINE"], "a scene model of 'retrieval' has no latents of position and orientation; a teacher of"),
     ],
 )
@@ -191,8 +191,8 @@ def test_t11_what_cannot_be_is_one_sentence(
     place: Path, tmp_path: Path, capsys: pytest.CaptureFixture, more: list[str], sentence: str
 ) -> None:
     model = SceneModel.load(place / "teacher")
-    model.training_positions_N3, model.training_orientations_N4 = np.full((1, 3), 9.0), np.eye(4)[:1]
-    model.save(tmp_path / "STRANGE")
+    strange = KnownFrames.trained_on(np.full((1, 3), 9.0), np.eye(4)[:1], ["attic.png"])
+    with_scene(model, frames=strange).save(tmp_path / "STRANGE")
     if "teacher=BASELINE" in more:
         preset = ROOT / "config" / "train" / "retrieval.yaml"
         there = [*arguments(place, tmp_path / "BASELINE")[2:-1], "picture.smaller_edge=96"]
@@ -216,7 +216,7 @@ def test_t11_no_model_is_overwritten_and_one_process_is_enough(
     config = load_config(PRESET, [f"teacher={place / 'teacher'}"])
     scene = load_scene(f"7scenes:{place / 'desk'}")
     with pytest.raises(UserError, match="2 processes for an auto-encoder, which one trains in a minute"):
-        AutoencoderTraining(config, scene, place / "never", {}, World(torch.device("cpu"), 0, 2))
+        AutoencoderTraining(config, [scene], place / "never", {}, World(torch.device("cpu"), 0, 2))
 
 
 @pytest.mark.parametrize(
@@ -231,4 +231,4 @@ def test_t11_no_model_is_overwritten_and_one_process_is_enough(
 def test_t11_a_key_that_an_autoencoder_has_no_use_for_is_one_sentence(tmp_path: Path, given: str) -> None:
     config, key = load_config(PRESET, [given, "batch_size=8"]), given.split("=")[0]
     with pytest.raises(UserError, match=rf"^{key} is .*, and an auto-encoder, .* has no use for it; leave it out$"):
-        AutoencoderTraining(config, Scene("desk", []), tmp_path, {}, World(torch.device("cpu")))
+        AutoencoderTraining(config, [Scene("desk", [])], tmp_path, {}, World(torch.device("cpu")))

@@ -7,14 +7,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
+from some_labels import labels
 from training_runs import arguments, figures, train
 
 from transposenet_core.errors import UserError
 from transposenet_core.models import build_model
-from transposenet_core.training.batches import batches
+from transposenet_core.training.batches import APART, batches, pairs
 from transposenet_core.training.config_reading import load_config
 from transposenet_core.training.distributed import World
-from transposenet_core.training.losses.neighbours import APART, NeighboursLoss, pairs, relative
+from transposenet_core.training.losses.neighbours import NeighboursLoss, relative
 from transposenet_core.training.losses.pose import FixedWeightPoseLoss
 from transposenet_core.training.stages import plan
 
@@ -31,14 +32,14 @@ def test_neighbours_are_a_third_of_a_second_apart_and_none_comes_twice(count: in
 
 @pytest.mark.parametrize("count", [2, 15, 21, 47])
 def test_over_the_epochs_every_picture_is_seen(count: int) -> None:
-    seen = [b.index_B for epoch in range(40) for b in batches(count, 8, 0, epoch, WORLD, neighbours=True)]
+    seen = [b.index_B for epoch in range(40) for b in batches([count], 8, 0, epoch, WORLD, neighbours=True)]
     assert set(torch.cat(seen).tolist()) == set(range(count))
 
 
 @pytest.mark.parametrize("count", [24, 61, 88])
 def test_each_process_has_whole_pairs_of_the_same_batches(count: int) -> None:
-    whole = [b for b in batches(count, 8, 1, 0, WORLD, neighbours=True) if b.total >= 4]  # a pair for each process
-    shares = [list(batches(count, 8, 1, 0, World(torch.device("cpu"), rank, 2), neighbours=True)) for rank in (0, 1)]
+    whole = [b for b in batches([count], 8, 1, 0, WORLD, neighbours=True) if b.total >= 4]  # a pair for each process
+    shares = [list(batches([count], 8, 1, 0, World(torch.device("cpu"), rank, 2), neighbours=True)) for rank in (0, 1)]
     assert len(whole) > 1
     for batch, *parts in zip(whole, *shares, strict=True):
         assert sorted(torch.cat([part.index_B for part in parts]).tolist()) == sorted(batch.index_B.tolist())
@@ -61,11 +62,11 @@ def test_an_error_that_neighbours_share_costs_nothing_more_and_another_its_weigh
     loss = NeighboursLoss(FixedWeightPoseLoss(beta=10.0), weight=2.0)
     position_B3, orientation_B4 = torch.rand(4, 3), torch.eye(4)[:1].repeat(4, 1)
     both = {"position": position_B3 + torch.tensor([0.3, 0, 0]), "orientation": orientation_B4}
-    terms = loss(both, position_B3, orientation_B4)
+    terms = loss(both, labels(position_B3, orientation_B4))
     torch.testing.assert_close([float(terms[k]) for k in ("loss", "moved", "turned")], [0.3, 0.0, 0.0])
     one = both["position"].clone()
     one[:2] = position_B3[:2]
-    terms = loss({**both, "position": one}, position_B3, orientation_B4)
+    terms = loss({**both, "position": one}, labels(position_B3, orientation_B4))
     torch.testing.assert_close([float(terms[k]) for k in ("position", "moved", "loss")], [0.15, 0.3, 0.15 + 2 * 0.3])
 
 
@@ -82,7 +83,7 @@ def test_t11_an_odd_batch_is_one_sentence() -> None:
 
 def test_t11_a_pair_for_every_process_is_needed() -> None:
     with pytest.raises(UserError, match="batch_size is 8, .* each of 8 processes; use at least 16"):
-        next(batches(100, 8, 0, 0, World(torch.device("cpu"), 0, 8), neighbours=True))
+        next(batches([100], 8, 0, 0, World(torch.device("cpu"), 0, 8), neighbours=True))
 
 
 @pytest.mark.parametrize("name", ["coarse_to_fine", "retrieval"])
