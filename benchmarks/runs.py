@@ -13,12 +13,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from training import evaluate, train
+from training import train
 from transposenet_core.atomic_files import write_atomically
 from transposenet_core.errors import UserError
-from transposenet_core.evaluation.errors import PREDICTION_COLUMNS, pose_errors, summarise
+from transposenet_core.evaluation.errors import PREDICTION_COLUMNS, pose_errors, summarise, write_predictions
+from transposenet_core.evaluation.offline import evaluate_offline, image_reader
+from transposenet_core.evaluation.offline_report import draw_offline_report
+from transposenet_core.evaluation.offline_result import OfflineResult
 from transposenet_core.formats import load_scene
 from transposenet_core.geometry.pose import Pose
+from transposenet_core.localizer import Localizer
 from transposenet_core.scene import PosedImage, Scene
 from transposenet_core.training.checkpoint import difference
 from transposenet_core.training.config import TrainConfig
@@ -73,15 +77,25 @@ class Run:
         what = ["--data", self.data, "--skip-bad", *(["--split", self.split] if self.split else [])]
         resume = ["--resume"] if (self.folder / CHECKPOINT).exists() else []
         _call(train.main, ["--config", self.preset, *what, "--out", str(self.folder), *resume, *self.overrides])
-        torch.set_float32_matmul_precision("highest")  # training allows TF32; the judgement is evaluate.py's own
-        predictions = self.folder / PREDICTIONS
-        outputs = ["--predictions", str(predictions), "--report", str(self.folder)]
-        _call(evaluate.main, [str(self.folder), *what, "--device", self.config.device, *outputs])
+        torch.set_float32_matmul_precision("highest")  # training allows TF32, evaluation does not
+        evaluated = self._evaluated(scene)
         # All test frames count, as in the papers: a frame that the localizer itself would not trust is judged as well.
-        errors = prediction_errors(predictions, scene.select("test"))
-        result = self._frames_and_epochs(scene) | summarise(*errors).to_dict()
+        result = self._frames_and_epochs(scene) | summarise(*evaluated.errors_of_all()).to_dict()
         write_json(self.folder / RESULT, {"setup": self._setup(), "result": result})
         return result
+
+    def _evaluated(self, scene: Scene) -> OfflineResult:
+        """The scene model on the test frames: figures printed, pictures and predictions in the folder."""
+        localizer = Localizer(self.folder, self.config.device)
+        evaluated = evaluate_offline(localizer, scene, progress=True)
+        print(evaluated.pose_table())
+        read = image_reader(scene, evaluated.mapped_scene)
+        for what, path in draw_offline_report(self.folder, evaluated, localizer.scene_model, read).items():
+            print(f"{what}: {path}")
+        if evaluated.reconstruction:
+            print(evaluated.reconstruction)
+        write_predictions(self.folder / PREDICTIONS, [i.name for i in evaluated.images], evaluated.estimates)
+        return evaluated
 
     def _frames_and_epochs(self, scene: Scene) -> dict[str, Any]:
         config = self.config

@@ -105,7 +105,7 @@ class Checkout:
         }
         self.splits = {name: write_split(work / f"{name}.csv", *place) for name, place in SPLITS.items()}
 
-    def run(self, *command: str) -> str:
+    def run(self, *command: str) -> None:
         done = subprocess.run(
             [sys.executable, *command],
             check=False,
@@ -116,7 +116,6 @@ class Checkout:
         )
         if done.returncode:
             sys.exit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr[-2000:]}")
-        return done.stdout
 
     def scene_arguments(self, scenes: tuple[str, ...]) -> list[str]:
         arguments = []
@@ -150,6 +149,7 @@ class Checkout:
 
     def kept(self) -> dict:
         """Median metres and degrees of the kept prediction files."""
+        out = self.work / "kept.json"
         script = (
             "import json, sys; from pathlib import Path; import numpy as np\n"
             "from benchmarks.runs import prediction_errors; from transposenet_core.formats import load_scene\n"
@@ -159,9 +159,10 @@ class Checkout:
             "    kept = Path(f'benchmarks/results/redkitchen_b50_fold{fold}.csv')\n"
             "    errors = prediction_errors(kept, scene.select('test'))\n"
             "    found[str(fold)] = [float(np.median(each)) for each in errors]\n"
-            "print(json.dumps(found))"
+            "Path(sys.argv[1]).write_text(json.dumps(found))"
         )
-        return json.loads(self.run("-c", script).splitlines()[-1])
+        self.run("-c", script, str(out))
+        return json.loads(out.read_text())
 
     def out(self, name: str) -> Path:
         return self.work / name.replace(",", "").replace(" ", "_")

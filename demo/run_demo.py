@@ -22,7 +22,7 @@ from demo.render import render_drives
 from demo.room import LENGTH, WIDTH, build_room
 from transposenet_core.atomic_files import write_atomically
 from transposenet_core.command_line import exit_code
-from transposenet_core.evaluation.baselines import ThumbnailRetrieval
+from transposenet_core.evaluation.baselines import CONSTANT, RETRIEVAL, ThumbnailRetrieval
 from transposenet_core.evaluation.errors import ErrorSummary, pose_errors, summarise, table
 from transposenet_core.evaluation.report import JudgedFrame, choose_frames, draw_report
 from transposenet_core.formats import load_scene
@@ -75,8 +75,8 @@ def _baselines(look_up: ThumbnailRetrieval, images: list[PosedImage]) -> dict[st
     constant = mean_pose([pose for drive in training_drives() for pose in drive.poses])
     found = [look_up.lookup(read_image(image.path)) for image in images]
     return {
-        "thumbnail look-up": summarise(*pose_errors(found, truths)),
-        "constant pose": summarise(*pose_errors([constant] * len(truths), truths)),
+        RETRIEVAL: summarise(*pose_errors(found, truths)),
+        CONSTANT: summarise(*pose_errors([constant] * len(truths), truths)),
     }
 
 

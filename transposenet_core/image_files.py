@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from transposenet_core.errors import UserError
@@ -17,6 +16,8 @@ def decode_picture(data: bytes | np.ndarray) -> np.ndarray | None:
 
     Orientation tags are ignored: a pose belongs to the sensor's pixels, not to how a viewer would turn them.
     """
+    import cv2  # only where a picture is decoded: a command's help needs the formats and no OpenCV
+
     buffer = np.frombuffer(data, np.uint8)
     if buffer.size == 0:
         return None

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import cv2
 import numpy as np
+from tqdm import tqdm
 
-from transposenet_core.geometry.pose import Pose
+from transposenet_core.geometry.pose import Pose, mean_pose
+from transposenet_core.scene import PosedImage
 
+RETRIEVAL, CONSTANT = "thumbnail look-up", "constant pose"  # the baselines' names in tables and JSON
 THUMBNAIL_SIZE = (32, 24)
 
 
@@ -32,3 +35,20 @@ class ThumbnailRetrieval:
 
     def lookup(self, image_HW3: np.ndarray) -> Pose:
         return self._poses[int(np.argmax(self._descriptors_ND @ thumbnail(image_HW3)))]
+
+
+def baseline_poses(
+    images: Sequence[PosedImage],
+    training: Sequence[PosedImage],
+    read: Callable[[PosedImage], np.ndarray],
+    progress: bool = False,
+) -> dict[str, list[Pose]]:
+    """The poses that both baselines, which know the `training` images, answer for each of `images`, by their names.
+
+    `read` gives an image as (H, W, 3) uint8 RGB. With `progress` a bar goes to stderr.
+    """
+    shown = tqdm(training, desc="look-up", unit="img", disable=not progress)
+    poses = [image.pose for image in training]
+    retrieval = ThumbnailRetrieval((read(image) for image in shown), poses)
+    retrieved = [retrieval.lookup(read(image)) for image in images]
+    return {RETRIEVAL: retrieved, CONSTANT: [mean_pose(poses)] * len(images)}

@@ -15,7 +15,6 @@ from fractions import Fraction
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import cv2
 import numpy as np
 
 from transposenet_core.atomic_files import write_folder_atomically
@@ -164,5 +163,7 @@ def encode(image: np.ndarray, suffix: str) -> bytes:
     """(H, W, 3) uint8 BGR or (H, W) uint16 as the bytes of a picture file. ValueError for another array or suffix."""
     if suffix not in (".png", ".jpg") or image.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"{image.dtype} pictures as '{suffix}' are not written")
+    import cv2  # only where a picture is encoded: a command's help needs the formats and no OpenCV
+
     quality = [cv2.IMWRITE_PNG_COMPRESSION, 3] if suffix == ".png" else [cv2.IMWRITE_JPEG_QUALITY, 95]
     return cv2.imencode(suffix, np.ascontiguousarray(image), quality)[1].tobytes()

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from transposenet_core.errors import UserError
@@ -173,6 +172,8 @@ def _depth_camera(folder: Path, images: list[PosedImage]) -> DepthCamera | None:
     path = next((image.depth_path for image in images if image.depth_path), None)
     if path is None:
         return None
+    import cv2  # only where there is a depth picture: a command's help needs the formats and no OpenCV
+
     depth_HW = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if depth_HW is None or depth_HW.ndim != 2 or depth_HW.dtype != np.uint16:
         raise UserError(f"{path}: no depth picture, which is a PNG of one 16-bit channel in millimetres; remove it")

@@ -34,6 +34,7 @@ class ReconstructionError:
         training: Sequence[PosedImage],
         read: Callable[[PosedImage], np.ndarray],
         scene: str = "",
+        progress: bool = True,
     ) -> ReconstructionError:
         """Of `images`, of which `estimates` are the answers, in the map of `scene`. UserError without a decoder."""
         seen = scene_model.preprocessing.seen
@@ -41,7 +42,8 @@ class ReconstructionError:
         for image in training:
             mean_HW3 += seen(read(image)) / len(training)
         true, estimated, plain = [], [], []
-        for image, estimate in zip(tqdm(images, desc="draw", unit="img"), estimates, strict=True):
+        drawn = tqdm(images, desc="draw", unit="img", disable=not progress)
+        for image, estimate in zip(drawn, estimates, strict=True):
             window_HW3 = seen(read(image))
             plain.append(difference(mean_HW3, window_HW3))
             true.append(difference(reconstruct(scene_model, image.pose, scene), window_HW3))

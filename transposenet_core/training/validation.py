@@ -11,8 +11,9 @@ import torch
 from torch import nn
 
 from transposenet_core.errors import TrainingDivergedError
+from transposenet_core.evaluation.calibration import error_std, nees
 from transposenet_core.evaluation.errors import ErrorSummary, pose_errors, summarise
-from transposenet_core.geometry.covariance import error_std, error_vectors, nees, position_sigma
+from transposenet_core.geometry.covariance import error_vectors, position_sigma
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.geometry.pose_averaging import mean_over_views
 from transposenet_core.preprocessing import Preprocessing, normalise

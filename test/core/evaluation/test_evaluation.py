@@ -14,10 +14,11 @@ import pytest
 from untrained import save_untrained
 
 from transposenet_core.evaluation.baselines import ThumbnailRetrieval
+from transposenet_core.evaluation.calibration import error_std
 from transposenet_core.evaluation.errors import PREDICTION_COLUMNS, pose_errors, summarise, table
 from transposenet_core.evaluation.report import JudgedFrame, _unbroken, choose_frames, draw_report
 from transposenet_core.formats import load_scene
-from transposenet_core.geometry.covariance import error_std, error_vectors
+from transposenet_core.geometry.covariance import error_vectors
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.image_files import read_image
 from transposenet_core.preprocessing import Preprocessing

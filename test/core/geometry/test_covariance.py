@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from transposenet_core.geometry.covariance import Honesty, error_vectors, nees, scaled
+from transposenet_core.evaluation.calibration import Honesty, nees
+from transposenet_core.geometry.covariance import error_vectors, scaled
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.training.validation import covariance_scale
 

@@ -1,0 +1,1 @@
+"""The project's commands: arguments in, library calls, text out."""

@@ -1,0 +1,91 @@
+"""The command `evaluate`: errors of a scene model on posed pictures, beside those of two baselines."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from transposenet_core.atomic_files import write_atomically
+from transposenet_core.formats import SKIP_BAD_HELP, SPLIT_HELP, load_scene
+from transposenet_core.several_scenes import NAME_HELP, SEVERAL_HELP, SEVERAL_SPLITS_HELP, load_scenes
+
+if TYPE_CHECKING:
+    from transposenet_core.evaluation.offline_result import OfflineResult
+    from transposenet_core.localizer import Localizer
+    from transposenet_core.scene import Scene
+
+HELP = "judge a scene model on posed pictures it has not seen"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a scene model: the folder that train.py --out wrote")
+    parser.add_argument("--data", required=True, action="append", metavar="FORMAT:PATH", help=SEVERAL_HELP)
+    parser.add_argument("--split", action="append", default=[], help=f"{SPLIT_HELP}; {SEVERAL_SPLITS_HELP}")
+    parser.add_argument("--name", action="append", default=[], help=NAME_HELP)
+    parser.add_argument("--skip-bad", action="store_true", help=SKIP_BAD_HELP)
+    parser.add_argument("--select", default="test", choices=("train", "val", "test", "all"), help="frames to judge on")
+    parser.add_argument(
+        "--other", action="append", default=[], metavar="FORMAT:PATH", help="another place: how many are refused"
+    )
+    parser.add_argument(
+        "--crops",
+        type=int,
+        metavar="N",
+        help="average the answers for N windows of a picture (PoseNet: 128), fewer where it has little to spare",
+    )
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    parser.add_argument("--predictions", type=Path, metavar="FILE", help="write the poses as CSV")
+    parser.add_argument("--report", type=Path, metavar="DIR", help="draw report.png there")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="the figures, unrounded")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Evaluate every scene, print its figures and write the files asked for. UserError where that cannot be done."""
+    # Torch takes seconds to import, which --help and a wrong argument need not wait for.
+    from transposenet_core.evaluation.errors import write_predictions
+    from transposenet_core.evaluation.offline import find_mapped_scene, with_crops
+    from transposenet_core.evaluation.other_place import evaluate_other_place
+    from transposenet_core.localizer import Localizer
+
+    localizer = Localizer(args.model, device=args.device)
+    if args.crops is not None:
+        localizer.scene_model.preprocessing = with_crops(localizer.scene_model, args.crops)
+    scenes = load_scenes(args.data, args.split, args.name, args.skip_bad)
+    for scene in scenes:
+        find_mapped_scene(localizer.scene_model, scene)  # a wrong name is said before the first scene is evaluated
+    several = len(scenes) > 1
+    results = {}
+    for scene in scenes:
+        report = args.report / scene.name if args.report and several else args.report
+        results[scene.name] = _evaluated(localizer, scene, args.select, report)
+    for data in args.other:
+        print(evaluate_other_place(localizer, load_scene(data, skip_bad=True), progress=True))
+    if args.predictions:
+        names = [f"{name}/{i.name}" if several else i.name for name, result in results.items() for i in result.images]
+        write_predictions(args.predictions, names, [e for result in results.values() for e in result.estimates])
+    if args.json:
+        figures = {name: result.to_dict() for name, result in results.items()}
+        _write_json(args.json, figures if several else figures[scenes[0].name])
+
+
+def _evaluated(localizer: Localizer, scene: Scene, select: str, report: Path | None) -> OfflineResult:
+    """The result of one scene, printed, and drawn into the folder `report` where one is named."""
+    from transposenet_core.evaluation.offline import evaluate_offline, image_reader
+    from transposenet_core.evaluation.offline_report import draw_offline_report
+
+    result = evaluate_offline(localizer, scene, select=select, progress=True)
+    print(result.pose_table())
+    if report:
+        read = image_reader(scene, result.mapped_scene)
+        for what, path in draw_offline_report(report, result, localizer.scene_model, read).items():
+            print(f"{what}: {path}")
+    if result.reconstruction:
+        print(result.reconstruction)
+    return result
+
+
+def _write_json(path: Path, content: dict) -> None:
+    with write_atomically(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n")

@@ -1,0 +1,143 @@
+"""The outcome of an offline evaluation: estimates beside ground truth and baselines, their errors and covariances."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from transposenet_core.estimate import Estimate
+from transposenet_core.evaluation.alignment import Alignment, align
+from transposenet_core.evaluation.calibration import Honesty
+from transposenet_core.evaluation.errors import ErrorSummary, pose_errors, summarise, table
+from transposenet_core.geometry.covariance import error_vectors
+from transposenet_core.geometry.pose import Pose
+from transposenet_core.inspection.reconstruction_error import ReconstructionError
+from transposenet_core.scene import PosedImage
+from transposenet_core.scene_model import MappedScene
+
+OTHER_SCENE = "other_scene"  # the reason of an estimate in the map of another of the model's scenes
+
+
+@dataclass(frozen=True, eq=False)
+class OfflineResult:
+    """Lists are by image, in the order of ``images``. Poses are ``T_map_camera``, covariances (6, 6) in metres and
+    radians.
+
+    ``images`` are those of the split ``select`` of the scene, which ``mapped_scene`` is to the scene model;
+    ``several_scenes`` says whether the model knows others too. ``baselines`` are poses for the same images by the
+    baseline's name, ``architecture`` is the model's own name beside them. ``reconstruction`` is None where the model
+    draws no pictures. ValueError where the lists are not of the same length.
+    """
+
+    scene: str
+    select: str
+    architecture: str
+    mapped_scene: MappedScene
+    images: list[PosedImage]
+    estimates: list[Estimate]
+    baselines: dict[str, list[Pose]]
+    several_scenes: bool = False
+    reconstruction: ReconstructionError | None = None
+
+    def __post_init__(self) -> None:
+        counts = {len(self.images), len(self.estimates), *map(len, self.baselines.values())}
+        if len(counts) > 1:
+            raise ValueError(f"images, estimates and poses of the baselines are not as many: {sorted(counts)}")
+
+    @property
+    def ground_truth(self) -> list[Pose]:
+        return [image.pose for image in self.images]
+
+    @property
+    def localized(self) -> list[int]:
+        """Indices of the images that were localized."""
+        return [index for index, pose in enumerate(self.localized_poses) if pose is not None]
+
+    @property
+    def localized_poses(self) -> list[Pose | None]:
+        """The estimated pose of every image; None where it was not localized."""
+        return [estimate.pose if estimate.localized else None for estimate in self.estimates]
+
+    @property
+    def in_scene(self) -> int:
+        """How many images were taken for ones of this scene, localized or not."""
+        return sum(estimate.reason != OTHER_SCENE for estimate in self.estimates)
+
+    def errors(self) -> tuple[np.ndarray, np.ndarray]:
+        """Metres (N,) and degrees (N,) of the `localized` images, in their order."""
+        return pose_errors(*self._pairs())
+
+    def errors_of_all(self) -> tuple[np.ndarray, np.ndarray]:
+        """The same of all images, whether the localizer trusts its estimate or not. ValueError where one has no
+        pose."""
+        poses = [estimate.pose for estimate in self.estimates if estimate.pose is not None]
+        return pose_errors(poses, self.ground_truth)
+
+    def summary(self) -> ErrorSummary:
+        return summarise(*self.errors())
+
+    def summaries(self) -> dict[str, ErrorSummary]:
+        """The model's and the baselines', by name."""
+        truth = self.ground_truth
+        baselines = {name: summarise(*pose_errors(poses, truth)) for name, poses in self.baselines.items()}
+        return {self.architecture: self.summary(), **baselines}
+
+    @cached_property
+    def alignment(self) -> Alignment | None:
+        """The `localized` estimates laid onto the ground truth by SE(3): a diagnosis of the frames, never the
+        result."""
+        return align(*self._pairs())
+
+    @cached_property
+    def honesty(self) -> Honesty | None:
+        """Whether the covariances are as large as the errors. None where nothing was localized."""
+        indices = self.localized
+        if not indices:
+            return None
+        covariance_N66 = np.stack([self.estimates[index].covariance_66 for index in indices])
+        return Honesty.of(error_vectors(*self._pairs()), covariance_N66)
+
+    def warnings(self) -> list[str]:
+        """What a reader of the figures has to know."""
+        aligned = self.alignment
+        return list(filter(None, [aligned.another_frame(self.summary())])) if aligned else []
+
+    def to_dict(self) -> dict:
+        """The figures, unrounded, as JSON has them."""
+        aligned, honesty = self.alignment, self.honesty
+        figures: dict = {name: summary.to_dict() for name, summary in self.summaries().items()}
+        figures["aligned_se3"] = aligned and aligned.to_dict()
+        if honesty:
+            figures["covariance"] = honesty.to_dict()
+        if self.several_scenes:
+            figures["scene_accuracy"] = self.in_scene / len(self.images)
+        if self.reconstruction:
+            figures["reconstruction"] = self.reconstruction.to_dict()
+        return figures
+
+    def table(self) -> str:
+        """The same as text."""
+        return "\n".join([self.pose_table(), *([str(self.reconstruction)] if self.reconstruction else [])])
+
+    def pose_table(self) -> str:
+        """`table` without the line on drawn pictures."""
+        count = len(self.images)
+        lines = [table(self.summaries())]
+        lines.append(f"localized {len(self.localized)} of {count} frames of {self.scene}, split {self.select}")
+        if self.alignment:
+            lines.append(f"aligned by SE(3), which says how the frames lie and is not the result: {self.alignment}")
+        lines += [f"WARN {warning}" for warning in self.warnings()]
+        if self.honesty:
+            lines.append(str(self.honesty))
+        if self.several_scenes:
+            lines.append(f"scene found in {self.in_scene} of {count} frames: {self.in_scene / count:.1%}")
+        return "\n".join(lines)
+
+    def _pairs(self) -> tuple[Sequence[Pose], Sequence[Pose]]:
+        """Estimated and true poses of the `localized` images."""
+        both = zip(self.localized_poses, self.ground_truth, strict=True)
+        pairs = [(pose, truth) for pose, truth in both if pose is not None]
+        return [pose for pose, _ in pairs], [truth for _, truth in pairs]
