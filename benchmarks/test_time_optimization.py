@@ -23,9 +23,10 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a checkout that is not installed, too
 
 from transposenet_core.command_line import exit_code
+from transposenet_core.commands.data_options import SPLIT_HELP
 from transposenet_core.errors import UserError
 from transposenet_core.evaluation.errors import ErrorSummary, pose_errors, summarise, table
-from transposenet_core.formats import SPLIT_HELP, load_scene
+from transposenet_core.formats import load_scene
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.geometry.undistortion import Undistorter
 from transposenet_core.image_files import read_image

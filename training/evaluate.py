@@ -23,13 +23,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a c
 
 from transposenet_core.atomic_files import write_atomically
 from transposenet_core.command_line import exit_code
+from transposenet_core.commands.data_options import (
+    NAME_HELP,
+    SEVERAL_HELP,
+    SEVERAL_SPLITS_HELP,
+    SKIP_BAD_HELP,
+    SPLIT_HELP,
+)
 from transposenet_core.errors import UserError
 from transposenet_core.estimate import Estimate
 from transposenet_core.evaluation.alignment import align
 from transposenet_core.evaluation.baselines import ThumbnailRetrieval
 from transposenet_core.evaluation.errors import pose_errors, summarise, table, write_predictions
 from transposenet_core.evaluation.report import JudgedFrame, choose_frames, draw_report
-from transposenet_core.formats import SKIP_BAD_HELP, SPLIT_HELP, describe_formats, load_scene
+from transposenet_core.formats import describe_formats, load_scene
 from transposenet_core.geometry.covariance import Honesty, error_vectors
 from transposenet_core.geometry.pose import mean_pose
 from transposenet_core.geometry.undistortion import Undistorter
@@ -43,7 +50,7 @@ from transposenet_core.models import knows_rays
 from transposenet_core.preprocessing import Preprocessing
 from transposenet_core.scene import PosedImage, Scene
 from transposenet_core.scene_model import SceneModel
-from transposenet_core.several_scenes import NAME_HELP, SEVERAL_HELP, SEVERAL_SPLITS_HELP, load_scenes
+from transposenet_core.several_scenes import load_scenes
 
 
 def reader(scene: Scene, mapped: MappedScene) -> Callable[[PosedImage], np.ndarray]:
