@@ -48,8 +48,9 @@ def next_command(name: str, *arguments: object) -> str:
 
     It is the installed program where there is one, else the one of the checkout that runs now.
     """
-    words = [*(script_words(PROGRAM) or _checkout_words(name)), *(printable(str(part)) for part in arguments)]
-    return " ".join(map(shlex.quote, words))
+    script = script_words(PROGRAM)
+    words = [*script, name] if script else _checkout_words(name)
+    return " ".join(shlex.quote(printable(str(word))) for word in (*words, *arguments))
 
 
 def next_node(model: str | Path) -> str | None:

@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> None:
         raise UserError(
             "--model is missing: name the folder of a scene model, or use --no-start-node with a running node"
         )
-    require("replay", "rosbags", "rclpy")
+    require("replay", "rclpy", "rosbags")
     from transposenet_core.atomic_files import write_atomically
     from transposenet_ros.replay.live_evaluation import evaluate_live
     from transposenet_ros.replay.trajectory import write_live_predictions, write_poses
