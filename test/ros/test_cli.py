@@ -140,8 +140,9 @@ def test_choices_are_those_of_what_they_choose() -> None:
 
 def completed(script: str, folder: Path, *words: str) -> list[str]:
     """What a real bash offers after these words with the Tab key."""
-    quoted = " ".join(f"'{word}'" for word in words)
-    code = f'{script}\nCOMP_WORDS=({quoted})\nCOMP_CWORD={len(words) - 1}\n_shtab_transposenet\nprintf "%s\\n" "${{COMPREPLY[@]}}"'
+    typed = " ".join(f"'{word}'" for word in words)
+    code = f"{script}\nCOMP_WORDS=({typed})\nCOMP_CWORD={len(words) - 1}\n_shtab_transposenet\n"
+    code += 'printf "%s\\n" "${COMPREPLY[@]}"'
     done = subprocess.run(["bash", "--norc"], input=code, cwd=folder, capture_output=True, text=True, check=True)
     assert done.stderr == ""
     return done.stdout.split()
