@@ -72,9 +72,9 @@ def run(args: argparse.Namespace) -> None:
 
 
 def following(args: argparse.Namespace) -> str:
-    """The live node where ROS is there, else the same pictures for a program."""
+    """The live node where ROS is there, else the same, or as much of it as fits into a line, for a program."""
     node = next_node(args.model) if importlib.util.find_spec("rclpy") else None
-    return node or next_command("localize", "--model", args.model, *args.images, "--json")
+    return node or next_command("localize", "--model", args.model, *args.images[:3], "--json")
 
 
 def picture_reader(model: SceneModel, camera_file: Path | None) -> Callable[[Path], np.ndarray]:
