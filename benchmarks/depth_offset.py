@@ -24,7 +24,8 @@ from benchmarks import markdown
 from transposenet_core.command_line import exit_code
 from transposenet_core.errors import UserError
 from transposenet_core.formats import load_scene
-from transposenet_core.scene import Intrinsics, PosedImage, Scene
+from transposenet_core.geometry.intrinsics import Intrinsics
+from transposenet_core.scene import PosedImage, Scene
 
 JUMP = 0.15  # of the nearer depth
 SMOOTH_PX = 1.5  # of the gradient

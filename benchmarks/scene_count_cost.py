@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from transposenet_core.models import build_model
 from transposenet_core.training.config import LossConfig
-from transposenet_core.training.losses.pose import LOSSES
+from transposenet_core.training.losses.registry import LOSSES
 
 BATCH = 8
 

@@ -27,8 +27,8 @@ from transposenet_core.errors import UserError
 from transposenet_core.evaluation.errors import pose_errors
 from transposenet_core.formats import load_scene
 from transposenet_core.geometry.pose import Pose
-from transposenet_core.geometry.pose_averaging import mean_orientation, rotation_vectors
-from transposenet_core.geometry.pose_from_points import product
+from transposenet_core.geometry.pose_averaging import mean_orientation
+from transposenet_core.geometry.quaternions import product, rotation_vectors
 from transposenet_core.localizer import choose_device
 from transposenet_core.preprocessing import mean_colour, normalise
 from transposenet_core.scene_model import SceneModel

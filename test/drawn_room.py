@@ -10,8 +10,9 @@ import numpy as np
 
 from demo.drives import test_drive
 from demo.render import camera_matrix, check_graphics
+from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
-from transposenet_core.scene import DepthCamera, Intrinsics, PosedImage
+from transposenet_core.scene import DepthCamera, PosedImage
 
 test_drive.__test__ = False
 ROOT = Path(__file__).resolve().parents[1]

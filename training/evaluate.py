@@ -45,11 +45,9 @@ from transposenet_core.inspection.reconstruction import has_decoder
 from transposenet_core.inspection.reconstruction_error import ReconstructionError
 from transposenet_core.inspection.reconstruction_figure import ShownFrame, draw_reconstructions
 from transposenet_core.localizer import Localizer
-from transposenet_core.mapped_scene import MappedScene
-from transposenet_core.models import knows_rays
 from transposenet_core.preprocessing import Preprocessing
 from transposenet_core.scene import PosedImage, Scene
-from transposenet_core.scene_model import SceneModel
+from transposenet_core.scene_model import MappedScene, SceneModel
 from transposenet_core.several_scenes import load_scenes
 
 
@@ -171,7 +169,7 @@ def with_crops(model: SceneModel, crops: int) -> Preprocessing:
     """The model's preprocessing with so many windows a picture. UserError where it could not answer for them."""
     if crops < 1:
         raise UserError(f"--crops {crops}: at least 1 window is needed")
-    if crops > 1 and knows_rays(model.architecture, model.options):
+    if crops > 1 and model.network.has_fixed_window(model.options):
         raise UserError(
             f"--crops {crops}: this '{model.architecture}' knows the rays of the centre's window alone; leave it away"
         )

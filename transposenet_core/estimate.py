@@ -9,6 +9,9 @@ import numpy as np
 from transposenet_core.geometry.pose import Pose
 
 LOST_VARIANCE = 1e4  # m^2, rad^2: what an estimate without a pose carries
+# Why a frame is not localized.
+NON_FINITE_OUTPUT, OUT_OF_SCENE = "non_finite_output", "out_of_scene"
+REASONS = (NON_FINITE_OUTPUT, OUT_OF_SCENE)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,11 @@ import numpy as np
 import torch
 
 from transposenet_core.errors import UserError
-from transposenet_core.estimate import LOST_VARIANCE, Estimate
-from transposenet_core.geometry.covariance import position_sigma, scaled
+from transposenet_core.estimate import LOST_VARIANCE, NON_FINITE_OUTPUT, OUT_OF_SCENE, Estimate
+from transposenet_core.geometry.covariance import moved_covariance, position_sigma, scaled
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.geometry.pose_averaging import mean_over_views
-from transposenet_core.mapped_scene import KEPT, HeldOutError
-from transposenet_core.scene_model import SceneModel
+from transposenet_core.scene_model import KEPT, Calibration, SceneModel
 
 DEVICES = ("auto", "cpu", "cuda")
 BACKENDS = ("torch",)
@@ -31,7 +29,6 @@ class Localizer:
         self.scene_model = SceneModel.load(path)
         network: Any = self.scene_model.network  # mypy's stubs know no memory_format here
         self._network = network.to(self.device, memory_format=torch.channels_last)
-        self._has_attention = "with_attention" in inspect.signature(network.forward).parameters
         self._scenes = self.scene_model.scenes
 
     def warm_up(self, frames: int = 3) -> None:
@@ -53,7 +50,7 @@ class Localizer:
         pose.
         """
         image_N3HW = self.scene_model.preprocessing(image_HW3).to(self.device)
-        asked = {"with_attention": True} if with_attention and self._has_attention else {}
+        asked = {"with_attention": True} if with_attention and self._network.has_attention else {}
         output = mean_over_views(self._network(image_N3HW, **asked), pictures=1)
         position = output["position"][0].double().cpu().numpy()
         orientation = output["orientation"][0].double().cpu().numpy()
@@ -64,14 +61,15 @@ class Localizer:
         source = f"the scene's error on {scene.held_out_error.source}, the same for every frame"
         try:
             pose, covariance_66, reason = Pose(position, orientation), scene.held_out_error.covariance_66(), ""
-            if "covariance" in output and (scale := scene.held_out_error.covariance_scale):
+            calibration = scene.calibration.get(self.scene_model.architecture)
+            if "covariance" in output and calibration:
                 source = f"what the network says of this frame, scaled to its error on {scene.held_out_error.source}"
-                covariance_66 = scaled(_covariance_of(output), scale)
-                reason, explanation = abstention(covariance_66, scene.held_out_error)
+                covariance_66 = scaled(_covariance_of(output), calibration.covariance_scale)
+                reason, explanation = abstention(covariance_66, calibration, scene.held_out_error.source)
             if scene.T_pose_camera is not None:
                 pose, covariance_66 = of_the_labelled(pose, covariance_66, scene.T_pose_camera)
         except ValueError:
-            pose, covariance_66, reason = None, LOST_VARIANCE * np.eye(6), "non_finite_output"
+            pose, covariance_66, reason = None, LOST_VARIANCE * np.eye(6), NON_FINITE_OUTPUT
         return Estimate(
             pose=pose,
             covariance_66=covariance_66,
@@ -86,25 +84,20 @@ class Localizer:
         )
 
 
-def abstention(covariance_66: np.ndarray, held_out: HeldOutError) -> tuple[str, str]:
-    """Reason and explanation where a frame's own covariance is beyond what frames of the scene have, else two ''."""
-    largest, sigma = held_out.largest_sigma_m, float(position_sigma(covariance_66))
+def abstention(covariance_66: np.ndarray, calibration: Calibration, held_out: str) -> tuple[str, str]:
+    """Reason and explanation where a frame's own covariance is beyond what the `held_out` frames of the scene have,
+    else two ''."""
+    largest, sigma = calibration.largest_sigma_m, float(position_sigma(covariance_66))
     if largest is None or sigma <= largest:
         return "", ""
-    known = f"{KEPT:.0%} of {held_out.source} have at most {largest:.3f} m"
-    return "out_of_scene", f"one sigma of its position is {sigma:.3f} m, {known}; it may show another place"
+    known = f"{KEPT:.0%} of {held_out} have at most {largest:.3f} m"
+    return OUT_OF_SCENE, f"one sigma of its position is {sigma:.3f} m, {known}; it may show another place"
 
 
 def of_the_labelled(pose: Pose, covariance_66: np.ndarray, T_pose_camera: Pose) -> tuple[Pose, np.ndarray]:
-    """Pose and covariance of the body that the labels are of, from the camera's: ``T_map_camera T_camera_pose``.
-
-    The covariance is of position and rotation vector in map axes: a turn moves what is a lever away.
-    """
+    """Pose and covariance of the body that the labels are of, from the camera's: ``T_map_camera T_camera_pose``."""
     labelled = pose @ T_pose_camera.inverse()
-    x, y, z = labelled.position - pose.position
-    J_66 = np.eye(6)
-    J_66[:3, 3:] = [[0, z, -y], [-z, 0, x], [y, -x, 0]]
-    return labelled, J_66 @ covariance_66 @ J_66.T
+    return labelled, moved_covariance(covariance_66, labelled.position - pose.position)
 
 
 def _covariance_of(output: dict[str, torch.Tensor]) -> np.ndarray:

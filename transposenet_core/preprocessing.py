@@ -14,6 +14,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from transposenet_core.geometry.intrinsics import Intrinsics
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -62,6 +64,13 @@ class Preprocessing:
             for whole, cut, size in zip(resized, self.image_size, (height, width), strict=True)
         )
         return top, left, bottom, right
+
+    def window_camera(self, camera: Intrinsics) -> tuple[float, float, float, float]:
+        """fx, fy, cx, cy of what the network sees of the camera's pictures, in its pixels."""
+        top, left, bottom, right = self.window(camera.height, camera.width)
+        height, width = self.image_size
+        y, x = height / (bottom - top), width / (right - left)
+        return camera.fx * x, camera.fy * y, (camera.cx + 0.5 - left) * x - 0.5, (camera.cy + 0.5 - top) * y - 0.5
 
     def seen(self, image_HW3: np.ndarray) -> np.ndarray:
         """What the network sees of a picture (H, W, 3), with ``crops`` the centre of it: (h, w, 3), both uint8 RGB."""

@@ -3,41 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from transposenet_core.errors import UserError
+from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
 
 SPLITS = ("train", "val", "test")
-DISTORTION_MODELS = ("none", "plumb_bob", "rational_polynomial", "equidistant")
-
-
-@dataclass(frozen=True)
-class Intrinsics:
-    """Pinhole intrinsics in pixels of a `width` x `height` picture; pixel centres are whole numbers (OpenCV).
-
-    ``source`` says where the figures come from, because a wrong camera is a silent error. ``rectified`` says whether
-    the lens's distortion has been taken out of the pictures; None where nobody has said so. Where it has not,
-    ``distortion_model`` (a name of sensor_msgs/CameraInfo, see DISTORTION_MODELS) and ``distortion`` say how to.
-    """
-
-    width: int
-    height: int
-    fx: float
-    fy: float
-    cx: float
-    cy: float
-    source: str = "unknown"
-    rectified: bool | None = None
-    distortion_model: str = "none"
-    distortion: tuple[float, ...] = ()
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "distortion", tuple(float(value) for value in self.distortion))  # JSON has lists
-
-    def to_dict(self) -> dict:
-        return asdict(self)
+LEFT_OUT = "left_out"  # neither trained nor validated on: between the two, or their neighbours would leak
+UNITS = ("metres", "arbitrary")
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +49,8 @@ class Scene:
     """Posed pictures under one map frame, in the order in which they were taken.
 
     Where the poses are not the colour camera's own but another body's on its mount, ``T_pose_camera`` takes a point of
-    the camera's optical frame to that body's; None: they are the camera's.
+    the camera's optical frame to that body's; None: they are the camera's. ``units`` of UNITS says whether positions
+    are metres or have an unknown scale; ``time_offset_s`` was added to the pictures' stamps to find their poses.
     """
 
     name: str
@@ -84,6 +60,8 @@ class Scene:
     depth_camera: DepthCamera | None = None
     T_pose_camera: Pose | None = None
     root: Path = field(default_factory=Path)
+    units: str = "metres"
+    time_offset_s: float = 0.0
 
     def of_the_camera(self) -> Scene:
         """The same scene with the poses of the colour camera itself, which is what a network can see."""

@@ -180,7 +180,7 @@ class LocalizerNode(LifecycleNode):
         if self._eyes is not None:
             self._eyes.look_with(localizer)
         if self._outputs is not None:
-            self._outputs.on_demand.show_scene(scene_model, map_frame_of(values, scene_model.map_frame))
+            self._outputs.on_demand.show_scene(scene_model, map_frame_of(values, scene_model.scenes[0].map_frame))
             self._outputs.forget()
         self.get_logger().info(f"scene '{scene_model.title}' of {values.model} from now on")
 

@@ -11,7 +11,7 @@ from training_runs import ROOT, SMALL
 from benchmarks import recipe, virtual_averaging
 from benchmarks.recipe_rows import ROWS, RecipeRow
 from transposenet_core.formats import load_scene
-from transposenet_core.geometry.pose_from_points import product
+from transposenet_core.geometry.quaternions import product
 from transposenet_core.scene_model import SceneModel
 from transposenet_core.training.checkpoint import difference
 from transposenet_core.training.config_reading import load_config

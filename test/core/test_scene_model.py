@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from transposenet_core.errors import UserError
+from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.localizer import Localizer
 from transposenet_core.models import build_model
 from transposenet_core.preprocessing import Preprocessing
-from transposenet_core.scene import Intrinsics
 from transposenet_core.scene_model import DESCRIPTION, WEIGHTS, HeldOutError, SceneModel
 
 OPTIONS = {"image_size": [32, 48], "layers": 1, "width": 32, "mlp_width": 32, "head_width": 32}

@@ -17,9 +17,9 @@ from live import image_message, wait_until
 from sensor_msgs.msg import CameraInfo
 from watched import Watched, watched
 
+from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.localizer import Localizer
-from transposenet_core.scene import Intrinsics
 from transposenet_core.scene_model import SceneModel
 from transposenet_ros.output.conversions import pose_from_message
 

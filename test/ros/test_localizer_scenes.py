@@ -18,10 +18,9 @@ from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
 from transposenet_core.localizer import Localizer
-from transposenet_core.mapped_scene import HeldOutError, MappedScene
 from transposenet_core.models import build_model
 from transposenet_core.preprocessing import Preprocessing
-from transposenet_core.scene_model import SceneModel
+from transposenet_core.scene_model import HeldOutError, MappedScene, SceneModel
 from transposenet_ros.output.conversions import pose_from_message
 from transposenet_ros.replay.processes import free_domain
 

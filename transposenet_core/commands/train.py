@@ -91,22 +91,22 @@ def run(args: argparse.Namespace) -> None:
             config = auto_batch(config, scenes, world, resumed)
         if resumed:
             resumed.check(config.to_dict() | {"frames": frames_digest(*scenes)}, args.override)
-        first, *further = scenes
-        more = {"further": further} if further else {}
-        train(config, first, args.out, provenance, world, resumed, **more).run()
+        train(config, scenes, args.out, provenance, world, resumed).run()
         if world.leads:
             print(f"next: {next_command('evaluate', args.out, *data_again(args))}")
 
 
 def training_of(config: TrainConfig) -> type[Training | AutoencoderTraining]:
     """The way through a training: an auto-encoder learns from another model, everything else from pictures."""
+    from transposenet_core.models import model_class, names_where
     from transposenet_core.training.autoencoder.training import AutoencoderTraining
     from transposenet_core.training.loop import Training
 
-    if config.model.name == "pose_autoencoder":
+    if model_class(config.model.name).LEARNS_FROM == "teacher":
         return AutoencoderTraining
     if config.teacher:
-        raise UserError(f"teacher is given, but model '{config.model.name}' learns from none; pose_autoencoder does")
+        able = ", ".join(names_where(lambda model: model.LEARNS_FROM == "teacher"))
+        raise UserError(f"teacher is given, but model '{config.model.name}' learns from none; {able} does")
     return Training
 
 

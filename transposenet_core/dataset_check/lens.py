@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from transposenet_core.scene import Intrinsics
+from transposenet_core.geometry.intrinsics import Intrinsics
 
 # Between a wide lens (90 degrees across) and a long one (28): phones, webcams and Kinects lie well within.
 FOCAL_GUESSES = (0.5, 0.65, 0.8, 1.0, 1.25, 1.6, 2.0)
@@ -24,7 +24,7 @@ class Lens:
     @classmethod
     def of(cls, intrinsics: Intrinsics, size: tuple[int, int]) -> Lens:
         """The lens for pictures of `size` (width, height), which may be resized ones."""
-        return cls(resized(intrinsics, size), f"camera of the scene ({intrinsics.source})")
+        return cls(intrinsics.resized(*size), f"camera of the scene ({intrinsics.source})")
 
     @classmethod
     def guesses(cls, size: tuple[int, int]) -> Sequence[Lens]:
@@ -67,11 +67,3 @@ class Lens:
         camera = self.intrinsics
         plain = camera.rectified or camera.distortion_model == "none" or not camera.distortion
         return (0.0,) * 4 if plain else camera.distortion
-
-
-def resized(camera: Intrinsics, size: tuple[int, int]) -> Intrinsics:
-    """The intrinsics of the same camera's pictures resized to (width, height); pixel centres are whole numbers."""
-    x, y = size[0] / camera.width, size[1] / camera.height
-    cx, cy = (camera.cx + 0.5) * x - 0.5, (camera.cy + 0.5) * y - 0.5
-    figures = camera.to_dict() | {"width": size[0], "height": size[1]}
-    return Intrinsics(**figures | {"fx": camera.fx * x, "fy": camera.fy * y, "cx": cx, "cy": cy})

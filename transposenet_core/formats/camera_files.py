@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from transposenet_core.errors import UserError
+from transposenet_core.geometry.intrinsics import DISTORTION_MODELS, Intrinsics
 from transposenet_core.geometry.pose import Pose
-from transposenet_core.scene import DISTORTION_MODELS, DepthCamera, Intrinsics
+from transposenet_core.scene import DepthCamera
 
 
 def read_matrix(path: Path, rows: int, columns: int, what: str) -> np.ndarray:

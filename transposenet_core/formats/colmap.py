@@ -19,8 +19,9 @@ from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.labels import Pictures, natural_order
 from transposenet_core.formats.numbers import frame_stamps, positive_option
 from transposenet_core.formats.rows import MAP_TO_CAMERA, PoseReader, below
+from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
-from transposenet_core.scene import Intrinsics, PosedImage, Scene
+from transposenet_core.scene import PosedImage, Scene
 
 NAME = "colmap"
 LAYOUT = "cameras, images and points3D, .bin or .txt, in the folder, in sparse/0 or sparse; pictures in images/"

@@ -30,8 +30,9 @@ from transposenet_core.formats.trajectories import (
     sequence_folders,
     stamped_rows,
 )
+from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
-from transposenet_core.scene import Intrinsics, PosedImage, Scene
+from transposenet_core.scene import PosedImage, Scene
 
 NAME = "euroc"
 LAYOUT = (

@@ -20,8 +20,9 @@ import numpy as np
 
 from transposenet_core.atomic_files import write_folder_atomically
 from transposenet_core.errors import UserError
+from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
-from transposenet_core.scene import DepthCamera, Intrinsics, PosedImage, Scene
+from transposenet_core.scene import DepthCamera, PosedImage, Scene
 
 POSES, CAMERA, DATASET, DEPTH_CAMERA = "poses.csv", "camera.json", "dataset.json", "depth_camera.json"
 COLUMNS = ["image", "stamp_ns", "x", "y", "z", "qw", "qx", "qy", "qz", "split", "sequence"]

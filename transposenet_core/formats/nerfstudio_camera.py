@@ -10,8 +10,8 @@ import numpy as np
 
 from transposenet_core.errors import UserError
 from transposenet_core.formats.faults import Faults
+from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.image_files import picture_size
-from transposenet_core.scene import Intrinsics
 
 # The file's camera_model -> ROS's lens model and the file's keys for its coefficients, in OpenCV's order.
 LENSES: dict[str, tuple[str, tuple[str, ...]]] = {

@@ -22,9 +22,10 @@ from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.labels import Pictures
 from transposenet_core.formats.rows import PoseReader
 from transposenet_core.formats.split_files import read_split_file
+from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.image_files import find_picture, picture_size
-from transposenet_core.scene import DepthCamera, Intrinsics, PosedImage, Scene
+from transposenet_core.scene import DepthCamera, PosedImage, Scene
 
 NAME = "7scenes"
 LAYOUT = (

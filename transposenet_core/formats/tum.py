@@ -31,9 +31,10 @@ from transposenet_core.formats.trajectories import (
     sequence_folders,
     stamped_rows,
 )
+from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.image_files import picture_size
-from transposenet_core.scene import DepthCamera, Intrinsics, PosedImage, Scene
+from transposenet_core.scene import DepthCamera, PosedImage, Scene
 
 NAME = "tum"
 LAYOUT = "rgb.txt, groundtruth.txt, optional depth.txt and camera.json (or a folder of such folders, in one map frame)"

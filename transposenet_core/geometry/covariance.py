@@ -53,6 +53,17 @@ def position_sigma(covariance_66: np.ndarray) -> np.ndarray:
     return np.sqrt(np.trace(covariance_66[..., :3, :3], axis1=-2, axis2=-1))
 
 
+def moved_covariance(covariance_66: np.ndarray, lever_map_3: np.ndarray) -> np.ndarray:
+    """Covariance (position, rotation vector; along the map's axes) of a point `lever_map_3` away on the same body.
+
+    An error d_theta of the rotation moves the far point by d_theta x lever, so its position is less sure.
+    """
+    x, y, z = lever_map_3
+    jacobian_66 = np.eye(6)
+    jacobian_66[:3, 3:] = [[0, z, -y], [-z, 0, x], [y, -x, 0]]
+    return jacobian_66 @ np.asarray(covariance_66, np.float64) @ jacobian_66.T
+
+
 @dataclass(frozen=True)
 class Honesty:
     """The share of errors within one standard deviation by axis (6,), and the `nees` of both parts."""

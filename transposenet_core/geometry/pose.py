@@ -107,6 +107,10 @@ def stack(poses: list[Pose]) -> tuple[np.ndarray, np.ndarray]:
 
 def mean_pose(poses: list[Pose]) -> Pose:
     """Mean position and the chordal mean rotation."""
-    positions_N3, orientations_N4 = stack(poses)
+    return mean_of_stacked(*stack(poses))
+
+
+def mean_of_stacked(positions_N3: np.ndarray, orientations_N4: np.ndarray) -> Pose:
+    """The same of positions (N, 3) and orientations (N, 4) w x y z."""
     mean = Rotation.from_quat(orientations_N4, scalar_first=True).mean()
     return Pose(positions_N3.mean(axis=0), mean.as_quat(scalar_first=True))

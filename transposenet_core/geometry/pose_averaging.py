@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from transposenet_core.geometry.pose_from_points import leading_eigenvector
+from transposenet_core.geometry.quaternions import leading_eigenvector, rotation_vectors
 
 
 def mean_orientation(orientation_BN4: torch.Tensor, weight_BN: torch.Tensor | None = None) -> torch.Tensor:
@@ -29,18 +29,6 @@ def sample_covariance(
     turn_BN3 = rotation_vectors(orientation_BN4.double(), mean_B4.double()[:, None])
     away_BN6 = torch.cat((position_BN3.double() - mean_B3.double()[:, None], turn_BN3), dim=-1)
     return away_BN6.mT @ away_BN6 / max(away_BN6.shape[1] - 1, 1)
-
-
-def rotation_vectors(to_X4: torch.Tensor, from_X4: torch.Tensor) -> torch.Tensor:
-    """Rotation vectors (..., 3) of ``R_to R_from^T``, radians, at most half a turn long."""
-    a, b = torch.broadcast_tensors(*(torch.nn.functional.normalize(q, dim=-1) for q in (to_X4, from_X4)))
-    (a_real, a_rest), (b_real, b_rest) = ((q[..., :1], q[..., 1:]) for q in (a, b))
-    real = (a * b).sum(dim=-1, keepdim=True)
-    rest = b_real * a_rest - a_real * b_rest - torch.linalg.cross(a_rest, b_rest)
-    rest = torch.where(real < 0, -rest, rest)
-    sine = torch.linalg.vector_norm(rest, dim=-1, keepdim=True)
-    angle = 2 * torch.atan2(sine, real.abs())
-    return rest * torch.where(sine > 1e-12, angle / sine.clamp(min=1e-12), 2.0)
 
 
 def mean_over_views(output: dict[str, torch.Tensor], pictures: int) -> dict[str, torch.Tensor]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from transposenet_core.geometry.pose_from_points import rotated
+from transposenet_core.geometry.quaternions import rotated
 
 
 def orientation_from_columns(columns_B6: torch.Tensor) -> torch.Tensor:

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from transposenet_core.errors import UserError
-from transposenet_core.scene import Intrinsics
+from transposenet_core.geometry.intrinsics import Intrinsics
 
 # How many coefficients each lens model of ROS may have: OpenCV's pinhole and its fisheye.
 COEFFICIENTS = {"plumb_bob": (4, 5), "rational_polynomial": (8, 12, 14), "equidistant": (4,)}
@@ -35,7 +35,7 @@ class Undistorter:
         self.rectified = intrinsics
         if self.needed:
             self.rectified = replace(intrinsics, rectified=True, distortion_model="none", distortion=())
-            K_33 = camera_matrix(intrinsics)
+            K_33 = intrinsics.matrix_33
             size, lens = (intrinsics.width, intrinsics.height), np.array(intrinsics.distortion)
             self._maps = fixed_point(*rectifying_maps(K_33, intrinsics.distortion_model, lens, K_33, size))
 
@@ -67,12 +67,6 @@ def bears_distortion(intrinsics: Intrinsics) -> bool:
             f"are {known_lenses()}: correct it, or set the model 'none' for pictures that are rectified"
         )
     return True
-
-
-def camera_matrix(intrinsics: Intrinsics) -> np.ndarray:
-    """The pinhole matrix (3, 3) in pixels."""
-    i = intrinsics
-    return np.array([[i.fx, 0, i.cx], [0, i.fy, i.cy], [0, 0, 1]])
 
 
 def known_lenses() -> str:

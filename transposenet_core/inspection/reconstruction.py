@@ -12,7 +12,6 @@ import torch
 from transposenet_core.atomic_files import write_atomically
 from transposenet_core.errors import UserError
 from transposenet_core.geometry.pose import Pose, rotation_angle_deg
-from transposenet_core.models.pose_autoencoder import PoseAutoencoder
 from transposenet_core.scene_model import SceneModel
 
 FORMATS = (".png", ".jpg", ".jpeg")
@@ -20,8 +19,7 @@ FORMATS = (".png", ".jpg", ".jpeg")
 
 def has_decoder(scene_model: SceneModel) -> bool:
     """Whether the scene model can draw what it expects to see."""
-    network = scene_model.network
-    return isinstance(network, PoseAutoencoder) and network.decoder is not None
+    return scene_model.network.can_render
 
 
 @torch.inference_mode()
@@ -33,16 +31,16 @@ def reconstruct(scene_model: SceneModel, pose: Pose, scene: str = "") -> np.ndar
     does not know which scene is meant.
     """
     network = scene_model.network
-    if not isinstance(network, PoseAutoencoder) or network.decoder is None:
+    if not network.can_render:
         raise UserError(
-            f"scene model '{scene_model.name}' ({scene_model.architecture}) draws no pictures; one of pose_autoencoder "
-            "does, trained with decoder.epochs above 0"
+            f"scene model '{scene_model.title}' ({scene_model.architecture}) draws no pictures; one of "
+            "pose_autoencoder does, trained with decoder.epochs above 0"
         )
     number = scene_number(scene_model, scene)
     T_pose_camera = scene_model.scenes[number].T_pose_camera
     if T_pose_camera is not None:  # labels, and with them answers, are another body's
         pose = pose @ T_pose_camera
-    device = network.positions_N3.device
+    device = next(network.parameters()).device
     position_13, orientation_14 = (
         torch.from_numpy(part)[None].float().to(device) for part in (pose.position, pose.orientation)
     )

@@ -6,9 +6,16 @@ refines the true pose's cluster, running the likeliest one. Nothing derived from
 
 from __future__ import annotations
 
-from functools import partial
+from typing import Any, ClassVar
 
 from transposenet_core.models.multiscene_transformer import MultiSceneTransformer
 
-# As many clusters as the paper has for 7-Scenes; for Cambridge Landmarks it has 4 and 4.
-CoarseToFine = partial(MultiSceneTransformer, position_clusters=1, orientation_clusters=2)
+
+class CoarseToFine(MultiSceneTransformer):
+    """MultiSceneTransformer with as many clusters as the paper has for 7-Scenes; for Cambridge Landmarks it has 4 and
+    4. Options are MultiSceneTransformer's."""
+
+    DEFAULTS: ClassVar[dict[str, Any]] = {"position_clusters": 1, "orientation_clusters": 2}
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**(self.DEFAULTS | options))

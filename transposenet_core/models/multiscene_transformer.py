@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from transposenet_core.models.backbone import build_backbone, map_size
+from transposenet_core.models.contract import PoseModel, ScenePoses
 from transposenet_core.models.layers import check_counts
 from transposenet_core.models.pose_clusters import orientation_clusters, plausible_positions, position_clusters
 from transposenet_core.models.scene_queries import ClusterHead, SceneTransformer
 
 
-class MultiSceneTransformer(nn.Module):
+class MultiSceneTransformer(nn.Module, PoseModel):
     """Two Transformers over two activation maps of one backbone, each asked once per scene; the scene is classified.
 
     The heads are all scenes'. What they regress is added to the mean pose of the scene, or of one of its clusters, from
@@ -29,6 +29,9 @@ class MultiSceneTransformer(nn.Module):
     """
 
     LOSS: ClassVar[str] = "scenes"
+    TAKES_SCENES: ClassVar[bool] = True
+    HAS_LATENTS: ClassVar[bool] = True
+    SILENT_OPTIONS: ClassVar[tuple[str, ...]] = ("heads",)
     OPTIONS: ClassVar[dict[str, str]] = {
         "backbone": "as of transposenet",
         "image_size": "(height, width) that the position tables are made for; train.py sets it from `picture`",
@@ -182,7 +185,7 @@ class MultiSceneTransformer(nn.Module):
             return x_latent_BSC, q_latent_BSC, F.log_softmax(score_BS, dim=-1)
 
     @torch.no_grad()
-    def start_from_scenes(self, poses: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
+    def start_from_poses(self, poses: Sequence[ScenePoses]) -> None:
         """Take each scene's centres from its training labels, positions (N, 3) and orientations (N, 4).
 
         ValueError where there are other scenes than the network is for, or they do not make so many clusters.

@@ -5,16 +5,17 @@ Shavit, Keller, "Camera pose auto-encoders for improving pose regression", 2022.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import nn
 
-from transposenet_core.errors import UserError
 from transposenet_core.models.affine_refinement import combined_position, pose_distance
+from transposenet_core.models.contract import PoseModel, ScenePoses
 from transposenet_core.models.pose_decoder import PoseDecoder
+from transposenet_core.models.registry import build_teacher, model_class
 
 OCTAVES = 6  # of the Fourier features: 2^0 to 2^5
 HIDDEN = (64, 128, 256)
@@ -41,7 +42,7 @@ def fourier_features(value_BC: torch.Tensor) -> torch.Tensor:
     return torch.cat((value_BC, *(part for v in octaves for part in (v.sin(), v.cos()))), dim=-1)
 
 
-class PoseAutoencoder(nn.Module):
+class PoseAutoencoder(nn.Module, PoseModel):
     """A trained network as it is, beside it the auto-encoder, the training poses and perhaps a decoder.
 
     The teacher answers; then the position is refined by test-time optimisation (`affine_refinement`) among the training
@@ -62,6 +63,8 @@ class PoseAutoencoder(nn.Module):
         "ridge": "of the combination's fit, as a share of its mean; 0: as the held-out frames like it best",
         "decoder": "whether poses can be turned into pictures; train.py sets it from decoder.epochs",
     }
+
+    LEARNS_FROM: ClassVar[Literal["images", "teacher"]] = "teacher"
 
     positions_N3: torch.Tensor
     orientations_N4: torch.Tensor
@@ -89,14 +92,15 @@ class PoseAutoencoder(nn.Module):
         self.image_size = (int(image_size[0]), int(image_size[1]))
         self.neighbours, self.ridge = neighbours, float(ridge)
         self.teacher = build_teacher(teacher, {"image_size": list(self.image_size), **(teacher_options or {})})
-        width: Any = self.teacher.latent_width
+        self.backbone, self.has_attention = None, self.teacher.has_attention
+        width = self.teacher.latent_width
         # Where a position lies in its scene stands in the description: half-precision weights would move it.
         for name, value in (("centres_S3", centres), ("scales_S", scales)):
             self.register_buffer(name, torch.tensor(value, dtype=torch.float64), persistent=False)
         self.scenes = len(scales)
         self.several = self.scenes > 1
-        if self.scenes != (known := getattr(self.teacher, "scenes", 1)):
-            raise ValueError(f"centres and scales are of {self.scenes} scenes, the teacher knows {known}")
+        if self.scenes != self.teacher.scenes:
+            raise ValueError(f"centres and scales are of {self.scenes} scenes, the teacher knows {self.teacher.scenes}")
         self.position_encoder = PoseEncoder(3 + self.several, width)
         self.orientation_encoder = PoseEncoder(4 + self.several, width)
         self.decoder = PoseDecoder(2 * width) if decoder else None
@@ -105,6 +109,19 @@ class PoseAutoencoder(nn.Module):
         self.register_buffer("scenes_N", torch.zeros(poses, dtype=torch.int64))
         self._known_latents_NC: torch.Tensor | None = None
         self._most_neighbours: int | None = None
+
+    @classmethod
+    def has_fixed_window(cls, options: Mapping[str, Any]) -> bool:
+        """As the teacher."""
+        teacher = options.get("teacher")
+        return bool(teacher) and model_class(str(teacher)).has_fixed_window(options.get("teacher_options") or {})
+
+    @property
+    def can_render(self) -> bool:  # type: ignore[override]
+        return self.decoder is not None
+
+    def start_from_poses(self, poses: Sequence[ScenePoses]) -> None:
+        """Nothing: the teacher answers already."""
 
     @property
     def most_neighbours(self) -> int:
@@ -122,11 +139,11 @@ class PoseAutoencoder(nn.Module):
 
     def forward(self, image_B3HW: torch.Tensor, with_attention: bool = False) -> dict[str, torch.Tensor]:
         """The teacher's answer with ``position`` (B, 3) refined; with attention also what the teacher says of it."""
-        return self.answer(self.teacher.encode(image_B3HW, with_attention))  # type: ignore[operator]
+        return self.answer(self.teacher.encode(image_B3HW, with_attention))
 
     def answer(self, latents: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """What `forward` answers where the teacher has found these latents."""
-        output = self.teacher.regress(latents)  # type: ignore[operator]
+        output = self.teacher.regress(latents)
         count = min(self.neighbours, self.most_neighbours)
         if count < 1:
             return output
@@ -179,15 +196,3 @@ class PoseAutoencoder(nn.Module):
             raise ValueError("this auto-encoder has no decoder")
         latents = self.latents(position_B3, orientation_B4, scene_B)
         return self.decoder(torch.cat((latents["position_latent"], latents["orientation_latent"]), dim=-1))
-
-
-def build_teacher(name: str, options: dict) -> nn.Module:
-    """The frozen network `name`. UserError where it has no latents of its own for position and orientation."""
-    from transposenet_core.models import build_model, names_with_latents  # the registry knows this module
-
-    if name not in (able := names_with_latents()):
-        raise UserError(
-            f"model '{name}' has no latents of position and orientation that a pose could be encoded as; a teacher of "
-            f"{', '.join(able)} is needed"
-        )
-    return build_model(name, **options).requires_grad_(False).eval()

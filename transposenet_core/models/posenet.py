@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from transposenet_core.models.backbone import map_size
+from transposenet_core.models.contract import PoseModel
 from transposenet_core.models.posenet_backbones import build_trunk
 
 AUXILIARY_LEVEL = 4  # GoogLeNet's blocks 4a and 4d have 1/16 of the picture's size
@@ -63,7 +64,7 @@ class Regressor(nn.Module):
             affine.bias.copy_(answer if affine is self.position else F.normalize(answer, dim=0))
 
 
-class PoseNet(nn.Module):
+class PoseNet(nn.Module, PoseModel):
     """One pose from the 2048-vector at GoogLeNet's end, and in training two more from blocks 4a and 4d (section 3.2).
 
     The auxiliary regressors are GoogLeNet's alone; the other trunks have one. In training the quaternions are of any
@@ -78,6 +79,7 @@ class PoseNet(nn.Module):
         "auxiliary_dropout": "on the auxiliary regressors' vectors",
         "drop_connect": "of EfficientNet's last block (efficientnet-pytorch)",
     }
+    HAS_LATENTS: ClassVar[bool] = True
     AUXILIARY_REGRESSOR: ClassVar[type[Regressor]] = Regressor
     REGRESSOR: ClassVar[type[Regressor]] = Regressor
 

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from transposenet_core.geometry.pose_averaging import mean_orientation
+from transposenet_core.models.contract import PoseModel
 from transposenet_core.models.posenet_backbones import build_trunk
 from transposenet_core.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 
@@ -25,13 +26,14 @@ POOLING = 3.0  # generalised mean (Radenovic, Tolias, Chum, "Fine-tuning CNN ima
 MEMORY = {"descriptors_ND": 1, "positions_N3": 3, "orientations_N4": 4}  # buffers, and their width when empty
 
 
-class Retrieval(nn.Module):
+class Retrieval(nn.Module, PoseModel):
     """Descriptors of the training pictures with their poses; nothing is learnt by gradient, one epoch is enough.
 
     Nearest neighbours by scikit-learn, on the CPU. The memory is part of the weights, so a scene model holds it.
     """
 
     LOSS: ClassVar[str] = "none"
+    MEMORISES: ClassVar[bool] = True
     OPTIONS: ClassVar[dict[str, str]] = {
         "backbone": "none: a thumbnail is the descriptor; else a backbone of posenet, which wants backbone.weights",
         "image_size": "(height, width) of the picture; train.py sets it from `picture`",
@@ -57,15 +59,14 @@ class Retrieval(nn.Module):
             raise ValueError(f"ridge is {ridge!r}, a number above 0 is needed")
         self.image_size = (int(image_size[0]), int(image_size[1]))
         self.neighbours, self.ridge = neighbours, float(ridge)
-        if backbone != "none":
-            self.backbone = build_trunk(backbone, 0.0)
+        self.backbone: nn.Module | None = None if backbone == "none" else build_trunk(backbone, 0.0)
         for name, width in MEMORY.items():
             self.register_buffer(name, torch.zeros(0, width))
         self._index: Any = None
 
     def descriptor(self, image_B3HW: torch.Tensor) -> torch.Tensor:
         """Unit vectors (B, D) of pictures as `normalise` makes them."""
-        if not hasattr(self, "backbone"):
+        if self.backbone is None:
             return thumbnails(image_B3HW)
         self.backbone.eval()
         *_, map_BCHW = self.backbone(image_B3HW).values()

@@ -8,15 +8,18 @@ that explains them best follows by a few fixed steps of algebra (`pose_from_poin
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from transposenet_core.geometry.pose_from_points import aligned, refined, rotated
+from transposenet_core.geometry.pose_from_points import aligned, refined
+from transposenet_core.geometry.quaternions import rotated
 from transposenet_core.models.backbone import build_backbone
 from transposenet_core.models.camera_rays import cell_centres, rays
+from transposenet_core.models.contract import PoseModel
 from transposenet_core.models.layers import EncoderLayer
 
 TYPICAL_DEPTH_M = 2.0  # where the points lie before anything is learnt
@@ -24,7 +27,7 @@ LEAST_INFORMATION = 1e-4  # 100 m, 100 rad: cells that say nothing still have an
 LOG_SCALES = (-5.0, 2.0)  # of metres: 7 mm to 7 m
 
 
-class SceneCoordinates(nn.Module):
+class SceneCoordinates(nn.Module, PoseModel):
     """A point of the map, a depth and their scales for each cell, and the pose from them.
 
     The cells are those of the finer of two maps (``detail_level``); the Transformer works on the coarser (``level``).
@@ -32,6 +35,9 @@ class SceneCoordinates(nn.Module):
     """
 
     LOSS: ClassVar[str] = "scene_coordinates"
+    NEEDS_DEPTH: ClassVar[bool] = True
+    TAKES_CAMERA: ClassVar[bool] = True
+    SILENT_OPTIONS: ClassVar[tuple[str, ...]] = ("heads",)
     OPTIONS: ClassVar[dict[str, str]] = {
         "backbone": "as of transposenet",
         "image_size": "(height, width) of the picture; train.py sets it from `picture`",
@@ -86,6 +92,11 @@ class SceneCoordinates(nn.Module):
         self.register_buffer("centre_3", torch.zeros(3))
         for name, cells in (("ray_tokens_N3", self.cells(level)), ("ray_cells_N3", self.cells(detail_level))):
             self.register_buffer(name, rays(cells, camera), persistent=False)
+
+    @classmethod
+    def has_fixed_window(cls, options: Mapping[str, Any]) -> bool:
+        """Always: a cell's ray says where its point may lie."""
+        return True
 
     def cells(self, level: int | None = None) -> torch.Tensor:
         """Centres (N, 2) of a level's cells in the picture, x and y in pixels, row by row; the answering cells'."""

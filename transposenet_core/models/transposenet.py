@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -11,12 +12,14 @@ from torch import nn
 from transposenet_core.geometry.rotation_6d import columns_of, orientation_from_columns
 from transposenet_core.models.backbone import build_backbone, map_size
 from transposenet_core.models.camera_rays import cell_centres, rays
+from transposenet_core.models.contract import PoseModel, ScenePoses
 from transposenet_core.models.layers import PoseHead, TokenEncoder, check_counts
 
+FIRST_PRIOR_LAYER = "orientation_head.0.weight"
 SMALLEST_SPREAD_M = 0.01  # of training positions: of a camera that only turned it is 0
 
 
-class TransPoseNet(nn.Module):
+class TransPoseNet(nn.Module, PoseModel):
     """Two Transformer encoders over two activation maps of one backbone, one for position and one for orientation.
 
     The defaults are the paper's, but for dropout on the attention weights: it forbids fused attention and costs a CPU
@@ -50,6 +53,14 @@ class TransPoseNet(nn.Module):
         "normalise_position": "the position head answers in the training positions' own scale; metres come out",
     }
 
+    TAKES_CAMERA: ClassVar[bool] = True
+    HAS_LATENTS: ClassVar[bool] = True
+    HEADS: ClassVar[tuple[str, ...]] = ("position_head", "orientation_head")
+    PRIOR_OPTION: ClassVar[str] = "orientation_prior"
+    HAS_CELLS: ClassVar[bool] = True
+    SILENT_OPTIONS: ClassVar[tuple[str, ...]] = ("heads",)
+
+    has_attention = True
     position_centre_3: torch.Tensor
     position_scale: torch.Tensor
 
@@ -123,6 +134,11 @@ class TransPoseNet(nn.Module):
             self.register_buffer("position_centre_3", torch.zeros(3))
             self.register_buffer("position_scale", torch.ones(()))
 
+    @classmethod
+    def has_fixed_window(cls, options: Mapping[str, Any]) -> bool:
+        """Where a cell's position is its ray's."""
+        return options.get("position_encoding") == "rays"
+
     def forward(self, image_B3HW: torch.Tensor, with_attention: bool = False) -> dict[str, torch.Tensor]:
         """``position`` (B, 3) in metres and ``orientation`` (B, 4), a unit quaternion w x y z: ``T_map_camera``.
 
@@ -172,6 +188,18 @@ class TransPoseNet(nn.Module):
             position = torch.zeros_like(position)
         self.position_head.start_from(position)
         self.orientation_head.start_from(columns_of(orientation[None])[0] if self.rotation == "6d" else orientation)
+
+    def start_from_poses(self, poses: Sequence[ScenePoses]) -> None:
+        """The mean of the training poses, and their spread as the position head's scale."""
+        super().start_from_poses(poses)
+        self.scale_from(torch.from_numpy(poses[0][0]))
+
+    def earlier_state(self, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """From before the position prior: the new columns are zero, so the orientation head answers as it did."""
+        narrow, wide = state.get(FIRST_PRIOR_LAYER), self.state_dict()[FIRST_PRIOR_LAYER]
+        if narrow is not None and wide.shape[1] == 2 * narrow.shape[1]:
+            return state | {FIRST_PRIOR_LAYER: torch.cat((narrow, torch.zeros_like(narrow)), dim=1)}
+        return state
 
     @torch.no_grad()
     def scale_from(self, positions_N3: torch.Tensor) -> None:

@@ -7,8 +7,15 @@ orientation_stride=2`` (a quarter of the cells), was measured beside it: docs/re
 
 from __future__ import annotations
 
-from functools import partial
+from typing import Any, ClassVar
 
 from transposenet_core.models.transposenet import TransPoseNet
 
-TransPoseNetFast = partial(TransPoseNet, layers=4, mlp_dropout=0.0, latents=8)
+
+class TransPoseNetFast(TransPoseNet):
+    """TransPoseNet with other defaults. Options are TransPoseNet's."""
+
+    DEFAULTS: ClassVar[dict[str, Any]] = {"layers": 4, "mlp_dropout": 0.0, "latents": 8}
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**(self.DEFAULTS | options))

@@ -15,7 +15,8 @@ from transposenet_core.training.batches import batches
 from transposenet_core.training.checkpoint import State
 from transposenet_core.training.config import TrainConfig
 from transposenet_core.training.data.depth import needs_depth, with_depth
-from transposenet_core.training.data.pixels import PosedPixels, load_pixels
+from transposenet_core.training.data.pixels import load_pixels
+from transposenet_core.training.data.scene_pixels import ScenePixels
 from transposenet_core.training.distributed import World
 from transposenet_core.training.memory import fastest_batch_size
 from transposenet_core.training.network import build_network, make_repeatable, preprocessing_of
@@ -42,11 +43,11 @@ def with_fastest_batch(config: TrainConfig, scene: Scene, world: World) -> Train
     pixels = load_pixels(few, preprocessing_of(usable), "auto-batch", workers, scene.intrinsics)
     if depth_camera:
         pixels = with_depth(pixels, few, depth_camera, workers)
-    pixels = pixels.to(world.device)
+    on_device = ScenePixels([pixels.to(world.device)])
     sizes = [size for size in (2**power for power in range(2, 10)) if size <= max(len(training) // 8, 4)]
 
     def step_of(size: int) -> Callable[[], None]:
-        return _step_on(dataclasses.replace(usable, batch_size=size), pixels, world, scene)
+        return _step_on(dataclasses.replace(usable, batch_size=size), on_device, world, scene)
 
     size, measured = fastest_batch_size(step_of, sizes)
     config = with_batch(config, size)
@@ -69,17 +70,17 @@ def with_batch(config: TrainConfig, size: int) -> TrainConfig:
     return dataclasses.replace(config, batch_size=size, optimizer=optimizer, heads=heads)
 
 
-def _step_on(config: TrainConfig, pixels: PosedPixels, world: World, scene: Scene) -> Callable[[], None]:
+def _step_on(config: TrainConfig, pixels: ScenePixels, world: World, scene: Scene) -> Callable[[], None]:
     """A step of the first stage on one batch of a network of its own."""
     stage = plan(config)[0]
-    network = build_network(config, stage, scene.select("train"), scene.intrinsics)
+    network = build_network(config, stage, [scene.select("train")], scene.intrinsics)
     network = network.to(world.device, memory_format=torch.channels_last)
     stage.freeze(network)
     stage.train_mode(network)
     loss = stage.build_loss(config, network).to(world.device)
     state = State(network, loss, build_optimizer(network, loss, stage, config.optimizer, world.device))
     step = TrainStep(state, pixels, preprocessing_of(config), config, world)
-    batch = next(batches(len(pixels), min(config.batch_size, len(pixels)), config.seed, 0, world))
+    batch = next(batches(pixels.counts, min(config.batch_size, len(pixels)), config.seed, 0, world))
 
     def run() -> None:
         step(batch, stage.learning_rate)

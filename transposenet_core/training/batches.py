@@ -10,7 +10,9 @@ import torch
 from transposenet_core.errors import UserError
 from transposenet_core.training.augmentation.views import DRAWS
 from transposenet_core.training.distributed import World
-from transposenet_core.training.losses.neighbours import pairs
+
+# Training frames between two neighbours, in the data set's order: as MapNet has it on 7-Scenes, a third of a second.
+APART = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +25,7 @@ class Batch:
 
 
 def batches(
-    counts: int | Sequence[int], size: int, seed: int, epoch: int, world: World, neighbours: bool = False
+    counts: Sequence[int], size: int, seed: int, epoch: int, world: World, neighbours: bool = False
 ) -> Iterator[Batch]:
     """So many pictures of each scene in random order, `size` at a time over all processes.
 
@@ -35,7 +37,6 @@ def batches(
     # One seed for what all processes share, one for what each has of its own: dropout and drop-connect.
     torch.manual_seed((seed * 1_000_003 + epoch) * 4096 + world.rank)
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-    counts = [counts] if isinstance(counts, int) else counts
     if neighbours and size < 2 * world.size:
         raise UserError(
             f"batch_size is {size}, and loss.neighbours needs two pictures for each of {world.size} processes; use at "
@@ -62,3 +63,24 @@ def _equalised(counts: Sequence[int], generator: torch.Generator) -> torch.Tenso
         parts.append(begin + torch.cat((whole, again)))
         begin += count
     return torch.cat(parts)
+
+
+def pairs(counts: Sequence[int], generator: torch.Generator) -> torch.Tensor:
+    """Places (M, 2) of pictures that stand `APART` apart in the data set's order, none of them twice.
+
+    Where frames were held out, or a sequence ends, two may have been recorded further apart: their relative pose is as
+    true.
+
+    UserError where there is more than one scene, or no neighbour.
+    """
+    if len(counts) != 1 or counts[0] < 2:
+        found = f"{len(counts)} scenes" if len(counts) != 1 else "one training frame"
+        raise UserError(f"loss.neighbours is for one scene of at least 2 training frames, found {found}; set it to 0")
+    (count,) = counts
+    apart = min(APART, count // 2)
+    # Every second stretch of the recording begins pairs and the next one ends them; where they begin is chance, so that
+    # over the epochs every picture has a neighbour on either side.
+    shift = int(torch.randint(2 * apart, (1,), generator=generator)) if count > 2 * apart else 0
+    first_N = torch.arange(count - apart)
+    first_M = first_N[(first_N + shift) // apart % 2 == 0]
+    return torch.stack((first_M, first_M + apart), dim=1)

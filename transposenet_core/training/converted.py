@@ -14,8 +14,9 @@ from transposenet_core.preprocessing import Preprocessing
 from transposenet_core.scene import Scene
 from transposenet_core.scene_model import SceneModel
 from transposenet_core.training.data.pixels import load_pixels
-from transposenet_core.training.outcome import mapped_scene
-from transposenet_core.training.validation import NOT_HELD_OUT, Judge, Validation
+from transposenet_core.training.outcome import mapped_scenes
+from transposenet_core.training.scene_validation import SceneJudges
+from transposenet_core.training.validation import NOT_HELD_OUT, Judge, SceneValidation
 
 SMALLER_EDGE = 256  # the reference's, from which it cuts the centre
 JUDGED = 200  # frames of a scene: on a CPU a few take a second
@@ -36,39 +37,41 @@ def converted_scene_model(conversion: Conversion, scenes: Sequence[Scene]) -> tu
             f"--data is given {len(scenes)} times, the checkpoint is of {known} scenes: give each of them once, in the "
             "order in which it was trained (by name, in the reference)"
         )
-    judges = [judge_of(scene, number) for number, scene in enumerate(scenes)]
-    validations = [judge(conversion.network) for judge in judges]
+    judges = SceneJudges(
+        [judge_of(scene, number, conversion.architecture) for number, scene in enumerate(scenes)],
+        [scene.name for scene in scenes],
+    )
+    validation = judges(conversion.network)
     # The reference learns the labels as they are: its network's answer is the labelled pose already.
     labelled = [replace(scene, T_pose_camera=None) for scene in scenes]
-    first, *further = (mapped_scene(s, v.held_out_error) for s, v in zip(labelled, validations, strict=True))
     model = SceneModel(
-        **vars(first),
         architecture=conversion.architecture,
         options=conversion.options,
         preprocessing=PREPROCESSING,
         network=conversion.network,
-        further_scenes=tuple(further),
+        scenes=mapped_scenes(labelled, validation),
+        parity_image_P3HW=judges.parity_images(),
         provenance={
             "converted_from": conversion.origin,
             "backbone": conversion.origin,
-            "validation": {s.name: v.summary.to_dict() for s, v in zip(scenes, validations, strict=True)},
+            "validation": {s.name: v.summary.to_dict() for s, v in zip(scenes, validation.scenes, strict=True)},
         },
     )
-    each = zip(scenes, judges, validations, strict=True)
-    return model, "\n".join(told(scene, judge, validation) for scene, judge, validation in each)
+    each = zip(scenes, judges.judges, validation.scenes, strict=True)
+    return model, "\n".join(told(scene, judge, its) for scene, judge, its in each)
 
 
-def judge_of(scene: Scene, number: int) -> Judge:
+def judge_of(scene: Scene, number: int, model: str) -> Judge:
     """On at most JUDGED frames of scene `number`."""
     training = scene.select("train")
     held_out = [image for image in scene.images if image.split == "val"]
     judged = (held_out or training)[:: -(-len(held_out or training) // JUDGED)]
     source = f"{len(judged)} held-out frames" if held_out else f"{len(judged)} training frames ({NOT_HELD_OUT})"
     truths, constant = [image.pose for image in judged], mean_pose([image.pose for image in training])
-    return Judge(load_pixels(judged, PREPROCESSING), PREPROCESSING, truths, constant, source, number)
+    return Judge(load_pixels(judged, PREPROCESSING), PREPROCESSING, truths, constant, source, number, None, model)
 
 
-def told(scene: Scene, judge: Judge, validation: Validation) -> str:
+def told(scene: Scene, judge: Judge, validation: SceneValidation) -> str:
     """The errors beside those of the mean training pose; a checkpoint that is no better has been mistaken."""
     found = validation.summary
     mean = summarise(*pose_errors([judge.constant] * len(judge.truths), judge.truths))

@@ -20,7 +20,6 @@ from transposenet_core.training.batches import batches
 from transposenet_core.training.checkpoint import START, Checkpoint, Progress, State, save_checkpoint
 from transposenet_core.training.config import TrainConfig
 from transposenet_core.training.curves import Curves
-from transposenet_core.training.data.pixels import PosedPixels
 from transposenet_core.training.data.scene_pixels import ScenePixels
 from transposenet_core.training.distributed import World, share_batch_statistics
 from transposenet_core.training.memory import names_the_batch_size
@@ -30,6 +29,7 @@ from transposenet_core.training.network import (
     check_start,
     fill_backbone,
     make_repeatable,
+    model_options,
     preprocessing_of,
 )
 from transposenet_core.training.optimization import build_optimizer, rate_factor
@@ -45,22 +45,20 @@ PATIENCE = 20  # steps in a row without a finite gradient
 class Training:
     """One run: `out` becomes the scene model, with metrics.jsonl, tensorboard/ and checkpoint.safetensors beside it.
 
-    `further` are the scenes that a network of several learns beside the first. Raises UserError for what a user can
-    mend, TrainingDivergedError where the gradient stays without a finite value.
+    `scenes` are those that the network learns, in its own order. Raises UserError for what a user can mend,
+    TrainingDivergedError where the gradient stays without a finite value.
     """
 
     def __init__(
         self,
         config: TrainConfig,
-        scene: Scene,
+        scenes: Sequence[Scene],
         out: Path,
         provenance: dict,
         world: World,
         resumed: Checkpoint | None = None,
-        further: Sequence[Scene] = (),
     ) -> None:
         make_repeatable(config)
-        scenes = (scene, *further)
         check_scene_count(config, len(scenes))
         self.world, self.resumed = world, resumed
         self.checkpoint = out / "checkpoint.safetensors"
@@ -72,14 +70,9 @@ class Training:
         for each in scenes:
             config = for_camera(config, each)
         self.config, self.preprocessing = config, preprocessing_of(config)
-        self.data = data = [
-            load_scene_data(each, config, self.preprocessing, world, number) for number, each in enumerate(scenes)
-        ]
-        self.pixels: PosedPixels | ScenePixels = data[0].pixels
-        if further:
-            self.pixels = ScenePixels([each.pixels for each in data])
-        first, *others = (each.scene for each in data)
-        self.outcome = Outcome(out, first, config, judge_of(data), provenance, others)
+        self.data = [load_scene_data(each, config, self.preprocessing, world, n) for n, each in enumerate(scenes)]
+        self.pixels = ScenePixels([each.pixels for each in self.data])
+        self.outcome = Outcome(out, [each.scene for each in self.data], config, judge_of(self.data), provenance)
 
     def run(self) -> None:
         """All stages that are left."""
@@ -104,11 +97,10 @@ class Training:
     def _begin(self, stage: Stage) -> State:
         """The stage's network where the one before left it, its loss and its optimizer; or all of them as resumed."""
         config, world = self.config, self.world
-        first, *further = self.data
-        network = build_network(config, stage, first.training, first.camera, [each.training for each in further])
+        network = build_network(config, stage, [each.training for each in self.data], self.data[0].camera)
         if world.leads and not self.resumed:
             if self.progress.stage > 0:
-                load_start(network, self.outcome.out)
+                load_start(network, model_options(config, stage, self.data[0].camera, len(self.data)), self.outcome.out)
             else:
                 self.progress.backbone = fill_backbone(network, config)
         network = share_batch_statistics(network.to(world.device, memory_format=torch.channels_last), world)

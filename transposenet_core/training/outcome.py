@@ -11,19 +11,14 @@ from torch import nn
 from tqdm import tqdm
 
 from transposenet_core.errors import UserError
-from transposenet_core.geometry.pose import stack
-from transposenet_core.mapped_scene import HeldOutError, MappedScene
-from transposenet_core.scene import Scene
-from transposenet_core.scene_model import SceneModel
+from transposenet_core.scene import LEFT_OUT, Scene
+from transposenet_core.scene_model import MappedScene, SceneModel
 from transposenet_core.training.checkpoint import Progress
 from transposenet_core.training.config import TrainConfig
 from transposenet_core.training.curves import Curves
 from transposenet_core.training.network import model_options, preprocessing_of
-from transposenet_core.training.scene_validation import SceneJudges
+from transposenet_core.training.scene_validation import SceneJudges, Validation
 from transposenet_core.training.stages import Stage
-from transposenet_core.training.validation import Judge, Validation
-
-THINNED_POSES = 2000
 
 
 @dataclass(eq=False)
@@ -31,11 +26,10 @@ class Outcome:
     """The folder of a run. Only the leading process writes."""
 
     out: Path
-    scene: Scene
+    scenes: Sequence[Scene]
     config: TrainConfig
-    judge: Judge | SceneJudges
+    judge: SceneJudges
     provenance: dict
-    further: Sequence[Scene] = ()
 
     def consider(
         self, network: nn.Module, stage: Stage, progress: Progress, epoch: int, curves: Curves, name: str = ""
@@ -45,7 +39,7 @@ class Outcome:
         `name` is what it goes by in the report, the stage where it is left out.
         """
         name = name or stage.learns
-        validation = self.judge(network)
+        validation, several = self.judge(network), len(self.scenes) > 1
         figures = validation.summary
         curves.write(
             progress.epochs_before + epoch,
@@ -53,16 +47,17 @@ class Outcome:
             val_median_m=figures.median_m,
             val_median_deg=figures.median_deg,
             val_score=validation.score,
-            **({"val_scene_accuracy": validation.scene_accuracy} if self.further else {}),
+            **({"val_scene_accuracy": validation.scene_accuracy} if several else {}),
         )
         tqdm.write(
             f"{name}, epoch {epoch}: {self.judge.source}: median {figures.median_m:.3f} m {figures.median_deg:.2f} deg"
-            + (f", the scene of {validation.scene_accuracy:.1%} was found" if self.further else "")
+            + (f", the scene of {validation.scene_accuracy:.1%} was found" if several else "")
         )
         if validation.score < progress.best_score:
             progress.best_score = validation.score
             progress.best[name] = {"epoch": epoch, "m": figures.median_m, "deg": figures.median_deg}
-            model = make_scene_model(self.scene, self.config, stage, network, validation, self.further)
+            model = make_scene_model(self.scenes, self.config, stage, network, validation)
+            model.parity_image_P3HW = self.judge.parity_images()
             model.provenance = (
                 self.provenance
                 | model.provenance
@@ -91,43 +86,23 @@ class Outcome:
 
 
 def make_scene_model(
-    scene: Scene,
-    config: TrainConfig,
-    stage: Stage,
-    network: nn.Module,
-    validation: Validation,
-    further: Sequence[Scene] = (),
+    scenes: Sequence[Scene], config: TrainConfig, stage: Stage, network: nn.Module, validation: Validation
 ) -> SceneModel:
-    """Everything a robot needs to run this network in this scene, or in it and further ones."""
-    judged = zip((scene, *further), validation.scenes or (validation,), strict=True)
-    first, *others = (mapped_scene(each, its.held_out_error) for each, its in judged)
+    """Everything a robot needs to run this network in these scenes."""
     return SceneModel(
-        **vars(first),
         architecture=config.model.name,
-        options=model_options(config, stage, scene.intrinsics, 1 + len(further)),
+        options=model_options(config, stage, scenes[0].intrinsics, len(scenes)),
         preprocessing=preprocessing_of(config),
         network=network,
-        provenance={"validation": _figures(scene, further, validation), "config": config.to_dict()},
-        further_scenes=tuple(others),
+        scenes=mapped_scenes(scenes, validation),
+        provenance={"validation": validation.to_dict([s.name for s in scenes]), "config": config.to_dict()},
     )
 
 
-def mapped_scene(scene: Scene, held_out_error: HeldOutError) -> MappedScene:
-    """What a scene model keeps of a scene, its training poses thinned."""
-    training = scene.select("train")
-    step = -(-len(training) // THINNED_POSES)
-    positions_N3, orientations_N4 = stack([image.pose for image in training[::step]])
-    poses = positions_N3, orientations_N4
-    return MappedScene(scene.name, scene.map_frame, held_out_error, scene.intrinsics, *poses, scene.T_pose_camera)
-
-
-def _figures(scene: Scene, further: Sequence[Scene], validation: Validation) -> dict:
-    figures = validation.summary.to_dict()
-    if further:
-        names = [each.name for each in (scene, *further)]
-        figures["scene_accuracy"] = validation.scene_accuracy
-        figures["scenes"] = {n: v.summary.to_dict() for n, v in zip(names, validation.scenes, strict=True)}
-    return figures
+def mapped_scenes(scenes: Sequence[Scene], validation: Validation) -> tuple[MappedScene, ...]:
+    """What a scene model keeps of its scenes."""
+    judged = zip(scenes, validation.scenes, strict=True)
+    return tuple(MappedScene.of(scene, its.held_out_error, its.calibration) for scene, its in judged)
 
 
 def is_usable(folder: Path) -> bool:
@@ -145,7 +120,8 @@ def frames_digest(*scenes: Scene) -> str:
     listed = hashlib.sha256()
     for scene in scenes:
         mount = scene.T_pose_camera
-        for pose, name in ((mount, "T_pose_camera"), *((i.pose, f"{i.split},{i.name}") for i in scene.images)):
+        listed_images = [image for image in scene.images if image.split != LEFT_OUT]
+        for pose, name in ((mount, "T_pose_camera"), *((i.pose, f"{i.split},{i.name}") for i in listed_images)):
             numbers = (
                 []
                 if pose is None

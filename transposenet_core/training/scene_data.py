@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from transposenet_core.errors import UserError
+from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import mean_pose
 from transposenet_core.geometry.undistortion import Undistorter
 from transposenet_core.preprocessing import Preprocessing
-from transposenet_core.scene import DepthCamera, Intrinsics, PosedImage, Scene
+from transposenet_core.scene import DepthCamera, PosedImage, Scene
 from transposenet_core.training.config import TrainConfig
 from transposenet_core.training.data.depth import needs_depth, with_depth
 from transposenet_core.training.data.label_noise import noisy
@@ -61,7 +62,8 @@ def load_scene_data(
         if held_out:
             judged_pixels = load(held_out, "val pictures")
     constant = mean_pose([image.pose for image in training])
-    judge = Judge(judged_pixels, preprocessing, [image.pose for image in judged], constant, source, number, stated)
+    truths = [image.pose for image in judged]
+    judge = Judge(judged_pixels, preprocessing, truths, constant, source, number, stated, config.model.name)
     camera = scene.intrinsics
     if camera:  # of the pictures that the network sees: the node rectifies for a model of rectified ones
         scene = replace(scene, intrinsics=Undistorter(camera).rectified)

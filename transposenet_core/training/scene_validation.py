@@ -1,4 +1,4 @@
-"""Judging a network of several scenes: each on its own held-out frames, and whether it knows whose they are."""
+"""Judging a network: each of its scenes on that scene's held-out frames, and whether it knows whose they are."""
 
 from __future__ import annotations
 
@@ -6,18 +6,37 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import nn
 
-from transposenet_core.evaluation.errors import summarise
+from transposenet_core.evaluation.errors import ErrorSummary, summarise
+from transposenet_core.scene_model.parity import FRAMES, MOST_INPUTS, spread
 from transposenet_core.training.scene_data import SceneData
-from transposenet_core.training.validation import Judge, Validation
+from transposenet_core.training.validation import Judge, SceneValidation
 
 
-def judge_of(data: Sequence[SceneData]) -> Judge | SceneJudges:
+def judge_of(data: Sequence[SceneData]) -> SceneJudges:
     """Who judges a network of these scenes, in the network's order."""
-    if len(data) == 1:
-        return data[0].judge
     return SceneJudges([each.judge for each in data], [each.scene.name for each in data])
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What the held-out frames of all scenes say of a network: figures over all of them, the mean of the scenes' scores
+    (lower is better), the share of frames whose scene was found, and each scene's own result."""
+
+    summary: ErrorSummary
+    score: float
+    scene_accuracy: float
+    scenes: tuple[SceneValidation, ...]
+
+    def to_dict(self, names: Sequence[str]) -> dict:
+        """The figures for the provenance, with those of each scene where there are several."""
+        figures = self.summary.to_dict()
+        if len(self.scenes) > 1:
+            figures["scene_accuracy"] = self.scene_accuracy
+            figures["scenes"] = {n: v.summary.to_dict() for n, v in zip(names, self.scenes, strict=True)}
+        return figures
 
 
 @dataclass(frozen=True)
@@ -29,7 +48,18 @@ class SceneJudges:
 
     @property
     def source(self) -> str:
+        if len(self.judges) == 1:
+            return self.judges[0].source
         return "; ".join(f"{judge.source} of {name}" for judge, name in zip(self.judges, self.names, strict=True))
+
+    def parity_images(self) -> torch.Tensor:
+        """Windows (P, 3, h, w) uint8 of a few judged frames of the scenes, for `Parity`."""
+        each = max(min(FRAMES, MOST_INPUTS // len(self.judges)), 1)
+        chosen = [
+            judge.preprocessing.crop(judge.pixels.image_N3HW[spread(len(judge.pixels), each)])
+            for judge in self.judges[:MOST_INPUTS]
+        ]
+        return torch.cat([image_P3HW.cpu() for image_P3HW in chosen])
 
     def __call__(self, network: nn.Module) -> Validation:
         each = [judge(network) for judge in self.judges]
@@ -38,8 +68,6 @@ class SceneJudges:
         return Validation(
             summary=summarise(metres_N, degrees_N),
             score=float(np.mean([validation.score for validation in each])),
-            held_out_error=each[0].held_out_error,
-            errors=(metres_N, degrees_N),
             scene_accuracy=right / len(metres_N),
             scenes=tuple(each),
         )

@@ -6,16 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from transposenet_core.errors import UserError
-from transposenet_core.models.layers import EncoderLayer
+from transposenet_core.models import model_class, names_where
 from transposenet_core.scene_model import SceneModel
 from transposenet_core.training.config import ScheduleConfig, TrainConfig
-from transposenet_core.training.losses.pose import LOSSES, SingleHeadLoss
-
-FIRST_PRIOR_LAYER = "orientation_head.0.weight"
+from transposenet_core.training.losses.pose import SingleHeadLoss
+from transposenet_core.training.losses.registry import LOSSES
 
 
 @dataclass(frozen=True)
@@ -28,23 +26,23 @@ class Stage:
     weight_decay: float
     schedule: ScheduleConfig
     position_prior: bool = False
+    prior_option: str = ""
 
     def options(self, options: dict) -> dict:
-        """The model's options in this stage."""
-        return {**options, "orientation_prior": True} if self.position_prior else options
+        """The model's options in this stage; `position_prior` is the model's own option for it."""
+        return {**options, self.prior_option: True} if self.position_prior else options
 
-    def build_loss(self, config: TrainConfig, network: Any = None) -> nn.Module:
-        """What the stage minimises: the loss that the network's class names as its ``LOSS`` (a key of `LOSSES`), which
-        is that of the pose where it names none; of one head alone in a second stage."""
+    def build_loss(self, config: TrainConfig, network: Any) -> nn.Module:
+        """What the stage minimises: the loss that the network's class names as its ``LOSS`` (a key of `LOSSES`); of one
+        head alone in a second stage."""
         if self.learns != "all":
             return SingleHeadLoss(self.learns.removesuffix("_head"), config.loss.rotation)
-        name = getattr(network, "LOSS", "pose")
-        if self.neighbours(config) and name != "pose":
+        if self.neighbours(config) and network.LOSS != "pose":
             raise UserError(
                 f"loss.neighbours is {config.loss.neighbours:g}, but model '{config.model.name}' does not learn by the "
                 "loss of one pose in one scene; set it to 0"
             )
-        return LOSSES[name](config.loss, network)
+        return LOSSES[network.LOSS](config.loss, network)
 
     def neighbours(self, config: TrainConfig) -> bool:
         """Whether a batch's halves are neighbours."""
@@ -64,13 +62,20 @@ class Stage:
 
 
 def plan(config: TrainConfig) -> list[Stage]:
-    """The stages with at least one epoch. UserError where there is none."""
-    first = config.optimizer
+    """The stages with at least one epoch. UserError where there is none, or the model has no heads to train alone."""
+    first, model = config.optimizer, model_class(config.model.name)
     stages = [Stage("all", config.epochs, first.learning_rate, first.weight_decay, config.schedule)]
     heads = config.heads
     flat = ScheduleConfig(kind="step", step_epochs=max(heads.epochs, 1))  # the paper names no steps for stage 2
-    for name in ("position_head", "orientation_head"):
-        stages.append(Stage(name, heads.epochs, heads.learning_rate, heads.weight_decay, flat, heads.position_prior))
+    if heads.epochs > 0 and not model.HEADS:
+        able = ", ".join(names_where(lambda each: bool(each.HEADS)))
+        raise UserError(
+            f"heads.epochs is above 0, but model '{config.model.name}' has no heads to train alone ({able} have); set "
+            "it to 0"
+        )
+    prior = heads.position_prior, model.PRIOR_OPTION
+    for name in model.HEADS:
+        stages.append(Stage(name, heads.epochs, heads.learning_rate, heads.weight_decay, flat, *prior))
     stages = [stage for stage in stages if stage.epochs > 0]
     if config.start_from and config.backbone.weights != "none":
         raise UserError("start_from and backbone.weights are both given: a scene model brings its own backbone")
@@ -81,30 +86,21 @@ def plan(config: TrainConfig) -> list[Stage]:
     return stages
 
 
-def load_start(network: Any, path: str | Path) -> None:
-    """Put a scene model's weights into a network; one that got the position prior since answers as before.
-
-    Its new columns are zero: the orientation head starts with what stage 1 knew. UserError where they do not fit.
-    """
-    start = SceneModel.load(path).network
-    state = start.state_dict()
+def load_start(network: Any, options: dict, path: str | Path) -> None:
+    """Put a scene model's weights into a network that was built with `options`, as it takes them (`earlier_state`).
+    UserError where they do not fit."""
+    start = SceneModel.load(path)
+    state = network.earlier_state(start.network.state_dict())
     wanted = network.state_dict()
-    narrow, wide = state.get(FIRST_PRIOR_LAYER), wanted.get(FIRST_PRIOR_LAYER)
-    if narrow is not None and wide is not None and wide.shape[1] == 2 * narrow.shape[1]:
-        state[FIRST_PRIOR_LAYER] = torch.cat((narrow, torch.zeros_like(narrow)), dim=1)
     wrong = [key for key in wanted if key not in state or state[key].shape != wanted[key].shape]
     if wrong or len(state) != len(wanted):
         detail = f"'{wrong[0]}' is {tuple(wanted[wrong[0]].shape)} here" if wrong else "it has more tensors"
         raise UserError(
             f"{path}: its network does not fit the configured one ({detail}); give model and picture as it was trained"
         )
-    # Any number of heads has the same shapes: the one difference that would load and mean something else.
-    if (have := _head_counts(start)) != (needed := _head_counts(network)):
-        raise UserError(
-            f"{path}: its encoders have {have[0]} heads, {needed[0]} are configured; give model.options.heads={have[0]}"
-        )
+    for name in network.SILENT_OPTIONS:  # the differences that would load and mean something else
+        if (have := start.options.get(name)) != (needed := options.get(name)):
+            raise UserError(
+                f"{path}: trained with {have} {name}, {needed} are configured; give model.options.{name}={have}"
+            )
     network.load_state_dict(state)
-
-
-def _head_counts(network: nn.Module) -> list[int]:
-    return [layer.heads for layer in network.modules() if isinstance(layer, EncoderLayer)]

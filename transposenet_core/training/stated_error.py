@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from transposenet_core.errors import UserError
 from transposenet_core.scene import Scene
-from transposenet_core.scene_model import HeldOutError, SceneModel
-from transposenet_core.training.validation import NOT_HELD_OUT
+from transposenet_core.scene_model import SceneModel
+from transposenet_core.training.validation import NOT_HELD_OUT, StatedError
 
 
-def stated_error(path: str, scene: Scene, held_out: int) -> HeldOutError:
+def stated_error(path: str, scene: Scene, held_out: int) -> StatedError:
     """The error of an earlier model of the scene on its held-out frames. UserError where it has none to give."""
     if held_out:
         raise UserError(
@@ -24,10 +24,10 @@ def stated_error(path: str, scene: Scene, held_out: int) -> HeldOutError:
             f"held_out_error is '{path}', a model of {model.title}, and '{scene.name}' is learnt here; give one of "
             "the same scene"
         )
-    error = known[scene.name].held_out_error
+    error, calibration = known[scene.name].held_out_error, known[scene.name].calibration
     if NOT_HELD_OUT in error.source:
         raise UserError(
             f"held_out_error is '{path}', which was judged on {error.source}; give a model that was trained with "
             "hold_out=true or val frames"
         )
-    return replace(error, source=f"{error.source}, by the model of an earlier training")
+    return StatedError(replace(error, source=f"{error.source}, by the model of an earlier training"), dict(calibration))

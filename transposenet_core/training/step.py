@@ -9,12 +9,13 @@ from torch import nn
 
 from transposenet_core.errors import UserError
 from transposenet_core.preprocessing import Preprocessing, normalise
+from transposenet_core.training.augmentation.views import training_views
 from transposenet_core.training.batches import Batch
 from transposenet_core.training.checkpoint import State
 from transposenet_core.training.config import TrainConfig
-from transposenet_core.training.data.pixels import PosedPixels
-from transposenet_core.training.data.scene_pixels import ScenePixels, views_of
+from transposenet_core.training.data.scene_pixels import ScenePixels
 from transposenet_core.training.distributed import World
+from transposenet_core.training.losses.labels import Labels
 from transposenet_core.training.optimization import set_rate
 
 EAGER_STEPS = 3  # before a step is recorded: cuDNN chooses its kernels, the optimizer makes its state
@@ -24,21 +25,21 @@ class TrainStep:
     """Augmentation, network, loss, gradients, optimizer and moving average, for one batch after another.
 
     A step whose gradient is not finite changes nothing, neither weights nor batch statistics, and is counted.
-    No number goes to the host unless it is asked for: that would stop a GPU. A network with a ``memorise`` is shown
-    the pictures as the robot sees them and their poses, each epoch anew, and has no gradient.
+    No number goes to the host unless it is asked for: that would stop a GPU. A network that ``MEMORISES`` is shown the
+    pictures as the robot sees them and their poses, each epoch anew, and has no gradient.
     """
 
     def __init__(
         self,
         state: State,
-        pixels: PosedPixels | ScenePixels,
+        pixels: ScenePixels,
         preprocessing: Preprocessing,
         config: TrainConfig,
         world: World,
     ) -> None:
-        self.network, self.optimizer, self.average = state.network, state.optimizer, state.average
+        network: Any = state.network  # a `PoseModel`
         loss: Any = state.loss  # one of `losses`
-        self.loss = loss
+        self.network, self.loss, self.optimizer, self.average = network, loss, state.optimizer, state.average
         self.pixels, self.preprocessing, self.config, self.world = pixels, preprocessing, config, world
         self._learnt = [p for group in self.optimizer.param_groups for p in group["params"]]
         # Statistics of a frozen trunk stay as they are.
@@ -48,10 +49,10 @@ class TrainStep:
         self._sums = zero.repeat(len(loss.TERMS))
         self._seen, self._skipped, self._in_row = (zero.clone() for _ in "123")
         self._graph: Any = None
-        # How many pictures of each scene a batch has changes from step to step, and with it the work.
-        self._may_record = world.device.type == "cuda" and config.cuda_graph and isinstance(pixels, PosedPixels)
+        # Of several scenes a batch has another number of pictures each time, and with it other work.
+        self._may_record = world.device.type == "cuda" and config.cuda_graph and len(pixels.scenes) == 1
         self._eager_steps = 0
-        self._memorises = hasattr(self.network, "memorise")
+        self._memorises = self.network.MEMORISES
         if self._memorises and (world.size > 1 or self.average is not None):
             found = f"{world.size} processes" if world.size > 1 else f"ema_decay {config.ema_decay}"
             raise UserError(
@@ -70,8 +71,7 @@ class TrainStep:
         share = len(index_B) / batch.total
         if self.pixels.device.type != device.type:  # the device does not hold all pictures
             few = self.pixels.chosen(batch.index_B, device)
-            if isinstance(self.pixels, ScenePixels):  # each picture keeps its own chance
-                draws_BK = draws_BK[self.pixels.sorted_by_scene(batch.index_B).to(device)]
+            draws_BK = draws_BK[self.pixels.sorted_by_scene(batch.index_B).to(device)]  # each picture keeps its own
             self._run(few, torch.arange(len(few), device=device), draws_BK, share)
         elif self._may_record and batch.total == self.config.batch_size:
             self._recorded(index_B, draws_BK, share)
@@ -95,27 +95,24 @@ class TrainStep:
         for number in (self._sums, self._seen, self._skipped):
             number.zero_()
         if self._memorises:
-            network: Any = self.network
-            network.forget()
+            self.network.forget()
 
     def _memorise(self, batch: Batch) -> None:
-        network: Any = self.network
-        few: Any = self.pixels.chosen(batch.index_B.to(self.pixels.device), self.world.device)
-        network.memorise(normalise(self.preprocessing.crop(few.image_N3HW)), few.position_N3, few.orientation_N4)
+        (few,) = self.pixels.chosen(batch.index_B.to(self.pixels.device), self.world.device).scenes
+        views_B3HW = normalise(self.preprocessing.crop(few.image_N3HW))
+        self.network.memorise(views_B3HW, few.position_N3, few.orientation_N4)
         self._seen += len(batch.index_B)
 
-    def _run(
-        self, pixels: PosedPixels | ScenePixels, index_B: torch.Tensor, draws_BK: torch.Tensor, share: float
-    ) -> None:
+    def _run(self, pixels: ScenePixels, index_B: torch.Tensor, draws_BK: torch.Tensor, share: float) -> None:
         device = self.world.device
-        views = views_of(pixels, index_B, draws_BK, self.preprocessing, self.config.augmentation)
+        views = training_views(pixels, index_B, draws_BK, self.preprocessing, self.config.augmentation)
         before = torch.cat(self._statistics) if self._statistics else None
         self.optimizer.zero_grad(set_to_none=True)
         bfloat16 = self.config.precision == "bfloat16"
         with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16, cache_enabled=device.type != "cuda"):
             output = self.network(views.image_B3HW)
-        scene = () if views.scene_B is None else (views.scene_B,)
-        terms = self.loss(output, views.position_B3, views.orientation_B4, views.depth_BHW, *scene)
+        labels = Labels(views.position_B3, views.orientation_B4, views.depth_BHW, views.scene_B)
+        terms = self.loss(output, labels)
         (terms["loss"] * share).backward()
         gradients = [p.grad for p in self._learnt if p.grad is not None]
         self.world.add_up(gradients)

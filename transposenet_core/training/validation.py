@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,20 +15,26 @@ from transposenet_core.evaluation.errors import ErrorSummary, pose_errors, summa
 from transposenet_core.geometry.covariance import error_std, error_vectors, nees, position_sigma
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.geometry.pose_averaging import mean_over_views
-from transposenet_core.mapped_scene import KEPT
 from transposenet_core.preprocessing import Preprocessing, normalise
-from transposenet_core.scene_model import HeldOutError
+from transposenet_core.scene_model import KEPT, Calibration, HeldOutError
 from transposenet_core.training.data.pixels import PosedPixels
 
 NOT_HELD_OUT = "none were held out"
 TINY_SCALE = 1e-6  # frames without any error are no reason to be certain
 
 
+class StatedError(NamedTuple):
+    """An error on held-out frames, and the calibration that goes with it, by model."""
+
+    error: HeldOutError
+    calibration: dict[str, Calibration]
+
+
 @dataclass(frozen=True)
 class Judge:
     """Held-out frames, their true poses, the training set's mean pose as the yardstick, what to call the frames, and
-    which of the network's scenes they are of. A ``stated`` error is what the scene model says in place of the frames'
-    own."""
+    which of the network's scenes they are of. A ``stated`` error, with its calibration, is what the scene model says in
+    place of the frames' own; ``model`` is the name that a calibration is stored under."""
 
     pixels: PosedPixels
     preprocessing: Preprocessing
@@ -34,9 +42,10 @@ class Judge:
     constant: Pose
     source: str
     scene: int = 0
-    stated: HeldOutError | None = None
+    stated: StatedError | None = None
+    model: str = ""
 
-    def __call__(self, network: nn.Module) -> Validation:
+    def __call__(self, network: nn.Module) -> SceneValidation:
         """The score adds both medians, each as a share of what the constant pose reaches.
 
         A frame that is taken for another scene's has the constant pose's error, and is left out of the deviation.
@@ -52,12 +61,7 @@ class Judge:
         kept = right or range(len(estimates))
         error_N6 = error_vectors([estimates[i] for i in kept], [self.truths[i] for i in kept])
         position_std, rotation_std = error_std(error_N6)
-        scale = largest = None
-        if answers.covariance_N66 is not None:
-            told_N66 = answers.covariance_N66[list(kept)]
-            scale = covariance_scale(error_N6, told_N66)
-            if scale and NOT_HELD_OUT not in self.source:  # on what it has learnt by heart a network is too sure
-                largest = float(np.quantile(position_sigma(told_N66) * np.sqrt(scale[0]), KEPT))
+        told_N66 = None if answers.covariance_N66 is None else answers.covariance_N66[list(kept)]
         floor = (
             1e-3  # nothing is known to a millimetre or milliradian here, and zero variance means certainty to an EKF
         )
@@ -65,10 +69,20 @@ class Judge:
             tuple(np.maximum(position_std, floor).tolist()),
             tuple(np.maximum(rotation_std, floor).tolist()),
             self.source,
-            scale,
-            largest,
         )
-        return Validation(summary, score, self.stated or held_out_error, errors, len(right) / len(estimates))
+        found = self.stated or StatedError(held_out_error, self._calibration(error_N6, told_N66))
+        accuracy = len(right) / len(estimates)
+        return SceneValidation(summary, score, found.error, found.calibration, errors, accuracy)
+
+    def _calibration(self, error_N6: np.ndarray, told_N66: np.ndarray | None) -> dict[str, Calibration]:
+        """Of the covariances (N, 6, 6) that the network itself gives, by the model's name; empty without any."""
+        scale = None if told_N66 is None else covariance_scale(error_N6, told_N66)
+        if scale is None or told_N66 is None:
+            return {}
+        largest = None
+        if NOT_HELD_OUT not in self.source:  # on what it has learnt by heart a network is too sure
+            largest = float(np.quantile(position_sigma(told_N66) * np.sqrt(scale[0]), KEPT))
+        return {self.model: Calibration(scale, largest)}
 
 
 def covariance_scale(error_N6: np.ndarray, covariance_N66: np.ndarray) -> tuple[float, float] | None:
@@ -82,19 +96,20 @@ def covariance_scale(error_N6: np.ndarray, covariance_N66: np.ndarray) -> tuple[
 
 
 @dataclass(frozen=True)
-class Validation:
-    """Errors on held-out frames: their figures, a score (lower is better), and their deviation.
+class SceneValidation:
+    """Errors on the held-out frames of one scene: their figures, a score (lower is better), their deviation, and how
+    the network's own covariances become as large.
 
     ``errors`` are the metres (N,) and degrees (N,) themselves, ``scene_accuracy`` the share of frames whose scene was
-    found. Of several scenes ``scenes`` has each one's, and the deviation is the first's.
+    found.
     """
 
     summary: ErrorSummary
     score: float
     held_out_error: HeldOutError
-    errors: tuple[np.ndarray, np.ndarray] = (np.zeros(0), np.zeros(0))
-    scene_accuracy: float = 1.0
-    scenes: tuple[Validation, ...] = ()
+    calibration: Mapping[str, Calibration]
+    errors: tuple[np.ndarray, np.ndarray]
+    scene_accuracy: float
 
 
 def predict(network: nn.Module, pixels: PosedPixels, preprocessing: Preprocessing, batch: int = 32) -> list[Pose]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from transposenet_core.errors import UserError
-from transposenet_core.scene import Intrinsics
+from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_ros.bag_import.names import shown
 from transposenet_ros.bag_import.options import ImportOptions
 from transposenet_ros.camera.live_camera import live_camera

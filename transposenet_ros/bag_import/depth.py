@@ -10,9 +10,9 @@ import numpy as np
 
 from transposenet_core.errors import UserError
 from transposenet_core.formats.folder_writing import FolderWriter
+from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
-from transposenet_core.scene import DepthCamera, Intrinsics
-from transposenet_core.training.augmentation.virtual_rotation import resized_camera
+from transposenet_core.scene import DepthCamera
 from transposenet_ros.bag_import.names import shown
 from transposenet_ros.bag_import.recording import Recording
 from transposenet_ros.decoding.errors import BadEncoding, BadSize, BadStep, DecodeError, DecodeFailed
@@ -111,4 +111,4 @@ def _nearest(bag: Recording, topic: str, stamps_ns: dict[str, int], received: bo
 def _camera(camera: Intrinsics, height: int, width: int) -> DepthCamera:
     """Registered depth is the colour camera's, perhaps with fewer pixels."""
     same_place = Pose(np.zeros(3), np.array([1.0, 0, 0, 0]))
-    return DepthCamera(resized_camera(camera, height, width), METRES_PER_UNIT, same_place)
+    return DepthCamera(camera.resized(width, height), METRES_PER_UNIT, same_place)

@@ -17,9 +17,10 @@ from transposenet_core.errors import UserError
 from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.folder_writing import FolderWriter, check_free, folder_dataset
 from transposenet_core.formats.splitting import split_scene
+from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.geometry.undistortion import Undistorter
-from transposenet_core.scene import SPLITS, Intrinsics, PosedImage, Scene
+from transposenet_core.scene import SPLITS, PosedImage, Scene
 from transposenet_ros.bag_import.cameras import camera_of, check_size
 from transposenet_ros.bag_import.choices import AUTO, NONE
 from transposenet_ros.bag_import.clock import measured_offset

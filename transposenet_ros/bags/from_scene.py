@@ -8,7 +8,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from transposenet_core.errors import UserError
-from transposenet_core.scene import Intrinsics, PosedImage
+from transposenet_core.geometry.intrinsics import Intrinsics
+from transposenet_core.scene import PosedImage
 from transposenet_ros.bags.topics import DEFAULT_START_S
 from transposenet_ros.bags.writing import SceneBagWriter, open_bag_writer, write_image_names
 

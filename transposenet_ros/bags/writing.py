@@ -17,9 +17,10 @@ from rosbags.typesys import Stores, get_typestore
 
 from transposenet_core.atomic_files import replace_folder
 from transposenet_core.errors import UserError
+from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.image_files import read_image
-from transposenet_core.scene import Intrinsics, PosedImage
+from transposenet_core.scene import PosedImage
 from transposenet_ros.bags.topics import (
     CAMERA_INFO_TOPIC,
     COMPRESSED_TOPIC,

@@ -7,8 +7,8 @@ import threading
 import numpy as np
 from sensor_msgs.msg import CameraInfo
 
+from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.undistortion import fixed_point, remap
-from transposenet_core.scene import Intrinsics
 from transposenet_ros.camera.camera_comparison import (
     ASPECT_TOLERANCE,
     POLICIES,

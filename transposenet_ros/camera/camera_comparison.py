@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from transposenet_core.scene import Intrinsics
+from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_ros.camera.live_camera import LiveCamera, scaled_matrix
 
 POLICIES = ("warn", "refuse", "warp")

@@ -19,7 +19,7 @@ class Outputs:
     def __init__(self, node: LifecycleNode, parameters: Parameters, scene_model: SceneModel) -> None:
         self.robot_frames = RobotFrames(node, parameters)
         self.poses = PoseOutput(node)
-        map_frame = map_frame_of(parameters, scene_model.map_frame)
+        map_frame = map_frame_of(parameters, scene_model.scenes[0].map_frame)
         self.on_demand = OnDemand(node, scene_model, map_frame, parameters.path_length, parameters.path_spacing)
         # The camera's pose first: it waits for nobody's transform.
         self.all: tuple[Output, ...] = (self.poses, self.robot_frames, self.on_demand)

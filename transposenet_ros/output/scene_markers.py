@@ -12,8 +12,7 @@ from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from transposenet_core.estimate import Estimate
-from transposenet_core.mapped_scene import MappedScene
-from transposenet_core.scene_model import SceneModel
+from transposenet_core.scene_model import MappedScene
 from transposenet_ros.output.conversions import quaternion_to_message, sound_covariance
 
 # Every message holds all of them, so that whoever comes late sees everything: 200 take 1.5 ms to send.
@@ -28,7 +27,7 @@ ELLIPSOID_COLOUR = (1.0, 0.8, 0.1, 0.35)
 class SceneMarkers:
     """Markers of one scene in `map_frame`; the training poses are drawn once, when the first message is asked for."""
 
-    def __init__(self, scene: MappedScene | SceneModel, map_frame: str) -> None:
+    def __init__(self, scene: MappedScene, map_frame: str) -> None:
         self._positions_N3 = scene.training_positions_N3
         self._orientations_N4 = scene.training_orientations_N4
         self._map_frame = map_frame

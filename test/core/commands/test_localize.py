@@ -16,11 +16,11 @@ from transposenet_core.commands import localize
 from transposenet_core.commands.parser import run_command
 from transposenet_core.estimate import Estimate
 from transposenet_core.formats import load_scene
+from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.undistortion import Undistorter
 from transposenet_core.image_files import read_image
 from transposenet_core.localizer import Localizer
 from transposenet_core.preprocessing import Preprocessing
-from transposenet_core.scene import Intrinsics
 from transposenet_core.scene_model import SceneModel
 
 DEMO = Path(__file__).resolve().parents[3] / "demo" / "model"
@@ -36,7 +36,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     images = load_scene(f"7scenes:{write_small_scene(folder / 'desk', 4)}").images
     save_untrained(folder / "model", [read_image(image.path) for image in images], Preprocessing(32, (32, 40)))
     rectified = replace(LENS, rectified=True, distortion_model="none", distortion=())
-    replace(SceneModel.load(folder / "model"), intrinsics=rectified).save(folder / "rectified")
+    model = SceneModel.load(folder / "model")
+    replace(model, scenes=(replace(model.scenes[0], intrinsics=rectified),)).save(folder / "rectified")
     return folder
 
 

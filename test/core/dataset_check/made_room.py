@@ -8,8 +8,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
-from transposenet_core.scene import Intrinsics, PosedImage, Scene
+from transposenet_core.scene import PosedImage, Scene
 
 CAMERA = Intrinsics(320, 240, 250.0, 250.0, 159.5, 119.5, "made", rectified=True)
 K = np.array([[250.0, 0, 159.5], [0, 250.0, 119.5], [0, 0, 1]])

@@ -16,8 +16,9 @@ from transposenet_core.dataset_check.epipolar import epipolar_picture, median_re
 from transposenet_core.dataset_check.matching import Matches, match_neighbours
 from transposenet_core.dataset_check.readings import AXES, Reading, all_readings
 from transposenet_core.formats import load_scene
+from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
-from transposenet_core.scene import Intrinsics, PosedImage, Scene
+from transposenet_core.scene import PosedImage, Scene
 
 LEVEL = AXES["ROS body"]
 WRONG = [

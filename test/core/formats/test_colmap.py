@@ -13,7 +13,6 @@ from scipy.spatial.transform import Rotation
 from transposenet_core.errors import UserError
 from transposenet_core.formats import describe_formats, inspect_scene, load_scene
 from transposenet_core.formats.colmap import LENSES
-from transposenet_core.geometry.undistortion import camera_matrix
 
 PARAMETERS = {
     "SIMPLE_PINHOLE": [70, 41, 29],
@@ -94,7 +93,7 @@ def test_each_camera_model_sees_points_where_colmap_sees_them(tmp_path: Path, mo
     theirs_N2 = made.cameras[1].img_from_cam(points_N3)
     project = cv2.fisheye.projectPoints if camera.distortion_model == "equidistant" else cv2.projectPoints
     distortion, zero = np.array(camera.distortion or [0.0] * 4), np.zeros(3)
-    ours_N12, _ = project(points_N3.reshape(-1, 1, 3), zero, zero, camera_matrix(camera), distortion)
+    ours_N12, _ = project(points_N3.reshape(-1, 1, 3), zero, zero, camera.matrix_33, distortion)
     np.testing.assert_allclose(ours_N12[:, 0] + 0.5, theirs_N2, atol=1e-9)
     assert camera.source == f"COLMAP {model} camera 1" and camera.rectified is model.endswith("PINHOLE")
 

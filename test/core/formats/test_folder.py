@@ -14,9 +14,10 @@ from known_camera import POSITION, Q_CAMERA_MAP, Q_MAP_CAMERA, is_known, write_p
 from transposenet_core.errors import UserError
 from transposenet_core.formats import inspect_scene, load_scene
 from transposenet_core.formats.folder_writing import folder_dataset, write_folder_dataset
+from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.image_files import read_image
-from transposenet_core.scene import DepthCamera, Intrinsics
+from transposenet_core.scene import DepthCamera
 
 HEADER = "image,stamp,x,y,z,qw,qx,qy,qz"
 HERE = Pose(np.zeros(3), np.array([1.0, 0, 0, 0]))

@@ -7,12 +7,8 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from transposenet_core.geometry.pose import rotation_angle_deg
-from transposenet_core.geometry.pose_averaging import (
-    mean_orientation,
-    mean_over_views,
-    rotation_vectors,
-    sample_covariance,
-)
+from transposenet_core.geometry.pose_averaging import mean_orientation, mean_over_views, sample_covariance
+from transposenet_core.geometry.quaternions import rotation_vectors
 
 SEEDS = st.integers(0, 2**32 - 1)
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from transposenet_core.geometry.pose import rotation_angle_deg
-from transposenet_core.geometry.pose_from_points import aligned, product, refined, rotated, small_turn
+from transposenet_core.geometry.pose_from_points import aligned, refined
+from transposenet_core.geometry.quaternions import product, rotated, small_turn
 
 
 def made(seed: int, points: int = 40, batch: int = 3) -> tuple[torch.Tensor, ...]:

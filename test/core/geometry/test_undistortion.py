@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transposenet_core.errors import UserError
-from transposenet_core.geometry.undistortion import Undistorter, bears_distortion, camera_matrix, rectifying_maps
-from transposenet_core.scene import Intrinsics
+from transposenet_core.geometry.intrinsics import Intrinsics
+from transposenet_core.geometry.undistortion import Undistorter, bears_distortion, rectifying_maps
 
 CAMERA = Intrinsics(160, 120, 110.0, 115.0, 77.0, 62.5, "calibration")
 LENSES = {
@@ -69,7 +69,7 @@ def test_each_pixel_of_the_rectified_picture_comes_from_where_the_formula_says(n
 def test_the_maps_equal_the_formula(name: str, first: float, focal: float, centre: float, scale: float) -> None:
     distortion = (first, *(scale * value for value in LENSES[name][1:]))
     camera = replace(CAMERA, fx=focal, cx=centre, distortion_model=name, distortion=distortion)
-    K_33 = camera_matrix(camera)
+    K_33 = camera.matrix_33
     maps = rectifying_maps(K_33, name, np.array(distortion), K_33, (160, 120))
     for found, expected in zip(maps, seen_by(camera), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-3)

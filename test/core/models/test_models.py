@@ -8,7 +8,7 @@ import torch
 from efficientnet_pytorch import EfficientNet
 
 from transposenet_core.errors import UserError
-from transposenet_core.geometry.pose_from_points import product
+from transposenet_core.geometry.quaternions import product
 from transposenet_core.models import build_model, default_options, model_names
 from transposenet_core.models.backbone import EfficientNetEndpoints, map_size
 from transposenet_core.training.losses.pose import LearnedWeightPoseLoss, rotation_distance

@@ -12,17 +12,16 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from transposenet_core.errors import UserError
+from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import rotation_angle_deg
 from transposenet_core.geometry.pose_averaging import mean_over_views
 from transposenet_core.localizer import Localizer
-from transposenet_core.mapped_scene import HeldOutError, MappedScene
 from transposenet_core.models import build_model, default_options, describe_option
 from transposenet_core.models.pose_clusters import orientation_clusters, plausible_positions, position_clusters
 from transposenet_core.preprocessing import Preprocessing
-from transposenet_core.scene import Intrinsics
-from transposenet_core.scene_model import DESCRIPTION, SceneModel
+from transposenet_core.scene_model import DESCRIPTION, HeldOutError, MappedScene, SceneModel
 from transposenet_core.training.config import LossConfig
-from transposenet_core.training.losses.pose import LOSSES
+from transposenet_core.training.losses.registry import LOSSES
 
 NARROW = {"encoder_layers": 1, "decoder_layers": 2, "heads": 2, "width": 32, "mlp_width": 32, "head_width": 64}
 NARROW |= {"image_size": (64, 96), "dropout": 0.0, "drop_connect": 0.0}

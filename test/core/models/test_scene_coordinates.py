@@ -21,7 +21,7 @@ from transposenet_core.models import build_model, default_options
 from transposenet_core.models.scene_coordinates import rays
 from transposenet_core.preprocessing import Preprocessing
 from transposenet_core.scene_model import SceneModel
-from transposenet_core.training.losses.pose import SceneCoordinateLoss
+from transposenet_core.training.losses.points import SceneCoordinateLoss
 
 evaluate = runpy.run_path(str(ROOT / "training" / "evaluate.py"))["main"]
 CAMERA = (60.0, 62.0, 39.5, 31.5)

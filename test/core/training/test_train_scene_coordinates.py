@@ -16,7 +16,8 @@ from transposenet_core.localizer import Localizer
 from transposenet_core.models import build_model
 from transposenet_core.training.config import LossConfig
 from transposenet_core.training.losses.points import AuxiliaryPointsLoss
-from transposenet_core.training.losses.pose import FixedWeightPoseLoss, pose_loss
+from transposenet_core.training.losses.pose import FixedWeightPoseLoss
+from transposenet_core.training.losses.registry import pose_loss
 
 WIDTH, HEIGHT, FOCAL, WALL_M = 80, 60, 65.625, 2.0
 SMALL = ["picture.smaller_edge=48", "picture.height=48", "picture.width=64", "model.options.layers=1", "device=cpu"]

@@ -12,10 +12,10 @@ from made_bags import T0_NS, Messages, Row, base_at, check_drive, drive, importe
 from scipy.spatial.transform import Rotation
 
 from transposenet_core.formats import load_scene
+from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose, rotation_angle_deg
 from transposenet_core.geometry.undistortion import Undistorter
 from transposenet_core.image_files import read_image
-from transposenet_core.scene import Intrinsics
 from transposenet_ros.bag_import.selection import keyframes
 from transposenet_ros.bag_to_dataset import main
 from transposenet_ros.bags.reading import BagReader

@@ -12,9 +12,10 @@ from rosbags.typesys import Stores, get_typestore
 
 from transposenet_core.errors import UserError
 from transposenet_core.formats import load_scene
+from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.image_files import read_image
-from transposenet_core.scene import Intrinsics, PosedImage
+from transposenet_core.scene import PosedImage
 from transposenet_ros.bags.reading import STORAGE_SUFFIXES, BagReader, header_stamp_ns
 from transposenet_ros.make_bag import DEFAULT_START_S, frame_times_ns, main, make_bag
 

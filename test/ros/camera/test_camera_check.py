@@ -11,8 +11,8 @@ from camera_infos import info_of
 from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_msgs.msg import CameraInfo, RegionOfInterest
 
+from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.undistortion import Undistorter
-from transposenet_core.scene import Intrinsics
 from transposenet_ros.camera.camera_check import CameraCheck
 
 TRAINING = Intrinsics(101, 81, 100.0, 100.0, 50.0, 40.0, "calibration.txt")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sensor_msgs.msg import CameraInfo
 
-from transposenet_core.geometry.undistortion import Undistorter, camera_matrix
-from transposenet_core.scene import Intrinsics
+from transposenet_core.geometry.intrinsics import Intrinsics
+from transposenet_core.geometry.undistortion import Undistorter
 from transposenet_ros.camera.camera_check import CameraCheck
 
 CAMERA = Intrinsics(160, 120, 110.0, 115.0, 77.0, 62.5, "calibration")
@@ -22,7 +22,7 @@ LENSES = {
 @pytest.mark.parametrize("lens", LENSES)
 def test_training_and_node_rectify_alike(lens: str, with_projection: bool) -> None:
     undistorter = Undistorter(replace(CAMERA, distortion_model=lens, distortion=LENSES[lens]))
-    K_33 = camera_matrix(CAMERA)
+    K_33 = CAMERA.matrix_33
     info = CameraInfo(width=160, height=120, distortion_model=lens, d=list(LENSES[lens]), k=K_33.ravel().tolist())
     info.r = np.eye(3).ravel().tolist()
     if with_projection:

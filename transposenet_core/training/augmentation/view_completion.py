@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import torch
 
-from transposenet_core.geometry.pose_from_points import inverse, matrices, product, rotated
+from transposenet_core.geometry.quaternions import inverse, matrices, product, rotated
 from transposenet_core.training.augmentation.view_synthesis import MovedViews
 
 CANDIDATES = 48  # pictures among which the best is taken, others each time

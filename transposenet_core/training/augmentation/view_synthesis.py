@@ -16,8 +16,8 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
-from transposenet_core.geometry.pose_from_points import matrices
-from transposenet_core.scene import Intrinsics
+from transposenet_core.geometry.intrinsics import Intrinsics
+from transposenet_core.geometry.quaternions import matrices
 
 NEAREST_M, NOTHING_M = 0.05, 1e3
 HOLES = 3  # times that points grow by a pixel into what none fell on

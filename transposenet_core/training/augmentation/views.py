@@ -12,15 +12,16 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
-from transposenet_core.geometry.pose_from_points import rotated
+from transposenet_core.geometry.intrinsics import Intrinsics
+from transposenet_core.geometry.quaternions import rotated
 from transposenet_core.preprocessing import Preprocessing, mean_colour, normalise
-from transposenet_core.scene import Intrinsics
 from transposenet_core.training.augmentation.image_corruptions import blurred, erased, noised
 from transposenet_core.training.augmentation.view_completion import companions, completed, motion_between
 from transposenet_core.training.augmentation.view_synthesis import MovedViews, moved_views, shown, the_other_way
 from transposenet_core.training.augmentation.virtual_rotation import sampled_turn, turned_orientation, turned_view
 from transposenet_core.training.config import AugmentationConfig
 from transposenet_core.training.data.pixels import PosedPixels
+from transposenet_core.training.data.scene_pixels import ScenePixels
 
 # Window's top and left, or yaw, pitch and roll; three factors; one; the way along three axes.
 VIEW, COLOUR, GAMMA, SHIFT = slice(0, 3), slice(3, 6), 6, slice(7, 10)
@@ -35,34 +36,62 @@ class Views(NamedTuple):
     """What a batch of cameras sees, (B, 3, H, W) float32 as the network takes it, and where they are.
 
     Position (B, 3), orientation (B, 4) w x y z; ``depth_BHW`` in metres, 0 where it is not known, where it is loaded;
-    ``scene_B`` which scene, where there are several.
+    ``scene_B`` (B,) which scene each is of.
     """
 
     image_B3HW: torch.Tensor
     position_B3: torch.Tensor
     orientation_B4: torch.Tensor
     depth_BHW: torch.Tensor | None
-    scene_B: torch.Tensor | None = None
+    scene_B: torch.Tensor
 
 
 def training_views(
-    pixels: PosedPixels,
+    pixels: ScenePixels,
     index_B: torch.Tensor,
     draws_BK: torch.Tensor,
     preprocessing: Preprocessing,
     config: AugmentationConfig,
 ) -> Views:
-    """Pictures `index_B` as the network's input, with the poses of the cameras that see them so: where the camera is
-    turned or moved, the label is as well."""
+    """Pictures `index_B` of all scenes as the network's input, sorted by scene, each cut and turned with its own camera
+    (`views_of_scene`)."""
+    views = [
+        views_of_scene(part, places, draws_BK[here], preprocessing, config, scene)
+        for scene, (part, places, here) in enumerate(pixels.by_scene(index_B))
+        if len(places)
+    ]
+    if len(views) == 1:
+        return views[0]
+    depths = [view.depth_BHW for view in views if view.depth_BHW is not None]
+    return Views(
+        image_B3HW=torch.cat([view.image_B3HW for view in views]),
+        position_B3=torch.cat([view.position_B3 for view in views]),
+        orientation_B4=torch.cat([view.orientation_B4 for view in views]),
+        depth_BHW=torch.cat(depths) if len(depths) == len(views) else None,
+        scene_B=torch.cat([view.scene_B for view in views]),
+    )
+
+
+def views_of_scene(
+    pixels: PosedPixels,
+    index_B: torch.Tensor,
+    draws_BK: torch.Tensor,
+    preprocessing: Preprocessing,
+    config: AugmentationConfig,
+    scene: int = 0,
+) -> Views:
+    """Pictures `index_B` of one scene as the network's input, with the poses of the cameras that see them so: where the
+    camera is turned or moved, the label is as well."""
+    scene_B = torch.full_like(index_B, scene)
     position_B3, orientation_B4, turn_B4 = pixels.position_N3[index_B], pixels.orientation_N4[index_B], None
     if pixels.depth_NHW is not None:
-        views = _moved(pixels, index_B, draws_BK, preprocessing, config)
+        views = _moved(pixels, index_B, draws_BK, preprocessing, config, scene_B)
     else:
         if config.virtual_rotation.is_on():
             turn_B4, _ = _motion(draws_BK, config)
             orientation_B4 = turned_orientation(orientation_B4, turn_B4)
         image = augmented(pixels.image_N3HW, index_B, draws_BK, preprocessing, config, pixels.camera, turn_B4)
-        views = Views(image, position_B3, orientation_B4, None)
+        views = Views(image, position_B3, orientation_B4, None, scene_B)
     if config.erasing > 0:
         views = views._replace(image_B3HW=erased(views.image_B3HW, config.erasing, draws_BK[:, ERASING]))
     return views
@@ -88,6 +117,7 @@ def _moved(
     draws_BK: torch.Tensor,
     preprocessing: Preprocessing,
     config: AugmentationConfig,
+    scene_B: torch.Tensor,
 ) -> Views:
     """The same where depth is there: the new view has its depth as well, and what neither its own picture nor
     those that complete it show from both sides (see `virtual_motion`) is 0."""
@@ -119,7 +149,7 @@ def _moved(
             view = completed(view, other, which_B)
             also_shown_BHW = also_shown_BHW | (also_BHW & which_B[:, None, None])
     view = view.within(also_shown_BHW)
-    return Views(normalise(view.image_BCHW + mean), position_B3, orientation_B4, view.depth_BHW)
+    return Views(normalise(view.image_BCHW + mean), position_B3, orientation_B4, view.depth_BHW, scene_B)
 
 
 def augmented(

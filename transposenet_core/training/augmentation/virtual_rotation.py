@@ -15,10 +15,10 @@ import torch
 import torch.nn.functional as F
 
 from transposenet_core.errors import UserError
-from transposenet_core.geometry.pose_from_points import product
+from transposenet_core.geometry.intrinsics import Intrinsics
+from transposenet_core.geometry.quaternions import product
 from transposenet_core.geometry.undistortion import bears_distortion, known_lenses
-from transposenet_core.preprocessing import Preprocessing
-from transposenet_core.scene import Intrinsics, Scene
+from transposenet_core.scene import Scene
 from transposenet_core.training.config import TrainConfig, VirtualRotationConfig
 
 ROOM = 256 / 224  # of the smaller edge to the window's, for a random crop (TransPoseNet section 4)
@@ -56,28 +56,6 @@ def for_camera(config: TrainConfig, scene: Scene) -> TrainConfig:
             "augmentation.virtual_rotation at 0"
         )
     return config
-
-
-def window_camera(camera: Intrinsics, preprocessing: Preprocessing) -> tuple[float, float, float, float]:
-    """fx, fy, cx, cy of what the network sees of the camera's pictures, in its pixels."""
-    top, left, bottom, right = preprocessing.window(camera.height, camera.width)
-    height, width = preprocessing.image_size
-    y, x = height / (bottom - top), width / (right - left)
-    return camera.fx * x, camera.fy * y, (camera.cx + 0.5 - left) * x - 0.5, (camera.cy + 0.5 - top) * y - 0.5
-
-
-def resized_camera(camera: Intrinsics, height: int, width: int) -> Intrinsics:
-    """The pinhole of the same pictures resized to `height` x `width`: their edges, not pixel centres, meet."""
-    x, y = width / camera.width, height / camera.height
-    return dataclasses.replace(
-        camera,
-        width=width,
-        height=height,
-        fx=camera.fx * x,
-        fy=camera.fy * y,
-        cx=(camera.cx + 0.5) * x - 0.5,
-        cy=(camera.cy + 0.5) * y - 0.5,
-    )
 
 
 def sampled_turn(draws_B3: torch.Tensor, config: VirtualRotationConfig) -> torch.Tensor:

@@ -19,10 +19,10 @@ from tqdm import tqdm
 
 from transposenet_core.atomic_files import write_atomically
 from transposenet_core.errors import TrainingDivergedError, UserError
-from transposenet_core.models import build_model, names_with_latents
+from transposenet_core.models import build_model, names_where
 from transposenet_core.models.pose_autoencoder import PoseAutoencoder
 from transposenet_core.preprocessing import normalise
-from transposenet_core.scene import PosedImage, Scene
+from transposenet_core.scene import Scene
 from transposenet_core.scene_model import DESCRIPTION, SceneModel
 from transposenet_core.training.autoencoder.decoder import learn_decoder, small_pictures
 from transposenet_core.training.autoencoder.refinement_choice import choose_refinement
@@ -33,7 +33,8 @@ from transposenet_core.training.curves import Curves
 from transposenet_core.training.data.pixels import PosedPixels
 from transposenet_core.training.data.scene_pixels import SeenPoses
 from transposenet_core.training.distributed import World
-from transposenet_core.training.losses.pose import pose_loss
+from transposenet_core.training.losses.labels import Labels
+from transposenet_core.training.losses.registry import pose_loss
 from transposenet_core.training.network import make_repeatable, model_options
 from transposenet_core.training.optimization import rate_factor, set_rate
 from transposenet_core.training.outcome import make_scene_model
@@ -68,7 +69,8 @@ class AutoencoderLoss(nn.Module):
         answer = regress(latents)
         # A teacher of several scenes answers with the sign of its clusters' centres; Eq. 4 is not blind to it.
         backwards_B1 = (answer["orientation"] * q_B4).sum(dim=-1, keepdim=True) < 0
-        terms = self.pose(answer, position_B3, torch.where(backwards_B1, -q_B4, q_B4))
+        scene_B = target.get("scene", torch.zeros(len(q_B4), dtype=torch.int64, device=q_B4.device))
+        terms = self.pose(answer, Labels(position_B3, torch.where(backwards_B1, -q_B4, q_B4), None, scene_B))
         return {**terms, "loss": terms["loss"] + sum(both), "latents": sum(both)}
 
 
@@ -83,12 +85,11 @@ class AutoencoderTraining:
     def __init__(
         self,
         config: TrainConfig,
-        scene: Scene,
+        scenes: Sequence[Scene],
         out: Path,
         provenance: dict,
         world: World,
         resumed: Checkpoint | None = None,
-        further: Sequence[Scene] = (),
     ) -> None:
         make_repeatable(config)
         if world.size > 1:
@@ -96,11 +97,10 @@ class AutoencoderTraining:
         if (out / DESCRIPTION).exists():
             raise UserError(f"{out} holds a scene model already, name another --out")
         check_keys(config)
-        teacher = load_teacher(config.teacher, (scene, *further))
+        teacher = load_teacher(config.teacher, scenes)
         self.out, self.provenance, self.device = out, provenance, world.device
         scenes = [
-            replace(each, T_pose_camera=its.T_pose_camera)
-            for each, its in zip((scene, *further), teacher.scenes, strict=True)
+            replace(each, T_pose_camera=its.T_pose_camera) for each, its in zip(scenes, teacher.scenes, strict=True)
         ]
         self.config, self.world = configured(config, teacher, scenes), world
         self.preprocessing = teacher.preprocessing
@@ -214,9 +214,9 @@ class AutoencoderTraining:
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
     def _save(self) -> None:
-        first, *further = (each.scene for each in self.data)
-        model = make_scene_model(first, self.config, self.stage, self.network, self.validation, further)
-        model.preprocessing = self.preprocessing
+        scenes = [each.scene for each in self.data]
+        model = make_scene_model(scenes, self.config, self.stage, self.network, self.validation)
+        model.preprocessing, model.parity_image_P3HW = self.preprocessing, self.judge.parity_images()
         model.provenance = self.provenance | model.provenance
         model.save(self.out, self.config.half_precision_weights)
 
@@ -237,10 +237,11 @@ def load_teacher(path: str, scenes: Sequence[Scene]) -> SceneModel:
     if not path:
         raise UserError("teacher is empty: name the trained scene model whose latents are learnt, teacher=FOLDER")
     teacher = SceneModel.load(path)
-    if teacher.architecture not in (able := names_with_latents()):
+    if not teacher.network.HAS_LATENTS:
+        able = ", ".join(names_where(lambda model: model.HAS_LATENTS))
         raise UserError(
             f"{path}: a scene model of '{teacher.architecture}' has no latents of position and orientation; a teacher "
-            f"of {', '.join(able)} is needed"
+            f"of {able} is needed"
         )
     if len(scenes) != len(teacher.scenes):
         raise UserError(
@@ -248,18 +249,14 @@ def load_teacher(path: str, scenes: Sequence[Scene]) -> SceneModel:
             "scene, in the order of the teacher's training"
         )
     for scene, its in zip(scenes, teacher.scenes, strict=True):
-        known = {row.tobytes() for row in _positions(scene.select("train"))}
-        strange = sum(row.astype(np.float32).tobytes() not in known for row in its.training_positions_N3)
+        known = {image.name for image in scene.select("train")}
+        strange = sum(name not in known for name in its.frames.names_of("train"))
         if strange:
             raise UserError(
-                f"{path}: {strange} of the {len(its.training_positions_N3)} poses it was trained on are no training "
-                f"poses of '{scene.name}' here; give --data, --split and hold_out as in its training"
+                f"{path}: {strange} of the {its.frames.counts()['train']} frames it was trained on are no training "
+                f"frames of '{scene.name}' here; give --data, --split and hold_out as in its training"
             )
     return teacher
-
-
-def _positions(images: list[PosedImage]) -> np.ndarray:
-    return np.array([image.pose.position for image in images]).astype(np.float32)
 
 
 def configured(config: TrainConfig, teacher: SceneModel, scenes: Sequence[Scene]) -> TrainConfig:

@@ -12,7 +12,9 @@ import torch
 from tqdm import tqdm
 
 from transposenet_core.errors import UserError
-from transposenet_core.scene import DepthCamera, Intrinsics, PosedImage, Scene
+from transposenet_core.geometry.intrinsics import Intrinsics
+from transposenet_core.models import model_class
+from transposenet_core.scene import DepthCamera, PosedImage, Scene
 from transposenet_core.training.config import TrainConfig
 from transposenet_core.training.data.pixels import PosedPixels
 
@@ -21,8 +23,8 @@ MILLIMETRES, FARTHEST_MM = 1000.0, 32767  # an int16 holds a hall, not a street
 
 def needs_depth(config: TrainConfig, scene: Scene) -> bool:
     """Whether a training learns from depth or moves the camera by it. UserError where the scene has none."""
-    if config.model.name == "scene_coordinates":
-        check_depth(scene, "model scene_coordinates")
+    if model_class(config.model.name).NEEDS_DEPTH:
+        check_depth(scene, f"model {config.model.name}")
         return True
     for name, value in (
         ("augmentation.virtual_translation", config.augmentation.virtual_translation),

@@ -13,7 +13,7 @@ import itertools
 import numpy as np
 
 from transposenet_core.geometry.pose import rotation_angle_deg, stack
-from transposenet_core.scene import PosedImage, Scene
+from transposenet_core.scene import LEFT_OUT, PosedImage, Scene
 
 # A change of view of 1: as far, or by as much, as the test frames of RedKitchen's folds are from their nearest training
 # frame (median 0.14 m / 9 degrees).
@@ -24,7 +24,7 @@ MINIMUM_TRAINING_FRAMES = 150
 
 
 def hold_out_validation(scene: Scene) -> Scene:
-    """The scene with a tenth of its training track as `val` and a guard of one view on either side of it left out.
+    """The scene with a tenth of its training track as `val` and a guard of one view on either side of it `left_out`.
 
     A scene that has `val` frames, or too few training frames to give any away, is returned as it is.
     """
@@ -48,15 +48,11 @@ def hold_out_validation(scene: Scene) -> Scene:
         near_N[step:] |= held_N[:-step]
         near_N[:-step] |= held_N[step:]
     split = {
-        id(image): "val" if held else "guard"
+        id(image): "val" if held else LEFT_OUT
         for image, held, near in zip(training, held_N, near_N, strict=True)
         if near
     }
-    images = [
-        dataclasses.replace(image, split=split.get(id(image), image.split))
-        for image in scene.images
-        if split.get(id(image)) != "guard"
-    ]
+    images = [dataclasses.replace(image, split=split.get(id(image), image.split)) for image in scene.images]
     return dataclasses.replace(scene, images=images)
 
 

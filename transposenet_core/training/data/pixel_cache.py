@@ -24,8 +24,8 @@ import numpy as np
 import torch
 
 from transposenet_core.atomic_files import write_atomically
+from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.preprocessing import Preprocessing
-from transposenet_core.scene import Intrinsics
 
 VERSION = 1
 PLACE = "TRANSPOSENET_CACHE"

@@ -14,12 +14,12 @@ import torch
 from tqdm import tqdm
 
 from transposenet_core.errors import UserError
+from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import stack
 from transposenet_core.geometry.undistortion import Undistorter
 from transposenet_core.image_files import read_image
 from transposenet_core.preprocessing import Preprocessing
-from transposenet_core.scene import Intrinsics, PosedImage
-from transposenet_core.training.augmentation.virtual_rotation import resized_camera
+from transposenet_core.scene import PosedImage
 from transposenet_core.training.data.pixel_cache import PixelCache, Store, digest, entry_key
 
 Each = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
@@ -41,11 +41,6 @@ class PosedPixels:
 
     def __len__(self) -> int:
         return len(self.image_N3HW)
-
-    @property
-    def counts(self) -> list[int]:
-        """How many pictures of each scene, which is one."""
-        return [len(self)]
 
     @property
     def device(self) -> torch.device:
@@ -117,7 +112,7 @@ def load_pixels(
         image_N3HW,
         torch.from_numpy(positions_N3.astype(np.float32)),
         torch.from_numpy(orientations_N4.astype(np.float32)),
-        resized_camera(undistorter.rectified, *source.shape[2:]) if undistorter else None,
+        undistorter.rectified.resized(width=source.shape[3], height=source.shape[2]) if undistorter else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""The pictures of several scenes as one collection: each keeps its size and its camera, the window is the same."""
+"""The pictures of all scenes as one collection: each keeps its size and its camera, the window is the same."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from dataclasses import dataclass
 
 import torch
 
-from transposenet_core.preprocessing import Preprocessing
-from transposenet_core.training.augmentation.views import Views, training_views
-from transposenet_core.training.config import AugmentationConfig
 from transposenet_core.training.data.pixels import PosedPixels
 
 
@@ -43,6 +40,9 @@ class ScenePixels:
 
     def by_scene(self, index_B: torch.Tensor) -> Iterator[tuple[PosedPixels, torch.Tensor, torch.Tensor]]:
         """For every scene its pictures, the places among them that `index_B` names, and where in `index_B` they are."""
+        if len(self.scenes) == 1:  # nothing to look for, which a CUDA graph could not hold
+            yield self.scenes[0], index_B, torch.arange(len(index_B), device=index_B.device)
+            return
         begin = 0
         for pixels in self.scenes:
             here = ((index_B >= begin) & (index_B < begin + len(pixels))).nonzero()[:, 0]
@@ -69,28 +69,3 @@ class SeenPoses:
             torch.cat(numbers),
             [len(each) for each in scenes],
         )
-
-
-def views_of(
-    pixels: PosedPixels | ScenePixels,
-    index_B: torch.Tensor,
-    draws_BK: torch.Tensor,
-    preprocessing: Preprocessing,
-    config: AugmentationConfig,
-) -> Views:
-    """`training_views`; of several scenes sorted by scene, each picture cut and turned with its own camera."""
-    if isinstance(pixels, PosedPixels):
-        return training_views(pixels, index_B, draws_BK, preprocessing, config)
-    views, scenes = [], []
-    for scene, (part, places, here) in enumerate(pixels.by_scene(index_B)):
-        if len(places):
-            views.append(training_views(part, places, draws_BK[here], preprocessing, config))
-            scenes.append(torch.full_like(places, scene))
-    depths = [view.depth_BHW for view in views if view.depth_BHW is not None]
-    return Views(
-        image_B3HW=torch.cat([view.image_B3HW for view in views]),
-        position_B3=torch.cat([view.position_B3 for view in views]),
-        orientation_B4=torch.cat([view.orientation_B4 for view in views]),
-        depth_BHW=torch.cat(depths) if len(depths) == len(views) else None,
-        scene_B=torch.cat(scenes),
-    )

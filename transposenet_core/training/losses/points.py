@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
 from transposenet_core.errors import UserError
-from transposenet_core.geometry.pose_from_points import rotated
+from transposenet_core.geometry.quaternions import rotated
+from transposenet_core.models import names_where
+from transposenet_core.training.losses.labels import Labels
 
 HIDDEN = 256
 
@@ -27,13 +29,11 @@ class SeenPoints(nn.Module):
         for name, value in (("rows_N", rows_N), ("columns_N", columns_N), ("rays_N3", rays_N3)):
             self.register_buffer(name, value.clone(), persistent=False)
 
-    def forward(
-        self, position_B3: torch.Tensor, orientation_B4: torch.Tensor, depth_BHW: torch.Tensor | None
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def forward(self, labels: Labels) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Points (B, N, 3), their depths (B, N) in metres, and 1 where that is known, else 0 (B, N)."""
-        assert depth_BHW is not None  # `check_depth` has said so before
-        z_BN = depth_BHW[:, self.rows_N, self.columns_N]
-        points_BN3 = rotated(orientation_B4, self.rays_N3 * z_BN[..., None]) + position_B3[:, None]
+        assert labels.depth_BHW is not None  # `check_depth` has said so before
+        z_BN = labels.depth_BHW[:, self.rows_N, self.columns_N]
+        points_BN3 = rotated(labels.orientation_B4, self.rays_N3 * z_BN[..., None]) + labels.position_B3[:, None]
         return points_BN3, z_BN, (z_BN > 0).float()
 
 
@@ -43,10 +43,11 @@ class AuxiliaryPointsLoss(nn.Module):
 
     def __init__(self, pose: nn.Module, network: Any, weight: float) -> None:
         super().__init__()
-        if not hasattr(network, "cells_seen"):
+        if not network.HAS_CELLS:
+            able = " and ".join(names_where(lambda model: model.HAS_CELLS))
             raise UserError(
                 f"loss.points is {weight:g}, but the configured model has no map whose cells could say what they see: "
-                "transposenet and transposenet_fast have; set loss.points=0"
+                f"{able} have; set loss.points=0"
             )
         channels, cells_N2, rays_N3 = network.cells_seen()
         self.pose, self.weight = pose, weight
@@ -55,17 +56,37 @@ class AuxiliaryPointsLoss(nn.Module):
         self.seen = SeenPoints(cells_N2, rays_N3)
         self.head = nn.Sequential(nn.Conv2d(channels, HIDDEN, 1), nn.GELU(), nn.Conv2d(HIDDEN, 3, 1))
 
-    def forward(
-        self,
-        output: dict[str, torch.Tensor],
-        position_B3: torch.Tensor,
-        orientation_B4: torch.Tensor,
-        depth_BHW: torch.Tensor | None = None,
-    ) -> dict[str, torch.Tensor]:
+    def forward(self, output: dict[str, torch.Tensor], labels: Labels) -> dict[str, torch.Tensor]:
         """The pose's terms, and the mean distance of the ``points`` over the cells whose depth is known."""
-        terms = self.pose(output, position_B3, orientation_B4)
-        true_BN3, _, known_BN = self.seen(position_B3, orientation_B4, depth_BHW)
+        terms = self.pose(output, labels)
+        true_BN3, _, known_BN = self.seen(labels)
         points_BN3 = self.head(output["cells_map"].float()).flatten(2).transpose(1, 2)
         away_BN = torch.linalg.vector_norm(points_BN3 - true_BN3, dim=-1) * known_BN
         points = away_BN.sum() / known_BN.sum().clamp(min=1)
         return {**terms, "loss": terms["loss"] + self.weight * points, "points": points}
+
+
+class SceneCoordinateLoss(nn.Module):
+    """How unlikely the true points and depths are under what each cell says, as Laplace's distribution has it.
+
+    ``|p - p*| exp(-s) + 3 s`` of a point and ``|z - z*| exp(-s_z) + s_z`` of its depth, with the scales that the cell
+    itself answers (Kendall and Gal, "What uncertainties do we need in Bayesian deep learning for computer vision?",
+    2017, section 3.1, for a Laplace likelihood), over the cells whose depth is known.
+    """
+
+    TERMS: ClassVar[tuple[str, ...]] = ("loss", "points", "depth")
+
+    def __init__(self, cells_N2: torch.Tensor, rays_N3: torch.Tensor) -> None:
+        """`cells_N2` are the cells' centres in the view's pixels, `rays_N3` their directions with z = 1."""
+        super().__init__()
+        self.seen = SeenPoints(cells_N2, rays_N3)
+
+    def forward(self, output: dict[str, torch.Tensor], labels: Labels) -> dict[str, torch.Tensor]:
+        """``loss``, and the mean distances of ``points`` and ``depth`` from the true ones in metres."""
+        true_BN3, z_BN, known_BN = self.seen(labels)
+        count = known_BN.sum().clamp(min=1)
+        points_BN = torch.linalg.vector_norm(output["points"] - true_BN3, dim=-1) * known_BN
+        depth_BN = (output["depth"] - z_BN).abs() * known_BN
+        scale_BN, depth_scale_BN = output["log_scale"] * known_BN, output["depth_log_scale"] * known_BN
+        loss = points_BN * torch.exp(-scale_BN) + 3 * scale_BN + depth_BN * torch.exp(-depth_scale_BN) + depth_scale_BN
+        return {"loss": loss.sum() / count, "points": points_BN.sum() / count, "depth": depth_BN.sum() / count}

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from transposenet_core.training.losses.labels import Labels
+
 
 class SceneLoss(nn.Module):
     """`pose` is the loss of position and orientation; the network's centres say which cluster a label is in."""
@@ -28,18 +30,10 @@ class SceneLoss(nn.Module):
             terms += [f"{name}_cluster"] * (getattr(network, name).clusters > 1)
         self.TERMS = tuple(terms)
 
-    def forward(
-        self,
-        output: dict[str, torch.Tensor],
-        position_B3: torch.Tensor,
-        orientation_B4: torch.Tensor,
-        depth_BHW: torch.Tensor | None = None,
-        scene_B: torch.Tensor | None = None,
-    ) -> dict[str, torch.Tensor]:
-        """``loss`` beside Eq. 3 and 4 of the true scene's answer and the log-likelihoods; without `scene_B` there is
-        one scene."""
+    def forward(self, output: dict[str, torch.Tensor], labels: Labels) -> dict[str, torch.Tensor]:
+        """``loss`` beside Eq. 3 and 4 of the true scene's answer and the log-likelihoods."""
+        position_B3, orientation_B4, _, scene_B = labels
         rows_B = torch.arange(len(position_B3), device=position_B3.device)
-        scene_B = torch.zeros_like(rows_B) if scene_B is None else scene_B
         away_BK = torch.linalg.vector_norm(self.position_centre_SKP[scene_B] - position_B3[:, None], dim=-1)
         x_cluster_B = away_BK.argmin(dim=-1)
         along_BK = torch.einsum("bkp,bp->bk", self.orientation_centre_SKP[scene_B], orientation_B4)
@@ -58,6 +52,6 @@ class SceneLoss(nn.Module):
                 output["orientation_cluster_log_probability"][rows_B, scene_B], q_cluster_B
             ),
         }
-        terms = self.pose(answer, position_B3, orientation_B4) | likelihoods
+        terms = self.pose(answer, labels._replace(orientation_B4=orientation_B4)) | likelihoods
         terms["loss"] = terms["loss"] + sum(likelihoods.values())
         return {name: terms[name] for name in self.TERMS}

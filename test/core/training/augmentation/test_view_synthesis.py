@@ -12,9 +12,10 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from transposenet_core.errors import UserError
+from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.preprocessing import Preprocessing, mean_colour, normalise
-from transposenet_core.scene import Intrinsics, Scene
+from transposenet_core.scene import Scene
 from transposenet_core.training.augmentation.view_synthesis import moved_views
 from transposenet_core.training.augmentation.views import DRAWS, RECORDED, training_views
 from transposenet_core.training.config import AugmentationConfig, VirtualRotationConfig

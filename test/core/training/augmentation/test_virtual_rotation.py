@@ -18,14 +18,14 @@ from training_runs import arguments, figures, train
 from demo.drives import test_drive
 from demo.render import camera_matrix, check_graphics
 from transposenet_core.errors import UserError
+from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose, rotation_angle_deg
 from transposenet_core.preprocessing import Preprocessing, mean_colour, normalise
-from transposenet_core.scene import Intrinsics, Scene
+from transposenet_core.scene import Scene
 from transposenet_core.training.augmentation.views import DRAWS, training_views
 from transposenet_core.training.augmentation.virtual_rotation import (
     _old_pixels,
     for_camera,
-    resized_camera,
     sampled_turn,
     turned_orientation,
 )
@@ -97,7 +97,7 @@ def test_the_resized_camera_is_that_of_the_resized_picture() -> None:
     ramp = np.broadcast_to(np.arange(240, dtype=np.uint8), (180, 240))
     image = np.stack([ramp, np.broadcast_to(np.arange(180, dtype=np.uint8)[:, None], (180, 240)), ramp], axis=-1)
     resized = Preprocessing(75, (75, 100)).resize(image)
-    small = resized_camera(camera, *resized.shape[1:])
+    small = camera.resized(width=resized.shape[2], height=resized.shape[1])
     inside = np.s_[5:-5]
     old_x, old_y = resized[0, 5:-5, inside].double().numpy(), resized[1, inside, 5:-5].double().numpy()
     v, u = np.mgrid[5:70, 5:95]
@@ -174,7 +174,7 @@ def room_views(tmp_path_factory: pytest.TempPathFactory) -> tuple[PosedPixels, l
         image,
         torch.zeros(len(draws), 3),
         torch.from_numpy(pose.orientation).float().expand(len(draws), 4),
-        resized_camera(camera, *image.shape[2:]),
+        camera.resized(width=image.shape[3], height=image.shape[2]),
     )
     return pixels, draws, list(zip(pictures[1:], poses[1:], strict=True))
 

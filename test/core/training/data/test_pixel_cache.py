@@ -18,11 +18,11 @@ from training_runs import arguments, train
 
 from transposenet_core.errors import UserError
 from transposenet_core.formats import load_scene
+from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.undistortion import Undistorter
 from transposenet_core.image_files import read_image
 from transposenet_core.preprocessing import Preprocessing
-from transposenet_core.scene import Intrinsics, PosedImage
-from transposenet_core.training.augmentation.virtual_rotation import resized_camera
+from transposenet_core.scene import PosedImage
 from transposenet_core.training.data.pixel_cache import PixelCache, cache_folder
 from transposenet_core.training.data.pixels import PosedPixels, load_pixels
 
@@ -114,7 +114,7 @@ def test_other_bytes_size_or_lens_are_another_entry(small_scene: Path, tmp_path:
     undistorter = Undistorter(bent)
     assert torch.equal(rectified.image_N3HW[0], SIZE.resize(undistorter(read_image(images[0].path))))
     assert not torch.equal(rectified.image_N3HW, after)
-    assert rectified.camera == resized_camera(undistorter.rectified, *rectified.image_N3HW.shape[2:])
+    assert rectified.camera == undistorter.rectified.resized(*rectified.image_N3HW.shape[:1:-1])
 
 
 @pytest.mark.parametrize("damage", ["short", "empty", "text", "shape"])

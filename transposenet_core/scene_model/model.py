@@ -1,66 +1,58 @@
-"""The scene model: a folder `model.safetensors` + `scene.json` that describes itself; a node needs its path alone."""
+"""A trained network with all it needs to be run and judged, and the two files that it lies in."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
-from torch import nn
 
 from transposenet_core import __version__
 from transposenet_core.atomic_files import write_atomically
 from transposenet_core.errors import UserError
-from transposenet_core.geometry.pose import Pose
-from transposenet_core.mapped_scene import HeldOutError, MappedScene
+from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.models import build_model
 from transposenet_core.preprocessing import Preprocessing
-from transposenet_core.scene import Intrinsics
+from transposenet_core.scene_model import checked
+from transposenet_core.scene_model.mapped_scene import MappedScene
+from transposenet_core.scene_model.parity import Parity
 
-SCHEMA = 1
-WEIGHTS, DESCRIPTION = "model.safetensors", "scene.json"
+SCHEMA = 2
+WEIGHTS, DESCRIPTION, KEYFRAMES = "model.safetensors", "scene.json", "keyframes_{}.safetensors"
 MAX_DESCRIPTION_BYTES = 16 * 2**20
-MODEL_PREFIX = "model."
+MODEL_PREFIX, FRAMES_PREFIX, PARITY_PREFIX = "model.", "frames.{}.", "parity."
+MOST_SCENES = 1000
 # Poses among the weights: float16 is 0.25 m off at 500 m. Vectors are kept whole anyway: a head's bias is a position.
 EXACT = ("positions_N3", "orientations_N4", "centre_SKP")
+
+Tensors = dict[str, torch.Tensor]
 
 
 @dataclass(eq=False)
 class SceneModel:
-    """A trained network with all it needs to be run and judged: what a scene is to a robot.
+    """What a scene, or several, are to a robot.
 
-    Training poses (thinned): positions (N, 3) in metres and orientations (N, 4) w x y z, as they were labelled. A
-    network of several scenes numbers them as ``scenes`` does: the first is the model's own, the others are
-    ``further_scenes``.
+    ``network`` is a `PoseModel` built by ``build_model(architecture, **options)``; ``scenes`` are those it knows, in
+    its own order. ``parity_image_P3HW`` are windows (P, 3, h, w) uint8 whose poses are stored when it is saved and are
+    ``parity`` when it was loaded.
     """
 
-    name: str
-    map_frame: str
     architecture: str
     options: dict
     preprocessing: Preprocessing
-    network: nn.Module
-    held_out_error: HeldOutError
-    intrinsics: Intrinsics | None = None
-    training_positions_N3: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
-    training_orientations_N4: np.ndarray = field(default_factory=lambda: np.zeros((0, 4)))
-    T_pose_camera: Pose | None = None
+    network: Any
+    scenes: tuple[MappedScene, ...]
     provenance: dict = field(default_factory=dict)
-    further_scenes: tuple[MappedScene, ...] = ()
-
-    @property
-    def scenes(self) -> tuple[MappedScene, ...]:
-        """All scenes, in the network's order."""
-        poses = self.training_positions_N3, self.training_orientations_N4
-        first = MappedScene(self.name, self.map_frame, self.held_out_error, self.intrinsics, *poses, self.T_pose_camera)
-        return (first, *self.further_scenes)
+    parity_image_P3HW: torch.Tensor | None = None
+    parity: Parity | None = None
 
     @property
     def title(self) -> str:
@@ -71,32 +63,39 @@ class SceneModel:
     def camera(self) -> Intrinsics | None:
         """The camera that all scenes were recorded with; None where they were not, or it is not known."""
         cameras = {scene.intrinsics and replace(scene.intrinsics, source="") for scene in self.scenes}
-        return self.intrinsics if len(cameras) == 1 else None
+        return self.scenes[0].intrinsics if len(cameras) == 1 else None
 
     def save(self, folder: str | Path, half_precision: bool = False) -> None:
-        """Write both files; each appears whole or not at all, and the description carries the hash of its weights."""
+        """Write its files; each appears whole or not at all, and the description carries the hashes of the others."""
         folder = Path(folder)
-        tensors = {MODEL_PREFIX + key: value.detach().cpu() for key, value in self.network.state_dict().items()}
+        state = {key: value.detach().cpu() for key, value in self.network.state_dict().items()}
         if half_precision:
-            halved = {k for k, v in tensors.items() if v.is_floating_point() and v.dim() > 1 and not k.endswith(EXACT)}
-            tensors = {k: v.half() if k in halved else v for k, v in tensors.items()}
+            halved = {k for k, v in state.items() if v.is_floating_point() and v.dim() > 1 and not k.endswith(EXACT)}
+            state = {k: v.half() if k in halved else v for k, v in state.items()}
+        tensors = {MODEL_PREFIX + key: value for key, value in state.items()}
         for number, scene in enumerate(self.scenes):
-            tensors |= scene.tensors(number)
+            tensors |= {FRAMES_PREFIX.format(number) + key: value for key, value in scene.frames.tensors().items()}
+        if self.parity_image_P3HW is not None:
+            parity = Parity.of(self.network, state, self.parity_image_P3HW)
+            tensors |= {PARITY_PREFIX + key: value for key, value in parity.tensors().items()}
         data = save_tensors({key: value.contiguous() for key, value in tensors.items()})
         description = json.dumps(self._describe(hashlib.sha256(data).hexdigest()), indent=1, allow_nan=False)
-        # Both are on the disk before either gets its name: the moment in which the two do not fit is two renames long.
-        with write_atomically(folder / DESCRIPTION) as text, write_atomically(folder / WEIGHTS) as weights:
+        # All are on the disk before any gets its name: the moment in which they do not fit is a few renames long.
+        with ExitStack() as files:
+            text, weights = (files.enter_context(write_atomically(folder / n)) for n in (DESCRIPTION, WEIGHTS))
+            for number, scene in enumerate(self.scenes):
+                if scene.keyframes:
+                    path = files.enter_context(write_atomically(folder / KEYFRAMES.format(number)))
+                    path.write_bytes(scene.keyframes.data())
             weights.write_bytes(data)
             text.write_text(description + "\n")
 
     def _describe(self, weights_sha256: str) -> dict:
-        first, *further = (scene.describe() for scene in self.scenes)
         return {
             "schema": SCHEMA,
-            **first,
-            **({"further_scenes": further} if further else {}),
             "architecture": {"name": self.architecture, "options": self.options},
             "preprocessing": asdict(self.preprocessing),
+            "scenes": [scene.describe(KEYFRAMES.format(number)) for number, scene in enumerate(self.scenes)],
             "weights_sha256": weights_sha256,
             "versions": {"transposenet_ros": __version__, "torch": torch.__version__},
             "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -110,30 +109,54 @@ class SceneModel:
         description = _read_description(folder)
         tensors = _read_weights(folder / WEIGHTS, description)
         try:
-            options = description["architecture"]["options"]
-            network = build_model(description["architecture"]["name"], **options)
-            state = {k[len(MODEL_PREFIX) :]: v for k, v in tensors.items() if k.startswith(MODEL_PREFIX)}
-            network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
-            described = [description, *description.get("further_scenes", [])]
-            first, *further = (MappedScene.read(each, tensors, number) for number, each in enumerate(described))
-            if len(described) != (known := getattr(network, "scenes", 1)):
-                raise ValueError(f"{len(described)} scenes are described, the network is for {known}")
-            return cls(
-                **vars(first),
-                architecture=description["architecture"]["name"],
-                options=options,
-                preprocessing=Preprocessing(**description["preprocessing"]),
-                network=network.eval(),
-                provenance=description.get("provenance", {}),
-                further_scenes=tuple(further),
-            )
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            return _assembled(cls, description, tensors, folder)
+        except (KeyError, TypeError, ValueError, RuntimeError, UserError) as error:
             # torch names the tensor that does not fit on its second line.
             reason = " ".join(str(error).split())[:200]
             raise UserError(
                 f"{folder}: {DESCRIPTION} and {WEIGHTS} do not fit together ({type(error).__name__}: {reason}); "
                 "train the scene again or copy the whole folder again"
             ) from None
+
+
+def _assembled(cls: type[SceneModel], description: dict, tensors: Tensors, folder: Path) -> SceneModel:
+    described = description["scenes"]
+    if not isinstance(described, list) or not 1 <= len(described) <= MOST_SCENES:
+        raise ValueError(f"scenes are no list of 1 to {MOST_SCENES}")
+    scenes = tuple(
+        MappedScene.read(checked.mapping("scene", each), _below(tensors, FRAMES_PREFIX.format(number)), folder)
+        for number, each in enumerate(described)
+    )
+    architecture = checked.mapping("architecture", description["architecture"])
+    name, options = checked.text("architecture.name", architecture["name"]), architecture["options"]
+    network = build_model(name, **checked.every_number("options", checked.mapping("options", options)))
+    state = _below(tensors, MODEL_PREFIX)
+    network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
+    if len(scenes) != network.scenes:
+        raise ValueError(f"{len(scenes)} scenes are described, the network is for {network.scenes}")
+    parity = _below(tensors, PARITY_PREFIX)
+    read = Parity.read(parity) if parity else None
+    return cls(
+        architecture=name,
+        options=options,
+        preprocessing=_preprocessing(checked.mapping("preprocessing", description["preprocessing"])),
+        network=network.eval(),
+        scenes=scenes,
+        provenance=checked.mapping("provenance", description.get("provenance", {})),
+        parity_image_P3HW=read.image_P3HW if read else None,
+        parity=read,
+    )
+
+
+def _preprocessing(values: dict) -> Preprocessing:
+    checked.whole("smaller_edge", values["smaller_edge"], 1, 4096)
+    checked.numbers("image_size", values["image_size"], 2, 1, 4096)
+    checked.whole("crops", values.get("crops", 1), 1, 1024)
+    return Preprocessing(**values)
+
+
+def _below(tensors: Tensors, prefix: str) -> Tensors:
+    return {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
 
 
 def _read_description(folder: Path) -> dict:
@@ -155,7 +178,7 @@ def _read_description(folder: Path) -> dict:
     return description
 
 
-def _read_weights(path: Path, description: dict) -> dict[str, torch.Tensor]:
+def _read_weights(path: Path, description: dict) -> Tensors:
     try:
         data = path.read_bytes()
         digest = hashlib.sha256(data).hexdigest()

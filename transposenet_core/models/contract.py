@@ -1,0 +1,153 @@
+"""What every model of the family is to the rest of the project: what it takes and returns, what it needs and can do.
+
+Nothing outside of `models` asks for a model by its name, for its layers, or whether it has a method: it reads the class
+attributes below, which say "no" where a model does not say otherwise. `test/core/models/test_contract.py` holds every
+model to this page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from torch import nn
+
+from transposenet_core.geometry.pose import mean_of_stacked
+
+# Of one scene its training poses, as labelled for the camera: positions (N, 3) metres, orientations (N, 4) w x y z.
+ScenePoses = tuple[np.ndarray, np.ndarray]
+
+
+class OutputKey(NamedTuple):
+    """A tensor in a model's output. ``axes`` names its sizes; whole numbers are fixed, letters the same for the whole
+    output: B pictures, S scenes, K and L clusters, N cells, A auxiliary regressors, M neighbours, W of a latent."""
+
+    axes: tuple[str | int, ...]
+    unit: str
+    meaning: str
+
+
+OUTPUTS: dict[str, OutputKey] = {
+    "position": OutputKey(("B", 3), "m", "of T_map_camera"),
+    "orientation": OutputKey(("B", 4), "1", "of T_map_camera, w x y z; of unit length outside of training"),
+    "covariance": OutputKey(("B", 6, 6), "m^2, rad^2", "of position, then rotation vector, along the map's axes"),
+    "position_attention": OutputKey(("B", "H", "V"), "1", "the position token's attention to the cells; on request"),
+    "orientation_attention": OutputKey(("B", "P", "Q"), "1", "the same of the orientation's; on request"),
+    "position_latent": OutputKey(("B", "W"), "1", "what the position is regressed from; of `encode` alone"),
+    "orientation_latent": OutputKey(("B", "W"), "1", "the same of the orientation; of `encode` alone"),
+    "cells_map": OutputKey(("B", "C", "P", "Q"), "1", "the map behind `cells_seen`; in training alone"),
+    "auxiliary_position": OutputKey(("B", "A", 3), "m", "of the auxiliary regressors; in training alone"),
+    "auxiliary_orientation": OutputKey(("B", "A", 4), "any", "the same, of any length; in training alone"),
+    "points": OutputKey(("B", "N", 3), "m", "the point of the map that a cell sees"),
+    "depth": OutputKey(("B", "N"), "m", "of that point along the optical axis"),
+    "log_scale": OutputKey(("B", "N"), "log m", "of the point's deviation"),
+    "depth_log_scale": OutputKey(("B", "N"), "log m", "of the depth's deviation"),
+    "neighbours": OutputKey(("B", "M"), "index", "of the training pictures that the pose is combined from"),
+    "weights": OutputKey(("B", "M"), "1", "of the neighbours, together 1"),
+    "scene": OutputKey(("B",), "index", "the likeliest scene, in whose map the pose is"),
+    "scene_log_probability": OutputKey(("B", "S"), "log 1", "of each scene"),
+    "scene_positions": OutputKey(("B", "S", 3), "m", "the position if the picture is of that scene"),
+    "scene_orientations": OutputKey(("B", "S", 4), "1", "the orientation if the picture is of that scene"),
+    "position_cluster_log_probability": OutputKey(("B", "S", "K"), "log 1", "of each cluster of a scene's positions"),
+    "orientation_cluster_log_probability": OutputKey(("B", "S", "L"), "log 1", "of each of its orientations"),
+    "cluster_positions": OutputKey(("B", "S", "K", 3), "m", "the position if it lies in that cluster"),
+    "cluster_orientations": OutputKey(("B", "S", "L", 4), "1", "the orientation if it lies in that cluster"),
+}
+# What each model answers outside of training, whatever else it adds.
+ALWAYS = ("position", "orientation")
+
+
+class PoseModel(Protocol):
+    """A network from pictures to poses. A model subclasses this beside ``nn.Module`` and states what differs.
+
+    Class attributes: ``OPTIONS`` documents the constructor's arguments; ``DEFAULTS`` are a variant's, where they differ
+    from those of the class that documents them. ``LOSS`` names its loss in `training.losses`; ``LEARNS_FROM`` is images
+    or the latents of a trained teacher. ``NEEDS_DEPTH``: training needs depth pictures. ``TAKES_CAMERA``: its option
+    `camera` is the pinhole of the window. ``TAKES_SCENES``: its option `scenes` is their number, and one network may
+    have several. ``MEMORISES``: it has no gradient, `memorise` shows it the training pictures, `forget` begins anew.
+    ``HAS_LATENTS``: `encode` and `regress` are the two halves of `forward`, so it can be a teacher. ``HEADS`` are the
+    modules that the paper's second stage trains one by one, and ``PRIOR_OPTION`` is the option by which the last of
+    them sees more. ``HAS_CELLS``: `cells_seen` says where the cells of ``cells_map`` lie. ``SILENT_OPTIONS`` change
+    what the same tensors compute without a trace in their shapes.
+
+    Attributes of a network: ``image_size`` (height, width) of the window it is made for; ``scenes``, how many it knows;
+    ``backbone``, None where it has none; ``latent_width`` of the latents, 0 without; ``has_attention``: `forward` takes
+    `with_attention`; ``can_render``: it draws what it expects to see from a pose.
+    """
+
+    OPTIONS: ClassVar[dict[str, str]]
+    DEFAULTS: ClassVar[dict[str, Any]] = {}
+    LOSS: ClassVar[str] = "pose"
+    LEARNS_FROM: ClassVar[Literal["images", "teacher"]] = "images"
+    NEEDS_DEPTH: ClassVar[bool] = False
+    TAKES_CAMERA: ClassVar[bool] = False
+    TAKES_SCENES: ClassVar[bool] = False
+    MEMORISES: ClassVar[bool] = False
+    HAS_LATENTS: ClassVar[bool] = False
+    HEADS: ClassVar[tuple[str, ...]] = ()
+    PRIOR_OPTION: ClassVar[str] = ""
+    HAS_CELLS: ClassVar[bool] = False
+    SILENT_OPTIONS: ClassVar[tuple[str, ...]] = ()
+
+    image_size: tuple[int, int]
+    scenes: int = 1
+    backbone: nn.Module | None
+    latent_width: int = 0
+    has_attention: bool = False
+    can_render: bool = False
+
+    @classmethod
+    def has_fixed_window(cls, options: Mapping[str, Any]) -> bool:
+        """Whether a network with these options knows the rays of the cells it sees, which are those of the centre's
+        window: of another window of the picture its pose would be wrong by construction."""
+        return False
+
+    def forward(self, image_B3HW: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Of normalised pictures (`preprocessing.normalise`) the tensors of `OUTPUTS` that the model has; outside of
+        training at least those of `ALWAYS`. ``with_attention=True`` is taken where ``has_attention``."""
+        ...
+
+    def start_from(self, position: torch.Tensor, orientation: torch.Tensor) -> None:
+        """Let the untrained network of one scene answer this pose: position (3,), orientation (4,) w x y z."""
+
+    def start_from_poses(self, poses: Sequence[ScenePoses]) -> None:
+        """The same by the training poses of every scene, in the network's order. ValueError where they do not fit."""
+        mean = mean_of_stacked(*poses[0])
+        self.start_from(torch.from_numpy(mean.position), torch.from_numpy(mean.orientation))
+
+    def earlier_state(self, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Tensors of a network that was trained before, as this one takes them; as they are where nothing differs."""
+        return state
+
+    # Where HAS_LATENTS:
+    def encode(self, image_B3HW: torch.Tensor, with_attention: bool = False) -> dict[str, torch.Tensor]:
+        """The latents of `OUTPUTS`, and what `forward` says beside the pose."""
+        raise TypeError(f"{type(self).__name__} has no latents")
+
+    def regress(self, latents: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """The output of `forward` from what `encode` returns."""
+        raise TypeError(f"{type(self).__name__} has no latents")
+
+    # Where MEMORISES:
+    def memorise(self, image_B3HW: torch.Tensor, position_B3: torch.Tensor, orientation_B4: torch.Tensor) -> None:
+        """Add training pictures and their poses."""
+        raise TypeError(f"{type(self).__name__} does not memorise")
+
+    def forget(self) -> None:
+        """Remove all of them."""
+        raise TypeError(f"{type(self).__name__} does not memorise")
+
+    # Where HAS_CELLS:
+    def cells_seen(self) -> tuple[int, torch.Tensor, torch.Tensor]:
+        """Channels of ``cells_map``, the centres (N, 2) of its cells in the window's pixels and their rays (N, 3) with
+        z = 1. ValueError without the camera's intrinsics."""
+        raise TypeError(f"{type(self).__name__} has no such cells")
+
+    # Where can_render:
+    def render(
+        self, position_B3: torch.Tensor, orientation_B4: torch.Tensor, scene_B: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Pictures (B, 3, h, w), RGB from 0 to 1, that are expected at poses."""
+        raise TypeError(f"{type(self).__name__} renders nothing")

@@ -1,0 +1,89 @@
+"""Models by name. Their modules are imported where one is asked for, so that a model may build another."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from torch import nn
+
+from transposenet_core.errors import UserError
+from transposenet_core.models.contract import PoseModel
+
+# Name -> class, in the module of the same name.
+_CLASSES = {
+    "transposenet": "TransPoseNet",
+    "transposenet_fast": "TransPoseNetFast",
+    "scene_coordinates": "SceneCoordinates",
+    "posenet": "PoseNet",
+    "retrieval": "Retrieval",
+    "poselstm": "PoseLSTM",
+    "bayesian_posenet": "BayesianPoseNet",
+    "multiscene_transformer": "MultiSceneTransformer",
+    "coarse_to_fine": "CoarseToFine",
+    "pose_autoencoder": "PoseAutoencoder",
+}
+
+
+def model_names() -> list[str]:
+    return sorted(_CLASSES)
+
+
+def model_class(name: str) -> type[PoseModel]:
+    """The class of the model `name`, whose attributes say what it needs and can do. UserError names what is known."""
+    if name not in _CLASSES:
+        near = did_you_mean(name, _CLASSES)
+        raise UserError(f"unknown model '{name}'{near}; known models: {', '.join(model_names())}")
+    return getattr(importlib.import_module(f"transposenet_core.models.{name}"), _CLASSES[name])
+
+
+def names_where(able: Callable[[type[PoseModel]], bool]) -> list[str]:
+    """The models whose class attributes fulfil `able`, for messages and choices."""
+    return [name for name in model_names() if able(model_class(name))]
+
+
+def build_model(name: str, **options: object) -> Any:
+    """The model `name` with its options (`default_options` lists them): a `PoseModel` that is an ``nn.Module``.
+    UserError names what is allowed; ValueError where a value is not."""
+    allowed = default_options(name)
+    for key in options:
+        if key not in allowed:
+            raise UserError(
+                f"model '{name}' has no option '{key}', its options are {', '.join(allowed)}"
+                f"{did_you_mean(key, allowed)}"
+            )
+    return model_class(name)(**options)
+
+
+def default_options(name: str) -> dict[str, object]:
+    """The options of a model and their defaults, as its constructor has them. UserError for an unknown model."""
+    model: Any = model_class(name)
+    documented = next(each for each in model.__mro__ if "OPTIONS" in vars(each))
+    parameters = list(inspect.signature(documented.__init__).parameters.items())[1:]
+    return {key: parameter.default for key, parameter in parameters} | model.DEFAULTS
+
+
+def describe_option(name: str, option: str) -> str:
+    """What an option of a model means and where its default comes from: the model's own ``OPTIONS``."""
+    return model_class(name).OPTIONS[option]
+
+
+def build_teacher(name: str, options: dict) -> Any:
+    """The frozen network `name`. UserError where it has no latents of its own for position and orientation."""
+    if not model_class(name).HAS_LATENTS:
+        able = names_where(lambda model: model.HAS_LATENTS)
+        raise UserError(
+            f"model '{name}' has no latents of position and orientation that a pose could be encoded as; a teacher of "
+            f"{', '.join(able)} is needed"
+        )
+    network: nn.Module = build_model(name, **options)
+    return network.requires_grad_(False).eval()
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """ "; did you mean '...'?" where something known is near, else ''."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean '{near[0]}'?" if near else ""

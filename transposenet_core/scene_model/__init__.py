@@ -1,0 +1,23 @@
+"""The scene model: a folder `model.safetensors` + `scene.json` that describes itself; a node needs its path alone."""
+
+from __future__ import annotations
+
+from transposenet_core.scene_model.keyframes import Keyframes
+from transposenet_core.scene_model.known_frames import KnownFrames
+from transposenet_core.scene_model.mapped_scene import KEPT, Calibration, HeldOutError, MappedScene
+from transposenet_core.scene_model.model import DESCRIPTION, SCHEMA, WEIGHTS, SceneModel
+from transposenet_core.scene_model.parity import Parity
+
+__all__ = [
+    "DESCRIPTION",
+    "KEPT",
+    "SCHEMA",
+    "WEIGHTS",
+    "Calibration",
+    "HeldOutError",
+    "Keyframes",
+    "KnownFrames",
+    "MappedScene",
+    "Parity",
+    "SceneModel",
+]

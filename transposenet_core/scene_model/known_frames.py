@@ -1,0 +1,82 @@
+"""The frames that a scene model was made from: trained on, validated on, and left out between the two."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from transposenet_core.geometry.pose import stack
+from transposenet_core.scene import LEFT_OUT, Scene
+from transposenet_core.scene_model import checked
+
+SPLITS = ("train", "val", LEFT_OUT)
+MOST_FRAMES = 2_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class KnownFrames:
+    """Frames by name, in the order of the data set: ``split_N`` (N,) numbers `SPLITS`; positions (N, 3) in the scene's
+    units and orientations (N, 4) w x y z are ``T_map_camera`` as labelled, float64. ValueError where they do not fit
+    together. A name is the picture's path below the data set's root; '' where none is known."""
+
+    names: tuple[str, ...] = ()
+    split_N: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint8))
+    positions_N3: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
+    orientations_N4: np.ndarray = field(default_factory=lambda: np.zeros((0, 4)))
+
+    def __post_init__(self) -> None:
+        positions_N3, orientations_N4 = checked.poses("frames", self.positions_N3, self.orientations_N4)
+        split_N = np.asarray(self.split_N, np.uint8)
+        if not len(self.names) == len(split_N) == len(positions_N3) <= MOST_FRAMES:
+            counts = f"{len(self.names)} names, {len(split_N)} splits, {len(positions_N3)} poses"
+            raise ValueError(f"frames: {counts}, as many of each are needed, at most {MOST_FRAMES}")
+        if split_N.size and split_N.max() >= len(SPLITS):
+            raise ValueError(f"frames: split number {split_N.max()}, there are {len(SPLITS)}: {', '.join(SPLITS)}")
+        for name, value in (("positions_N3", positions_N3), ("orientations_N4", orientations_N4), ("split_N", split_N)):
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def of(cls, scene: Scene) -> KnownFrames:
+        """Those of a scene as it is trained: its test frames are not known to the model."""
+        images = [image for image in scene.images if image.split in SPLITS]
+        split_N = np.array([SPLITS.index(image.split) for image in images], np.uint8)
+        return cls(tuple(image.name for image in images), split_N, *stack([image.pose for image in images]))
+
+    @classmethod
+    def trained_on(
+        cls, positions_N3: np.ndarray, orientations_N4: np.ndarray, names: Sequence[str] = ()
+    ) -> KnownFrames:
+        """Training frames alone; without names they have none."""
+        count = len(positions_N3)
+        return cls(tuple(names) or ("",) * count, np.zeros(count, np.uint8), positions_N3, orientations_N4)
+
+    def places(self, split: str) -> np.ndarray:
+        """Which frames (M,) are of a split of `SPLITS`."""
+        return np.flatnonzero(self.split_N == SPLITS.index(split))
+
+    def names_of(self, split: str) -> list[str]:
+        return [self.names[place] for place in self.places(split)]
+
+    def counts(self) -> dict[str, int]:
+        """How many frames of each split, for the description."""
+        return {split: len(self.places(split)) for split in SPLITS}
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """All of it, for a safetensors file; names are one JSON text in UTF-8."""
+        names = np.frombuffer(json.dumps(self.names).encode(), np.uint8)
+        arrays = {"names": names, "split_N": self.split_N}
+        arrays |= {"positions_N3": self.positions_N3, "orientations_N4": self.orientations_N4}
+        return {key: torch.from_numpy(value.copy()) for key, value in arrays.items()}
+
+    @classmethod
+    def read(cls, tensors: dict[str, torch.Tensor]) -> KnownFrames:
+        """The inverse of `tensors`. KeyError or ValueError where something is missing or wrong."""
+        names = json.loads(tensors["names"].numpy().tobytes().decode())
+        if not isinstance(names, list) or len(names) > MOST_FRAMES:
+            raise ValueError(f"frames: names are no list of at most {MOST_FRAMES}")
+        listed = tuple(checked.text("frames: a name", name) for name in names)
+        return cls(listed, *(tensors[key].numpy() for key in ("split_N", "positions_N3", "orientations_N4")))
