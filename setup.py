@@ -53,9 +53,10 @@ setup(
     entry_points={
         "console_scripts": [
             "bag_to_dataset = transposenet_ros.bag_to_dataset:main",
-            "localizer = transposenet_ros.localizer_node:main",
+            "localizer = transposenet_ros.localizer_program:main",
             "make_bag = transposenet_ros.make_bag:main",
             "replay_evaluation = transposenet_ros.replay_evaluation:main",
+            "transposenet = transposenet_ros.cli:main",
         ],
     },
 )

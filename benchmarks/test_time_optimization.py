@@ -23,10 +23,10 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a checkout that is not installed, too
 
 from transposenet_core.command_line import exit_code
+from transposenet_core.commands.data_options import SPLIT_HELP
 from transposenet_core.errors import UserError
 from transposenet_core.evaluation.errors import ErrorSummary, pose_errors, summarise, table
-from transposenet_core.evaluation.offline import image_reader
-from transposenet_core.formats import SPLIT_HELP, load_scene
+from transposenet_core.formats import load_scene
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.models.pose_autoencoder import PoseAutoencoder
 from transposenet_core.scene import PosedImage, Scene
@@ -90,13 +90,7 @@ def settings(network: PoseAutoencoder, chosen: tuple[int, float], grid: bool) ->
 def teacher_latents(model: SceneModel, scene: Scene, images: list[PosedImage]) -> tuple[Latents, float]:
     """The teacher's latents, frame by frame, and the milliseconds of its own answer."""
     network, times, found = model.network, [], []
-<<<<<<< HEAD
-    camera = model.scenes[0].intrinsics
-    rectified = camera and camera.rectified and scene.intrinsics
-    undistorter = Undistorter(scene.intrinsics) if rectified and scene.intrinsics else None
-=======
     read = image_reader(scene, model.scenes[0])
->>>>>>> w_offline
     assert isinstance(network, PoseAutoencoder)
     for image in tqdm(images, desc="localize", unit="img", leave=False):
         image_13HW = model.preprocessing(read(image))

@@ -13,9 +13,6 @@ from transposenet_core.formats import load_scene
 from transposenet_core.scene import Scene
 
 OWN_SPLIT = "own"
-SEVERAL_HELP = "given several times: several scenes in one model"
-SEVERAL_SPLITS_HELP = f"with several --data as often as that, in the same order; '{OWN_SPLIT}' is the data set's own"
-NAME_HELP = "of the scene in the model, as often as --data; the data set's folder where it is left out"
 
 
 def load_scenes(

@@ -1,142 +1,20 @@
-"""Scene -> rosbag2: a camera drive out of posed pictures, with CameraInfo and ground truth."""
+"""Scene -> rosbag2: the console script of `transposenet make-bag`, and its function."""
 
 from __future__ import annotations
 
-import argparse
-import math
 import sys
-from pathlib import Path
 
-from tqdm import tqdm
+from transposenet_core.commands.parser import run_command
+from transposenet_ros.bags.from_scene import frame_times_ns, make_bag
+from transposenet_ros.bags.topics import DEFAULT_START_S
+from transposenet_ros.commands import make_bag as command
 
-from transposenet_core.command_line import exit_code
-from transposenet_core.errors import UserError
-from transposenet_core.formats import load_scene
-from transposenet_core.geometry.intrinsics import Intrinsics
-from transposenet_core.scene import PosedImage
-from transposenet_ros.bags.topics import (
-    CAMERA_INFO_TOPIC,
-    COMPRESSED_TOPIC,
-    GROUND_TRUTH_FRAME,
-    GROUND_TRUTH_TOPIC,
-    IMAGE_TOPIC,
-)
-from transposenet_ros.bags.writing import STORAGES, SceneBagWriter, open_bag_writer, write_image_names
-
-# A fixed day: bags of the same scene are the same, and no stamp is zero, which ROS reads as "unknown".
-DEFAULT_START_S = 1_700_000_000.0
-LATEST_START_S = 2**31 - 1
-
-
-def frame_times_ns(images: list[PosedImage], rate_hz: float, start_s: float, keep_gaps: bool = False) -> list[int]:
-    """Stamps in ns: one frame after the other at `rate_hz`, or with `keep_gaps` as far apart as they were recorded.
-
-    With `keep_gaps` each further sequence begins one period after the last one's end. UserError where the rate or the
-    start is out of range or a recorded time does not grow.
-    """
-    if not (math.isfinite(rate_hz) and 0 < rate_hz <= 1000):
-        raise UserError(f"--rate {rate_hz:g}: frames per second must be above 0 and at most 1000")
-    if not 0 < start_s < LATEST_START_S:
-        raise UserError(f"--start-time {start_s:g}: seconds since 1970 must be above 0 and below {LATEST_START_S}")
-    start_ns = round(start_s * 1e9)
-    if not keep_gaps:
-        return [start_ns + round(index * 1e9 / rate_hz) for index in range(len(images))]
-    times, offset_s = [], -images[0].stamp
-    for before, image in zip([None, *images], images, strict=False):
-        if before is not None and image.sequence != before.sequence:
-            offset_s += before.stamp + 1 / rate_hz - image.stamp
-        elif before is not None and image.stamp <= before.stamp:
-            raise UserError(
-                f"{image.path}: recorded at {image.stamp:g} s, not after {before.name} at {before.stamp:g} s; "
-                "leave --keep-gaps away to space the frames evenly"
-            )
-        times.append(start_ns + round((image.stamp + offset_s) * 1e9))
-    return times
-
-
-def make_bag(
-    images: list[PosedImage],
-    out: str | Path,
-    *,
-    intrinsics: Intrinsics | None = None,
-    rate_hz: float = 30.0,
-    start_s: float = DEFAULT_START_S,
-    keep_gaps: bool = False,
-    map_frame: str = "map",
-    camera_frame: str = "camera_optical",
-    storage: str = "mcap",
-    compressed: bool = False,
-    overwrite: bool = False,
-    progress: bool = False,
-) -> Path:
-    """Write `images` as a rosbag2 recording to the folder `out`; pictures are read one at a time.
-
-    Poses are ``T_map_camera``, on /ground_truth/pose and as TF `map_frame` -> camera_ground_truth. Without `intrinsics`
-    no CameraInfo is written. Raises UserError for unreadable pictures, wrong times and an `out` that exists.
-    """
-    out = Path(out).expanduser()
-    times_ns = frame_times_ns(images, rate_hz, start_s, keep_gaps)
-    for option, frame in (("--map-frame", map_frame), ("--camera-frame", camera_frame)):
-        if not frame or frame.startswith("/"):
-            raise UserError(f"{option} '{frame}': a TF frame needs a name that does not begin with a slash")
-    with open_bag_writer(out, storage, overwrite) as writer:
-        bag = SceneBagWriter(writer, map_frame, camera_frame, compressed, intrinsics)
-        rows = zip(images, times_ns, strict=True)
-        for image, stamp_ns in tqdm(rows, total=len(images), unit="frame", desc=out.name, disable=not progress):
-            bag.write(image, stamp_ns)
-        write_image_names(writer.path, {t: image.name for t, image in zip(times_ns, images, strict=True)})
-    return out
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="make_bag",
-        description="Writes the posed pictures of a scene as a rosbag2 recording: "
-        f"pictures on {IMAGE_TOPIC} (or {COMPRESSED_TOPIC}), {CAMERA_INFO_TOPIC}, and the ground truth on "
-        f"{GROUND_TRUTH_TOPIC} and as TF to {GROUND_TRUTH_FRAME}.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    parser.add_argument("--data", required=True, metavar="FORMAT:PATH", help="the scene, for instance 7scenes:PATH")
-    parser.add_argument(
-        "--split", default="none", metavar="FILE", help="split file (split,image); none: the data's own"
-    )
-    parser.add_argument("--select", default="test", choices=["train", "test", "val", "all"], help="which pictures")
-    parser.add_argument("--out", required=True, metavar="BAG", help="the recording's folder, made here")
-    parser.add_argument("--storage", default="mcap", choices=list(STORAGES), help="file format")
-    parser.add_argument("--compressed", action="store_true", help="CompressedImage with the files' JPEG or PNG bytes")
-    parser.add_argument("--rate", type=float, default=30.0, metavar="HZ", help="frames per second")
-    parser.add_argument("--start-time", type=float, default=DEFAULT_START_S, metavar="SECONDS", help="first stamp")
-    parser.add_argument("--keep-gaps", action="store_true", help="keep the recorded times; else the rate is constant")
-    parser.add_argument("--map-frame", default="map", metavar="FRAME", help="TF frame of the ground truth")
-    parser.add_argument("--camera-frame", default="camera_optical", metavar="FRAME", help="TF frame of the pictures")
-    parser.add_argument("--overwrite", action="store_true", help="replace a recording that is there")
-    return parser
+__all__ = ["DEFAULT_START_S", "frame_times_ns", "main", "make_bag"]
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Console entry. Returns 0, or 2 after one sentence on a user's error."""
-    args = _parser().parse_args(argv)
-    return exit_code(lambda: _run(args))
-
-
-def _run(args: argparse.Namespace) -> None:
-    scene = load_scene(args.data, None if args.split == "none" else args.split)
-    images = scene.select(args.select)
-    out = make_bag(
-        images,
-        args.out,
-        intrinsics=scene.intrinsics,
-        rate_hz=args.rate,
-        start_s=args.start_time,
-        keep_gaps=args.keep_gaps,
-        map_frame=args.map_frame,
-        camera_frame=args.camera_frame,
-        storage=args.storage,
-        compressed=args.compressed,
-        overwrite=args.overwrite,
-        progress=sys.stderr.isatty(),
-    )
-    print(f"{out}: {len(images)} frames of {scene.name} ({args.select}) at {args.rate:g} Hz, {args.storage}")
+    """Console entry. Returns 0, 2 after one sentence on a user's error, or 130 after Ctrl-C."""
+    return run_command(command, argv, "make_bag")
 
 
 if __name__ == "__main__":

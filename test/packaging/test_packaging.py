@@ -13,7 +13,7 @@ import pytest
 import transposenet_core
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAMS = ["bag_to_dataset", "localizer", "make_bag", "replay_evaluation"]
+PROGRAMS = ["bag_to_dataset", "localizer", "make_bag", "replay_evaluation", "transposenet"]
 PACKAGED = [
     *("transposenet_core", "transposenet_ros", "launch", "config", "resource", "packaging"),
     *("package.xml", "setup.py", "setup.cfg", "pyproject.toml", "requirements.txt", "LICENSE"),
@@ -97,11 +97,18 @@ def test_ros2_run_finds_the_program(prefix: Path, program: str) -> None:
     assert path.is_file() and os.access(path, os.X_OK)
 
 
-@pytest.mark.parametrize("program", ["bag_to_dataset", "make_bag", "replay_evaluation"])
+@pytest.mark.parametrize("program", ["bag_to_dataset", "make_bag", "replay_evaluation", "transposenet"])
 def test_the_installed_program_runs_from_another_folder(prefix: Path, tmp_path: Path, program: str) -> None:
     path = prefix / "lib" / "transposenet_ros" / program
     output = run(path, "--help", cwd=tmp_path, PYTHONPATH=str(site_packages(prefix)))
     assert output.startswith(f"usage: {program}")
+
+
+def test_the_installed_presets_are_found_by_name(prefix: Path, tmp_path: Path) -> None:
+    code = "from transposenet_core.presets import preset_names, preset_path; print(preset_path(preset_names()[0]))"
+    found = Path(run(sys.executable, "-c", code, cwd=tmp_path, PYTHONPATH=str(site_packages(prefix))).strip())
+    assert found.parent == prefix / "share" / "transposenet_ros" / "config" / "train"
+    assert found.name == min(path.name for path in (ROOT / "config" / "train").glob("*.yaml"))
 
 
 def test_the_colcon_workspace_is_used_when_sourced(colcon_workspace: Path, tmp_path: Path) -> None:

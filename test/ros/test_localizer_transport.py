@@ -11,6 +11,7 @@ import pytest
 from live import ROOT, Client, Process
 from sensor_msgs.msg import Image
 
+from transposenet_core import shared_files
 from transposenet_core.errors import UserError
 from transposenet_ros.replay import dds_profile
 from transposenet_ros.replay.processes import free_domain
@@ -48,9 +49,8 @@ def test_a_profile_of_the_user_wins(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_profile_of_an_installation_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(
-        dds_profile, "__file__", str(tmp_path / "site-packages" / "transposenet_ros" / "dds_profile.py")
-    )
+    package = tmp_path / "site-packages" / "transposenet_core"
+    monkeypatch.setattr(shared_files, "__file__", str(package / "shared_files.py"))
     monkeypatch.setattr(sys, "prefix", str(tmp_path / "venv"))
     monkeypatch.setenv("AMENT_PREFIX_PATH", os.pathsep.join([str(tmp_path / "a"), str(tmp_path / "b")]))
     with pytest.raises(UserError, match=r"fastdds_shm\.xml is neither in the source tree nor in"):

@@ -1,1 +1,1 @@
-"""The project's commands: arguments in, library calls, text out."""
+"""One module a command of `transposenet` that needs no ROS: its help, its options, and what it does."""

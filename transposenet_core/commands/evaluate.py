@@ -8,23 +8,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transposenet_core.atomic_files import write_atomically
-from transposenet_core.formats import SKIP_BAD_HELP, SPLIT_HELP, load_scene
-from transposenet_core.several_scenes import NAME_HELP, SEVERAL_HELP, SEVERAL_SPLITS_HELP, load_scenes
+from transposenet_core.command_line import next_command
+from transposenet_core.commands.data_options import MODEL_HELP, add_data_options, list_formats
 
 if TYPE_CHECKING:
     from transposenet_core.evaluation.offline_result import OfflineResult
     from transposenet_core.localizer import Localizer
     from transposenet_core.scene import Scene
 
-HELP = "judge a scene model on posed pictures it has not seen"
+HELP = "judge a scene model on pictures it has not seen"
+DESCRIPTION = """Judge a scene model on posed pictures it has not seen, beside a thumbnail look-up and a constant pose.
+
+transposenet evaluate MODEL --data 7scenes:PATH --split FILE [--predictions out.csv] [--report DIR]
+    [--json FILE] [--other FORMAT:PATH]
+
+The look-up and the constant pose know the training frames of the split. The predictions file has a
+line per picture: image,x,y,z,qw,qx,qy,qz (T_map_camera, metres), sigma_x,sigma_y,sigma_z (metres),
+localized (0/1). Of a model of several scenes --data says which one the pictures are of, by its name;
+a frame taken for another one counts as not localized."""
+help_all = list_formats
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", type=Path, metavar="MODEL", help="a scene model: the folder that train.py --out wrote")
-    parser.add_argument("--data", required=True, action="append", metavar="FORMAT:PATH", help=SEVERAL_HELP)
-    parser.add_argument("--split", action="append", default=[], help=f"{SPLIT_HELP}; {SEVERAL_SPLITS_HELP}")
-    parser.add_argument("--name", action="append", default=[], help=NAME_HELP)
-    parser.add_argument("--skip-bad", action="store_true", help=SKIP_BAD_HELP)
+    parser.add_argument("model", type=Path, metavar="MODEL", help=MODEL_HELP)
+    add_data_options(parser)
     parser.add_argument("--select", default="test", choices=("train", "val", "test", "all"), help="frames to judge on")
     parser.add_argument(
         "--other", action="append", default=[], metavar="FORMAT:PATH", help="another place: how many are refused"
@@ -47,7 +54,9 @@ def run(args: argparse.Namespace) -> None:
     from transposenet_core.evaluation.errors import write_predictions
     from transposenet_core.evaluation.offline import find_mapped_scene, with_crops
     from transposenet_core.evaluation.other_place import evaluate_other_place
+    from transposenet_core.formats import load_scene
     from transposenet_core.localizer import Localizer
+    from transposenet_core.several_scenes import load_scenes
 
     localizer = Localizer(args.model, device=args.device)
     if args.crops is not None:
@@ -68,6 +77,7 @@ def run(args: argparse.Namespace) -> None:
     if args.json:
         figures = {name: result.to_dict() for name, result in results.items()}
         _write_json(args.json, figures if several else figures[scenes[0].name])
+    print(f"next: {next_command('localize', '--model', args.model, 'IMAGE')}")
 
 
 def _evaluated(localizer: Localizer, scene: Scene, select: str, report: Path | None) -> OfflineResult:

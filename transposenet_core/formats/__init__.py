@@ -61,11 +61,6 @@ ADAPTERS: dict[str, Adapter] = {
         colmap,
     )
 }
-SPLIT_HELP = (
-    "a CSV 'split,image', or how to split anew: blocks (of time, with gaps between), sequences, random (which leaks); "
-    "the data set's own split where it is left out"
-)
-SKIP_BAD_HELP = "leave out rows with faults, up to 5 %% of them"
 OPTION = re.compile(r",(\w+)=([^,]*)$")
 
 

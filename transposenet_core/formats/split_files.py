@@ -6,7 +6,9 @@ import csv
 from pathlib import Path
 
 from transposenet_core.errors import UserError
+from transposenet_core.formats.splitting import SPLIT_METHODS
 from transposenet_core.scene import SPLITS
+from transposenet_core.suggestions import did_you_mean
 
 
 def read_split_file(path: Path) -> dict[str, str]:
@@ -18,7 +20,9 @@ def read_split_file(path: Path) -> dict[str, str]:
                 raise UserError(f"{path}: columns {reader.fieldnames} found, a split file has 'split,image'")
             rows = list(enumerate(reader, start=2))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: the split file cannot be read ({error}); check the path given with --split") from None
+        raise UserError(
+            f"{path}: the split file cannot be read ({error}); check the path given with --split{_near(path)}"
+        ) from None
     splits: dict[str, str] = {}
     for line, row in rows:
         split, image = row["split"], row["image"]
@@ -31,3 +35,11 @@ def read_split_file(path: Path) -> dict[str, str]:
             f"{path}: the split file names no picture; it needs lines like 'train,seq-01/frame-000000.color.png'"
         )
     return splits
+
+
+def _near(path: Path) -> str:
+    """A file beside a missing one, or a way to split anew, that was probably meant."""
+    if path.exists():
+        return ""
+    beside = [file.name for file in path.parent.glob("*.csv")]
+    return did_you_mean(path.name, [*SPLIT_METHODS, *beside])

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from torch import nn
 
 from transposenet_core.errors import UserError
 from transposenet_core.models.contract import PoseModel
+from transposenet_core.suggestions import did_you_mean
 
 # Name -> class, in the module of the same name.
 _CLASSES = {
@@ -35,8 +35,8 @@ def model_names() -> list[str]:
 def model_class(name: str) -> type[PoseModel]:
     """The class of the model `name`, whose attributes say what it needs and can do. UserError names what is known."""
     if name not in _CLASSES:
-        near = did_you_mean(name, _CLASSES)
-        raise UserError(f"unknown model '{name}'{near}; known models: {', '.join(model_names())}")
+        known = f"known models: {', '.join(model_names())}"
+        raise UserError(f"unknown model '{name}', {known}{did_you_mean(name, _CLASSES)}")
     return getattr(importlib.import_module(f"transposenet_core.models.{name}"), _CLASSES[name])
 
 
@@ -81,9 +81,3 @@ def build_teacher(name: str, options: dict) -> Any:
         )
     network: nn.Module = build_model(name, **options)
     return network.requires_grad_(False).eval()
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """ "; did you mean '...'?" where something known is near, else ''."""
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean '{near[0]}'?" if near else ""

@@ -22,10 +22,11 @@ from transposenet_core.geometry.pose import Pose
 from transposenet_core.geometry.undistortion import Undistorter
 from transposenet_core.scene import SPLITS, PosedImage, Scene
 from transposenet_ros.bag_import.cameras import camera_of, check_size
+from transposenet_ros.bag_import.choices import AUTO, NONE
 from transposenet_ros.bag_import.clock import measured_offset
 from transposenet_ros.bag_import.depth import add_depth
 from transposenet_ros.bag_import.names import shown
-from transposenet_ros.bag_import.options import AUTO, NONE, ImportOptions
+from transposenet_ros.bag_import.options import ImportOptions
 from transposenet_ros.bag_import.pictures import decoded, picture_file
 from transposenet_ros.bag_import.poses import CameraPoses
 from transposenet_ros.bag_import.recording import Recording

@@ -10,12 +10,8 @@ import numpy as np
 
 from transposenet_core.errors import UserError
 from transposenet_core.geometry.pose import Pose
+from transposenet_ros.bag_import.choices import AUTO
 
-# A word for --pose-frame: the poses are the camera's own, in its optical axes.
-CAMERA = "camera"
-AUTO, NONE = "auto", "none"
-SPLITS = ("blocks", "sequence", NONE)
-STAMPS = ("header", "received")
 TRANSFORM = re.compile(r"tf:(?P<target>[^>]+?)->(?P<source>.+)")
 
 

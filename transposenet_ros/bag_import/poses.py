@@ -9,8 +9,9 @@ import numpy as np
 from transposenet_core.errors import UserError
 from transposenet_core.formats.rows import MAX_POSITION_M
 from transposenet_core.geometry.pose import Pose
+from transposenet_ros.bag_import.choices import CAMERA
 from transposenet_ros.bag_import.names import listed, shown
-from transposenet_ros.bag_import.options import CAMERA, ImportOptions
+from transposenet_ros.bag_import.options import ImportOptions
 from transposenet_ros.bag_import.survey import BODY, MAP, Survey
 from transposenet_ros.bag_import.transform_log import NoPoseError, TransformLog
 from transposenet_ros.bags.topics import GROUND_TRUTH_FRAME, GROUND_TRUTH_TOPIC

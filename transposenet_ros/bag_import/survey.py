@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from transposenet_core.errors import UserError
+from transposenet_ros.bag_import.choices import NONE
 from transposenet_ros.bag_import.names import listed, shown
-from transposenet_ros.bag_import.options import NONE, ImportOptions
+from transposenet_ros.bag_import.options import ImportOptions
 from transposenet_ros.bag_import.recording import Recording, StoredMessage
 from transposenet_ros.bag_import.transform_log import TransformLog
 from transposenet_ros.bags.topics import IMAGE_TYPES, POSE_TYPE

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 from transposenet_core.errors import UserError
+from transposenet_core.shared_files import shared_places
 
 VARIABLE = "FASTRTPS_DEFAULT_PROFILES_FILE"
 FILE = Path("config") / "fastdds_shm.xml"
@@ -14,12 +14,11 @@ FILE = Path("config") / "fastdds_shm.xml"
 
 def profile_path() -> Path:
     """The profile of the source tree or of the installation. UserError where neither has it."""
-    prefixes = [*filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)), sys.prefix]
-    installed = [Path(prefix) / "share" / "transposenet_ros" / FILE for prefix in prefixes]
-    for path in [Path(__file__).resolve().parents[2] / FILE, *installed]:
+    places = shared_places(FILE)
+    for path in places:
         if path.is_file():
             return path
-    raise UserError(f"{FILE} is neither in the source tree nor in {installed[0].parents[1]}; install the package again")
+    raise UserError(f"{FILE} is neither in the source tree nor in {places[1].parents[1]}; install the package again")
 
 
 def publisher_environment() -> dict[str, str]:

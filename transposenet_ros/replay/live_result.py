@@ -12,10 +12,9 @@ from transposenet_core.errors import UserError
 from transposenet_core.evaluation.alignment import Alignment, align
 from transposenet_core.evaluation.errors import ErrorSummary, pose_errors, summarise
 from transposenet_core.geometry.pose import Pose
-from transposenet_ros.replay.protocol import Recording
+from transposenet_ros.replay.protocol import MIN_MATCH, Recording
 
 NOT_SENT = ("damaged_in_bag", "repeated_stamp")
-MIN_MATCH = 0.9  # of the frames sent: with fewer true poses the figures are those of a part
 # TF carries the same doubles as the pose; what differs by more than rounding was computed apart.
 TF_TOLERANCE_M, TF_TOLERANCE_DEG = 1e-9, 1e-6
 

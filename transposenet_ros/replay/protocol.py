@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+MIN_MATCH = 0.9  # of the frames sent: with fewer true poses the figures are those of a part
+
 
 @dataclass(frozen=True)
 class ReplayJob:

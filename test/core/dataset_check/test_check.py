@@ -13,6 +13,7 @@ import pytest
 from small_scene import write_small_scene
 from training_runs import arguments, train
 
+from transposenet_core.commands.check import verdict
 from transposenet_core.dataset_check.check import check_dataset
 from transposenet_core.dataset_check.quick import quick_check
 from transposenet_core.errors import UserError
@@ -21,8 +22,7 @@ from transposenet_core.formats import inspect_scene, load_scene
 ROOT = Path(__file__).resolve().parents[3]
 
 
-script = runpy.run_path(str(ROOT / "training" / "check_dataset.py"))
-check_main, verdict = script["main"], script["verdict"]
+check_main = runpy.run_path(str(ROOT / "training" / "check_dataset.py"))["main"]
 
 
 @dataclass

@@ -24,6 +24,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 from untrained import save_untrained
 
+from transposenet_core.commands.parser import CommandParser
 from transposenet_core.errors import UserError
 from transposenet_core.evaluation.errors import pose_errors
 from transposenet_core.formats import load_scene
@@ -33,10 +34,11 @@ from transposenet_core.localizer import Localizer
 from transposenet_core.preprocessing import Preprocessing
 from transposenet_core.scene import PosedImage
 from transposenet_ros.bags.reading import BagReader
+from transposenet_ros.commands import replay
 from transposenet_ros.make_bag import make_bag
 from transposenet_ros.replay.live_result import LiveResult, judge_recording
 from transposenet_ros.replay.protocol import Recording
-from transposenet_ros.replay_evaluation import _parser, evaluate_live, main
+from transposenet_ros.replay_evaluation import evaluate_live, main
 
 NETWORK_SIZE = (64, 96)
 FRAMES = 24
@@ -373,7 +375,7 @@ def test_the_launch_file_passes_options_that_the_program_has():
     code = compile(path.read_text(), str(path), "exec")
     assert "eval" not in code.co_names
     options = set(re.findall(r'"(--[a-z-]+)', path.read_text())) | {"--bag", "--rate", "--out"}
-    assert options <= {name for action in _parser()._actions for name in action.option_strings}
+    assert options <= set(CommandParser(replay, "replay_evaluation")._option_string_actions)
     if importlib.util.find_spec("launch_ros") is None:
         pytest.skip("launch_ros is not installed: only compiled")
     description = runpy.run_path(str(path))["generate_launch_description"]()

@@ -1,0 +1,133 @@
+"""`transposenet check`: look at a data set before a network learns it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from transposenet_core.command_line import next_command
+from transposenet_core.commands.data_options import SKIP_BAD_HELP, SPLIT_HELP, list_formats
+from transposenet_core.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from transposenet_core.dataset_check.check import Findings
+    from transposenet_core.dataset_check.matching import Matches
+
+HELP = "everything that is wrong with a data set, a card of figures, a picture"
+DESCRIPTION = """Look at a data set before a network learns it: everything that is wrong at once, a card of
+figures, a picture.
+
+  transposenet check FORMAT:PATH [--split FILE] [--out DIR]
+  transposenet check --format labels-csv --data FILE --labels-only      the pictures are not there
+
+DIR gets card.json (the card and every fault) and overview.png. Exit code 0: good data, remarks or
+none; 2: refused."""
+help_all = list_formats
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("place", nargs="?", metavar="FORMAT:PATH", help="the data set; --data does the same")
+    add("--data", metavar="FORMAT:PATH")
+    add("--format", help="the format, where it does not stand before the path")
+    add("--split", metavar="FILE", help=SPLIT_HELP)
+    add("--labels-only", action="store_true", help="the pictures are not there: judge the labels alone")
+    add("--no-motion", action="store_true", help="do not compare the poses with the pictures' motion")
+    add("--skip-bad", action="store_true", help=SKIP_BAD_HELP)
+    add("--all", action="store_true", help="print every fault, not the first five of a kind")
+    add("--out", type=Path, metavar="DIR", help="for card.json and overview.png; default: check_SCENE")
+    add("--threads", type=int, default=2, help="that decode pictures")
+    parser.set_defaults(usage_error=parser.error)
+
+
+def run(args: argparse.Namespace) -> None:
+    if (args.place is None) == (args.data is None):
+        args.usage_error("name the data set once, as FORMAT:PATH or with --data FORMAT:PATH")
+    from transposenet_core.atomic_files import write_atomically
+    from transposenet_core.dataset_check.card_text import card_text, faults_text
+    from transposenet_core.dataset_check.check import check_dataset
+    from transposenet_core.dataset_check.overview import draw_overview
+
+    data = args.place or args.data
+    if args.format:
+        data = f"{args.format}:{data}"
+    findings = check_dataset(data, args.split, args.labels_only, not args.no_motion, args.threads, sys.stderr.isatty())
+    out = args.out or Path(f"check_{file_name(findings)}")
+    if findings.card:
+        print(card_text(findings.card))
+    if findings.offset:
+        print(f"{'time offset':<15}{findings.offset.sentence()}")
+    if findings.motion:
+        print(f"{'motion':<15}{findings.motion.sentence()}")
+    if told := faults_text(findings.faults.all, args.all):
+        print(told)
+    with write_atomically(out / "card.json") as path:
+        path.write_text(json.dumps(findings.to_dict(), indent=1) + "\n")
+    written = f"{out}/card.json"
+    if findings.card and findings.tracks and findings.vertical:
+        draw_overview(
+            out / "overview.png",
+            findings.card,
+            findings.tracks,
+            findings.vertical,
+            not args.labels_only,
+            epipolar_pictures(findings.matches),
+        )
+        written += f", {out}/overview.png"
+    print(f"{'written':<15}{written}")
+    print(f"{'verdict':<15}{verdict(findings, data, args.skip_bad)}")
+    print(f"next: {training_command(findings, data, args)}")
+
+
+def training_command(findings: Findings, data: str, args: argparse.Namespace) -> str:
+    """What learns the data; of labels alone the check with the pictures, which comes before that."""
+    options = ["--split", args.split] * bool(args.split) + ["--skip-bad"] * args.skip_bad
+    if args.labels_only:
+        return next_command("check", data, *options)
+    scene = findings.scene
+    preset = "scene_coordinates" if scene.depth_camera and scene.intrinsics else "transposenet_fast"
+    return next_command("train", "--config", preset, "--data", data, *options, "--out", f"model_{file_name(findings)}")
+
+
+def file_name(findings: Findings) -> str:
+    """The scene's name as a file's."""
+    return re.sub(r"[^\w.-]+", "_", findings.scene.name)
+
+
+def epipolar_pictures(matches: Matches | None) -> list[tuple[str, np.ndarray]]:
+    """Captions and pictures of a few pairs that lie far from each other in the scene."""
+    import numpy as np
+
+    from transposenet_core.dataset_check.epipolar import TITLE_HEIGHT, epipolar_picture, median_residual_px
+    from transposenet_core.dataset_check.overview import EPIPOLAR
+
+    if matches is None or matches.lens is None or not matches.pairs:
+        return []
+    places = np.unique(np.linspace(0, len(matches.pairs) - 1, EPIPOLAR + 2).round().astype(int)[1:-1])
+    shown = []
+    for pair in (matches.pairs[place] for place in places):
+        names = f"{Path(pair.first.name).name}, {Path(pair.second.name).name}"
+        caption = f"{names}: {median_residual_px(pair, matches.lens):.1f} px off (median)"
+        shown.append((caption, epipolar_picture(pair, matches.lens)[TITLE_HEIGHT:]))  # its own title is too small here
+    return shown
+
+
+def verdict(findings: Findings, data: str, skip_bad: bool) -> str:
+    """What to do with the data. UserError where they are refused."""
+    from transposenet_core.formats.faults import MOST_SKIPPED
+
+    refused, used = len(findings.faults.refused), len(findings.scene.images)
+    few = used > 0 and refused <= MOST_SKIPPED * (used + refused)
+    if not used or (refused and not (skip_bad and few)):
+        advice = "mend them, or leave them out with --skip-bad" if few else f"more than {MOST_SKIPPED:.0%}: mend them"
+        raise UserError(f"{data}: refused for {refused} faults beside {used} good pictures; {advice}")
+    if findings.motion and findings.motion.wrong:
+        told = f"{findings.motion.sentence()}; {findings.motion.advice()}"
+        raise UserError(f"{data}: refused, the pictures contradict the poses: {told}")
+    return f"good: {used} pictures to be used" + (f", {refused} faults left out" if refused else "")

@@ -1,0 +1,144 @@
+"""`transposenet localize`: where pictures were taken, as a table or as JSON, without ROS."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import math
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transposenet_core.command_line import next_command, next_node
+from transposenet_core.commands.data_options import MODEL_HELP
+from transposenet_core.commands.picture_files import pictures_of
+from transposenet_core.errors import UserError
+from transposenet_core.printable import printable
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from transposenet_core.estimate import Estimate
+    from transposenet_core.scene_model import SceneModel
+
+HELP = "where pictures were taken: a table, or JSON"
+DESCRIPTION = """Say where pictures were taken: T_map_camera, the camera's centre in metres and its orientation as
+a quaternion w x y z, optical axes (x right, y down, z forward), with one standard deviation.
+
+  transposenet localize --model MODEL picture.jpg folder_of_pictures ... [--json]
+
+A picture that is not localized has the reason in place of 'yes', and no pose. --json prints a list
+of objects with the keys image, localized, reason, explanation, scene, scene_probability, map_frame,
+position, orientation, sigma_m and sigma_deg, null where there is none. Exit code 0: every picture
+was read and answered, localized or not; 2: something to mend, said in one sentence."""
+NUMBERS = ("x", "y", "z", "qw", "qx", "qy", "qz", "sigma_m", "sigma_deg")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("images", nargs="+", type=Path, metavar="IMAGE", help="PNG or JPEG files, or folders of them")
+    add("--model", required=True, type=Path, metavar="MODEL", help=MODEL_HELP)
+    add("--json", action="store_true", help="JSON on standard output, and nothing else there")
+    add("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    add(
+        "--camera",
+        type=Path,
+        metavar="FILE",
+        help="camera.json of the pictures: its distortion is taken out for a model that learnt rectified ones",
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    paths = pictures_of(args.images, "IMAGE")
+    for path in paths:
+        if not path.is_file():
+            raise UserError(f"{path}: there is no such picture; name files or folders of PNG and JPEG pictures")
+    from tqdm import tqdm
+
+    from transposenet_core.localizer import Localizer
+
+    localizer = Localizer(args.model, device=args.device)
+    read = picture_reader(localizer.scene_model, args.camera)
+    found = []
+    for path in tqdm(paths, desc="localize", unit="img", disable=not sys.stderr.isatty()):
+        try:
+            found.append(description(str(path), localizer.localize(read(path))))
+        except ValueError as error:
+            raise UserError(f"{path}: {error}; leave it out") from None
+    print(json.dumps(found, indent=1, allow_nan=False) if args.json else table(found))
+    print(f"next: {following(args)}", file=sys.stderr if args.json else sys.stdout)
+
+
+def following(args: argparse.Namespace) -> str:
+    """The live node where ROS is there, else the same, or as much of it as fits into a line, for a program."""
+    node = next_node(args.model) if importlib.util.find_spec("rclpy") else None
+    return node or next_command("localize", "--model", args.model, *args.images[:3], "--json")
+
+
+def picture_reader(model: SceneModel, camera_file: Path | None) -> Callable[[Path], np.ndarray]:
+    """Reads pictures (H, W, 3) uint8 as the model learnt them, where `camera_file` says what their lens does to them.
+
+    Says on stderr what nobody can know from a picture. UserError for a file that describes no camera.
+    """
+    from transposenet_core.formats.camera_files import read_camera_json
+    from transposenet_core.geometry.undistortion import Undistorter, bears_distortion
+    from transposenet_core.image_files import read_image
+
+    camera = read_camera_json(camera_file) if camera_file else None
+    rectified = any(scene.intrinsics is not None and scene.intrinsics.rectified for scene in model.scenes)
+    if camera is None:
+        if rectified:
+            _note("the model learnt rectified pictures, and these are taken for such; if not, name their --camera")
+        return read_image
+    if not rectified or not bears_distortion(camera):
+        why = f"{camera_file} has no distortion" if rectified else "the model learnt pictures as the lens gives them"
+        _note(f"--camera changes nothing: {why}")
+        return read_image
+    undistorter = Undistorter(camera)
+    return lambda path: undistorter(read_image(path))
+
+
+def description(image: str, estimate: Estimate) -> dict[str, Any]:
+    """What is known of one picture, for JSON. A pose that is not to be believed is none."""
+    pose = estimate.pose if estimate.localized else None
+    variances_6 = estimate.covariance_66.diagonal()
+    return {
+        "image": printable(image),
+        "localized": estimate.localized,
+        "reason": estimate.reason,
+        "explanation": estimate.explanation,
+        "scene": estimate.scene,
+        "scene_probability": estimate.scene_probability,
+        "map_frame": estimate.map_frame,
+        "position": None if pose is None else pose.position.tolist(),
+        "orientation": None if pose is None else pose.orientation.tolist(),
+        "sigma_m": None if estimate.pose is None else math.sqrt(variances_6[:3].sum()),
+        "sigma_deg": None if estimate.pose is None else math.degrees(math.sqrt(variances_6[3:].sum())),
+    }
+
+
+def table(found: Sequence[dict[str, Any]]) -> str:
+    """The same for people: a line for each picture, columns aligned."""
+    rows = [["image", *NUMBERS, "localized", "scene"]]
+    for one in found:
+        metres, unit = one["position"] or [None] * 3, one["orientation"] or [None] * 4
+        values = [*metres, *unit, one["sigma_m"], one["sigma_deg"]]
+        places = [3] * 3 + [4] * 4 + [3, 2]
+        numbers = ["-" if v is None else f"{v:.{n}f}" for v, n in zip(values, places, strict=True)]
+        rows.append([one["image"], *numbers, "yes" if one["localized"] else one["reason"], one["scene"]])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    last = len(NUMBERS)
+    lines = [
+        "  ".join(
+            cell.rjust(width) if 0 < number <= last else cell.ljust(width)
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+    return "\n".join(lines)
+
+
+def _note(text: str) -> None:
+    print(f"note: {text}", file=sys.stderr)
