@@ -26,6 +26,7 @@ from transposenet_core.command_line import exit_code
 from transposenet_core.commands.data_options import SPLIT_HELP
 from transposenet_core.errors import UserError
 from transposenet_core.evaluation.errors import ErrorSummary, pose_errors, summarise, table
+from transposenet_core.evaluation.offline import image_reader
 from transposenet_core.formats import load_scene
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.models.pose_autoencoder import PoseAutoencoder
