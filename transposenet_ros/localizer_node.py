@@ -27,7 +27,8 @@ from transposenet_ros.input.input_watch import InputWatch, clock_name
 from transposenet_ros.lifecycle import refuse_impossible_transitions, reported, start_by_itself
 from transposenet_ros.model_change import ModelChange, allowed_model
 from transposenet_ros.node_process import run_nodes
-from transposenet_ros.output.outputs import Outputs, check_map_frame, map_frame_of
+from transposenet_ros.output.map_frame import check_map_frame, map_frame_of
+from transposenet_ros.output.outputs import Outputs
 from transposenet_ros.statistics import Statistics
 from transposenet_ros.throttled_log import ThrottledLog
 
