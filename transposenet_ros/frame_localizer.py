@@ -10,11 +10,12 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_msgs.msg import CameraInfo
 
 from transposenet_core.estimate import Estimate
+from transposenet_ros import reasons
 from transposenet_ros.camera.camera_check import CameraCheck
 from transposenet_ros.decoding.image_decoding import Decoder
 from transposenet_ros.guarded_localizer import DeviceFailedError, GuardedLocalizer
+from transposenet_ros.output.map_frame import map_frame_of
 from transposenet_ros.output.on_demand import OnDemand
-from transposenet_ros.output.outputs import map_frame_of
 from transposenet_ros.parameters import Parameters
 from transposenet_ros.throttled_log import ThrottledLog
 
@@ -76,8 +77,8 @@ class Eyes:
         localizer, _ = self._in_use
         try:
             estimate = localizer.localize(image_HW3, with_attention=self._on_demand.wants_attention())
-            if estimate.reason == "out_of_scene" and self._parameters.out_of_scene == "publish":
+            if estimate.reason == reasons.OUT_OF_SCENE and self._parameters.out_of_scene == "publish":
                 estimate = replace(estimate, localized=True, reason="")
             return estimate, map_frame_of(self._parameters, estimate.map_frame)
         except DeviceFailedError as error:
-            raise EyesError("device_failed", str(error)) from error
+            raise EyesError(reasons.DEVICE_FAILED, str(error)) from error

@@ -13,9 +13,9 @@ from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode
 
 from transposenet_core.estimate import Estimate
+from transposenet_ros import reasons
 from transposenet_ros.decoding.image_decoding import DecodeError
 from transposenet_ros.frame_localizer import Eyes, EyesError
-from transposenet_ros.health import ERRORS
 from transposenet_ros.input.mailbox import Worker
 from transposenet_ros.input.stamps import OTHER_CLOCK_NS, SECOND_NS, HeaderError, StampGate, StampRules, camera_frame
 from transposenet_ros.output.frame import Frame, Output
@@ -77,7 +77,7 @@ class FrameWorker:
         now_ns = self._clock.now().nanoseconds
         self._statistics.receive(now_ns)
         if not (self._enabled or self._one_shot):
-            self._statistics.drop("disabled")
+            self._statistics.drop(reasons.DISABLED)
             return
         track = self._gate.track
         try:
@@ -90,7 +90,7 @@ class FrameWorker:
                 self._begin_time(now_ns)
         self._one_shot = False
         if self._worker.mailbox.put(arrival):
-            self._statistics.drop("superseded")
+            self._statistics.drop(reasons.SUPERSEDED)
 
     def set_enabled(self, enabled: bool) -> None:
         """Whether frames are taken; those that are not are counted as `disabled`."""
@@ -113,7 +113,7 @@ class FrameWorker:
         """Finish the frame in hand and end the thread."""
         self._jumps.unregister()
         if self._worker.stop():
-            self._statistics.drop("deactivated")
+            self._statistics.drop(reasons.DEACTIVATED)
 
     def _admit(self, message: Any, now_ns: int) -> Arrival:
         header = message.header
@@ -141,11 +141,11 @@ class FrameWorker:
         try:
             localized = self._process(arrival)
         except (DecodeError, EyesError) as error:
-            self._drop(error.reason, str(error), serious=error.reason in ERRORS)
+            self._drop(error.reason, str(error))
         except Exception as error:  # noqa: BLE001
             # The promise is that data and hardware never end the node; whatever a frame raises is that frame's end.
             if self._context.ok():
-                self._drop("inference_failed", f"{type(error).__name__}: {error}", serious=True)
+                self._drop(reasons.INFERENCE_FAILED, f"{type(error).__name__}: {error}")
         if arrival.asked and not localized and not self._enabled:
             self.take_one()
 
@@ -187,14 +187,14 @@ class FrameWorker:
         """Whether nobody would notice a pose; the frame is counted then."""
         idle = self._parameters.idle_without_listeners and not any(o.has_listeners() for o in self._outputs)
         if idle:
-            self._statistics.drop("not_listened")
+            self._statistics.drop(reasons.NOT_LISTENED)
         return idle
 
     def _is_outdated(self, arrival: Arrival) -> bool:
         """Whether time has jumped since the frame arrived; it is counted then."""
         outdated = arrival.track != self._gate.track
         if outdated:
-            self._statistics.drop("clock_jumped")
+            self._statistics.drop(reasons.CLOCK_JUMPED)
         return outdated
 
     def _time(self, arrival: Arrival, taken: float, decoded: float, inferred: float) -> None:
@@ -216,9 +216,9 @@ class FrameWorker:
         if now_ns and now_ns - stamp_ns <= OTHER_CLOCK_NS:
             self._statistics.time(age=(now_ns - stamp_ns) / SECOND_NS)
 
-    def _drop(self, reason: str, text: str, serious: bool = False) -> None:
+    def _drop(self, reason: str, text: str) -> None:
         self._statistics.drop(reason)
-        say = self._log.error if serious else self._log.warning
+        say = self._log.error if reason in reasons.ERRORS else self._log.warning
         say(reason, f"{self._topic}: frame dropped, {reason}: {text}")
 
 

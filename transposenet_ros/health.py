@@ -6,13 +6,11 @@ from dataclasses import dataclass, field
 
 from diagnostic_msgs.msg import DiagnosticStatus
 
+from transposenet_ros import reasons
 from transposenet_ros.output.conversions import key_values
 from transposenet_ros.statistics import Snapshot
 
 NOTHING = Snapshot()
-# So often in a row the network's fault is no accident.
-BROKEN_NETWORK = ("non_finite_output", 10)
-ERRORS = frozenset({"bad_encoding", "inference_failed", "device_failed", "camera_mismatch"})
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,8 @@ def judge(situation: Situation, before: Snapshot, now: Snapshot) -> tuple[bytes,
         silence = f"no frame for {now.silence_s:.1f} s on {situation.topic}"
         return DiagnosticStatus.STALE, situation.input_fault or silence
     reason, count = now.in_a_row
-    if reason == BROKEN_NETWORK[0] and count >= BROKEN_NETWORK[1]:
+    often = reasons.BROKEN_NETWORK.get(reason)
+    if often is not None and count >= often:
         return DiagnosticStatus.ERROR, f"{reason} {count} times in a row: the scene model is broken"
     return _judge_frames(situation, before, now)
 
@@ -71,13 +70,13 @@ def _judge_frames(situation: Situation, before: Snapshot, now: Snapshot) -> tupl
         if not warnings:
             return DiagnosticStatus.OK, "localizing"
         return DiagnosticStatus.WARN, f"localizing, but {'; '.join(warnings)}"
-    reasons = [reason for reason, count in now.dropped.items() if count > before.dropped.get(reason, 0)]
-    if "not_listened" in reasons:
+    found = [reason for reason, count in now.dropped.items() if count > before.dropped.get(reason, 0)]
+    if reasons.NOT_LISTENED in found:
         return DiagnosticStatus.OK, "idle: nobody listens to any output"
-    if "disabled" in reasons:
+    if reasons.DISABLED in found:
         return DiagnosticStatus.OK, "disabled by ~/set_enabled"
-    level = DiagnosticStatus.ERROR if ERRORS.intersection(reasons) else DiagnosticStatus.WARN
-    return level, f"no frame localized: {', '.join(reasons) or 'the first is in hand'}"
+    level = DiagnosticStatus.ERROR if reasons.ERRORS.intersection(found) else DiagnosticStatus.WARN
+    return level, f"no frame localized: {', '.join(found) or 'the first is in hand'}"
 
 
 def diagnostic_status(name: str, situation: Situation, before: Snapshot, now: Snapshot) -> DiagnosticStatus:

@@ -13,23 +13,20 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState
 from rclpy.parameter import Parameter
 
 from transposenet_ros import parameters
+from transposenet_ros.active import Active
 from transposenet_ros.cameras import camera_names, camera_nodes
+from transposenet_ros.configured import Configured
 from transposenet_ros.control import Control
-from transposenet_ros.decoding.image_decoding import Decoder, image_decoder
 from transposenet_ros.diagnostics import Diagnostics
-from transposenet_ros.frame_localizer import Eyes
 from transposenet_ros.frame_worker import FrameWorker
 from transposenet_ros.guarded_localizer import GuardedLocalizer
 from transposenet_ros.health import Situation
-from transposenet_ros.input.camera_info_input import CameraInfoInput
-from transposenet_ros.input.image_input import ImageInput, input_topic
-from transposenet_ros.input.input_watch import InputWatch, clock_name
 from transposenet_ros.lifecycle import refuse_impossible_transitions, reported, start_by_itself
 from transposenet_ros.model_change import ModelChange, allowed_model
 from transposenet_ros.node_process import run_nodes
-from transposenet_ros.output.outputs import Outputs, check_map_frame, map_frame_of
-from transposenet_ros.statistics import Statistics
-from transposenet_ros.throttled_log import ThrottledLog
+from transposenet_ros.output.map_frame import check_map_frame
+from transposenet_ros.output.outputs import Outputs
+from transposenet_ros.situation import situation_of
 
 
 class LocalizerNode(LifecycleNode):
@@ -43,18 +40,11 @@ class LocalizerNode(LifecycleNode):
     def __init__(self, name: str = "localizer", **options: Any) -> None:
         super().__init__(name, **options)
         self.fault = ""
-        self._statistics = Statistics()
-        self._localizer: GuardedLocalizer | None = None
-        self._decode: Decoder | None = None
-        self._outputs: Outputs | None = None
-        self._eyes: Eyes | None = None
-        self._worker: FrameWorker | None = None
-        self._input: ImageInput | None = None
-        self._camera_info: CameraInfoInput | None = None
-        self._watch: InputWatch | None = None
+        self._configured: Configured | None = None
+        self._active: Active | None = None
         parameters.declare(self)
         refuse_impossible_transitions(self)
-        self._model_change = ModelChange(self, self._load, lambda: self._localizer is not None)
+        self._model_change = ModelChange(self, self._load, lambda: self._configured is not None)
         Control(self, self._running)
         self._diagnostics = Diagnostics(self, parameters.read(self).diagnostics_period, self._situation)
         self.add_on_set_parameters_callback(self._judge_change)
@@ -69,40 +59,23 @@ class LocalizerNode(LifecycleNode):
         values = parameters.read(self)
         if values.torch_threads:
             torch.set_num_threads(values.torch_threads)
-        self._decode = image_decoder(values.decoder)
-        localizer = self._load(values.model)
-        self._outputs = Outputs(self, values, localizer.scene_model)
-        self._localizer, self._statistics = localizer, Statistics()
-        self._diagnostics.follow(self._statistics)
+        self._configured = Configured(self, values, self._load)
+        self._diagnostics.follow(self._configured.statistics)
+        localizer = self._configured.localizer
         title, device = localizer.scene_model.title, localizer.device
         self.get_logger().info(f"scene '{title}' of {values.model} is ready on {device}")
 
     @reported
     def on_activate(self, state: LifecycleState) -> None:
         """Start the worker and subscribe to the camera."""
-        values = parameters.read(self)
-        assert self._localizer is not None and self._decode is not None and self._outputs is not None
-        topic = input_topic(self, values.image_transport)
-        log = ThrottledLog(self.get_logger())
+        assert self._configured is not None
         try:
             super().on_activate(state)
-            self._outputs.activate()
-            self._statistics.restart_time()
-            self._eyes = Eyes(self._decode, self._localizer, values, self._outputs.on_demand, log)
-            forget_transforms = self._outputs.robot_frames.forget_transforms
-            self._worker = FrameWorker(
-                self, self._eyes, values, self._outputs.all, self._statistics, topic, forget_transforms
-            )
-            self._camera_info = CameraInfoInput(self, topic, self._eyes.learn_camera)
-            self._input = ImageInput(
-                self, values.image_transport, values.image_qos, self._worker.put, self._statistics.lose
-            )
-            self._watch = InputWatch(self, self._input, values.no_frames_timeout)
+            self._active = Active(self, parameters.read(self), self._configured)
         except Exception:
-            self._stop()
             super().on_deactivate(state)  # or the publishers would go on in a node that is not active
             raise
-        self.get_logger().info(f"localizing the pictures of {topic}")
+        self.get_logger().info(f"localizing the pictures of {self._active.topic}")
 
     @reported
     def on_deactivate(self, state: LifecycleState) -> None:
@@ -127,39 +100,33 @@ class LocalizerNode(LifecycleNode):
         self._model_change.close()
 
     def _stop(self) -> None:
-        if self._watch is not None:
-            self._watch.close()
-        if self._camera_info is not None:
-            self._camera_info.close()
-        if self._input is not None:
-            self._input.close()
-        if self._worker is not None:
-            self._worker.stop()
-        self._watch = self._input = self._camera_info = self._worker = self._eyes = None
+        if self._active is not None:
+            self._active.close()
+        self._active = None
 
     def _release(self) -> None:
-        if self._outputs is not None:
-            self._outputs.close()
-        self._outputs = self._localizer = None
+        if self._configured is not None:
+            self._configured.close()
+        self._configured = None
 
     def _load(self, model: str) -> GuardedLocalizer:
         """A localizer that is warmed up. UserError where the model or the device is not to be had."""
         values = parameters.read(self)
-        path = allowed_model(model, values.models_dir, running=self._localizer is not None)
+        path = allowed_model(model, values.models_dir, running=self._configured is not None)
         localizer = GuardedLocalizer(path, values.device, values.on_device_error, self.get_logger().warning)
         check_map_frame(values, localizer.scene_model)
         return localizer
 
     def _running(self) -> tuple[FrameWorker, Outputs] | None:
-        return (self._worker, self._outputs) if self._worker and self._outputs else None
+        return (self._active.worker, self._configured.outputs) if self._active and self._configured else None
 
     def _autostart(self) -> None:
         self.destroy_timer(self._autostart_timer)
         start_by_itself(self)
 
     def _judge_change(self, changes: list[Parameter]) -> SetParametersResult:
-        result = parameters.judge_change(changes, unconfigured=self._localizer is None)
-        if result.successful and self._localizer is not None:
+        result = parameters.judge_change(changes, unconfigured=self._configured is None)
+        if result.successful and self._configured is not None:
             for change in changes:
                 if change.name == "model" and (reason := self._model_change.judge(change.value)):
                     return SetParametersResult(successful=False, reason=reason)
@@ -168,60 +135,22 @@ class LocalizerNode(LifecycleNode):
     def _apply_change(self, changes: list[Parameter]) -> None:
         values = parameters.read(self)
         self._diagnostics.set_period(values.diagnostics_period)
-        if self._outputs is not None:
-            self._outputs.robot_frames.tune(values)
+        if self._configured is None:
+            return
+        self._configured.outputs.robot_frames.tune(values)
         for change in changes:
-            if change.name == "model" and (localizer := self._model_change.take(change.value)) and self._localizer:
-                self._change_model(localizer, values)
+            if change.name == "model" and (localizer := self._model_change.take(change.value)):
+                self._change_model(self._configured, localizer, values)
 
-    def _change_model(self, localizer: GuardedLocalizer, values: parameters.Parameters) -> None:
+    def _change_model(self, configured: Configured, localizer: GuardedLocalizer, values: parameters.Parameters) -> None:
         """Another scene from the next frame on."""
-        self._localizer, scene_model = localizer, localizer.scene_model
-        if self._eyes is not None:
-            self._eyes.look_with(localizer)
-        if self._outputs is not None:
-            self._outputs.on_demand.show_scene(scene_model, map_frame_of(values, scene_model.scenes[0].map_frame))
-            self._outputs.forget()
-        self.get_logger().info(f"scene '{scene_model.title}' of {values.model} from now on")
+        if self._active is not None:
+            self._active.eyes.look_with(localizer)
+        configured.show(localizer, values)
+        self.get_logger().info(f"scene '{localizer.scene_model.title}' of {values.model} from now on")
 
     def _situation(self) -> Situation:
-        values = parameters.read(self)
-        localizer, camera, watch, worker = self._localizer, self._input, self._watch, self._worker
-        frames = self._outputs.robot_frames if self._outputs else None
-        return Situation(
-            state="active" if camera else "inactive" if localizer else "unconfigured",
-            fault=self.fault,
-            clock_fault=watch.clock_fault if watch else "",
-            input_fault=watch.input_fault if watch else "",
-            stamps_behind_s=worker.stamps_behind_s if worker else 0.0,
-            conflict=frames.conflict if frames else "",
-            warnings=self._warnings(),
-            notes=self._notes(),
-            stale_after=values.stale_after,
-            model=values.model,
-            scene=localizer.scene_model.title if localizer else "",
-            device=str(localizer.device) if localizer else values.device,
-            topic=camera.topic if camera else "",
-            reliability=("reliable" if camera.reliable else "best effort") if camera else "",
-            clock=clock_name(self),
-        )
-
-    def _warnings(self) -> tuple[str, ...]:
-        """What goes on, but not as it should."""
-        fallen = self._localizer.fallen if self._localizer else ""
-        trouble = self._outputs.robot_frames.trouble if self._outputs else ""
-        camera = self._eyes.camera.verdict.text if self._eyes and self._eyes.camera.verdict.reason else ""
-        return tuple(filter(None, (fallen, trouble, camera)))
-
-    def _notes(self) -> dict[str, object]:
-        frames, eyes, localizer = self._outputs and self._outputs.robot_frames, self._eyes, self._localizer
-        return {
-            "device_note": localizer.note if localizer else "",
-            "camera": eyes.camera.verdict.text if eyes else "",
-            "tf_mode": frames.mode if frames else "",
-            "tf_withheld": frames.withheld if frames else 0,
-            "tf_trouble": (frames.conflict or frames.trouble) if frames else "",
-        }
+        return situation_of(self, parameters.read(self), self.fault, self._configured, self._active)
 
 
 def main(args: list[str] | None = None) -> int:

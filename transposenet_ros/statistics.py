@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from transposenet_ros import reasons
+
 RECENT_FRAMES = 300
 RATE_SECONDS = 3.0
-# Ends of frames that say nothing about whether the camera can be localized.
-NOT_JUDGED = frozenset({"superseded", "not_listened", "disabled", "clock_jumped", "deactivated"})
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,12 @@ class Statistics:
             self._lost += frames
 
     def drop(self, reason: str) -> None:
-        """A frame without a pose, for a named reason."""
+        """A frame without a pose. ValueError for a reason that is not in the table, `reasons.ROWS`."""
+        if reason not in reasons.ROWS:
+            raise ValueError(f"'{reason}' is none of the reasons in transposenet_ros.reasons")
         with self._lock:
             self._dropped[reason] += 1
-            if reason not in NOT_JUDGED:
+            if reason not in reasons.NOT_JUDGED:
                 self._outcomes.append(False)
                 self._in_a_row = (reason, self._in_a_row[1] + 1 if reason == self._in_a_row[0] else 1)
 

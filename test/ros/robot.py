@@ -20,8 +20,7 @@ from watched import Watched
 
 from transposenet_core.geometry.pose import Pose
 from transposenet_ros.output.conversions import pose_from_message, pose_to_message, transform_stamped
-from transposenet_ros.output.publishers import TF_QUALITY
-from transposenet_ros.transforms.listener import STATIC_TF_QUALITY
+from transposenet_ros.transforms.listener import STATIC_TF_QUALITY, TF_QUALITY
 
 # A camera that looks ahead from half a metre up, a little beside the middle.
 T_BASE_CAMERA_44 = np.eye(4)

@@ -17,7 +17,8 @@ from scipy.spatial.transform import Rotation
 from watched import Watched, watched
 
 from transposenet_core.localizer import Localizer
-from transposenet_ros.output.conversions import pose_from_message, transform_from_message
+from transposenet_ros.output.conversions import pose_from_message
+from transposenet_ros.transforms.conversion import transform_from_message
 
 PATIENT = Path(__file__).with_name("patient_localizer.py")
 

@@ -14,7 +14,8 @@ import numpy as np
 from transposenet_core.errors import UserError
 from transposenet_core.geometry.pose import Pose
 from transposenet_ros.bag_import.names import listed, shown
-from transposenet_ros.transforms.buffer import TransformBuffer, received_pose
+from transposenet_ros.transforms.buffer import TransformBuffer
+from transposenet_ros.transforms.conversion import received_pose
 from transposenet_ros.transforms.errors import TransformError
 
 SEVEN = 7  # x y z in metres, quaternion w x y z

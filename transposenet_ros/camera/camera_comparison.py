@@ -8,6 +8,7 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from transposenet_core.geometry.intrinsics import Intrinsics
+from transposenet_ros import reasons
 from transposenet_ros.camera.live_camera import LiveCamera, scaled_matrix
 
 POLICIES = ("warn", "refuse", "warp")
@@ -66,7 +67,7 @@ def unknown(training: Intrinsics | None, reason: str) -> Verdict:
 
 def mismatch(text: str, policy: str) -> Verdict:
     level = DiagnosticStatus.ERROR if policy == "refuse" else DiagnosticStatus.WARN
-    return Verdict(level, "camera_mismatch", text)
+    return Verdict(level, reasons.CAMERA_MISMATCH, text)
 
 
 def differ(a: float, b: float, tolerance: float) -> bool:
@@ -105,7 +106,7 @@ def _warp(training: Intrinsics, camera: LiveCamera, undistort: bool, difference:
     share = _share_seen(camera, target)
     text = f"{difference}; warped to {describe(training)}, of whose view it shows {share:.0%}"
     enough = share >= ENOUGH_VIEW
-    return _ok(text) if enough else Verdict(DiagnosticStatus.WARN, "camera_mismatch", text), target
+    return _ok(text) if enough else Verdict(DiagnosticStatus.WARN, reasons.CAMERA_MISMATCH, text), target
 
 
 def _share_seen(camera: LiveCamera, target: Target) -> float:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from transposenet_ros import reasons
+
 SECOND_NS = 1_000_000_000
 # No camera waits a minute for the network: who is further behind plays a recording or has another clock.
 OTHER_CLOCK_NS = 60 * SECOND_NS
@@ -81,7 +83,7 @@ class StampGate:
         if self._rules.receive_time and now_ns:
             return now_ns
         raise HeaderError(
-            "zero_stamp",
+            reasons.ZERO_STAMP,
             "the image has no time stamp; let its publisher set header.stamp, or set parameter 'stamp_policy' to "
             "'receive_time'",
         )
@@ -91,25 +93,25 @@ class StampGate:
         if now_ns and -lag_ns > rules.future_tolerance_ns:
             allowed = f"parameter 'future_tolerance' is {rules.future_tolerance_ns / SECOND_NS:g} s"
             text = f"it is {_seconds(-lag_ns)} ahead of the node's clock, {allowed}; synchronise camera and node"
-            return HeaderError("future_stamp", text)
+            return HeaderError(reasons.FUTURE_STAMP, text)
         if stamp_ns == self._last_ns:
-            return HeaderError("duplicate_stamp", "another picture with the same stamp came before")
+            return HeaderError(reasons.DUPLICATE_STAMP, "another picture with the same stamp came before")
         if now_ns and 0 < rules.max_age_ns < lag_ns and (self._on_our_clock or lag_ns <= OTHER_CLOCK_NS):
             allowed = f"parameter 'max_age' is {rules.max_age_ns / SECOND_NS:g} s"
             hint = "for a recording set use_sim_time and play it with --clock, or set max_age to 0.0"
-            return HeaderError("stale", f"it is {_seconds(lag_ns)} behind the node's clock, {allowed}; {hint}")
+            return HeaderError(reasons.STALE, f"it is {_seconds(lag_ns)} behind the node's clock, {allowed}; {hint}")
         if self._last_ns is not None and stamp_ns < self._last_ns:
             older = _seconds(self._last_ns - stamp_ns)
-            return HeaderError("out_of_order", f"it is {older} older than the picture before it")
+            return HeaderError(reasons.OUT_OF_ORDER, f"it is {older} older than the picture before it")
         return None
 
     def _begins_a_run(self, stamp_ns: int, reason: str, pause_ns: int) -> bool:
         """Whether a refused picture shows that the stamps have jumped, rather than being late itself."""
-        if reason == "out_of_order" and self._last_ns is not None:
+        if reason == reasons.OUT_OF_ORDER and self._last_ns is not None:
             replayed = pause_ns >= PAUSE_NS and not self._on_our_clock
             if replayed or self._last_ns - stamp_ns >= REWIND_NS:
                 return True
-        elif reason != "stale" or self._now_ns - stamp_ns <= OTHER_CLOCK_NS:
+        elif reason != reasons.STALE or self._now_ns - stamp_ns <= OTHER_CLOCK_NS:
             return False
         follows = self._refused_in_order and stamp_ns > self._refused_ns
         self._refused_ns, self._refused_in_order = stamp_ns, self._refused_in_order + 1 if follows else 1
@@ -127,4 +129,4 @@ def camera_frame(frame_id: str, parameter: str) -> str:
     """
     if name := (parameter or frame_id).lstrip("/"):
         return name
-    raise HeaderError("no_frame_id", "the image has no frame_id; set it there or in parameter 'camera_frame'")
+    raise HeaderError(reasons.NO_FRAME_ID, "the image has no frame_id; set it there or in parameter 'camera_frame'")

@@ -8,13 +8,12 @@ import math
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import Pose as PoseMessage
-from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped, Quaternion, Transform, TransformStamped
+from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped, Quaternion, TransformStamped
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from transposenet_core.estimate import Estimate
 from transposenet_core.geometry.pose import Pose
-from transposenet_ros.transforms.buffer import received_pose
 
 # An EKF takes zero variance for certainty, and some refuse what is larger than 1e9.
 VARIANCE_FLOOR, VARIANCE_CAP = 1e-6, 1e4
@@ -81,15 +80,6 @@ def transform_stamped(header: Header, child_frame: str, pose: PoseMessage) -> Tr
     translation.x, translation.y, translation.z = pose.position.x, pose.position.y, pose.position.z
     message.transform.rotation = pose.orientation
     return message
-
-
-def transform_from_message(message: Transform) -> Pose:
-    """`T_parent_child` of a transform. InvalidArgumentError where tf2 would refuse it."""
-    translation, rotation = message.translation, message.rotation
-    return received_pose(
-        np.array([translation.x, translation.y, translation.z]),
-        np.array([rotation.w, rotation.x, rotation.y, rotation.z]),
-    )
 
 
 def status_array(header: Header, node: str, estimate: Estimate) -> DiagnosticArray:

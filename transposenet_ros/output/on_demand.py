@@ -46,12 +46,16 @@ class OnDemand:
         self._lock = threading.Lock()
         self._track = Track(path_length, path_spacing)
         self._publishers: list[LifecyclePublisher] = []
-        self._attention = {name: self._open(Image, f"~/attention/{name}") for name in ENCODERS}
-        self._path = self._open(Path, "~/path", self._send_path)
-        self._markers = self._open(MarkerArray, "~/markers", self._send_markers)
-        self._positions = self._open(PointCloud2, "~/training_positions", self._send_positions)
         self._reconstruction: LifecyclePublisher | None = None
-        self.show_scene(scene_model, map_frame)
+        try:
+            self._attention = {name: self._open(Image, f"~/attention/{name}") for name in ENCODERS}
+            self._path = self._open(Path, "~/path", self._send_path)
+            self._markers = self._open(MarkerArray, "~/markers", self._send_markers)
+            self._positions = self._open(PointCloud2, "~/training_positions", self._send_positions)
+            self.show_scene(scene_model, map_frame)
+        except Exception:
+            self.close()
+            raise
 
     def _open(self, kind: type, topic: str, send: Callable[[], None] | None = None) -> LifecyclePublisher:
         """A publisher; with `send`, one that keeps its last message and calls `send` for every new subscriber."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, closing
+
 from rclpy.lifecycle import LifecycleNode
 
-from transposenet_core.errors import UserError
 from transposenet_core.scene_model import SceneModel
 from transposenet_ros.output.frame import Output
+from transposenet_ros.output.map_frame import map_frame_of
 from transposenet_ros.output.on_demand import OnDemand
 from transposenet_ros.output.pose_output import PoseOutput
 from transposenet_ros.output.robot_frames import RobotFrames
@@ -14,13 +16,18 @@ from transposenet_ros.parameters import Parameters
 
 
 class Outputs:
-    """The outputs of a configured node, in the order a frame goes through them. UserError as of RobotFrames."""
+    """The outputs of a configured node, in the order a frame goes through them, opened completely or not at all.
+
+    UserError as of RobotFrames.
+    """
 
     def __init__(self, node: LifecycleNode, parameters: Parameters, scene_model: SceneModel) -> None:
-        self.robot_frames = RobotFrames(node, parameters)
-        self.poses = PoseOutput(node)
         map_frame = map_frame_of(parameters, scene_model.scenes[0].map_frame)
-        self.on_demand = OnDemand(node, scene_model, map_frame, parameters.path_length, parameters.path_spacing)
+        with ExitStack() as opened:
+            self.robot_frames = opened.enter_context(closing(RobotFrames(node, parameters)))
+            self.poses = opened.enter_context(closing(PoseOutput(node)))
+            self.on_demand = OnDemand(node, scene_model, map_frame, parameters.path_length, parameters.path_spacing)
+            opened.pop_all()  # all are there: `close` closes them
         # The camera's pose first: it waits for nobody's transform.
         self.all: tuple[Output, ...] = (self.poses, self.robot_frames, self.on_demand)
 
@@ -37,18 +44,3 @@ class Outputs:
     def close(self) -> None:
         for output in (self.robot_frames, self.poses, self.on_demand):
             output.close()
-
-
-def map_frame_of(parameters: Parameters, scenes_own: str) -> str:
-    """The frame of what is published about a scene whose map frame is `scenes_own`."""
-    return (parameters.map_frame or scenes_own).lstrip("/")
-
-
-def check_map_frame(parameters: Parameters, scene_model: SceneModel) -> None:
-    """UserError where one frame is given for the maps of several scenes."""
-    if parameters.map_frame and len(scene_model.scenes) > 1:
-        frames = ", ".join(scene.map_frame for scene in scene_model.scenes)
-        raise UserError(
-            f"parameter 'map_frame' is '{parameters.map_frame}', but the scene model holds several scenes "
-            f"({scene_model.title}), each in a frame of its own ({frames}); leave it empty"
-        )

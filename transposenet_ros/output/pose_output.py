@@ -6,6 +6,7 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
 from rclpy.lifecycle import LifecycleNode
+from rclpy.lifecycle.publisher import LifecyclePublisher
 
 from transposenet_ros.output.conversions import (
     nearest_sign,
@@ -23,11 +24,20 @@ class PoseOutput:
 
     def __init__(self, node: LifecycleNode) -> None:
         self._node = node
-        self._pose = open_publisher(node, PoseStamped, "~/pose")
-        self._pose_with_covariance = open_publisher(node, PoseWithCovarianceStamped, "~/pose_with_covariance")
-        self._status = open_publisher(node, DiagnosticArray, "~/status")
-        self._publishers = [self._pose, self._pose_with_covariance, self._status]
+        self._publishers: list[LifecyclePublisher] = []
+        try:
+            self._pose = self._open(PoseStamped, "~/pose")
+            self._pose_with_covariance = self._open(PoseWithCovarianceStamped, "~/pose_with_covariance")
+            self._status = self._open(DiagnosticArray, "~/status")
+        except Exception:
+            self.close()
+            raise
         self.forget()
+
+    def _open(self, kind: type, topic: str) -> LifecyclePublisher:
+        publisher = open_publisher(self._node, kind, topic)
+        self._publishers.append(publisher)
+        return publisher
 
     def forget(self) -> None:
         """Start a new track: the next orientation takes the sign it comes with."""

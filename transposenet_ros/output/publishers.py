@@ -1,4 +1,4 @@
-"""How the node's publishers are opened, and the quality of service of /tf."""
+"""How the node's publishers are opened."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.lifecycle.publisher import LifecyclePublisher
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
-
-TF_DEPTH = 100
-TF_QUALITY = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=TF_DEPTH, reliability=ReliabilityPolicy.RELIABLE)
 
 
 def open_publisher(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 
 import numpy as np
 from builtin_interfaces.msg import Time
@@ -16,7 +17,7 @@ from transposenet_ros.output.base_pose import base_in_map
 from transposenet_ros.output.conversions import nearest_sign, pose_to_message, pose_with_covariance, transform_stamped
 from transposenet_ros.output.frame import Frame
 from transposenet_ros.output.initial_pose import InitialPose
-from transposenet_ros.output.publishers import TF_DEPTH, open_publisher
+from transposenet_ros.output.publishers import open_publisher
 from transposenet_ros.parameters import Parameters
 from transposenet_ros.throttled_log import ThrottledLog
 from transposenet_ros.transforms.buffer import TransformBuffer
@@ -25,7 +26,7 @@ from transposenet_ros.transforms.errors import (
     NoDataForExtrapolationError,
     TransformError,
 )
-from transposenet_ros.transforms.listener import TransformListener
+from transposenet_ros.transforms.listener import TF_DEPTH, TransformListener
 
 POLL_SECONDS = 0.005
 # A rival who says his transform at least so often is heard again before ours goes out.
@@ -54,15 +55,21 @@ class RobotFrames:
         self.withheld, self.trouble, self.conflict, self._silent_until = 0, "", "", 0.0
         self._name = node.get_fully_qualified_name()
         self._buffer = TransformBuffer()
-        self._listener = self._listen()
-        self._tf = None
-        if self.mode != "none":
-            from tf2_msgs.msg import TFMessage  # the listener has said so where it is missing
+        with ExitStack() as opened:
+            self._listener = self._listen()
+            if self._listener is not None:
+                opened.callback(self._listener.close)
+            self._tf = None
+            if self.mode != "none":
+                from tf2_msgs.msg import TFMessage  # the listener has said so where it is missing
 
-            self._make_tf = TFMessage
-            self._tf = open_publisher(node, TFMessage, "/tf", TF_DEPTH)
-        self._base_pose = open_publisher(node, PoseWithCovarianceStamped, "~/base_pose")
-        self.initial_pose = InitialPose(node, parameters.publish_initialpose)
+                self._make_tf = TFMessage
+                self._tf = open_publisher(node, TFMessage, "/tf", TF_DEPTH)
+                opened.callback(node.destroy_lifecycle_publisher, self._tf)
+            self._base_pose = open_publisher(node, PoseWithCovarianceStamped, "~/base_pose")
+            opened.callback(node.destroy_lifecycle_publisher, self._base_pose)
+            self.initial_pose = InitialPose(node, parameters.publish_initialpose)
+            opened.pop_all()  # all are there: `close` closes them
         self.forget()
 
     def _listen(self) -> TransformListener | None:

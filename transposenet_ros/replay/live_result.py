@@ -12,9 +12,10 @@ from transposenet_core.errors import UserError
 from transposenet_core.evaluation.alignment import Alignment, align
 from transposenet_core.evaluation.errors import ErrorSummary, pose_errors, summarise
 from transposenet_core.geometry.pose import Pose
+from transposenet_ros import reasons
 from transposenet_ros.replay.protocol import MIN_MATCH, Recording
 
-NOT_SENT = ("damaged_in_bag", "repeated_stamp")
+NOT_SENT = (reasons.DAMAGED_IN_BAG, reasons.REPEATED_STAMP)
 # TF carries the same doubles as the pose; what differs by more than rounding was computed apart.
 TF_TOLERANCE_M, TF_TOLERANCE_DEG = 1e-9, 1e-6
 
@@ -187,9 +188,9 @@ def _drops(recording: Recording) -> dict[str, int]:
     counted = {reason: n - recording.before.get(reason, 0) for reason, n in recording.after.items()}
     received = counted.pop("received", 0)
     counted.pop("localized", None)
-    drops = {"superseded": 0, **{reason.removeprefix("dropped_"): n for reason, n in counted.items() if n}}
+    drops = {reasons.SUPERSEDED: 0, **{reason.removeprefix("dropped_"): n for reason, n in counted.items() if n}}
     if (lost := len(recording.sent) - received) > 0:
-        drops["lost_in_transport"] = lost
+        drops[reasons.LOST_IN_TRANSPORT] = lost
     return drops | recording.not_sent
 
 

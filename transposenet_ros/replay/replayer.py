@@ -27,6 +27,7 @@ from tqdm import tqdm
 
 from transposenet_core.atomic_files import write_atomically
 from transposenet_core.errors import UserError
+from transposenet_ros import reasons
 from transposenet_ros.bags.reading import BagReader, header_stamp_ns
 from transposenet_ros.bags.topics import IMAGE_TYPES
 from transposenet_ros.replay.protocol import Recording, ReplayJob
@@ -69,7 +70,7 @@ def _send(job: ReplayJob, publisher: Any, recorder: Recorder, frames: Iterator, 
         stamp_ns = header_stamp_ns(data)
         if stamp_ns is None or stamp_ns in recording.sent:
             # Answers are told apart by their stamp alone.
-            fault = "damaged_in_bag" if stamp_ns is None else "repeated_stamp"
+            fault = reasons.DAMAGED_IN_BAG if stamp_ns is None else reasons.REPEATED_STAMP
             recording.not_sent[fault] = recording.not_sent.get(fault, 0) + 1
             continue
         first_ns = time_ns if first_ns is None else first_ns

@@ -27,23 +27,7 @@ from transposenet_ros.transforms.errors import (
 )
 from transposenet_ros.transforms.history import History, MovingHistory, Sample, StaticHistory
 
-# How far from 1 the squared length of a rotation's quaternion may be, in tf2.
-QUATERNION_TOLERANCE = 0.01
 Step = TypeVar("Step")
-
-
-def received_pose(position: np.ndarray, orientation_wxyz: np.ndarray) -> Pose:
-    """The `T_parent_child` that arrived as (3,) metres and a (4,) quaternion.
-
-    Raises InvalidArgumentError where tf2 refuses it; `Pose` would give any quaternion the length 1.
-    """
-    squared_length = float(orientation_wxyz @ orientation_wxyz)
-    if not (np.isfinite(position).all() and abs(squared_length - 1) < QUATERNION_TOLERANCE):
-        raise InvalidArgumentError(
-            f"position {position}, quaternion w x y z {orientation_wxyz}: the values must be finite and the squared "
-            f"length of the quaternion 1 to within {QUATERNION_TOLERANCE:g}"
-        )
-    return Pose(position, orientation_wxyz)
 
 
 class TransformBuffer:

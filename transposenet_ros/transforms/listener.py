@@ -11,11 +11,12 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 from transposenet_core.errors import UserError
-from transposenet_ros.output.conversions import transform_from_message
-from transposenet_ros.output.publishers import TF_QUALITY
 from transposenet_ros.transforms.buffer import TransformBuffer
+from transposenet_ros.transforms.conversion import transform_from_message
 from transposenet_ros.transforms.errors import InvalidArgumentError, OldTransformError
 
+TF_DEPTH = 100
+TF_QUALITY = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=TF_DEPTH, reliability=ReliabilityPolicy.RELIABLE)
 STATIC_TF_QUALITY = QoSProfile(
     history=HistoryPolicy.KEEP_LAST,
     depth=100,

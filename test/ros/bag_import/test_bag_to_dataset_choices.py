@@ -19,8 +19,8 @@ from transposenet_core.image_files import read_image
 from transposenet_ros.bag_import.selection import keyframes
 from transposenet_ros.bag_to_dataset import main
 from transposenet_ros.bags.reading import BagReader
-from transposenet_ros.output.conversions import transform_from_message
 from transposenet_ros.transforms.buffer import TransformBuffer
+from transposenet_ros.transforms.conversion import transform_from_message
 
 K_33 = [[50.0, 0, 31.5], [0, 50.0, 23.5], [0, 0, 1]]
 

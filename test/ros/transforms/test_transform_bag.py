@@ -12,8 +12,8 @@ from obvious_buffer import between_by_hand
 
 from transposenet_core.geometry.pose import Pose
 from transposenet_ros.bags.reading import BagReader
-from transposenet_ros.output.conversions import transform_from_message
 from transposenet_ros.transforms.buffer import TransformBuffer
+from transposenet_ros.transforms.conversion import transform_from_message
 from transposenet_ros.transforms.errors import BackwardExtrapolationError, ForwardExtrapolationError
 
 LINKS = (("map", "odom"), ("odom", "base_link"))

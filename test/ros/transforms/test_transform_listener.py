@@ -18,10 +18,9 @@ from tf2_msgs.msg import TFMessage
 from transposenet_core.errors import UserError
 from transposenet_core.geometry.pose import Pose
 from transposenet_ros.output.conversions import pose_to_message, transform_stamped
-from transposenet_ros.output.publishers import TF_QUALITY
 from transposenet_ros.transforms.buffer import TransformBuffer
 from transposenet_ros.transforms.errors import ForwardExtrapolationError, TransformError
-from transposenet_ros.transforms.listener import STATIC_TF_QUALITY, TransformListener
+from transposenet_ros.transforms.listener import STATIC_TF_QUALITY, TF_QUALITY, TransformListener
 
 S = 10**9
 TURNED = np.array([0.5, 0.5, -0.5, 0.5])

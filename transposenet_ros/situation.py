@@ -1,0 +1,55 @@
+"""What the node says of itself on /diagnostics, gathered from what it has."""
+
+from __future__ import annotations
+
+from rclpy.node import Node
+
+from transposenet_ros.active import Active
+from transposenet_ros.configured import Configured
+from transposenet_ros.health import Situation
+from transposenet_ros.input.input_watch import clock_name
+from transposenet_ros.parameters import Parameters
+
+
+def situation_of(
+    node: Node, parameters: Parameters, fault: str, configured: Configured | None, active: Active | None
+) -> Situation:
+    """The situation of a node; `fault` is the sentence of its last failed transition."""
+    localizer = configured.localizer if configured else None
+    camera, watch = (active.camera, active.watch) if active else (None, None)
+    return Situation(
+        state="active" if active else "inactive" if configured else "unconfigured",
+        fault=fault,
+        clock_fault=watch.clock_fault if watch else "",
+        input_fault=watch.input_fault if watch else "",
+        stamps_behind_s=active.worker.stamps_behind_s if active else 0.0,
+        conflict=configured.outputs.robot_frames.conflict if configured else "",
+        warnings=_warnings(configured, active),
+        notes=_notes(configured, active),
+        stale_after=parameters.stale_after,
+        model=parameters.model,
+        scene=localizer.scene_model.title if localizer else "",
+        device=str(localizer.device) if localizer else parameters.device,
+        topic=camera.topic if camera else "",
+        reliability=("reliable" if camera.reliable else "best effort") if camera else "",
+        clock=clock_name(node),
+    )
+
+
+def _warnings(configured: Configured | None, active: Active | None) -> tuple[str, ...]:
+    """What goes on, but not as it should."""
+    fallen = configured.localizer.fallen if configured else ""
+    trouble = configured.outputs.robot_frames.trouble if configured else ""
+    verdict = active.eyes.camera.verdict if active else None
+    return tuple(filter(None, (fallen, trouble, verdict.text if verdict and verdict.reason else "")))
+
+
+def _notes(configured: Configured | None, active: Active | None) -> dict[str, object]:
+    frames = configured.outputs.robot_frames if configured else None
+    return {
+        "device_note": configured.localizer.note if configured else "",
+        "camera": active.eyes.camera.verdict.text if active else "",
+        "tf_mode": frames.mode if frames else "",
+        "tf_withheld": frames.withheld if frames else 0,
+        "tf_trouble": (frames.conflict or frames.trouble) if frames else "",
+    }
