@@ -10,6 +10,9 @@ import numpy as np
 
 from transposenet_core.errors import UserError
 
+# The network's picture is as wide as this one is for its height: a row of 20 000 pixels would become 4 GB.
+MAX_SIDE_RATIO = 100
+
 
 def decode_picture(data: bytes | np.ndarray) -> np.ndarray | None:
     """JPEG or PNG bytes to (H, W, 3) uint8 RGB, or None where OpenCV cannot decode them.
@@ -25,8 +28,17 @@ def decode_picture(data: bytes | np.ndarray) -> np.ndarray | None:
     return None if image_HW3 is None else cv2.cvtColor(image_HW3, cv2.COLOR_BGR2RGB)
 
 
+def check_sides(width: int, height: int, what: str = "a picture") -> None:
+    """UserError for a strip beyond MAX_SIDE_RATIO, which resizing to a window would blow up."""
+    if max(height, width) > MAX_SIDE_RATIO * min(height, width):
+        raise UserError(
+            f"{what} of {width}x{height} pixels is a strip, sides up to {MAX_SIDE_RATIO}:1 are taken; leave it out"
+        )
+
+
 def read_image(path: str | Path) -> np.ndarray:
-    """A picture file as (H, W, 3) uint8 RGB. UserError where it is missing or is no picture."""
+    """A picture file as (H, W, 3) uint8 RGB. UserError where it is missing, is no picture, or one that `check_sides`
+    refuses."""
     path = Path(path)
     try:
         data = path.read_bytes()
@@ -39,6 +51,7 @@ def read_image(path: str | Path) -> np.ndarray:
         raise UserError(
             f"{path}: {len(data)} bytes that are no picture; JPEG and PNG are read: copy the file again or leave it out"
         )
+    check_sides(image_HW3.shape[1], image_HW3.shape[0], f"{path}: a picture")
     return image_HW3
 
 

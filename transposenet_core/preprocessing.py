@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from transposenet_core.geometry.intrinsics import Intrinsics
+from transposenet_core.image_files import check_sides
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -39,13 +40,12 @@ class Preprocessing:
     def resize(self, image_HW3: np.ndarray) -> torch.Tensor:
         """(H, W, 3) uint8 RGB to (3, h, w) uint8, at least `image_size`.
 
-        Raises ValueError where the array is no uint8 RGB picture, or one beyond 100:1 that resizing would blow up.
+        Raises ValueError where the array is no uint8 RGB picture, UserError for one that `check_sides` refuses.
         """
         if image_HW3.dtype != np.uint8 or image_HW3.ndim != 3 or image_HW3.shape[2] != 3 or 0 in image_HW3.shape:
             raise ValueError(f"an (H, W, 3) uint8 RGB picture is needed, got {image_HW3.dtype} {image_HW3.shape}")
         height, width = image_HW3.shape[:2]
-        if max(height, width) > 100 * min(height, width):
-            raise ValueError(f"a picture of {width}x{height} pixels is a strip, sides up to 100:1 are taken")
+        check_sides(width, height)
         size = self._resized(height, width)
         image_13HW = torch.from_numpy(np.ascontiguousarray(image_HW3)).permute(2, 0, 1)[None]
         if size == (height, width):

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from transposenet_core.errors import UserError
 from transposenet_core.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, normalise
 from transposenet_core.training.augmentation.views import DRAWS, augmented, colour_jitter, windows
 from transposenet_core.training.config import AugmentationConfig
@@ -65,7 +66,7 @@ def test_what_is_no_picture_is_refused(array: np.ndarray) -> None:
 
 
 def test_a_strip_is_refused_before_it_is_blown_up() -> None:
-    with pytest.raises(ValueError, match="a picture of 20000x1 pixels is a strip"):
+    with pytest.raises(UserError, match="a picture of 20000x1 pixels is a strip"):
         Preprocessing()(np.zeros((1, 20000, 3), np.uint8))
 
 

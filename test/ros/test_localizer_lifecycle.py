@@ -21,8 +21,11 @@ from lifecycle_msgs.msg import Transition
 from live import Client, Process, image_message, localizer_process, quality, wait_until
 from nav_msgs.msg import Path as Track
 from sensor_msgs.msg import Image
+from small_models import small_model
 from tf2_msgs.msg import TFMessage
+from untrained import one_scene
 
+from transposenet_core.preprocessing import Preprocessing
 from transposenet_core.scene_model import SceneModel
 from transposenet_ros.replay.processes import free_domain, ros_environment
 
@@ -83,11 +86,10 @@ def damaged(scene_model_folder: Path, tmp_path: Path, damage: str) -> tuple[str,
     if damage == "older schema":
         description.write_text(json.dumps({**json.loads(description.read_text()), "schema": 0}))
         return str(folder), [str(description), "schema 0"]
-    # A size that no camera has shows only when the network runs: an exception that is no UserError.
-    content = json.loads(description.read_text())
-    content["preprocessing"]["image_size"] = [200, 1]
-    description.write_text(json.dumps(content))
-    return str(folder), ["ValueError", "is a strip"]
+    # Pictures of another size than the network's show only when it runs: an exception that is no UserError.
+    network, options = small_model("scene_coordinates")
+    SceneModel("scene_coordinates", options, Preprocessing(64, (64, 96)), network, one_scene()).save(folder)
+    return str(folder), ["ValueError", "a picture of (64, 96) pixels, the camera is for (72, 96)"]
 
 
 @pytest.mark.parametrize(

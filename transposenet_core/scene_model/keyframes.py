@@ -46,7 +46,8 @@ class Keyframes:
                 f"of each are needed, at most {MOST_KEYFRAMES}"
             )
         if shape[1:] != (self.camera.height, self.camera.width) or max(shape[1:]) > LONGEST_SIDE:
-            raise ValueError(f"keyframes: pictures of {shape[2]}x{shape[1]}, the camera's are {self.camera.width}x")
+            size = f"{self.camera.width}x{self.camera.height}"
+            raise ValueError(f"keyframes: pictures of {shape[2]}x{shape[1]}, the camera's are {size}")
         if not (np.isfinite(self.depth_KHW).all() and (self.depth_KHW >= 0).all()):
             raise ValueError("keyframes: a depth that is not finite or below 0")
         checked.poses("keyframes", self.positions_K3, self.orientations_K4)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from sensor_msgs.msg import Image
 
+from transposenet_core.image_files import MAX_SIDE_RATIO
 from transposenet_ros.decoding.encodings import ENCODINGS, Encoding
 from transposenet_ros.decoding.errors import BadDims, BadEncoding, BadSize, BadStep
 
 MAX_PIXELS = 64_000_000
-# The network's picture is as wide as this one is for its height: a row of 20 000 pixels would become 4 GB.
-MAX_SIDE_RATIO = 100
 
 
 def check_dims(width: int, height: int) -> None:

@@ -13,24 +13,50 @@ from transposenet_core.geometry.pose import Pose
 from transposenet_core.localizer import Localizer
 from transposenet_core.models import build_model
 from transposenet_core.preprocessing import Preprocessing
-from transposenet_core.scene_model import DESCRIPTION, WEIGHTS, HeldOutError, SceneModel
+from transposenet_core.scene_model import (
+    DESCRIPTION,
+    WEIGHTS,
+    Calibration,
+    HeldOutError,
+    KnownFrames,
+    MappedScene,
+    SceneModel,
+)
 
+VALID = {"smaller_edge": 32, "image_size": [32, 48]}
 OPTIONS = {"image_size": [32, 48], "layers": 1, "width": 32, "mlp_width": 32, "head_width": 32}
+
+
+CALIBRATION = {"transposenet": Calibration((90.0, 110.5), 0.25)}
+
+
+def make_scene(**fields: object) -> MappedScene:
+    return MappedScene(
+        name="desk",
+        map_frame="lab_map",
+        held_out_error=HeldOutError((0.1, 0.2, 0.3), (0.01, 0.02, 0.03), "40 held-out frames"),
+        intrinsics=Intrinsics(640, 480, 525.0, 526.0, 320.0, 240.0, "made up", rectified=True),
+        frames=KnownFrames(
+            ("a.png", "b.png", "c\nü.png", "d.png"),
+            np.array([0, 1, 2, 0]),
+            np.arange(12.0).reshape(4, 3) / 3,
+            np.array([[1.0, 0, 0, 0], [0, 1, 0, 0], [0.6, 0.8, 0, 0], [0, 0, 0, 1]]),
+        ),
+        units="arbitrary",
+        time_offset_s=-0.021,
+        calibration=CALIBRATION,
+        **fields,
+    )
 
 
 def make_model() -> SceneModel:
     torch.manual_seed(0)
     return SceneModel(
-        name="desk",
-        map_frame="lab_map",
         architecture="transposenet",
         options=OPTIONS,
         preprocessing=Preprocessing(32, (32, 48)),
         network=build_model("transposenet", **OPTIONS).eval(),
-        held_out_error=HeldOutError((0.1, 0.2, 0.3), (0.01, 0.02, 0.03), "40 held-out frames", (90.0, 110.5), 0.25),
-        intrinsics=Intrinsics(640, 480, 525.0, 526.0, 320.0, 240.0, "made up", rectified=True),
-        training_positions_N3=np.arange(6.0).reshape(2, 3),
-        training_orientations_N4=np.array([[1.0, 0, 0, 0], [0, 1, 0, 0]]),
+        scenes=(make_scene(),),
         provenance={"epoch": 3},
     )
 
@@ -41,31 +67,29 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "model"
 
 
-def test_a_model_from_before_rectified_was_known_has_not_said(folder: Path) -> None:
-    description = json.loads((folder / DESCRIPTION).read_text())
-    assert description["intrinsics"].pop("rectified") is True
-    (folder / DESCRIPTION).write_text(json.dumps(description))
-    intrinsics = SceneModel.load(folder).intrinsics
-    assert intrinsics is not None and intrinsics.rectified is None and intrinsics.fy == 526.0
-
-
 def test_whose_poses_they_are_is_kept(folder: Path) -> None:
     made = make_model()
-    made.T_pose_camera = Pose(np.array([0.03, -0.01, 0.2]), np.array([0.9, 0.1, -0.2, 0.3]))
+    T_pose_camera = Pose(np.array([0.03, -0.01, 0.2]), np.array([0.9, 0.1, -0.2, 0.3]))
+    made.scenes = (make_scene(T_pose_camera=T_pose_camera),)
     made.save(folder)
-    read = SceneModel.load(folder)
-    np.testing.assert_array_equal(read.T_pose_camera.matrix_44, made.T_pose_camera.matrix_44)
-    np.testing.assert_array_equal(read.scenes[0].T_pose_camera.matrix_44, made.T_pose_camera.matrix_44)
+    read = SceneModel.load(folder).scenes[0].T_pose_camera
+    assert read is not None
+    np.testing.assert_array_equal(read.matrix_44, T_pose_camera.matrix_44)
 
 
 def test_round_trip_is_exact(folder: Path) -> None:
     made, read = make_model(), SceneModel.load(folder)
-    for name in ("name", "map_frame", "architecture", "options", "preprocessing", "intrinsics", "provenance"):
+    for name in ("architecture", "options", "preprocessing", "provenance", "title", "camera"):
         assert getattr(read, name) == getattr(made, name), name
-    assert read.held_out_error == made.held_out_error
-    assert read.T_pose_camera is None
-    np.testing.assert_array_equal(read.training_positions_N3, made.training_positions_N3)
-    np.testing.assert_array_equal(read.training_orientations_N4, made.training_orientations_N4)
+    (mine,), (theirs,) = read.scenes, made.scenes
+    for name in ("name", "map_frame", "held_out_error", "intrinsics", "units", "time_offset_s", "calibration"):
+        assert getattr(mine, name) == getattr(theirs, name), name
+    assert mine.T_pose_camera is mine.keyframes is read.parity is None
+    assert mine.frames.names == theirs.frames.names and mine.frames.names_of("left_out") == ["c\nü.png"]
+    for name in ("split_N", "positions_N3", "orientations_N4"):
+        np.testing.assert_array_equal(getattr(mine.frames, name), getattr(theirs.frames, name))
+    np.testing.assert_array_equal(mine.training_positions_N3, theirs.frames.positions_N3[[0, 3]])
+    np.testing.assert_array_equal(mine.training_orientations_N4, theirs.frames.orientations_N4[[0, 3]])
     for key, value in made.network.state_dict().items():
         torch.testing.assert_close(read.network.state_dict()[key], value, atol=0, rtol=0)
 
@@ -102,12 +126,21 @@ def test_n12_a_network_that_answers_nan_is_not_localized(tmp_path: Path) -> None
     assert np.isfinite(estimate.covariance_66).all()
 
 
-ERROR = {"position_std": [1, 1, 1], "rotation_std": [1, 1, 1], "source": "frames"}
-
-
 def rewrite(folder: Path, **changes: object) -> None:
     description = json.loads((folder / DESCRIPTION).read_text())
     (folder / DESCRIPTION).write_text(json.dumps(description | changes))
+
+
+def rewrite_scene(folder: Path, **changes: object) -> None:
+    """Dotted keys go down: ``intrinsics.fx`` is written ``intrinsics__fx`` here."""
+    description = json.loads((folder / DESCRIPTION).read_text())
+    for key, value in changes.items():
+        *above, last = key.split("__")
+        place = description["scenes"][0]
+        for name in above:
+            place = place[name]
+        place[last] = value
+    (folder / DESCRIPTION).write_text(json.dumps(description))
 
 
 def truncate(folder: Path) -> None:
@@ -127,12 +160,47 @@ def other_weights(folder: Path) -> None:
         (other_weights, "whose hash is not the one in scene.json"),
         (lambda f: (f / DESCRIPTION).write_text("{"), "no valid JSON"),
         (lambda f: (f / DESCRIPTION).write_text("[" * 100_000), "no valid JSON"),
-        (lambda f: rewrite(f, schema=0), "schema 0 found, this version reads schema 1"),
+        (lambda f: rewrite(f, schema=1), "schema 1 found, this version reads schema 2; train the scene again"),
         (lambda f: rewrite(f, architecture={"name": "gone", "options": {}}), "unknown model 'gone'"),
         (lambda f: rewrite(f, architecture={"name": "transposenet", "options": OPTIONS | {"layers": 2}}), "do not fit"),
+        (
+            lambda f: rewrite(f, architecture={"name": "transposenet", "options": {"width": 1e9}}),
+            "options.width is 1000000000",
+        ),
         (lambda f: rewrite(f, preprocessing={"size": 3}), "do not fit together"),
-        (lambda f: rewrite(f, held_out_error=ERROR | {"covariance_scale": [-1, 2]}), "covariance_scale is -1.0, a pos"),
-        (lambda f: rewrite(f, held_out_error=ERROR | {"largest_sigma_m": 0}), "largest_sigma_m is 0.0, a positive"),
+        (
+            lambda f: rewrite(f, preprocessing={"smaller_edge": 10**9, "image_size": [32, 48]}),
+            "smaller_edge is 1000000",
+        ),
+        (lambda f: rewrite(f, preprocessing={"smaller_edge": 32, "image_size": [32, 1e6]}), "image_size is 1000000.0"),
+        (lambda f: rewrite(f, preprocessing=VALID | {"crops": 10**9}), "crops is 1000000000, a whole number from 1"),
+        (lambda f: rewrite(f, scenes=[]), "scenes are no list of 1 to 1000"),
+        (lambda f: rewrite(f, scenes=[3]), "scene is 3, a JSON object"),
+        (
+            lambda f: rewrite_scene(f, held_out_error__position_std=[1, 1]),
+            "position_std is .1, 1., 3 numbers are needed",
+        ),
+        (lambda f: rewrite_scene(f, held_out_error__position_std=[1, 1, -1]), "position_std is -1, a number above 0"),
+        (
+            lambda f: rewrite_scene(f, held_out_error__position_std=[1, 1, 1e99]),
+            "position_std is 1e.99, a number above",
+        ),
+        (
+            lambda f: rewrite_scene(f, calibration__transposenet__covariance_scale=[-1, 2]),
+            "covariance_scale is -1, a num",
+        ),
+        (
+            lambda f: rewrite_scene(f, calibration__transposenet__largest_sigma_m=0),
+            "largest_sigma_m is 0, a number above",
+        ),
+        (lambda f: rewrite_scene(f, intrinsics__fx=0), "intrinsics.fx is 0, a number above 0"),
+        (lambda f: rewrite_scene(f, intrinsics__width=10**6), "intrinsics.width is 1000000, a whole number from 1"),
+        (lambda f: rewrite_scene(f, intrinsics__cy="1"), "intrinsics.cy is 1, a number from"),
+        (lambda f: rewrite_scene(f, units="feet"), "units is 'feet', one of metres, arbitrary"),
+        (lambda f: rewrite_scene(f, time_offset_s=1e6), "time_offset_s is 1000000.0, a number from -3600 to 3600"),
+        (lambda f: rewrite_scene(f, name="x" * 5000), "name is 'xxx.*', a text of at most 4096"),
+        (lambda f: rewrite_scene(f, frames={"train": 9}), "frames are .'train': 9. in the description, .* beside it"),
+        (lambda f: rewrite_scene(f, keyframes={"file": "../x", "count": 1, "sha256": ""}), "file in the same folder"),
     ],
 )
 def test_n29_a_damaged_model_is_named(folder: Path, damage: object, sentence: str) -> None:
