@@ -11,12 +11,11 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from live import ROOT
 
 import transposenet_ros.decoding.errors as decoding_errors
+from transposenet_core.estimate import REASONS as CORE_REASONS
 from transposenet_ros import reasons
 from transposenet_ros.health import Situation, judge
 from transposenet_ros.statistics import Snapshot, Statistics
 
-# What `Estimate.reason` of transposenet_core may be, which knows no ROS and so not the table.
-REASONS_OF_THE_CORE = ("non_finite_output", "out_of_scene")
 ACTIVE = Situation("active", topic="/image")
 LEVELS = {"OK": DiagnosticStatus.OK, "WARN": DiagnosticStatus.WARN, "ERROR": DiagnosticStatus.ERROR}
 
@@ -63,7 +62,7 @@ def test_whatever_the_core_and_the_decoders_answer_is_in_the_table() -> None:
     kinds = [kind for kind in vars(decoding_errors).values() if isinstance(kind, type)]
     decoding = {kind.reason for kind in kinds if issubclass(kind, decoding_errors.DecodeError)}
     assert len(decoding) == 5
-    assert decoding | set(REASONS_OF_THE_CORE) <= reasons.ROWS.keys()
+    assert decoding | set(CORE_REASONS) <= reasons.ROWS.keys()
 
 
 @pytest.mark.parametrize("name", ["bad_luck", "", "lost_in_transport"])

@@ -61,12 +61,8 @@ def run(args: argparse.Namespace) -> None:
 
     localizer = Localizer(args.model, device=args.device)
     read = picture_reader(localizer.scene_model, args.camera)
-    found = []
-    for path in tqdm(paths, desc="localize", unit="img", disable=not sys.stderr.isatty()):
-        try:
-            found.append(description(str(path), localizer.localize(read(path))))
-        except ValueError as error:
-            raise UserError(f"{path}: {error}; leave it out") from None
+    shown = tqdm(paths, desc="localize", unit="img", disable=not sys.stderr.isatty())
+    found = [description(str(path), localizer.localize(read(path))) for path in shown]
     print(json.dumps(found, indent=1, allow_nan=False) if args.json else table(found))
     print(f"next: {following(args)}", file=sys.stderr if args.json else sys.stdout)
 

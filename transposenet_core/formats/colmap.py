@@ -89,7 +89,8 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
             images.append(PosedImage(name, path, pose, split, str(Path(name).parent), stamps[name]))
     images.sort(key=lambda image: natural_order(image.name))
     intrinsics = _intrinsics(folder, model.cameras[min(camera_ids)])
-    return Scene(root.resolve().name, images, intrinsics=intrinsics, root=root)
+    units = "metres" if "scale" in options else "arbitrary"
+    return Scene(root.resolve().name, images, intrinsics=intrinsics, root=root, units=units)
 
 
 def _model_folder(root: Path) -> Path | None:

@@ -8,6 +8,7 @@ first, optical axes; further columns split, sequence, depth. Instead of stamp_ns
 from __future__ import annotations
 
 import csv
+import statistics
 from pathlib import Path, PurePosixPath
 
 from transposenet_core.errors import UserError
@@ -17,7 +18,7 @@ from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.folder_writing import CAMERA, DATASET, DEPTH_CAMERA, NANOSECONDS, POSES
 from transposenet_core.formats.labels import Pictures, Row
 from transposenet_core.formats.rows import PoseReader, below
-from transposenet_core.scene import SPLITS, PosedImage, Scene
+from transposenet_core.scene import SPLITS, UNITS, PosedImage, Scene
 
 NAME = "folder"
 LAYOUT = (
@@ -51,11 +52,27 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
     if (root / DATASET).is_file():
         about = read_json(root / DATASET)
         scene.name, scene.map_frame = str(about.get("name", scene.name)), str(about.get("map_frame", scene.map_frame))
+        scene.units, scene.time_offset_s = _units(root / DATASET, about), _time_offset(root / DATASET, about)
     if (root / CAMERA).is_file():
         scene.intrinsics = read_camera_json(root / CAMERA)
     if (root / DEPTH_CAMERA).is_file():
         scene.depth_camera = read_depth_camera_json(root / DEPTH_CAMERA)
     return scene
+
+
+def _units(path: Path, about: dict) -> str:
+    if (units := about.get("units", UNITS[0])) not in UNITS:
+        raise UserError(f"{path}: units is {units!r}, allowed are {', '.join(UNITS)}")
+    return units
+
+
+def _time_offset(path: Path, about: dict) -> float:
+    """What was added to the pictures' stamps: the median of the recordings."""
+    try:
+        offsets = [float(seconds) for seconds in dict(about.get("time_offset_s", {})).values()]
+    except (TypeError, ValueError):
+        raise UserError(f"{path}: time_offset_s is no object of seconds by recording; mend or remove it") from None
+    return statistics.median(offsets) if offsets else 0.0
 
 
 def _read_table(path: Path) -> list[dict[str, str]]:

@@ -21,7 +21,7 @@ from transposenet_core.atomic_files import write_folder_atomically
 from transposenet_core.errors import UserError
 from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
-from transposenet_core.scene import DepthCamera, PosedImage, Scene
+from transposenet_core.scene import UNITS, DepthCamera, PosedImage, Scene
 
 POSES, CAMERA, DATASET, DEPTH_CAMERA = "poses.csv", "camera.json", "dataset.json", "depth_camera.json"
 COLUMNS = ["image", "stamp_ns", "x", "y", "z", "qw", "qx", "qy", "qz", "split", "sequence"]
@@ -36,7 +36,7 @@ class FolderWriter:
     """
 
     def __init__(self, folder: Path, name: str) -> None:
-        self.folder, self.name, self.map_frame = folder, name, "map"
+        self.folder, self.name, self.map_frame, self.units = folder, name, "map", UNITS[0]
         self.intrinsics: Intrinsics | None = None
         self.depth_camera: DepthCamera | None = None
         self.about: dict[str, Any] = {}
@@ -95,7 +95,7 @@ class FolderWriter:
                 row = [image.name, self._stamps_ns[image.name], *numbers, split, image.sequence]
                 depth = image.depth_path.relative_to(self.folder).as_posix() if image.depth_path else ""
                 writer.writerow(row + [depth] * depths)
-        content: dict[str, Any] = {"name": self.name, "map_frame": self.map_frame, **self.about}
+        content: dict[str, Any] = {"name": self.name, "map_frame": self.map_frame, "units": self.units, **self.about}
         self._write_json(DATASET, content)
         if self.intrinsics is not None:
             self._write_json(CAMERA, self.intrinsics.to_dict())
@@ -151,7 +151,8 @@ def write_folder_dataset(
     stamps = stamps_ns if stamps_ns is not None else [round(Fraction(i.stamp) * NANOSECONDS) for i in images]
     files = pictures if pictures is not None else (image.path.read_bytes() for image in images)
     with folder_dataset(path, scene.name, overwrite) as writer:
-        writer.map_frame, writer.intrinsics, writer.depth_camera = scene.map_frame, scene.intrinsics, scene.depth_camera
+        writer.map_frame, writer.units = scene.map_frame, scene.units
+        writer.intrinsics, writer.depth_camera = scene.intrinsics, scene.depth_camera
         for image, picture, stamp_ns in zip(images, files, stamps, strict=True):
             name = image.name if pictures is not None else str(PurePosixPath(image.name).with_suffix(image.path.suffix))
             depth = image.depth_path.read_bytes() if image.depth_path else None

@@ -77,7 +77,8 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
     images.sort(key=lambda image: natural_order(image.name))
     files = [] if pictures.labels_only else [image.path for image in images]
     intrinsics = read_intrinsics(path, content, [frame for _, frame in frames.values()], files, faults)
-    return Scene(root.resolve().name, images, intrinsics=intrinsics, root=root)
+    units = "metres" if "scale" in options else "arbitrary"
+    return Scene(root.resolve().name, images, intrinsics=intrinsics, root=root, units=units)
 
 
 class _Undone:

@@ -103,7 +103,7 @@ def test_the_scale_is_unknown_unless_it_is_given(tmp_path: Path) -> None:
     scene, faults = inspect_scene(f"colmap:{root}")
     assert "COLMAP models have no metric scale unless geo-registered" in str(faults.remarks[0])
     scaled, faults = inspect_scene(f"colmap:{root},scale=2.5")
-    assert not faults.remarks
+    assert not faults.remarks and (scene.units, scaled.units) == ("arbitrary", "metres")
     for one, other in zip(scene.images, scaled.images, strict=True):
         np.testing.assert_allclose(2.5 * one.pose.position, other.pose.position)
         np.testing.assert_allclose(one.pose.orientation, other.pose.orientation)

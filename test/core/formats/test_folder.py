@@ -97,6 +97,22 @@ def test_what_is_written_is_read_again(tmp_path: Path, frames, camera: Intrinsic
     assert json.loads((tmp_path / "out/dataset.json").read_text())["bag"] == "drive, 1"
 
 
+def test_units_and_time_offset_are_kept(small_scene: Path, tmp_path: Path) -> None:
+    source = replace(load_scene(small_scene), units="arbitrary")
+    write_folder_dataset(tmp_path / "copy", source)
+    assert load_scene(tmp_path / "copy").units == "arbitrary" and load_scene(small_scene).units == "metres"
+    path = tmp_path / "copy" / "dataset.json"
+    about = json.loads(path.read_text())
+    for offsets, median in (({"a": 0.03, "b": -0.01, "c": 0.02}, 0.02), ({}, 0.0)):
+        path.write_text(json.dumps(about | {"time_offset_s": offsets}))
+        assert load_scene(tmp_path / "copy").time_offset_s == median
+    faults = ({"units": "feet"}, "units is 'feet', allowed are metres"), ({"time_offset_s": 3}, "no object")
+    for wrong, sentence in faults:
+        path.write_text(json.dumps(about | wrong))
+        with pytest.raises(UserError, match=f"dataset.json: .*{sentence}"):
+            load_scene(tmp_path / "copy")
+
+
 def test_a_scene_of_another_format_becomes_a_folder(small_scene: Path, tmp_path: Path) -> None:
     source = load_scene(small_scene)
     write_folder_dataset(tmp_path / "copy", source)

@@ -85,7 +85,7 @@ def test_applied_scale_is_undone_and_scale_is_applied(tmp_path: Path) -> None:
     assert "the file says no unit" in str(faults.remarks[0])
     scaled, faults = inspect_scene(f"nerfstudio:{root},scale=3")
     np.testing.assert_allclose(scaled.images[0].pose.position, 3 * T_MAP_CAMERA[:3, 3])
-    assert not faults.remarks
+    assert not faults.remarks and (scene.units, scaled.units) == ("arbitrary", "metres")
 
 
 @pytest.mark.parametrize(
