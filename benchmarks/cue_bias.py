@@ -72,7 +72,7 @@ def compare(args: argparse.Namespace) -> None:
     model = SceneModel.load(args.model)
     if len(model.scenes) > 1:
         raise UserError(f"{args.model}: a scene model of {model.title}, one of a single scene is needed")
-    scene = replace(load_scene(args.data, args.split), T_pose_camera=model.T_pose_camera).of_the_camera()
+    scene = replace(load_scene(args.data, args.split), T_pose_camera=model.scenes[0].T_pose_camera).of_the_camera()
     images = scene.select(args.select)
     pixels = load_pixels(images, model.preprocessing, camera=scene.intrinsics)
     rows = []

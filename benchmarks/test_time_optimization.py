@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> None:
     chosen = network.neighbours, network.ridge
     latents, milliseconds = teacher_latents(model, scene, images)
     # The network answers where the camera is; the truth may be of another body on its mount.
-    seen = replace(scene, T_pose_camera=model.T_pose_camera, images=images).of_the_camera()
+    seen = replace(scene, T_pose_camera=model.scenes[0].T_pose_camera, images=images).of_the_camera()
     truths = [image.pose for image in seen.images]
     tried = {pair: judged(network, pair, latents, truths) for pair in settings(network, chosen, args.grid)}
     papers = [pair for pair in tried if pair[0] == 3]

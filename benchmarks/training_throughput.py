@@ -37,6 +37,7 @@ from transposenet_core.training.checkpoint import State
 from transposenet_core.training.config import TrainConfig
 from transposenet_core.training.config_reading import load_config
 from transposenet_core.training.data.pixels import load_pixels
+from transposenet_core.training.data.scene_pixels import ScenePixels
 from transposenet_core.training.distributed import World
 from transposenet_core.training.network import build_network, make_repeatable, preprocessing_of
 from transposenet_core.training.optimization import build_optimizer
@@ -97,7 +98,7 @@ def our_step(config: TrainConfig, images: list[PosedImage], device: torch.device
     """A step of train.py, one batch after the other, and the seconds per picture that loading took."""
     make_repeatable(config)
     started = time.perf_counter()
-    pixels = load_pixels(images, preprocessing_of(config), threads=config.workers).to(device)
+    pixels = ScenePixels([load_pixels(images, preprocessing_of(config), threads=config.workers).to(device)])
     loading = (time.perf_counter() - started) / len(images)
     stage, world = plan(config)[0], World(device)
     network = build_network(config, stage, [images]).to(device, memory_format=torch.channels_last)

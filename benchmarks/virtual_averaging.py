@@ -74,7 +74,7 @@ def compare(args: argparse.Namespace) -> None:
     if scene.intrinsics is None:
         raise UserError(f"scene {scene.name} ({scene.root}) has no intrinsics, which turning a picture needs")
     pixels = load_pixels(images, model.preprocessing, threads=0, camera=scene.intrinsics).to(device)
-    of_camera = scene if model.T_pose_camera is None else scene.of_the_camera()  # as the model was trained
+    of_camera = scene if model.scenes[0].T_pose_camera is None else scene.of_the_camera()  # as the model was trained
     truths = [image.pose for image in of_camera.select(args.select)]
     rows: list[tuple[str, ...]] = []
     for degrees in args.turns:

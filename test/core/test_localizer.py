@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
-from untrained import save_untrained
+from untrained import save_untrained, with_scene
 
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.localizer import Localizer, of_the_labelled
@@ -41,9 +41,7 @@ def test_attention_follows_the_picture(localizer: Localizer) -> None:
 def test_the_answer_is_the_labelled_bodys_where_that_is_not_the_camera(tmp_path, localizer: Localizer) -> None:
     model = localizer.scene_model
     T_pose_camera = Pose(np.array([0.1, -0.2, 0.3]), np.array([0.8, 0.3, -0.4, 0.1]))
-    model.T_pose_camera = T_pose_camera
-    model.save(tmp_path / "mounted")
-    model.T_pose_camera = None
+    with_scene(model, T_pose_camera=T_pose_camera).save(tmp_path / "mounted")
     camera, labelled = (
         each.localize(PICTURES[0]) for each in (localizer, Localizer(tmp_path / "mounted", device="cpu"))
     )

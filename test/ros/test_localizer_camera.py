@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from camera_infos import info_of
 from diagnostic_msgs.msg import DiagnosticStatus
 from live import image_message, wait_until
 from sensor_msgs.msg import CameraInfo
+from untrained import with_scene
 from watched import Watched, watched
 
 from transposenet_core.geometry.intrinsics import Intrinsics
@@ -42,7 +43,7 @@ def picture_by(info: CameraInfo) -> np.ndarray:
 def model_folder(scene_model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The usual model, which now knows its camera."""
     folder = tmp_path_factory.mktemp("camera") / "office"
-    replace(SceneModel.load(scene_model_folder), intrinsics=TRAINING).save(folder)
+    with_scene(SceneModel.load(scene_model_folder), intrinsics=TRAINING).save(folder)
     return folder
 
 

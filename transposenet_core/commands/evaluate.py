@@ -17,15 +17,16 @@ if TYPE_CHECKING:
     from transposenet_core.scene import Scene
 
 HELP = "judge a scene model on pictures it has not seen"
-DESCRIPTION = """Judge a scene model on posed pictures it has not seen, beside a thumbnail look-up and a constant pose.
+DESCRIPTION = """Judge a scene model on posed pictures it has not seen, beside a thumbnail look-up and a constant
+pose.
 
 transposenet evaluate MODEL --data 7scenes:PATH --split FILE [--predictions out.csv] [--report DIR]
     [--json FILE] [--other FORMAT:PATH]
 
 The look-up and the constant pose know the training frames of the split. The predictions file has a
 line per picture: image,x,y,z,qw,qx,qy,qz (T_map_camera, metres), sigma_x,sigma_y,sigma_z (metres),
-localized (0/1). Of a model of several scenes --data says which one the pictures are of, by its name;
-a frame taken for another one counts as not localized."""
+localized (0/1). Of a model of several scenes --data says which one the pictures are of, by its
+name; a frame taken for another one counts as not localized."""
 help_all = list_formats
 
 

@@ -37,7 +37,8 @@ def test_the_script_has_the_commands_options(capsys: pytest.CaptureFixture[str])
     told = subprocess.check_output(script, cwd=ROOT, text=True)
     options = [option for action in parser._actions for option in action.option_strings]
     assert len(options) > 10 and all(option in told for option in options)
-    assert told.count("formats:\n  7scenes: ") == 1
+    script[-1] = "--help-all"
+    assert subprocess.check_output(script, cwd=ROOT, text=True).count("formats of --data:\n  7scenes: ") == 1
     with pytest.raises(SystemExit):
         parser.parse_args(["model"])
     assert "--data" in capsys.readouterr().err

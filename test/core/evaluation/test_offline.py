@@ -139,7 +139,9 @@ def test_the_command_prints_and_writes_what_the_library_answers(
     printed = capsys.readouterr()
     result = evaluate_offline(Localizer(untrained, "cpu"), load_scene(small_scene), select="all")
     assert capsys.readouterr() == ("", "")  # a library says nothing
-    assert printed.out == f"{result.table()}\npicture: {files['report'] / 'report.png'}\n"
+    *figures, following = printed.out.splitlines(keepends=True)
+    assert "".join(figures) == f"{result.table()}\npicture: {files['report'] / 'report.png'}\n"
+    assert following.startswith("next: ") and f"localize --model {untrained} IMAGE" in following
     assert all(f"{bar}: 100%" in printed.err for bar in ("localize", "look-up"))
     assert len(result.images) == len(result.localized) == 48 and result.select == "all"
     assert files["figures.json"].read_text() == json.dumps(result.to_dict(), indent=1) + "\n"
@@ -178,7 +180,8 @@ def test_each_of_several_scenes_has_a_result(tmp_path: Path, capsys: pytest.Capt
     assert evaluate([str(tmp_path / "model"), *data, "--device", "cpu", "--json", str(tmp_path / "j")]) == 0
     localizer = Localizer(tmp_path / "model", "cpu")
     results = {path.name: evaluate_offline(localizer, load_scene(f"7scenes:{path}")) for path in folders}
-    assert capsys.readouterr().out == "".join(f"{result.table()}\n" for result in results.values())
+    printed = capsys.readouterr().out
+    assert printed.partition("next: ")[0] == "".join(f"{result.table()}\n" for result in results.values())
     assert json.loads((tmp_path / "j").read_text()) == {name: result.to_dict() for name, result in results.items()}
     assert [result.mapped_scene.name for result in results.values()] == ["desk", "shelf"]
     for name, result in results.items():

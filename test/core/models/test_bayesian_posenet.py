@@ -163,7 +163,10 @@ def test_trained_from_the_command_line_and_judged_as_it_runs(small_scene: Path, 
     [
         ("model.options.dropout=0", "dropout is 0, samples differ only where it is above 0 and below 1"),
         ("model.options.samples=3", "samples is 3, a covariance of six numbers needs a whole number from 7"),
-        ("heads.epochs=3", "model 'bayesian_posenet' has no position_head; set it to 0"),
+        (
+            "heads.epochs=3",
+            "model 'bayesian_posenet' has no heads to train alone (transposenet, transposenet_fast have); set it to 0",
+        ),
     ],
 )
 def test_t11_what_cannot_be_is_one_sentence(

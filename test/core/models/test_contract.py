@@ -211,7 +211,7 @@ def test_nobody_asks_for_a_model_by_name_or_whether_it_has_something() -> None:
     names, classes = set(model_names()), {model_class(name).__name__ for name in model_names()}
     found = []
     for path in sorted((ROOT / "transposenet_core").rglob("*.py")):
-        if "models" in path.relative_to(ROOT).parts or "formats" in path.parts or "dataset_check" in path.parts:
+        if path.relative_to(ROOT).parts[1] in ("models", "commands"):  # whose hooks are a module's, not a model's
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Compare):

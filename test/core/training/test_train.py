@@ -96,7 +96,8 @@ def test_pictures_without_held_out_frames_are_kept_once(small_scene: Path, tmp_p
     config = load_config(None, ["picture.smaller_edge=32", "picture.height=32", "picture.width=32", "device=cpu"])
     world = World(torch.device("cpu"))
     training = Training(config, [load_scene(f"7scenes:{small_scene}")], tmp_path / "out", {}, world)
-    assert training.outcome.judge.pixels is training.pixels and len(training.pixels) == 24
+    (judge,), (pixels,) = training.outcome.judge.judges, training.pixels.scenes
+    assert judge.pixels is pixels and len(training.pixels) == 24
     with pytest.raises(UserError, match="25 processes cannot share 24 training frames"):
         Training(config, [load_scene(f"7scenes:{small_scene}")], tmp_path / "out", {}, World(world.device, 0, 25))
 
@@ -112,7 +113,7 @@ def test_ctrl_c_stops_a_running_process_with_one_sentence(small_scene: Path, tmp
     _, complaint = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "is usable, --resume goes on" in complaint and "Traceback" not in complaint
-    assert Localizer(out, device="cpu").scene_model.name == "desk"
+    assert Localizer(out, device="cpu").scene_model.title == "desk"
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def test_a_resumed_run_is_the_unbroken_one(wall: Path, tmp_path: Path) -> None:
     [
         ("frame-000003.depth.png", [], "there is no depth picture beside it, which model scene_coordinates needs"),
         ("none", ["picture.crops=4"], "picture.crops is 4, and model 'scene_coordinates' knows the rays of the centre"),
-        ("none", ["heads.epochs=2"], "model 'scene_coordinates' has no position_head"),
+        ("none", ["heads.epochs=2"], "model 'scene_coordinates' has no heads to train alone"),
         ("all", [], "has no depth pictures, which model scene_coordinates needs"),
     ],
 )
@@ -137,7 +137,7 @@ def test_points_seen_are_the_walls_and_their_distance_is_weighed() -> None:
     position, turn = torch.tensor([[1.0, 2, 3]]), torch.tensor([[0.0, 0, 0, 1]])  # half a turn about the optical axis
     depth = torch.full((1, 48, 64), WALL_M)
     depth[:, :24] = 0  # half of the picture has none
-    points, _, known = loss.seen(position, turn, depth)
+    points, _, known = loss.seen(labels(position, turn, depth))
     assert known.sum() == 24
     _, centres, _ = network.cells_seen()
     x, y = centres[30]

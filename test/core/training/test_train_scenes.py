@@ -209,7 +209,11 @@ def test_coarse_to_fine_learns_one_scene_too(two_scenes: tuple[Path, Path], tmp_
         ("coarse_to_fine", ["model.options.scenes=3"], "model.options.scenes is 3, and --data is given 2 times"),
         ("coarse_to_fine", ["model.options.position_clusters=9"], "9 position clusters are asked for, the training"),
         ("coarse_to_fine", ["model.options.orientation_clusters=0"], "orientation_clusters is 0, a whole number"),
-        ("coarse_to_fine", ["heads.epochs=1"], "has no position_head; set it to 0"),
+        (
+            "coarse_to_fine",
+            ["heads.epochs=1"],
+            "has no heads to train alone (transposenet, transposenet_fast have); set it to 0",
+        ),
         ("coarse_to_fine", ["--split", "own"], "--data is given 2 times and --split 1 times; give it once for each"),
         ("coarse_to_fine", ["--name", "a", "--name", "a"], "two scenes are called 'a'; name each with --name"),
         ("coarse_to_fine", ["--auto-batch"], "--auto-batch measures one scene, and --data is given several times"),
@@ -331,7 +335,7 @@ def test_t11_a_student_needs_its_teachers_scenes(
 ) -> None:
     for scenes, sentence in (
         (two_scenes[:1], "a scene model of desk + shelf, and --data is given 1 times; give it once for each scene"),
-        (two_scenes[::-1], "poses it was trained on are no training poses of 'shelf' here"),
+        (two_scenes[::-1], "frames it was trained on are no training frames of 'shelf' here"),
     ):
         assert train(student(scenes, tmp_path / "out", trained)) == 2
         assert sentence in capsys.readouterr().err

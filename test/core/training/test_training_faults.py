@@ -58,7 +58,7 @@ def test_t05_steps_without_a_finite_gradient_change_nothing_and_twenty_stop_the_
     kept = checkpoint(out)
     assert [key for key in good if not torch.equal(good[key], kept[key])] == []
     assert all(torch.isfinite(tensor.float()).all() for tensor in kept.values())
-    assert Localizer(out, device="cpu").scene_model.name == "desk"
+    assert Localizer(out, device="cpu").scene_model.title == "desk"
     # In stage 2 another key is the one to turn.
     more = ["epochs=2", "heads.epochs=50", "heads.learning_rate=1e30", "--resume", "--override"]
     assert train(arguments(small_scene, out, *more)) == 3
