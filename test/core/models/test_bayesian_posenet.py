@@ -165,7 +165,7 @@ def test_trained_from_the_command_line_and_judged_as_it_runs(small_scene: Path, 
         ("model.options.samples=3", "samples is 3, a covariance of six numbers needs a whole number from 7"),
         (
             "heads.epochs=3",
-            "model 'bayesian_posenet' has no heads to train alone (transposenet, transposenet_fast have); set it to 0",
+            "model 'bayesian_posenet' has no heads to train alone (transposenet, transposenet_fast",
         ),
     ],
 )

@@ -220,7 +220,7 @@ def test_the_trunk_comes_from_a_file_whatever_stands_around_it(tmp_path: Path, s
         ("backbone.weights=imagenet", "nobody publishes a file for the backbone googlenet"),
         (
             "heads.epochs=3",
-            "model 'posenet' has no heads to train alone (transposenet, transposenet_fast have); set it to 0",
+            "model 'posenet' has no heads to train alone (transposenet, transposenet_fast",
         ),
         ("picture.crops=0", "picture.crops is 0, allowed is a finite value at least 1"),
         ("model.options.dropout=2", "cannot be built: dropout probability has to be between 0 and 1"),

@@ -212,7 +212,7 @@ def test_coarse_to_fine_learns_one_scene_too(two_scenes: tuple[Path, Path], tmp_
         (
             "coarse_to_fine",
             ["heads.epochs=1"],
-            "has no heads to train alone (transposenet, transposenet_fast have); set it to 0",
+            "has no heads to train alone (transposenet, transposenet_fast",
         ),
         ("coarse_to_fine", ["--split", "own"], "--data is given 2 times and --split 1 times; give it once for each"),
         ("coarse_to_fine", ["--name", "a", "--name", "a"], "two scenes are called 'a'; name each with --name"),
