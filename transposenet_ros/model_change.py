@@ -62,7 +62,7 @@ def allowed_model(model: str, models_dir: str, running: bool) -> Path:
     running node keeps its model: whoever can set a parameter could otherwise have any file read.
     """
     if not model:
-        raise UserError("parameter 'model' is empty; set it to the folder of a scene model (training/train.py --out)")
+        raise UserError("parameter 'model' is empty; set it to the folder of a scene model (transposenet train --out)")
     path = Path(model).expanduser().resolve()
     if not models_dir:
         if running:

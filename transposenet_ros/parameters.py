@@ -37,7 +37,7 @@ class Parameters:
 
     model: str = _row(
         "",
-        "Folder of the scene model: what training/train.py --out wrote; a change while the node is configured loads "
+        "Folder of the scene model: what transposenet train --out wrote; a change while the node is configured loads "
         "the new one first and keeps the old one where that fails",
         "any time",
     )

@@ -62,7 +62,7 @@ class Faults:
         advice = (
             f"that is more than {MOST_SKIPPED:.0%} of them, too many to leave out: mend the data"
             if skip_bad
-            else "mend them or leave these rows out with --skip-bad; training/check_dataset.py lists all of them"
+            else "mend them or leave these rows out with --skip-bad; transposenet check lists all of them"
         )
         raise UserError(
             f"{data}: {count} fault{'s' * (count > 1)} beside {used} good pictures: {shown}{more}; {advice}"

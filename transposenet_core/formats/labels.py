@@ -15,7 +15,7 @@ from transposenet_core.image_files import find_picture
 from transposenet_core.scene import SPLITS, PosedImage
 
 LABELS_ONLY = "labels_only"
-LABELS_ONLY_MEANING = "yes: judge the labels alone, pictures are not looked for (training/check_dataset.py)"
+LABELS_ONLY_MEANING = "yes: judge the labels alone, pictures are not looked for (transposenet check)"
 PICTURES_MEANING = "the folder that the pictures' names start from; default: the labels' own"
 
 

@@ -26,7 +26,7 @@ LAYOUT = (
 CONVENTION = "X Y Z is the camera's centre in map metres, W P Q R (w first) the way that convention= says, optical axes"
 OPTIONS = {
     "convention": "camera_to_map | map_to_camera, required: what W P Q R turns; 7-Scenes' files have camera_to_map, "
-    "Cambridge's map_to_camera; training/check_dataset.py finds out from the pictures",
+    "Cambridge's map_to_camera; transposenet check finds out from the pictures",
     "pictures": labels.PICTURES_MEANING,
     labels.LABELS_ONLY: labels.LABELS_ONLY_MEANING,
 }

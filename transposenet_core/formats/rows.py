@@ -114,7 +114,7 @@ def convention_of(options: dict[str, str], default: str | None, name: str, path:
         raise UserError(
             f"{path}: the format {name} fixes no convention: write {name}:{path},convention={CAMERA_TO_MAP} (as "
             f"7-Scenes' files have it) or ...,convention={MAP_TO_CAMERA} (as Cambridge's have it); which one explains "
-            "the motion between the pictures is what training/check_dataset.py measures"
+            "the motion between the pictures is what transposenet check measures"
         )
     if convention not in CONVENTIONS:
         raise UserError(f"{path}: convention={convention} is unknown; allowed are {' and '.join(CONVENTIONS)}")

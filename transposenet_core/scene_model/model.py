@@ -165,7 +165,7 @@ def _read_description(folder: Path) -> dict:
     path = folder / DESCRIPTION
     if not path.is_file() or not (folder / WEIGHTS).is_file():
         missing = " and ".join(name for name in (DESCRIPTION, WEIGHTS) if not (folder / name).is_file())
-        raise UserError(f"{folder}: {missing} missing; a scene model is the folder that training/train.py --out wrote")
+        raise UserError(f"{folder}: {missing} missing; a scene model is the folder that transposenet train --out wrote")
     if path.stat().st_size > MAX_DESCRIPTION_BYTES:
         raise UserError(f"{path}: {path.stat().st_size} bytes, a description has at most {MAX_DESCRIPTION_BYTES}")
     try:

@@ -145,7 +145,7 @@ class CameraPoses:
         if "optical" not in camera:
             self.said.append(
                 f"warning: {shown(camera)} is not called optical; if its axes are not x right, y down, z forward, name "
-                "the optical frame with --camera-frame (training/check_dataset.py tells)"
+                "the optical frame with --camera-frame (transposenet check tells)"
             )
         return Link(log, body, camera)
 

@@ -51,7 +51,7 @@ def test_the_convention_of_text_labels_is_what_the_user_says(tmp_path: Path) -> 
 
 def test_text_labels_without_a_convention_say_how_to_find_out(tmp_path: Path) -> None:
     file = write_text_labels(tmp_path, Q_MAP_CAMERA)
-    with pytest.raises(UserError, match=r"fixes no convention: write .*camera_to_map .*Cambridge.*check_dataset.py"):
+    with pytest.raises(UserError, match=r"fixes no convention: write .*camera_to_map .*Cambridge.*transposenet check"):
         load_scene(f"posenet_txt:{file}")
     with pytest.raises(UserError, match="convention=inverse is unknown; allowed are camera_to_map and map_to_camera"):
         load_scene(f"{file},convention=inverse")
