@@ -40,7 +40,7 @@ class Situation:
 
 
 def judge(situation: Situation, before: Snapshot, now: Snapshot) -> tuple[bytes, str]:
-    """Level and message, frames judged by what happened between two snapshots; the README's table says when which."""
+    """Level and message, frames judged by what happened between two snapshots: the table in docs/node.md."""
     if situation.fault:
         return DiagnosticStatus.ERROR, situation.fault
     if situation.state != "active":

@@ -10,7 +10,7 @@ Level = Literal["OK", "WARN", "ERROR"]
 
 @dataclass(frozen=True)
 class Reason:
-    """A row: `meaning` is what the README says of it, `level` what /diagnostics shows while no frame is localized and
+    """A row: `meaning` is what docs/reasons.md says, `level` what /diagnostics shows while no frame is localized and
     this is why; after `error_after` in a row without any other end between it is an ERROR. `judged` says that it tells
     something about whether the camera can be localized, and so counts in `localized_share`."""
 

@@ -1,4 +1,4 @@
-"""Level and message on /diagnostics: one case for each row of the README's table, in its order."""
+"""Level and message on /diagnostics: one case for each row of the table in docs/node.md, in its order."""
 
 from __future__ import annotations
 

@@ -24,10 +24,26 @@ def test_the_documentation_is_the_table() -> None:
     assert (ROOT / "docs" / "reasons.md").read_text() == reasons.markdown(), "run python -m transposenet_ros.reasons"
 
 
-def test_the_readme_has_the_same_rows_in_the_same_order() -> None:
-    _, _, below = (ROOT / "README.md").read_text().partition("| reason | what it means |\n|---|---|\n")
-    rows = re.findall(r"\| `(\w+)` \| (.+) \|\n", below.partition("\n\n")[0] + "\n")
-    assert rows == [(row.name, row.meaning) for row in reasons.ROWS.values()]
+def test_the_pages_for_users_send_readers_to_that_table() -> None:
+    assert "](docs/reasons.md)" in (ROOT / "README.md").read_text()
+    for page in ("node.md", "troubleshooting.md"):
+        assert "](reasons.md)" in (ROOT / "docs" / page).read_text(), page
+
+
+def test_no_other_page_copies_a_row() -> None:
+    """A copy would have to be kept equal by hand."""
+    pages = [page for page in (ROOT / "docs").rglob("*.md") if page.name != "reasons.md"]
+    meanings = [row.meaning for row in reasons.ROWS.values()] + list(reasons.REPLAY_ROWS.values())
+    rows = [f"| {meaning} |" for meaning in meanings]
+    copied = {page.name: row for page in [ROOT / "README.md", *pages] for row in rows if row in page.read_text()}
+    assert copied == {}
+    assert all(row in (ROOT / "docs" / "reasons.md").read_text() for row in rows)
+
+
+def test_every_reason_that_pages_count_is_in_the_table() -> None:
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    counted = {name for page in pages for name in re.findall(r"`dropped_([a-z_]+)`", page.read_text())}
+    assert {"stale", "future_stamp"} <= counted <= reasons.ROWS.keys()
 
 
 def test_no_name_is_there_twice() -> None:
