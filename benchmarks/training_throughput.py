@@ -16,7 +16,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -32,7 +32,7 @@ from transposenet_core.command_line import exit_code
 from transposenet_core.errors import UserError
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.scene import PosedImage
-from transposenet_core.training.batches import batches
+from transposenet_core.training.batches import Batch, batches
 from transposenet_core.training.checkpoint import State
 from transposenet_core.training.config import TrainConfig
 from transposenet_core.training.config_reading import load_config
@@ -94,8 +94,8 @@ def reference_step(yardstick: ModuleType, batch: int, device: torch.device) -> C
     return step
 
 
-def our_step(config: TrainConfig, images: list[PosedImage], device: torch.device) -> tuple[Callable[[], None], float]:
-    """A step of train.py, one batch after the other, and the seconds per picture that loading took."""
+def our_train_step(config: TrainConfig, images: list[PosedImage], device: torch.device) -> tuple[TrainStep, float]:
+    """The step of train.py with its network and images, and the seconds per image that loading took."""
     make_repeatable(config)
     started = time.perf_counter()
     pixels = ScenePixels([load_pixels(images, preprocessing_of(config), threads=config.workers).to(device)])
@@ -105,12 +105,23 @@ def our_step(config: TrainConfig, images: list[PosedImage], device: torch.device
     stage.train_mode(network)
     loss = stage.build_loss(config, network).to(device)
     state = State(network, loss, build_optimizer(network, loss, stage, config.optimizer, device))
-    train_step = TrainStep(state, pixels, preprocessing_of(config), config, world)
-    endless = (b for epoch in range(10**9) for b in batches(pixels.counts, config.batch_size, 0, epoch, world))
+    return TrainStep(state, pixels, preprocessing_of(config), config, world), loading
+
+
+def endless_batches(train_step: TrainStep) -> Iterator[Batch]:
+    """The same ones each time."""
+    counts, size = train_step.pixels.counts, train_step.config.batch_size
+    return (batch for epoch in range(10**9) for batch in batches(counts, size, 0, epoch, train_step.world))
+
+
+def our_step(config: TrainConfig, images: list[PosedImage], device: torch.device) -> tuple[Callable[[], None], float]:
+    """A step of train.py, one batch after the other, and the seconds per picture that loading took."""
+    train_step, loading = our_train_step(config, images, device)
+    endless, rate = endless_batches(train_step), plan(config)[0].learning_rate
 
     def step() -> None:
         torch.set_float32_matmul_precision("high")
-        train_step(next(endless), stage.learning_rate)
+        train_step(next(endless), rate)
 
     return step, loading
 

@@ -13,6 +13,7 @@ from transposenet_ros.commands.table import load_command
 ROOT = Path(__file__).resolve().parents[2]
 README, OWN_DATA = ROOT / "README.md", ROOT / "docs" / "own-data.md"
 PAGES = [README, *sorted(ROOT.glob("C*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES += sorted((ROOT / "benchmarks").rglob("*.md"))
 FOUR = ["bag-to-dataset", "check", "train", "evaluate"]
 
 

@@ -63,7 +63,8 @@ class BayesianPoseNet(PoseNet):
     """PoseNet that answers the mean of dropout samples and their covariance, which is the network's doubt in itself.
 
     It knows nothing of errors that all samples share, so it is no calibrated error of the pose: on RedKitchen it was a
-    tenth of it (docs/results.md). Compare it with the held-out error in scene.json before a filter relies on it.
+    tenth of it (docs/experiments/model-family.md). Compare it with the held-out error in scene.json before a filter
+    relies on it.
     """
 
     OPTIONS: ClassVar[dict[str, str]] = PoseNet.OPTIONS | {

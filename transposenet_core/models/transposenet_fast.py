@@ -2,7 +2,7 @@
 
 Each encoder's 8 learned tokens read the cells of the map by cross-attention; the cells are never updated. Four layers
 instead of six, dropout on the residual branches alone. The other way to fewer tokens, ``latents=0,
-orientation_stride=2`` (a quarter of the cells), was measured beside it: docs/results.md.
+orientation_stride=2`` (a quarter of the cells), was measured beside it: docs/experiments/redkitchen.md.
 """
 
 from __future__ import annotations
