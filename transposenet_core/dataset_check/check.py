@@ -57,7 +57,7 @@ def check_dataset(
     threads: int = 2,
     progress: bool = True,
 ) -> Findings:
-    """Read labels and pictures of `data` (``FORMAT:PATH[,option=value]``) and judge them; fault matrix T1, T2, T4, T10.
+    """Check labels and images of `data` (``FORMAT:PATH[,option=value]``) (fault matrix, T1, T2, T4, T10).
 
     With `motion` the poses are compared with what the pictures see move (:func:`test_conventions`). UserError where
     nothing can be read at all.
@@ -87,7 +87,7 @@ def check_dataset(
 
 
 def check_offset(offset: TimeOffset, period: float, faults: Faults) -> None:
-    """A remark where pictures and poses are off by more than a frame and more than chance (T3)."""
+    """A remark where pictures and poses are off by more than a frame and more than chance (fault matrix, T3)."""
     if offset.seconds is not None and abs(offset.seconds) > max(0.75 * period, 3 * offset.sigma):
         where = "--time-offset of bag_to_dataset, time_offset= of tum and euroc"
         advice = f"add {offset.seconds:.3f} s to the pictures' stamps ({where})"
