@@ -145,7 +145,7 @@ class LocalizerNode(LifecycleNode):
     def _change_model(self, configured: Configured, localizer: GuardedLocalizer, values: parameters.Parameters) -> None:
         """Another scene from the next frame on."""
         if self._active is not None:
-            self._active.eyes.look_with(localizer)
+            self._active.frame_localizer.set_localizer(localizer)
         configured.show(localizer, values)
         self.get_logger().info(f"scene '{localizer.scene_model.title}' of {values.model} from now on")
 

@@ -40,7 +40,7 @@ def _warnings(configured: Configured | None, active: Active | None) -> tuple[str
     """What goes on, but not as it should."""
     fallen = configured.localizer.fallen if configured else ""
     trouble = configured.outputs.robot_frames.trouble if configured else ""
-    verdict = active.eyes.camera.verdict if active else None
+    verdict = active.frame_localizer.camera.verdict if active else None
     return tuple(filter(None, (fallen, trouble, verdict.text if verdict and verdict.reason else "")))
 
 
@@ -48,7 +48,7 @@ def _notes(configured: Configured | None, active: Active | None) -> dict[str, ob
     frames = configured.outputs.robot_frames if configured else None
     return {
         "device_note": configured.localizer.note if configured else "",
-        "camera": active.eyes.camera.verdict.text if active else "",
+        "camera": active.frame_localizer.camera.verdict.text if active else "",
         "tf_mode": frames.mode if frames else "",
         "tf_withheld": frames.withheld if frames else 0,
         "tf_trouble": (frames.conflict or frames.trouble) if frames else "",

@@ -161,7 +161,7 @@ def test_nothing_is_lost_on_the_way_at_camera_rate(drive, model, offline, tmp_pa
         cv2.imwrite(str(path), cv2.resize(rng.integers(0, 256, (24, 32, 3), dtype=np.uint8), (640, 480)))
         images.append(dataclasses.replace(image, path=path))
     bag = make_bag(images, tmp_path / "bag")
-    result = evaluate_live(model, bag, node_name="/robot/eyes", node_parameters=ONE_THREAD)
+    result = evaluate_live(model, bag, node_name="/robot/localizer_1", node_parameters=ONE_THREAD)
     assert len(result.sent) == FRAMES and result.seconds == pytest.approx((FRAMES - 1) / 30, abs=0.1)
     assert set(result.dropped) == {"superseded"} and result.unaccounted == 0
     assert len(result.estimates) == FRAMES - result.dropped["superseded"] > 0
