@@ -20,13 +20,13 @@ from transposenet_ros.control import Control
 from transposenet_ros.diagnostics import Diagnostics
 from transposenet_ros.frame_worker import FrameWorker
 from transposenet_ros.guarded_localizer import GuardedLocalizer
-from transposenet_ros.health import Situation
+from transposenet_ros.health import NodeState
 from transposenet_ros.lifecycle import refuse_impossible_transitions, reported, start_by_itself
 from transposenet_ros.model_change import ModelChange, allowed_model
 from transposenet_ros.node_process import run_nodes
+from transposenet_ros.node_state import node_state_of
 from transposenet_ros.output.map_frame import check_map_frame
 from transposenet_ros.output.outputs import Outputs
-from transposenet_ros.situation import situation_of
 
 
 class LocalizerNode(LifecycleNode):
@@ -46,7 +46,7 @@ class LocalizerNode(LifecycleNode):
         refuse_impossible_transitions(self)
         self._model_change = ModelChange(self, self._load, lambda: self._configured is not None)
         Control(self, self._running)
-        self._diagnostics = Diagnostics(self, parameters.read(self).diagnostics_period, self._situation)
+        self._diagnostics = Diagnostics(self, parameters.read(self).diagnostics_period, self._node_state)
         self.add_on_set_parameters_callback(self._judge_change)
         self.add_post_set_parameters_callback(self._apply_change)
         if parameters.read(self).autostart:
@@ -149,8 +149,8 @@ class LocalizerNode(LifecycleNode):
         configured.show(localizer, values)
         self.get_logger().info(f"scene '{localizer.scene_model.title}' of {values.model} from now on")
 
-    def _situation(self) -> Situation:
-        return situation_of(self, parameters.read(self), self.fault, self._configured, self._active)
+    def _node_state(self) -> NodeState:
+        return node_state_of(self, parameters.read(self), self.fault, self._configured, self._active)
 
 
 def main(args: list[str] | None = None) -> int:

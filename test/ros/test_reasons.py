@@ -13,10 +13,10 @@ from live import ROOT
 import transposenet_ros.decoding.errors as decoding_errors
 from transposenet_core.estimate import REASONS as CORE_REASONS
 from transposenet_ros import reasons
-from transposenet_ros.health import Situation, judge
+from transposenet_ros.health import NodeState, judge
 from transposenet_ros.statistics import Snapshot, Statistics
 
-ACTIVE = Situation("active", topic="/image")
+ACTIVE = NodeState("active", topic="/image")
 LEVELS = {"OK": DiagnosticStatus.OK, "WARN": DiagnosticStatus.WARN, "ERROR": DiagnosticStatus.ERROR}
 
 
