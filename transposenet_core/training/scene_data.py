@@ -16,8 +16,8 @@ from transposenet_core.training.data.label_noise import noisy
 from transposenet_core.training.data.pixel_cache import PixelCache, cache_folder
 from transposenet_core.training.data.pixels import PosedPixels, load_pixels
 from transposenet_core.training.distributed import World
+from transposenet_core.training.inherited_validation_error import inherited_validation_error
 from transposenet_core.training.memory import names_the_pictures
-from transposenet_core.training.stated_error import stated_error
 from transposenet_core.training.validation import NOT_HELD_OUT, Judge
 
 
@@ -45,7 +45,9 @@ def load_scene_data(
     if len(training) < world.size:
         raise UserError(f"{world.size} processes cannot share {len(training)} training frames; start fewer")
     held_out = [image for image in seen.images if image.split == "val"]
-    stated = stated_error(config.held_out_error, scene, len(held_out)) if config.held_out_error else None
+    inherited_error = (
+        inherited_validation_error(config.held_out_error, scene, len(held_out)) if config.held_out_error else None
+    )
     judged = held_out or training
     source = f"{len(held_out)} held-out frames" if held_out else f"the training frames ({NOT_HELD_OUT})"
     folder = cache_folder(config.cache_dir)
@@ -63,7 +65,7 @@ def load_scene_data(
             judged_pixels = load(held_out, "val pictures")
     constant = mean_pose([image.pose for image in training])
     truths = [image.pose for image in judged]
-    judge = Judge(judged_pixels, preprocessing, truths, constant, source, number, stated, config.model.name)
+    judge = Judge(judged_pixels, preprocessing, truths, constant, source, number, inherited_error, config.model.name)
     camera = scene.intrinsics
     if camera:  # of the pictures that the network sees: the node rectifies for a model of rectified ones
         scene = replace(scene, intrinsics=Undistorter(camera).rectified)
