@@ -1,4 +1,4 @@
-"""Judging a network on frames it does not learn from: figures, a score to choose by, and the error's deviation."""
+"""Validation of a network on held-out frames: figures, a score to choose by, and the error's deviation."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class InheritedValidationError(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Judge:
+class Validator:
     """Held-out frames, their true poses, the training set's mean pose as the yardstick, what to call the frames, and
     which of the network's scenes they are of. An ``inherited_error`` is what the scene model gets in
     place of the frames' own; ``model`` is the name that a calibration is stored under."""
