@@ -39,7 +39,7 @@ class NodeState:
     clock: str = ""
 
 
-def judge(node_state: NodeState, before: Snapshot, now: Snapshot) -> tuple[bytes, str]:
+def diagnose(node_state: NodeState, before: Snapshot, now: Snapshot) -> tuple[bytes, str]:
     """Level and message, frames judged by what happened between two snapshots; the README's table says when which."""
     if node_state.fault:
         return DiagnosticStatus.ERROR, node_state.fault
@@ -56,10 +56,10 @@ def judge(node_state: NodeState, before: Snapshot, now: Snapshot) -> tuple[bytes
     often = reasons.BROKEN_NETWORK.get(reason)
     if often is not None and count >= often:
         return DiagnosticStatus.ERROR, f"{reason} {count} times in a row: the scene model is broken"
-    return _judge_frames(node_state, before, now)
+    return _diagnose_frames(node_state, before, now)
 
 
-def _judge_frames(node_state: NodeState, before: Snapshot, now: Snapshot) -> tuple[bytes, str]:
+def _diagnose_frames(node_state: NodeState, before: Snapshot, now: Snapshot) -> tuple[bytes, str]:
     if node_state.conflict:
         return DiagnosticStatus.ERROR, node_state.conflict
     if now.localized > before.localized:
@@ -81,7 +81,7 @@ def _judge_frames(node_state: NodeState, before: Snapshot, now: Snapshot) -> tup
 
 def diagnostic_status(name: str, node_state: NodeState, before: Snapshot, now: Snapshot) -> DiagnosticStatus:
     """The whole entry: durations in milliseconds, rates in Hz of the node's clock, counts since configure."""
-    level, message = judge(node_state, before, now)
+    level, message = diagnose(node_state, before, now)
     status = DiagnosticStatus(level=level, name=f"{name}: localization", message=message, hardware_id=node_state.scene)
     status.values = key_values(
         state=node_state.state,

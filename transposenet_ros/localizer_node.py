@@ -47,7 +47,7 @@ class LocalizerNode(LifecycleNode):
         self._model_change = ModelChange(self, self._load, lambda: self._configured is not None)
         Control(self, self._running)
         self._diagnostics = Diagnostics(self, parameters.read(self).diagnostics_period, self._node_state)
-        self.add_on_set_parameters_callback(self._judge_change)
+        self.add_on_set_parameters_callback(self._check_change)
         self.add_post_set_parameters_callback(self._apply_change)
         if parameters.read(self).autostart:
             steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -124,11 +124,11 @@ class LocalizerNode(LifecycleNode):
         self.destroy_timer(self._autostart_timer)
         start_by_itself(self)
 
-    def _judge_change(self, changes: list[Parameter]) -> SetParametersResult:
-        result = parameters.judge_change(changes, unconfigured=self._configured is None)
+    def _check_change(self, changes: list[Parameter]) -> SetParametersResult:
+        result = parameters.check_change(changes, unconfigured=self._configured is None)
         if result.successful and self._configured is not None:
             for change in changes:
-                if change.name == "model" and (reason := self._model_change.judge(change.value)):
+                if change.name == "model" and (reason := self._model_change.check(change.value)):
                     return SetParametersResult(successful=False, reason=reason)
         return result
 

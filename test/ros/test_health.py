@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from transposenet_ros.health import NodeState, diagnostic_status, judge
+from transposenet_ros.health import NodeState, diagnose, diagnostic_status
 from transposenet_ros.statistics import Snapshot
 
 OK, WARN, ERROR, STALE = (
@@ -56,11 +56,11 @@ def dropping(*reasons: str, **changes: object) -> Snapshot:
     ],
 )
 def test_each_condition_has_its_level(node_state: NodeState, now: Snapshot, expected: tuple[bytes, str]) -> None:
-    assert judge(node_state, BEFORE, now) == expected
+    assert diagnose(node_state, BEFORE, now) == expected
 
 
 def test_a_camera_with_another_clock_is_a_warning() -> None:
-    level, message = judge(replace(ACTIVE, stamps_behind_s=7200.0), BEFORE, LOCALIZING)
+    level, message = diagnose(replace(ACTIVE, stamps_behind_s=7200.0), BEFORE, LOCALIZING)
     assert level == WARN and "7200 s behind the node's clock" in message
 
 

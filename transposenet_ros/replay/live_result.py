@@ -154,7 +154,7 @@ class LiveResult:
         return rows
 
 
-def judge_recording(
+def evaluate_recording(
     recording: Recording, truths: dict[int, Pose], image_names: dict[int, str], min_match: float = MIN_MATCH
 ) -> LiveResult:
     """Put a recording beside the ground truth by stamp. UserError where no frame sent has a pose (fault matrix, E1)."""
