@@ -35,7 +35,7 @@ AXES_WORDS = {
 
 
 @dataclass(frozen=True)
-class Reading:
+class PoseConvention:
     """One way to read poses; the default is this project's own ``T_map_camera``."""
 
     direction: str = "camera-to-map"
@@ -60,7 +60,7 @@ class Reading:
         return p_N3, R * Rotation.from_matrix(AXES[self.axes])
 
     def numbers(self, positions_N3: np.ndarray, R_map_camera: Rotation) -> tuple[np.ndarray, np.ndarray]:
-        """The numbers that this reading makes these poses of: the inverse of `poses`."""
+        """The numbers that this convention makes these poses of: the inverse of `poses`."""
         p_N3, R = np.asarray(positions_N3, np.float64), R_map_camera * Rotation.from_matrix(AXES[self.axes]).inv()
         if self.direction == "map-to-camera":
             p_N3 = -R.inv().apply(p_N3)
@@ -71,8 +71,8 @@ class Reading:
         return p_N3, stored_N4
 
 
-def all_readings(given: Reading) -> list[Reading]:
-    """Every reading that the numbers behind `given` may have been meant in, `given` itself first."""
+def all_conventions(given: PoseConvention) -> list[PoseConvention]:
+    """Every convention that the numbers behind `given` may have been meant in, `given` itself first."""
     orders = ORDERS if given.order == "wxyz" else ("wxyz", "xyzw")
-    others = (Reading(*names) for names in product(DIRECTIONS, orders, AXES))
-    return [given, *(reading for reading in others if reading != given)]
+    others = (PoseConvention(*names) for names in product(DIRECTIONS, orders, AXES))
+    return [given, *(convention for convention in others if convention != given)]
