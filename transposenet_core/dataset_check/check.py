@@ -7,7 +7,6 @@ from pathlib import Path
 
 from transposenet_core.dataset_check.card import Card, make_card
 from transposenet_core.dataset_check.conventions import test_conventions
-from transposenet_core.dataset_check.declared_convention import declared_convention
 from transposenet_core.dataset_check.leakage import check_leakage
 from transposenet_core.dataset_check.matching import Matches, match_neighbours
 from transposenet_core.dataset_check.picture_check import PictureCounts, check_pictures, examine
@@ -82,7 +81,8 @@ def check_dataset(
     offset = sequence_time_offset([good.images[index] for index in longest])
     check_offset(offset, told.period(longest), faults)
     matches = match_neighbours(good)
-    verdict = test_conventions(good, matches, declared_convention(parse_source(data), scene.name))
+    source = parse_source(data)
+    verdict = test_conventions(good, matches, source.adapter.pose_convention(source.options, scene.name))
     return Findings(good, faults, card, told, vertical, offset, matches, verdict)
 
 

@@ -12,8 +12,8 @@ from scipy.spatial.transform import Rotation
 from transposenet_core.dataset_check.agreement import ray_distances, relative_motion
 from transposenet_core.dataset_check.matching import Matches, match_neighbours
 from transposenet_core.dataset_check.mounting import Mounting, Numbers, closed_form, refined
-from transposenet_core.dataset_check.pose_convention import AXES, PoseConvention, all_conventions
 from transposenet_core.dataset_check.verdict import FEWEST_PAIRS, ConventionVerdict, Outcome, Score
+from transposenet_core.formats.declared_convention import AXES, PoseConvention, all_conventions
 from transposenet_core.geometry.pose import stack
 from transposenet_core.scene import Scene
 

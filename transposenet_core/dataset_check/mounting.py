@@ -15,7 +15,7 @@ from scipy.spatial.transform import Rotation
 
 from transposenet_core.dataset_check.agreement import ray_distances, relative_motion
 from transposenet_core.dataset_check.matching import MatchedPair, Matches
-from transposenet_core.dataset_check.pose_convention import AXES, AXES_WORDS, ORDER_WORDS, PoseConvention
+from transposenet_core.formats.declared_convention import AXES, AXES_WORDS, ORDER_WORDS, PoseConvention
 
 MATCHES_PER_PAIR = 25
 ROUNDS = 6

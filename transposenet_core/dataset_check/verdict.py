@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from transposenet_core.dataset_check.mounting import Mounting
-from transposenet_core.dataset_check.pose_convention import PoseConvention
+from transposenet_core.formats.declared_convention import PoseConvention
 
 FEWEST_PAIRS = 6
 LEAST_MARGIN, LEAST_SIGMAS = 0.1, 3.0

@@ -14,8 +14,8 @@ from scipy.spatial.transform import Rotation
 from transposenet_core.dataset_check import conventions
 from transposenet_core.dataset_check.epipolar import epipolar_picture, median_residual_px
 from transposenet_core.dataset_check.matching import Matches, match_neighbours
-from transposenet_core.dataset_check.pose_convention import AXES, PoseConvention, all_conventions
 from transposenet_core.formats import load_scene
+from transposenet_core.formats.declared_convention import AXES, PoseConvention, all_conventions
 from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.scene import PosedImage, Scene

@@ -6,6 +6,7 @@ import json
 import runpy
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,11 +15,10 @@ from core.dataset_check.test_conventions import red_kitchen, repose, walk, writt
 
 from transposenet_core.dataset_check.check import check_offset
 from transposenet_core.dataset_check.conventions import test_conventions as check_conventions
-from transposenet_core.dataset_check.declared_convention import declared_convention
 from transposenet_core.dataset_check.matching import match_neighbours
-from transposenet_core.dataset_check.pose_convention import PoseConvention
 from transposenet_core.dataset_check.time_offset import TimeOffset
-from transposenet_core.formats import load_scene, parse_source
+from transposenet_core.formats import ADAPTERS, folder, load_scene, parse_source
+from transposenet_core.formats.declared_convention import T_CAMERA_MAP, PoseConvention
 from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.folder_writing import write_folder_dataset
 from transposenet_core.geometry.pose import Pose
@@ -128,8 +128,19 @@ def test_t03_an_offset_of_more_than_a_frame_and_more_than_chance_is_remarked_on(
         ("labels_csv:{},convention=map_to_camera", "x", PoseConvention("centre + map-to-camera")),
     ],
 )
-def test_what_was_said_of_the_poses(tmp_path: Path, data: str, scene: str, convention: PoseConvention) -> None:
-    assert declared_convention(parse_source(data.format(tmp_path)), scene) == convention
+def test_a_format_declares_its_convention(tmp_path: Path, data: str, scene: str, convention: PoseConvention) -> None:
+    source = parse_source(data.format(tmp_path))
+    assert source.adapter.pose_convention(source.options, scene) == convention
+
+
+def test_a_new_format_needs_no_change_of_the_check(
+    room: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_folder_dataset(tmp_path / "place", room)
+    new = SimpleNamespace(**vars(folder) | {"NAME": "new", "pose_convention": lambda options, scene_name: T_CAMERA_MAP})
+    monkeypatch.setitem(ADAPTERS, "new", new)
+    assert check_main([f"new:{tmp_path / 'place'}", "--out", str(tmp_path / "out")]) == 0
+    assert "these poses look like map-to-camera, quaternion w x y z, optical" in capsys.readouterr().out
 
 
 def test_e09_a_hostile_name_neither_leaves_the_folder_nor_reaches_the_terminal(

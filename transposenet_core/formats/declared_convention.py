@@ -1,6 +1,7 @@
-"""The ways to read seven numbers as a camera's pose, and back: what data sets disagree about.
+"""The conventions in which seven numbers are a camera's pose: what data sets disagree about.
 
-A direction (which transform the numbers are), the place of the quaternion's w, and the axes of the camera's frame.
+A convention is a direction (which transform the numbers are), the place of the quaternion's w, and the axes of the
+camera's frame. Every format declares its own (`Adapter.pose_convention`).
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ AXES_WORDS = {
 
 @dataclass(frozen=True)
 class PoseConvention:
-    """One way to read poses; the default is this project's own ``T_map_camera``."""
+    """How a data set writes poses; the default is this project's own ``T_map_camera``."""
 
     direction: str = "camera-to-map"
     order: str = "wxyz"
@@ -69,6 +70,11 @@ class PoseConvention:
         stored_N4 = np.empty((len(p_N3), 4))
         stored_N4[:, ORDERS[self.order]] = R.as_quat(scalar_first=True).reshape(-1, 4)
         return p_N3, stored_N4
+
+
+T_MAP_CAMERA = PoseConvention()
+T_CAMERA_MAP = PoseConvention("map-to-camera")
+CENTRE_AND_INVERSE = PoseConvention("centre + map-to-camera")
 
 
 def all_conventions(given: PoseConvention) -> list[PoseConvention]:
