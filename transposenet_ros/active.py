@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing
 from rclpy.lifecycle import LifecycleNode
 
 from transposenet_ros.configured import Configured
-from transposenet_ros.frame_localizer import Eyes
+from transposenet_ros.frame_localizer import FrameLocalizer
 from transposenet_ros.frame_worker import FrameWorker
 from transposenet_ros.input.camera_info_input import CameraInfoInput
 from transposenet_ros.input.image_input import ImageInput, input_topic
@@ -28,14 +28,16 @@ class Active:
         outputs.activate()
         statistics.restart_time()
         log = ThrottledLog(node.get_logger())
-        self.eyes = Eyes(configured.decode, configured.localizer, parameters, outputs.on_demand, log)
+        self.frame_localizer = FrameLocalizer(
+            configured.decode, configured.localizer, parameters, outputs.on_demand, log
+        )
         with ExitStack() as opened:
             forget_transforms = outputs.robot_frames.forget_transforms
             self.worker = FrameWorker(
-                node, self.eyes, parameters, outputs.all, statistics, self.topic, forget_transforms
+                node, self.frame_localizer, parameters, outputs.all, statistics, self.topic, forget_transforms
             )
             opened.callback(self.worker.stop)
-            self._camera_info = CameraInfoInput(node, self.topic, self.eyes.learn_camera)
+            self._camera_info = CameraInfoInput(node, self.topic, self.frame_localizer.learn_camera)
             opened.enter_context(closing(self._camera_info))
             transport, quality = parameters.image_transport, parameters.image_qos
             self.camera = ImageInput(node, transport, quality, self.worker.put, statistics.lose)

@@ -10,15 +10,15 @@ from rclpy.clock_type import ClockType
 from rclpy.node import Node
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
-from transposenet_ros.health import NOTHING, Situation, diagnostic_status
+from transposenet_ros.health import NOTHING, NodeState, diagnostic_status
 from transposenet_ros.statistics import Statistics
 
 
 class Diagnostics:
     """A message every `period` seconds of wall time: a stopped /clock must not silence the node that could say so."""
 
-    def __init__(self, node: Node, period: float, situation: Callable[[], Situation]) -> None:
-        self._node, self._situation = node, situation
+    def __init__(self, node: Node, period: float, node_state: Callable[[], NodeState]) -> None:
+        self._node, self._node_state = node, node_state
         self.follow(Statistics())
         self._publisher = node.create_publisher(
             DiagnosticArray, "/diagnostics", 10, qos_overriding_options=QoSOverridingOptions.with_default_policies()
@@ -40,7 +40,7 @@ class Diagnostics:
             self._before = self._newest
         self._newest = snapshot
         name = self._node.get_fully_qualified_name()
-        status = diagnostic_status(name, self._situation(), self._before, snapshot)
+        status = diagnostic_status(name, self._node_state(), self._before, snapshot)
         message = DiagnosticArray(status=[status])
         message.header.stamp = now.to_msg()
         self._publisher.publish(message)

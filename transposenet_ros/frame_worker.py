@@ -15,7 +15,7 @@ from rclpy.lifecycle import LifecycleNode
 from transposenet_core.estimate import Estimate
 from transposenet_ros import reasons
 from transposenet_ros.decoding.image_decoding import DecodeError
-from transposenet_ros.frame_localizer import Eyes, EyesError
+from transposenet_ros.frame_localizer import FrameError, FrameLocalizer
 from transposenet_ros.input.mailbox import Worker
 from transposenet_ros.input.stamps import OTHER_CLOCK_NS, SECOND_NS, HeaderError, StampGate, StampRules, camera_frame
 from transposenet_ros.output.frame import Frame, Output
@@ -50,7 +50,7 @@ class FrameWorker:
     def __init__(
         self,
         node: LifecycleNode,
-        eyes: Eyes,
+        frame_localizer: FrameLocalizer,
         parameters: Parameters,
         outputs: Sequence[Output],
         statistics: Statistics,
@@ -58,7 +58,7 @@ class FrameWorker:
         on_new_time: Callable[[], None],
     ) -> None:
         self._log, self._context, self._clock = ThrottledLog(node.get_logger()), node.context, node.get_clock()
-        self._eyes, self._outputs = eyes, outputs
+        self._frame_localizer, self._outputs = frame_localizer, outputs
         self._statistics, self._topic, self._parameters = statistics, topic, parameters
         self._on_new_time = on_new_time
         self._gate = StampGate(stamp_rules(parameters))
@@ -140,7 +140,7 @@ class FrameWorker:
         localized = False
         try:
             localized = self._process(arrival)
-        except (DecodeError, EyesError) as error:
+        except (DecodeError, FrameError) as error:
             self._drop(error.reason, str(error))
         except Exception as error:  # noqa: BLE001
             # The promise is that data and hardware never end the node; whatever a frame raises is that frame's end.
@@ -157,9 +157,9 @@ class FrameWorker:
         if self._is_idle():
             return False
         taken = time.perf_counter()
-        image_HW3 = self._eyes.see(arrival.message)
+        image_HW3 = self._frame_localizer.decode(arrival.message)
         decoded = time.perf_counter()
-        estimate, map_frame = self._eyes.localize(image_HW3)
+        estimate, map_frame = self._frame_localizer.localize(image_HW3)
         inferred = time.perf_counter()
         if self._is_outdated(arrival):
             return False

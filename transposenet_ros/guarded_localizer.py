@@ -30,14 +30,14 @@ class GuardedLocalizer:
     """`Localizer`, loaded and warmed up, whose device may run out of memory then or at any frame
     (``on_device_error``: cpu or error).
 
-    ``note`` says in one sentence what the user did not ask for: no CUDA where `auto` looked for it, or a fall to the
-    CPU, which is ``fallen`` as well. UserError as of `Localizer`; DeviceFailedError where the policy is error or
-    the CPU failed as well.
+    ``note`` is a sentence on what the user did not ask for: no CUDA with `auto`, or a fallback to the CPU, which
+    ``fallback_reason`` holds as well. UserError as of `Localizer`; DeviceFailedError where the policy is error or the
+    CPU failed as well.
     """
 
     def __init__(self, path: Path, device: str, on_device_error: str, warn: Callable[[str], None]) -> None:
         self._path, self._policy, self._warn = path, on_device_error, warn
-        self.note = self.fallen = ""
+        self.note = self.fallback_reason = ""
         chosen = choose_device(device)
         if device == "auto" and chosen.type == "cpu":
             self._say("device 'auto' found no CUDA and runs on the CPU; set device to 'cpu' where that is meant")
@@ -78,8 +78,8 @@ class GuardedLocalizer:
                 f"{trouble} and parameter 'on_device_error' is '{self._policy}'; free its memory, or clean the node up "
                 "and set 'device' or 'on_device_error' to cpu"
             )
-        self.fallen = f"{trouble}; running on the CPU from now on"
-        self._say(self.fallen)
+        self.fallback_reason = f"{trouble}; running on the CPU from now on"
+        self._say(self.fallback_reason)
         return None
 
     def _say(self, note: str) -> None:

@@ -14,8 +14,8 @@ NOTHING = Snapshot()
 
 
 @dataclass(frozen=True)
-class Situation:
-    """What the node knows about itself beside its statistics.
+class NodeState:
+    """The state of the node, without its statistics.
 
     `fault` is the sentence of its last failed transition, `clock_fault` and `input_fault` are those of InputWatch;
     `stale_after` is the parameter, `stamps_behind_s` is FrameWorker's, `conflict` is RobotFrames'. `warnings` are other
@@ -39,33 +39,33 @@ class Situation:
     clock: str = ""
 
 
-def judge(situation: Situation, before: Snapshot, now: Snapshot) -> tuple[bytes, str]:
-    """Level and message, frames judged by what happened between two snapshots: the table in docs/node.md."""
-    if situation.fault:
-        return DiagnosticStatus.ERROR, situation.fault
-    if situation.state != "active":
-        return DiagnosticStatus.WARN, f"the node is {situation.state}"
-    if situation.clock_fault:
-        return DiagnosticStatus.WARN, situation.clock_fault
+def diagnose(node_state: NodeState, before: Snapshot, now: Snapshot) -> tuple[bytes, str]:
+    """Level and message, from what happened to the frames between two snapshots: the table in docs/node.md."""
+    if node_state.fault:
+        return DiagnosticStatus.ERROR, node_state.fault
+    if node_state.state != "active":
+        return DiagnosticStatus.WARN, f"the node is {node_state.state}"
+    if node_state.clock_fault:
+        return DiagnosticStatus.WARN, node_state.clock_fault
     if now.silence_s is None:
-        return DiagnosticStatus.WARN, situation.input_fault or f"no frame arrived on {situation.topic}"
-    if now.silence_s > situation.stale_after:
-        silence = f"no frame for {now.silence_s:.1f} s on {situation.topic}"
-        return DiagnosticStatus.STALE, situation.input_fault or silence
+        return DiagnosticStatus.WARN, node_state.input_fault or f"no frame arrived on {node_state.topic}"
+    if now.silence_s > node_state.stale_after:
+        silence = f"no frame for {now.silence_s:.1f} s on {node_state.topic}"
+        return DiagnosticStatus.STALE, node_state.input_fault or silence
     reason, count = now.in_a_row
     often = reasons.BROKEN_NETWORK.get(reason)
     if often is not None and count >= often:
         return DiagnosticStatus.ERROR, f"{reason} {count} times in a row: the scene model is broken"
-    return _judge_frames(situation, before, now)
+    return _diagnose_frames(node_state, before, now)
 
 
-def _judge_frames(situation: Situation, before: Snapshot, now: Snapshot) -> tuple[bytes, str]:
-    if situation.conflict:
-        return DiagnosticStatus.ERROR, situation.conflict
+def _diagnose_frames(node_state: NodeState, before: Snapshot, now: Snapshot) -> tuple[bytes, str]:
+    if node_state.conflict:
+        return DiagnosticStatus.ERROR, node_state.conflict
     if now.localized > before.localized:
-        warnings = situation.warnings
-        if situation.stamps_behind_s:
-            behind = f"{situation.stamps_behind_s:.0f} s behind the node's clock"
+        warnings = node_state.warnings
+        if node_state.stamps_behind_s:
+            behind = f"{node_state.stamps_behind_s:.0f} s behind the node's clock"
             warnings = (*warnings, f"the stamps are {behind}: a recording, or another clock")
         if not warnings:
             return DiagnosticStatus.OK, "localizing"
@@ -79,18 +79,18 @@ def _judge_frames(situation: Situation, before: Snapshot, now: Snapshot) -> tupl
     return level, f"no frame localized: {', '.join(found) or 'the first is in hand'}"
 
 
-def diagnostic_status(name: str, situation: Situation, before: Snapshot, now: Snapshot) -> DiagnosticStatus:
+def diagnostic_status(name: str, node_state: NodeState, before: Snapshot, now: Snapshot) -> DiagnosticStatus:
     """The whole entry: durations in milliseconds, rates in Hz of the node's clock, counts since configure."""
-    level, message = judge(situation, before, now)
-    status = DiagnosticStatus(level=level, name=f"{name}: localization", message=message, hardware_id=situation.scene)
+    level, message = diagnose(node_state, before, now)
+    status = DiagnosticStatus(level=level, name=f"{name}: localization", message=message, hardware_id=node_state.scene)
     status.values = key_values(
-        state=situation.state,
-        model=situation.model,
-        scene=situation.scene,
-        device=situation.device,
-        topic=situation.topic,
-        reliability=situation.reliability,
-        clock=situation.clock,
+        state=node_state.state,
+        model=node_state.model,
+        scene=node_state.scene,
+        device=node_state.device,
+        topic=node_state.topic,
+        reliability=node_state.reliability,
+        clock=node_state.clock,
         input_rate_hz=f"{now.input_rate:.2f}",
         output_rate_hz=f"{now.output_rate:.2f}",
         received=now.received,
@@ -99,11 +99,11 @@ def diagnostic_status(name: str, situation: Situation, before: Snapshot, now: Sn
         lost_in_transport=now.lost,
         **{f"dropped_{reason}": count for reason, count in sorted(now.dropped.items())},
     )
-    status.values += key_values(**situation.notes)
+    status.values += key_values(**node_state.notes)
     if now.localized_share is not None:
         status.values += key_values(localized_share=f"{now.localized_share:.3f}")
-    if situation.stamps_behind_s:
-        status.values += key_values(stamps_behind_s=f"{situation.stamps_behind_s:.1f}")
+    if node_state.stamps_behind_s:
+        status.values += key_values(stamps_behind_s=f"{node_state.stamps_behind_s:.1f}")
     for stage, (p50, p95) in sorted(now.latencies.items()):
         status.values += key_values(**{f"{stage}_p50_ms": f"{p50:.3f}", f"{stage}_p95_ms": f"{p95:.3f}"})
     return status

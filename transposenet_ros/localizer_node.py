@@ -20,13 +20,13 @@ from transposenet_ros.control import Control
 from transposenet_ros.diagnostics import Diagnostics
 from transposenet_ros.frame_worker import FrameWorker
 from transposenet_ros.guarded_localizer import GuardedLocalizer
-from transposenet_ros.health import Situation
+from transposenet_ros.health import NodeState
 from transposenet_ros.lifecycle import refuse_impossible_transitions, reported, start_by_itself
 from transposenet_ros.model_change import ModelChange, allowed_model
 from transposenet_ros.node_process import run_nodes
+from transposenet_ros.node_state import node_state_of
 from transposenet_ros.output.map_frame import check_map_frame
 from transposenet_ros.output.outputs import Outputs
-from transposenet_ros.situation import situation_of
 
 
 class LocalizerNode(LifecycleNode):
@@ -46,8 +46,8 @@ class LocalizerNode(LifecycleNode):
         refuse_impossible_transitions(self)
         self._model_change = ModelChange(self, self._load, lambda: self._configured is not None)
         Control(self, self._running)
-        self._diagnostics = Diagnostics(self, parameters.read(self).diagnostics_period, self._situation)
-        self.add_on_set_parameters_callback(self._judge_change)
+        self._diagnostics = Diagnostics(self, parameters.read(self).diagnostics_period, self._node_state)
+        self.add_on_set_parameters_callback(self._check_change)
         self.add_post_set_parameters_callback(self._apply_change)
         if parameters.read(self).autostart:
             steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -124,11 +124,11 @@ class LocalizerNode(LifecycleNode):
         self.destroy_timer(self._autostart_timer)
         start_by_itself(self)
 
-    def _judge_change(self, changes: list[Parameter]) -> SetParametersResult:
-        result = parameters.judge_change(changes, unconfigured=self._configured is None)
+    def _check_change(self, changes: list[Parameter]) -> SetParametersResult:
+        result = parameters.check_change(changes, unconfigured=self._configured is None)
         if result.successful and self._configured is not None:
             for change in changes:
-                if change.name == "model" and (reason := self._model_change.judge(change.value)):
+                if change.name == "model" and (reason := self._model_change.check(change.value)):
                     return SetParametersResult(successful=False, reason=reason)
         return result
 
@@ -145,12 +145,12 @@ class LocalizerNode(LifecycleNode):
     def _change_model(self, configured: Configured, localizer: GuardedLocalizer, values: parameters.Parameters) -> None:
         """Another scene from the next frame on."""
         if self._active is not None:
-            self._active.eyes.look_with(localizer)
+            self._active.frame_localizer.set_localizer(localizer)
         configured.show(localizer, values)
         self.get_logger().info(f"scene '{localizer.scene_model.title}' of {values.model} from now on")
 
-    def _situation(self) -> Situation:
-        return situation_of(self, parameters.read(self), self.fault, self._configured, self._active)
+    def _node_state(self) -> NodeState:
+        return node_state_of(self, parameters.read(self), self.fault, self._configured, self._active)
 
 
 def main(args: list[str] | None = None) -> int:

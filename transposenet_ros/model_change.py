@@ -14,7 +14,7 @@ from transposenet_ros.waiting_service import prepare_parameter_changes
 
 
 class ModelChange:
-    """Prepares what the parameter `model` is to become; `judge` and `take` are for the callbacks of that parameter.
+    """Prepares what the parameter `model` is to become; `check` and `take` are for the callbacks of that parameter.
 
     `load` makes a localizer that is warmed up; `is_configured` says whether there is an old one at all.
     """
@@ -26,7 +26,7 @@ class ModelChange:
         self._pool = ThreadPoolExecutor(1, "load_model")
         prepare_parameter_changes(node, "model", self._prepare, self._forget, self._pool)
 
-    def judge(self, model: str) -> str:
+    def check(self, model: str) -> str:
         """Why a configured node cannot have this model; empty where it can."""
         if model not in self._prepared:  # set from within the process: nobody has prepared it
             self._prepare(model)

@@ -179,7 +179,7 @@ def read(node: Node) -> Parameters:
     return Parameters(**{name: node.get_parameter(name).value for name in ROWS})
 
 
-def judge_change(parameters: list[Parameter], unconfigured: bool) -> SetParametersResult:
+def check_change(parameters: list[Parameter], unconfigured: bool) -> SetParametersResult:
     """Whether a change at run time may happen: all of it or nothing, with the reason."""
     for parameter in parameters:
         if parameter.name not in ROWS:

@@ -27,7 +27,7 @@ ROOMS = {
         *("transposenet_ros", "reasons", "parameters", "throttled_log", "lifecycle", "node_process", "waiting_service"),
         *("bags", "transforms", "camera", "decoding", "input", "output", "guarded_localizer"),
         *("statistics", "health", "diagnostics", "frame_localizer", "frame_worker"),
-        *("configured", "active", "situation", "control", "model_change", "cameras", "localizer_node"),
+        *("configured", "active", "node_state", "control", "model_change", "cameras", "localizer_node"),
         *("replay", "bag_import", "commands", "cli"),
         *("replay_evaluation", "make_bag", "bag_to_dataset", "localizer_program"),
     ],

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from transposenet_ros.health import Situation, diagnostic_status, judge
+from transposenet_ros.health import NodeState, diagnose, diagnostic_status
 from transposenet_ros.statistics import Snapshot
 
 OK, WARN, ERROR, STALE = (
@@ -16,7 +16,7 @@ OK, WARN, ERROR, STALE = (
     DiagnosticStatus.ERROR,
     DiagnosticStatus.STALE,
 )
-ACTIVE = Situation("active", topic="/image", stale_after=0.8)
+ACTIVE = NodeState("active", topic="/image", stale_after=0.8)
 BEFORE = Snapshot(received=10, localized=8, dropped={"bad_step": 1, "superseded": 1}, silence_s=0.1)
 LOCALIZING = replace(BEFORE, received=11, localized=9)
 
@@ -26,10 +26,10 @@ def dropping(*reasons: str, **changes: object) -> Snapshot:
 
 
 @pytest.mark.parametrize(
-    ("situation", "now", "expected"),
+    ("node_state", "now", "expected"),
     [
         (replace(ACTIVE, fault="activate failed: no"), LOCALIZING, (ERROR, "activate failed: no")),
-        (Situation("inactive"), LOCALIZING, (WARN, "the node is inactive")),
+        (NodeState("inactive"), LOCALIZING, (WARN, "the node is inactive")),
         (replace(ACTIVE, clock_fault="no time"), LOCALIZING, (WARN, "no time")),
         (ACTIVE, Snapshot(), (WARN, "no frame arrived on /image")),
         (replace(ACTIVE, input_fault="nobody"), Snapshot(), (WARN, "nobody")),
@@ -55,12 +55,12 @@ def dropping(*reasons: str, **changes: object) -> Snapshot:
         (ACTIVE, BEFORE, (WARN, "no frame localized: the first is in hand")),
     ],
 )
-def test_each_condition_has_its_level(situation: Situation, now: Snapshot, expected: tuple[bytes, str]) -> None:
-    assert judge(situation, BEFORE, now) == expected
+def test_each_condition_has_its_level(node_state: NodeState, now: Snapshot, expected: tuple[bytes, str]) -> None:
+    assert diagnose(node_state, BEFORE, now) == expected
 
 
 def test_a_camera_with_another_clock_is_a_warning() -> None:
-    level, message = judge(replace(ACTIVE, stamps_behind_s=7200.0), BEFORE, LOCALIZING)
+    level, message = diagnose(replace(ACTIVE, stamps_behind_s=7200.0), BEFORE, LOCALIZING)
     assert level == WARN and "7200 s behind the node's clock" in message
 
 

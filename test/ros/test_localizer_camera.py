@@ -1,4 +1,4 @@
-"""N22, a running localizer and CameraInfo: absent, useless, of another size or camera; and where it listens for it."""
+"""A running node and CameraInfo: absent, useless, of another size or camera; and its topic (fault matrix, N22)."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from rclpy.parameter import Parameter
 
 from transposenet_core.errors import UserError
 from transposenet_ros import parameters
-from transposenet_ros.parameters import ROWS, Parameters, fault_of, judge_change, markdown
+from transposenet_ros.parameters import ROWS, Parameters, check_change, fault_of, markdown
 from transposenet_ros.replay.processes import free_domain
 
 
@@ -99,10 +99,10 @@ def test_ros_own_parameters_are_no_strangers() -> None:
 
 def test_n30_changes_at_run_time_are_judged_together() -> None:
     good, bad = Parameter("device", value="cpu"), Parameter("tf_mode", value="all")
-    assert judge_change([good], unconfigured=True).successful
-    refused = judge_change([good, bad], unconfigured=True)
+    assert check_change([good], unconfigured=True).successful
+    refused = check_change([good, bad], unconfigured=True)
     assert not refused.successful and "'tf_mode'" in refused.reason and "map_to_camera" in refused.reason
-    late = judge_change([good], unconfigured=False)
+    late = check_change([good], unconfigured=False)
     assert not late.successful and "unconfigured" in late.reason
-    assert judge_change([Parameter("diagnostics_period", value=2.0)], unconfigured=False).successful
-    assert judge_change([Parameter("use_sim_time", value=True)], unconfigured=False).successful
+    assert check_change([Parameter("diagnostics_period", value=2.0)], unconfigured=False).successful
+    assert check_change([Parameter("use_sim_time", value=True)], unconfigured=False).successful

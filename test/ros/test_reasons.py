@@ -13,10 +13,10 @@ from live import ROOT
 import transposenet_ros.decoding.errors as decoding_errors
 from transposenet_core.estimate import REASONS as CORE_REASONS
 from transposenet_ros import reasons
-from transposenet_ros.health import Situation, judge
+from transposenet_ros.health import NodeState, diagnose
 from transposenet_ros.statistics import Snapshot, Statistics
 
-ACTIVE = Situation("active", topic="/image")
+ACTIVE = NodeState("active", topic="/image")
 LEVELS = {"OK": DiagnosticStatus.OK, "WARN": DiagnosticStatus.WARN, "ERROR": DiagnosticStatus.ERROR}
 
 
@@ -57,12 +57,12 @@ def test_no_name_is_there_twice() -> None:
 def test_diagnostics_show_the_level_of_the_table(name: str) -> None:
     row, often = reasons.ROWS[name], reasons.ROWS[name].error_after or 1000
     shown = Snapshot(received=9, dropped={name: 9}, silence_s=0.1, in_a_row=(name, often - 1))
-    level, message = judge(ACTIVE, Snapshot(), shown)
+    level, message = diagnose(ACTIVE, Snapshot(), shown)
     assert level == LEVELS[row.level]
     assert name in message or level == DiagnosticStatus.OK
     if row.error_after is not None:
         broken = Snapshot(received=99, dropped={name: 99}, silence_s=0.1, in_a_row=(name, row.error_after))
-        assert judge(ACTIVE, Snapshot(), broken)[0] == DiagnosticStatus.ERROR
+        assert diagnose(ACTIVE, Snapshot(), broken)[0] == DiagnosticStatus.ERROR
 
 
 @pytest.mark.parametrize("name", reasons.ROWS)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from transposenet_core.dataset_check.card import Card, make_card
 from transposenet_core.dataset_check.conventions import test_conventions
-from transposenet_core.dataset_check.declared_convention import given_reading
 from transposenet_core.dataset_check.leakage import check_leakage
 from transposenet_core.dataset_check.matching import Matches, match_neighbours
 from transposenet_core.dataset_check.picture_check import PictureCounts, check_pictures, examine
@@ -57,7 +56,7 @@ def check_dataset(
     threads: int = 2,
     progress: bool = True,
 ) -> Findings:
-    """Read labels and pictures of `data` (``FORMAT:PATH[,option=value]``) and judge them; fault matrix T1, T2, T4, T10.
+    """Check labels and images of `data` (``FORMAT:PATH[,option=value]``) (fault matrix, T1, T2, T4, T10).
 
     With `motion` the poses are compared with what the pictures see move (:func:`test_conventions`). UserError where
     nothing can be read at all.
@@ -82,12 +81,13 @@ def check_dataset(
     offset = sequence_time_offset([good.images[index] for index in longest])
     check_offset(offset, told.period(longest), faults)
     matches = match_neighbours(good)
-    verdict = test_conventions(good, matches, given_reading(parse_source(data), scene.name))
+    source = parse_source(data)
+    verdict = test_conventions(good, matches, source.adapter.pose_convention(source.options, scene.name))
     return Findings(good, faults, card, told, vertical, offset, matches, verdict)
 
 
 def check_offset(offset: TimeOffset, period: float, faults: Faults) -> None:
-    """A remark where pictures and poses are off by more than a frame and more than chance (T3)."""
+    """A remark where pictures and poses are off by more than a frame and more than chance (fault matrix, T3)."""
     if offset.seconds is not None and abs(offset.seconds) > max(0.75 * period, 3 * offset.sigma):
         where = "--time-offset of bag_to_dataset, time_offset= of tum and euroc"
         advice = f"add {offset.seconds:.3f} s to the pictures' stamps ({where})"

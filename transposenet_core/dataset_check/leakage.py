@@ -1,4 +1,4 @@
-"""Does the split leak: frames to be judged on that were taken in the same breath as training frames (T4)?"""
+"""Does the split leak: evaluation frames that were taken just before or after training frames (fault matrix, T4)?"""
 
 from __future__ import annotations
 

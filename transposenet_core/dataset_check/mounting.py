@@ -15,7 +15,7 @@ from scipy.spatial.transform import Rotation
 
 from transposenet_core.dataset_check.agreement import ray_distances, relative_motion
 from transposenet_core.dataset_check.matching import MatchedPair, Matches
-from transposenet_core.dataset_check.readings import AXES, AXES_WORDS, ORDER_WORDS, Reading
+from transposenet_core.formats.declared_convention import AXES, AXES_WORDS, ORDER_WORDS, PoseConvention
 
 MATCHES_PER_PAIR = 25
 ROUNDS = 6
@@ -30,18 +30,18 @@ Numbers = list[tuple[np.ndarray, np.ndarray]]  # for each pair its stored centre
 
 @dataclass(frozen=True, eq=False)
 class Mounting:
-    """``T_body_camera`` (optical axes) under which the poses of a body, read as `reading`, explain the matches.
+    """``T_body_camera`` (optical axes) under which the poses of a body, read as `convention`, explain the matches.
 
     ``lever_3`` is the camera's place on the body in the poses' unit.
     """
 
-    reading: Reading
+    convention: PoseConvention
     R_body_camera_33: np.ndarray
     lever_3: np.ndarray
 
     def poses(self, centres_N3: np.ndarray, quaternions_N4: np.ndarray) -> tuple[np.ndarray, Rotation]:
         """Camera centres (N, 3) and the rotations ``R_map_camera`` of the numbers of N body poses."""
-        p_N3, R_map_body = self.reading.poses(centres_N3, quaternions_N4)
+        p_N3, R_map_body = self.convention.poses(centres_N3, quaternions_N4)
         return p_N3 + R_map_body.apply(self.lever_3), R_map_body * Rotation.from_matrix(self.R_body_camera_33)
 
     @property
@@ -53,7 +53,7 @@ class Mounting:
         roll, pitch, yaw = Rotation.from_matrix(self.R_body_camera_33).as_euler("xyz", degrees=True)
         x, y, z = self.lever_3
         return (
-            f"{self.reading.direction}, {ORDER_WORDS[self.reading.order]}, with the camera's optical axes turned "
+            f"{self.convention.direction}, {ORDER_WORDS[self.convention.order]}, with the camera's optical axes turned "
             f"by about {self.angle_deg:.0f} degrees (roll {roll:.0f}, pitch {pitch:.0f}, yaw {yaw:.0f}) against the "
             f"body's, the camera near ({x:.2f}, {y:.2f}, {z:.2f}) on it{self._named()}"
         )
@@ -67,16 +67,16 @@ class Mounting:
         return ""
 
 
-def closed_form(reading: Reading, matches: Matches, numbers: Numbers) -> Mounting | None:
+def closed_form(convention: PoseConvention, matches: Matches, numbers: Numbers) -> Mounting | None:
     """The mounting, without its lever arm, that rotation axes and directions of travel speak for (Kabsch).
 
     `numbers` are the stored centres (2, 3) and quaternions (2, 4) of each pair. Outliers are weighted down round by
     round. None where all motion is about and along one axis, which fixes no rotation.
     """
-    reading = replace(reading, axes="optical")
+    convention = replace(convention, axes="optical")
     body, camera = [], []
     for pair, (p_23, q_24) in zip(matches.pairs, numbers, strict=True):
-        R_33, t_3 = relative_motion(*reading.poses(p_23, q_24))
+        R_33, t_3 = relative_motion(*convention.poses(p_23, q_24))
         body += [
             Rotation.from_matrix(R_33).as_rotvec(),
             TRANSLATION_WEIGHT * t_3 / max(float(np.linalg.norm(t_3)), 1e-12),
@@ -92,7 +92,7 @@ def closed_form(reading: Reading, matches: Matches, numbers: Numbers) -> Mountin
         R, _ = Rotation.align_vectors(body_M3, camera_M3, weights=weights_M)
         error_M = np.linalg.norm(body_M3 - R.apply(camera_M3), axis=1)
         weights_M = 1 / (1 + (error_M / 0.05) ** 2)
-    return Mounting(reading, R.as_matrix(), np.zeros(3))
+    return Mounting(convention, R.as_matrix(), np.zeros(3))
 
 
 def refined(start: Mounting, matches: Matches, numbers: Numbers) -> Mounting:

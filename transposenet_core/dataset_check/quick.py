@@ -16,7 +16,7 @@ FEW_TRAINING = 100
 
 
 def quick_check(data: object, scene: Scene, skip_bad: bool = False) -> Scene:
-    """The scene without what must not be learnt from: false poses, files that are empty or cut off (T1, T2, T10).
+    """The scene without false poses and without files that are empty or cut off (fault matrix, T1, T2, T10).
 
     Pictures of the test split are not touched. Remarks go to stderr. UserError where the data are refused: at any
     fault, or with `skip_bad` where they are more than 5 % of the rows.

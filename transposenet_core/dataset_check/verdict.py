@@ -1,4 +1,4 @@
-"""What the motion test says: how well each reading of the poses explains the pictures, and the verdict in words."""
+"""What the motion test says: how well each convention of the poses explains the pictures, and the verdict in words."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from transposenet_core.dataset_check.mounting import Mounting
-from transposenet_core.dataset_check.readings import Reading
+from transposenet_core.formats.declared_convention import PoseConvention
 
 FEWEST_PAIRS = 6
 LEAST_MARGIN, LEAST_SIGMAS = 0.1, 3.0
@@ -19,12 +19,12 @@ Outcome = Literal["as given", "another reading", "another body", "undecided", "n
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """How well one reading explains the matches: mean over the pairs of the share within the tolerance, in 0..1.
+    """How well one convention explains the matches: mean over the pairs of the share within the tolerance, in 0..1.
 
     ``median_px`` is the median distance of all matches; ``shares_K`` holds each pair's share.
     """
 
-    reading: Reading | Mounting
+    convention: PoseConvention | Mounting
     shares_K: np.ndarray
     median_px: float
 
@@ -43,13 +43,13 @@ class Score:
 
 @dataclass(frozen=True, eq=False)
 class ConventionVerdict:
-    """What the motion says of the poses. ``scores`` has all readings, the best first.
+    """What the motion says of the poses. ``scores`` has all conventions, the best first.
 
-    ``contenders`` are the readings that are not clearly worse than the best: one where the motion decides.
+    ``contenders`` are the conventions that are not clearly worse than the best: one where the motion decides.
     """
 
     outcome: Outcome
-    given: Reading
+    given: PoseConvention
     scores: list[Score]
     contenders: list[Score]
     mounting: Score | None
@@ -61,24 +61,24 @@ class ConventionVerdict:
 
     @property
     def wrong(self) -> bool:
-        """The reading as given is contradicted by the pictures."""
+        """The convention as given is contradicted by the pictures."""
         return self.outcome in ("another reading", "another body", "no reading fits")
 
     @property
     def winner(self) -> Score | None:
-        """The reading, or the mounting, that explains the motion; None where none does or several do."""
+        """The convention, or the mounting, that explains the motion; None where none does or several do."""
         if self.outcome == "another body":
             return self.mounting
         return self.contenders[0] if self.outcome in ("as given", "another reading") else None
 
     @property
     def margin(self) -> float:
-        """By how much the best reading's share is above that of the next."""
+        """By how much the best convention's share is above that of the next."""
         return self.scores[0].share - self.scores[1].share if len(self.scores) > 1 else 0.0
 
-    def score(self, reading: Reading) -> Score:
-        """The score of one reading. StopIteration where it was not tried."""
-        return next(score for score in self.scores if score.reading == reading)
+    def score(self, convention: PoseConvention) -> Score:
+        """The score of one convention. StopIteration where it was not tried."""
+        return next(score for score in self.scores if score.convention == convention)
 
     def advice(self) -> str:
         """What to do about poses that the pictures contradict; "" for others."""
@@ -88,8 +88,8 @@ class ConventionVerdict:
                 f"anew as {self.given}"
             )
         if self.outcome == "another body":
-            assert self.mounting is not None and isinstance(self.mounting.reading, Mounting)
-            little = self.mounting.reading.angle_deg < SMALL_TURN_DEG
+            assert self.mounting is not None and isinstance(self.mounting.convention, Mounting)
+            little = self.mounting.convention.angle_deg < SMALL_TURN_DEG
             lens = (
                 "; so small a turn can also come of wrong intrinsics: see fx fy cx cy of the camera" if little else ""
             )
@@ -111,24 +111,24 @@ class ConventionVerdict:
             f"{self.matches} in {self.pairs} pairs of frames; {self.camera}"
         )
         if self.outcome == "undecided":
-            names = "; ".join(f"{score.reading} ({score})" for score in self.contenders[:4])
+            names = "; ".join(f"{score.convention} ({score})" for score in self.contenders[:4])
             more = f"; and {len(self.contenders) - 4} more" if len(self.contenders) > 4 else ""
             return f"undecided: the motion fits more than one reading: {names}{more}; you said {self.given}; {evidence}"
         if self.outcome == "no reading fits":
             return (
-                f"no reading of these poses explains the pictures' motion: the best is {best.reading} ({best}), you "
+                f"no reading of these poses explains the pictures' motion: the best is {best.convention} ({best}), you "
                 f"said {self.given} ({said}); see whether pictures and poses belong together (order, time offset) and "
                 f"whether the camera's intrinsics are right; {evidence}"
             )
         if (body := self.winner) is not None and self.outcome == "another body":
             return (
-                f"these poses look like those of another body than the camera: {body.reading} ({body}); you said "
+                f"these poses look like those of another body than the camera: {body.convention} ({body}); you said "
                 f"{self.given} ({said}); {evidence}"
             )
         if self.outcome == "another reading":
-            return f"these poses look like {best.reading} ({best}), you said {self.given} ({said}); {evidence}"
+            return f"these poses look like {best.convention} ({best}), you said {self.given} ({said}); {evidence}"
         second = self.scores[1]
         return (
-            f"these poses look like {best.reading}, as you said ({best}); the next best reading is {second.reading} "
-            f"({second}); {evidence}"
+            f"these poses look like {best.convention}, as you said ({best}); the next best reading is "
+            f"{second.convention} ({second}); {evidence}"
         )

@@ -31,14 +31,14 @@ def nees(error_N6: np.ndarray, covariance_N66: np.ndarray) -> dict[str, float]:
 
 
 @dataclass(frozen=True)
-class Honesty:
+class CovarianceCalibration:
     """The share of errors within one standard deviation by axis (6,), and the `nees` of both parts."""
 
     within_6: np.ndarray
     nees: dict[str, float]
 
     @classmethod
-    def of(cls, error_N6: np.ndarray, covariance_N66: np.ndarray) -> Honesty:
+    def of(cls, error_N6: np.ndarray, covariance_N66: np.ndarray) -> CovarianceCalibration:
         sigma_N6 = np.sqrt(np.diagonal(covariance_N66, axis1=1, axis2=2))
         return cls((np.abs(error_N6) <= sigma_N6).mean(axis=0), nees(error_N6, covariance_N66))
 

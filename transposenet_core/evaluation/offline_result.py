@@ -10,7 +10,7 @@ import numpy as np
 
 from transposenet_core.estimate import Estimate
 from transposenet_core.evaluation.alignment import Alignment, align
-from transposenet_core.evaluation.calibration import Honesty
+from transposenet_core.evaluation.calibration import CovarianceCalibration
 from transposenet_core.evaluation.errors import ErrorSummary, pose_errors, summarise, table
 from transposenet_core.geometry.covariance import error_vectors
 from transposenet_core.geometry.pose import Pose
@@ -92,13 +92,13 @@ class OfflineResult:
         return align(*self._pairs())
 
     @cached_property
-    def honesty(self) -> Honesty | None:
+    def covariance_calibration(self) -> CovarianceCalibration | None:
         """Whether the covariances are as large as the errors. None where nothing was localized."""
         indices = self.localized
         if not indices:
             return None
         covariance_N66 = np.stack([self.estimates[index].covariance_66 for index in indices])
-        return Honesty.of(error_vectors(*self._pairs()), covariance_N66)
+        return CovarianceCalibration.of(error_vectors(*self._pairs()), covariance_N66)
 
     def warnings(self) -> list[str]:
         """What a reader of the figures has to know."""
@@ -107,11 +107,11 @@ class OfflineResult:
 
     def to_dict(self) -> dict:
         """The figures, unrounded, as JSON has them."""
-        aligned, honesty = self.alignment, self.honesty
+        aligned, covariance = self.alignment, self.covariance_calibration
         figures: dict = {name: summary.to_dict() for name, summary in self.summaries().items()}
         figures["aligned_se3"] = aligned and aligned.to_dict()
-        if honesty:
-            figures["covariance"] = honesty.to_dict()
+        if covariance:
+            figures["covariance"] = covariance.to_dict()
         if self.several_scenes:
             figures["scene_accuracy"] = self.in_scene / len(self.images)
         if self.reconstruction:
@@ -130,8 +130,8 @@ class OfflineResult:
         if self.alignment:
             lines.append(f"aligned by SE(3), which says how the frames lie and is not the result: {self.alignment}")
         lines += [f"WARN {warning}" for warning in self.warnings()]
-        if self.honesty:
-            lines.append(str(self.honesty))
+        if self.covariance_calibration:
+            lines.append(str(self.covariance_calibration))
         if self.several_scenes:
             lines.append(f"scene found in {self.in_scene} of {count} frames: {self.in_scene / count:.1%}")
         return "\n".join(lines)

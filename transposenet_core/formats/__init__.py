@@ -25,6 +25,7 @@ from transposenet_core.formats import (
     seven_scenes,
     tum,
 )
+from transposenet_core.formats.declared_convention import PoseConvention
 from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.labels import LABELS_ONLY
 from transposenet_core.formats.splitting import SPLIT_METHODS, split_scene
@@ -40,6 +41,10 @@ class Adapter(Protocol):
     OPTIONS: dict[str, str]  # option -> what it means and allows, for --help
 
     def recognises(self, path: Path) -> bool: ...
+
+    def pose_convention(self, options: dict[str, str], scene_name: str) -> PoseConvention:
+        """The convention of the poses in the files, for the motion test of `dataset_check`."""
+        ...
 
     def load(self, path: Path, split_file: Path | None, options: dict[str, str], faults: Faults) -> Scene:
         """The scene at `path`, without the rows that `faults` has; UserError where nothing can be read at all."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from transposenet_core.formats import labels
+from transposenet_core.formats.declared_convention import CENTRE_AND_INVERSE, PoseConvention
 from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.labels import Pictures
 from transposenet_core.formats.posenet_txt import read_rows
@@ -31,6 +32,10 @@ RATE_HZ = 2.0
 
 def recognises(path: Path) -> bool:
     return any((path / name).is_file() for name in LABEL_FILES.values())
+
+
+def pose_convention(options: dict[str, str], scene_name: str) -> PoseConvention:
+    return CENTRE_AND_INVERSE
 
 
 def load(root: Path, split_file: Path | None, options: dict[str, str], faults: Faults) -> Scene:

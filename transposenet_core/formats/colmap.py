@@ -15,6 +15,7 @@ import numpy as np
 
 from transposenet_core.errors import UserError
 from transposenet_core.formats import labels
+from transposenet_core.formats.declared_convention import T_CAMERA_MAP, PoseConvention
 from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.labels import Pictures, natural_order
 from transposenet_core.formats.numbers import frame_stamps, positive_option
@@ -52,6 +53,10 @@ LENSES: dict[str, tuple[str, tuple[int, int, int, int], tuple[int | None, ...]]]
 
 def recognises(path: Path) -> bool:
     return _model_folder(path) is not None
+
+
+def pose_convention(options: dict[str, str], scene_name: str) -> PoseConvention:
+    return T_CAMERA_MAP
 
 
 def load(root: Path, split_file: Path | None, options: dict[str, str], faults: Faults) -> Scene:

@@ -18,6 +18,7 @@ import yaml
 from transposenet_core.errors import UserError
 from transposenet_core.formats import labels
 from transposenet_core.formats.association import LARGEST_STAMP_NS, NANOSECONDS
+from transposenet_core.formats.declared_convention import T_MAP_CAMERA, PoseConvention
 from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.labels import Pictures
 from transposenet_core.formats.rows import PoseReader, read_lines
@@ -60,6 +61,10 @@ class Sensor:
 
 def recognises(path: Path) -> bool:
     return bool(sequence_folders(path, [TRUTH]))
+
+
+def pose_convention(options: dict[str, str], scene_name: str) -> PoseConvention:
+    return T_MAP_CAMERA
 
 
 def load(root: Path, split_file: Path | None, options: dict[str, str], faults: Faults) -> Scene:

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from transposenet_core.errors import UserError
 from transposenet_core.formats import labels
 from transposenet_core.formats.camera_files import read_camera_json, read_depth_camera_json, read_json
+from transposenet_core.formats.declared_convention import T_MAP_CAMERA, PoseConvention
 from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.folder_writing import CAMERA, DATASET, DEPTH_CAMERA, NANOSECONDS, POSES
 from transposenet_core.formats.labels import Pictures, Row
@@ -32,6 +33,10 @@ NUMBERS = ["x", "y", "z", "qw", "qx", "qy", "qz"]
 
 def recognises(path: Path) -> bool:
     return (path / POSES).is_file()
+
+
+def pose_convention(options: dict[str, str], scene_name: str) -> PoseConvention:
+    return T_MAP_CAMERA
 
 
 def load(root: Path, split_file: Path | None, options: dict[str, str], faults: Faults) -> Scene:

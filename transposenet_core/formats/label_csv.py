@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from transposenet_core.errors import UserError
 from transposenet_core.formats import labels
+from transposenet_core.formats.declared_convention import CENTRE_AND_INVERSE, T_MAP_CAMERA, PoseConvention
 from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.labels import Pictures, Row
 from transposenet_core.formats.rows import CAMERA_TO_MAP, MAP_TO_CAMERA, PoseReader, convention_of
@@ -46,6 +47,11 @@ def recognises(path: Path) -> bool:
         return False
     with open(path, encoding="utf-8-sig", errors="replace") as file:
         return file.readline(200).strip().split(",") == COLUMNS
+
+
+def pose_convention(options: dict[str, str], scene_name: str) -> PoseConvention:
+    convention = options.get("convention", CONVENTIONS.get(scene_name))
+    return CENTRE_AND_INVERSE if convention == MAP_TO_CAMERA else T_MAP_CAMERA
 
 
 def load(path: Path, split_file: Path | None, options: dict[str, str], faults: Faults) -> Scene:

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from transposenet_core.errors import UserError
 from transposenet_core.formats.camera_files import read_camera_matrix
+from transposenet_core.formats.declared_convention import T_CAMERA_MAP, T_MAP_CAMERA, PoseConvention
 from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.labels import Pictures, chosen_splits, natural_order
-from transposenet_core.formats.rows import CAMERA_TO_MAP, PoseReader, convention_of, read_lines
+from transposenet_core.formats.rows import CAMERA_TO_MAP, MAP_TO_CAMERA, PoseReader, convention_of, read_lines
 from transposenet_core.image_files import picture_size
 from transposenet_core.scene import PosedImage, Scene
 
@@ -30,6 +31,10 @@ USUAL_RATE_HZ = 30.0
 
 def recognises(path: Path) -> bool:
     return (path / POSES).is_file() and (path / PICTURES).is_dir()
+
+
+def pose_convention(options: dict[str, str], scene_name: str) -> PoseConvention:
+    return T_CAMERA_MAP if options.get("convention") == MAP_TO_CAMERA else T_MAP_CAMERA
 
 
 def load(root: Path, split_file: Path | None, options: dict[str, str], faults: Faults) -> Scene:

@@ -17,6 +17,7 @@ import numpy as np
 from transposenet_core.errors import UserError
 from transposenet_core.formats import labels
 from transposenet_core.formats.camera_files import read_json
+from transposenet_core.formats.declared_convention import PoseConvention
 from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.labels import Pictures, Row, natural_order
 from transposenet_core.formats.nerfstudio_camera import read_intrinsics
@@ -42,6 +43,10 @@ USUAL_RATE_HZ = 30.0
 
 def recognises(path: Path) -> bool:
     return (path / FILE).is_file()
+
+
+def pose_convention(options: dict[str, str], scene_name: str) -> PoseConvention:
+    return PoseConvention(axes="OpenGL")
 
 
 def load(root: Path, split_file: Path | None, options: dict[str, str], faults: Faults) -> Scene:

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from transposenet_core.errors import UserError
 from transposenet_core.formats import labels
+from transposenet_core.formats.declared_convention import CENTRE_AND_INVERSE, T_MAP_CAMERA, PoseConvention
 from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.labels import Pictures, Row
-from transposenet_core.formats.rows import PoseReader, convention_of, read_lines
+from transposenet_core.formats.rows import MAP_TO_CAMERA, PoseReader, convention_of, read_lines
 from transposenet_core.scene import Scene
 
 NAME = "posenet_txt"
@@ -43,6 +44,10 @@ def _is_header(path: Path) -> bool:
     with open(path, errors="replace") as file:
         head = [file.readline(200) for _ in range(2)]
     return head[1].startswith("ImageFile")
+
+
+def pose_convention(options: dict[str, str], scene_name: str) -> PoseConvention:
+    return CENTRE_AND_INVERSE if options.get("convention") == MAP_TO_CAMERA else T_MAP_CAMERA
 
 
 def load(path: Path, split_file: Path | None, options: dict[str, str], faults: Faults) -> Scene:

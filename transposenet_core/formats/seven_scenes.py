@@ -17,6 +17,7 @@ import numpy as np
 
 from transposenet_core.errors import UserError
 from transposenet_core.formats.camera_files import read_camera_matrix, read_matrix
+from transposenet_core.formats.declared_convention import T_MAP_CAMERA, PoseConvention
 from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.labels import Pictures
 from transposenet_core.formats.rows import PoseReader
@@ -43,6 +44,10 @@ SPLIT_FILES = {"train": "TrainSplit.txt", "test": "TestSplit.txt"}
 
 def recognises(path: Path) -> bool:
     return any(path.glob("seq-*/frame-*.pose.txt")) or any(path.glob("*/seq-*/frame-*.pose.txt"))
+
+
+def pose_convention(options: dict[str, str], scene_name: str) -> PoseConvention:
+    return T_MAP_CAMERA
 
 
 def load(root: Path, split_file: Path | None, options: dict[str, str], faults: Faults) -> Scene:

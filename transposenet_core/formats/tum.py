@@ -18,6 +18,7 @@ from transposenet_core.errors import UserError
 from transposenet_core.formats import labels
 from transposenet_core.formats.association import NANOSECONDS, nanoseconds
 from transposenet_core.formats.camera_files import read_camera_json
+from transposenet_core.formats.declared_convention import T_MAP_CAMERA, PoseConvention
 from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.labels import Pictures
 from transposenet_core.formats.numbers import number_option, positive_option
@@ -63,6 +64,10 @@ PUBLISHED = {
 
 def recognises(path: Path) -> bool:
     return any((folder / TRUTH).is_file() for folder in sequence_folders(path, [COLOUR]))
+
+
+def pose_convention(options: dict[str, str], scene_name: str) -> PoseConvention:
+    return T_MAP_CAMERA
 
 
 def load(root: Path, split_file: Path | None, options: dict[str, str], faults: Faults) -> Scene:

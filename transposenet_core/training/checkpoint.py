@@ -47,7 +47,7 @@ class State:
     average: MovingAverage | None = None
 
     @property
-    def judged(self) -> nn.Module:
+    def validated(self) -> nn.Module:
         """What is validated and kept."""
         return self.network if self.average is None else self.average.network
 

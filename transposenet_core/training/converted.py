@@ -15,21 +15,21 @@ from transposenet_core.scene import Scene
 from transposenet_core.scene_model import SceneModel
 from transposenet_core.training.data.pixels import load_pixels
 from transposenet_core.training.outcome import mapped_scenes
-from transposenet_core.training.scene_validation import SceneJudges
-from transposenet_core.training.validation import NOT_HELD_OUT, Judge, SceneValidation
+from transposenet_core.training.scene_validation import SceneValidators
+from transposenet_core.training.validation import NOT_HELD_OUT, SceneValidation, Validator
 
 SMALLER_EDGE = 256  # the reference's, from which it cuts the centre
-JUDGED = 200  # frames of a scene: on a CPU a few take a second
+VALIDATED = 200  # frames of a scene: on a CPU a few take a second
 PREPROCESSING = Preprocessing(SMALLER_EDGE, IMAGE_SIZE)
 
 
 def converted_scene_model(conversion: Conversion, scenes: Sequence[Scene]) -> tuple[SceneModel, str]:
     """The scene model of a converted network, and in words how good it is in each scene and whether that can be right.
 
-    `scenes` are those it was trained on, in its own order. Each is judged on `val` frames, or on some of the training's
-    where there are none; that error is the covariance. Pictures are taken as they are, as the reference does: a lens's
-    distortion stays in. UserError where there are not as many scenes as the network knows, one has no training frames,
-    a picture is unreadable or an answer not finite.
+    `scenes` are those it was trained on, in its own order. Each is validated on its `val` frames, or on some training
+    frames where there are none; that error is the covariance. Images are taken as they are, as the reference does: a
+    lens's distortion stays in. UserError where there are not as many scenes as the network knows, one has no training
+    frames, an image is unreadable or an answer not finite.
     """
     known = conversion.options.get("scenes", 1)
     if len(scenes) != known:
@@ -37,11 +37,11 @@ def converted_scene_model(conversion: Conversion, scenes: Sequence[Scene]) -> tu
             f"--data is given {len(scenes)} times, the checkpoint is of {known} scenes: give each of them once, in the "
             "order in which it was trained (by name, in the reference)"
         )
-    judges = SceneJudges(
-        [judge_of(scene, number, conversion.architecture) for number, scene in enumerate(scenes)],
+    validators = SceneValidators(
+        [validator_of(scene, number, conversion.architecture) for number, scene in enumerate(scenes)],
         [scene.name for scene in scenes],
     )
-    validation = judges(conversion.network)
+    validation = validators(conversion.network)
     # The reference learns the labels as they are: its network's answer is the labelled pose already.
     labelled = [replace(scene, T_pose_camera=None) for scene in scenes]
     model = SceneModel(
@@ -50,33 +50,35 @@ def converted_scene_model(conversion: Conversion, scenes: Sequence[Scene]) -> tu
         preprocessing=PREPROCESSING,
         network=conversion.network,
         scenes=mapped_scenes(labelled, validation),
-        parity_image_P3HW=judges.parity_images(),
+        parity_image_P3HW=validators.parity_images(),
         provenance={
             "converted_from": conversion.origin,
             "backbone": conversion.origin,
             "validation": {s.name: v.summary.to_dict() for s, v in zip(scenes, validation.scenes, strict=True)},
         },
     )
-    each = zip(scenes, judges.judges, validation.scenes, strict=True)
-    return model, "\n".join(told(scene, judge, its) for scene, judge, its in each)
+    each = zip(scenes, validators.validators, validation.scenes, strict=True)
+    return model, "\n".join(told(scene, validator, its) for scene, validator, its in each)
 
 
-def judge_of(scene: Scene, number: int, model: str) -> Judge:
-    """On at most JUDGED frames of scene `number`."""
+def validator_of(scene: Scene, number: int, model: str) -> Validator:
+    """The validator of scene `number`, with at most VALIDATED frames."""
     training = scene.select("train")
     held_out = [image for image in scene.images if image.split == "val"]
-    judged = (held_out or training)[:: -(-len(held_out or training) // JUDGED)]
-    source = f"{len(judged)} held-out frames" if held_out else f"{len(judged)} training frames ({NOT_HELD_OUT})"
-    truths, constant = [image.pose for image in judged], mean_pose([image.pose for image in training])
-    return Judge(load_pixels(judged, PREPROCESSING), PREPROCESSING, truths, constant, source, number, None, model)
+    validated = (held_out or training)[:: -(-len(held_out or training) // VALIDATED)]
+    source = f"{len(validated)} held-out frames" if held_out else f"{len(validated)} training frames ({NOT_HELD_OUT})"
+    truths, constant = [image.pose for image in validated], mean_pose([image.pose for image in training])
+    return Validator(
+        load_pixels(validated, PREPROCESSING), PREPROCESSING, truths, constant, source, number, None, model
+    )
 
 
-def told(scene: Scene, judge: Judge, validation: SceneValidation) -> str:
+def told(scene: Scene, validator: Validator, validation: SceneValidation) -> str:
     """The errors beside those of the mean training pose; a checkpoint that is no better has been mistaken."""
     found = validation.summary
-    mean = summarise(*pose_errors([judge.constant] * len(judge.truths), judge.truths))
+    mean = summarise(*pose_errors([validator.constant] * len(validator.truths), validator.truths))
     line = (
-        f"{scene.name}: median {found.median_m:.3f} m {found.median_deg:.2f} deg on {judge.source}, "
+        f"{scene.name}: median {found.median_m:.3f} m {found.median_deg:.2f} deg on {validator.source}, "
         f"{validation.scene_accuracy:.0%} taken for this scene; the mean pose: {mean.median_m:.3f} m "
         f"{mean.median_deg:.2f} deg"
     )

@@ -35,7 +35,7 @@ from transposenet_core.training.network import (
 from transposenet_core.training.optimization import build_optimizer, rate_factor
 from transposenet_core.training.outcome import Outcome, frames_digest, is_usable
 from transposenet_core.training.scene_data import load_scene_data
-from transposenet_core.training.scene_validation import judge_of
+from transposenet_core.training.scene_validation import scene_validators_of
 from transposenet_core.training.stages import Stage, load_start, plan
 from transposenet_core.training.step import TrainStep
 
@@ -72,7 +72,9 @@ class Training:
         self.config, self.preprocessing = config, preprocessing_of(config)
         self.data = [load_scene_data(each, config, self.preprocessing, world, n) for n, each in enumerate(scenes)]
         self.pixels = ScenePixels([each.pixels for each in self.data])
-        self.outcome = Outcome(out, [each.scene for each in self.data], config, judge_of(self.data), provenance)
+        self.outcome = Outcome(
+            out, [each.scene for each in self.data], config, scene_validators_of(self.data), provenance
+        )
 
     def run(self) -> None:
         """All stages that are left."""
@@ -82,7 +84,9 @@ class Training:
             with write_atomically(self.outcome.out / "config.yaml") as path:
                 path.write_text(yaml.safe_dump(self.config.to_dict(), sort_keys=False))
             where = f"{self.world.size} x {self.world.device}"
-            print(f"{len(self.pixels)} training frames, judged on {self.outcome.judge.source}, {where}", flush=True)
+            print(
+                f"{len(self.pixels)} training frames, judged on {self.outcome.validators.source}, {where}", flush=True
+            )
         progress = self.progress
         for number in range(progress.stage, len(self.stages)):
             stage = self.stages[number]
@@ -124,7 +128,7 @@ class Training:
         curves = Curves(self.outcome.out) if self.world.leads else None
         try:
             if curves and self.progress.stages[0] == START and not self.progress.best:
-                self.outcome.consider(state.judged, stage, self.progress, 0, curves, name=START)
+                self.outcome.consider(state.validated, stage, self.progress, 0, curves, name=START)
             self._save(state)
             for epoch in range(self.progress.epoch, stage.epochs):
                 figures = self._epoch(stage, state, step, epoch)
@@ -132,7 +136,7 @@ class Training:
                 if curves:
                     curves.write(self.progress.epochs_before + epoch + 1, stage.learns, **figures)
                     if healthy and ((epoch + 1) % self.config.validate_every == 0 or epoch + 1 == stage.epochs):
-                        self.outcome.consider(state.judged, stage, self.progress, epoch + 1, curves)
+                        self.outcome.consider(state.validated, stage, self.progress, epoch + 1, curves)
                 if healthy:  # else the last good state stays the one to go on from
                     self.progress.epoch = epoch + 1
                     self._save(state)
@@ -189,6 +193,6 @@ class Training:
             return
         if not is_usable(self.outcome.out):
             self.progress.best_score = float("inf")
-            self.outcome.consider(state.judged, stage, self.progress, self.progress.epoch, curves)
+            self.outcome.consider(state.validated, stage, self.progress, self.progress.epoch, curves)
         whole = f"{self.progress.epoch} whole epochs of stage {self.progress.stage + 1}"
         tqdm.write(f"stopped after {whole}; {self.outcome.out} is usable, --resume goes on", file=sys.stderr)

@@ -17,7 +17,7 @@ from transposenet_core.training.checkpoint import Progress
 from transposenet_core.training.config import TrainConfig
 from transposenet_core.training.curves import Curves
 from transposenet_core.training.network import model_options, preprocessing_of
-from transposenet_core.training.scene_validation import SceneJudges, Validation
+from transposenet_core.training.scene_validation import SceneValidators, Validation
 from transposenet_core.training.stages import Stage
 
 
@@ -28,7 +28,7 @@ class Outcome:
     out: Path
     scenes: Sequence[Scene]
     config: TrainConfig
-    judge: SceneJudges
+    validators: SceneValidators
     provenance: dict
 
     def consider(
@@ -39,7 +39,7 @@ class Outcome:
         `name` is what it goes by in the report, the stage where it is left out.
         """
         name = name or stage.learns
-        validation, several = self.judge(network), len(self.scenes) > 1
+        validation, several = self.validators(network), len(self.scenes) > 1
         figures = validation.summary
         curves.write(
             progress.epochs_before + epoch,
@@ -50,14 +50,15 @@ class Outcome:
             **({"val_scene_accuracy": validation.scene_accuracy} if several else {}),
         )
         tqdm.write(
-            f"{name}, epoch {epoch}: {self.judge.source}: median {figures.median_m:.3f} m {figures.median_deg:.2f} deg"
+            f"{name}, epoch {epoch}: {self.validators.source}: "
+            f"median {figures.median_m:.3f} m {figures.median_deg:.2f} deg"
             + (f", the scene of {validation.scene_accuracy:.1%} was found" if several else "")
         )
         if validation.score < progress.best_score:
             progress.best_score = validation.score
             progress.best[name] = {"epoch": epoch, "m": figures.median_m, "deg": figures.median_deg}
             model = make_scene_model(self.scenes, self.config, stage, network, validation)
-            model.parity_image_P3HW = self.judge.parity_images()
+            model.parity_image_P3HW = self.validators.parity_images()
             model.provenance = (
                 self.provenance
                 | model.provenance
@@ -75,7 +76,7 @@ class Outcome:
         for name in progress.stages:
             reached = progress.best.get(name)
             if reached is None:
-                lines.append(f"  {name}: gained nothing on {self.judge.source}")
+                lines.append(f"  {name}: gained nothing on {self.validators.source}")
                 continue
             figures, gain = f"median {reached['m']:.4f} m {reached['deg']:.3f} deg", ""
             if before is not None:
@@ -101,8 +102,8 @@ def make_scene_model(
 
 def mapped_scenes(scenes: Sequence[Scene], validation: Validation) -> tuple[MappedScene, ...]:
     """What a scene model keeps of its scenes."""
-    judged = zip(scenes, validation.scenes, strict=True)
-    return tuple(MappedScene.of(scene, its.held_out_error, its.calibration) for scene, its in judged)
+    validated = zip(scenes, validation.scenes, strict=True)
+    return tuple(MappedScene.of(scene, its.held_out_error, its.calibration) for scene, its in validated)
 
 
 def is_usable(folder: Path) -> bool:

@@ -1,4 +1,4 @@
-"""One scene as a training sees it: its training frames in memory, and those that judge."""
+"""One scene as a training sees it: its training frames in memory, and its validation frames."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from transposenet_core.training.data.label_noise import noisy
 from transposenet_core.training.data.pixel_cache import PixelCache, cache_folder
 from transposenet_core.training.data.pixels import PosedPixels, load_pixels
 from transposenet_core.training.distributed import World
+from transposenet_core.training.inherited_validation_error import inherited_validation_error
 from transposenet_core.training.memory import names_the_pictures
-from transposenet_core.training.stated_error import stated_error
-from transposenet_core.training.validation import NOT_HELD_OUT, Judge
+from transposenet_core.training.validation import NOT_HELD_OUT, Validator
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ class SceneData:
     camera: Intrinsics | None
     training: list[PosedImage]
     pixels: PosedPixels
-    judge: Judge
+    validator: Validator
 
 
 def load_scene_data(
@@ -45,8 +45,10 @@ def load_scene_data(
     if len(training) < world.size:
         raise UserError(f"{world.size} processes cannot share {len(training)} training frames; start fewer")
     held_out = [image for image in seen.images if image.split == "val"]
-    stated = stated_error(config.held_out_error, scene, len(held_out)) if config.held_out_error else None
-    judged = held_out or training
+    inherited_error = (
+        inherited_validation_error(config.held_out_error, scene, len(held_out)) if config.held_out_error else None
+    )
+    validated = held_out or training
     source = f"{len(held_out)} held-out frames" if held_out else f"the training frames ({NOT_HELD_OUT})"
     folder = cache_folder(config.cache_dir)
     cache = PixelCache(folder) if folder else None
@@ -58,13 +60,15 @@ def load_scene_data(
         return pixels.to(world.device)
 
     with names_the_pictures(len(training) + len(held_out), config):
-        judged_pixels = pixels = load(training, "train pictures", depth_camera)
+        validation_pixels = pixels = load(training, "train pictures", depth_camera)
         if held_out:
-            judged_pixels = load(held_out, "val pictures")
+            validation_pixels = load(held_out, "val pictures")
     constant = mean_pose([image.pose for image in training])
-    truths = [image.pose for image in judged]
-    judge = Judge(judged_pixels, preprocessing, truths, constant, source, number, stated, config.model.name)
+    truths = [image.pose for image in validated]
+    validator = Validator(
+        validation_pixels, preprocessing, truths, constant, source, number, inherited_error, config.model.name
+    )
     camera = scene.intrinsics
     if camera:  # of the pictures that the network sees: the node rectifies for a model of rectified ones
         scene = replace(scene, intrinsics=Undistorter(camera).rectified)
-    return SceneData(scene, camera, training, pixels, judge)
+    return SceneData(scene, camera, training, pixels, validator)

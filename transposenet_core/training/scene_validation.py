@@ -1,4 +1,4 @@
-"""Judging a network: each of its scenes on that scene's held-out frames, and whether it knows whose they are."""
+"""Validation of a network: each scene on its held-out frames, and the share of frames whose scene is found."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from torch import nn
 from transposenet_core.evaluation.errors import ErrorSummary, summarise
 from transposenet_core.scene_model.parity import FRAMES, MOST_INPUTS, spread
 from transposenet_core.training.scene_data import SceneData
-from transposenet_core.training.validation import Judge, SceneValidation
+from transposenet_core.training.validation import SceneValidation, Validator
 
 
-def judge_of(data: Sequence[SceneData]) -> SceneJudges:
-    """Who judges a network of these scenes, in the network's order."""
-    return SceneJudges([each.judge for each in data], [each.scene.name for each in data])
+def scene_validators_of(data: Sequence[SceneData]) -> SceneValidators:
+    """The validators of these scenes, in the network's order."""
+    return SceneValidators([each.validator for each in data], [each.scene.name for each in data])
 
 
 @dataclass(frozen=True)
@@ -40,29 +40,31 @@ class Validation:
 
 
 @dataclass(frozen=True)
-class SceneJudges:
-    """The judges of all scenes, in the network's order; the mean of their scores is the score."""
+class SceneValidators:
+    """The validators of all scenes, in the network's order; the mean of their scores is the score."""
 
-    judges: Sequence[Judge]
+    validators: Sequence[Validator]
     names: Sequence[str]
 
     @property
     def source(self) -> str:
-        if len(self.judges) == 1:
-            return self.judges[0].source
-        return "; ".join(f"{judge.source} of {name}" for judge, name in zip(self.judges, self.names, strict=True))
+        if len(self.validators) == 1:
+            return self.validators[0].source
+        return "; ".join(
+            f"{validator.source} of {name}" for validator, name in zip(self.validators, self.names, strict=True)
+        )
 
     def parity_images(self) -> torch.Tensor:
-        """Windows (P, 3, h, w) uint8 of a few judged frames of the scenes, for `Parity`."""
-        each = max(min(FRAMES, MOST_INPUTS // len(self.judges)), 1)
+        """Windows (P, 3, h, w) uint8 of a few validated frames of the scenes, for `Parity`."""
+        each = max(min(FRAMES, MOST_INPUTS // len(self.validators)), 1)
         chosen = [
-            judge.preprocessing.crop(judge.pixels.image_N3HW[spread(len(judge.pixels), each)])
-            for judge in self.judges[:MOST_INPUTS]
+            validator.preprocessing.crop(validator.pixels.image_N3HW[spread(len(validator.pixels), each)])
+            for validator in self.validators[:MOST_INPUTS]
         ]
         return torch.cat([image_P3HW.cpu() for image_P3HW in chosen])
 
     def __call__(self, network: nn.Module) -> Validation:
-        each = [judge(network) for judge in self.judges]
+        each = [validator(network) for validator in self.validators]
         metres_N, degrees_N = (np.concatenate([validation.errors[axis] for validation in each]) for axis in (0, 1))
         right = sum(validation.scene_accuracy * len(validation.errors[0]) for validation in each)
         return Validation(

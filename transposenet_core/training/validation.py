@@ -1,4 +1,4 @@
-"""Judging a network on frames it does not learn from: figures, a score to choose by, and the error's deviation."""
+"""Validation of a network on held-out frames: figures, a score to choose by, and the error's deviation."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ NOT_HELD_OUT = "none were held out"
 TINY_SCALE = 1e-6  # frames without any error are no reason to be certain
 
 
-class StatedError(NamedTuple):
-    """An error on held-out frames, and the calibration that goes with it, by model."""
+class InheritedValidationError(NamedTuple):
+    """The validation error of an earlier model of the scene, and its calibration, by model."""
 
     error: HeldOutError
     calibration: dict[str, Calibration]
 
 
 @dataclass(frozen=True)
-class Judge:
+class Validator:
     """Held-out frames, their true poses, the training set's mean pose as the yardstick, what to call the frames, and
-    which of the network's scenes they are of. A ``stated`` error, with its calibration, is what the scene model says in
+    which of the network's scenes they are of. An ``inherited_error`` is what the scene model gets in
     place of the frames' own; ``model`` is the name that a calibration is stored under."""
 
     pixels: PosedPixels
@@ -43,7 +43,7 @@ class Judge:
     constant: Pose
     source: str
     scene: int = 0
-    stated: StatedError | None = None
+    inherited_error: InheritedValidationError | None = None
     model: str = ""
 
     def __call__(self, network: nn.Module) -> SceneValidation:
@@ -71,9 +71,9 @@ class Judge:
             tuple(np.maximum(rotation_std, floor).tolist()),
             self.source,
         )
-        found = self.stated or StatedError(held_out_error, self._calibration(error_N6, told_N66))
+        error, calibration = self.inherited_error or (held_out_error, self._calibration(error_N6, told_N66))
         accuracy = len(right) / len(estimates)
-        return SceneValidation(summary, score, found.error, found.calibration, errors, accuracy)
+        return SceneValidation(summary, score, error, calibration, errors, accuracy)
 
     def _calibration(self, error_N6: np.ndarray, told_N66: np.ndarray | None) -> dict[str, Calibration]:
         """Of the covariances (N, 6, 6) that the network itself gives, by the model's name; empty without any."""

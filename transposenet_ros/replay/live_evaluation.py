@@ -10,7 +10,7 @@ from pathlib import Path
 from transposenet_core.errors import UserError
 from transposenet_ros.bags.reading import BagReader
 from transposenet_ros.bags.topics import IMAGE_TYPES
-from transposenet_ros.replay.live_result import LiveResult, judge_recording
+from transposenet_ros.replay.live_result import LiveResult, evaluate_recording
 from transposenet_ros.replay.processes import free_domain, localizer_process, run_replayer
 from transposenet_ros.replay.protocol import MIN_MATCH, ReplayJob
 
@@ -66,7 +66,7 @@ def evaluate_live(
             remaps = {"image" if transport == "raw" else "image/compressed": topic}
             localizer = stack.enter_context(localizer_process(node, remaps, parameters, domain, folder, output))
         recording = run_replayer(job, domain, folder, localizer, log)
-    return judge_recording(recording, truths, image_names, min_match)
+    return evaluate_recording(recording, truths, image_names, min_match)
 
 
 def _check(rate: float, max_frames: int | None, node_name: str, min_match: float) -> None:

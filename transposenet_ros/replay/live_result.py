@@ -154,10 +154,10 @@ class LiveResult:
         return rows
 
 
-def judge_recording(
+def evaluate_recording(
     recording: Recording, truths: dict[int, Pose], image_names: dict[int, str], min_match: float = MIN_MATCH
 ) -> LiveResult:
-    """Put a recording beside the truth by the image's stamp. UserError where no frame sent has a true pose (E1)."""
+    """Put a recording beside the ground truth by stamp. UserError where no frame sent has a pose (fault matrix, E1)."""
     sent = list(recording.sent)
     if sent and not any(stamp_ns in truths for stamp_ns in sent):
         raise UserError(

@@ -1,4 +1,4 @@
-"""The motion test: the right reading of the poses wins on real and drawn pictures, each wrong one is caught."""
+"""The motion test: the right convention of the poses wins on real and drawn pictures, each wrong one is caught."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from scipy.spatial.transform import Rotation
 from transposenet_core.dataset_check import conventions
 from transposenet_core.dataset_check.epipolar import epipolar_picture, median_residual_px
 from transposenet_core.dataset_check.matching import Matches, match_neighbours
-from transposenet_core.dataset_check.readings import AXES, Reading, all_readings
 from transposenet_core.formats import load_scene
+from transposenet_core.formats.declared_convention import AXES, PoseConvention, all_conventions
 from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.scene import PosedImage, Scene
 
 LEVEL = AXES["ROS body"]
 WRONG = [
-    Reading("map-to-camera"),
-    Reading("centre + map-to-camera"),
-    Reading(order="xyzw"),
-    Reading(order="zwxy"),
-    Reading(axes="OpenGL"),
-    Reading(axes="ROS body"),
-    Reading("map-to-camera", "xyzw"),
-    Reading("map-to-camera", axes="OpenGL"),
+    PoseConvention("map-to-camera"),
+    PoseConvention("centre + map-to-camera"),
+    PoseConvention(order="xyzw"),
+    PoseConvention(order="zwxy"),
+    PoseConvention(axes="OpenGL"),
+    PoseConvention(axes="ROS body"),
+    PoseConvention("map-to-camera", "xyzw"),
+    PoseConvention("map-to-camera", axes="OpenGL"),
 ]
 
 
@@ -75,37 +75,37 @@ def repose(matches: Matches, change) -> Matches:
     return replace(matches, pairs=pairs)
 
 
-def written_as(reading: Reading):
-    """What comes of a pose that was written as `reading` and read as this project's own."""
+def written_as(convention: PoseConvention):
+    """What comes of a pose that was written as `convention` and read as this project's own."""
 
     def change(pose: Pose) -> Pose:
         R = Rotation.from_quat(pose.orientation[None], scalar_first=True)
-        p, q = reading.numbers(pose.position[None], R)
+        p, q = convention.numbers(pose.position[None], R)
         return Pose(p[0], q[0])
 
     return change
 
 
-def check_all_readings(scene: Scene, matches: Matches, least_margin: float, wrong: list[Reading]) -> None:
+def check_all_conventions(scene: Scene, matches: Matches, least_margin: float, wrong: list[PoseConvention]) -> None:
     right = conventions.test_conventions(scene, matches)
     assert right.outcome == "as given" and not right.wrong and right.margin > least_margin, right.sentence()
     assert "as you said" in right.sentence()
-    for reading in wrong:
-        verdict = conventions.test_conventions(scene, repose(matches, written_as(reading)))
+    for convention in wrong:
+        verdict = conventions.test_conventions(scene, repose(matches, written_as(convention)))
         assert verdict.outcome == "another reading" and verdict.wrong, verdict.sentence()
-        assert verdict.winner is not None and verdict.winner.reading == reading
-        assert verdict.winner.share - verdict.score(Reading()).share > least_margin, verdict.sentence()
-        assert str(reading) in verdict.sentence() and f"you said {Reading()}" in verdict.sentence()
+        assert verdict.winner is not None and verdict.winner.convention == convention
+        assert verdict.winner.share - verdict.score(PoseConvention()).share > least_margin, verdict.sentence()
+        assert str(convention) in verdict.sentence() and f"you said {PoseConvention()}" in verdict.sentence()
 
 
 def test_on_drawn_pictures_the_right_reading_wins_and_each_wrong_one_is_caught(room):
-    check_all_readings(*room, least_margin=0.5, wrong=WRONG)
+    check_all_conventions(*room, least_margin=0.5, wrong=WRONG)
 
 
 @pytest.mark.parametrize("load", [red_kitchen, office])
 def test_on_real_pictures_the_right_reading_wins_and_each_wrong_one_is_caught(load, data_folder):
     scene = load(data_folder)
-    check_all_readings(scene, match_neighbours(scene, 16), least_margin=0.4, wrong=WRONG[:6])
+    check_all_conventions(scene, match_neighbours(scene, 16), least_margin=0.4, wrong=WRONG[:6])
 
 
 def test_poses_of_a_base_are_known_as_another_bodys(room):
@@ -115,7 +115,7 @@ def test_poses_of_a_base_are_known_as_another_bodys(room):
     )
     verdict = conventions.test_conventions(scene, repose(matches, lambda pose: pose @ T_base_camera.inverse()))
     assert verdict.outcome == "another body" and verdict.wrong, verdict.sentence()
-    body = verdict.winner.reading
+    body = verdict.winner.convention
     np.testing.assert_allclose(body.lever_3, T_base_camera.position, atol=0.05)
     turn = Rotation.from_matrix(body.R_body_camera_33.T @ T_base_camera.rotation_33).magnitude()
     assert np.degrees(turn) < 1.0 and "another body" in verdict.sentence()
@@ -123,8 +123,10 @@ def test_poses_of_a_base_are_known_as_another_bodys(room):
 
 def test_a_given_reading_that_is_right_is_confirmed_by_its_own_name(room):
     scene, matches = room
-    verdict = conventions.test_conventions(scene, matches, given=Reading("map-to-camera", "xyzw", "OpenGL"))
-    assert verdict.outcome == "as given" and verdict.winner.reading == Reading("map-to-camera", "xyzw", "OpenGL")
+    verdict = conventions.test_conventions(scene, matches, given=PoseConvention("map-to-camera", "xyzw", "OpenGL"))
+    assert verdict.outcome == "as given" and verdict.winner.convention == PoseConvention(
+        "map-to-camera", "xyzw", "OpenGL"
+    )
 
 
 def test_t03_poses_of_other_pictures_fit_no_reading(room):
@@ -146,8 +148,8 @@ def test_a_camera_that_only_turns_is_not_accused(tmp_path):
     poses = [Pose(np.zeros(3), pose.orientation) for pose in walk(24)]
     verdict = conventions.test_conventions(made_scene(tmp_path, poses))
     assert verdict.outcome in ("undecided", "as given"), verdict.sentence()
-    contenders = {score.reading for score in verdict.contenders}
-    assert Reading() in contenders and not verdict.wrong
+    contenders = {score.convention for score in verdict.contenders}
+    assert PoseConvention() in contenders and not verdict.wrong
 
 
 def test_without_motion_it_is_undecided(tmp_path):
@@ -157,11 +159,11 @@ def test_without_motion_it_is_undecided(tmp_path):
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.sampled_from(all_readings(Reading())))
-def test_numbers_and_poses_are_each_others_inverse(seed, reading):
+@given(st.integers(0, 2**32 - 1), st.sampled_from(all_conventions(PoseConvention())))
+def test_numbers_and_poses_are_each_others_inverse(seed, convention):
     rng = np.random.default_rng(seed)
     R, places = Rotation.random(5, rng=rng), rng.normal(size=(5, 3))
-    places_again, R_again = reading.poses(*reading.numbers(places, R))
+    places_again, R_again = convention.poses(*convention.numbers(places, R))
     np.testing.assert_allclose(places_again, places, atol=1e-12)
     assert (R.inv() * R_again).magnitude().max() < 1e-7
 
@@ -173,5 +175,5 @@ def test_the_epipolar_picture_shows_lines_and_the_residual(room):
     assert picture_HW3.shape == (240 + 26, 640, 3) and picture_HW3.dtype == np.uint8
     assert np.ptp(picture_HW3[26:].astype(int), axis=2).max() > 200  # grey frames, coloured lines
     assert median_residual_px(pair, matches.lens) < 0.5
-    wrong = repose(replace(matches, pairs=[pair]), written_as(Reading("map-to-camera"))).pairs[0]
+    wrong = repose(replace(matches, pairs=[pair]), written_as(PoseConvention("map-to-camera"))).pairs[0]
     assert median_residual_px(wrong, matches.lens) > 5

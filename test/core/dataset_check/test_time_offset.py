@@ -7,9 +7,9 @@ import pytest
 from core.dataset_check.made_room import draw
 from scipy.spatial.transform import Rotation
 
-from transposenet_core.dataset_check.readings import AXES
 from transposenet_core.dataset_check.time_offset import estimate_time_offset, turns_between
 from transposenet_core.formats import load_scene
+from transposenet_core.formats.declared_convention import AXES
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.image_files import read_image
 

@@ -40,10 +40,10 @@ def test_e07_figures_agree_with_the_independent_judge(data_folder: Path, tmp_pat
     more = ["--predictions", str(predictions), "--json", str(ours), "--report", str(tmp_path)]
     assert evaluate([str(model), "--data", data, "--split", str(split), *more]) == 0
     written = json.loads(ours.read_text())
-    honesty, aligned = written.pop("covariance"), written.pop("aligned_se3")
+    covariance, aligned = written.pop("covariance"), written.pop("aligned_se3")
     mine = list(written.values())
     assert aligned is None  # random weights: what they answer cannot be laid onto the truth
-    assert len(honesty["within_one_sigma"]) == 6 and min(honesty["nees"].values()) > 1  # random weights
+    assert len(covariance["within_one_sigma"]) == 6 and min(covariance["nees"].values()) > 1  # random weights
     theirs = []
     for argument in ([str(predictions)], ["--baseline"]):
         subprocess.run(

@@ -89,7 +89,7 @@ def test_text_and_figures_are_those_of_evaluate_before_it_was_a_library(case: st
 def test_e05_nothing_localized_has_baselines_and_no_errors(tmp_path: Path) -> None:
     result = made_result(tmp_path, "nothing localized")
     assert result.localized == [] and result.summary().count == 0 and [len(e) for e in result.errors()] == [0, 0]
-    assert result.alignment is None and result.honesty is None and result.warnings() == []
+    assert result.alignment is None and result.covariance_calibration is None and result.warnings() == []
     assert set(result.localized_poses) == {None}
     assert [result.summaries()[name].count for name in (RETRIEVAL, CONSTANT)] == [12, 12]
     assert len(result.errors_of_all()[0]) == 12  # what the localizer would not trust is there all the same

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from transposenet_core.evaluation.calibration import Honesty, nees
+from transposenet_core.evaluation.calibration import CovarianceCalibration, nees
 from transposenet_core.geometry.covariance import error_vectors, scaled
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.training.validation import covariance_scale
@@ -22,11 +22,12 @@ def drawn(scale: tuple[float, float], frames: int = 4000) -> tuple[np.ndarray, n
 
 
 @pytest.mark.parametrize("scale", [(1.0, 1.0), (100.0, 4.0), (0.3, 900.0)])
-def test_the_scale_is_found_and_makes_covariances_honest(scale: tuple[float, float]) -> None:
+def test_the_scale_is_found_and_calibrates_covariances(scale: tuple[float, float]) -> None:
     error_N6, told_N66 = drawn(scale)
     found = covariance_scale(error_N6, told_N66)
     assert found == pytest.approx(scale, rel=0.05)
-    before, after = Honesty.of(error_N6, told_N66), Honesty.of(error_N6, np.array([scaled(C, found) for C in told_N66]))
+    before = CovarianceCalibration.of(error_N6, told_N66)
+    after = CovarianceCalibration.of(error_N6, np.array([scaled(C, found) for C in told_N66]))
     assert list(before.nees.values()) == pytest.approx(scale, rel=0.05)
     assert list(after.nees.values()) == pytest.approx((1, 1)) and after.within_6 == pytest.approx(0.683, abs=0.03)
     assert "NEES 1.00" in str(after) and after.to_dict()["nees"] == after.nees

@@ -71,7 +71,7 @@ def test_views_of_each_picture_are_averaged_apart() -> None:
     assert mean_over_views(alone, pictures=4) is alone
 
 
-def test_f05_what_is_not_finite_stays_so() -> None:
+def test_what_is_not_finite_stays_so() -> None:
     orientation = torch.tensor([[[1.0, 0, 0, 0], [torch.nan, 0, 0, 0]], [[1.0, 0, 0, 0], [1.0, 0, 0, 0]]])
     mean = mean_orientation(orientation)
     assert mean[0].isnan().all() and mean[1].tolist() == [1, 0, 0, 0]

@@ -115,7 +115,7 @@ def test_the_localizer_answers_the_networks_own_covariance(tmp_path: Path, crops
     assert not np.allclose(other.covariance_66, estimate.covariance_66)  # each frame's own
 
 
-def test_f05_a_covariance_that_is_not_finite_is_no_estimate(tmp_path: Path) -> None:
+def test_a_covariance_that_is_not_finite_is_no_estimate(tmp_path: Path) -> None:
     network = small().eval()
     with torch.no_grad():
         network.regressor.orientation.bias.fill_(torch.inf)

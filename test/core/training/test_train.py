@@ -96,8 +96,8 @@ def test_pictures_without_held_out_frames_are_kept_once(small_scene: Path, tmp_p
     config = load_config(None, ["picture.smaller_edge=32", "picture.height=32", "picture.width=32", "device=cpu"])
     world = World(torch.device("cpu"))
     training = Training(config, [load_scene(f"7scenes:{small_scene}")], tmp_path / "out", {}, world)
-    (judge,), (pixels,) = training.outcome.judge.judges, training.pixels.scenes
-    assert judge.pixels is pixels and len(training.pixels) == 24
+    (validator,), (pixels,) = training.outcome.validators.validators, training.pixels.scenes
+    assert validator.pixels is pixels and len(training.pixels) == 24
     with pytest.raises(UserError, match="25 processes cannot share 24 training frames"):
         Training(config, [load_scene(f"7scenes:{small_scene}")], tmp_path / "out", {}, World(world.device, 0, 25))
 

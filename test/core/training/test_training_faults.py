@@ -1,4 +1,4 @@
-"""What happens to a training when things go wrong: rows T5 to T9 and T12 of the fault matrix, injected."""
+"""Faults injected into a running training (fault matrix, T5, T6, T7, T8, T9, T12)."""
 
 import os
 import random

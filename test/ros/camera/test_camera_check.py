@@ -1,4 +1,4 @@
-"""N22, the live camera against the training camera: what is said of it, and pixels of corrected pictures by hand."""
+"""The live camera against the training camera, and pixels of corrected images by hand (fault matrix, N22)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows N4, N8 and N39: small messages that would cost gigabytes or many seconds, each measured in a process of its own.
+"""Small messages that would cost gigabytes or many seconds, each in its own process (fault matrix, N4, N8, N39).
 
 What each cost before the decoder took care of it, with OpenCV 5.0 on one server core, stands above it.
 """

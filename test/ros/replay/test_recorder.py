@@ -14,7 +14,7 @@ from tf2_msgs.msg import TFMessage
 
 from transposenet_core.geometry.pose import Pose
 from transposenet_ros.output.conversions import key_values, pose_to_message
-from transposenet_ros.replay.live_result import judge_recording
+from transposenet_ros.replay.live_result import evaluate_recording
 from transposenet_ros.replay.recorder import Recorder
 
 
@@ -46,5 +46,5 @@ def test_only_the_cameras_own_transform_is_compared_with_its_pose(domain: int, m
         recording = recorder.finish()
     stamp_ns = round(seconds * 1e9)
     recording.sent = {stamp_ns: 0}
-    result = judge_recording(recording, {stamp_ns: Pose.from_matrix(T_44)}, {})
+    result = evaluate_recording(recording, {stamp_ns: Pose.from_matrix(T_44)}, {})
     assert row in result.table() and result.to_dict()["tf"]["mode"] == mode

@@ -36,7 +36,7 @@ from transposenet_core.scene import PosedImage
 from transposenet_ros.bags.reading import BagReader
 from transposenet_ros.commands import replay
 from transposenet_ros.make_bag import make_bag
-from transposenet_ros.replay.live_result import LiveResult, judge_recording
+from transposenet_ros.replay.live_result import LiveResult, evaluate_recording
 from transposenet_ros.replay.protocol import Recording
 from transposenet_ros.replay_evaluation import evaluate_live, main
 
@@ -161,7 +161,7 @@ def test_nothing_is_lost_on_the_way_at_camera_rate(drive, model, offline, tmp_pa
         cv2.imwrite(str(path), cv2.resize(rng.integers(0, 256, (24, 32, 3), dtype=np.uint8), (640, 480)))
         images.append(dataclasses.replace(image, path=path))
     bag = make_bag(images, tmp_path / "bag")
-    result = evaluate_live(model, bag, node_name="/robot/eyes", node_parameters=ONE_THREAD)
+    result = evaluate_live(model, bag, node_name="/robot/localizer_1", node_parameters=ONE_THREAD)
     assert len(result.sent) == FRAMES and result.seconds == pytest.approx((FRAMES - 1) / 30, abs=0.1)
     assert set(result.dropped) == {"superseded"} and result.unaccounted == 0
     assert len(result.estimates) == FRAMES - result.dropped["superseded"] > 0
@@ -292,7 +292,7 @@ def test_books_that_do_not_balance_are_shown():
         before={"received": 5, "localized": 5, "dropped_superseded": 1},
         after={"received": 8, "localized": 6, "dropped_superseded": 2},
     )
-    result = judge_recording(Recording.from_dict(json.loads(json.dumps(recording.to_dict()))), {1: truth}, {})
+    result = evaluate_recording(Recording.from_dict(json.loads(json.dumps(recording.to_dict()))), {1: truth}, {})
     assert result.dropped == {"superseded": 1, "lost_in_transport": 1}
     assert result.unaccounted == 1 and "UNACCOUNTED" in result.table()
     assert result.errors()[0].tolist() == [5.0] and result.latency_ms() == (3.0, 3.0)
@@ -311,7 +311,7 @@ def test_e02_a_truth_in_another_frame_is_named_and_never_aligned_silently(drive)
     poses = [image.pose for image in drive]
     moved = Pose([30.0, -2, 1], [0.8, 0, 0, 0.6])
     truths = {s: moved @ pose for s, pose in enumerate(poses, start=1)}
-    result = judge_recording(recording_of(poses), truths, {})
+    result = evaluate_recording(recording_of(poses), truths, {})
     figures = result.to_dict()
     assert figures["errors"]["median_m"] > 20 and figures["aligned_se3"]["errors"]["median_m"] < 1e-9
     assert Pose.from_dict(figures["aligned_se3"]["T_truth_map"]).position == pytest.approx(moved.position, abs=1e-9)
@@ -321,20 +321,20 @@ def test_e02_a_truth_in_another_frame_is_named_and_never_aligned_silently(drive)
     assert any(
         line.startswith("aligned by SE(3)") and line.endswith("(of the frames, not the result)") for line in lines
     )
-    right = judge_recording(recording_of(poses), dict(enumerate(poses, start=1)), {})
+    right = evaluate_recording(recording_of(poses), dict(enumerate(poses, start=1)), {})
     assert right.warnings() == [] and "WARN" not in right.table()
     twice = {s: Pose(2 * pose.position, pose.orientation) for s, pose in enumerate(poses, start=1)}
-    scaled = judge_recording(recording_of(poses), twice, {}).to_dict()["aligned_se3"]
+    scaled = evaluate_recording(recording_of(poses), twice, {}).to_dict()["aligned_se3"]
     assert scaled["scale"] == pytest.approx(2) and scaled["errors"]["median_m"] > 0.1
 
 
 def test_e03_few_true_poses_are_said_first(drive, raw_bag, model, capsys):
     poses = [image.pose for image in drive]
     some = {s: pose for s, pose in enumerate(poses, start=1) if s <= 0.8 * FRAMES}
-    result = judge_recording(recording_of(poses), some, {})
+    result = evaluate_recording(recording_of(poses), some, {})
     expected = f"only {len(some)} of {FRAMES} pictures have the stamp of a true pose, 90% are wanted (--min-match)"
     assert expected in result.to_dict()["warnings"][0] and expected in result.table().splitlines()[0]
-    assert judge_recording(recording_of(poses), some, {}, min_match=0.75).warnings() == []
+    assert evaluate_recording(recording_of(poses), some, {}, min_match=0.75).warnings() == []
     assert main(["--model", str(model), "--bag", str(raw_bag), "--min-match", "90"]) == 2
     assert "--min-match 90: a share from 0 to 1 is allowed" in capsys.readouterr().err
 

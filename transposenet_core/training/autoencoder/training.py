@@ -39,7 +39,7 @@ from transposenet_core.training.network import make_repeatable, model_options
 from transposenet_core.training.optimization import rate_factor, set_rate
 from transposenet_core.training.outcome import make_scene_model
 from transposenet_core.training.scene_data import load_scene_data
-from transposenet_core.training.scene_validation import judge_of
+from transposenet_core.training.scene_validation import scene_validators_of
 from transposenet_core.training.stages import plan
 
 LEAST_SCALE_M = 0.1  # a track within less is one place
@@ -105,7 +105,7 @@ class AutoencoderTraining:
         self.config, self.world = configured(config, teacher, scenes), world
         self.preprocessing = teacher.preprocessing
         self.data = [load_scene_data(each, self.config, self.preprocessing, world, n) for n, each in enumerate(scenes)]
-        self.judge = judge_of(self.data)
+        self.validators = scene_validators_of(self.data)
         (self.stage,) = plan(self.config)
         torch.manual_seed(config.seed)
         try:
@@ -119,9 +119,9 @@ class AutoencoderTraining:
         """The auto-encoder, then the decoder."""
         with write_atomically(self.out / "config.yaml") as path:
             path.write_text(yaml.safe_dump(self.config.to_dict(), sort_keys=False))
-        learnt, judged = [each.pixels for each in self.data], [each.judge.pixels for each in self.data]
-        known, truths = SeenPoses.of(learnt), SeenPoses.of(judged)
-        print(f"{len(known.scene_N)} training frames, judged on {self.judge.source}, {self.device}", flush=True)
+        learnt, validated = [each.pixels for each in self.data], [each.validator.pixels for each in self.data]
+        known, truths = SeenPoses.of(learnt), SeenPoses.of(validated)
+        print(f"{len(known.scene_N)} training frames, judged on {self.validators.source}, {self.device}", flush=True)
         network = self.network
         network.positions_N3.copy_(known.position_N3)
         network.orientations_N4.copy_(known.orientation_N4)
@@ -130,13 +130,13 @@ class AutoencoderTraining:
         curves = Curves(self.out)
         try:
             targets = self._latents_of(learnt)
-            held_out = self._latents_of(judged) if self._holds_out(any) else targets
+            held_out = self._latents_of(validated) if self._holds_out(any) else targets
             self._learn(known, targets, truths, held_out, curves)
-            self._refine(held_out if len(judged) == 1 else self._latents_of(judged, told_the_scene=False), truths)
-            self.validation = self.judge(network)
+            self._refine(held_out if len(validated) == 1 else self._latents_of(validated, told_the_scene=False), truths)
+            self.validation = self.validators(network)
             self._save()
             if self.config.decoder.epochs:
-                small = [small_pictures(each, self.preprocessing, self.device) for each in (learnt, judged)]
+                small = [small_pictures(each, self.preprocessing, self.device) for each in (learnt, validated)]
                 learn_decoder(network, small[0], known, small[1], truths, self.config, self.world, curves)
                 self.config.model.options["decoder"] = True
                 self._save()
@@ -144,7 +144,7 @@ class AutoencoderTraining:
             curves.close()
         figures = self.validation.summary
         median = f"median {figures.median_m:.4f} m {figures.median_deg:.3f} deg"
-        print(f"scene model: {self.out}\n  {self.judge.source}: {median}")
+        print(f"scene model: {self.out}\n  {self.validators.source}: {median}")
 
     def _learn(
         self,
@@ -199,7 +199,7 @@ class AutoencoderTraining:
 
     def _holds_out(self, quantity: Callable[[Iterable[bool]], bool]) -> bool:
         """Whether `any` or `all` scenes are judged by frames that nothing is learnt from."""
-        return quantity(each.judge.pixels is not each.pixels for each in self.data)
+        return quantity(each.validator.pixels is not each.pixels for each in self.data)
 
     @torch.no_grad()
     def _latents_of(self, scenes: list[PosedPixels], told_the_scene: bool = True) -> dict[str, torch.Tensor]:
@@ -216,7 +216,7 @@ class AutoencoderTraining:
     def _save(self) -> None:
         scenes = [each.scene for each in self.data]
         model = make_scene_model(scenes, self.config, self.stage, self.network, self.validation)
-        model.preprocessing, model.parity_image_P3HW = self.preprocessing, self.judge.parity_images()
+        model.preprocessing, model.parity_image_P3HW = self.preprocessing, self.validators.parity_images()
         model.provenance = self.provenance | model.provenance
         model.save(self.out, self.config.half_precision_weights)
 

@@ -1,4 +1,4 @@
-"""The error that a training without held-out frames states: that of an earlier one of the scene, which had some."""
+"""The validation error that a training without held-out frames takes from an earlier model of the scene."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import replace
 from transposenet_core.errors import UserError
 from transposenet_core.scene import Scene
 from transposenet_core.scene_model import SceneModel
-from transposenet_core.training.validation import NOT_HELD_OUT, StatedError
+from transposenet_core.training.validation import NOT_HELD_OUT, InheritedValidationError
 
 
-def stated_error(path: str, scene: Scene, held_out: int) -> StatedError:
+def inherited_validation_error(path: str, scene: Scene, held_out: int) -> InheritedValidationError:
     """The error of an earlier model of the scene on its held-out frames. UserError where it has none to give."""
     if held_out:
         raise UserError(
@@ -30,4 +30,6 @@ def stated_error(path: str, scene: Scene, held_out: int) -> StatedError:
             f"held_out_error is '{path}', which was judged on {error.source}; give a model that was trained with "
             "hold_out=true or val frames"
         )
-    return StatedError(replace(error, source=f"{error.source}, by the model of an earlier training"), dict(calibration))
+    return InheritedValidationError(
+        replace(error, source=f"{error.source}, by the model of an earlier training"), dict(calibration)
+    )

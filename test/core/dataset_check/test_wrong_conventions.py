@@ -6,6 +6,7 @@ import json
 import runpy
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,12 +14,11 @@ from core.dataset_check.made_room import made_scene
 from core.dataset_check.test_conventions import red_kitchen, repose, walk, written_as
 
 from transposenet_core.dataset_check.check import check_offset
-from transposenet_core.dataset_check.conventions import test_conventions as judge
-from transposenet_core.dataset_check.declared_convention import given_reading
+from transposenet_core.dataset_check.conventions import test_conventions as check_conventions
 from transposenet_core.dataset_check.matching import match_neighbours
-from transposenet_core.dataset_check.readings import Reading
 from transposenet_core.dataset_check.time_offset import TimeOffset
-from transposenet_core.formats import load_scene, parse_source
+from transposenet_core.formats import ADAPTERS, folder, load_scene, parse_source
+from transposenet_core.formats.declared_convention import T_CAMERA_MAP, PoseConvention
 from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.folder_writing import write_folder_dataset
 from transposenet_core.geometry.pose import Pose
@@ -40,7 +40,7 @@ def checked(folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str,
 def test_a_wrong_reading_ends_the_check_with_2_and_says_what_to_do(
     room: Scene, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    images = [replace(image, pose=written_as(Reading("map-to-camera"))(image.pose)) for image in room.images]
+    images = [replace(image, pose=written_as(PoseConvention("map-to-camera"))(image.pose)) for image in room.images]
     write_folder_dataset(tmp_path / "place", replace(room, images=images))
     code, _, told = checked(tmp_path / "place", capsys)
     assert (
@@ -74,10 +74,10 @@ def test_t10_a_dozen_neighbouring_frames_are_not_taken_for_another_body(data_fol
     images = sorted(red_kitchen(data_folder).images, key=lambda image: image.stamp)
     scene = replace(red_kitchen(data_folder), images=images[:36:3])
     matches = match_neighbours(scene)
-    right = judge(scene, matches)
+    right = check_conventions(scene, matches)
     assert right.mounting is not None and right.mounting.share > right.scores[0].share + 0.1
     assert not right.wrong, right.sentence()
-    inverted = judge(scene, repose(matches, written_as(Reading("map-to-camera"))))
+    inverted = check_conventions(scene, repose(matches, written_as(PoseConvention("map-to-camera"))))
     assert inverted.wrong, inverted.sentence()
 
 
@@ -109,27 +109,38 @@ def test_t03_an_offset_of_more_than_a_frame_and_more_than_chance_is_remarked_on(
 
 
 @pytest.mark.parametrize(
-    ("data", "scene", "reading"),
+    ("data", "scene", "convention"),
     [
-        ("7scenes:{}", "chess", Reading()),
-        ("folder:{}", "x", Reading()),
-        ("tum:{}", "x", Reading()),
-        ("euroc:{}", "x", Reading()),
-        ("cambridge:{}", "x", Reading("centre + map-to-camera")),
-        ("colmap:{}", "x", Reading("map-to-camera")),
-        ("nerfstudio:{}", "x", Reading(axes="OpenGL")),
-        ("matrix_rows:{}", "x", Reading()),
-        ("matrix_rows:{},convention=map_to_camera", "x", Reading("map-to-camera")),
-        ("posenet_txt:{},convention=camera_to_map", "x", Reading()),
-        ("posenet_txt:{},convention=map_to_camera", "x", Reading("centre + map-to-camera")),
-        ("labels_csv:{}", "chess", Reading()),
-        ("labels_csv:{}", "KingsCollege", Reading("centre + map-to-camera")),
-        ("labels_csv:{},convention=camera_to_map", "KingsCollege", Reading()),
-        ("labels_csv:{},convention=map_to_camera", "x", Reading("centre + map-to-camera")),
+        ("7scenes:{}", "chess", PoseConvention()),
+        ("folder:{}", "x", PoseConvention()),
+        ("tum:{}", "x", PoseConvention()),
+        ("euroc:{}", "x", PoseConvention()),
+        ("cambridge:{}", "x", PoseConvention("centre + map-to-camera")),
+        ("colmap:{}", "x", PoseConvention("map-to-camera")),
+        ("nerfstudio:{}", "x", PoseConvention(axes="OpenGL")),
+        ("matrix_rows:{}", "x", PoseConvention()),
+        ("matrix_rows:{},convention=map_to_camera", "x", PoseConvention("map-to-camera")),
+        ("posenet_txt:{},convention=camera_to_map", "x", PoseConvention()),
+        ("posenet_txt:{},convention=map_to_camera", "x", PoseConvention("centre + map-to-camera")),
+        ("labels_csv:{}", "chess", PoseConvention()),
+        ("labels_csv:{}", "KingsCollege", PoseConvention("centre + map-to-camera")),
+        ("labels_csv:{},convention=camera_to_map", "KingsCollege", PoseConvention()),
+        ("labels_csv:{},convention=map_to_camera", "x", PoseConvention("centre + map-to-camera")),
     ],
 )
-def test_what_was_said_of_the_poses(tmp_path: Path, data: str, scene: str, reading: Reading) -> None:
-    assert given_reading(parse_source(data.format(tmp_path)), scene) == reading
+def test_a_format_declares_its_convention(tmp_path: Path, data: str, scene: str, convention: PoseConvention) -> None:
+    source = parse_source(data.format(tmp_path))
+    assert source.adapter.pose_convention(source.options, scene) == convention
+
+
+def test_a_new_format_needs_no_change_of_the_check(
+    room: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_folder_dataset(tmp_path / "place", room)
+    new = SimpleNamespace(**vars(folder) | {"NAME": "new", "pose_convention": lambda options, scene_name: T_CAMERA_MAP})
+    monkeypatch.setitem(ADAPTERS, "new", new)
+    assert check_main([f"new:{tmp_path / 'place'}", "--out", str(tmp_path / "out")]) == 0
+    assert "these poses look like map-to-camera, quaternion w x y z, optical" in capsys.readouterr().out
 
 
 def test_e09_a_hostile_name_neither_leaves_the_folder_nor_reaches_the_terminal(

@@ -32,7 +32,7 @@ def first(small_scene: Path, split: Path, tmp_path: Path) -> Path:
     return out
 
 
-def test_the_error_on_frames_that_were_held_out_before_is_stated(
+def test_the_error_on_frames_that_were_held_out_before_is_inherited(
     small_scene: Path, first: Path, tmp_path: Path
 ) -> None:
     assert train(arguments(small_scene, tmp_path / "last", *LAST, f"held_out_error={first}")) == 0
@@ -44,7 +44,7 @@ def test_the_error_on_frames_that_were_held_out_before_is_stated(
     assert own.position_std != before.position_std and "none were held out" in own.source
 
 
-def test_t11_an_error_that_cannot_be_stated_is_one_sentence(
+def test_t11_an_error_that_cannot_be_inherited_is_one_sentence(
     small_scene: Path, split: Path, first: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     def sentence(*more: str) -> str:

@@ -1,4 +1,4 @@
-"""What the node says of itself on /diagnostics, gathered from what it has."""
+"""Collects from the parts of the node what it reports on /diagnostics."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from rclpy.node import Node
 
 from transposenet_ros.active import Active
 from transposenet_ros.configured import Configured
-from transposenet_ros.health import Situation
+from transposenet_ros.health import NodeState
 from transposenet_ros.input.input_watch import clock_name
 from transposenet_ros.parameters import Parameters
 
 
-def situation_of(
+def node_state_of(
     node: Node, parameters: Parameters, fault: str, configured: Configured | None, active: Active | None
-) -> Situation:
-    """The situation of a node; `fault` is the sentence of its last failed transition."""
+) -> NodeState:
+    """The state of a node; `fault` is the sentence of its last failed transition."""
     localizer = configured.localizer if configured else None
     camera, watch = (active.camera, active.watch) if active else (None, None)
-    return Situation(
+    return NodeState(
         state="active" if active else "inactive" if configured else "unconfigured",
         fault=fault,
         clock_fault=watch.clock_fault if watch else "",
@@ -38,17 +38,17 @@ def situation_of(
 
 def _warnings(configured: Configured | None, active: Active | None) -> tuple[str, ...]:
     """What goes on, but not as it should."""
-    fallen = configured.localizer.fallen if configured else ""
+    fallback_reason = configured.localizer.fallback_reason if configured else ""
     trouble = configured.outputs.robot_frames.trouble if configured else ""
-    verdict = active.eyes.camera.verdict if active else None
-    return tuple(filter(None, (fallen, trouble, verdict.text if verdict and verdict.reason else "")))
+    verdict = active.frame_localizer.camera.verdict if active else None
+    return tuple(filter(None, (fallback_reason, trouble, verdict.text if verdict and verdict.reason else "")))
 
 
 def _notes(configured: Configured | None, active: Active | None) -> dict[str, object]:
     frames = configured.outputs.robot_frames if configured else None
     return {
         "device_note": configured.localizer.note if configured else "",
-        "camera": active.eyes.camera.verdict.text if active else "",
+        "camera": active.frame_localizer.camera.verdict.text if active else "",
         "tf_mode": frames.mode if frames else "",
         "tf_withheld": frames.withheld if frames else 0,
         "tf_trouble": (frames.conflict or frames.trouble) if frames else "",

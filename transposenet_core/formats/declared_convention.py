@@ -1,6 +1,7 @@
-"""The ways to read seven numbers as a camera's pose, and back: what data sets disagree about.
+"""The conventions in which seven numbers are a camera's pose: what data sets disagree about.
 
-A direction (which transform the numbers are), the place of the quaternion's w, and the axes of the camera's frame.
+A convention is a direction (which transform the numbers are), the place of the quaternion's w, and the axes of the
+camera's frame. Every format declares its own (`Adapter.pose_convention`).
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ AXES_WORDS = {
 
 
 @dataclass(frozen=True)
-class Reading:
-    """One way to read poses; the default is this project's own ``T_map_camera``."""
+class PoseConvention:
+    """How a data set writes poses; the default is this project's own ``T_map_camera``."""
 
     direction: str = "camera-to-map"
     order: str = "wxyz"
@@ -60,7 +61,7 @@ class Reading:
         return p_N3, R * Rotation.from_matrix(AXES[self.axes])
 
     def numbers(self, positions_N3: np.ndarray, R_map_camera: Rotation) -> tuple[np.ndarray, np.ndarray]:
-        """The numbers that this reading makes these poses of: the inverse of `poses`."""
+        """The numbers that this convention makes these poses of: the inverse of `poses`."""
         p_N3, R = np.asarray(positions_N3, np.float64), R_map_camera * Rotation.from_matrix(AXES[self.axes]).inv()
         if self.direction == "map-to-camera":
             p_N3 = -R.inv().apply(p_N3)
@@ -71,8 +72,13 @@ class Reading:
         return p_N3, stored_N4
 
 
-def all_readings(given: Reading) -> list[Reading]:
-    """Every reading that the numbers behind `given` may have been meant in, `given` itself first."""
+T_MAP_CAMERA = PoseConvention()
+T_CAMERA_MAP = PoseConvention("map-to-camera")
+CENTRE_AND_INVERSE = PoseConvention("centre + map-to-camera")
+
+
+def all_conventions(given: PoseConvention) -> list[PoseConvention]:
+    """Every convention that the numbers behind `given` may have been meant in, `given` itself first."""
     orders = ORDERS if given.order == "wxyz" else ("wxyz", "xyzw")
-    others = (Reading(*names) for names in product(DIRECTIONS, orders, AXES))
-    return [given, *(reading for reading in others if reading != given)]
+    others = (PoseConvention(*names) for names in product(DIRECTIONS, orders, AXES))
+    return [given, *(convention for convention in others if convention != given)]
