@@ -136,8 +136,8 @@ def check_node(device: torch.device) -> str:
     values = node_values(device.type)
     expect(values["device"].startswith(device.type), f"asked for {device.type}, runs on '{values['device']}'")
     with patch.dict(os.environ, CUDA_VISIBLE_DEVICES=""):
-        fallen = node_values("auto")
-    expect(fallen["device"] == "cpu" and "no CUDA" in fallen["device_note"], f"auto with CUDA hidden: {fallen}")
+        fallback = node_values("auto")
+    expect(fallback["device"] == "cpu" and "no CUDA" in fallback["device_note"], f"auto with CUDA hidden: {fallback}")
     return f"first pose on {values['device']}; auto with CUDA hidden: first pose on the CPU"
 
 
@@ -153,8 +153,9 @@ def check_memory(device: torch.device) -> str:
         pose = localizer.localize(demo_images()[0]).pose
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
-    text = f"device {localizer.device}, note '{localizer.fallen}', pose: {pose is not None}"
-    return expect(localizer.device.type == "cpu" and "out of memory" in localizer.fallen and pose is not None, text)
+    text = f"device {localizer.device}, note '{localizer.fallback_reason}', pose: {pose is not None}"
+    on_cpu = localizer.device.type == "cpu" and "out of memory" in localizer.fallback_reason
+    return expect(on_cpu and pose is not None, text)
 
 
 CHECKS: dict[str, Callable[[torch.device], str]] = {
