@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from small_scene import write_small_scene
 from training_runs import SMALL
 
@@ -31,6 +32,7 @@ def next_of(output: str) -> str:
     return line.removeprefix("next: ")
 
 
+@pytest.mark.long  # trains, evaluates and converts through the real programs, one after the other
 def test_every_command_names_one_that_exists(tmp_path: Path) -> None:
     write_small_scene(tmp_path / "my desk", 8)
     check = f"{shlex.quote(sys.executable)} {shlex.quote(str(ROOT / 'training' / 'check_dataset.py'))}"
