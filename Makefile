@@ -40,7 +40,7 @@ setup: .venv/.project-$(MODE) ## .venv with everything; PYTHON=... chooses the P
 	@$(PY) packaging/set_up.py project
 	@touch $@
 
-demo: setup ## scene, bag, live node, table and picture; at most two minutes after set-up
+demo: setup ## scene, bag, live node, table and image; at most two minutes after set-up
 	@$(PY) demo/run_demo.py
 
 demo-model: setup ## make the demo's scene model again, under an hour on a CPU

@@ -109,7 +109,7 @@ def _left_earlier(row: Row, run: Run) -> Outcome:
 
 def why_not_buildable(config: TrainConfig) -> str:
     """Why this machine cannot build the configured network; empty where it can."""
-    image_size = (config.picture.height, config.picture.width)
+    image_size = (config.image.height, config.image.width)
     try:
         build_model(config.model.name, **config.model.options, image_size=image_size)
     except (UserError, ValueError, TypeError, RuntimeError) as error:

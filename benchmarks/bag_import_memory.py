@@ -2,7 +2,7 @@
 
     python benchmarks/bag_import_memory.py [--gigabytes 2] [--storage mcap|sqlite3]
 
-Raw 640x480 pictures at 30 Hz, odometry at 100 Hz, 40 joints in /tf at 50 Hz and a static mounting. The import runs in a
+Raw 640x480 images at 30 Hz, odometry at 100 Hz, 40 joints in /tf at 50 Hz and a static mounting. The import runs in a
 process of its own; its peak is what the kernel counts (ru_maxrss), so pages of shared libraries are in it.
 """
 
@@ -24,7 +24,7 @@ from scipy.spatial.transform import Rotation
 
 from transposenet_ros.bags.writing import open_bag_writer
 
-WIDTH, HEIGHT, PICTURE_HZ, POSE_HZ, TF_HZ, JOINTS = 640, 480, 30, 100, 50, 40
+WIDTH, HEIGHT, IMAGE_HZ, POSE_HZ, TF_HZ, JOINTS = 640, 480, 30, 100, 50, 40
 START_NS = 1_700_000_000 * 10**9
 STORE = get_typestore(Stores.ROS2_JAZZY)
 
@@ -54,7 +54,7 @@ def odometry(stamp_ns: int, yaw: float) -> Any:
 
 
 def rows(seconds: float) -> Iterator[tuple[str, int, Any]]:
-    """Messages in the order of their stamps; the noise of a picture is rolled on, so that none is like another."""
+    """Messages in the order of their stamps; the noise of an image is rolled on, so that none is like another."""
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, 3 * WIDTH * HEIGHT, dtype=np.uint8)
     yield (
@@ -70,14 +70,14 @@ def rows(seconds: float) -> Iterator[tuple[str, int, Any]]:
         if tick % (600 // TF_HZ) == 0:
             joints = [transform(stamp_ns, "base_link", f"joint_{k}", yaw) for k in range(JOINTS)]
             yield "/tf", stamp_ns, make("tf2_msgs/msg/TFMessage", joints)
-        if tick % (600 // PICTURE_HZ) == 0:
-            picture = np.roll(noise, tick)
-            image = header(stamp_ns, "camera_optical"), HEIGHT, WIDTH, "rgb8", 0, 3 * WIDTH, picture
+        if tick % (600 // IMAGE_HZ) == 0:
+            image_HW3 = np.roll(noise, tick)
+            image = header(stamp_ns, "camera_optical"), HEIGHT, WIDTH, "rgb8", 0, 3 * WIDTH, image_HW3
             yield "/camera/image", stamp_ns, make("sensor_msgs/msg/Image", *image)
 
 
 def write_recording(path: Path, gigabytes: float, storage: str) -> None:
-    seconds = gigabytes * 1e9 / (3 * WIDTH * HEIGHT * PICTURE_HZ)
+    seconds = gigabytes * 1e9 / (3 * WIDTH * HEIGHT * IMAGE_HZ)
     with open_bag_writer(path, storage) as writer:
         connections: dict[str, Any] = {}
         for topic, stamp_ns, message in rows(seconds):

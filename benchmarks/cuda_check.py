@@ -31,7 +31,7 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # runs from a checkout that is not installed, too
 
-from benchmarks.training_throughput import endless_batches, make_pictures, our_train_step
+from benchmarks.training_throughput import endless_batches, make_images, our_train_step
 from transposenet_core.command_line import exit_code
 from transposenet_core.errors import UserError
 from transposenet_core.geometry.pose import rotation_angle_deg
@@ -44,7 +44,7 @@ MODEL = ROOT / "demo" / "model"
 PRESET = ROOT / "config" / "train" / "transposenet_fast.yaml"
 # Dropout draws from the device's generator, which a graph advances differently.
 QUIET = ["model.options.dropout=0.0", "model.options.drop_connect=0.0", "precision=float32", "batch_size=8"]
-QUIET += ["picture.smaller_edge=54", "picture.height=48", "picture.width=64"]
+QUIET += ["image.smaller_edge=54", "image.height=48", "image.width=64"]
 STEPS, RATE, IMAGES = 10, 1e-4, 32
 LOSS_TOLERANCE, WEIGHT_TOLERANCE = 0.01, 0.1  # relative; the weights' is of the distance they moved
 METRES, DEGREES = 0.005, 0.1  # between devices
@@ -63,7 +63,7 @@ def expect(passed: bool, text: str) -> str:
 def training_step(device: torch.device, graph: bool) -> TrainStep:
     config = load_config(PRESET, [*QUIET, f"cuda_graph={str(graph).lower()}", f"device={device.type}"])
     with tempfile.TemporaryDirectory() as folder:
-        step, _ = our_train_step(config, make_pictures(Path(folder), IMAGES), device)
+        step, _ = our_train_step(config, make_images(Path(folder), IMAGES), device)
     torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.allow_tf32 = False
     return step

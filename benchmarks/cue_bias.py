@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Whether a model reads from how views are made how far ahead the camera is: errors against what is done to pictures.
+"""Whether a model reads from how views are made how far ahead the camera is: errors against what is done to images.
 
 python benchmarks/cue_bias.py MODEL --data FORMAT:PATH [--split FILE] [--select val] [--borders 4 8] [--blurs 0.4 0.8]
 
-A view made for a camera that moved ahead has no borders and is less sharp; a robot's pictures come as they come. Each
-row does one thing to all pictures, at the size the network sees: a border of so many percent of the width, or a
+A view made for a camera that moved ahead has no borders and is less sharp; a robot's images come as they come. Each
+row does one thing to all images, at the size the network sees: a border of so many percent of the width, or a
 Gaussian blur of so many pixels. Printed are the median errors and the mean error along the camera's own axes: a mean
 that runs with what is done says that the network takes it for a sign of where the camera is.
 """
@@ -37,7 +37,7 @@ from transposenet_core.training.validation import predict
 
 
 def framed(image_B3HW: torch.Tensor, percent: float) -> torch.Tensor:
-    """Pictures with a border of that share of their width, in the mean colour, which is 0 for the network."""
+    """Images with a border of that share of their width, in the mean colour, which is 0 for the network."""
     height, width = image_B3HW.shape[-2:]
     pixels = round(width * percent / 100)
     inside_HW = torch.zeros(height, width, dtype=torch.bool)
@@ -47,7 +47,7 @@ def framed(image_B3HW: torch.Tensor, percent: float) -> torch.Tensor:
 
 
 def changed(image_N3HW: torch.Tensor, args: argparse.Namespace) -> Iterator[tuple[str, torch.Tensor]]:
-    """What is done, and the pictures to which it was done."""
+    """What is done, and the images to which it was done."""
     yield "as recorded", image_N3HW
     for percent in args.borders:
         yield f"border of {percent:g} %", framed(image_N3HW, percent)
@@ -66,7 +66,7 @@ def errors(found: list[Pose], truths: list[Pose]) -> tuple[str, ...]:
 
 def compare(args: argparse.Namespace) -> None:
     if not all(0 <= percent < 30 for percent in args.borders):
-        raise UserError(f"--borders {args.borders}: percent of the picture's width, from 0 to below 30")
+        raise UserError(f"--borders {args.borders}: percent of the image's width, from 0 to below 30")
     if not all(0 < sigma <= 5 for sigma in args.blurs):
         raise UserError(f"--blurs {args.blurs}: pixels, above 0 and up to 5")
     model = SceneModel.load(args.model)
@@ -79,7 +79,7 @@ def compare(args: argparse.Namespace) -> None:
     for name, image_N3HW in changed(model.preprocessing.crop(pixels.image_N3HW), args):
         poses = predict(model.network, replace(pixels, image_N3HW=image_N3HW), model.preprocessing)
         rows.append((name, *errors(poses, [image.pose for image in images])))
-    print(markdown.table(("pictures", "median", "median", "to the right", "down", "ahead"), rows))
+    print(markdown.table(("images", "median", "median", "to the right", "down", "ahead"), rows))
     print(f"{len(images)} {args.select} frames")
 
 

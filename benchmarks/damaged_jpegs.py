@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Which damage to a JPEG's compressed data the decoder notices, on real pictures; OpenCV alone decodes all of them.
+"""Which damage to a JPEG's compressed data the decoder notices, on real images; OpenCV alone decodes all of them.
 
 python benchmarks/damaged_jpegs.py FOLDER [--every 5] [--seed 0]
 
 Each JPEG of the folder is damaged at a random place in each way; the headers and the end marker stay. Prints the share
-that was refused, and that of undamaged pictures (which must be 0).
+that was refused, and that of undamaged images (which must be 0).
 """
 
 from __future__ import annotations
@@ -80,17 +80,17 @@ def is_refused(data: bytes) -> bool:
 def run(args: argparse.Namespace) -> None:
     files = sorted(path for path in args.folder.glob("*") if path.suffix.lower() in {".jpg", ".jpeg"})[:: args.every]
     if not files:
-        raise UserError(f"{args.folder} has no .jpg or .jpeg; name a folder with pictures of a camera")
+        raise UserError(f"{args.folder} has no .jpg or .jpeg; name a folder with images of a camera")
     random = np.random.default_rng(args.seed)
     refused = dict.fromkeys(DAMAGES, 0)
-    for file in tqdm(files, unit="picture"):
+    for file in tqdm(files, unit="image"):
         data = file.read_bytes()
         end = read_jpeg(data).segment_ends[-1]
         begin = data.rindex(b"\xff\xda", 0, end)
         begin += 2 + int.from_bytes(data[begin + 2 : begin + 4], "big")
         for name, damage in DAMAGES.items():
             refused[name] += is_refused(data[:begin] + damage(data[begin:end], random) + data[end:])
-    print(f"{len(files)} pictures\n{'damage':<28}{'refused':>8}")
+    print(f"{len(files)} images\n{'damage':<28}{'refused':>8}")
     for name, count in refused.items():
         print(f"{name:<28}{count / len(files):>8.1%}")
 

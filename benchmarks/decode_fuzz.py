@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""What random damage to the fields and bytes of pictures does to the node's way from message to pose.
+"""What random damage to the fields and bytes of images does to the node's way from message to pose.
 
 python benchmarks/decode_fuzz.py [--messages 100000] [--seed 0] [--model FOLDER]
 
 Every message is decoded; what comes out is localized with the scene model. Prints how many there were of each end,
 which add up to the messages, and by how much decoding one of them raised the process's peak of memory at most. Exit
-code 1 where one crashed (another error than a named reason), gave a picture that is none, or a pose that is not finite
+code 1 where one crashed (another error than a named reason), gave an image that is none, or a pose that is not finite
 or whose quaternion is not of length one.
 """
 
@@ -61,7 +61,7 @@ class Ends:
             self.most_megabytes = max(self.most_megabytes, peak_megabytes() - peak)
         self.decoded += 1
         if image_HW3.ndim != 3 or image_HW3.shape[2] != 3 or image_HW3.dtype != np.uint8 or not image_HW3.size:
-            return "invalid picture"
+            return "invalid image"
         estimate = self._localizer.localize(image_HW3)
         if (pose := estimate.pose) is None:
             return estimate.reason
@@ -99,7 +99,7 @@ def fuzz(ends: Ends, count: int, seed: int) -> None:
 
 def table(ends: Ends) -> str:
     total = sum(ends.counts.values())
-    bad = ("crashed", "invalid picture", "invalid pose")
+    bad = ("crashed", "invalid image", "invalid pose")
     dropped = {reason: n for reason, n in sorted(ends.counts.items()) if reason not in {"localized", *bad}}
     rows = [("messages", total), ("decoded", ends.decoded), ("localized", ends.counts["localized"])]
     rows += [("dropped", sum(dropped.values())), *((f"  {reason}", n) for reason, n in dropped.items())]
@@ -115,7 +115,7 @@ def run(args: argparse.Namespace) -> None:
     ends = Ends(localizer)
     fuzz(ends, args.messages, args.seed)
     print(table(ends))
-    if any(ends.counts[name] for name in ("crashed", "invalid picture", "invalid pose")):
+    if any(ends.counts[name] for name in ("crashed", "invalid image", "invalid pose")):
         sys.exit(1)
 
 

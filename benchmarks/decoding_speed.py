@@ -4,7 +4,7 @@
 python benchmarks/decoding_speed.py [--width 640] [--height 480] [--seconds 0.2] [--padding 0]
 
 Milliseconds of `decode_image` for a received message; the yardstick is OpenCV's BGR to RGB on an array, timed in turns
-with it, on one thread. JPEG is a smooth picture of quality 95, PNG the same at OpenCV's own level.
+with it, on one thread. JPEG is a smooth image of quality 95, PNG the same at OpenCV's own level.
 """
 
 from __future__ import annotations

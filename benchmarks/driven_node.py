@@ -36,7 +36,7 @@ ANSWER_SECONDS = 20.0
 
 
 def save_smallest_model(folder: Path) -> Path:
-    """A scene model for 64x96 pictures with random weights: its poses mean nothing."""
+    """A scene model for 64x96 images with random weights: its poses mean nothing."""
     torch.manual_seed(0)
     network = build_model("transposenet", **SMALLEST).eval()
     held_out = HeldOutError((0.1, 0.1, 0.1), (0.01, 0.01, 0.01), "none: random weights")
@@ -46,7 +46,7 @@ def save_smallest_model(folder: Path) -> Path:
 
 
 def stamp_now(message: Any, frame_id: str = "camera") -> int:
-    """Stamp a picture with the wall clock; the stamp in nanoseconds."""
+    """Stamp an image with the wall clock; the stamp in nanoseconds."""
     now_ns = time.time_ns()
     message.header.frame_id = frame_id
     message.header.stamp.sec, message.header.stamp.nanosec = divmod(now_ns, 10**9)
@@ -102,7 +102,7 @@ class DrivenNode:
         self._camera.publish(message)
 
     def localize(self, message: Any) -> float:
-        """Stamp and publish a picture and wait for its pose; the seconds that took."""
+        """Stamp and publish an image and wait for its pose; the seconds that took."""
         began, stamp_ns = time.perf_counter(), stamp_now(message)
         self.publish(message)
         self.wait(lambda: self._newest_ns >= stamp_ns, "pose", ANSWER_SECONDS)
@@ -180,7 +180,7 @@ class DrivenNode:
 @contextmanager
 def driven_node(model: Path, domain: int, name: str = "/localizer", **parameters: object) -> Iterator[DrivenNode]:
     """An active node that has heard of this process's camera."""
-    # Read when DDS starts: pictures go through shared memory, as the documentation asks of every camera.
+    # Read when DDS starts: images go through shared memory, as the documentation asks of every camera.
     os.environ.update(publisher_environment())
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     # What is sent shows no place at all, and a pose is waited for.

@@ -36,7 +36,7 @@ def compare(args: argparse.Namespace) -> None:
 
 
 def report(out: Path, results: dict[tuple[float, float], dict]) -> None:
-    """The table and the picture of what is there so far."""
+    """The table and the image of what is there so far."""
     rows = [
         (f"{100 * metres:g} cm", f"{degrees:g} deg", f"{r['median_m']:.3f} m", f"{r['median_deg']:.2f} deg")
         for (metres, degrees), r in results.items()

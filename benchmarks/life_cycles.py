@@ -3,7 +3,7 @@
 
 python benchmarks/life_cycles.py [--cycles 200] [--warm-up 20] [--model FOLDER]
 
-Each cycle is one picture localized, deactivate, cleanup, configure, activate, through the node's services. Without
+Each cycle is one image localized, deactivate, cleanup, configure, activate, through the node's services. Without
 --model the smallest network that there is runs, with random weights. The warm-up's cycles are not in the table.
 """
 
@@ -27,20 +27,20 @@ from transposenet_core.errors import UserError
 from transposenet_ros.replay.processes import free_domain
 
 
-def live_once(node: DrivenNode, picture: Image) -> None:
-    """From an active node to the next active one, with a picture between."""
-    node.localize(picture)
+def live_once(node: DrivenNode, image: Image) -> None:
+    """From an active node to the next active one, with an image between."""
+    node.localize(image)
     node.restart()
 
 
 def measure(node: DrivenNode, cycles: int, warm_up: int) -> list[dict[str, int]]:
     """Resources before the first and after the last of `cycles`."""
-    picture = Image(height=64, width=96, step=288, encoding="rgb8", data=array.array("B", bytes(64 * 288)))
+    image = Image(height=64, width=96, step=288, encoding="rgb8", data=array.array("B", bytes(64 * 288)))
     for _ in tqdm(range(warm_up), desc="warm-up", mininterval=1):
-        live_once(node, picture)
+        live_once(node, image)
     before = {**node.resources(), "endpoints": node.endpoints()}
     for _ in tqdm(range(cycles), desc="life cycles", mininterval=1):
-        live_once(node, picture)
+        live_once(node, image)
     return [before, {**node.resources(), "endpoints": node.endpoints()}]
 
 

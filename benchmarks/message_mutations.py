@@ -1,4 +1,4 @@
-"""Random sensor_msgs pictures that are nearly right: hypothesis strategies of the fuzz test and of decode_fuzz.py.
+"""Random sensor_msgs images that are nearly right: hypothesis strategies of the fuzz test and of decode_fuzz.py.
 
 A message starts legal; then up to three of its fields, or up to four places of its compressed bytes, are made wrong.
 """

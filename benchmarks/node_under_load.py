@@ -5,8 +5,8 @@ python benchmarks/node_under_load.py [--parts ages fuzz soak] [--model FOLDER] [
     [--frames 100000] [--pause 30]
 
 ages (and overhead): 640x480 rgb8 to --model for --seconds at each rate. With the smallest network that there is: fuzz,
---messages damaged pictures; soak, --frames pictures after the first 2000, a pause, the end.
-Overhead is what the node does beside the network: decoding and publishing as it counts them, preparing the picture as
+--messages damaged images; soak, --frames images after the first 2000, a pause, the end.
+Overhead is what the node does beside the network: decoding and publishing as it counts them, preparing the image as
 this process counts it. Exit code 1 where a figure is missed.
 """
 
@@ -49,13 +49,13 @@ SETTLED_FRAMES = 2000
 Figure = tuple[str, str, str, bool]
 
 
-def picture(height: int, width: int) -> Image:
+def image(height: int, width: int) -> Image:
     data = np.random.default_rng(0).integers(0, 256, height * width * 3, np.uint8)
     return Image(height=height, width=width, step=width * 3, encoding="rgb8", data=array.array("B", data.tobytes()))
 
 
 def stream(node: DrivenNode, message: Image, rate: float, seconds: float) -> int:
-    """Publish at a steady pace; each picture is stamped as it leaves. How many there were."""
+    """Publish at a steady pace; each image is stamped as it leaves. How many there were."""
     began, count = time.perf_counter(), max(1, round(rate * seconds))
     for k in range(count):
         time.sleep(max(0.0, began + k / rate - time.perf_counter()))
@@ -65,7 +65,7 @@ def stream(node: DrivenNode, message: Image, rate: float, seconds: float) -> int
 
 
 def preparing_ms(model: Path) -> np.ndarray:
-    """p50 and p95 of resizing, cropping and normalising a 640x480 picture, in this process."""
+    """p50 and p95 of resizing, cropping and normalising a 640x480 image, in this process."""
     preprocessing, image_HW3 = SceneModel.load(model).preprocessing, np.zeros((480, 640, 3), np.uint8)
     torch.set_num_threads(1)
     times = []
@@ -78,7 +78,7 @@ def preparing_ms(model: Path) -> np.ndarray:
 
 def ages(model: Path, domain: int, seconds: float) -> list[Figure]:
     figures: list[Figure] = []
-    message, prepared = picture(480, 640), preparing_ms(model)
+    message, prepared = image(480, 640), preparing_ms(model)
     with driven_node(model, domain) as node:
         for rate in RATES_HZ:
             node.restart()
@@ -146,7 +146,7 @@ def fuzzed(model: Path, domain: int, messages: int) -> list[Figure]:
 
 
 def growth_and_end(model: Path, domain: int, frames: int, pause: float) -> list[Figure]:
-    message = picture(64, 96)
+    message = image(64, 96)
     with driven_node(model, domain) as node:
         node.localize_all(repeat(message, min(SETTLED_FRAMES, frames)))
         before = node.resources()["rss_kb"]

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""How long a scene's pictures take to be ready for training, the first time and the second.
+"""How long a scene's images take to be ready for training, the first time and the second.
 
 python benchmarks/pixel_cache_speed.py --data 7scenes:PATH [--split FILE] [--smaller-edge 256] [--threads 2]
 
-Every time is a process of its own, from reading the labels to the last picture of the mapped tensor, with the time that
+Every time is a process of its own, from reading the labels to the last image of the mapped tensor, with the time that
 Python and torch take to start apart. The cache is an empty folder that is removed afterwards.
 """
 
@@ -54,7 +54,7 @@ def once(args: argparse.Namespace) -> None:
     touched = int(sum(int(image.amax()) for image in pixels) > 0)
     seconds, used = time.perf_counter() - started, time.process_time() - used
     count, _, height, width = pixels.shape
-    print(f"{seconds:6.2f} s, {used:.2f} s of them on CPUs, {count * touched} pictures of {width}x{height} pixels")
+    print(f"{seconds:6.2f} s, {used:.2f} s of them on CPUs, {count * touched} images of {width}x{height} pixels")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 
 python benchmarks/recipe.py --data 7scenes:PATH --split FILE --out DIR [--rows NAME,...] [key=value ...]
 
-The split needs val frames; test frames are never read. Every row sees the same number of pictures of the same size
+The split needs val frames; test frames are never read. Every row sees the same number of images of the same size
 (4:3, `--height`) and is judged once, after its last epoch. DIR/recipe.jsonl gets a line for each row that is done,
 which is not done again; DIR/recipe.md is the table. One process, one row after another: call it again to go on.
 """
@@ -118,7 +118,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, default=preset, metavar="PRESET", help=f"instead of {preset.name}")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR")
     parser.add_argument("--rows", metavar="NAME,...", help="all where left out")
-    parser.add_argument("--height", type=int, default=48, metavar="PIXELS", help="of the picture (%(default)s)")
+    parser.add_argument("--height", type=int, default=48, metavar="PIXELS", help="of the image (%(default)s)")
     parser.add_argument("--epochs", type=int, default=15, metavar="N", help="%(default)s")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="for every row, bases included")
     args = parser.parse_intermixed_args(arguments)

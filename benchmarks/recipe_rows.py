@@ -14,9 +14,9 @@ LONGER = 3
 
 @dataclass(frozen=True)
 class RecipeRow:
-    """`changes` are overrides beside those of the row `base` ('' for none); `margin` is the resized picture's height as
+    """`changes` are overrides beside those of the row `base` ('' for none); `margin` is the resized image's height as
     a multiple of the window's, `length` the epochs and `size` the window's height as multiples of the budget's; a
-    `square` window throws the picture's sides away."""
+    `square` window throws the image's sides away."""
 
     name: str
     base: str = ""
@@ -28,7 +28,7 @@ class RecipeRow:
 
     def described(self) -> str:
         """What differs from the base, for the table."""
-        parts = [f"window {1 / self.margin:.3g} of the picture"] if self.margin else []
+        parts = [f"window {1 / self.margin:.3g} of the image"] if self.margin else []
         parts += ["square"] if self.square else []
         parts += [f"{self.size:.3g} x height"] if self.size != 1 else []
         parts += [f"{self.length:.3g} x epochs"] if self.length != 1 else []
@@ -46,9 +46,9 @@ class RecipeRow:
         budget = [
             f"epochs={epochs}",
             f"validate_every={max(epochs, 1)}",
-            f"picture.smaller_edge={round(margin * height)}",
+            f"image.smaller_edge={round(margin * height)}",
         ]
-        budget += [f"picture.height={height}", f"picture.width={width}", "workers=0"]
+        budget += [f"image.height={height}", f"image.width={width}", "workers=0"]
         return [*budget, *given, *(change for row in bases for change in row.changes)]
 
 
@@ -61,14 +61,14 @@ ROWS = [
     RecipeRow("crop", margin=9 / 8),
     RecipeRow("crop_seed1", "crop", ("seed=1",)),
     RecipeRow("crop_papers_rate", "crop", ("optimizer.learning_rate=1e-4", "schedule.kind=step")),
-    RecipeRow("whole_picture", "crop", ("augmentation.random_crop=false",), margin=1.0),
-    # Virtual rotation in the crop's place, on the whole picture: the base of what follows.
+    RecipeRow("whole_image", "crop", ("augmentation.random_crop=false",), margin=1.0),
+    # Virtual rotation in the crop's place, on the whole image: the base of what follows.
     RecipeRow("virtual", "", VIRTUAL),
     RecipeRow("virtual_seed1", "virtual", ("seed=1",)),
     RecipeRow("virtual_seed2", "virtual", ("seed=2",)),
     RecipeRow("virtual_half", "virtual", HALF),
     RecipeRow("virtual_margin", "virtual", margin=9 / 8),
-    # What to see of the picture for as many pixels in all: the papers' 224 of 256, to scale; 256x341; wider.
+    # What to see of the image for as many pixels in all: the papers' 224 of 256, to scale; 256x341; wider.
     RecipeRow("square", "virtual", margin=8 / 7, size=7 / 6, square=True),
     RecipeRow("wide", "virtual", size=4 / 3, length=9 / 16),
     RecipeRow("wider", "virtual", size=2.0, length=1 / 4),

@@ -65,7 +65,7 @@ def write_split(path: Path, scene: Scene) -> None:
 
 
 def report(out: Path, scene: Scene, results: dict[int, tuple[Scene, Path]]) -> None:
-    """The table and the picture of what is there so far."""
+    """The table and the image of what is there so far."""
     rows, medians, copies = [], [], []
     for count, (fewer, predictions) in results.items():
         median = [float(np.median(errors)) for errors in prediction_errors(predictions, fewer.select("test"))]

@@ -85,7 +85,7 @@ class Run:
         return result
 
     def _evaluated(self, scene: Scene) -> OfflineResult:
-        """The scene model on the test frames: figures printed, pictures and predictions in the folder."""
+        """The scene model on the test frames: figures printed, images and predictions in the folder."""
         localizer = Localizer(self.folder, self.config.device)
         evaluated = evaluate_offline(localizer, scene, progress=True)
         print(evaluated.pose_table())
@@ -131,12 +131,12 @@ def _call(main: Any, arguments: list[str]) -> None:
 def prediction_errors(path: Path, images: list[PosedImage]) -> tuple[np.ndarray, np.ndarray]:
     """Position errors (N,) in metres and orientation errors (N,) in degrees of the poses that a file has for `images`.
 
-    UserError where it has other pictures.
+    UserError where it has other images.
     """
     with open(path, newline="") as file:
         rows = {row["image"]: row for row in csv.DictReader(file)}
     if rows.keys() != {image.name for image in images}:
-        raise UserError(f"{path}: {len(rows)} pictures that are not the {len(images)} test frames; remove the file")
+        raise UserError(f"{path}: {len(rows)} images that are not the {len(images)} test frames; remove the file")
     estimates = [_pose(rows[image.name]) for image in images]
     return pose_errors(estimates, [image.pose for image in images])
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""What one more scene costs the multi-scene transformer: time of a picture and of a training step, and parameters.
+"""What one more scene costs the multi-scene transformer: time of an image and of a training step, and parameters.
 
 python benchmarks/scene_count_cost.py [--scenes 2 5 10 20 50] [--size 96 128] [--repeat 9]
 
-Random weights and pictures: the work does not depend on them. Times are CPU time of one thread, so that other load on
+Random weights and images: the work does not depend on them. Times are CPU time of one thread, so that other load on
 the machine counts little; medians, the rows taken in turns.
 """
 
@@ -38,7 +38,7 @@ def built(scenes: int, size: tuple[int, int]) -> nn.Module:
 
 
 def jobs(network: nn.Module, scenes: int, size: tuple[int, int]) -> dict[str, Callable[[], object]]:
-    """One picture localized, and one training step without the optimizer on a batch."""
+    """One image localized, and one training step without the optimizer on a batch."""
     loss = LOSSES["scenes"](LossConfig(), network)
     images = torch.rand(BATCH, 3, *size)
     position, orientation = torch.rand(BATCH, 3), torch.tensor([[1.0, 0, 0, 0]]).expand(BATCH, 4)
@@ -53,7 +53,7 @@ def jobs(network: nn.Module, scenes: int, size: tuple[int, int]) -> dict[str, Ca
         network.train().zero_grad()
         loss(network(images), Labels(position, orientation, None, scene))["loss"].backward()
 
-    return {"picture": localize, "step": step}
+    return {"image": localize, "step": step}
 
 
 def measured(counts: Sequence[int], size: tuple[int, int], repeat: int) -> dict[int, dict[str, float]]:
@@ -76,9 +76,9 @@ def measured(counts: Sequence[int], size: tuple[int, int], repeat: int) -> dict[
 
 
 def table(rows: dict[int, dict[str, float]]) -> str:
-    lines = [f"scenes  ms a picture  ms a step of {BATCH}  parameters, M"]
+    lines = [f"scenes  ms an image  ms a step of {BATCH}  parameters, M"]
     for count, row in rows.items():
-        lines.append(f"{count:6d}{row['picture']:14.1f}{row['step']:16.1f}{row['parameters']:15.4f}")
+        lines.append(f"{count:6d}{row['image']:14.1f}{row['step']:16.1f}{row['parameters']:15.4f}")
     return "\n".join(lines)
 
 

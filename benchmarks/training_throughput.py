@@ -4,7 +4,7 @@
 python benchmarks/training_throughput.py --yardstick reference_speed.py [--seconds 60] [--threads N] [--batch 8 ...]
 
 The yardstick is a Python file with the reference network `Net(False)` (whole backbone, explicit attention, float32) and
-`pose_loss`; it gets its pictures as ready tensors on the device. Ours start from JPEG files of 640 x 480: reading,
+`pose_loss`; it gets its images as ready tensors on the device. Ours start from JPEG files of 640 x 480: reading,
 decoding and resizing them is timed and counted in as for the preset's 300 epochs. The two take turns, medians count.
 """
 
@@ -48,7 +48,7 @@ PRESETS = ROOT / "config" / "train"
 EPOCHS = 300
 # Ours by row: what it is, preset, overrides.
 FUSED = ["model.options.attention_dropout=0.0"]
-WHOLE = ["picture.smaller_edge=256", "picture.height=224", "picture.width=224"]
+WHOLE = ["image.smaller_edge=256", "image.height=224", "image.width=224"]
 ROWS = (
     ("exact, as the paper has it", "transposenet_indoor", []),
     ("exact, fused attention", "transposenet_indoor", FUSED),
@@ -63,7 +63,7 @@ ROWS = (
 )
 
 
-def make_pictures(folder: Path, count: int) -> list[PosedImage]:
+def make_images(folder: Path, count: int) -> list[PosedImage]:
     """JPEGs of 640 x 480 with as much detail as a room has."""
     random = np.random.default_rng(0)
     images = []
@@ -115,7 +115,7 @@ def endless_batches(train_step: TrainStep) -> Iterator[Batch]:
 
 
 def our_step(config: TrainConfig, images: list[PosedImage], device: torch.device) -> tuple[Callable[[], None], float]:
-    """A step of train.py, one batch after the other, and the seconds per picture that loading took."""
+    """A step of train.py, one batch after the other, and the seconds per image that loading took."""
     train_step, loading = our_train_step(config, images, device)
     endless, rate = endless_batches(train_step), plan(config)[0].learning_rate
 
@@ -163,7 +163,7 @@ def run(args: argparse.Namespace) -> None:
     print(f"{where}, torch {torch.__version__}; img/s, loading counted in over {EPOCHS} epochs")
     with tempfile.TemporaryDirectory() as folder:
         for batch in args.batch:
-            images = make_pictures(Path(folder), max(64, 2 * batch))
+            images = make_images(Path(folder), max(64, 2 * batch))
             compare(yardstick, batch, images, args.seconds, device)
 
 

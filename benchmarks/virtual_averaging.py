@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Test-time averaging over virtual rotations: turn the picture, ask the network, turn the answer back, take the mean.
+"""Test-time averaging over virtual rotations: turn the image, ask the network, turn the answer back, take the mean.
 
 python benchmarks/virtual_averaging.py MODEL --data FORMAT:PATH --split FILE [--select val] [--turns 2 5 10]
 
@@ -36,7 +36,7 @@ from transposenet_core.training.augmentation.virtual_rotation import sampled_tur
 from transposenet_core.training.config import VirtualRotationConfig
 from transposenet_core.training.data.pixels import PosedPixels, load_pixels
 
-# Yaw, pitch, roll as shares of the turn; the first view is the picture itself.
+# Yaw, pitch, roll as shares of the turn; the first view is the image itself.
 SIDES = ((0, 0, 0), (1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1))
 COUNTS = (3, 7)
 
@@ -49,7 +49,7 @@ def turns(degrees: float) -> torch.Tensor:
 
 @torch.inference_mode()
 def answers(model: SceneModel, pixels: PosedPixels, turn_V4: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Positions (N, V, 3) and orientations (N, V, 4), turned back, of every picture's views."""
+    """Positions (N, V, 3) and orientations (N, V, 4), turned back, of every image's views."""
     assert pixels.camera is not None
     device = pixels.position_N3.device
     mean, size = mean_colour(device), model.preprocessing.image_size
@@ -72,7 +72,7 @@ def compare(args: argparse.Namespace) -> None:
     if not images:
         raise UserError(f"{args.split or args.data}: no {args.select} frames; name others with --select")
     if scene.intrinsics is None:
-        raise UserError(f"scene {scene.name} ({scene.root}) has no intrinsics, which turning a picture needs")
+        raise UserError(f"scene {scene.name} ({scene.root}) has no intrinsics, which turning an image needs")
     pixels = load_pixels(images, model.preprocessing, threads=0, camera=scene.intrinsics).to(device)
     of_camera = scene if model.scenes[0].T_pose_camera is None else scene.of_the_camera()  # as the model was trained
     truths = [image.pose for image in of_camera.select(args.select)]
@@ -80,7 +80,7 @@ def compare(args: argparse.Namespace) -> None:
     for degrees in args.turns:
         position_NV3, orientation_NV4 = answers(model, pixels, turns(degrees).to(device))
         if not rows:
-            rows.append(_row("1 (the picture)", position_NV3[:, :1], orientation_NV4[:, :1], truths))
+            rows.append(_row("1 (the image)", position_NV3[:, :1], orientation_NV4[:, :1], truths))
         for count in COUNTS:
             name = f"{count}, turned by {degrees:g} deg"
             rows.append(_row(name, position_NV3[:, :count], orientation_NV4[:, :count], truths))

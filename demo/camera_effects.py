@@ -1,4 +1,4 @@
-"""What light and a cheap camera do to a picture: changing light, exposure, white balance, blur and noise; seeded."""
+"""What light and a cheap camera do to an image: changing light, exposure, white balance, blur and noise; seeded."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ def sensor_at(drive: int, seconds: float) -> Sensor:
 
 
 def apply_sensor(image_HW3: np.ndarray, sensor: Sensor, flow_xy: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The picture a camera would give of a clean rendering, uint8 RGB in and out.
+    """The image a camera would give of a clean rendering, uint8 RGB in and out.
 
-    `flow_xy` is the motion of the picture in pixels per second; it is smeared over the exposure time.
+    `flow_xy` is the motion of the image in pixels per second; it is smeared over the exposure time.
     """
     image = cv2.GaussianBlur(image_HW3.astype(np.float32), (0, 0), sensor.lens_blur)
     kernel = _streak(np.asarray(flow_xy) * sensor.exposure_time)

@@ -1,4 +1,4 @@
-"""The look-up baseline of the demo: thumbnails of all training views in one picture, so nobody has to render them."""
+"""The look-up baseline of the demo: thumbnails of all training views in one image, so nobody has to render them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COLUMNS = 50
 
 
 def write_thumbnails(path: Path, images: Iterable[np.ndarray]) -> None:
-    """Pictures (H, W, 3) uint8 as a grid of the look-up's thumbnails, row by row: what it would make of them itself."""
+    """Images (H, W, 3) uint8 as a grid of the look-up's thumbnails, row by row: what it would make of them itself."""
     small = [cv2.resize(image_HW3, THUMBNAIL_SIZE, interpolation=cv2.INTER_AREA) for image_HW3 in images]
     small += [np.zeros_like(small[0])] * (-len(small) % COLUMNS)
     rows = [np.hstack(small[start : start + COLUMNS]) for start in range(0, len(small), COLUMNS)]

@@ -3,9 +3,9 @@
 
 python demo/make_model.py        # what `make demo-model` runs; under half an hour on one core
 
-Work lies in demo/out and may be interrupted: pictures that are there are kept and the training goes on where it was.
+Work lies in demo/out and may be interrupted: images that are there are kept and the training goes on where it was.
 Ends with demo/model: the scene model, metrics.jsonl and training.log of its training, and training_thumbnails.png,
-which the demo's look-up baseline knows the training pictures by.
+which the demo's look-up baseline knows the training images by.
 """
 
 from __future__ import annotations
@@ -40,22 +40,22 @@ def make_model(out: Path = OUT, ship: Path = SHIPPED_MODEL) -> None:
     run.mkdir(parents=True, exist_ok=True)
     frames = [(f"seq-{drive.number:02d}", index) for drive in training_drives() for index in range(len(drive.poses))]
     names = [scene / sequence / f"frame-{index:06d}" for sequence, index in frames]
-    pictures = [name.with_suffix(".color.jpg") for name in names]
+    images = [name.with_suffix(".color.jpg") for name in names]
     depths = [name.with_suffix(".depth.png") for name in names]
     with open(run / "training.log", "a", buffering=1) as log:
         started = time.monotonic()
         log.write(
             f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n"
         )
-        if not all(path.is_file() for path in (*pictures, *depths)):
+        if not all(path.is_file() for path in (*images, *depths)):
             render_drives(scene, "train", depth=True, keep=True)
-            log.write(f"{len(pictures)} training views rendered in {time.monotonic() - started:.0f} s\n")
+            log.write(f"{len(images)} training views rendered in {time.monotonic() - started:.0f} s\n")
         _train(scene, run, log, started)
         log.write(f"done after {(time.monotonic() - started) / 60:.1f} min\n")
     with write_folder_atomically(ship) as folder:
         for name in SHIPPED:
             shutil.copy(run / name, folder / name)
-        write_thumbnails(folder / THUMBNAILS, (read_image(picture) for picture in pictures))
+        write_thumbnails(folder / THUMBNAILS, (read_image(image) for image in images))
         size = sum(file.stat().st_size for file in folder.iterdir())
         if size > MAX_BYTES:
             raise UserError(

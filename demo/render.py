@@ -1,6 +1,6 @@
-"""Turn the demo's drives into pictures in the 7-Scenes layout: `python demo/render.py --out DIR`.
+"""Turn the demo's drives into images in the 7-Scenes layout: `python demo/render.py --out DIR`.
 
-The pictures are drawn by child processes: VTK ends its process where a graphics library is missing or fails, and the
+The images are drawn by child processes: VTK ends its process where a graphics library is missing or fails, and the
 caller shall live to say so. `render_drives` is the same as a function.
 """
 
@@ -36,7 +36,7 @@ SEED = 7
 
 
 def camera_matrix(width: int, height: int) -> np.ndarray:
-    """K (3, 3) in pixels, integer coordinates at pixel centres (OpenCV): the picture's middle is ((W-1)/2, (H-1)/2)."""
+    """K (3, 3) in pixels, integer coordinates at pixel centres (OpenCV): the image's middle is ((W-1)/2, (H-1)/2)."""
     f = height / 2 / np.tan(np.radians(VIEW_ANGLE_DEG) / 2)
     return np.array([[f, 0, (width - 1) / 2], [0, f, (height - 1) / 2], [0, 0, 1]])
 
@@ -70,7 +70,7 @@ def render_drives(
 ) -> Path:
     """Render drives (`train`, `test`, `all`; at most `frames` of each) to `out` in the 7-Scenes layout; returns `out`.
 
-    With `keep` the pictures that are there already are left as they are.
+    With `keep` the images that are there already are left as they are.
 
     Raises UserError where a graphics library is missing or a rendering process dies.
     """
@@ -101,7 +101,7 @@ def _write_descriptions(out: Path, drives: list[Drive], size: tuple[int, int]) -
             temporary.write_text("".join(line + "\n" for line in lines))
     with write_atomically(out / "color-intrinsics.txt") as temporary:
         np.savetxt(temporary, camera_matrix(*size), fmt="%.9f")
-    # The same camera; by the layout's custom its figures are those of 640 columns, however many the pictures have.
+    # The same camera; by the layout's custom its figures are those of 640 columns, however many the images have.
     with write_atomically(out / "depth-intrinsics.txt") as temporary:
         np.savetxt(temporary, np.diag([640 / size[0], 640 / size[0], 1]) @ camera_matrix(*size), fmt="%.9f")
     objects = [{"name": t.name, "kind": t.kind, "bounds_m": t.bounds} for t in build_room(SEED).things]
@@ -112,7 +112,7 @@ def _write_descriptions(out: Path, drives: list[Drive], size: tuple[int, int]) -
 
 
 def _run_workers(arguments: list[str], processes: int, total: int, progress: bool) -> None:
-    """Start the rendering processes and count the lines, one per picture, that they write to a shared pipe."""
+    """Start the rendering processes and count the lines, one per image, that they write to a shared pipe."""
     environment = os.environ | {"VTK_DEFAULT_OPENGL_WINDOW": "vtkEGLRenderWindow", "LP_NUM_THREADS": "1"}
     environment |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     reading, writing = os.pipe()
@@ -140,7 +140,7 @@ def _run_workers(arguments: list[str], processes: int, total: int, progress: boo
 
 
 def _work(options: argparse.Namespace) -> None:
-    """One rendering process: every n-th frame of the drives, one line to the pipe per picture."""
+    """One rendering process: every n-th frame of the drives, one line to the pipe per image."""
     from demo.renderer import RoomRenderer
 
     cv2.setNumThreads(1)
@@ -186,10 +186,10 @@ def _size(text: str) -> tuple[int, int]:
         width, height = (int(part) for part in text.lower().split("x"))
     except ValueError:
         width = height = 0
-    # Even, because the renderer's own picture is one and a half times as large.
+    # Even, because the renderer's own image is one and a half times as large.
     if width < 16 or height < 16 or width % 2 or height % 2:
         raise argparse.ArgumentTypeError(
-            f"'{text}' is not a picture size; give WIDTHxHEIGHT in even numbers from 16x16, as 320x240"
+            f"'{text}' is not an image size; give WIDTHxHEIGHT in even numbers from 16x16, as 320x240"
         )
     return width, height
 
@@ -202,7 +202,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--size", type=_size, default=(320, 240), help="WIDTHxHEIGHT in pixels, 320x240")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--depth", action="store_true", help="also write depth in millimetres, 16-bit PNG")
-    parser.add_argument("--keep", action="store_true", help="draw only the pictures that are not there yet")
+    parser.add_argument("--keep", action="store_true", help="draw only the images that are not there yet")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.worker:

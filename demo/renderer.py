@@ -21,7 +21,7 @@ CEILING_AMBIENT = 0.45
 
 
 class RoomRenderer:
-    """Renders pictures of (width, height) pixels with square pixels and the principal point in the middle."""
+    """Renders images of (width, height) pixels with square pixels and the principal point in the middle."""
 
     def __init__(self, room: Room, size: tuple[int, int], view_angle_deg: float) -> None:
         self.size = size
@@ -58,7 +58,7 @@ class RoomRenderer:
         return actor
 
     def render(self, pose: Pose, light: Light) -> np.ndarray:
-        """The clean picture (H, W, 3) uint8 RGB from `T_map_camera`."""
+        """The clean image (H, W, 3) uint8 RGB from `T_map_camera`."""
         self._set_light(light)
         camera, R = self.plotter.camera, pose.rotation_33
         camera.position = pose.position
@@ -74,7 +74,7 @@ class RoomRenderer:
         return cv2.resize(image_HW3, self.size, interpolation=cv2.INTER_AREA)
 
     def depth(self) -> np.ndarray:
-        """Depth along the optical axis (H, W) in metres of the picture rendered last, never between two surfaces."""
+        """Depth along the optical axis (H, W) in metres of the image rendered last, never between two surfaces."""
         window = self.plotter.render_window
         width, height = window.GetSize()
         buffer = vtkFloatArray()

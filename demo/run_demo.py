@@ -48,7 +48,7 @@ def run_demo(model: Path, out: Path) -> None:
     novelty(test_drive().poses, training)
     scene = load_scene(f"7scenes:{render_drives(out / 'test_drive', 'test')}")
     images = scene.select("test")
-    _step("write it as a bag: pictures, CameraInfo, ground truth as PoseStamped and TF")
+    _step("write it as a bag: images, CameraInfo, ground truth as PoseStamped and TF")
     bag = out / "test_drive_bag"
     make_bag(images, bag, intrinsics=scene.intrinsics, rate_hz=test_drive().rate, overwrite=True)
     _step("start the localizer, replay the bag through DDS at camera rate, record its poses")
@@ -57,11 +57,11 @@ def run_demo(model: Path, out: Path) -> None:
     rows = {"live localizer": live.error_summary(), **_baselines(look_up, images)}
     print(live.table(), table(rows), sep="\n\n")
     _say_how_good(rows)
-    picture = _draw(out / "report.png", live, images, scene_model)
+    image = _draw(out / "report.png", live, images, scene_model)
     with write_atomically(out / "summary.json") as path:
         figures = {"live": live.to_dict(), "methods": {name: row.to_dict() for name, row in rows.items()}}
         path.write_text(json.dumps(figures, indent=1) + "\n")
-    print(f"picture: {picture}\nfigures: {out / 'summary.json'}\nbag:     {bag}")
+    print(f"image: {image}\nfigures: {out / 'summary.json'}\nbag:     {bag}")
     print(f"the demo took {time.monotonic() - started:.0f} s")
 
 
@@ -90,11 +90,11 @@ def _say_how_good(rows: dict[str, ErrorSummary]) -> None:
 
 
 def _draw(path: Path, live: LiveResult, images: list[PosedImage], scene_model: SceneModel) -> Path:
-    """The drive as the node saw it: pictures were sent in the bag's order, each under a stamp of its own."""
+    """The drive as the node saw it: images were sent in the bag's order, each under a stamp of its own."""
     frames = [JudgedFrame(stamp * 1e-9, live.truths[stamp], live.estimates.get(stamp)) for stamp in live.sent]
-    pictures = {index: read_image(images[index].path) for index in choose_frames(frames)}
+    shown = {index: read_image(images[index].path) for index in choose_frames(frames)}
     title = f"demo room: {len(live.estimates)} of {len(live.sent)} frames localized live at {test_drive().rate:g} Hz"
-    draw_report(path, title, frames, scene_model.scenes[0].training_positions_N3, pictures)
+    draw_report(path, title, frames, scene_model.scenes[0].training_positions_N3, shown)
     return path
 
 

@@ -1,4 +1,4 @@
-"""Textures made by code: every function takes a random generator and returns an RGB picture, uint8 (H, W, 3)."""
+"""Textures made by code: every function takes a random generator and returns an RGB image, uint8 (H, W, 3)."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def carpet(rng, colours: list[Colour], size: int = 384) -> np.ndarray:
 
 
 def painting(rng, kind: str, size: int = 192) -> np.ndarray:
-    """A picture for the wall in a frame; kinds: blocks, circles, landscape, waves, letters."""
+    """An image for the wall in a frame; kinds: blocks, circles, landscape, waves, letters."""
     image = {"blocks": _blocks, "circles": _circles, "landscape": _landscape, "waves": _waves, "letters": _letters}[
         kind
     ](rng, size)

@@ -39,10 +39,10 @@ ARGUMENTS = {
     "bag": DeclareLaunchArgument("bag", description="rosbag2 folder, or one .mcap or .db3 file, with ground truth"),
     "model": DeclareLaunchArgument("model", description="Folder of the scene model"),
     "image": DeclareLaunchArgument(
-        "image", default_value="/camera/image", description="Topic of the bag's pictures, without /compressed"
+        "image", default_value="/camera/image", description="Topic of the bag's images, without /compressed"
     ),
     "image_transport": DeclareLaunchArgument(
-        "image_transport", default_value="raw", choices=TRANSPORTS, description="How the bag holds the pictures"
+        "image_transport", default_value="raw", choices=TRANSPORTS, description="How the bag holds the images"
     ),
     "rate": DeclareLaunchArgument("rate", default_value="1.0", description="Times the recorded rate"),
     "wait_each": DeclareLaunchArgument(

@@ -13,7 +13,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
-# Tests leave the user's cache of decoded pictures alone.
+# Tests leave the user's cache of decoded images alone.
 _CACHE = tempfile.TemporaryDirectory(prefix="transposenet-cache-")
 os.environ["TRANSPOSENET_CACHE"] = _CACHE.name
 

@@ -45,8 +45,8 @@ def draw_room(folder: Path, matrices: Sequence[np.ndarray]) -> Path:
 
 
 def posed(folder: Path, number: int = 0) -> PosedImage:
-    picture = folder / f"{number}.png"
-    return PosedImage("0", picture, Pose([0, 0, 0], [1, 0, 0, 0]), "train", "a", 0.0, folder / f"{number}.depth.png")
+    image = folder / f"{number}.png"
+    return PosedImage("0", image, Pose([0, 0, 0], [1, 0, 0, 0]), "train", "a", 0.0, folder / f"{number}.depth.png")
 
 
 def one_camera(T_camera_depth: Pose | None = None) -> DepthCamera:

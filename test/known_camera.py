@@ -30,7 +30,7 @@ def is_known(pose: Pose) -> bool:
     return all(np.allclose(found, meant, atol=1e-9) for found, meant in places)
 
 
-def write_picture(path: Path, width: int = 8, height: int = 6) -> Path:
+def write_image(path: Path, width: int = 8, height: int = 6) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(path), np.full((height, width, 3), 100, np.uint8))
     return path

@@ -1,4 +1,4 @@
-"""Scenes without pictures: poses made by code, for checks that look at labels alone."""
+"""Scenes without images: poses made by code, for checks that look at labels alone."""
 
 from pathlib import Path
 

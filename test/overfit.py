@@ -1,4 +1,4 @@
-"""Learning 32 pictures by heart from the command line, and what the localizer then says of these same pictures."""
+"""Learning 32 images by heart from the command line, and what the localizer then says of these same images."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from transposenet_core.formats import load_scene
 from transposenet_core.image_files import read_image
 from transposenet_core.localizer import Localizer
 
-SMALL = ["picture.smaller_edge=72", "picture.height=72", "picture.width=96", "augmentation.random_crop=false"]
+SMALL = ["image.smaller_edge=72", "image.height=72", "image.width=96", "augmentation.random_crop=false"]
 SMALL += ["augmentation.colour_jitter=0", "hold_out=false", "device=cpu", "validate_every=20", "batch_size=8"]
 
 
@@ -21,7 +21,7 @@ def arguments(preset: str, scene: Path, out: Path, *more: str) -> list[str]:
 
 
 def training_errors(preset: str, folder: Path, *more: str) -> tuple[float, float]:
-    """Median error in metres and degrees on the pictures that were learnt, as the localizer answers."""
+    """Median error in metres and degrees on the images that were learnt, as the localizer answers."""
     scene, out = write_small_scene(folder / "desk", frames=32), folder / "out"
     assert train(arguments(preset, scene, out, *more)) == 0
     localizer = Localizer(out, device="cpu")

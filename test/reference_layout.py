@@ -94,7 +94,7 @@ class Body(nn.Module):
 
 
 class Reference(nn.Module):
-    """TransPoseNet, or with `scenes` the multi-scene Transformer. Batch norms have seen a picture."""
+    """TransPoseNet, or with `scenes` the multi-scene Transformer. Batch norms have seen an image."""
 
     def __init__(
         self,
@@ -126,7 +126,7 @@ class Reference(nn.Module):
                     parameter.add_(0.3 * torch.randn_like(parameter))
             for module in self.modules():
                 if isinstance(module, nn.BatchNorm2d):
-                    module.momentum = None  # the picture's own statistics, or all answers would be alike
+                    module.momentum = None  # the image's own statistics, or all answers would be alike
             self.train()._maps(torch.rand(2, 3, 224, 224))
         self.eval()
 

@@ -1,4 +1,4 @@
-"""The small scene in the layout of Cambridge Landmarks: the same pictures and poses, written the other way."""
+"""The small scene in the layout of Cambridge Landmarks: the same images and poses, written the other way."""
 
 import shutil
 from pathlib import Path
@@ -16,7 +16,7 @@ def write_labels(path: Path, *rows: str) -> None:
 
 
 def write_small_cambridge(root: Path, frames: int = 24) -> Path:
-    """Train pictures in seq1, test pictures in seq2; quaternions map-to-camera, w first, as the data set has them."""
+    """Train images in seq1, test images in seq2; quaternions map-to-camera, w first, as the data set has them."""
     made = write_small_scene(root.with_name(f"{root.name}_7scenes"), frames)
     source = load_scene(f"7scenes:{made}")
     for number, split in ((1, "train"), (2, "test")):

@@ -1,4 +1,4 @@
-"""Every model by name, small enough for a test: its options and pictures of its size."""
+"""Every model by name, small enough for a test: its options and images of its size."""
 
 from __future__ import annotations
 

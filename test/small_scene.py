@@ -10,7 +10,7 @@ WIDTH, HEIGHT = 80, 60
 
 
 def write_small_scene(root: Path, frames: int = 24) -> Path:
-    """Two sequences of `frames` pictures (train, test); the window on the texture follows the position."""
+    """Two sequences of `frames` images (train, test); the window on the texture follows the position."""
     rng = np.random.default_rng(3)
     texture = cv2.resize(rng.integers(0, 256, (40, 60, 3), dtype=np.uint8), (480, 320), interpolation=cv2.INTER_CUBIC)
     for number, split in ((1, "Train"), (2, "Test")):

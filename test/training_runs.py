@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TRAIN = ROOT / "training" / "train.py"
-SMALL = ["picture.smaller_edge=32", "picture.height=32", "picture.width=40", "model.options.layers=1", "device=cpu"]
+SMALL = ["image.smaller_edge=32", "image.height=32", "image.width=40", "model.options.layers=1", "device=cpu"]
 SMALL += ["model.options.width=32", "model.options.mlp_width=32", "model.options.head_width=64", "validate_every=1"]
 train = runpy.run_path(str(TRAIN))["main"]
 

@@ -1,4 +1,4 @@
-"""Scene models with random weights whose answers still differ from picture to picture."""
+"""Scene models with random weights whose answers still differ from image to image."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ def with_scene(model: SceneModel, **fields: Any) -> SceneModel:
 
 def save_untrained(
     folder: Path,
-    pictures: Iterable[np.ndarray],
+    images: Iterable[np.ndarray],
     preprocessing: Preprocessing,
     options: dict | None = None,
     name: str = "textures",
     map_frame: str = "map",
 ) -> Path:
-    """Seeded random weights; batch norm has seen the pictures, or all answers of the model would be alike."""
+    """Seeded random weights; batch norm has seen the images, or all answers of the model would be alike."""
     options = {"image_size": list(preprocessing.image_size), **(NARROW if options is None else options)}
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(5)
         network = build_model("transposenet", **options)
-        resized = [preprocessing.crop(preprocessing.resize(image_HW3)) for image_HW3 in pictures]
+        resized = [preprocessing.crop(preprocessing.resize(image_HW3)) for image_HW3 in images]
         show_to_batch_norms(network, normalise(torch.stack(resized)))
     model = SceneModel("transposenet", options, preprocessing, network.eval(), one_scene(name, map_frame))
     model.save(folder)
@@ -51,7 +51,7 @@ def save_untrained(
 
 
 def show_to_batch_norms(network: nn.Module, image_B3HW: torch.Tensor) -> None:
-    """Give batch norms the statistics of these pictures."""
+    """Give batch norms the statistics of these images."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.reset_running_stats()
@@ -70,7 +70,7 @@ def save_drawing(folder: Path, model: SceneModel) -> Path:
     network.teacher.load_state_dict(model.network.state_dict())
     with torch.no_grad():
         for parameter in network.decoder.parameters():
-            parameter.mul_(4)  # or every picture would be the same grey
+            parameter.mul_(4)  # or every image would be the same grey
     drawing = replace(model, architecture="pose_autoencoder", options=options, network=network.eval())
     drawing.save(folder, half_precision=True)
     return folder

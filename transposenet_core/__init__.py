@@ -1,4 +1,4 @@
-"""Learn a place from posed pictures, localize a picture in it, judge the result. No ROS import anywhere."""
+"""Learn a place from posed images, localize an image in it, judge the result. No ROS import anywhere."""
 
 from __future__ import annotations
 

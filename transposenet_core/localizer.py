@@ -1,4 +1,4 @@
-"""The public face of inference: one picture in, one estimate out. Node, evaluator and notebooks all call it."""
+"""The public face of inference: one image in, one estimate out. Node, evaluator and notebooks all call it."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class Localizer:
         self._scenes = self.scene_model.scenes
 
     def warm_up(self, frames: int = 3) -> None:
-        """Run the network on grey pictures, so that the first real frame costs no more than the thousandth."""
+        """Run the network on grey images, so that the first real frame costs no more than the thousandth."""
         height, width = self.scene_model.preprocessing.image_size
         for _ in range(frames):
             self.localize(np.full((height, width, 3), 128, np.uint8))
 
     @torch.inference_mode()
     def localize(self, image_HW3: np.ndarray, with_attention: bool = False) -> Estimate:
-        """``T_map_camera`` of an (H, W, 3) uint8 RGB picture. ValueError for an array that is no such picture.
+        """``T_map_camera`` of an (H, W, 3) uint8 RGB image. ValueError for an array that is no such image.
 
         ``with_attention`` adds the attention maps of both encoders, which cost a little, and changes no pose; a model
         that has none, or that sees several windows, adds none. The covariance is the network's own for this frame,
@@ -51,7 +51,7 @@ class Localizer:
         """
         image_N3HW = self.scene_model.preprocessing(image_HW3).to(self.device)
         asked = {"with_attention": True} if with_attention and self._network.has_attention else {}
-        output = mean_over_views(self._network(image_N3HW, **asked), pictures=1)
+        output = mean_over_views(self._network(image_N3HW, **asked), images=1)
         position = output["position"][0].double().cpu().numpy()
         orientation = output["orientation"][0].double().cpu().numpy()
         number = int(output["scene"][0]) if "scene" in output else 0
@@ -109,7 +109,7 @@ def _covariance_of(output: dict[str, torch.Tensor]) -> np.ndarray:
 
 
 def attention_maps(output: dict[str, torch.Tensor]) -> dict[str, np.ndarray]:
-    """The attention maps (H_m, W_m) among a network's outputs for one picture, by the name of their encoder."""
+    """The attention maps (H_m, W_m) among a network's outputs for one image, by the name of their encoder."""
     suffix = "_attention"
     return {k.removesuffix(suffix): value[0].cpu().numpy() for k, value in output.items() if k.endswith(suffix)}
 

@@ -1,6 +1,6 @@
-"""The one way from a picture to the network's input, used by training and running alike.
+"""The one way from an image to the network's input, used by training and running alike.
 
-Resizing happens on uint8 on the CPU with antialiasing (what torchvision computes), so a picture cached for training and
+Resizing happens on uint8 on the CPU with antialiasing (what torchvision computes), so an image cached for training and
 one that arrives on a robot give the same numbers to the bit.
 """
 
@@ -25,8 +25,8 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 class Preprocessing:
     """Resize the smaller edge to `smaller_edge` pixels, then take the centre `image_size` (height, width).
 
-    TransPoseNet section 4: 256, then 224 x 224. ``smaller_edge = height`` with a 4:3 size keeps a 4:3 picture whole.
-    With ``crops`` above 1 the network sees so many windows, evenly spread over the resized picture, instead of the
+    TransPoseNet section 4: 256, then 224 x 224. ``smaller_edge = height`` with a 4:3 size keeps a 4:3 image whole.
+    With ``crops`` above 1 the network sees so many windows, evenly spread over the resized image, instead of the
     centre (PoseNet, section 3.1: 128), and its answers are averaged by `mean_over_views`.
     """
 
@@ -40,10 +40,10 @@ class Preprocessing:
     def resize(self, image_HW3: np.ndarray) -> torch.Tensor:
         """(H, W, 3) uint8 RGB to (3, h, w) uint8, at least `image_size`.
 
-        Raises ValueError where the array is no uint8 RGB picture, UserError for one that `check_sides` refuses.
+        Raises ValueError where the array is no uint8 RGB image, UserError for one that `check_sides` refuses.
         """
         if image_HW3.dtype != np.uint8 or image_HW3.ndim != 3 or image_HW3.shape[2] != 3 or 0 in image_HW3.shape:
-            raise ValueError(f"an (H, W, 3) uint8 RGB picture is needed, got {image_HW3.dtype} {image_HW3.shape}")
+            raise ValueError(f"an (H, W, 3) uint8 RGB image is needed, got {image_HW3.dtype} {image_HW3.shape}")
         height, width = image_HW3.shape[:2]
         check_sides(width, height)
         size = self._resized(height, width)
@@ -57,7 +57,7 @@ class Preprocessing:
         return max(round(height * scale), self.image_size[0]), max(round(width * scale), self.image_size[1])
 
     def window(self, height: int, width: int) -> tuple[float, float, float, float]:
-        """What the network sees of a picture of this size, in its pixels: top, left, bottom, right (pixel edges)."""
+        """What the network sees of an image of this size, in its pixels: top, left, bottom, right (pixel edges)."""
         resized = self._resized(height, width)
         (top, bottom), (left, right) = (
             ((whole - cut) // 2 * size / whole, ((whole - cut) // 2 + cut) * size / whole)
@@ -66,14 +66,14 @@ class Preprocessing:
         return top, left, bottom, right
 
     def window_camera(self, camera: Intrinsics) -> tuple[float, float, float, float]:
-        """fx, fy, cx, cy of what the network sees of the camera's pictures, in its pixels."""
+        """fx, fy, cx, cy of what the network sees of the camera's images, in its pixels."""
         top, left, bottom, right = self.window(camera.height, camera.width)
         height, width = self.image_size
         y, x = height / (bottom - top), width / (right - left)
         return camera.fx * x, camera.fy * y, (camera.cx + 0.5 - left) * x - 0.5, (camera.cy + 0.5 - top) * y - 0.5
 
     def seen(self, image_HW3: np.ndarray) -> np.ndarray:
-        """What the network sees of a picture (H, W, 3), with ``crops`` the centre of it: (h, w, 3), both uint8 RGB."""
+        """What the network sees of an image (H, W, 3), with ``crops`` the centre of it: (h, w, 3), both uint8 RGB."""
         return self.crop(self.resize(image_HW3)).permute(1, 2, 0).numpy()
 
     def crop(self, image_XHW: torch.Tensor) -> torch.Tensor:
@@ -84,8 +84,8 @@ class Preprocessing:
         return image_XHW[..., top : top + height, left : left + width]
 
     def views(self, image_B3HW: torch.Tensor) -> torch.Tensor:
-        """What the network sees of resized pictures: (B * n, 3, h, w), a picture's n windows in a row; n is at most
-        ``crops``, for a picture with little to spare has fewer different windows."""
+        """What the network sees of resized images: (B * n, 3, h, w), an image's n windows in a row; n is at most
+        ``crops``, for an image with little to spare has fewer different windows."""
         if self.crops == 1:
             return self.crop(image_B3HW)
         height, width = self.image_size

@@ -1,4 +1,4 @@
-"""A scene: the posed pictures of one place, their camera and their map frame."""
+"""A scene: the posed images of one place, their camera and their map frame."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ UNITS = ("metres", "arbitrary")
 
 @dataclass(frozen=True, eq=False)
 class DepthCamera:
-    """How the depth pictures of a scene were taken: pinhole, ``metres_per_unit`` of a pixel's value, 0 is no depth.
+    """How the depth images of a scene were taken: pinhole, ``metres_per_unit`` of a pixel's value, 0 is no depth.
 
     ``T_camera_depth`` takes a point of the depth camera's optical frame to the colour camera's.
     """
@@ -29,10 +29,10 @@ class DepthCamera:
 
 @dataclass(frozen=True, eq=False)
 class PosedImage:
-    """One picture of a scene: where it lies, where its camera was (``T_map_camera``), and which split it is in.
+    """One image of a scene: where it lies, where its camera was (``T_map_camera``), and which split it is in.
 
-    ``name`` is the picture's path below the data set's root, as split files write it; ``stamp`` is in seconds;
-    ``depth_path`` is the 16-bit depth picture taken with it.
+    ``name`` is the image's path below the data set's root, as split files write it; ``stamp`` is in seconds;
+    ``depth_path`` is the 16-bit depth image taken with it.
     """
 
     name: str
@@ -46,11 +46,11 @@ class PosedImage:
 
 @dataclass(eq=False)
 class Scene:
-    """Posed pictures under one map frame, in the order in which they were taken.
+    """Posed images under one map frame, in the order in which they were taken.
 
     Where the poses are not the colour camera's own but another body's on its mount, ``T_pose_camera`` takes a point of
     the camera's optical frame to that body's; None: they are the camera's. ``units`` of UNITS says whether positions
-    are metres or have an unknown scale; ``time_offset_s`` was added to the pictures' stamps to find their poses.
+    are metres or have an unknown scale; ``time_offset_s`` was added to the images' stamps to find their poses.
     """
 
     name: str
@@ -71,13 +71,13 @@ class Scene:
         return replace(self, images=[replace(i, pose=i.pose @ T) for i in self.images], T_pose_camera=None)
 
     def select(self, split: str) -> list[PosedImage]:
-        """The pictures of a split (`all` for every picture). UserError where the scene has none of them."""
+        """The images of a split (`all` for every image). UserError where the scene has none of them."""
         chosen = [image for image in self.images if split in ("all", image.split)]
         if not chosen:
             counts = Counter(image.split for image in self.images)
-            found = ", ".join(f"{count} {name}" for name, count in counts.items()) or "no pictures at all"
+            found = ", ".join(f"{count} {name}" for name, count in counts.items()) or "no images at all"
             raise UserError(
-                f"scene {self.name} ({self.root}) has no pictures in the split '{split}': found {found}; "
+                f"scene {self.name} ({self.root}) has no images in the split '{split}': found {found}; "
                 "name another split or a split file with --split"
             )
         return chosen

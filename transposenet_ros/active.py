@@ -17,7 +17,7 @@ from transposenet_ros.throttled_log import ThrottledLog
 
 
 class Active:
-    """Works on the pictures of `topic` until it is closed; opened completely or not at all.
+    """Works on the images of `topic` until it is closed; opened completely or not at all.
 
     The publishers of `configured` are to be active before. UserError for a topic of the node's own.
     """

@@ -32,7 +32,7 @@ def camera_names(args: Sequence[str] | None) -> list[str]:
         action="extend",
         default=[],
         metavar="NAME",
-        help="a managed node for each, ~/NAME; pictures from NAME/image, or remapped with -r NAME:image:=TOPIC",
+        help="a managed node for each, ~/NAME; images from NAME/image, or remapped with -r NAME:image:=TOPIC",
     )
     names = parser.parse_args(remove_ros_args(args=list(_given(args)))).cameras
     for name, times in Counter(names).items():
@@ -46,7 +46,7 @@ def camera_nodes(make_node: Callable[..., Node], names: Sequence[str], args: Seq
     """The nodes ``~/NAME`` of a process that would else be one node. Parameters and remappings go to each of them, what
     begins with ``NAME:`` to that one alone, as does the block of a parameter file that names it.
 
-    Raises UserError where two of them would read the same pictures or say where the robot is.
+    Raises UserError where two of them would read the same images or say where the robot is.
     """
     whole = rclpy.create_node("localizer", start_parameter_services=False, enable_rosout=False)
     namespace, group = whole.get_namespace().rstrip("/"), whole.get_fully_qualified_name()
@@ -66,7 +66,7 @@ def camera_nodes(make_node: Callable[..., Node], names: Sequence[str], args: Seq
 
 
 def check(nodes: Sequence[Node]) -> None:
-    """UserError where two nodes would read the same pictures, or say where the robot is, on /tf or /initialpose."""
+    """UserError where two nodes would read the same images, or say where the robot is, on /tf or /initialpose."""
     read = [parameters.read(node) for node in nodes]
     topics = [input_topic(node, values.image_transport) for node, values in zip(nodes, read, strict=True)]
     for topic, times in Counter(topics).items():
@@ -90,7 +90,7 @@ def check(nodes: Sequence[Node]) -> None:
 
 
 def topics_of(text: str) -> dict[str, str]:
-    """Cameras and the topics of their pictures from "front=/front/image_raw rear=/rear/image_raw". UserError else."""
+    """Cameras and the topics of their images from "front=/front/image_raw rear=/rear/image_raw". UserError else."""
     pairs = [part.partition("=") for part in text.split()]
     topics = {name: topic for name, _, topic in pairs}
     if not all(topics.values()) or not all(map(NAME.fullmatch, topics)) or len(topics) < len(pairs):

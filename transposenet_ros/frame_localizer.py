@@ -67,10 +67,10 @@ class FrameLocalizer:
         """The image (H, W, 3) uint8 RGB as the model needs it. FrameError where its camera is refused."""
         self._in_use = self._current
         camera = self._in_use[1]
-        picture_HW3 = camera.correct(self._decoder(message))
+        image_HW3 = camera.correct(self._decoder(message))
         if (verdict := camera.verdict).refused:
             raise FrameError(verdict.reason, verdict.text)
-        return picture_HW3
+        return image_HW3
 
     def localize(self, image_HW3: np.ndarray) -> tuple[Estimate, str]:
         """The estimate of the last decoded image and the frame it is in. FrameError where the device fails."""

@@ -1,4 +1,4 @@
-"""What becomes of one picture: admit, decode, localize, publish; every other way out has a name and a count."""
+"""What becomes of one image: admit, decode, localize, publish; every other way out has a name and a count."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The localizer as a managed ROS 2 node: pictures in, poses and transforms out."""
+"""The localizer as a managed ROS 2 node: images in, poses and transforms out."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class LocalizerNode(LifecycleNode):
         except Exception:
             super().on_deactivate(state)  # or the publishers would go on in a node that is not active
             raise
-        self.get_logger().info(f"localizing the pictures of {self._active.topic}")
+        self.get_logger().info(f"localizing the images of {self._active.topic}")
 
     @reported
     def on_deactivate(self, state: LifecycleState) -> None:

@@ -46,7 +46,7 @@ def run_nodes(make_nodes: Callable[[], Sequence[Any]], args: list[str] | None = 
         rclpy.try_shutdown()
         return 2
     try:
-        # Each in a thread of its own: loading one's model must not hold up the pictures of the others.
+        # Each in a thread of its own: loading one's model must not hold up the images of the others.
         others = [Thread(target=spin, args=(node,), daemon=True) for node in nodes[1:]]
         for thread in others:
             thread.start()

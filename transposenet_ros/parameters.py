@@ -63,7 +63,7 @@ class Parameters:
     )
     decoder: str = _row(
         "builtin",
-        "What converts raw pictures: builtin needs nothing, cv_bridge is ROS's own where it is installed "
+        "What converts raw images: builtin needs nothing, cv_bridge is ROS's own where it is installed "
         "(docs/decoding.md)",
         choices=("builtin", "cv_bridge"),
     )
@@ -90,7 +90,7 @@ class Parameters:
     )
     on_camera_mismatch: str = _row(
         "warn",
-        "Where CameraInfo is of another camera than the training's: go on, drop the frames, or warp the pictures",
+        "Where CameraInfo is of another camera than the training's: go on, drop the frames, or warp the images",
         choices=("warn", "refuse", "warp"),
     )
     out_of_scene: str = _row(
@@ -98,7 +98,7 @@ class Parameters:
         "A frame that the model takes for one of another place: drop it, or publish its pose all the same",
         choices=("drop", "publish"),
     )
-    rectified: bool = _row(False, "The live pictures are rectified already (image_rect)")
+    rectified: bool = _row(False, "The live images are rectified already (image_rect)")
     path_length: int = _row(1000, "Poses kept for ~/path", limits=(1, 1000000))
     path_spacing: float = _row(0.05, "Metres between two poses of ~/path", limits=(0.0, 1000.0))
     stamp_policy: str = _row(

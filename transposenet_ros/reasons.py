@@ -56,8 +56,8 @@ STALE = _row(
     "more than `max_age` (5 s) behind it on arrival. A recording on wall time, which is more than a minute behind, "
     "passes with a WARN",
 )
-DUPLICATE_STAMP = _row("duplicate_stamp", "the stamp of the picture before; each is published once")
-OUT_OF_ORDER = _row("out_of_order", "older than the picture before: time runs forward; a looped recording begins anew")
+DUPLICATE_STAMP = _row("duplicate_stamp", "the stamp of the image before; each is published once")
+OUT_OF_ORDER = _row("out_of_order", "older than the image before: time runs forward; a looped recording begins anew")
 CLOCK_JUMPED = _row("clock_jumped", "the clock jumped while the frame waited or was in hand", judged=False)
 NOT_LISTENED = _row(
     "not_listened",

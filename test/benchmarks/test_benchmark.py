@@ -77,9 +77,9 @@ def test_a_whole_set_is_averaged_ranked_and_drawn_and_not_trained_again(tmp_path
     assert len(errors) == 4
     assert float(mean.replace("*", "").split("/")[0]) == pytest.approx(np.mean([m for m, _ in errors]), abs=0.00501)
     assert all(1 <= int(rank) <= 11 for rank in (*ranks.split("/"), final))
-    picture_HW3 = cv2.imread(str(out / "errors.png"))
+    image_HW3 = cv2.imread(str(out / "errors.png"))
     ours_bgr = np.array([0x2D, 0x27, 0xC1])
-    assert np.all(picture_HW3 == ours_bgr, axis=-1).sum() > 500  # our bars are in it
+    assert np.all(image_HW3 == ours_bgr, axis=-1).sum() > 500  # our bars are in it
     before = {scene: (out / scene / "checkpoint.safetensors").stat().st_mtime_ns for scene in CAMBRIDGE}
     capsys.readouterr()
     assert main(command) == 0

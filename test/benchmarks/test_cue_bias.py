@@ -1,4 +1,4 @@
-"""What a border or blur does to the error: pictures are changed as said, unchanged the localizer's."""
+"""What a border or blur does to the error: images are changed as said, unchanged the localizer's."""
 
 import argparse
 from pathlib import Path
@@ -27,7 +27,7 @@ def test_a_border_is_nothing_to_the_network_and_leaves_the_rest() -> None:
 
 
 def test_what_is_done_is_done_to_what_the_network_sees() -> None:
-    """At the size of its window, not of the resized picture that the window is cut from."""
+    """At the size of its window, not of the resized image that the window is cut from."""
     image, args = torch.full((1, 3, 96, 128), 200, dtype=torch.uint8), argparse.Namespace(borders=[4], blurs=[])
     (_, plain), (_, framed) = cue_bias.changed(image, args)
     assert torch.equal(plain, image) and (framed[..., :5] != 200).all() and (framed[..., 5:-5, 5:-5] == 200).all()
@@ -36,17 +36,17 @@ def test_what_is_done_is_done_to_what_the_network_sees() -> None:
 def test_the_table_holds_what_the_localizer_errs_by(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     scene = write_small_scene(tmp_path / "desk", frames=6)
     images = load_scene(f"7scenes:{scene}").select("test")
-    pictures = np.stack([read_image(image.path) for image in images])
-    model = save_untrained(tmp_path / "model", pictures, Preprocessing(70, (64, 80)))
+    images_NHW3 = np.stack([read_image(image.path) for image in images])
+    model = save_untrained(tmp_path / "model", images_NHW3, Preprocessing(70, (64, 80)))
     arguments = [str(model), "--data", f"7scenes:{scene}", "--select", "test", "--blurs", "1", "--borders", "10"]
     assert cue_bias.main(arguments) == 0
-    poses = [Localizer(model, device="cpu").localize(picture).pose for picture in pictures]
+    poses = [Localizer(model, device="cpu").localize(image_HW3).pose for image_HW3 in images_NHW3]
     metres = np.median(pose_errors(poses, [image.pose for image in images])[0])
     lines = capsys.readouterr().out.splitlines()
     assert f"{metres:.3f} m" in lines[2] and "border of 10 %" in lines[3] and "blur of 1 pixels" in lines[4]
     assert len({line.split("|", 2)[2] for line in lines[2:5]}) == 3
     for wrong, message in (
-        (("--borders", "40"), "percent of the picture's width, from 0 to below 30"),
+        (("--borders", "40"), "percent of the image's width, from 0 to below 30"),
         (("--blurs", "9"), "pixels, above 0 and up to 5"),
     ):
         assert cue_bias.main([*arguments[:5], *wrong]) == 2

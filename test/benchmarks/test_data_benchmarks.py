@@ -92,7 +92,7 @@ def test_each_noise_is_trained_with_once(scene: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("offset_px", [-6, 3])
 def test_the_depth_cameras_place_is_found(scene: Path, capsys: pytest.CaptureFixture[str], offset_px: int) -> None:
-    """Boxes at 1 m before a wall at 2 m; the colour picture shows them shifted as from another place."""
+    """Boxes at 1 m before a wall at 2 m; the colour image shows them shifted as from another place."""
     (scene / "depth-intrinsics.txt").write_text("500 0 320\n0 500 240\n0 0 1\n")
     (scene / "color-intrinsics.txt").write_text("500 0 320\n0 500 240\n0 0 1\n")
     rng = np.random.default_rng(1)
@@ -111,4 +111,4 @@ def test_the_depth_cameras_place_is_found(scene: Path, capsys: pytest.CaptureFix
 
 def test_a_scene_without_depth_has_no_depth_camera(scene: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert depth_offset.main(["--data", f"7scenes:{scene}"]) == 2
-    assert "has no depth pictures; record with a depth camera" in capsys.readouterr().err
+    assert "has no depth images; record with a depth camera" in capsys.readouterr().err

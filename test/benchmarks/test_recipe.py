@@ -18,7 +18,7 @@ from transposenet_core.training.config_reading import load_config
 from transposenet_core.training.data.pixels import load_pixels
 
 PRESET = ROOT / "config" / "train" / "transposenet_fast.yaml"
-TINY = [key for key in SMALL if not key.startswith(("picture", "validate_every"))]
+TINY = [key for key in SMALL if not key.startswith(("image", "validate_every"))]
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
@@ -31,20 +31,20 @@ def test_a_row_is_its_base_and_its_changes(row: RecipeRow) -> None:
     changed = difference(base, config)
     assert changed, row.name
     keys = {change.split("=")[0] for change in row.changes} | {"model.options"}
-    keys |= {"picture.smaller_edge"} if row.margin else set()
+    keys |= {"image.smaller_edge"} if row.margin else set()
     keys |= {"epochs", "validate_every"} if row.length != 1 else set()
-    keys |= {"picture.smaller_edge", "picture.height", "picture.width"} if row.size != 1 else set()
+    keys |= {"image.smaller_edge", "image.height", "image.width"} if row.size != 1 else set()
     assert all(phrase.split()[0] in keys for phrase in changed), changed
     assert row.described() not in ("", "-")
-    height, width = config["picture"]["height"], config["picture"]["width"]
+    height, width = config["image"]["height"], config["image"]["width"]
     assert height == round(48 * row.size) and width == (height if row.square else round(height * 4 / 3))
 
 
-def test_what_is_seen_of_the_picture_is_compared_at_about_equal_work() -> None:
+def test_what_is_seen_of_the_image_is_compared_at_about_equal_work() -> None:
     work = {}
     for row in (row for row in ROWS if row.name in ("virtual", "square", "wide", "wider")):
         config = load_config(PRESET, row.overrides(48, 16, ["device=cpu"]))
-        work[row.name] = config.epochs * config.picture.height * config.picture.width
+        work[row.name] = config.epochs * config.image.height * config.image.width
     assert len(work) == 4 and all(each == pytest.approx(work["virtual"], rel=0.03) for each in work.values())
 
 
@@ -66,9 +66,9 @@ def test_each_row_is_done_once_and_failures_are_rows_too(
     out = tmp_path / "out"
     call = [*data, "--out", str(out), "--height", "32", "--epochs", "1", *TINY]
     assert recipe.main([*call, "--rows", "crop"]) == 0
-    assert recipe.main([*call, "--rows", "crop,whole_picture,virtual,translation"]) == 0
+    assert recipe.main([*call, "--rows", "crop,whole_image,virtual,translation"]) == 0
     lines = [json.loads(line) for line in (out / recipe.FILE).read_text().splitlines()]
-    assert [line["name"] for line in lines] == ["crop", "whole_picture", "virtual", "translation"]
+    assert [line["name"] for line in lines] == ["crop", "whole_image", "virtual", "translation"]
     assert "crop: done before" in capsys.readouterr().out
     assert lines[3]["failed"] == "exit code 2"  # there is no depth
     crop, whole = lines[:2]
@@ -76,7 +76,7 @@ def test_each_row_is_done_once_and_failures_are_rows_too(
     table = {row[1]: row[3:] for row in cells[2:]}
     assert table["crop"][:3] == [f"{crop['median_m']:.3f} m", f"{crop['median_deg']:.1f} deg", "-"]
     against = [f"{100 * (whole[key] / crop[key] - 1):+.0f} %" for key in ("median_m", "median_deg")]
-    assert table["whole_picture"][2] == " / ".join(against)
+    assert table["whole_image"][2] == " / ".join(against)
     assert table["translation"][0] == "exit code 2"
     assert recipe.main([*call, "--rows", "translation"]) == 0  # a failure is tried again
     assert len((out / recipe.FILE).read_text().splitlines()) == 5
@@ -107,7 +107,7 @@ def test_turned_views_are_turned_back(data: list[str], tmp_path: Path, capsys: p
     assert virtual_averaging.main([str(folder), *data, "--turns", "5"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("|")[1].strip() for line in lines[2:]] == [
-        "1 (the picture)",
+        "1 (the image)",
         "3, turned by 5 deg",
         "7, turned by 5 deg",
     ]

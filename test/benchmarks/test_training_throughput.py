@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmarks import training_throughput
-from benchmarks.training_throughput import main, make_pictures, median_seconds, our_step
+from benchmarks.training_throughput import main, make_images, median_seconds, our_step
 from transposenet_core.training.config_reading import load_config
 
 CPU = torch.device("cpu")
@@ -30,7 +30,7 @@ def pose_loss(pose, label, s_x, s_q):
 def test_each_row_stands_beside_the_reference_in_the_same_run(
     tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tiny = ["picture.smaller_edge=32", "picture.height=32", "picture.width=32", "model.options.layers=1"]
+    tiny = ["image.smaller_edge=32", "image.height=32", "image.width=32", "model.options.layers=1"]
     monkeypatch.setattr(training_throughput, "ROWS", (("tiny", "transposenet_fast", tiny),))
     (tmp_path / "yardstick.py").write_text(YARDSTICK)
     assert main(["--yardstick", str(tmp_path / "yardstick.py"), "--seconds", "0.1", "--batch", "2"]) == 0
@@ -40,8 +40,8 @@ def test_each_row_stands_beside_the_reference_in_the_same_run(
 
 
 def test_loading_really_reads(tmp_path: Path) -> None:
-    images = make_pictures(tmp_path, 4)
-    options = ["picture.smaller_edge=32", "picture.height=32", "picture.width=32", "model.options.layers=1"]
+    images = make_images(tmp_path, 4)
+    options = ["image.smaller_edge=32", "image.height=32", "image.width=32", "model.options.layers=1"]
     config = load_config(None, [*options, "batch_size=2", "device=cpu"])
     step, loading = our_step(config, images, CPU)
     assert loading > 0

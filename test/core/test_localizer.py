@@ -9,17 +9,17 @@ from transposenet_core.geometry.pose import Pose
 from transposenet_core.localizer import Localizer, of_the_labelled
 from transposenet_core.preprocessing import Preprocessing
 
-PICTURES = np.random.default_rng(2).integers(0, 256, (4, 60, 80, 3), dtype=np.uint8)
+IMAGES = np.random.default_rng(2).integers(0, 256, (4, 60, 80, 3), dtype=np.uint8)
 
 
 @pytest.fixture(scope="module")
 def localizer(tmp_path_factory: pytest.TempPathFactory) -> Localizer:
     folder = tmp_path_factory.mktemp("model") / "textures"
-    return Localizer(save_untrained(folder, PICTURES, Preprocessing(64, (64, 80))), device="cpu")
+    return Localizer(save_untrained(folder, IMAGES, Preprocessing(64, (64, 80))), device="cpu")
 
 
 def test_attention_is_there_on_request_alone_and_changes_no_pose(localizer: Localizer) -> None:
-    plain, asked = (localizer.localize(PICTURES[0], with_attention=wanted) for wanted in (False, True))
+    plain, asked = (localizer.localize(IMAGES[0], with_attention=wanted) for wanted in (False, True))
     assert plain.attention == {}
     assert plain.pose is not None and asked.pose is not None
     np.testing.assert_array_equal(asked.pose.position, plain.pose.position)
@@ -32,8 +32,8 @@ def test_attention_is_there_on_request_alone_and_changes_no_pose(localizer: Loca
         assert map_HW.dtype == np.float32 and map_HW.min() >= 0 and 0 < map_HW.sum() <= 1
 
 
-def test_attention_follows_the_picture(localizer: Localizer) -> None:
-    first, second = (localizer.localize(image_HW3, with_attention=True).attention for image_HW3 in PICTURES[:2])
+def test_attention_follows_the_image(localizer: Localizer) -> None:
+    first, second = (localizer.localize(image_HW3, with_attention=True).attention for image_HW3 in IMAGES[:2])
     for name in ("position", "orientation"):
         assert np.abs(first[name] - second[name]).max() > 1e-6, name
 
@@ -42,9 +42,7 @@ def test_the_answer_is_the_labelled_bodys_where_that_is_not_the_camera(tmp_path,
     model = localizer.scene_model
     T_pose_camera = Pose(np.array([0.1, -0.2, 0.3]), np.array([0.8, 0.3, -0.4, 0.1]))
     with_scene(model, T_pose_camera=T_pose_camera).save(tmp_path / "mounted")
-    camera, labelled = (
-        each.localize(PICTURES[0]) for each in (localizer, Localizer(tmp_path / "mounted", device="cpu"))
-    )
+    camera, labelled = (each.localize(IMAGES[0]) for each in (localizer, Localizer(tmp_path / "mounted", device="cpu")))
     assert camera.pose is not None and labelled.pose is not None
     np.testing.assert_allclose((labelled.pose @ T_pose_camera).matrix_44, camera.pose.matrix_44, atol=1e-6)
     assert np.trace(labelled.covariance_66[:3, :3]) > np.trace(camera.covariance_66[:3, :3])

@@ -95,7 +95,7 @@ def test_the_layout_is_that_of_7_scenes(rendered):
             assert image.std() > 25
 
 
-def test_the_depth_pictures_camera_is_the_pictures_own(rendered):
+def test_the_depth_images_camera_is_the_images_own(rendered):
     scene = load_scene(f"7scenes:{rendered}")
     depth, colour = scene.depth_camera, scene.intrinsics
     figures = ("width", "height", "fx", "fy", "cx", "cy")
@@ -117,7 +117,7 @@ def test_depth_is_metric_and_within_the_room(rendered):
         assert abs(points[:, 0].max() - LENGTH) < 0.03 or abs(points[:, 1] - WIDTH / 2).max() > WIDTH / 2 - 0.03
 
 
-def test_a_second_run_draws_the_same_pictures(rendered, tmp_path):
+def test_a_second_run_draws_the_same_images(rendered, tmp_path):
     again = render.render_drives(tmp_path, drives="test", frames=3, processes=1, progress=False)
     for index in range(3):
         name = f"seq-09/frame-{index:06d}.color.jpg"
@@ -201,4 +201,4 @@ def test_the_command_line_refuses_a_wrong_size(capsys):
     with pytest.raises(SystemExit) as stopped:
         render.main(["--out", "unused", "--size", "320"])
     assert stopped.value.code == 2
-    assert "'320' is not a picture size" in capsys.readouterr().err
+    assert "'320' is not an image size" in capsys.readouterr().err

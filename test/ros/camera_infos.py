@@ -15,7 +15,7 @@ def info_of(
     distortion: tuple[float, ...] = (),
     **more: object,
 ) -> CameraInfo:
-    """A lens with its axis in the middle of the picture, unless `centre` (pixels) says otherwise."""
+    """A lens with its axis in the middle of the image, unless `centre` (pixels) says otherwise."""
     cx, cy = centre or ((width - 1) / 2, (height - 1) / 2)
     info = CameraInfo(width=width, height=height, distortion_model=lens, d=distortion, **more)
     info.k = [focal, 0.0, cx, 0.0, focal, cy, 0.0, 0.0, 1.0]

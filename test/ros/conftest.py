@@ -50,11 +50,11 @@ def domain() -> Iterator[int]:
 
 @pytest.fixture(scope="session")
 def scene_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A real scene model for 64x96 pictures with random weights: its poses mean nothing, but differ by picture."""
+    """A real scene model for 64x96 images with random weights: its poses mean nothing, but differ by image."""
     noise = np.random.default_rng(11).integers(0, 256, (6, 8, 12, 3), dtype=np.uint8)
-    pictures = [np.kron(coarse_HW3, np.ones((8, 8, 1), np.uint8)) for coarse_HW3 in noise]
+    images = [np.kron(coarse_HW3, np.ones((8, 8, 1), np.uint8)) for coarse_HW3 in noise]
     folder = tmp_path_factory.mktemp("scene_models") / "office"
-    return save_untrained(folder, pictures, Preprocessing(64, (64, 96)), {}, name="office", map_frame="office_map")
+    return save_untrained(folder, images, Preprocessing(64, (64, 96)), {}, name="office", map_frame="office_map")
 
 
 @pytest.fixture(scope="session")
@@ -65,14 +65,14 @@ def localizer(scene_model_folder: Path) -> Localizer:
 
 
 @pytest.fixture(scope="session")
-def picture_HW3() -> np.ndarray:
-    """A smooth 64x96 picture with structure in every channel: what JPEG keeps and a network can tell apart."""
+def image_HW3() -> np.ndarray:
+    """A smooth 64x96 image with structure in every channel: what JPEG keeps and a network can tell apart."""
     rows, columns = np.mgrid[0:64, 0:96]
     waves = [np.sin(rows / 7 + 1.3 * k) + np.cos(columns / (5 + 2 * k)) for k in range(3)]
     return np.round(127 + 60 * np.stack(waves, axis=-1)).astype(np.uint8)
 
 
 @pytest.fixture(scope="session")
-def pictures(picture_HW3: np.ndarray) -> list[np.ndarray]:
-    """Four pictures with four answers."""
-    return [np.roll(picture_HW3, 11 * k, axis=1) for k in range(4)]
+def images(image_HW3: np.ndarray) -> list[np.ndarray]:
+    """Four images with four answers."""
+    return [np.roll(image_HW3, 11 * k, axis=1) for k in range(4)]

@@ -1,6 +1,6 @@
 """What decoding the files named on the command line costs, one JSON line each; a process of its own, with its own peak.
 
-`end` is the picture's shape or the reason, `megabytes` by how much the peak of memory rose, `seconds` time of the CPU.
+`end` is the image's shape or the reason, `megabytes` by how much the peak of memory rose, `seconds` time of the CPU.
 """
 
 from __future__ import annotations

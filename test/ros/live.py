@@ -135,7 +135,7 @@ def quality(depth: int = 10, reliable: bool = True) -> QoSProfile:
 
 @final
 class Client:
-    """A ROS node of the test's own, spun in a thread: it publishes pictures, collects messages and calls services."""
+    """A ROS node of the test's own, spun in a thread: it publishes images, collects messages and calls services."""
 
     def __init__(self, domain: int, name: str = "test_client") -> None:
         self.context = Context()
@@ -168,10 +168,10 @@ class Client:
         return received
 
     def image_publisher(self, message_type: type, topic: str, reliable: bool = True, depth: int = 10) -> Any:
-        """A publisher whose pictures arrive: returned once the localizer listens with the reliability it settles on.
+        """A publisher whose images arrive: returned once the localizer listens with the reliability it settles on.
 
         The localizer subscribes best effort before it knows its publishers and turns reliable (`image_qos: auto`)
-        when it has seen that all of them are; pictures sent in between may be lost.
+        when it has seen that all of them are; images sent in between may be lost.
         """
         publisher = self.node.create_publisher(message_type, topic, quality(depth, reliable))
         self.wait_for_listener(topic, reliable)

@@ -150,7 +150,7 @@ def texture(seed: int, width: int = 64, height: int = 48) -> np.ndarray:
 
 
 def drive(ros1: bool = False, count: int = 20, step_ns: int = 50_000_000) -> Iterator[Row]:
-    """Rows of a robot: base_link moves along x and turns in the map, a camera on it; pictures between the poses."""
+    """Rows of a robot: base_link moves along x and turns in the map, a camera on it; images between the poses."""
     m = Messages(ros1)
     T_base_camera = Pose(np.array([0.2, -0.1, 0.5]), np.array([0.5, -0.5, 0.5, -0.5]))
     yield "/tf_static", T0_NS, m.tf(m.transform(T0_NS, "base_link", "camera_optical", T_base_camera))
@@ -165,10 +165,10 @@ def drive(ros1: bool = False, count: int = 20, step_ns: int = 50_000_000) -> Ite
         ):
             yield topic, stamp_ns, message
         if number < count - 1:
-            picture_ns = stamp_ns + 20_000_000
-            yield "/camera/image", picture_ns, m.image(picture_ns, "camera_optical", texture(number))
+            image_ns = stamp_ns + 20_000_000
+            yield "/camera/image", image_ns, m.image(image_ns, "camera_optical", texture(number))
             K_33 = [[50.0, 0, 31.5], [0, 50.0, 23.5], [0, 0, 1]]
-            yield "/camera/camera_info", picture_ns, m.camera_info(picture_ns, "camera_optical", (64, 48), K_33)
+            yield "/camera/camera_info", image_ns, m.camera_info(image_ns, "camera_optical", (64, 48), K_33)
 
 
 def base_at(stamp_ns: int) -> Pose:
@@ -178,7 +178,7 @@ def base_at(stamp_ns: int) -> Pose:
 
 
 def check_drive(scene: Scene, count: int = 19, first: int = 0) -> None:
-    """The pictures are those between the poses, and their cameras where base and mounting put them."""
+    """The images are those between the poses, and their cameras where base and mounting put them."""
     T_base_camera = Pose(np.array([0.2, -0.1, 0.5]), np.array([0.5, -0.5, 0.5, -0.5]))
     assert len(scene.images) == count
     for number, image in enumerate(scene.images, start=first):
@@ -188,6 +188,6 @@ def check_drive(scene: Scene, count: int = 19, first: int = 0) -> None:
 
 
 def imported(bag: Path, out: Path, *options: str, image: str = "/camera/image") -> Scene:
-    """The data set of every picture of a recording, with a pose, all of them for training."""
+    """The data set of every image of a recording, with a pose, all of them for training."""
     assert main([str(bag), "--image", image, "--out", str(out), *ALL, *options]) == 0
     return load_scene(f"folder:{out}")

@@ -1,4 +1,4 @@
-"""The localizer node that listens for a rival so long that a busy machine can look at pictures meanwhile."""
+"""The localizer node that listens for a rival so long that a busy machine can look at images meanwhile."""
 
 from __future__ import annotations
 

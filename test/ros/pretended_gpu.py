@@ -1,7 +1,7 @@
 """The node's own main beside a GPU that is none, and out of memory as often as `failures.json` in the model says.
 
 It stands in for what the test machine lacks; the network runs on the CPU. `{"load": 1, "localize": 2}`: the next load
-and the next two pictures fail.
+and the next two images fail.
 """
 
 import json

@@ -98,7 +98,7 @@ class Trip:
     tf: list[TFMessage]
 
     def look(self, image_HW3: np.ndarray, seconds: float | None = None, frame_id: str = "camera") -> float:
-        """Take a picture and wait for the camera's pose."""
+        """Take an image and wait for the camera's pose."""
         seconds = time.time() if seconds is None else seconds
         self.camera.publish(image_message(image_HW3, seconds, frame_id))
         self.node.pose_at(seconds)

@@ -1,4 +1,4 @@
-"""Several cameras in one process: each its own pictures and topics, one network, and one place of the robot."""
+"""Several cameras in one process: each its own images and topics, one network, and one place of the robot."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def arguments(model: Path, *ros_arguments: str) -> list[str]:
     return ["--cameras", "front", "rear", "--ros-args", *file, *same, *ros_arguments]
 
 
-def test_each_camera_has_its_pictures_and_topics_and_its_parameters(
-    scene_model_folder: Path, localizer: Localizer, picture_HW3: np.ndarray, domain: int
+def test_each_camera_has_its_images_and_topics_and_its_parameters(
+    scene_model_folder: Path, localizer: Localizer, image_HW3: np.ndarray, domain: int
 ) -> None:
     """In a namespace and by another name, as a launch file gives them; `rear` is remapped and keeps off TF."""
     rules = [
@@ -57,7 +57,7 @@ def test_each_camera_has_its_pictures_and_topics_and_its_parameters(
     ]
     nodes = {"front": "/robot/where/front", "rear": "/robot/where/rear"}
     topics = {"front": "/robot/front/image", "rear": "/back/image_raw"}
-    pictures = {"front": picture_HW3, "rear": np.roll(picture_HW3, 20, axis=1)}
+    images = {"front": image_HW3, "rear": np.roll(image_HW3, 20, axis=1)}
     with Process(NODE, *arguments(scene_model_folder, *rules), domain=domain) as process, Client(domain) as client:
         for node in nodes.values():
             client.wait_for_state("active", node)
@@ -66,7 +66,7 @@ def test_each_camera_has_its_pictures_and_topics_and_its_parameters(
         cameras = {name: client.image_publisher(Image, topic) for name, topic in topics.items()}
         for name, camera in cameras.items():
             wait_until(lambda name=name: client.node.get_publishers_info_by_topic(f"{nodes[name]}/pose"), "its poses")
-            message = image_message(pictures[name], time.time(), frame_id=f"{name}_optical")
+            message = image_message(images[name], time.time(), frame_id=f"{name}_optical")
 
             def answered(name: str = name, camera: object = camera, message: Image = message) -> bool:
                 camera.publish(message)  # type: ignore[attr-defined]
@@ -74,7 +74,7 @@ def test_each_camera_has_its_pictures_and_topics_and_its_parameters(
 
             wait_until(answered, f"a pose of {name}")
             live = pose_from_message(poses[name][0].pose)
-            np.testing.assert_allclose(live.position, localizer.localize(pictures[name]).pose.position, atol=1e-6)
+            np.testing.assert_allclose(live.position, localizer.localize(images[name]).pose.position, atol=1e-6)
         assert len({pose[0].pose.position.x for pose in poses.values()}) == 2
         wait_until(lambda: transforms, "a transform")
         assert {t.child_frame_id for m in transforms for t in m.transforms} == {"front_optical"}
@@ -86,20 +86,20 @@ def test_each_camera_has_its_pictures_and_topics_and_its_parameters(
         assert process.wait(5) == 0
 
 
-def test_n26_two_cameras_without_listeners_rest_and_say_where_pictures_are(
-    scene_model_folder: Path, picture_HW3: np.ndarray, domain: int
+def test_n26_two_cameras_without_listeners_rest_and_say_where_images_are(
+    scene_model_folder: Path, image_HW3: np.ndarray, domain: int
 ) -> None:
     """The cameras hear each other's /tf, which is nobody's asking; what they would draw themselves is no camera."""
     with Client(domain) as client:
         client.node.create_publisher(Image, "/elsewhere/image_raw", 1)
         with Process(NODE, *arguments(scene_model_folder), domain=domain) as process:
-            process.wait_for_log("nobody publishes it; pictures are on /elsewhere/image_raw: remap rear:image")
+            process.wait_for_log("nobody publishes it; images are on /elsewhere/image_raw: remap rear:image")
             assert "attention" not in process.log and "remap front:image" in process.log
             diagnostics = client.collect(DiagnosticArray, "/diagnostics")
             camera = client.image_publisher(Image, "/front/image")
 
             def told() -> str:
-                camera.publish(image_message(picture_HW3, time.time()))
+                camera.publish(image_message(image_HW3, time.time()))
                 time.sleep(0.05)
                 named = [s for m in diagnostics for s in m.status if s.name.startswith("/localizer/front:")]
                 return named[-1].message if named else ""

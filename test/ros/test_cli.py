@@ -58,7 +58,7 @@ def test_help_all_has_every_key_and_format(capsys: pytest.CaptureFixture) -> Non
     for part in ("  augmentation.virtual_rotation.yaw=", "  colmap: ", "  model.options of transposenet_fast:"):
         part = part.removeprefix("  ")
         assert part in text and part not in short
-    for key in ("--model.name", "--epochs", "--optimizer.learning_rate", "--picture.smaller_edge", "--start_from"):
+    for key in ("--model.name", "--epochs", "--optimizer.learning_rate", "--image.smaller_edge", "--start_from"):
         assert f"{key} VALUE" in short
     assert "  colmap: " in helped(capsys, "check", "--help-all")
 
@@ -174,7 +174,7 @@ def test_zsh_gets_a_script_of_its_own(capsys: pytest.CaptureFixture) -> None:
     assert cli.main(["completion", "zsh"]) == 0
     script = capsys.readouterr().out
     assert script.startswith("#compdef transposenet") and "presets:preset:(bayesian_posenet " in script
-    assert "train:'learn a scene from posed pictures'" in script
+    assert "train:'learn a scene from posed images'" in script
 
 
 def test_every_metavar_of_a_path_is_completed() -> None:

@@ -31,8 +31,8 @@ MISMATCH = "fx is 64.0 instead of 80.0 px"
 TOPIC = "/front/image_raw"
 
 
-def picture_by(info: CameraInfo) -> np.ndarray:
-    """The picture (H, W, 3) that a camera takes of a wall of waves, exact at every pixel."""
+def image_by(info: CameraInfo) -> np.ndarray:
+    """The image (H, W, 3) that a camera takes of a wall of waves, exact at every pixel."""
     rows, columns = np.mgrid[0 : info.height, 0 : info.width]
     x, y = (columns - info.k[2]) / info.k[0], (rows - info.k[5]) / info.k[4]
     waves = [np.sin(9 * y + 1.3 * k) + np.cos((7 + 3 * k) * x + y) for k in range(3)]
@@ -55,10 +55,10 @@ def node(model_folder: Path) -> Iterator[Watched]:
 
 @dataclass
 class Driver:
-    """A camera's driver: pictures and CameraInfo."""
+    """A camera's driver: images and CameraInfo."""
 
     node: Watched
-    pictures: Any
+    images: Any
     infos: Any
 
     def describe(self, info: CameraInfo, words: str) -> None:
@@ -67,9 +67,9 @@ class Driver:
         wait_until(lambda: words in self.node.values()["camera"], f"{words!r} about the camera")
 
     def send(self, info: CameraInfo) -> float:
-        """Publish the picture that this camera takes."""
+        """Publish the image that this camera takes."""
         now = time.time()
-        self.pictures.publish(image_message(picture_by(info), now))
+        self.images.publish(image_message(image_by(info), now))
         return now
 
     def look(self, info: CameraInfo) -> Pose:
@@ -100,7 +100,7 @@ def distance(pose: Pose, other: Pose) -> float:
 def test_n22_without_a_useful_camera_info_it_runs_and_warns(node: Watched, localizer: Localizer) -> None:
     training = info_of(96, 64, FOCAL)
     with driver(node, "refuse") as on:
-        expected = localizer.localize(picture_by(training)).pose
+        expected = localizer.localize(image_by(training)).pose
         assert distance(on.look(training), expected) < 1e-4
         text = node.wait_for_level(DiagnosticStatus.WARN, "localizing, but no CameraInfo has come")
         assert "calibration.txt" in text
@@ -117,7 +117,7 @@ def test_n22_the_training_camera_in_another_size_is_fine(node: Watched, localize
     twice = info_of(192, 128, 2 * FOCAL)
     with driver(node, "refuse") as on:
         on.describe(twice, "at 192x128")
-        expected = localizer.localize(picture_by(twice)).pose
+        expected = localizer.localize(image_by(twice)).pose
         assert distance(on.look(twice), expected) < 1e-4
         assert node.wait_for_level(DiagnosticStatus.OK, "localizing") == "localizing"
 
@@ -125,7 +125,7 @@ def test_n22_the_training_camera_in_another_size_is_fine(node: Watched, localize
 def test_n22_another_camera_is_a_warning_by_policy_warn(node: Watched, localizer: Localizer) -> None:
     with driver(node, "warn") as on:
         on.describe(WIDE, MISMATCH)
-        assert distance(on.look(WIDE), localizer.localize(picture_by(WIDE)).pose) < 1e-4, "the picture as it is"
+        assert distance(on.look(WIDE), localizer.localize(image_by(WIDE)).pose) < 1e-4, "the image as it is"
         node.wait_for_level(DiagnosticStatus.WARN, f"localizing, but {MISMATCH}")
         node.process.wait_for_log(MISMATCH)
 
@@ -147,9 +147,9 @@ def test_n22_another_camera_is_refused_by_policy_refuse_until_the_right_one_come
         assert node.count("camera_mismatch") == 3
 
 
-def test_n22_pictures_of_another_camera_are_warped_by_policy_warp(node: Watched, localizer: Localizer) -> None:
-    expected = localizer.localize(picture_by(info_of(96, 64, FOCAL))).pose
-    untouched = localizer.localize(picture_by(WIDE)).pose
+def test_n22_images_of_another_camera_are_warped_by_policy_warp(node: Watched, localizer: Localizer) -> None:
+    expected = localizer.localize(image_by(info_of(96, 64, FOCAL))).pose
+    untouched = localizer.localize(image_by(WIDE)).pose
     with driver(node, "warp") as on:
         on.describe(WIDE, "warped to the training camera")
         found = on.look(WIDE)
@@ -158,7 +158,7 @@ def test_n22_pictures_of_another_camera_are_warped_by_policy_warp(node: Watched,
         assert MISMATCH in node.values()["camera"] and "100%" in node.values()["camera"]
 
 
-def test_camera_info_lies_beside_the_pictures_of_either_transport_and_elsewhere_by_remapping(
+def test_camera_info_lies_beside_the_images_of_either_transport_and_elsewhere_by_remapping(
     node: Watched, model_folder: Path
 ) -> None:
     def wait_for_camera(of: Watched, topic: str) -> None:

@@ -1,4 +1,4 @@
-"""A running localizer on compressed pictures, with the frames given by parameters and TF off."""
+"""A running localizer on compressed images, with the frames given by parameters and TF off."""
 
 from __future__ import annotations
 
@@ -66,11 +66,11 @@ def assert_same_pose(live: PoseStamped, localizer: Localizer, image_HW3: np.ndar
 
 
 @pytest.mark.parametrize("extension", [".jpg", ".png"])
-def test_a_compressed_picture_equals_its_file(
-    running: Running, localizer: Localizer, picture_HW3: np.ndarray, tmp_path: Path, extension: str
+def test_a_compressed_image_equals_its_file(
+    running: Running, localizer: Localizer, image_HW3: np.ndarray, tmp_path: Path, extension: str
 ) -> None:
-    file = tmp_path / f"picture{extension}"
-    cv2.imwrite(str(file), picture_HW3[..., ::-1])
+    file = tmp_path / f"image{extension}"
+    cv2.imwrite(str(file), image_HW3[..., ::-1])
     pose = running.localize(file.read_bytes(), format=extension[1:])
     assert_same_pose(pose, localizer, read_image(file))
     assert pose.header.frame_id == "hall", "parameter map_frame"
@@ -88,10 +88,10 @@ def test_twenty_real_frames_equal_their_files(running: Running, localizer: Local
 
 
 @pytest.mark.parametrize("case", ["empty", "truncated", "ends_early", "garbage", "h264", "huge"])
-def test_n08_n09_a_corrupt_picture_is_dropped_and_the_next_good_one_localizes(
-    running: Running, picture_HW3: np.ndarray, case: str
+def test_n08_n09_a_corrupt_image_is_dropped_and_the_next_good_one_localizes(
+    running: Running, image_HW3: np.ndarray, case: str
 ) -> None:
-    good = cv2.imencode(".jpg", picture_HW3)[1].tobytes()
+    good = cv2.imencode(".jpg", image_HW3)[1].tobytes()
     frame = good.index(b"\xff\xc0")
     data, format, reason = {
         "empty": (b"", "jpeg", "decode_failed"),

@@ -39,14 +39,14 @@ def resources(node: Watched) -> dict[str, int]:
     return {"threads": threads, "open files": len(os.listdir(process / "fd"))}
 
 
-def test_n31_lives_leave_nothing_behind(scene_model_folder: Path, picture_HW3: np.ndarray) -> None:
+def test_n31_lives_leave_nothing_behind(scene_model_folder: Path, image_HW3: np.ndarray) -> None:
     steps = [getattr(Transition, f"TRANSITION_{name}") for name in ("DEACTIVATE", "CLEANUP", "CONFIGURE", "ACTIVATE")]
     with watched(scene_model_folder, image_qos="reliable", publish_initialpose="once") as node:
         camera = node.camera()
         before: list[dict[str, Any]] = []
         for life in range(CYCLES):
             wait_until(lambda: camera.get_subscription_count() == 1, "a match")
-            camera.publish(image_message(picture_HW3, life + 1))
+            camera.publish(image_message(image_HW3, life + 1))
             node.pose_at(life + 1)
             if life == SETTLED:
                 before = [names(node), resources(node)]

@@ -27,11 +27,11 @@ STAMPS = itertools.count(1000)
 
 
 def test_n27_auto_without_cuda_runs_on_the_cpu_and_says_so(
-    monkeypatch: pytest.MonkeyPatch, scene_model_folder: Path, picture_HW3: np.ndarray
+    monkeypatch: pytest.MonkeyPatch, scene_model_folder: Path, image_HW3: np.ndarray
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     with watched(scene_model_folder, device="auto") as node:
-        node.camera().publish(image_message(picture_HW3, 1000))
+        node.camera().publish(image_message(image_HW3, 1000))
         node.pose_at(1000)
         (line,) = [line for line in node.process.log.splitlines() if "[WARN]" in line and "no CUDA" in line]
         note = node.values()["device_note"]
@@ -104,7 +104,7 @@ def failing(scene_model_folder: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def localized(failing: Failing, camera: Any, image_HW3: np.ndarray, localizer: Localizer) -> None:
-    """Hold that the node answers a picture with the offline pose."""
+    """Hold that the node answers an image with the offline pose."""
     stamp = next(STAMPS)
     camera.publish(image_message(image_HW3, stamp))
     live = pose_from_message(failing.node.pose_at(stamp).pose)
@@ -113,7 +113,7 @@ def localized(failing: Failing, camera: Any, image_HW3: np.ndarray, localizer: L
 
 @pytest.mark.parametrize("work", ["load", "localize"])
 def test_n28_out_of_memory_at_the_start(
-    failing: Failing, picture_HW3: np.ndarray, localizer: Localizer, work: str
+    failing: Failing, image_HW3: np.ndarray, localizer: Localizer, work: str
 ) -> None:
     """Once is forgiven; twice is the CPU or a failure, by parameter."""
     failing.fail(**{work: 2})
@@ -124,7 +124,7 @@ def test_n28_out_of_memory_at_the_start(
     assert status.level == DiagnosticStatus.ERROR and f"configure failed: {OUT_OF_MEMORY}" in status.message
     failing.fail(**{work: 2})
     camera = failing.start(on_device_error="cpu")
-    localized(failing, camera, picture_HW3, localizer)
+    localized(failing, camera, image_HW3, localizer)
     failing.node.wait_for_level(DiagnosticStatus.WARN, f"localizing, but {OUT_OF_MEMORY}")
     assert failing.device() == ("cpu", f"{OUT_OF_MEMORY}; running on the CPU from now on")
     failing.node.client.node.destroy_publisher(camera)
@@ -135,13 +135,13 @@ def test_n28_out_of_memory_at_the_start(
 
 
 def test_n28_out_of_memory_while_running_falls_to_the_cpu(
-    failing: Failing, picture_HW3: np.ndarray, localizer: Localizer
+    failing: Failing, image_HW3: np.ndarray, localizer: Localizer
 ) -> None:
     failing.fail()
     camera = failing.start(on_device_error="cpu")
     for times, device in ((0, "cuda"), (1, "cuda"), (2, "cpu")):
         failing.fail(localize=times)
-        localized(failing, camera, picture_HW3, localizer)  # the very frame that failed, too
+        localized(failing, camera, image_HW3, localizer)  # the very frame that failed, too
         assert failing.device()[0] == device
     last = [line for line in failing.node.process.log.splitlines() if OUT_OF_MEMORY in line][-1]
     assert "[WARN]" in last and "running on the CPU from now on" in last
@@ -149,17 +149,17 @@ def test_n28_out_of_memory_while_running_falls_to_the_cpu(
 
 
 def test_n28_out_of_memory_while_running_is_an_error_where_so_ordered(
-    failing: Failing, picture_HW3: np.ndarray, localizer: Localizer
+    failing: Failing, image_HW3: np.ndarray, localizer: Localizer
 ) -> None:
     failing.fail()
     camera = failing.start(on_device_error="error")
-    localized(failing, camera, picture_HW3, localizer)
+    localized(failing, camera, image_HW3, localizer)
     assert failing.device() == ("cuda", "")
     failing.fail(localize=1000)
-    camera.publish(image_message(picture_HW3, next(STAMPS)))
+    camera.publish(image_message(image_HW3, next(STAMPS)))
     failing.node.wait_for_level(DiagnosticStatus.ERROR, "no frame localized: device_failed")
     assert f"device_failed: {OUT_OF_MEMORY} and parameter 'on_device_error' is 'error'" in failing.node.process.log
     failing.node.client.node.destroy_publisher(camera)
     camera = failing.start(device="cpu")
-    localized(failing, camera, picture_HW3, localizer)
+    localized(failing, camera, image_HW3, localizer)
     assert failing.node.process.alive and "Traceback" not in failing.node.process.log

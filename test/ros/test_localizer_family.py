@@ -30,7 +30,7 @@ def test_no_network_is_forgotten() -> None:
 
 @torch.no_grad()
 def save(folder: Path, name: str, image_B3HW: torch.Tensor) -> Path:
-    """Random weights; what a network takes from its scene it gets from the pictures."""
+    """Random weights; what a network takes from its scene it gets from the images."""
     network, options = small_model(name)
     if name == "retrieval":
         position_B3 = torch.arange(3.0 * len(image_B3HW)).view(-1, 3)
@@ -46,11 +46,11 @@ def save(folder: Path, name: str, image_B3HW: torch.Tensor) -> Path:
 
 
 @pytest.fixture(scope="module")
-def models_dir(picture_HW3: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def models_dir(image_HW3: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder, preprocessing = tmp_path_factory.mktemp("family"), Preprocessing(72, SIZE)
-    pictures = [preprocessing.resize(np.roll(picture_HW3, 90 * k, axis=1)) for k in range(4)]
+    images = [preprocessing.resize(np.roll(image_HW3, 90 * k, axis=1)) for k in range(4)]
     for name in NAMES:
-        save(folder, name, preprocessing.crop(torch.stack(pictures)))
+        save(folder, name, preprocessing.crop(torch.stack(images)))
     return folder
 
 
@@ -67,10 +67,10 @@ def answers(node: Watched) -> list[PoseWithCovarianceStamped]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_answers_live_as_it_does_offline(
-    node: Watched, answers: list, models_dir: Path, picture_HW3: np.ndarray, name: str
+    node: Watched, answers: list, models_dir: Path, image_HW3: np.ndarray, name: str
 ) -> None:
     assert node.client.set_parameters(model=str(models_dir / name)) == (True, "")
-    shown = np.roll(picture_HW3, 40, axis=1)  # none that a network has seen
+    shown = np.roll(image_HW3, 40, axis=1)  # none that a network has seen
     expected = Localizer(models_dir / name, device="cpu").localize(shown)
     stamp = 1000.0 + list(OPTIONS).index(name)
     node.camera().publish(image_message(shown, stamp))
@@ -86,16 +86,16 @@ def test_it_answers_live_as_it_does_offline(
 
 
 def test_n11_a_frame_of_another_place_is_dropped_by_name_unless_it_is_asked_for(
-    node: Watched, models_dir: Path, picture_HW3: np.ndarray
+    node: Watched, models_dir: Path, image_HW3: np.ndarray
 ) -> None:
     assert node.client.set_parameters(model=str(models_dir / "sure")) == (True, "")
     before, camera = node.count("out_of_scene"), node.camera()
-    camera.publish(image_message(picture_HW3, 2000.0))
+    camera.publish(image_message(image_HW3, 2000.0))
     node.wait_for_count("out_of_scene", before + 1)
     assert "it may show another place" in node.process.log
     node.reconfigure(out_of_scene="publish")
-    camera.publish(image_message(picture_HW3, 2001.0))
-    expected = Localizer(models_dir / "sure", device="cpu").localize(picture_HW3).pose
+    camera.publish(image_message(image_HW3, 2001.0))
+    expected = Localizer(models_dir / "sure", device="cpu").localize(image_HW3).pose
     live = pose_from_message(node.pose_at(2001.0).pose)
     np.testing.assert_allclose(live.position, expected.position, atol=1e-5)
     assert not [pose for pose in node.poses if pose.header.stamp.sec == 2000]

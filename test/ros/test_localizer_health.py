@@ -35,12 +35,12 @@ def test_the_first_silence_is_told_once_and_completely(node: Watched) -> None:
 
 
 def test_n24_a_camera_that_goes_is_stale_and_is_welcome_back_with_another_resolution(
-    node: Watched, picture_HW3: np.ndarray
+    node: Watched, image_HW3: np.ndarray
 ) -> None:
     camera = node.camera()
     for _ in range(5):
         last = time.time()
-        camera.publish(image_message(picture_HW3, last))
+        camera.publish(image_message(image_HW3, last))
         node.pose_at(last)
     node.client.node.destroy_publisher(camera)
     published = len(node.poses)
@@ -51,17 +51,17 @@ def test_n24_a_camera_that_goes_is_stale_and_is_welcome_back_with_another_resolu
     assert len(node.poses) == published, "nothing is published while nothing comes"
     camera = node.camera(reliable=False)
     first = time.time()
-    camera.publish(image_message(np.repeat(np.repeat(picture_HW3, 2, axis=0), 2, axis=1), first))
+    camera.publish(image_message(np.repeat(np.repeat(image_HW3, 2, axis=0), 2, axis=1), first))
     node.pose_at(first, timeout=1.0)
     node.wait_for_level(DiagnosticStatus.OK, "localizing")
     node.client.node.destroy_publisher(camera)
 
 
-def test_diagnostics_hold_rates_ages_and_stages(node: Watched, picture_HW3: np.ndarray) -> None:
+def test_diagnostics_hold_rates_ages_and_stages(node: Watched, image_HW3: np.ndarray) -> None:
     camera, begin = node.camera(), time.time()
     for k in range(70):
         time.sleep(max(0.0, begin + k / 20 - time.time()))
-        camera.publish(image_message(picture_HW3, time.time()))
+        camera.publish(image_message(image_HW3, time.time()))
     wait_until(lambda: float(node.values()["input_rate_hz"]) > 0, "a rate")
     values = {name: float(value) for name, value in node.values().items() if name.endswith(("_ms", "_hz", "_share"))}
     assert values["input_rate_hz"] == pytest.approx(20, rel=0.2)
@@ -84,12 +84,12 @@ def test_n23_an_incompatible_camera_is_told_with_both_qos(scene_model_folder: Pa
 
 
 def test_n26_without_listeners_the_network_rests_and_wakes_with_the_next_frame(
-    scene_model_folder: Path, picture_HW3: np.ndarray
+    scene_model_folder: Path, image_HW3: np.ndarray
 ) -> None:
     with watched(scene_model_folder, listen=False, tf_mode="none") as node:
         camera = node.camera()
         for _ in range(10):
-            camera.publish(image_message(picture_HW3, time.time()))
+            camera.publish(image_message(image_HW3, time.time()))
             time.sleep(0.02)
         text = node.wait_for_level(DiagnosticStatus.OK)
         assert text == "idle: nobody listens to any output"
@@ -101,7 +101,7 @@ def test_n26_without_listeners_the_network_rests_and_wakes_with_the_next_frame(
         wait_until(lambda: publishers("/localizer/pose_with_covariance"), "the pose's publisher")
         time.sleep(MATCH_SECONDS)
         woken = time.time()
-        camera.publish(image_message(picture_HW3, woken))
+        camera.publish(image_message(image_HW3, woken))
         wait_until(lambda: poses, "a pose of the first frame")
         assert seconds_of(poses[0]) == pytest.approx(woken, abs=1e-6)
         node.wait_for_level(DiagnosticStatus.OK, "localizing")
@@ -116,13 +116,13 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         yield node
 
 
-def test_n25_a_camera_that_is_too_fast_makes_no_poses_old(slow: Watched, picture_HW3: np.ndarray) -> None:
+def test_n25_a_camera_that_is_too_fast_makes_no_poses_old(slow: Watched, image_HW3: np.ndarray) -> None:
     camera = slow.camera()
     with SimTime(slow, 10_000.0, rate=1.0, period=0.005) as clock:
         began = time.monotonic()
         for k in range(240):
             time.sleep(max(0.0, began + k / 60 - time.monotonic()))
-            camera.publish(image_message(picture_HW3, clock.now()))
+            camera.publish(image_message(image_HW3, clock.now()))
         sent_per_second = 239 / (time.monotonic() - began)
         values = slow.values()
     frames, output = float(values["input_rate_hz"]), float(values["output_rate_hz"])
@@ -137,18 +137,18 @@ def test_n25_a_camera_that_is_too_fast_makes_no_poses_old(slow: Watched, picture
     slow.client.node.destroy_publisher(camera)
 
 
-def test_n16_the_frame_in_hand_when_the_clock_jumps_is_not_published(slow: Watched, picture_HW3: np.ndarray) -> None:
+def test_n16_the_frame_in_hand_when_the_clock_jumps_is_not_published(slow: Watched, image_HW3: np.ndarray) -> None:
     camera = slow.camera()
     with SimTime(slow, 20_000.0, rate=1.0) as clock:
         before = len(slow.poses)
         for _ in range(2):
-            camera.publish(image_message(picture_HW3, clock.now()))
+            camera.publish(image_message(image_HW3, clock.now()))
             time.sleep(0.03)
         clock.set(5_000.0)
         slow.wait_for_count("clock_jumped", 2)
         assert len(slow.poses) == before
         last = clock.now()
-        camera.publish(image_message(picture_HW3, last))
+        camera.publish(image_message(image_HW3, last))
         slow.pose_at(last)
     slow.client.node.destroy_publisher(camera)
 
@@ -167,14 +167,14 @@ def wait_for_rest(node: Watched) -> None:
 
 @pytest.mark.parametrize(("rate", "frames_per_second", "count"), [(0.2, 40, 30), (5.0, 10, 150)])
 def test_n36_rates_and_ages_are_of_the_node_clock_in_a_slow_and_a_fast_replay(
-    replayed: Watched, picture_HW3: np.ndarray, rate: float, frames_per_second: float, count: int
+    replayed: Watched, image_HW3: np.ndarray, rate: float, frames_per_second: float, count: int
 ) -> None:
     camera, before, seen = replayed.camera(), replayed.values(), len(replayed.diagnostics)
     with SimTime(replayed, 1_700_000_000 + 10_000 * rate, rate) as clock:
         began = time.monotonic()
         for k in range(count):
             time.sleep(max(0.0, began + k / (frames_per_second * rate) - time.monotonic()))
-            camera.publish(image_message(picture_HW3, clock.now()))
+            camera.publish(image_message(image_HW3, clock.now()))
         reports: list[DiagnosticArray] = list(replayed.diagnostics)
         wait_for_rest(replayed)
     values = {pair.key: pair.value for pair in reports[-1].status[0].values}

@@ -24,14 +24,14 @@ def node(scene_model_folder: Path) -> Iterator[Watched]:
         yield running
 
 
-def test_n38_what_goes_to_initialpose_passes_the_checks_of_nav2(node: Watched, pictures: list[np.ndarray]) -> None:
+def test_n38_what_goes_to_initialpose_passes_the_checks_of_nav2(node: Watched, images: list[np.ndarray]) -> None:
     with trip(node, publish_initialpose="once") as on:
         client = node.client
         on.robot.mount()
-        wait_until(lambda: on.look(pictures[0]) and on.base_poses, "a base pose, while nobody listens")
+        wait_until(lambda: on.look(images[0]) and on.base_poses, "a base pose, while nobody listens")
         sent = client.collect(PoseWithCovarianceStamped, "/initialpose")
-        wait_until(lambda: on.look(pictures[1]) and sent, "the initial pose of whoever comes later")
-        for image_HW3 in pictures:
+        wait_until(lambda: on.look(images[1]) and sent, "the initial pose of whoever comes later")
+        for image_HW3 in images:
             on.look(image_HW3)
         assert len(sent) == 1
         _check_as_nav2(sent[0])
@@ -39,11 +39,11 @@ def test_n38_what_goes_to_initialpose_passes_the_checks_of_nav2(node: Watched, p
     with trip(node, publish_initialpose="on_relocalize") as on:
         on.robot.mount()
         for k in range(1, 3):
-            for image_HW3 in pictures:
+            for image_HW3 in images:
                 on.base_pose_at(on.look(image_HW3))
             assert len(sent) == k, "nobody has asked"
             assert client.call(Trigger, "/localizer/relocalize", Trigger.Request()).success
-            asked = on.look(pictures[k])
+            asked = on.look(images[k])
             wait_until(lambda k=k: len(sent) == k + 1, "the initial pose asked for")
             assert abs(seconds_of(sent[-1]) - asked) < 1e-6
             _check_as_nav2(sent[-1])

@@ -86,10 +86,10 @@ def damaged(scene_model_folder: Path, tmp_path: Path, damage: str) -> tuple[str,
     if damage == "older schema":
         description.write_text(json.dumps({**json.loads(description.read_text()), "schema": 0}))
         return str(folder), [str(description), "schema 0"]
-    # Pictures of another size than the network's show only when it runs: an exception that is no UserError.
+    # Images of another size than the network's show only when it runs: an exception that is no UserError.
     network, options = small_model("scene_coordinates")
     SceneModel("scene_coordinates", options, Preprocessing(64, (64, 96)), network, one_scene()).save(folder)
-    return str(folder), ["ValueError", "a picture of (64, 96) pixels, the camera is for (72, 96)"]
+    return str(folder), ["ValueError", "an image of (64, 96) pixels, the camera is for (72, 96)"]
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_n29_n32_a_bad_model_fails_configure_in_one_sentence(
 def test_n32_an_exception_in_activate_leaves_an_inactive_node_that_says_nothing(
     scene_model_folder: Path, domain: int
 ) -> None:
-    """The user took /tf for a topic of pictures, and one node cannot hear two types on one topic."""
+    """The user took /tf for a topic of images, and one node cannot hear two types on one topic."""
     with (
         localizer_process(domain, scene_model_folder, "-r", "image:=/tf", publish_initialpose="once") as process,
         Client(domain) as client,
@@ -144,9 +144,7 @@ def test_n32_an_exception_in_activate_leaves_an_inactive_node_that_says_nothing(
         assert process.wait(10) == 0
 
 
-def test_the_whole_life_through_its_services(
-    managed: Managed, scene_model_folder: Path, picture_HW3: np.ndarray
-) -> None:
+def test_the_whole_life_through_its_services(managed: Managed, scene_model_folder: Path, image_HW3: np.ndarray) -> None:
     client = managed.client
     assert client.set_parameters(model=str(scene_model_folder)) == (True, "")
     poses = client.collect(PoseStamped, "/localizer/pose")
@@ -160,11 +158,11 @@ def test_the_whole_life_through_its_services(
             client.wait_for_listener("/image")
             wait_until(lambda: camera.get_subscription_count() == 1, "a match")
             seconds = 100 * life + 10 * turn + 1
-            camera.publish(image_message(picture_HW3, seconds))
+            camera.publish(image_message(image_HW3, seconds))
             wait_until(lambda s=seconds: any(p.header.stamp.sec == s for p in poses), "a pose")
             assert managed.change("deactivate") and client.state() == "inactive"
         count = len(poses)
-        camera.publish(image_message(picture_HW3, 99))
+        camera.publish(image_message(image_HW3, 99))
         wait_until(lambda: client.node.get_subscriptions_info_by_topic("/image") == [], "no listener")
         assert len(poses) == count
         assert managed.change("cleanup") and client.state() == "unconfigured"
@@ -172,7 +170,7 @@ def test_the_whole_life_through_its_services(
 
 
 def test_n12_a_network_that_answers_no_number_publishes_none(
-    managed: Managed, scene_model_folder: Path, picture_HW3: np.ndarray, tmp_path: Path
+    managed: Managed, scene_model_folder: Path, image_HW3: np.ndarray, tmp_path: Path
 ) -> None:
     broken = SceneModel.load(scene_model_folder)
     with torch.no_grad():
@@ -187,7 +185,7 @@ def test_n12_a_network_that_answers_no_number_publishes_none(
     camera = client.image_publisher(Image, "/image")
 
     def answered() -> bool:
-        camera.publish(image_message(picture_HW3, 300 + len(statuses)))
+        camera.publish(image_message(image_HW3, 300 + len(statuses)))
         time.sleep(0.05)
         return len(statuses) > 3
 
@@ -244,7 +242,7 @@ def test_shutdown_through_the_service_leaves_an_orderly_process(managed: Managed
 
 @pytest.mark.parametrize(("ending", "pause"), [("SIGINT", 0.004), ("SIGINT", 0.03), ("SIGTERM", 0.01)])
 def test_n33_a_signal_during_inference_ends_the_node_in_time(
-    domain: int, scene_model_folder: Path, picture_HW3: np.ndarray, ending: str, pause: float
+    domain: int, scene_model_folder: Path, image_HW3: np.ndarray, ending: str, pause: float
 ) -> None:
     """Twice, because launch sends Ctrl-C once more than the terminal."""
     with localizer_process(domain, scene_model_folder) as process, Client(domain) as client:
@@ -252,7 +250,7 @@ def test_n33_a_signal_during_inference_ends_the_node_in_time(
         camera = client.image_publisher(Image, "/image")
         began = time.monotonic()
         while len(poses) < 5 or time.monotonic() < began + 0.2:
-            camera.publish(image_message(picture_HW3, time.monotonic()))
+            camera.publish(image_message(image_HW3, time.monotonic()))
             time.sleep(0.005)
         for _ in range(2):
             process.signal(getattr(signal, ending))

@@ -1,4 +1,4 @@
-"""A running localizer, fed through DDS: good pictures get the offline answer, bad ones a name and nothing else."""
+"""A running localizer, fed through DDS: good images get the offline answer, bad ones a name and nothing else."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ class Running:
     diagnostics: list[DiagnosticArray]
 
     def localize(self, message: Image) -> PoseStamped:
-        """Send one picture and return its pose, once everything about it has arrived."""
+        """Send one image and return its pose, once everything about it has arrived."""
         self.camera.publish(message)
         for name in ("covariances", "transforms", "statuses"):
             wait_until(lambda name=name: self.answer(name, message), f"one of the {name}")
         return wait_until(lambda: self.answer("poses", message), "a pose")
 
     def answer(self, name: str, request: Image) -> Any:
-        """What was published under the stamp of a picture: poses, covariances, transforms or statuses."""
+        """What was published under the stamp of an image: poses, covariances, transforms or statuses."""
         answers = list(getattr(self, name))
         if name == "transforms":
             answers = [transform for message in answers for transform in message.transforms]
         return next((answer for answer in answers if answer.header.stamp == request.header.stamp), None)
 
-    def picture(self, image_HW3: np.ndarray, **options: Any) -> Image:
+    def image(self, image_HW3: np.ndarray, **options: Any) -> Image:
         return image_message(image_HW3, time.time(), **options)
 
     def told(self, since: int) -> list[tuple[bytes, str]]:
@@ -82,13 +82,13 @@ def running(scene_model_folder: Path) -> Iterator[Running]:
 
 
 def test_every_frame_gets_the_offline_pose_under_its_own_stamp(
-    running: Running, localizer: Localizer, picture_HW3: np.ndarray
+    running: Running, localizer: Localizer, image_HW3: np.ndarray
 ) -> None:
-    pictures = [np.roll(picture_HW3, 5 * k, axis=1) for k in range(5)]
-    for image_HW3 in pictures:
-        message = running.picture(image_HW3, frame_id="eye")
+    images = [np.roll(image_HW3, 5 * k, axis=1) for k in range(5)]
+    for rolled_HW3 in images:
+        message = running.image(rolled_HW3, frame_id="eye")
         pose = running.localize(message)
-        offline = localizer.localize(image_HW3)
+        offline = localizer.localize(rolled_HW3)
         live = pose_from_message(pose.pose)
         np.testing.assert_allclose(live.position, offline.pose.position, atol=1e-6)
         assert rotation_angle_deg(live.orientation, offline.pose.orientation) < 1e-4
@@ -104,11 +104,11 @@ def test_every_frame_gets_the_offline_pose_under_its_own_stamp(
         said = {pair.key: pair.value for pair in status.status[0].values}
         assert said["confidence"] == f"one sigma 0.374 m, 2.14 deg: {offline.covariance_source}"
     positions = {(p.pose.position.x, p.pose.position.y) for p in running.poses}
-    assert len(positions) >= 5, "different pictures, different poses"
+    assert len(positions) >= 5, "different images, different poses"
 
 
-def test_transform_and_pose_agree_and_name_both_frames(running: Running, picture_HW3: np.ndarray) -> None:
-    message = running.picture(picture_HW3, frame_id="camera_optical")
+def test_transform_and_pose_agree_and_name_both_frames(running: Running, image_HW3: np.ndarray) -> None:
+    message = running.image(image_HW3, frame_id="camera_optical")
     pose = running.localize(message)
     found = running.answer("transforms", message)
     assert found.header == pose.header
@@ -120,7 +120,7 @@ def test_transform_and_pose_agree_and_name_both_frames(running: Running, picture
     assert [(p.reliability, p.depth or 100) for p in profiles] == [(ReliabilityPolicy.RELIABLE, 100)]
 
 
-def test_a_foreign_dds_client_reads_the_same_values(running: Running, picture_HW3: np.ndarray) -> None:
+def test_a_foreign_dds_client_reads_the_same_values(running: Running, image_HW3: np.ndarray) -> None:
     pytest.importorskip("cyclonedds", reason="the foreign DDS client (PyPI cyclonedds) is not installed")
     from foreign_client import ForeignClient
 
@@ -129,12 +129,12 @@ def test_a_foreign_dds_client_reads_the_same_values(running: Running, picture_HW
 
     # The reader knows the writer before the writer knows the reader, and what was published in between is not resent.
     def answered() -> bool:
-        running.localize(running.picture(picture_HW3))
+        running.localize(running.image(image_HW3))
         foreign.take()
         return bool(foreign.poses and foreign.transforms)
 
     wait_until(answered, "a pose and a transform at the foreign client")
-    message = running.picture(np.roll(picture_HW3, 11, axis=1))
+    message = running.image(np.roll(image_HW3, 11, axis=1))
     ours, stamp = running.localize(message), message.header.stamp
 
     def same_frame() -> bool:
@@ -142,7 +142,7 @@ def test_a_foreign_dds_client_reads_the_same_values(running: Running, picture_HW
         newest = foreign.poses[-1].header, foreign.transforms[-1].header
         return all((header.stamp.sec, header.stamp.nanosec) == (stamp.sec, stamp.nanosec) for header in newest)
 
-    wait_until(same_frame, "pose and transform of the last picture at the foreign client")
+    wait_until(same_frame, "pose and transform of the last image at the foreign client")
     theirs, transform = foreign.poses[-1], foreign.transforms[-1]
     p, q = ours.pose.position, ours.pose.orientation
     values = (p.x, p.y, p.z, q.x, q.y, q.z, q.w)
@@ -155,9 +155,9 @@ def test_a_foreign_dds_client_reads_the_same_values(running: Running, picture_HW
     assert transform.child_frame_id == "camera"
 
 
-def test_n03_row_padding_does_not_change_the_pose(running: Running, picture_HW3: np.ndarray) -> None:
-    plain = running.localize(running.picture(picture_HW3)).pose
-    padded = running.localize(running.picture(picture_HW3, padding=21)).pose
+def test_n03_row_padding_does_not_change_the_pose(running: Running, image_HW3: np.ndarray) -> None:
+    plain = running.localize(running.image(image_HW3)).pose
+    padded = running.localize(running.image(image_HW3, padding=21)).pose
     assert padded == plain
 
 
@@ -189,13 +189,13 @@ def spoilt(message: Image, fault: str) -> Image:
     ],
 )
 def test_n01_n02_n04_n05_n14_a_bad_frame_is_dropped_by_name_and_the_next_good_one_localizes(
-    running: Running, picture_HW3: np.ndarray, fault: str
+    running: Running, image_HW3: np.ndarray, fault: str
 ) -> None:
-    running.localize(running.picture(picture_HW3))
+    running.localize(running.image(image_HW3))
     published = len(running.poses), len(running.transforms), len(running.statuses)
     before, reports = running.count(fault), len(running.diagnostics)
     for k in range(3):
-        running.camera.publish(spoilt(running.picture(picture_HW3), fault))
+        running.camera.publish(spoilt(running.image(image_HW3), fault))
         wait_until(lambda k=k: running.count(fault) == before + k + 1, f"the count of {fault}")
     assert (len(running.poses), len(running.transforms), len(running.statuses)) == published
     level = DiagnosticStatus.ERROR if fault == "bad_encoding" else DiagnosticStatus.WARN
@@ -205,19 +205,19 @@ def test_n01_n02_n04_n05_n14_a_bad_frame_is_dropped_by_name_and_the_next_good_on
     assert "/image" in lines[0]
     if fault == "bad_encoding":
         assert "[ERROR]" in lines[0] and "rgb8, bgr8, rgba8, bgra8, mono8" in lines[0]
-    running.localize(running.picture(picture_HW3))
+    running.localize(running.image(image_HW3))
     assert running.process.alive
 
 
 def test_a_burst_is_answered_with_the_newest_and_every_frame_is_accounted_for(
-    running: Running, picture_HW3: np.ndarray
+    running: Running, image_HW3: np.ndarray
 ) -> None:
-    """More pictures than the network can take: the last one is answered, the replaced ones are counted."""
-    burst = [running.picture(np.roll(picture_HW3, k, axis=0)) for k in range(40)]
+    """More images than the network can take: the last one is answered, the replaced ones are counted."""
+    burst = [running.image(np.roll(image_HW3, k, axis=0)) for k in range(40)]
     for message in burst:
         running.camera.publish(message)
         time.sleep(0.003)
-    wait_until(lambda: running.answer("poses", burst[-1]), "a pose of the last picture")
+    wait_until(lambda: running.answer("poses", burst[-1]), "a pose of the last image")
     stamps = [seconds_of(pose) for pose in running.poses]
     assert stamps == sorted(stamps)
 
@@ -231,9 +231,9 @@ def test_a_burst_is_answered_with_the_newest_and_every_frame_is_accounted_for(
     assert running.count("superseded") > 0
 
 
-def test_diagnostics_tell_latencies_model_and_topic(running: Running, picture_HW3: np.ndarray) -> None:
+def test_diagnostics_tell_latencies_model_and_topic(running: Running, image_HW3: np.ndarray) -> None:
     reports = len(running.diagnostics)
-    running.localize(running.picture(picture_HW3))
+    running.localize(running.image(image_HW3))
     wait_until(lambda: (DiagnosticStatus.OK, "localizing") in running.told(since=reports), "a good report")
     values = running.values()
     assert values["state"] == "active" and values["scene"] == "office" and values["device"] == "cpu"
@@ -242,13 +242,13 @@ def test_diagnostics_tell_latencies_model_and_topic(running: Running, picture_HW
         assert 0 < float(values[f"{stage}_p50_ms"]) <= float(values[f"{stage}_p95_ms"])
 
 
-def test_a_best_effort_camera_is_heard_beside_a_reliable_one(running: Running, picture_HW3: np.ndarray) -> None:
+def test_a_best_effort_camera_is_heard_beside_a_reliable_one(running: Running, image_HW3: np.ndarray) -> None:
     """Last of this file, because it changes the reliability that `image_qos: auto` takes."""
     second = running.client.node.create_publisher(Image, "/image", quality(reliable=False))
     try:
         running.client.wait_for_listener("/image", reliable=False)
         wait_until(lambda: second.get_subscription_count() == 1, "a match")
-        message = running.picture(picture_HW3)
+        message = running.image(image_HW3)
         second.publish(message)
         pose = wait_until(lambda: running.answer("poses", message), "a pose of the best-effort camera")
         assert pose.header.stamp == message.header.stamp

@@ -1,4 +1,4 @@
-"""Pictures that never arrive: counted from the gaps in what arrives, apart from those that the node drops itself."""
+"""Images that never arrive: counted from the gaps in what arrives, apart from those that the node drops itself."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ def test_gaps_are_counted_for_one_publisher_and_begin_anew_with_the_next() -> No
 
 
 @pytest.mark.parametrize("reliable", [True, False])
-def test_every_picture_is_received_or_counted_as_lost_when_the_node_is_starved(
-    scene_model_folder: Path, picture_HW3: np.ndarray, reliable: bool
+def test_every_image_is_received_or_counted_as_lost_when_the_node_is_starved(
+    scene_model_folder: Path, image_HW3: np.ndarray, reliable: bool
 ) -> None:
     """The node's process gets no core for a while, longer than any queue between it and the camera lasts."""
     with watched(scene_model_folder) as node:
         camera = node.camera(reliable=reliable)
         sent = 0
 
-        def take(pictures: int) -> None:
+        def take(images: int) -> None:
             nonlocal sent
-            for _ in range(pictures):
-                camera.publish(image_message(picture_HW3, time.time()))
+            for _ in range(images):
+                camera.publish(image_message(image_HW3, time.time()))
                 sent += 1
                 time.sleep(1 / 60)
 
@@ -56,18 +56,18 @@ def test_every_picture_is_received_or_counted_as_lost_when_the_node_is_starved(
         take(40)
         node.process.signal(signal.SIGCONT)
         take(10)
-        wait_until(lambda: sum(counts()) >= begun + 45 and counts()[1] > 0, "the pictures, or their loss")
+        wait_until(lambda: sum(counts()) >= begun + 45 and counts()[1] > 0, "the images, or their loss")
         sent += 1
-        node.pose_at(_last(camera, picture_HW3))
+        node.pose_at(_last(camera, image_HW3))
 
         def accounted() -> bool:
             values = {name: int(node.values()[name]) for name in ("received", "localized", "dropped")}
             return sum(counts()) == sent and values["received"] == values["localized"] + values["dropped"]
 
-        wait_until(accounted, f"{sent} pictures received or lost, and those received localized or dropped")
+        wait_until(accounted, f"{sent} images received or lost, and those received localized or dropped")
 
 
-def _last(camera: Any, picture_HW3: np.ndarray) -> float:
+def _last(camera: Any, image_HW3: np.ndarray) -> float:
     seconds = time.time()
-    camera.publish(image_message(picture_HW3, seconds))
+    camera.publish(image_message(image_HW3, seconds))
     return seconds

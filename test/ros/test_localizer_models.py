@@ -32,13 +32,13 @@ FRAMES, RATE, AFTER = 30, 30.0, 8
 
 
 @pytest.fixture(scope="module")
-def models_dir(scene_model_folder: Path, picture_HW3: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def models_dir(scene_model_folder: Path, image_HW3: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two scenes, and what a running node must not take: damaged ones and a link that leads out."""
     folder = tmp_path_factory.mktemp("models")
     shutil.copytree(scene_model_folder, folder / "office")
-    pictures = [np.roll(picture_HW3, 7 * k, axis=0) for k in range(4)]
+    images = [np.roll(image_HW3, 7 * k, axis=0) for k in range(4)]
     preprocessing = Preprocessing(64, (64, 96))
-    save_untrained(folder / "kitchen", pictures, preprocessing, {}, name="kitchen", map_frame="kitchen_map")
+    save_untrained(folder / "kitchen", images, preprocessing, {}, name="kitchen", map_frame="kitchen_map")
     shutil.copytree(scene_model_folder, folder / "truncated")
     weights = folder / "truncated" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:100_000])
@@ -66,7 +66,7 @@ def model_of(client: Client) -> str:
 
 @final
 class Stream:
-    """At least `FRAMES` pictures at `RATE` from a thread, `AFTER` of them after the block, and what became of each."""
+    """At least `FRAMES` images at `RATE` from a thread, `AFTER` of them after the block, and what became of each."""
 
     def __init__(self, node: Watched, camera: Any, image_HW3: np.ndarray) -> None:
         self._node, self._camera, self._image_HW3 = node, camera, image_HW3
@@ -109,11 +109,11 @@ class Stream:
 
 
 def test_another_scene_from_the_next_frame_on(
-    node: Watched, camera: Any, models_dir: Path, picture_HW3: np.ndarray
+    node: Watched, camera: Any, models_dir: Path, image_HW3: np.ndarray
 ) -> None:
     for scene in ("kitchen", "office"):
-        offline = Localizer(models_dir / scene, device="cpu").localize(picture_HW3).pose
-        with Stream(node, camera, picture_HW3) as stream:
+        offline = Localizer(models_dir / scene, device="cpu").localize(image_HW3).pose
+        with Stream(node, camera, image_HW3) as stream:
             asked = len(stream.poses)
             assert node.client.set_parameters(model=str(models_dir / scene)) == (True, "")
             changed = time.time()
@@ -142,10 +142,10 @@ def test_another_scene_from_the_next_frame_on(
     ],
 )
 def test_n34_a_bad_model_is_refused_and_the_old_one_goes_on(
-    node: Watched, camera: Any, models_dir: Path, picture_HW3: np.ndarray, model: str, words: str
+    node: Watched, camera: Any, models_dir: Path, image_HW3: np.ndarray, model: str, words: str
 ) -> None:
     old = model_of(node.client)
-    with Stream(node, camera, picture_HW3) as stream:
+    with Stream(node, camera, image_HW3) as stream:
         wanted = str(models_dir / model) if model else ""
         taken, reason = node.client.set_parameters(model=wanted, stale_after=0.5)
         answered = time.time()
@@ -189,7 +189,7 @@ def test_n33_a_signal_while_a_model_is_loaded_ends_the_node_in_order(domain: int
         assert "Traceback" not in process.log and "terminate called" not in process.log, process.log
 
 
-def test_n35_two_nodes_in_namespaces_share_nothing_but_transforms(models_dir: Path, picture_HW3: np.ndarray) -> None:
+def test_n35_two_nodes_in_namespaces_share_nothing_but_transforms(models_dir: Path, image_HW3: np.ndarray) -> None:
     scenes = {"/a": "office", "/b": "kitchen"}
     with ExitStack() as stack:
         domain = stack.enter_context(free_domain())
@@ -204,7 +204,7 @@ def test_n35_two_nodes_in_namespaces_share_nothing_but_transforms(models_dir: Pa
         diagnostics = client.collect(DiagnosticArray, "/diagnostics")
         for k, (namespace, scene) in enumerate(scenes.items()):
             camera = client.image_publisher(Image, f"{namespace}/image")
-            camera.publish(image_message(picture_HW3, k + 1, frame_id=f"camera_{scene}"))
+            camera.publish(image_message(image_HW3, k + 1, frame_id=f"camera_{scene}"))
         for k, (namespace, scene) in enumerate(scenes.items()):
             (pose,) = wait_until(lambda found=poses[namespace]: found, f"a pose of {namespace}")
             assert pose.header.stamp.sec == k + 1 and pose.header.frame_id == f"{scene}_map"

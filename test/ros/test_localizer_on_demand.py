@@ -44,7 +44,7 @@ def listen(node: Watched, topic: str) -> list:
 
 
 def test_path_markers_attention_and_training_positions_come_to_those_who_look(
-    scene_model_folder: Path, localizer: Localizer, pictures: list[np.ndarray], tmp_path: Path
+    scene_model_folder: Path, localizer: Localizer, images: list[np.ndarray], tmp_path: Path
 ) -> None:
     folder = surveyed(localizer.scene_model, tmp_path / "office")
     with watched(folder, listen=False, tf_mode="none", path_spacing=0.0) as node:
@@ -56,7 +56,7 @@ def test_path_markers_attention_and_training_positions_come_to_those_who_look(
             return now
 
         before = node.values()["localized"]
-        for k, image_HW3 in enumerate(pictures):
+        for k, image_HW3 in enumerate(images):
             send(image_HW3)
             node.wait_for_count("not_listened", k + 1)
         assert node.values()["localized"] == before == "0", "nothing is computed for nobody"
@@ -65,16 +65,16 @@ def test_path_markers_attention_and_training_positions_come_to_those_who_look(
         wait_until(lambda: clouds, "the training positions, without any frame")
         assert clouds[0].header.frame_id == "office_map"
         np.testing.assert_array_equal(np.frombuffer(clouds[0].data, np.float32).reshape(-1, 3), POSITIONS_N3)
-        send(pictures[0])
-        node.wait_for_count("not_listened", len(pictures) + 1)
+        send(images[0])
+        node.wait_for_count("not_listened", len(images) + 1)
 
         paths, markers = listen(node, "path"), listen(node, "markers")
         wait_until(lambda: paths and markers, "what is there before the first frame")
         assert paths[0].poses == [] and markers[0].markers[1].action == Marker.DELETE
-        for k, image_HW3 in enumerate(pictures):
+        for k, image_HW3 in enumerate(images):
             send(image_HW3)
             wait_until(lambda k=k: len(paths[-1].poses) == k + 1, "a longer path")
-        expected_N3 = [localizer.localize(image_HW3).pose.position for image_HW3 in pictures]
+        expected_N3 = [localizer.localize(image_HW3).pose.position for image_HW3 in images]
         found = [pose.pose.position for pose in paths[-1].poses]
         np.testing.assert_allclose([(p.x, p.y, p.z) for p in found], expected_N3, atol=1e-4)
         assert paths[-1].header.frame_id == "office_map"
@@ -87,12 +87,12 @@ def test_path_markers_attention_and_training_positions_come_to_those_who_look(
         publishers = node.client.node.get_publishers_info_by_topic
         wait_until(lambda: all(publishers(f"/localizer/{topic}") for topic in HEAT_MAPS), "the heat maps' publishers")
         time.sleep(MATCH_SECONDS)
-        wait_until(lambda: send(pictures[0]) and all(heat.values()), "a heat map of each encoder")
-        estimate = localizer.localize(pictures[0], with_attention=True)
+        wait_until(lambda: send(images[0]) and all(heat.values()), "a heat map of each encoder")
+        estimate = localizer.localize(images[0], with_attention=True)
         for topic, received in heat.items():
-            drawn_HW3 = np.frombuffer(received[-1].data, np.uint8).reshape(pictures[0].shape).astype(int)
+            drawn_HW3 = np.frombuffer(received[-1].data, np.uint8).reshape(images[0].shape).astype(int)
             attention_HW = estimate.attention[topic.removeprefix("attention/")]
-            expected_HW3 = overlay(pictures[0], attention_HW, localizer.scene_model.preprocessing)
+            expected_HW3 = overlay(images[0], attention_HW, localizer.scene_model.preprocessing)
             assert abs(drawn_HW3 - expected_HW3).max() <= 2 and received[-1].header.frame_id == "camera"
 
         assert node.client.call(Trigger, "/localizer/reset", Trigger.Request()).success

@@ -1,4 +1,4 @@
-"""The picture that a running localizer expects to see: for those who look, where its scene model can draw."""
+"""The image that a running localizer expects to see: for those who look, where its scene model can draw."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def is_offered(node: Watched) -> bool:
     return bool(node.client.node.get_publishers_info_by_topic(TOPIC))
 
 
-def test_the_expected_picture_comes_to_those_who_look_where_the_model_draws(
-    models_dir: Path, picture_HW3: np.ndarray
+def test_the_expected_image_comes_to_those_who_look_where_the_model_draws(
+    models_dir: Path, image_HW3: np.ndarray
 ) -> None:
     with watched(models_dir / "plain", listen=False, models_dir=models_dir) as node:
         camera = node.camera()
 
         def send() -> float:
             now = time.time()
-            camera.publish(image_message(picture_HW3, now))
+            camera.publish(image_message(image_HW3, now))
             return now
 
         assert not is_offered(node)
@@ -48,9 +48,9 @@ def test_the_expected_picture_comes_to_those_who_look_where_the_model_draws(
             received = node.client.collect(Image, TOPIC)
             time.sleep(MATCH_SECONDS)
             sent: list[float] = []
-            wait_until(lambda sent=sent, received=received: sent.append(send()) or received, "an expected picture")
+            wait_until(lambda sent=sent, received=received: sent.append(send()) or received, "an expected image")
             localizer = Localizer(models_dir / "drawing", device="cpu")
-            expected_HW3 = reconstruct(localizer.scene_model, localizer.localize(picture_HW3).pose)
+            expected_HW3 = reconstruct(localizer.scene_model, localizer.localize(image_HW3).pose)
             message = received[-1]
             drawn_HW3 = np.frombuffer(message.data, np.uint8).reshape(expected_HW3.shape).astype(int)
             assert abs(drawn_HW3 - expected_HW3).max() <= 2

@@ -33,20 +33,20 @@ DESK_HW3, SHELF_HW3 = RNG.integers(0, 256, (2, 48, 72, 3), dtype=np.uint8)
 
 @pytest.fixture(scope="module")
 def two_scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Random weights but for the scene's, which are solved for: one picture is the desk, the other the shelf."""
+    """Random weights but for the scene's, which are solved for: one image is the desk, the other the shelf."""
     torch.manual_seed(2)
     network: Any = build_model("coarse_to_fine", **OPTIONS)
     orientations_N4 = np.tile([0.5, 0.5, -0.5, 0.5], (20, 1)) + RNG.uniform(0, 0.1, (20, 4))
     poses = [(RNG.uniform(0, 1, (20, 3)) + away, orientations_N4) for away in (0, 50)]
     network.start_from_poses(poses)
     preprocessing = Preprocessing(SIZE[0], SIZE)
-    pictures_23HW = torch.cat([preprocessing(picture_HW3) for picture_HW3 in (DESK_HW3, SHELF_HW3)])
+    images_23HW = torch.cat([preprocessing(image_HW3) for image_HW3 in (DESK_HW3, SHELF_HW3)])
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = None
     with torch.no_grad():
-        network.train()(pictures_23HW)
-        maps = network.eval().backbone(pictures_23HW)
+        network.train()(images_23HW)
+        maps = network.eval().backbone(images_23HW)
         latents = network.position_transformer(maps[4]), network.orientation_transformer(maps[3])
         away_2C = (both := torch.cat(latents, dim=-1))[:, 0] - both[:, 1]
         network.scene.weight.copy_((torch.linalg.pinv(away_2C.double()) @ torch.tensor([4.0, -4.0]).double())[None])

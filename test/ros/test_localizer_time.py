@@ -35,51 +35,49 @@ def sent(camera: Any, image_HW3: np.ndarray, seconds: float, **options: Any) -> 
 
 
 @pytest.fixture(scope="module")
-def opposite_pictures(localizer: Localizer) -> tuple[np.ndarray, np.ndarray]:
+def opposite_images(localizer: Localizer) -> tuple[np.ndarray, np.ndarray]:
     """Two whose quaternions have opposite signs when both are written with w >= 0."""
     rng = np.random.default_rng(1)
-    pictures = [
-        np.kron(rng.integers(0, 256, (8, 12, 3), dtype=np.uint8), np.ones((8, 8, 1), np.uint8)) for _ in "." * 60
-    ]
-    orientations = [localizer.localize(image_HW3).pose.orientation for image_HW3 in pictures]
-    pairs = itertools.combinations(range(len(pictures)), 2)
+    images = [np.kron(rng.integers(0, 256, (8, 12, 3), dtype=np.uint8), np.ones((8, 8, 1), np.uint8)) for _ in "." * 60]
+    orientations = [localizer.localize(image_HW3).pose.orientation for image_HW3 in images]
+    pairs = itertools.combinations(range(len(images)), 2)
     a, b = next((a, b) for a, b in pairs if orientations[a] @ orientations[b] < -0.1)
-    return pictures[a], pictures[b]
+    return images[a], images[b]
 
 
 def test_n14_a_frame_without_stamp_gets_the_time_of_its_arrival(
-    wall: Watched, camera: Any, picture_HW3: np.ndarray
+    wall: Watched, camera: Any, image_HW3: np.ndarray
 ) -> None:
     count, before = len(wall.poses), time.time()
-    sent(camera, picture_HW3, 0.0)
+    sent(camera, image_HW3, 0.0)
     wait_until(lambda: len(wall.poses) > count, "a pose")
     assert before - 0.01 <= seconds_of(wall.poses[-1]) <= time.time()
 
 
 @pytest.mark.parametrize(("offset", "reason"), [(10.0, "future_stamp"), (-10.0, "stale")])
 def test_n15_a_stamp_ten_seconds_off_is_dropped_by_name(
-    wall: Watched, camera: Any, picture_HW3: np.ndarray, offset: float, reason: str
+    wall: Watched, camera: Any, image_HW3: np.ndarray, offset: float, reason: str
 ) -> None:
-    wall.pose_at(sent(camera, picture_HW3, time.time()))
+    wall.pose_at(sent(camera, image_HW3, time.time()))
     before, published = wall.count(reason), len(wall.poses)
-    sent(camera, picture_HW3, time.time() + offset)
+    sent(camera, image_HW3, time.time() + offset)
     wall.wait_for_count(reason, before + 1)
     assert len(wall.poses) == published
-    wall.pose_at(sent(camera, picture_HW3, time.time()))
+    wall.pose_at(sent(camera, image_HW3, time.time()))
     (line,) = [line for line in wall.process.log.splitlines() if f"frame dropped, {reason}" in line]
     assert "/image" in line and ("'future_tolerance'" in line or "'max_age'" in line)
 
 
 def test_n17_each_stamp_is_published_once_and_none_after_a_newer_one(
-    wall: Watched, camera: Any, picture_HW3: np.ndarray
+    wall: Watched, camera: Any, image_HW3: np.ndarray
 ) -> None:
     now = time.time()
     before = [wall.count(reason) for reason in ("duplicate_stamp", "out_of_order")]
-    wall.pose_at(sent(camera, picture_HW3, now))
+    wall.pose_at(sent(camera, image_HW3, now))
     for _ in range(2):
-        sent(camera, picture_HW3, now)
-    sent(camera, picture_HW3, now - 0.2)
-    wall.pose_at(sent(camera, picture_HW3, now + 0.2))
+        sent(camera, image_HW3, now)
+    sent(camera, image_HW3, now - 0.2)
+    wall.pose_at(sent(camera, image_HW3, now + 0.2))
     wall.wait_for_count("duplicate_stamp", before[0] + 2)
     wall.wait_for_count("out_of_order", before[1] + 1)
     stamps = [seconds_of(pose) for pose in wall.poses]
@@ -87,9 +85,9 @@ def test_n17_each_stamp_is_published_once_and_none_after_a_newer_one(
 
 
 def test_n18_a_frame_that_changes_is_told_once_and_starts_a_new_track(
-    wall: Watched, camera: Any, opposite_pictures: tuple[np.ndarray, np.ndarray]
+    wall: Watched, camera: Any, opposite_images: tuple[np.ndarray, np.ndarray]
 ) -> None:
-    first_HW3, second_HW3 = opposite_pictures
+    first_HW3, second_HW3 = opposite_images
 
     def sign(image_HW3: np.ndarray, frame_id: str) -> float:
         pose = wall.pose_at(sent(camera, image_HW3, time.time(), frame_id=frame_id))
@@ -106,10 +104,10 @@ def test_n18_a_frame_that_changes_is_told_once_and_starts_a_new_track(
 
 
 def test_n16_a_looped_recording_on_wall_time_goes_on_at_once(
-    wall: Watched, camera: Any, opposite_pictures: tuple[np.ndarray, np.ndarray]
+    wall: Watched, camera: Any, opposite_images: tuple[np.ndarray, np.ndarray]
 ) -> None:
     """Stamps of years ago, first beside those of a live camera: they are taken from the fourth frame on."""
-    first_HW3, second_HW3 = opposite_pictures
+    first_HW3, second_HW3 = opposite_images
     sent(camera, first_HW3, time.time())
     for k in range(4):
         sent(camera, first_HW3, 1000 + k / 30)
@@ -129,18 +127,18 @@ def simulated(scene_model_folder: Path) -> Iterator[Watched]:
         yield node
 
 
-def test_n16_no_clock_is_a_warning_and_no_reason_to_stop(simulated: Watched, picture_HW3: np.ndarray) -> None:
+def test_n16_no_clock_is_a_warning_and_no_reason_to_stop(simulated: Watched, image_HW3: np.ndarray) -> None:
     text = simulated.wait_for_level(DiagnosticStatus.WARN, "/clock has")
     assert text.startswith("use_sim_time is true and /clock has had no publisher for 0.5 s")
     assert simulated.process.log.count(text) == 1
-    simulated.pose_at(sent(simulated.camera(), picture_HW3, 777.0))
+    simulated.pose_at(sent(simulated.camera(), image_HW3, 777.0))
 
 
 @pytest.mark.parametrize("jump", [-100.0, -2.0, 3600.0])
 def test_n16_a_clock_that_jumps_starts_everything_anew_within_one_frame(
-    simulated: Watched, opposite_pictures: tuple[np.ndarray, np.ndarray], jump: float
+    simulated: Watched, opposite_images: tuple[np.ndarray, np.ndarray], jump: float
 ) -> None:
-    first_HW3, second_HW3 = opposite_pictures
+    first_HW3, second_HW3 = opposite_images
     camera, begin = simulated.camera(), 50_000.0
     with SimTime(simulated, begin, rate=0.1) as clock:
         simulated.pose_at(sent(camera, first_HW3, begin - 0.1))

@@ -1,4 +1,4 @@
-"""Pictures through DDS: the shared-memory profile does what the documentation promises."""
+"""Images through DDS: the shared-memory profile does what the documentation promises."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ FRAMES, RATE = 45, 30
 
 
 def arrivals(environment: dict[str, str]) -> int:
-    """How many of `FRAMES` best-effort pictures of 900 kB another process gets."""
+    """How many of `FRAMES` best-effort images of 900 kB another process gets."""
     with free_domain() as domain, Client(domain) as client:
-        pictures = client.collect(Image, "/image", reliable=False)
-        source = Path(__file__).with_name("picture_source.py")
+        images = client.collect(Image, "/image", reliable=False)
+        source = Path(__file__).with_name("image_source.py")
         with Process(source, "/image", str(FRAMES), str(RATE), domain=domain, **environment) as camera:
             assert camera.wait(30) == 0, camera.log
-        return len(pictures)
+        return len(images)
 
 
 def test_a_best_effort_camera_with_the_profile_loses_nothing() -> None:

@@ -27,7 +27,7 @@ def test_n31_the_script_for_many_lives_prints_its_table(capsys: pytest.CaptureFi
     assert "--cycles is 0" in capsys.readouterr().err
 
 
-def test_n39_fuzzed_pictures_are_all_accounted_for_by_the_running_nodes(domain: int, tmp_path: Path) -> None:
+def test_n39_fuzzed_images_are_all_accounted_for_by_the_running_nodes(domain: int, tmp_path: Path) -> None:
     ((name, text, _, held),) = node_under_load.fuzzed(save_smallest_model(tmp_path / "model"), domain, messages=60)
     assert name == "invalid poses, fuzzed" and held, text
     poses, sent = re.match(r"0 of (\d+) poses; (\d+) sent", text).groups()  # type: ignore[union-attr]

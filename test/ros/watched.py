@@ -36,7 +36,7 @@ class Watched:
         return self.client.image_publisher(Image, topic, reliable)
 
     def pose_at(self, seconds: float, timeout: float = 20.0) -> PoseStamped:
-        """The pose that was published under a picture's stamp."""
+        """The pose that was published under an image's stamp."""
         stamp = image_message(np.zeros((1, 1, 3), np.uint8), seconds).header.stamp
         return wait_until(
             lambda: next((pose for pose in list(self.poses) if pose.header.stamp == stamp), None), "a pose", timeout

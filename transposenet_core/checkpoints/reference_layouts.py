@@ -13,7 +13,7 @@ import torch
 from transposenet_core.checkpoints.importing import Tensors
 from transposenet_core.models.backbone import map_size
 
-IMAGE_SIZE = (224, 224)  # the window that the reference cuts out of pictures whose smaller edge is 256
+IMAGE_SIZE = (224, 224)  # the window that the reference cuts out of images whose smaller edge is 256
 LEVELS = {40: 3, 112: 4}  # channels of EfficientNet-B0's maps -> reduction level
 BRANCHES = {"t": "position", "rot": "orientation"}
 # Of a Transformer's layers, but for the packed projections.

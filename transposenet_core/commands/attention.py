@@ -8,7 +8,7 @@ from pathlib import Path
 
 from transposenet_core.command_line import next_command
 from transposenet_core.commands.data_options import MODEL_HELP
-from transposenet_core.commands.picture_files import SUFFIXES, pictures_of
+from transposenet_core.commands.image_paths import SUFFIXES, images_of
 from transposenet_core.errors import UserError
 
 HELP = "draw what a model's two encoders attend to"
@@ -17,9 +17,9 @@ DESCRIPTION = """Show what a scene model's two encoders attend to, and say wheth
 
   transposenet attention MODEL --images FILE_OR_FOLDER ... --out figure.png [--rows 4]
 
-The figure has a row for some of the pictures: the picture, the position encoder's attention, the
+The figure has a row for some of the images: the image, the position encoder's attention, the
 orientation encoder's (the token's, in the last layer). The figures that are printed are means over
-all pictures, with their standard errors."""
+all images, with their standard errors."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("model", type=Path, metavar="MODEL", help=MODEL_HELP)
     add("--images", required=True, nargs="+", type=Path, metavar="PATH", help="files, or folders of them")
     add("--out", required=True, type=Path, metavar="FILE", help="the figure: .png, .jpg")
-    add("--rows", type=int, default=4, help="pictures in the figure, spread over those given")
+    add("--rows", type=int, default=4, help="images in the figure, spread over those given")
     add("--device", default="auto", choices=("auto", "cpu", "cuda"))
 
 
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> None:
     from transposenet_core.localizer import Localizer
 
     localizer = Localizer(args.model, device=args.device)
-    paths = pictures_of(args.images, "--images")
+    paths = images_of(args.images, "--images")
     figures = []
     for path in tqdm(paths, desc="localize", unit="img", disable=not sys.stderr.isatty()):
         figure = attention_figures(localizer, read_image(path))
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> None:
             network = localizer.scene_model.architecture
             raise UserError(
                 f"{args.model}: its network ({network}) gives no attention maps; transposenet and transposenet_fast "
-                "do, with picture.crops=1"
+                "do, with image.crops=1"
             )
         figures.append(figure)
     chosen = sorted({round(place) for place in np.linspace(0, len(paths) - 1, min(args.rows, len(paths)))})

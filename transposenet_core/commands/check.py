@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from transposenet_core.dataset_check.check import Findings
     from transposenet_core.dataset_check.matching import Matches
 
-HELP = "everything that is wrong with a data set, a card of figures, a picture"
+HELP = "everything that is wrong with a data set, a card of figures, an image"
 DESCRIPTION = """Look at a data set before a network learns it: everything that is wrong at once, a card of
-figures, a picture.
+figures, an image.
 
   transposenet check FORMAT:PATH [--split FILE] [--out DIR]
-  transposenet check --format labels-csv --data FILE --labels-only      the pictures are not there
+  transposenet check --format labels-csv --data FILE --labels-only      the images are not there
 
 DIR gets card.json (the card and every fault) and overview.png. Exit code 0: good data, remarks or
 none; 2: refused."""
@@ -37,12 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--data", metavar="FORMAT:PATH")
     add("--format", help="the format, where it does not stand before the path")
     add("--split", metavar="FILE", help=SPLIT_HELP)
-    add("--labels-only", action="store_true", help="the pictures are not there: judge the labels alone")
-    add("--no-motion", action="store_true", help="do not compare the poses with the pictures' motion")
+    add("--labels-only", action="store_true", help="the images are not there: judge the labels alone")
+    add("--no-motion", action="store_true", help="do not compare the poses with the images' motion")
     add("--skip-bad", action="store_true", help=SKIP_BAD_HELP)
     add("--all", action="store_true", help="print every fault, not the first five of a kind")
     add("--out", type=Path, metavar="DIR", help="for card.json and overview.png; default: check_SCENE")
-    add("--threads", type=int, default=2, help="that decode pictures")
+    add("--threads", type=int, default=2, help="that decode images")
     parser.set_defaults(usage_error=parser.error)
 
 
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> None:
             findings.tracks,
             findings.vertical,
             not args.labels_only,
-            epipolar_pictures(findings.matches),
+            epipolar_images(findings.matches),
         )
         written += f", {out}/overview.png"
     print(f"{'written':<15}{written}")
@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def training_command(findings: Findings, data: str, args: argparse.Namespace) -> str:
-    """What learns the data; of labels alone the check with the pictures, which comes before that."""
+    """What learns the data; of labels alone the check with the images, which comes before that."""
     options = ["--split", args.split] * bool(args.split) + ["--skip-bad"] * args.skip_bad
     if args.labels_only:
         return next_command("check", data, *options)
@@ -100,11 +100,11 @@ def file_name(findings: Findings) -> str:
     return re.sub(r"[^\w.-]+", "_", findings.scene.name)
 
 
-def epipolar_pictures(matches: Matches | None) -> list[tuple[str, np.ndarray]]:
-    """Captions and pictures of a few pairs that lie far from each other in the scene."""
+def epipolar_images(matches: Matches | None) -> list[tuple[str, np.ndarray]]:
+    """Captions and images of a few pairs that lie far from each other in the scene."""
     import numpy as np
 
-    from transposenet_core.dataset_check.epipolar import TITLE_HEIGHT, epipolar_picture, median_residual_px
+    from transposenet_core.dataset_check.epipolar import TITLE_HEIGHT, epipolar_image, median_residual_px
     from transposenet_core.dataset_check.overview import EPIPOLAR
 
     if matches is None or matches.lens is None or not matches.pairs:
@@ -114,7 +114,7 @@ def epipolar_pictures(matches: Matches | None) -> list[tuple[str, np.ndarray]]:
     for pair in (matches.pairs[place] for place in places):
         names = f"{Path(pair.first.name).name}, {Path(pair.second.name).name}"
         caption = f"{names}: {median_residual_px(pair, matches.lens):.1f} px off (median)"
-        shown.append((caption, epipolar_picture(pair, matches.lens)[TITLE_HEIGHT:]))  # its own title is too small here
+        shown.append((caption, epipolar_image(pair, matches.lens)[TITLE_HEIGHT:]))  # its own title is too small here
     return shown
 
 
@@ -126,8 +126,8 @@ def verdict(findings: Findings, data: str, skip_bad: bool) -> str:
     few = used > 0 and refused <= MOST_SKIPPED * (used + refused)
     if not used or (refused and not (skip_bad and few)):
         advice = "mend them, or leave them out with --skip-bad" if few else f"more than {MOST_SKIPPED:.0%}: mend them"
-        raise UserError(f"{data}: refused for {refused} faults beside {used} good pictures; {advice}")
+        raise UserError(f"{data}: refused for {refused} faults beside {used} good images; {advice}")
     if findings.motion and findings.motion.wrong:
         told = f"{findings.motion.sentence()}; {findings.motion.advice()}"
-        raise UserError(f"{data}: refused, the pictures contradict the poses: {told}")
-    return f"good: {used} pictures to be used" + (f", {refused} faults left out" if refused else "")
+        raise UserError(f"{data}: refused, the images contradict the poses: {told}")
+    return f"good: {used} images to be used" + (f", {refused} faults left out" if refused else "")

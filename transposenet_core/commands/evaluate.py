@@ -1,4 +1,4 @@
-"""The command `evaluate`: errors of a scene model on posed pictures, beside those of two baselines."""
+"""The command `evaluate`: errors of a scene model on posed images, beside those of two baselines."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from transposenet_core.localizer import Localizer
     from transposenet_core.scene import Scene
 
-HELP = "judge a scene model on pictures it has not seen"
-DESCRIPTION = """Judge a scene model on posed pictures it has not seen, beside a thumbnail look-up and a constant
+HELP = "judge a scene model on images it has not seen"
+DESCRIPTION = """Judge a scene model on posed images it has not seen, beside a thumbnail look-up and a constant
 pose.
 
 transposenet evaluate MODEL --data 7scenes:PATH --split FILE [--predictions out.csv] [--report DIR]
     [--json FILE] [--other FORMAT:PATH]
 
 The look-up and the constant pose know the training frames of the split. The predictions file has a
-line per picture: image,x,y,z,qw,qx,qy,qz (T_map_camera, metres), sigma_x,sigma_y,sigma_z (metres),
-localized (0/1). Of a model of several scenes --data says which one the pictures are of, by its
+line per image: image,x,y,z,qw,qx,qy,qz (T_map_camera, metres), sigma_x,sigma_y,sigma_z (metres),
+localized (0/1). Of a model of several scenes --data says which one the images are of, by its
 name; a frame taken for another one counts as not localized."""
 help_all = list_formats
 
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--crops",
         type=int,
         metavar="N",
-        help="average the answers for N windows of a picture (PoseNet: 128), fewer where it has little to spare",
+        help="average the answers for N windows of an image (PoseNet: 128), fewer where it has little to spare",
     )
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--predictions", type=Path, metavar="FILE", help="write the poses as CSV")

@@ -1,4 +1,4 @@
-"""`transposenet localize`: where pictures were taken, as a table or as JSON, without ROS."""
+"""`transposenet localize`: where images were taken, as a table or as JSON, without ROS."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from transposenet_core.command_line import next_command, next_node
 from transposenet_core.commands.data_options import MODEL_HELP
-from transposenet_core.commands.picture_files import pictures_of
+from transposenet_core.commands.image_paths import images_of
 from transposenet_core.errors import UserError
 from transposenet_core.printable import printable
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from transposenet_core.estimate import Estimate
     from transposenet_core.scene_model import SceneModel
 
-HELP = "where pictures were taken: a table, or JSON"
-DESCRIPTION = """Say where pictures were taken: T_map_camera, the camera's centre in metres and its orientation as
+HELP = "where images were taken: a table, or JSON"
+DESCRIPTION = """Say where images were taken: T_map_camera, the camera's centre in metres and its orientation as
 a quaternion w x y z, optical axes (x right, y down, z forward), with one standard deviation.
 
-  transposenet localize --model MODEL picture.jpg folder_of_pictures ... [--json]
+  transposenet localize --model MODEL image.jpg folder_of_images ... [--json]
 
-A picture that is not localized has the reason in place of 'yes', and no pose. --json prints a list
+An image that is not localized has the reason in place of 'yes', and no pose. --json prints a list
 of objects with the keys image, localized, reason, explanation, scene, scene_probability, map_frame,
-position, orientation, sigma_m and sigma_deg, null where there is none. Exit code 0: every picture
+position, orientation, sigma_m and sigma_deg, null where there is none. Exit code 0: every image
 was read and answered, localized or not; 2: something to mend, said in one sentence."""
 NUMBERS = ("x", "y", "z", "qw", "qx", "qy", "qz", "sigma_m", "sigma_deg")
 
@@ -46,21 +46,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--camera",
         type=Path,
         metavar="FILE",
-        help="camera.json of the pictures: its distortion is taken out for a model that learnt rectified ones",
+        help="camera.json of the images: its distortion is taken out for a model that learnt rectified ones",
     )
 
 
 def run(args: argparse.Namespace) -> None:
-    paths = pictures_of(args.images, "IMAGE")
+    paths = images_of(args.images, "IMAGE")
     for path in paths:
         if not path.is_file():
-            raise UserError(f"{path}: there is no such picture; name files or folders of PNG and JPEG pictures")
+            raise UserError(f"{path}: there is no such image; name files or folders of PNG and JPEG images")
     from tqdm import tqdm
 
     from transposenet_core.localizer import Localizer
 
     localizer = Localizer(args.model, device=args.device)
-    read = picture_reader(localizer.scene_model, args.camera)
+    read = image_reader(localizer.scene_model, args.camera)
     shown = tqdm(paths, desc="localize", unit="img", disable=not sys.stderr.isatty())
     found = [description(str(path), localizer.localize(read(path))) for path in shown]
     print(json.dumps(found, indent=1, allow_nan=False) if args.json else table(found))
@@ -73,10 +73,10 @@ def following(args: argparse.Namespace) -> str:
     return node or next_command("localize", "--model", args.model, *args.images[:3], "--json")
 
 
-def picture_reader(model: SceneModel, camera_file: Path | None) -> Callable[[Path], np.ndarray]:
-    """Reads pictures (H, W, 3) uint8 as the model learnt them, where `camera_file` says what their lens does to them.
+def image_reader(model: SceneModel, camera_file: Path | None) -> Callable[[Path], np.ndarray]:
+    """Reads images (H, W, 3) uint8 as the model learnt them, where `camera_file` says what their lens does to them.
 
-    Says on stderr what nobody can know from a picture. UserError for a file that describes no camera.
+    Says on stderr what nobody can know from an image. UserError for a file that describes no camera.
     """
     from transposenet_core.formats.camera_files import read_camera_json
     from transposenet_core.geometry.undistortion import Undistorter, bears_distortion
@@ -86,10 +86,10 @@ def picture_reader(model: SceneModel, camera_file: Path | None) -> Callable[[Pat
     rectified = any(scene.intrinsics is not None and scene.intrinsics.rectified for scene in model.scenes)
     if camera is None:
         if rectified:
-            _note("the model learnt rectified pictures, and these are taken for such; if not, name their --camera")
+            _note("the model learnt rectified images, and these are taken for such; if not, name their --camera")
         return read_image
     if not rectified or not bears_distortion(camera):
-        why = f"{camera_file} has no distortion" if rectified else "the model learnt pictures as the lens gives them"
+        why = f"{camera_file} has no distortion" if rectified else "the model learnt images as the lens gives them"
         _note(f"--camera changes nothing: {why}")
         return read_image
     undistorter = Undistorter(camera)
@@ -97,7 +97,7 @@ def picture_reader(model: SceneModel, camera_file: Path | None) -> Callable[[Pat
 
 
 def description(image: str, estimate: Estimate) -> dict[str, Any]:
-    """What is known of one picture, for JSON. A pose that is not to be believed is none."""
+    """What is known of one image, for JSON. A pose that is not to be believed is none."""
     pose = estimate.pose if estimate.localized else None
     variances_6 = estimate.covariance_66.diagonal()
     return {
@@ -116,7 +116,7 @@ def description(image: str, estimate: Estimate) -> dict[str, Any]:
 
 
 def table(found: Sequence[dict[str, Any]]) -> str:
-    """The same for people: a line for each picture, columns aligned."""
+    """The same for people: a line for each image, columns aligned."""
     rows = [["image", *NUMBERS, "localized", "scene"]]
     for one in found:
         metres, unit = one["position"] or [None] * 3, one["orientation"] or [None] * 4

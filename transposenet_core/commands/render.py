@@ -12,11 +12,11 @@ from transposenet_core.commands.data_options import MODEL_HELP
 HELP = "draw what a model expects a camera to see from a pose"
 DESCRIPTION = """Draw what a scene model expects a camera to see from a pose.
 
-  transposenet render MODEL --pose X Y Z QW QX QY QZ --out picture.png [--scene NAME]
+  transposenet render MODEL --pose X Y Z QW QX QY QZ --out image.png [--scene NAME]
 
 MODEL is a scene model of pose_autoencoder with a decoder. The pose is T_map_camera: the camera's
 centre in metres and its orientation as a quaternion w x y z, optical axes (x right, y down, z
-forward). Far from the training poses the picture is a guess: how far is printed."""
+forward). Far from the training poses the image is a guess: how far is printed."""
 NUMBERS = ("X", "Y", "Z", "QW", "QX", "QY", "QZ")
 
 
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("model", type=Path, metavar="MODEL", help=MODEL_HELP)
     parser._negative_number_matcher = re.compile(r"-\.?\d")  # -1e-05 is a number, not an option, as in Python 3.14
     add("--pose", type=float, nargs=7, required=True, metavar=NUMBERS)
-    add("--out", type=Path, required=True, metavar="FILE", help="the picture, PNG or JPEG")
+    add("--out", type=Path, required=True, metavar="FILE", help="the image, PNG or JPEG")
     add("--scene", default="", metavar="NAME", help="of a model of several scenes: the pose is in its map")
 
 
@@ -34,15 +34,15 @@ def run(args: argparse.Namespace) -> None:
         nearest_training_pose,
         pose_of_numbers,
         reconstruct,
-        write_picture,
+        write_image,
     )
     from transposenet_core.scene_model import SceneModel
 
     pose, model = pose_of_numbers(args.pose), SceneModel.load(args.model)
-    picture_HW3 = reconstruct(model, pose, args.scene)
-    write_picture(args.out, picture_HW3)
+    image_HW3 = reconstruct(model, pose, args.scene)
+    write_image(args.out, image_HW3)
     metres, degrees = nearest_training_pose(model, pose, args.scene)
-    height, width = picture_HW3.shape[:2]
+    height, width = image_HW3.shape[:2]
     print(
         f"{args.out}: {width}x{height} pixels; the nearest training view is {metres:.2f} m and {degrees:.1f} deg away"
     )

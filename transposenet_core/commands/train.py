@@ -1,4 +1,4 @@
-"""`transposenet train`: learn a scene from posed pictures, on a CPU, a GPU, or several of them."""
+"""`transposenet train`: learn a scene from posed images, on a CPU, a GPU, or several of them."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from transposenet_core.training.distributed import World
     from transposenet_core.training.loop import Training
 
-HELP = "learn a scene from posed pictures"
-DESCRIPTION = """Learn a scene from posed pictures, on a CPU, a GPU, or several of them.
+HELP = "learn a scene from posed images"
+DESCRIPTION = """Learn a scene from posed images, on a CPU, a GPU, or several of them.
 
   transposenet train --config scene_coordinates --data folder:my_place --out my_model --epochs 30
   torchrun --nproc-per-node 2 -m transposenet_ros.cli train ...      the same in two processes
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> None:
     config = load_config(preset, args.overrides)
     train = training_of(config)
     if args.auto_batch and train is not Training:
-        raise UserError("--auto-batch measures networks that learn from pictures; leave it out for an auto-encoder")
+        raise UserError("--auto-batch measures networks that learn from images; leave it out for an auto-encoder")
     checkpoint = args.out / "checkpoint.safetensors"
     if checkpoint.exists() and not args.resume:
         raise UserError(f"{args.out} holds a run already: add --resume to go on, or name another --out")
@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def training_of(config: TrainConfig) -> type[Training | AutoencoderTraining]:
-    """The way through a training: an auto-encoder learns from another model, everything else from pictures."""
+    """The way through a training: an auto-encoder learns from another model, everything else from images."""
     from transposenet_core.models import model_class, names_where
     from transposenet_core.training.autoencoder.training import AutoencoderTraining
     from transposenet_core.training.loop import Training

@@ -1,1 +1,1 @@
-"""Is a data set what it says it is: its poses, its pictures, its times and its split, looked at before training."""
+"""Is a data set what it says it is: its poses, its images, its times and its split, looked at before training."""

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
+from transposenet_core.dataset_check.image_check import ImageCounts
 from transposenet_core.dataset_check.leakage import Leakage
-from transposenet_core.dataset_check.picture_check import PictureCounts
 from transposenet_core.dataset_check.tracks import Tracks
 from transposenet_core.dataset_check.vertical import Vertical
 from transposenet_core.geometry.pose import rotation_angle_deg
@@ -83,16 +83,16 @@ class Card:
     leakage: dict[str, Leakage]
     intrinsics: dict | None
     depth: bool
-    pictures: PictureCounts | None
+    image_counts: ImageCounts | None
 
     def to_dict(self) -> dict:
         return asdict(self)
 
 
 def make_card(
-    scene: Scene, tracks: Tracks, vertical: Vertical, leakage: dict[str, Leakage], pictures: PictureCounts | None
+    scene: Scene, tracks: Tracks, vertical: Vertical, leakage: dict[str, Leakage], image_counts: ImageCounts | None
 ) -> Card:
-    """The card of a scene with at least one frame; `pictures` is None where only the labels were looked at."""
+    """The card of a scene with at least one frame; `image_counts` is None where only the labels were looked at."""
     sequences: dict[str, Counter] = {}
     for image in scene.images:
         sequences.setdefault(image.sequence, Counter())[image.split] += 1
@@ -122,7 +122,7 @@ def make_card(
         leakage=leakage,
         intrinsics=None if scene.intrinsics is None else scene.intrinsics.to_dict(),
         depth=scene.depth_camera is not None,
-        pictures=pictures,
+        image_counts=image_counts,
     )
 
 

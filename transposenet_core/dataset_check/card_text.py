@@ -42,7 +42,7 @@ def _kinds(faults: Iterable[Fault]) -> list[list[Fault]]:
 
 def _rows(card: Card) -> Iterable[tuple[str, str]]:
     total = sum(card.frames.values())
-    yield "scene", f"{card.scene}, {total} pictures" + (", with depth" if card.depth else "")
+    yield "scene", f"{card.scene}, {total} images" + (", with depth" if card.depth else "")
     yield "splits", "  ".join(f"{split} {count}" for split, count in card.frames.items())
     yield "sequences", _sequences(card)
     length, width = card.extent_m
@@ -75,7 +75,7 @@ def _rows(card: Card) -> Iterable[tuple[str, str]]:
                 f"{split} leakage",
                 f"{leakage.leaking} of {leakage.frames} within {NEAR} frames of a training frame; {nearest}",
             )
-    yield "pictures", _pictures(card)
+    yield "images", _images(card)
     yield "camera", _camera(card)
 
 
@@ -88,8 +88,8 @@ def _sequences(card: Card) -> str:
     return f"{len(card.sequences)}: {', '.join(parts)}" + (f" and {more} more" if more > 0 else "")
 
 
-def _pictures(card: Card) -> str:
-    counts = card.pictures
+def _images(card: Card) -> str:
+    counts = card.image_counts
     if counts is None:
         return "not looked at (labels only)"
     sizes = ", ".join(f"{count} of {size}" for size, count in counts.sizes.items()) or "none readable"

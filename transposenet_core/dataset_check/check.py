@@ -7,9 +7,9 @@ from pathlib import Path
 
 from transposenet_core.dataset_check.card import Card, make_card
 from transposenet_core.dataset_check.conventions import test_conventions
+from transposenet_core.dataset_check.image_check import ImageCounts, check_images, examine
 from transposenet_core.dataset_check.leakage import check_leakage
 from transposenet_core.dataset_check.matching import Matches, match_neighbours
-from transposenet_core.dataset_check.picture_check import PictureCounts, check_pictures, examine
 from transposenet_core.dataset_check.quick import check_labels, without_refused
 from transposenet_core.dataset_check.time_offset import TimeOffset, sequence_time_offset
 from transposenet_core.dataset_check.tracks import Tracks
@@ -22,10 +22,10 @@ from transposenet_core.scene import Scene
 
 @dataclass(frozen=True, eq=False)
 class Findings:
-    """What a check found. `scene` holds the pictures without a fault; the rest is of all rows that could be read.
+    """What a check found. `scene` holds the images without a fault; the rest is of all rows that could be read.
 
     ``card``, ``tracks`` and ``vertical`` are None where no row could be read; ``offset``, ``matches`` and ``motion``
-    also where the pictures were not compared with the poses.
+    also where the images were not compared with the poses.
     """
 
     scene: Scene
@@ -58,7 +58,7 @@ def check_dataset(
 ) -> Findings:
     """Check labels and images of `data` (``FORMAT:PATH[,option=value]``) (fault matrix, T1, T2, T4, T10).
 
-    With `motion` the poses are compared with what the pictures see move (:func:`test_conventions`). UserError where
+    With `motion` the poses are compared with what the images see move (:func:`test_conventions`). UserError where
     nothing can be read at all.
     """
     scene, faults = inspect_scene(data, split, labels_only)
@@ -67,9 +67,9 @@ def check_dataset(
     tracks = Tracks(scene)
     check_labels(tracks, faults)
     leakage = check_leakage(tracks, faults)
-    counts: PictureCounts | None = None
+    counts: ImageCounts | None = None
     if not labels_only:
-        counts = check_pictures(scene, examine(scene.images, threads, progress), faults)
+        counts = check_images(scene, examine(scene.images, threads, progress), faults)
     good = without_refused(scene, faults)
     # A camera at 3e9 m would be the extent: the card is of what can be used, where something can.
     told = Tracks(good) if good.images else tracks
@@ -87,8 +87,8 @@ def check_dataset(
 
 
 def check_offset(offset: TimeOffset, period: float, faults: Faults) -> None:
-    """A remark where pictures and poses are off by more than a frame and more than chance (fault matrix, T3)."""
+    """A remark where images and poses are off by more than a frame and more than chance (fault matrix, T3)."""
     if offset.seconds is not None and abs(offset.seconds) > max(0.75 * period, 3 * offset.sigma):
         where = "--time-offset of bag_to_dataset, time_offset= of tum and euroc"
-        advice = f"add {offset.seconds:.3f} s to the pictures' stamps ({where})"
-        faults.remark("time", f"{offset.sentence()}: the pictures stand at poses of another time; {advice}")
+        advice = f"add {offset.seconds:.3f} s to the images' stamps ({where})"
+        faults.remark("time", f"{offset.sentence()}: the images stand at poses of another time; {advice}")

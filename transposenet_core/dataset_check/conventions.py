@@ -1,4 +1,4 @@
-"""The motion test: which convention of the stored poses explains what the pictures see move?
+"""The motion test: which convention of the stored poses explains what the images see move?
 
 Wrong conventions look plausible in every plot of positions. The matches between frames that are a motion apart know
 better: each convention gets the share of them that lie where its relative pose lets them appear (`agreement`).
@@ -17,7 +17,7 @@ from transposenet_core.formats.declared_convention import AXES, PoseConvention, 
 from transposenet_core.geometry.pose import stack
 from transposenet_core.scene import Scene
 
-# Shares of the picture's width (1 px and 6 px of 640): labels from depth or a hand-eye calibration are some pixels off.
+# Shares of the image's width (1 px and 6 px of 640): labels from depth or a hand-eye calibration are some pixels off.
 TOLERANCES = (1.0 / 640, 6.0 / 640)
 LEAST_SHARE = 0.4
 LEAST_START = 0.1  # of a mounting in closed form: below it there is nothing to refine
@@ -28,9 +28,9 @@ FEWEST_MOUNTING_PAIRS = 15  # a dozen neighbouring frames let the six unknowns o
 def test_conventions(
     scene: Scene, pairs: Matches | None = None, given: PoseConvention | None = None
 ) -> ConventionVerdict:
-    """Which convention explains the pictures' motion. `given` is how the scene's adapter has read the poses' file.
+    """Which convention explains the images' motion. `given` is how the scene's adapter has read the poses' file.
 
-    `pairs` are the scene's matches where the caller has them already. Nothing is raised: pictures that cannot be
+    `pairs` are the scene's matches where the caller has them already. Nothing is raised: images that cannot be
     matched leave the verdict undecided.
     """
     matches, given = pairs or match_neighbours(scene), given or PoseConvention()
@@ -71,7 +71,7 @@ def _outcome(given: PoseConvention, best: Score, contenders: list[Score], mounti
 
 
 def _apart(mounted: Score, best: Score) -> bool:
-    """Whether a mounting is another body though a convention explains the pictures: the same but for axes well away.
+    """Whether a mounting is another body though a convention explains the images: the same but for axes well away.
 
     A few degrees and centimetres are another sensor in the same housing. Another direction or order as well would be
     two mistakes that together look like none: there the mounting has fitted the noise of little motion.

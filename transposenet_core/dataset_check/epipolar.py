@@ -1,4 +1,4 @@
-"""A picture to look at: two frames, matches in them, and where the stored poses let the first one's points appear."""
+"""An image to look at: two frames, matches in them, and where the stored poses let the first one's points appear."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def caption(pair: MatchedPair, lens: Lens) -> str:
     return f"{pair.first.name} -> {pair.second.name}: matches {median_residual_px(pair, lens):.1f} px off (median)"
 
 
-def epipolar_picture(pair: MatchedPair, lens: Lens, shown: int = SHOWN, title: bool = True) -> np.ndarray:
+def epipolar_image(pair: MatchedPair, lens: Lens, shown: int = SHOWN, title: bool = True) -> np.ndarray:
     """Both frames side by side (H, 2W, 3) uint8 RGB, under their caption where `title` is set.
 
     Each colour is one match: a ring in both frames, and in the second one the half line on which the poses put the
-    point. Rings on their lines: the poses explain the motion. Raises UserError where a picture cannot be read.
+    point. Rings on their lines: the poses explain the motion. Raises UserError where an image cannot be read.
     """
     size = lens.intrinsics.width, lens.intrinsics.height
-    left_HW3, right_HW3 = (_picture(frame, size) for frame in (pair.first, pair.second))
+    left_HW3, right_HW3 = (_image(frame, size) for frame in (pair.first, pair.second))
     R, t = _motion(pair)
     for n, k in enumerate(_spread(pair.pixels_first_N2, shown)):
         colour = tuple(int(value) for value in _colours(shown)[n])
@@ -59,7 +59,7 @@ def _motion(pair: MatchedPair) -> tuple[np.ndarray, np.ndarray]:
     return relative_motion(p_23, Rotation.from_quat(q_24, scalar_first=True))
 
 
-def _picture(frame: PosedImage, size: tuple[int, int]) -> np.ndarray:
+def _image(frame: PosedImage, size: tuple[int, int]) -> np.ndarray:
     return np.ascontiguousarray(cv2.resize(read_image(frame.path), size, interpolation=cv2.INTER_AREA))
 
 

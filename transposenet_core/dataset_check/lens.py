@@ -16,19 +16,19 @@ FOCAL_GUESSES = (0.5, 0.65, 0.8, 1.0, 1.25, 1.6, 2.0)
 
 @dataclass(frozen=True)
 class Lens:
-    """The pinhole camera of a picture's pixels and its distortion; ``source`` says where the figures come from."""
+    """The pinhole camera of an image's pixels and its distortion; ``source`` says where the figures come from."""
 
     intrinsics: Intrinsics
     source: str
 
     @classmethod
     def of(cls, intrinsics: Intrinsics, size: tuple[int, int]) -> Lens:
-        """The lens for pictures of `size` (width, height), which may be resized ones."""
+        """The lens for images of `size` (width, height), which may be resized ones."""
         return cls(intrinsics.resized(*size), f"camera of the scene ({intrinsics.source})")
 
     @classmethod
     def guesses(cls, size: tuple[int, int]) -> Sequence[Lens]:
-        """Lenses of many fields of view with the principal point in the middle, for pictures of a camera unknown."""
+        """Lenses of many fields of view with the principal point in the middle, for images of a camera unknown."""
         width, height = size
         middle = (width - 1) / 2, (height - 1) / 2
         cameras = [Intrinsics(width, height, f, f, *middle) for f in np.multiply(FOCAL_GUESSES, max(size))]
@@ -36,7 +36,7 @@ class Lens:
 
     @property
     def focal(self) -> float:
-        """Pixels per radian in the middle of the picture."""
+        """Pixels per radian in the middle of the image."""
         return float(np.sqrt(self.intrinsics.fx * self.intrinsics.fy))
 
     @property

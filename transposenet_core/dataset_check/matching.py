@@ -1,4 +1,4 @@
-"""What the pictures alone say of the camera's motion: matches between frames of a sequence that are a motion apart.
+"""What the images alone say of the camera's motion: matches between frames of a sequence that are a motion apart.
 
 SIFT (Lowe 2004) with the ratio test both ways, then the essential matrix (Nister 2004) with RANSAC, all by OpenCV.
 """
@@ -24,7 +24,7 @@ MAX_WIDTH = 640
 FEATURES = 1200
 LOWE_RATIO = 0.8
 FEWEST_MATCHES = 40
-# Shares of the picture's width: what moved less tells rotations from noise badly.
+# Shares of the image's width: what moved less tells rotations from noise badly.
 WANTED_FLOW, LEAST_FLOW = 0.06, 0.02
 FIRST_TURN_DEG, LONGEST_GUESS = 6.0, 32
 TRIES = 5
@@ -36,8 +36,8 @@ FOCAL_PAIRS = 6
 class MatchedPair:
     """Two frames and their N matches that one rigid motion explains.
 
-    ``pixels_*_N2`` are in the matched pictures (at most MAX_WIDTH wide), ``rays_*_N2`` on the plane z = 1 of the
-    optical frame. ``R_second_first_33`` and the unit vector ``t_second_first_3`` are the motion seen in the pictures.
+    ``pixels_*_N2`` are in the matched images (at most MAX_WIDTH wide), ``rays_*_N2`` on the plane z = 1 of the
+    optical frame. ``R_second_first_33`` and the unit vector ``t_second_first_3`` are the motion seen in the images.
     """
 
     first: PosedImage
@@ -75,15 +75,15 @@ class _Candidate:
 
     @property
     def flow(self) -> float:
-        """Median motion of the matches as a share of the picture's width."""
+        """Median motion of the matches as a share of the image's width."""
         moved_N = np.linalg.norm(self.pixels_second_N2 - self.pixels_first_N2, axis=1)
         return float(np.median(moved_N)) / self.size[0] if len(moved_N) else 0.0
 
 
 def match_neighbours(scene: Scene, count: int = PAIRS) -> Matches:
-    """Up to `count` matched pairs spread evenly over the scene; pictures that cannot be read are passed over.
+    """Up to `count` matched pairs spread evenly over the scene; images that cannot be read are passed over.
 
-    The memory is that of a few pictures, however long the scene is.
+    The memory is that of a few images, however long the scene is.
     """
     places = [(sequence, k) for sequence in by_sequence(scene) for k in range(len(sequence) - 1)]
     chosen = [places[k] for k in np.unique(np.linspace(0, len(places) - 1, count).astype(int))] if places else []
@@ -101,7 +101,7 @@ def match_neighbours(scene: Scene, count: int = PAIRS) -> Matches:
 
 
 def by_sequence(scene: Scene) -> list[list[PosedImage]]:
-    """The scene's pictures, one list per sequence, in the order of their stamps: split files may mix them."""
+    """The scene's images, one list per sequence, in the order of their stamps: split files may mix them."""
     sequences: dict[str, list[PosedImage]] = {}
     for image in scene.images:
         sequences.setdefault(image.sequence, []).append(image)
@@ -120,7 +120,7 @@ def _frames_of_a_turn(sequence: list[PosedImage], start: int) -> int:
 def _find_pair(
     sequence: list[PosedImage], k: int, gap: int, features: Callable[[Path], _Features | None]
 ) -> tuple[_Candidate | None, int]:
-    """The pair that starts at frame `k`, its gap widened until the picture moves, narrowed until it can be matched.
+    """The pair that starts at frame `k`, its gap widened until the image moves, narrowed until it can be matched.
 
     Also returns the gap to begin with at the next place.
     """
@@ -141,7 +141,7 @@ def _find_pair(
 
 @dataclass(frozen=True, eq=False)
 class _Features:
-    """SIFT of one picture: where, RootSIFT descriptors (Arandjelovic and Zisserman 2012), the picture's (W, H)."""
+    """SIFT of one image: where, RootSIFT descriptors (Arandjelovic and Zisserman 2012), the image's (W, H)."""
 
     pixels_N2: np.ndarray
     descriptors_N128: np.ndarray

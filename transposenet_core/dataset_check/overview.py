@@ -1,4 +1,4 @@
-"""One picture of a data set to look at: what figures hide, a glance shows."""
+"""One image of a data set to look at: what figures hide, a glance shows."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ def draw_overview(
     card: Card,
     tracks: Tracks,
     vertical: Vertical,
-    pictures: bool = True,
+    images: bool = True,
     epipolar: Sequence[tuple[str, np.ndarray]] = (),
 ) -> None:
     """Write a PNG: tracks from above and from the side by split, view directions, the splits over time, and, where
-    `pictures` can be read, a contact sheet and `epipolar` pairs: caption and (H, 2W, 3) uint8, at most three.
+    `images` can be read, a contact sheet and `epipolar` pairs: caption and (H, 2W, 3) uint8, at most three.
     """
     from matplotlib.figure import Figure  # half a second to import: only where somebody draws
     from matplotlib.text import Text
 
-    figure = Figure(figsize=(17 if pictures else 10.5, 13.5 if epipolar else 10), dpi=100, layout="constrained")
+    figure = Figure(figsize=(17 if images else 10.5, 13.5 if epipolar else 10), dpi=100, layout="constrained")
     counts = ", ".join(f"{count} {split}" for split, count in card.frames.items() if count)
     figure.suptitle(f"{printable(card.scene)}: {counts}", fontsize=14)
     bands: Any = figure.subfigures(2, 1, height_ratios=(10, 3.5)) if epipolar else [figure]
-    marked = _spread_over(tracks) if pictures else []
-    halves: Any = bands[0].subfigures(1, 2, width_ratios=(1, 1.05)) if pictures else [bands[0]]
+    marked = _spread_over(tracks) if images else []
+    halves: Any = bands[0].subfigures(1, 2, width_ratios=(1, 1.05)) if images else [bands[0]]
     _draw_poses(halves[0], tracks, vertical, marked)
-    if pictures:
+    if images:
         _draw_sheet(halves[1].subplots(SHEET_ROWS, SHEET_COLUMNS).ravel(), tracks, marked)
-        halves[1].suptitle("pictures, in the order taken", fontsize=11)
+        halves[1].suptitle("images, in the order taken", fontsize=11)
     if epipolar:
         bands[1].suptitle("two frames each, with matches and the lines on which the poses put them", fontsize=11)
         for cell, (caption, image_HW3) in zip(bands[1].subplots(1, EPIPOLAR).ravel(), epipolar, strict=False):
@@ -84,12 +84,12 @@ def _draw_sheet(cells: Any, tracks: Tracks, marked: Sequence[int]) -> None:
         image = tracks.images[index]
         cell.set_visible(True)
         try:
-            picture_HW3 = read_image(image.path)
+            image_HW3 = read_image(image.path)
         except UserError:  # the check has told it; the rest is worth seeing
             cell.text(0.5, 0.5, "unreadable", ha="center", va="center", transform=cell.transAxes)
-            picture_HW3 = np.full((3, 4, 3), 230, np.uint8)
-        scale = CELL_WIDTH / picture_HW3.shape[1]
-        cell.imshow(cv2.resize(picture_HW3, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
+            image_HW3 = np.full((3, 4, 3), 230, np.uint8)
+        scale = CELL_WIDTH / image_HW3.shape[1]
+        cell.imshow(cv2.resize(image_HW3, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
         for spine in cell.spines.values():
             spine.set(color=COLOURS[image.split], linewidth=3)
         cell.set_title(f"{number}  {image.sequence}  {image.stamp:.1f} s", fontsize=8, loc="left", pad=3)

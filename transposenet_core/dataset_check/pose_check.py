@@ -28,7 +28,7 @@ def check_poses(tracks: Tracks, faults: Faults) -> None:
     """Refuses duplicate stamps, leaps and tracks that never move; remarks on stuck poses, odd units and far origins."""
     if len(tracks) > 1 and _never_moves(tracks):
         for image in tracks.images:
-            faults.refuse(image.name, f"its pose is that of all {len(tracks)} pictures; the poses were lost")
+            faults.refuse(image.name, f"its pose is that of all {len(tracks)} images; the poses were lost")
         return
     _check_stamps(tracks, faults)
     _check_leaps(tracks, faults)

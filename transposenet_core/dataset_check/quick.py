@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import sys
 
+from transposenet_core.dataset_check.image_check import file_fault
 from transposenet_core.dataset_check.leakage import check_leakage
-from transposenet_core.dataset_check.picture_check import file_fault
 from transposenet_core.dataset_check.pose_check import check_poses
 from transposenet_core.dataset_check.tracks import Tracks
 from transposenet_core.formats.faults import Faults
@@ -18,7 +18,7 @@ FEW_TRAINING = 100
 def quick_check(data: object, scene: Scene, skip_bad: bool = False) -> Scene:
     """The scene without false poses and without files that are empty or cut off (fault matrix, T1, T2, T10).
 
-    Pictures of the test split are not touched. Remarks go to stderr. UserError where the data are refused: at any
+    Images of the test split are not touched. Remarks go to stderr. UserError where the data are refused: at any
     fault, or with `skip_bad` where they are more than 5 % of the rows.
     """
     faults, tracks = Faults(), Tracks(scene)
@@ -35,16 +35,16 @@ def quick_check(data: object, scene: Scene, skip_bad: bool = False) -> Scene:
 
 
 def without_refused(scene: Scene, faults: Faults) -> Scene:
-    """The scene without the pictures that a refused fault names, by their name or their path."""
+    """The scene without the images that a refused fault names, by their name or their path."""
     refused = {fault.where for fault in faults.refused}
     images = [image for image in scene.images if image.name not in refused and str(image.path) not in refused]
     return dataclasses.replace(scene, images=images)
 
 
 def check_labels(tracks: Tracks, faults: Faults) -> None:
-    """What poses, stamps and their number show without a look at the pictures."""
+    """What poses, stamps and their number show without a look at the images."""
     check_poses(tracks, faults)
     training = len(tracks.of("train"))
     if training < FEW_TRAINING:
-        what = f"{training} pictures are few: a room takes several hundred, a street a thousand and more"
-        faults.remark("train split", what if training else "no pictures: nothing can be learnt from this split")
+        what = f"{training} images are few: a room takes several hundred, a street a thousand and more"
+        faults.remark("train split", what if training else "no images: nothing can be learnt from this split")

@@ -1,7 +1,7 @@
-"""The time between pictures and poses: how fast the pictures turn against how fast the poses turn.
+"""The time between images and poses: how fast the images turn against how fast the poses turn.
 
 A turn looks the same from the camera and from the base and in any convention, so its speed is a signal that both have.
-It is correlated over many shifts of the poses' clock. The turn between two pictures is fitted to the motion of corners
+It is correlated over many shifts of the poses' clock. The turn between two images is fitted to the motion of corners
 (Lucas and Kanade 1981) by the rotational part of the optical flow (Longuet-Higgins and Prazdny 1980).
 """
 
@@ -26,17 +26,17 @@ CORNERS, FEWEST_CORNERS = 80, 12
 FOCAL_WIDTHS = 0.8
 FIT_ROUNDS = 4
 FEWEST_TURNS = 30
-LEAST_TURN_DEG = 0.1  # standard deviation between neighbouring pictures: a hundredth of that is noise
+LEAST_TURN_DEG = 0.1  # standard deviation between neighbouring images: a hundredth of that is noise
 LEAST_CORRELATION = 0.5
 # Correlation at another shift that comes this near to the best one makes it a guess (periodic motion).
 RIVAL = 0.97
 SUBSTEPS = 4
-MOST_PICTURES = 600
+MOST_IMAGES = 600
 
 
 @dataclass(frozen=True)
 class TimeOffset:
-    """A picture stamped `t` belongs to the pose stamped `t + seconds`; None where the motion does not tell, see `why`.
+    """An image stamped `t` belongs to the pose stamped `t + seconds`; None where the motion does not tell, see `why`.
 
     ``correlation`` is that of the two speeds at the best shift, ``sigma`` the standard error of `seconds`.
     """
@@ -50,10 +50,10 @@ class TimeOffset:
     def sentence(self) -> str:
         """The offset in words, with its figures."""
         if self.seconds is None:
-            return f"the time offset between pictures and poses cannot be told: {self.why}"
+            return f"the time offset between images and poses cannot be told: {self.why}"
         return (
-            f"the poses' stamps are {1000 * self.seconds:+.0f} ms (+- {1000 * self.sigma:.0f}) from the pictures' "
-            f"(correlation {self.correlation:.2f} over {self.turns} pairs of neighbouring pictures)"
+            f"the poses' stamps are {1000 * self.seconds:+.0f} ms (+- {1000 * self.sigma:.0f}) from the images' "
+            f"(correlation {self.correlation:.2f} over {self.turns} pairs of neighbouring images)"
         )
 
 
@@ -64,9 +64,9 @@ def estimate_time_offset(
     poses: list[Pose],
     max_offset: float = MAX_OFFSET,
 ) -> TimeOffset:
-    """How much later than the pictures' clock the poses' clock is, within `max_offset` seconds either way.
+    """How much later than the images' clock the poses' clock is, within `max_offset` seconds either way.
 
-    `images` are the N pictures (H, W[, 3]) in the order of their stamps, or the N - 1 turns between them in radians
+    `images` are the N images (H, W[, 3]) in the order of their stamps, or the N - 1 turns between them in radians
     (NaN where unknown, see `turns_between`). Stamps are in seconds; those of the poses need no order.
     """
     times_N = np.asarray(image_times_N, np.float64)
@@ -78,10 +78,10 @@ def estimate_time_offset(
     usual = float(np.median(step_M)) if len(step_M) else 0.0
     used_M = np.isfinite(turns_M) & (step_M > 0) & (step_M < 2.5 * usual)
     if used_M.sum() < FEWEST_TURNS or len(poses) < 3:
-        return _untold(f"only {used_M.sum()} pairs of neighbouring pictures can be compared, {FEWEST_TURNS} are needed")
+        return _untold(f"only {used_M.sum()} pairs of neighbouring images can be compared, {FEWEST_TURNS} are needed")
     start_M, end_M, turns_M = times_N[:-1][used_M], times_N[1:][used_M], turns_M[used_M]
     if np.degrees(turns_M.std()) < LEAST_TURN_DEG:
-        return _untold("the pictures hardly turn, or always at one speed")
+        return _untold("the images hardly turn, or always at one speed")
     pose_times, first_of = np.unique(np.asarray(pose_times_P, np.float64), return_index=True)
     turn_at = Slerp(pose_times, Rotation.from_quat(stack(poses)[1][first_of], scalar_first=True))
     seen_M, around = turns_M / (end_M - start_M), int(np.ceil(max_offset / usual * SUBSTEPS))
@@ -91,7 +91,7 @@ def estimate_time_offset(
 
 
 def turns_between(images: Iterable[np.ndarray]) -> np.ndarray:
-    """Turns (N - 1,) in radians between N pictures (H, W[, 3]) uint8; NaN where too few corners can be followed."""
+    """Turns (N - 1,) in radians between N images (H, W[, 3]) uint8; NaN where too few corners can be followed."""
     turns, before_HW = [], None
     for image in images:
         grey_HW = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
@@ -104,14 +104,14 @@ def turns_between(images: Iterable[np.ndarray]) -> np.ndarray:
 
 
 def sequence_time_offset(images: list[PosedImage], max_offset: float = MAX_OFFSET) -> TimeOffset:
-    """The same for a sequence of a scene, over its first MOST_PICTURES pictures in the order of their stamps."""
-    frames = sorted(images, key=lambda image: image.stamp)[:MOST_PICTURES]
+    """The same for a sequence of a scene, over its first MOST_IMAGES images in the order of their stamps."""
+    frames = sorted(images, key=lambda image: image.stamp)[:MOST_IMAGES]
     stamps_N = np.array([frame.stamp for frame in frames])
-    turns_M = turns_between(_pictures(frames))
+    turns_M = turns_between(_images(frames))
     return estimate_time_offset(stamps_N, turns_M, stamps_N, [frame.pose for frame in frames], max_offset)
 
 
-def _pictures(frames: list[PosedImage]) -> Iterator[np.ndarray]:
+def _images(frames: list[PosedImage]) -> Iterator[np.ndarray]:
     for frame in frames:
         try:
             yield read_image(frame.path)
@@ -146,7 +146,7 @@ def _turn(before_HW: np.ndarray, after_HW: np.ndarray) -> float:
 
 
 def _correlation(turn_at: Slerp, start_M: np.ndarray, end_M: np.ndarray, seen_M: np.ndarray) -> float:
-    """Correlation of the poses' speeds over the given intervals with the pictures'; NaN where they hardly overlap."""
+    """Correlation of the poses' speeds over the given intervals with the images'; NaN where they hardly overlap."""
     inside_M = (start_M >= turn_at.times[0]) & (end_M <= turn_at.times[-1])
     if inside_M.sum() < max(FEWEST_TURNS, 0.5 * len(seen_M)):
         return np.nan
@@ -160,7 +160,7 @@ def _correlation(turn_at: Slerp, start_M: np.ndarray, end_M: np.ndarray, seen_M:
 def _peak(shifts_S: np.ndarray, correlation_S: np.ndarray, turns: int) -> TimeOffset:
     """The best shift, between the samples by a parabola, or why there is none."""
     if not np.isfinite(correlation_S).any():
-        return _untold("the poses' stamps do not overlap with the pictures'")
+        return _untold("the poses' stamps do not overlap with the images'")
     known_S = np.nan_to_num(correlation_S, nan=-1.0)
     k = int(known_S.argmax())
     best = float(known_S[k])

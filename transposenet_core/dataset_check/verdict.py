@@ -1,4 +1,4 @@
-"""What the motion test says: how well each convention of the poses explains the pictures, and the verdict in words."""
+"""What the motion test says: how well each convention of the poses explains the images, and the verdict in words."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class ConventionVerdict:
 
     @property
     def wrong(self) -> bool:
-        """The convention as given is contradicted by the pictures."""
+        """The convention as given is contradicted by the images."""
         return self.outcome in ("another reading", "another body", "no reading fits")
 
     @property
@@ -81,7 +81,7 @@ class ConventionVerdict:
         return next(score for score in self.scores if score.convention == convention)
 
     def advice(self) -> str:
-        """What to do about poses that the pictures contradict; "" for others."""
+        """What to do about poses that the images contradict; "" for others."""
         if self.outcome == "another reading":
             return (
                 "read them so (option convention= of --data, where the format has it: docs/formats.md) or write them "
@@ -96,7 +96,7 @@ class ConventionVerdict:
             return (
                 f"compose them with the camera's place on that body (bag_to_dataset: --pose-frame, --extrinsic){lens}"
             )
-        return "put right what is named, the order of pictures and poses first" if self.wrong else ""
+        return "put right what is named, the order of images and poses first" if self.wrong else ""
 
     def sentence(self) -> str:
         """The verdict in words, with its figures."""
@@ -116,8 +116,8 @@ class ConventionVerdict:
             return f"undecided: the motion fits more than one reading: {names}{more}; you said {self.given}; {evidence}"
         if self.outcome == "no reading fits":
             return (
-                f"no reading of these poses explains the pictures' motion: the best is {best.convention} ({best}), you "
-                f"said {self.given} ({said}); see whether pictures and poses belong together (order, time offset) and "
+                f"no reading of these poses explains the images' motion: the best is {best.convention} ({best}), you "
+                f"said {self.given} ({said}); see whether images and poses belong together (order, time offset) and "
                 f"whether the camera's intrinsics are right; {evidence}"
             )
         if (body := self.winner) is not None and self.outcome == "another body":

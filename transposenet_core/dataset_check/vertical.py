@@ -60,7 +60,7 @@ def find_vertical(tracks: Tracks) -> Vertical:
 
 
 def _along_axis(axis: int, sign: float, reason: str) -> Vertical:
-    """Seen from above the picture must not be mirrored: right x upwards = up."""
+    """Seen from above the image must not be mirrored: right x upwards = up."""
     first, second = [(1, 2), (0, 2), (0, 1)][axis]
     basis_23 = np.eye(3)[[first, second]]
     up_3 = sign * np.eye(3)[axis]

@@ -1,4 +1,4 @@
-"""What a trained model has to beat: looking the nearest training picture up, and always answering the mean pose."""
+"""What a trained model has to beat: looking the nearest training image up, and always answering the mean pose."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def thumbnail(image_HW3: np.ndarray) -> np.ndarray:
 
 
 class ThumbnailRetrieval:
-    """Answers the pose of the training picture whose thumbnail correlates best with the query's."""
+    """Answers the pose of the training image whose thumbnail correlates best with the query's."""
 
     def __init__(self, images: Iterable[np.ndarray], poses: Sequence[Pose]) -> None:
         self._descriptors_ND = np.stack([thumbnail(image) for image in images])
         self._poses = list(poses)
         if len(self._descriptors_ND) != len(self._poses):
-            raise ValueError(f"{len(self._descriptors_ND)} pictures for {len(self._poses)} poses")
+            raise ValueError(f"{len(self._descriptors_ND)} images for {len(self._poses)} poses")
 
     def lookup(self, image_HW3: np.ndarray) -> Pose:
         return self._poses[int(np.argmax(self._descriptors_ND @ thumbnail(image_HW3)))]

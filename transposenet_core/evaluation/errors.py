@@ -59,7 +59,7 @@ def summarise(metres_N: np.ndarray, degrees_N: np.ndarray) -> ErrorSummary:
 
 
 def write_predictions(path: str | Path, names: Iterable[str], estimates: Iterable[Estimate]) -> None:
-    """One line per picture (camera-to-map, metres, quaternion w x y z); UserError for an estimate without a pose."""
+    """One line per image (camera-to-map, metres, quaternion w x y z); UserError for an estimate without a pose."""
     with write_atomically(path) as temporary, open(temporary, "w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(PREDICTION_COLUMNS)

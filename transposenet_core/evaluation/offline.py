@@ -25,11 +25,11 @@ from transposenet_core.scene_model import MappedScene, SceneModel
 def evaluate_offline(
     localizer: Localizer, scene: Scene, *, select: str = "test", progress: bool = False
 ) -> OfflineResult:
-    """Localize the images of the split `select` ("all": every image) as a robot would, one picture at a time.
+    """Localize the images of the split `select` ("all": every image) as a robot would, one image at a time.
 
     The baselines know the images of the split "train". An estimate in the map of another of the model's scenes counts
     as not localized. With `progress` bars go to stderr. UserError where the scene has no image of one of the two
-    splits, is none of a model of several scenes, or has a picture that cannot be read.
+    splits, is none of a model of several scenes, or has an image that cannot be read.
     """
     scene_model = localizer.scene_model
     mapped = find_mapped_scene(scene_model, scene)
@@ -56,7 +56,7 @@ def evaluate_offline(
 
 def image_reader(scene: Scene, mapped: MappedScene) -> Callable[[PosedImage], np.ndarray]:
     """A function that reads an image, (H, W, 3) uint8 RGB, as the model learnt such: without the lens's distortion,
-    where it was trained on undistorted ones. It raises UserError for what is no picture."""
+    where it was trained on undistorted ones. It raises UserError for what is no image."""
     trained_on = mapped.intrinsics
     if trained_on and trained_on.rectified and scene.intrinsics:
         undistorter = Undistorter(scene.intrinsics)
@@ -82,7 +82,7 @@ def in_scene(estimate: Estimate, mapped: MappedScene) -> Estimate:
 
 
 def with_crops(scene_model: SceneModel, crops: int) -> Preprocessing:
-    """The model's preprocessing with so many windows a picture. UserError where it could not answer for them."""
+    """The model's preprocessing with so many windows an image. UserError where it could not answer for them."""
     if crops < 1:
         raise UserError(f"--crops {crops}: at least 1 window is needed")
     if crops > 1 and scene_model.network.has_fixed_window(scene_model.options):

@@ -1,4 +1,4 @@
-"""Pictures of an offline evaluation: its track and errors, and what the model expects to see, where it draws that."""
+"""Images of an offline evaluation: its track and errors, and what the model expects to see, where it draws that."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from transposenet_core.scene_model import SceneModel
 def draw_offline_report(
     folder: Path, result: OfflineResult, scene_model: SceneModel, read: Callable[[PosedImage], np.ndarray]
 ) -> dict[str, Path]:
-    """Write report.png and, of a model that draws pictures, reconstructions.png; what each is, and its path.
+    """Write report.png and, of a model that draws images, reconstructions.png; what each is, and its path.
 
     `read` gives an image as (H, W, 3) uint8 RGB (`offline.image_reader`). OSError where the folder cannot be written.
     """
@@ -26,8 +26,8 @@ def draw_offline_report(
     frames = [JudgedFrame(image.stamp, image.pose, pose) for image, pose in zip(images, poses, strict=True)]
     shown = {index: read(images[index]) for index in choose_frames(frames)}
     title = f"{result.scene}: {len(result.localized)} of {len(images)} frames localized offline"
-    written = {"picture": folder / "report.png"}
-    draw_report(written["picture"], title, frames, result.mapped_scene.training_positions_N3, shown)
+    written = {"image": folder / "report.png"}
+    draw_report(written["image"], title, frames, result.mapped_scene.training_positions_N3, shown)
     if shown and has_decoder(scene_model):
         written["reconstructions"] = folder / "reconstructions.png"
         beside = [ShownFrame(images[i].name, image_HW3, images[i].pose, poses[i]) for i, image_HW3 in shown.items()]

@@ -29,7 +29,7 @@ class OfflineResult:
     ``images`` are those of the split ``select`` of the scene, which ``mapped_scene`` is to the scene model;
     ``several_scenes`` says whether the model knows others too. ``baselines`` are poses for the same images by the
     baseline's name, ``architecture`` is the model's own name beside them. ``reconstruction`` is None where the model
-    draws no pictures. ValueError where the lists are not of the same length.
+    draws no images. ValueError where the lists are not of the same length.
     """
 
     scene: str
@@ -123,7 +123,7 @@ class OfflineResult:
         return "\n".join([self.pose_table(), *([str(self.reconstruction)] if self.reconstruction else [])])
 
     def pose_table(self) -> str:
-        """`table` without the line on drawn pictures."""
+        """`table` without the line on drawn images."""
         count = len(self.images)
         lines = [table(self.summaries())]
         lines.append(f"localized {len(self.localized)} of {count} frames of {self.scene}, split {self.select}")

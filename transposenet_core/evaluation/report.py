@@ -1,4 +1,4 @@
-"""The picture of a judged drive: tracks from above, errors over time, a few frames with their estimates."""
+"""The image of a judged drive: tracks from above, errors over time, a few frames with their estimates."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def draw_report(
     title: str,
     frames: Sequence[JudgedFrame],
     training_positions_N3: np.ndarray,
-    pictures: dict[int, np.ndarray] | None = None,
+    images: dict[int, np.ndarray] | None = None,
 ) -> None:
-    """Write a PNG. `pictures` maps an index into `frames` to its (H, W, 3) uint8 picture; the first three are shown.
+    """Write a PNG. `images` maps an index into `frames` to its (H, W, 3) uint8 image; the first three are shown.
 
-    A drive of which nothing was localized still gets its picture, which says so.
+    A drive of which nothing was localized still gets its image, which says so.
     """
     from matplotlib.figure import Figure  # half a second to import: only where somebody draws
 
@@ -47,13 +47,13 @@ def draw_report(
     halves: Any = figure.subfigures(1, 2, width_ratios=(1, 1.15))
     left, right = halves
     above = left.subplots()
-    shown = dict(list((pictures or {}).items())[:SHOWN_FRAMES])
+    shown = dict(list((images or {}).items())[:SHOWN_FRAMES])
     rows: Any = right.subfigures(2 if shown else 1, 1, height_ratios=(1.5, 1) if shown else None)
     _draw_tracks(above, frames, training_positions_N3, list(shown))
     left.legend(*above.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     _draw_errors((rows[0] if shown else rows).subplots(2, 1, sharex=True), frames)
     if shown:
-        _draw_pictures(rows[1].subplots(1, len(shown), squeeze=False)[0], frames, shown)
+        _draw_images(rows[1].subplots(1, len(shown), squeeze=False)[0], frames, shown)
     with write_atomically(path) as temporary:
         figure.savefig(temporary)
 
@@ -124,7 +124,7 @@ def _draw_errors(axes: Any, frames: Sequence[JudgedFrame]) -> None:
     axes[-1].set_xlabel(f"time [s]{note}")
 
 
-def _draw_pictures(axes: Any, frames: Sequence[JudgedFrame], shown: dict[int, np.ndarray]) -> None:
+def _draw_images(axes: Any, frames: Sequence[JudgedFrame], shown: dict[int, np.ndarray]) -> None:
     for number, (cell, (index, image_HW3)) in enumerate(zip(axes, shown.items(), strict=True), start=1):
         frame = frames[index]
         cell.imshow(image_HW3)

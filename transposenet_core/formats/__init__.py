@@ -99,14 +99,14 @@ def load_scene(data: str | Path, split: str | Path | None = None, skip_bad: bool
 def inspect_scene(data: str | Path, split: str | Path | None = None, labels_only: bool = False) -> tuple[Scene, Faults]:
     """The same without an opinion on faulty rows: they are left out of the scene and listed.
 
-    With `labels_only` the pictures are not looked for. UserError where the format cannot do without them.
+    With `labels_only` the images are not looked for. UserError where the format cannot do without them.
     """
     source, faults = parse_source(data), Faults()
     options = source.options
     if labels_only:
         if LABELS_ONLY not in source.adapter.OPTIONS:
             able = ", ".join(name for name, adapter in ADAPTERS.items() if LABELS_ONLY in adapter.OPTIONS)
-            raise UserError(f"{data}: {source.adapter.NAME} finds its rows by the pictures; labels alone: {able}")
+            raise UserError(f"{data}: {source.adapter.NAME} finds its rows by the images; labels alone: {able}")
         options = options | {LABELS_ONLY: "yes"}
     method = str(split) if str(split) in SPLIT_METHODS else None
     split_file = None if split is None or method else Path(split).expanduser()

@@ -1,4 +1,4 @@
-"""Pictures to poses by time: the pose at a picture's stamp, interpolated between the two poses around it.
+"""Images to poses by time: the pose at an image's stamp, interpolated between the two poses around it.
 
 Interpolated, not the nearest within a tolerance as TUM's own tool does it: at 1 m/s the nearest of poses at 10 Hz is up
 to 5 cm off. Positions lie on the line between the neighbours and rotations on the shorter arc at constant speed
@@ -26,16 +26,16 @@ LARGEST_STAMP_NS = 2**62  # 146 years: differences of two stamps still are an in
 
 @dataclass(frozen=True, eq=False)
 class Association:
-    """A pose for each picture, in the pictures' order, or None where there is none at its time.
+    """A pose for each image, in the images' order, or None where there is none at its time.
 
-    ``outside`` counts the pictures before the first and after the last pose, ``in_gaps`` those between poses too far
-    apart; the ranges are (first, last) stamps in nanoseconds, the pictures' as they are compared with the poses'.
+    ``outside`` counts the images before the first and after the last pose, ``in_gaps`` those between poses too far
+    apart; the ranges are (first, last) stamps in nanoseconds, the images' as they are compared with the poses'.
     """
 
     poses: list[Pose | None]
     outside: int
     in_gaps: int
-    picture_range_ns: tuple[int, int]
+    image_range_ns: tuple[int, int]
     pose_range_ns: tuple[int, int]
     max_gap_s: float
 
@@ -45,17 +45,17 @@ class Association:
 
     @property
     def rate(self) -> float:
-        """The share of the pictures that have a pose."""
+        """The share of the images that have a pose."""
         return self.matched / len(self.poses)
 
     @property
     def clock_offset_s(self) -> float:
-        """What to add to the pictures' stamps to make both ranges begin together: a guess for clocks set apart."""
-        return (self.pose_range_ns[0] - self.picture_range_ns[0]) / NANOSECONDS
+        """What to add to the images' stamps to make both ranges begin together: a guess for clocks set apart."""
+        return (self.pose_range_ns[0] - self.image_range_ns[0]) / NANOSECONDS
 
     def __str__(self) -> str:
         """The match rate and why it is not 100 %."""
-        text = f"{self.matched} of {len(self.poses)} pictures ({self.rate:.1%}) have a pose at their time"
+        text = f"{self.matched} of {len(self.poses)} images ({self.rate:.1%}) have a pose at their time"
         if self.outside:
             text += f", {self.outside} are before the first or after the last pose"
         if self.in_gaps:
@@ -63,13 +63,13 @@ class Association:
         return text
 
     def require(self, where: object, lowest: float = LOWEST_RATE) -> None:
-        """UserError that starts with `where` if fewer pictures than the share `lowest` have a pose."""
+        """UserError that starts with `where` if fewer images than the share `lowest` have a pose."""
         if self.rate >= lowest:
             return
-        pictures, poses = (_range_text(r) for r in (self.picture_range_ns, self.pose_range_ns))
+        images, poses = (_range_text(r) for r in (self.image_range_ns, self.pose_range_ns))
         raise UserError(
-            f"{where}: {self}, but {lowest:.0%} must: the pictures' stamps run from {pictures}, the poses' from "
-            f"{poses}; were it another clock, {self.clock_offset_s:+.3f} s on the pictures' stamps would make the "
+            f"{where}: {self}, but {lowest:.0%} must: the images' stamps run from {images}, the poses' from "
+            f"{poses}; were it another clock, {self.clock_offset_s:+.3f} s on the images' stamps would make the "
             "starts meet; take the files of one recording, correct the clock (time_offset) or the longest gap (max_gap)"
         )
 
@@ -81,13 +81,13 @@ def associate(
     max_gap_s: float = MAX_GAP_S,
     offset_s: float = 0.0,
 ) -> Association:
-    """The poses at the pictures' stamps (whole nanoseconds), `offset_s` seconds added to those.
+    """The poses at the images' stamps (whole nanoseconds), `offset_s` seconds added to those.
 
-    Pictures and poses may come in any order; of poses with the same stamp the first is taken. A picture at a pose's own
-    stamp has that pose however far the neighbours. ValueError where there is no picture or no pose.
+    Images and poses may come in any order; of poses with the same stamp the first is taken. An image at a pose's own
+    stamp has that pose however far the neighbours. ValueError where there is no image or no pose.
     """
     if not len(stamps_ns) or not len(poses) or len(poses) != len(pose_stamps_ns):
-        raise ValueError(f"{len(stamps_ns)} pictures, {len(poses)} poses with {len(pose_stamps_ns)} stamps")
+        raise ValueError(f"{len(stamps_ns)} images, {len(poses)} poses with {len(pose_stamps_ns)} stamps")
     wanted_N = np.asarray(stamps_ns, np.int64) + round(offset_s * NANOSECONDS)
     known_M, first_M = np.unique(np.asarray(pose_stamps_ns, np.int64), return_index=True)
     later_N = np.searchsorted(known_M, wanted_N).clip(max=len(known_M) - 1)  # the first pose that is not earlier

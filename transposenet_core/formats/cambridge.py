@@ -1,6 +1,6 @@
-"""The layout of Cambridge Landmarks: pictures in seqN/ below a folder with dataset_train.txt and dataset_test.txt.
+"""The layout of Cambridge Landmarks: images in seqN/ below a folder with dataset_train.txt and dataset_test.txt.
 
-Convention: `PICTURE X Y Z W P Q R`, where X Y Z is the camera's centre in map metres and W P Q R the quaternion (w
+Convention: `IMAGE X Y Z W P Q R`, where X Y Z is the camera's centre in map metres and W P Q R the quaternion (w
 first) that turns map axes into the camera's optical axes: world-to-camera, so it is inverted here. PoseNet's text files
 of other data sets (7-Scenes) look the same but hold camera-to-world quaternions: posenet_txt.py. The published files
 have rows that cannot be right, which are refused: quaternions off unit length (0.945 to 2.013 in Street, 41 rows; 7 in
@@ -15,15 +15,13 @@ from pathlib import Path
 from transposenet_core.formats import labels
 from transposenet_core.formats.declared_convention import CENTRE_AND_INVERSE, PoseConvention
 from transposenet_core.formats.faults import Faults
-from transposenet_core.formats.labels import Pictures
+from transposenet_core.formats.labels import ImageFiles
 from transposenet_core.formats.posenet_txt import read_rows
 from transposenet_core.formats.rows import MAP_TO_CAMERA, PoseReader
 from transposenet_core.scene import Scene
 
 NAME = "cambridge"
-LAYOUT = (
-    "dataset_train.txt and dataset_test.txt (3 header lines, then seqN/frameNNNNN.png X Y Z W P Q R) above pictures"
-)
+LAYOUT = "dataset_train.txt and dataset_test.txt (3 header lines, then seqN/frameNNNNN.png X Y Z W P Q R) above images"
 CONVENTION = "X Y Z is the camera's centre in map metres, W P Q R (w first) the map-to-camera quaternion, optical axes"
 OPTIONS: dict[str, str] = {labels.LABELS_ONLY: labels.LABELS_ONLY_MEANING}
 LABEL_FILES = {"train": "dataset_train.txt", "test": "dataset_test.txt"}
@@ -39,7 +37,7 @@ def pose_convention(options: dict[str, str], scene_name: str) -> PoseConvention:
 
 
 def load(root: Path, split_file: Path | None, options: dict[str, str], faults: Faults) -> Scene:
-    """The scene in the folder `root`; its pictures in the order of their sequences and numbers.
+    """The scene in the folder `root`; its images in the order of their sequences and numbers.
 
     Names in a split file start at `root` or at its parent.
     """
@@ -50,6 +48,6 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
     splits = {name: row.split for name, row in rows.items()}
     if split_file is not None:
         splits = labels.chosen_splits(root, split_file, rows.keys(), " or ".join(LABEL_FILES.values()), faults)
-    pictures = Pictures(root, faults, labels.is_labels_only(options))
-    images = labels.posed_images(rows, splits, pictures, PoseReader(faults), MAP_TO_CAMERA, RATE_HZ)
+    image_files = ImageFiles(root, faults, labels.is_labels_only(options))
+    images = labels.posed_images(rows, splits, image_files, PoseReader(faults), MAP_TO_CAMERA, RATE_HZ)
     return Scene(root.resolve().name, images, root=root)

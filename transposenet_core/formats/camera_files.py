@@ -28,9 +28,9 @@ def read_matrix(path: Path, rows: int, columns: int, what: str) -> np.ndarray:
 
 
 def read_camera_matrix(path: Path, width: int, height: int, scale: float = 1.0) -> Intrinsics:
-    """The 3x3 camera matrix in `path`, in pixels, of a `width` x `height` picture.
+    """The 3x3 camera matrix in `path`, in pixels, of a `width` x `height` image.
 
-    `scale` is for a picture of which only every 1/scale-th pixel was kept: with centres at whole numbers pixel u
+    `scale` is for an image of which only every 1/scale-th pixel was kept: with centres at whole numbers pixel u
     becomes u * scale. UserError where the matrix is none of a camera.
     """
     K = read_matrix(path, 3, 3, "3x3 camera matrix in pixels")

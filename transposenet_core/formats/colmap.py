@@ -1,9 +1,9 @@
 """COLMAP models, text or binary, read with pycolmap: cameras, images (and points3D, which is not used).
 
 Convention: images hold world-to-camera transforms, quaternion w first, optical axes; they are inverted here. A model
-made from pictures alone has no metric scale and an arbitrary frame unless it was geo-registered or aligned; `scale=`
+made from images alone has no metric scale and an arbitrary frame unless it was geo-registered or aligned; `scale=`
 says how many metres a unit has. COLMAP puts the centre of the upper left pixel at (0.5, 0.5), we at (0, 0): its
-principal point moves by half a pixel. Pictures carry no time: the numbers in their names count `rate=`.
+principal point moves by half a pixel. Images carry no time: the numbers in their names count `rate=`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from transposenet_core.errors import UserError
 from transposenet_core.formats import labels
 from transposenet_core.formats.declared_convention import T_CAMERA_MAP, PoseConvention
 from transposenet_core.formats.faults import Faults
-from transposenet_core.formats.labels import Pictures, natural_order
+from transposenet_core.formats.labels import ImageFiles, natural_order
 from transposenet_core.formats.numbers import frame_stamps, positive_option
 from transposenet_core.formats.rows import MAP_TO_CAMERA, PoseReader, below
 from transposenet_core.geometry.intrinsics import Intrinsics
@@ -25,13 +25,13 @@ from transposenet_core.geometry.pose import Pose
 from transposenet_core.scene import PosedImage, Scene
 
 NAME = "colmap"
-LAYOUT = "cameras, images and points3D, .bin or .txt, in the folder, in sparse/0 or sparse; pictures in images/"
+LAYOUT = "cameras, images and points3D, .bin or .txt, in the folder, in sparse/0 or sparse; images in images/"
 CONVENTION = "world-to-camera, inverted; optical axes; pixel centres moved by half; no metric scale of its own"
 OPTIONS = {
-    "camera": "ID of the camera whose pictures are taken; needed where the model has several that differ",
-    "pictures": labels.PICTURES_MEANING.split(";")[0] + "; default: images/ in PATH",
+    "camera": "ID of the camera whose images are taken; needed where the model has several that differ",
+    "images": labels.IMAGES_MEANING.split(";")[0] + "; default: images/ in PATH",
     "scale": "metres that a unit of the model has; default 1, with a remark",
-    "rate": "pictures a second, default 30",
+    "rate": "images a second, default 30",
     labels.LABELS_ONLY: labels.LABELS_ONLY_MEANING,
 }
 MODELS = (".", "sparse/0", "sparse", "colmap/sparse/0")
@@ -60,7 +60,7 @@ def pose_convention(options: dict[str, str], scene_name: str) -> PoseConvention:
 
 
 def load(root: Path, split_file: Path | None, options: dict[str, str], faults: Faults) -> Scene:
-    """The registered pictures of the model in `root`, all `train` where no split file says otherwise.
+    """The registered images of the model in `root`, all `train` where no split file says otherwise.
 
     UserError where pycolmap is not installed or cannot read the model, and where it has several cameras.
     """
@@ -82,15 +82,15 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
     stamps = frame_stamps(list(splits), rate_hz)
     if split_file is not None:
         splits = labels.chosen_splits(root, split_file, splits.keys(), f"{folder}", faults)
-    place = Path(options["pictures"]).expanduser() if "pictures" in options else root / "images"
-    pictures, reader = Pictures(place, faults, labels.is_labels_only(options)), PoseReader(faults)
+    place = Path(options["images"]).expanduser() if "images" in options else root / "images"
+    image_files, reader = ImageFiles(place, faults, labels.is_labels_only(options)), PoseReader(faults)
     images = []
     for name, split in splits.items():
         where = f"{folder} image {name}"
         pose = _pose(where, kept[name], scale, reader)
         if not below(name):
-            faults.refuse(where, "the picture is not below the folder of the pictures")
-        elif (path := pictures.find(name, folder)) is not None and pose is not None:
+            faults.refuse(where, "the image is not below the folder of the images")
+        elif (path := image_files.find(name, folder)) is not None and pose is not None:
             images.append(PosedImage(name, path, pose, split, str(Path(name).parent), stamps[name]))
     images.sort(key=lambda image: natural_order(image.name))
     intrinsics = _intrinsics(folder, model.cameras[min(camera_ids)])
@@ -131,22 +131,22 @@ def _pose(where: str, image: Any, scale: float, reader: PoseReader) -> Pose | No
 
 
 def _cameras(folder: Path, model: Any, images: dict[str, Any], options: dict[str, str]) -> set[int]:
-    """The camera that is asked for, or all of those that have pictures where they are the same."""
+    """The camera that is asked for, or all of those that have images where they are the same."""
     counts: dict[int, int] = {}
     for image in images.values():
         counts[image.camera_id] = counts.get(image.camera_id, 0) + 1
-    found = ", ".join(f"{number} ({count} pictures)" for number, count in sorted(counts.items())[:8])
+    found = ", ".join(f"{number} ({count} images)" for number, count in sorted(counts.items())[:8])
     found += ", ..." if len(counts) > 8 else ""
     if "camera" in options:
         text = options["camera"]
         if not text.isdecimal() or int(text) not in counts:
-            raise UserError(f"{folder}: camera={text} has no pictures in the model; its cameras: {found}")
+            raise UserError(f"{folder}: camera={text} has no images in the model; its cameras: {found}")
         return {int(text)}
     first, *others = (model.cameras[number] for number in sorted(counts))
     if not all(_same(first, other) for other in others):
         raise UserError(
             f"{folder}: the model has {len(counts)} cameras that differ: {found}; a scene has one: choose it with "
-            ",camera=ID, or map pictures of one camera with COLMAP's option ImageReader.single_camera"
+            ",camera=ID, or map images of one camera with COLMAP's option ImageReader.single_camera"
         )
     return set(counts)
 
@@ -161,7 +161,7 @@ def _intrinsics(folder: Path, camera: Any) -> Intrinsics:
         known = ", ".join(LENSES)
         raise UserError(
             f"{folder}: the camera {camera.camera_id} has the model {camera.model_name}; known are {known}: let "
-            "COLMAP's image_undistorter make pinhole pictures and a model of them"
+            "COLMAP's image_undistorter make pinhole images and a model of them"
         )
     lens, places, bent = LENSES[camera.model_name]
     fx, fy, cx, cy = (float(camera.params[i]) for i in places)

@@ -3,7 +3,7 @@
 Convention: state_groundtruth_estimate0/data.csv has `timestamp, p_RS_R, q_RS (w x y z), ...`: where the *body* S is in
 the map R, in metres; sensor.yaml's T_BS takes the camera's optical frame to the body. So T_map_camera is
 T_map_body T_body_camera (Burri et al. 2016, section 3). Stamps are whole nanoseconds of one clock; poses are
-interpolated at the pictures'. Sequences of one room (V1_01, V1_02, V1_03) share their map frame.
+interpolated at the images'. Sequences of one room (V1_01, V1_02, V1_03) share their map frame.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from transposenet_core.formats import labels
 from transposenet_core.formats.association import LARGEST_STAMP_NS, NANOSECONDS
 from transposenet_core.formats.declared_convention import T_MAP_CAMERA, PoseConvention
 from transposenet_core.formats.faults import Faults
-from transposenet_core.formats.labels import Pictures
+from transposenet_core.formats.labels import ImageFiles
 from transposenet_core.formats.rows import PoseReader, read_lines
 from transposenet_core.formats.trajectories import (
     TIME_OPTIONS,
@@ -91,9 +91,9 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
     splits = {frame.name: "train" for frame, _ in frames}
     if split_file is not None:
         splits = labels.chosen_splits(root, split_file, splits.keys(), table, faults)
-    pictures, images = Pictures(root, faults, labels.is_labels_only(options)), []
+    image_files, images = ImageFiles(root, faults, labels.is_labels_only(options)), []
     for frame, pose in frames:
-        if frame.name in splits and (path := pictures.find(frame.name, frame.where)) is not None:
+        if frame.name in splits and (path := image_files.find(frame.name, frame.where)) is not None:
             sequence = Path(frame.name).parts[0] if folders != [root] else root.resolve().name
             stamp = frame.stamp_ns / NANOSECONDS
             images.append(PosedImage(frame.name, path, pose, splits[frame.name], sequence, stamp))

@@ -52,7 +52,7 @@ class Faults:
     def raise_refused(self, data: object, used: int, skip_bad: bool) -> None:
         """UserError with the first refused faults; with `skip_bad` only where they are more than 5 % of the rows.
 
-        `used` counts the pictures that are left.
+        `used` counts the images that are left.
         """
         count = len(self.refused)
         if not count or (skip_bad and count <= MOST_SKIPPED * (used + count)):
@@ -64,6 +64,4 @@ class Faults:
             if skip_bad
             else "mend them or leave these rows out with --skip-bad; transposenet check lists all of them"
         )
-        raise UserError(
-            f"{data}: {count} fault{'s' * (count > 1)} beside {used} good pictures: {shown}{more}; {advice}"
-        )
+        raise UserError(f"{data}: {count} fault{'s' * (count > 1)} beside {used} good images: {shown}{more}; {advice}")

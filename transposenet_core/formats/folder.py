@@ -1,4 +1,4 @@
-"""A plain folder: pictures, poses.csv, camera.json. What bag_to_dataset writes, and what a script writes easily.
+"""A plain folder: images, poses.csv, camera.json. What bag_to_dataset writes, and what a script writes easily.
 
 Convention: `image,stamp_ns,x,y,z,qw,qx,qy,qz`: the camera's centre in map metres and the camera-to-map quaternion, w
 first, optical axes; further columns split, sequence, depth. Instead of stamp_ns (whole nanoseconds) there may be stamp
@@ -17,14 +17,14 @@ from transposenet_core.formats.camera_files import read_camera_json, read_depth_
 from transposenet_core.formats.declared_convention import T_MAP_CAMERA, PoseConvention
 from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.folder_writing import CAMERA, DATASET, DEPTH_CAMERA, NANOSECONDS, POSES
-from transposenet_core.formats.labels import Pictures, Row
+from transposenet_core.formats.labels import ImageFiles, Row
 from transposenet_core.formats.rows import PoseReader, below
 from transposenet_core.scene import SPLITS, UNITS, PosedImage, Scene
 
 NAME = "folder"
 LAYOUT = (
     "poses.csv (image,stamp_ns,x,y,z,qw,qx,qy,qz[,split][,sequence][,depth]; or stamp in seconds), camera.json, "
-    "pictures where poses.csv says"
+    "images where poses.csv says"
 )
 CONVENTION = "x y z is the camera's centre in map metres, qw qx qy qz camera-to-map, optical axes"
 OPTIONS: dict[str, str] = {labels.LABELS_ONLY: labels.LABELS_ONLY_MEANING}
@@ -51,8 +51,8 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
     splits = {name: row.split for name, row in rows.items() if row.split}
     if split_file is not None:
         splits = labels.chosen_splits(root, split_file, rows.keys(), POSES, faults)
-    reader, pictures = PoseReader(faults), Pictures(root, faults, labels.is_labels_only(options))
-    images = [_image(rows[n], places[rows[n].where], s, reader, pictures) for n, s in splits.items()]
+    reader, image_files = PoseReader(faults), ImageFiles(root, faults, labels.is_labels_only(options))
+    images = [_image(rows[n], places[rows[n].where], s, reader, image_files) for n, s in splits.items()]
     scene = Scene(root.resolve().name, [image for image in images if image is not None], root=root)
     if (root / DATASET).is_file():
         about = read_json(root / DATASET)
@@ -72,7 +72,7 @@ def _units(path: Path, about: dict) -> str:
 
 
 def _time_offset(path: Path, about: dict) -> float:
-    """What was added to the pictures' stamps: the median of the recordings."""
+    """What was added to the images' stamps: the median of the recordings."""
     try:
         offsets = [float(seconds) for seconds in dict(about.get("time_offset_s", {})).values()]
     except (TypeError, ValueError):
@@ -105,15 +105,17 @@ def _row(where: str, line: dict[str, str], faults: Faults) -> Row | None:
     return None
 
 
-def _image(row: Row, line: dict[str, str], split: str, reader: PoseReader, pictures: Pictures) -> PosedImage | None:
-    pose, path = reader.from_quaternion(row.where, row.numbers), pictures.find(row.name, row.where)
+def _image(
+    row: Row, line: dict[str, str], split: str, reader: PoseReader, image_files: ImageFiles
+) -> PosedImage | None:
+    pose, path = reader.from_quaternion(row.where, row.numbers), image_files.find(row.name, row.where)
     stamp, depth = _stamp(row.where, line, reader.faults), line.get("depth", "")
     depth_path = None
     if depth and not below(depth):
-        reader.faults.refuse(row.where, f"the depth picture {depth} is not below the folder")
+        reader.faults.refuse(row.where, f"the depth image {depth} is not below the folder")
         return None
     if depth:
-        depth_path = pictures.find(depth, row.where)
+        depth_path = image_files.find(depth, row.where)
     if pose is None or path is None or stamp is None or (depth and depth_path is None):
         return None
     sequence = line.get("sequence") or PurePosixPath(row.name).parent.name

@@ -1,7 +1,7 @@
-"""Writes the layout `folder` (read by folder.py): pictures, poses.csv, camera.json, dataset.json, in one folder.
+"""Writes the layout `folder` (read by folder.py): images, poses.csv, camera.json, dataset.json, in one folder.
 
 Nothing is lost: positions and quaternions are written with all digits of a float64, stamps as whole nanoseconds,
-pictures as PNG or as the bytes that came. The folder appears whole or not at all.
+images as PNG or as the bytes that came. The folder appears whole or not at all.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NANOSECONDS = 10**9
 
 
 class FolderWriter:
-    """Takes the pictures of a scene one at a time; made by :func:`folder_dataset`, whose end writes the rest.
+    """Takes the images of a scene one at a time; made by :func:`folder_dataset`, whose end writes the rest.
 
     ``images`` are the frames so far, all `train`; :meth:`set_splits` says otherwise. The attributes may be set until
     the end: a camera is often known with the first message only. ``about`` is kept in dataset.json for people to read.
@@ -48,23 +48,23 @@ class FolderWriter:
     def add(
         self,
         name: str,
-        picture: np.ndarray | bytes,
+        content: np.ndarray | bytes,
         pose: Pose,
         stamp_ns: int,
         sequence: str = "seq-01",
         depth: np.ndarray | bytes | None = None,
     ) -> PosedImage:
-        """Write one frame: `picture` (H, W, 3) uint8 RGB, or the bytes of a file as `name` ends; `pose` T_map_camera.
+        """Write one frame: `image` (H, W, 3) uint8 RGB, or the bytes of a file as `name` ends; `pose` T_map_camera.
 
         `depth` is (H, W) uint16 in the units of ``depth_camera``, or a PNG's bytes. ValueError for a name that is not
         a new one below the folder; OSError where the disk is full.
         """
         below = PurePosixPath(name)
         if below.is_absolute() or ".." in below.parts or name in self._stamps_ns:
-            raise ValueError(f"{name}: a picture's name is a new path below the folder")
+            raise ValueError(f"{name}: an image's name is a new path below the folder")
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(picture if isinstance(picture, bytes) else encode(picture[..., ::-1], path.suffix))
+        path.write_bytes(content if isinstance(content, bytes) else encode(content[..., ::-1], path.suffix))
         self.images.append(PosedImage(name, path, pose, "train", sequence, stamp_ns / NANOSECONDS))
         self._numbers[name] = len(self.images) - 1
         self._stamps_ns[name] = int(stamp_ns)
@@ -138,33 +138,35 @@ def folder_dataset(path: str | Path, name: str | None = None, overwrite: bool = 
 def write_folder_dataset(
     path: str | Path,
     scene: Scene,
-    pictures: Iterable[np.ndarray | bytes] | None = None,
+    image_files: Iterable[np.ndarray | bytes] | None = None,
     stamps_ns: Sequence[int] | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Write `scene` with `pictures` in the order of its images; without them the files that it names are copied.
+    """Write `scene` with `contents` in the order of its images; without them the files that it names are copied.
 
-    Pictures are taken one at a time. Stamps are the scene's, to the nanosecond, where `stamps_ns` is left out; depth
-    pictures are copied. Names of arrays must end in .png (lossless) or .jpg. UserError as :func:`folder_dataset`.
+    Images are taken one at a time. Stamps are the scene's, to the nanosecond, where `stamps_ns` is left out; depth
+    images are copied. Names of arrays must end in .png (lossless) or .jpg. UserError as :func:`folder_dataset`.
     """
     path, images = Path(path), scene.images
     stamps = stamps_ns if stamps_ns is not None else [round(Fraction(i.stamp) * NANOSECONDS) for i in images]
-    files = pictures if pictures is not None else (image.path.read_bytes() for image in images)
+    files = image_files if image_files is not None else (image.path.read_bytes() for image in images)
     with folder_dataset(path, scene.name, overwrite) as writer:
         writer.map_frame, writer.units = scene.map_frame, scene.units
         writer.intrinsics, writer.depth_camera = scene.intrinsics, scene.depth_camera
-        for image, picture, stamp_ns in zip(images, files, stamps, strict=True):
-            name = image.name if pictures is not None else str(PurePosixPath(image.name).with_suffix(image.path.suffix))
+        for image, content, stamp_ns in zip(images, files, stamps, strict=True):
+            name = (
+                image.name if image_files is not None else str(PurePosixPath(image.name).with_suffix(image.path.suffix))
+            )
             depth = image.depth_path.read_bytes() if image.depth_path else None
-            writer.add(name, picture, image.pose, stamp_ns, image.sequence, depth)
+            writer.add(name, content, image.pose, stamp_ns, image.sequence, depth)
         writer.set_splits([replace(new, split=old.split) for new, old in zip(writer.images, images, strict=True)])
 
 
 def encode(image: np.ndarray, suffix: str) -> bytes:
-    """(H, W, 3) uint8 BGR or (H, W) uint16 as the bytes of a picture file. ValueError for another array or suffix."""
+    """(H, W, 3) uint8 BGR or (H, W) uint16 as the bytes of an image file. ValueError for another array or suffix."""
     if suffix not in (".png", ".jpg") or image.dtype not in (np.uint8, np.uint16):
-        raise ValueError(f"{image.dtype} pictures as '{suffix}' are not written")
-    import cv2  # only where a picture is encoded: a command's help needs the formats and no OpenCV
+        raise ValueError(f"{image.dtype} images as '{suffix}' are not written")
+    import cv2  # only where an image is encoded: a command's help needs the formats and no OpenCV
 
     quality = [cv2.IMWRITE_PNG_COMPRESSION, 3] if suffix == ".png" else [cv2.IMWRITE_JPEG_QUALITY, 95]
     return cv2.imencode(suffix, np.ascontiguousarray(image), quality)[1].tobytes()

@@ -15,7 +15,7 @@ from transposenet_core.errors import UserError
 from transposenet_core.formats import labels
 from transposenet_core.formats.declared_convention import CENTRE_AND_INVERSE, T_MAP_CAMERA, PoseConvention
 from transposenet_core.formats.faults import Faults
-from transposenet_core.formats.labels import Pictures, Row
+from transposenet_core.formats.labels import ImageFiles, Row
 from transposenet_core.formats.rows import CAMERA_TO_MAP, MAP_TO_CAMERA, PoseReader, convention_of
 from transposenet_core.scene import SPLITS, Scene
 
@@ -31,7 +31,7 @@ CONVENTION = (
 OPTIONS = {
     "scene": "which scene of a file with several",
     "convention": "camera_to_map | map_to_camera, required for a scene of another name",
-    "pictures": labels.PICTURES_MEANING,
+    "images": labels.IMAGES_MEANING,
     labels.LABELS_ONLY: labels.LABELS_ONLY_MEANING,
 }
 COLUMNS = ["scene", "split", "seq", "img_path", "t1", "t2", "t3", "q1", "q2", "q3", "q4"]
@@ -63,12 +63,12 @@ def load(path: Path, split_file: Path | None, options: dict[str, str], faults: F
     scene = _chosen_scene(path, sorted({scene for scene, _ in found}), options.get("scene"))
     convention = convention_of(options, CONVENTIONS.get(scene), NAME, path)
     rows = labels.by_name((row for its_scene, row in found if its_scene == scene), faults)
-    root = _root(Path(options.get("pictures", path.parent)).expanduser(), rows)
+    root = _root(Path(options.get("images", path.parent)).expanduser(), rows)
     splits = {name: row.split for name, row in rows.items()}
     if split_file is not None:
         splits = labels.chosen_splits(root, split_file, rows.keys(), " or ".join(f.name for f in files), faults)
-    pictures, rate = Pictures(root, faults, labels.is_labels_only(options)), RATES_HZ.get(scene, USUAL_RATE_HZ)
-    images = labels.posed_images(rows, splits, pictures, PoseReader(faults), convention, rate)
+    image_files, rate = ImageFiles(root, faults, labels.is_labels_only(options)), RATES_HZ.get(scene, USUAL_RATE_HZ)
+    images = labels.posed_images(rows, splits, image_files, PoseReader(faults), convention, rate)
     return Scene(scene, images, root=root)
 
 

@@ -1,4 +1,4 @@
-"""What formats with a table of labels share: rows are collected, chosen by the split, and become posed pictures."""
+"""What formats with a table of labels share: rows are collected, chosen by the split, and become posed images."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from transposenet_core.errors import UserError
 from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.rows import PoseReader, below
 from transposenet_core.formats.split_files import read_split_file
-from transposenet_core.image_files import find_picture
+from transposenet_core.image_files import find_image
 from transposenet_core.scene import SPLITS, PosedImage
 
 LABELS_ONLY = "labels_only"
-LABELS_ONLY_MEANING = "yes: judge the labels alone, pictures are not looked for (transposenet check)"
-PICTURES_MEANING = "the folder that the pictures' names start from; default: the labels' own"
+LABELS_ONLY_MEANING = "yes: judge the labels alone, images are not looked for (transposenet check)"
+IMAGES_MEANING = "the folder that the images' names start from; default: the labels' own"
 
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a label file: a picture's name, its split, where the line stands, and its numbers as text."""
+    """A line of a label file: an image's name, its split, where the line stands, and its numbers as text."""
 
     name: str
     split: str
@@ -30,11 +30,11 @@ class Row:
 
 
 def by_name(rows: Iterable[Row], faults: Faults) -> dict[str, Row]:
-    """The rows by their picture's name; of two rows of one picture the first is kept and the second a fault."""
+    """The rows by their image's name; of two rows of one image the first is kept and the second a fault."""
     known: dict[str, Row] = {}
     for row in rows:
         if not below(row.name):
-            what = f"the picture {row.name} is not below the folder of the pictures"
+            what = f"the image {row.name} is not below the folder of the images"
             faults.refuse(row.where, f"{what}; a leading / is taken by the format posenet_txt alone")
         elif row.name in known:
             faults.refuse(row.where, f"{row.name} stands in {known[row.name].where} already")
@@ -46,7 +46,7 @@ def by_name(rows: Iterable[Row], faults: Faults) -> dict[str, Row]:
 def chosen_splits(root: Path, split_file: Path, known: Collection[str], labels: str, faults: Faults) -> dict[str, str]:
     """The split file's choice by the names that the labels have; its names start at `root` or at its parent.
 
-    PNG and JPEG are one, because lists of pictures outlive conversions. A name without a row is a fault; UserError
+    PNG and JPEG are one, because lists of images outlive conversions. A name without a row is a fault; UserError
     where no name has one, because then it is another scene's split.
     """
     folder = f"{root.resolve().name}/"
@@ -71,21 +71,21 @@ def _stem(name: str) -> str:
     return re.sub(r"\.(png|jpe?g)$", "", name, flags=re.IGNORECASE)
 
 
-class Pictures:
-    """Where the pictures of a data set lie: missing and empty ones are faults (fault matrix, T1)."""
+class ImageFiles:
+    """Where the images of a data set lie: missing and empty ones are faults (fault matrix, T1)."""
 
     def __init__(self, folder: Path, faults: Faults, labels_only: bool = False) -> None:
         self.folder, self.faults, self.labels_only = folder, faults, labels_only
 
     def find(self, name: str, where: object) -> Path | None:
-        """The picture's file, PNG or JPEG whatever `name` says; None, and a fault, where there is none."""
+        """The image's file, PNG or JPEG whatever `name` says; None, and a fault, where there is none."""
         if self.labels_only:
             return self.folder / name
-        path = find_picture(self.folder / name)
+        path = find_image(self.folder / name)
         if path is None:
-            self.faults.refuse(self.folder / name, f"the picture is missing, but {where} names it")
+            self.faults.refuse(self.folder / name, f"the image is missing, but {where} names it")
         elif path.stat().st_size == 0:
-            self.faults.refuse(path, "the picture is empty (0 bytes)")
+            self.faults.refuse(path, "the image is empty (0 bytes)")
             path = None
         return path
 
@@ -93,20 +93,20 @@ class Pictures:
 def posed_images(
     rows: dict[str, Row],
     splits: dict[str, str],
-    pictures: Pictures,
+    image_files: ImageFiles,
     reader: PoseReader,
     convention: str,
     rate_hz: float,
 ) -> list[PosedImage]:
-    """The chosen rows (x y z qw qx qy qz, as `convention` says) as pictures in the order of their numbers.
+    """The chosen rows (x y z qw qx qy qz, as `convention` says) as images in the order of their numbers.
 
-    The formats have no time: the number in a picture's name counts frames of `rate_hz`.
+    The formats have no time: the number in an image's name counts frames of `rate_hz`.
     """
     images, sequences = [], _sequences(rows)
     for name, split in splits.items():
         row = rows[name]
         pose = reader.from_quaternion(row.where, row.numbers, convention)
-        path = pictures.find(name, row.where)
+        path = image_files.find(name, row.where)
         if pose is not None and path is not None:
             number = _clip_and_number(name)[1]
             images.append(PosedImage(name, path, pose, split, sequences[name], number / rate_hz))
@@ -114,7 +114,7 @@ def posed_images(
 
 
 def _sequences(names: Collection[str]) -> dict[str, str]:
-    """Picture -> its folder's name, with the clip's where a folder has several that count anew (Cambridge's Street)."""
+    """Image -> its folder's name, with the clip's where a folder has several that count anew (Cambridge's Street)."""
     clips: dict[PurePosixPath, set[str]] = {}
     for name in names:
         clips.setdefault(PurePosixPath(name).parent, set()).add(_clip_and_number(name)[0])

@@ -1,7 +1,7 @@
-"""Poses as rows of sixteen numbers, 4x4 row-major, beside a folder of pictures and the camera matrix.
+"""Poses as rows of sixteen numbers, 4x4 row-major, beside a folder of images and the camera matrix.
 
 Convention: poses.txt holds camera-to-map transforms in metres, optical axes, unless `convention=` says otherwise; its
-rows belong to the pictures of images/ in the order of their names. Frames carry no time: their order counts `rate=`.
+rows belong to the images of images/ in the order of their names. Frames carry no time: their order counts `rate=`.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ from transposenet_core.errors import UserError
 from transposenet_core.formats.camera_files import read_camera_matrix
 from transposenet_core.formats.declared_convention import T_CAMERA_MAP, T_MAP_CAMERA, PoseConvention
 from transposenet_core.formats.faults import Faults
-from transposenet_core.formats.labels import Pictures, chosen_splits, natural_order
+from transposenet_core.formats.labels import ImageFiles, chosen_splits, natural_order
 from transposenet_core.formats.rows import CAMERA_TO_MAP, MAP_TO_CAMERA, PoseReader, convention_of, read_lines
-from transposenet_core.image_files import picture_size
+from transposenet_core.image_files import image_size
 from transposenet_core.scene import PosedImage, Scene
 
 NAME = "matrix_rows"
-LAYOUT = "poses.txt (a line per picture: 16 numbers, a 4x4 matrix row by row), K.txt (3x3, pixels), pictures in images/"
-CONVENTION = "camera-to-map in metres, optical axes; rows in the order of the pictures' names"
+LAYOUT = "poses.txt (a line per image: 16 numbers, a 4x4 matrix row by row), K.txt (3x3, pixels), images in images/"
+CONVENTION = "camera-to-map in metres, optical axes; rows in the order of the images' names"
 OPTIONS = {
     "convention": "camera_to_map (default) | map_to_camera: what the matrices are",
-    "rate": "pictures a second, default 30: the layout has no time",
+    "rate": "images a second, default 30: the layout has no time",
 }
-POSES, CAMERA, PICTURES = "poses.txt", "K.txt", "images"
+POSES, CAMERA, IMAGES = "poses.txt", "K.txt", "images"
 SUFFIXES = (".png", ".jpg", ".jpeg")
 USUAL_RATE_HZ = 30.0
 
 
 def recognises(path: Path) -> bool:
-    return (path / POSES).is_file() and (path / PICTURES).is_dir()
+    return (path / POSES).is_file() and (path / IMAGES).is_dir()
 
 
 def pose_convention(options: dict[str, str], scene_name: str) -> PoseConvention:
@@ -42,29 +42,29 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
     convention, rate_hz = convention_of(options, CAMERA_TO_MAP, NAME, root), _rate(root, options)
     numbered = enumerate(read_lines(root / POSES, LAYOUT), start=1)
     lines = [(f"{root / POSES} line {number}", line.split()) for number, line in numbered if line.strip()]
-    folder = root / PICTURES
+    folder = root / IMAGES
     names = sorted((p.name for p in folder.glob("*") if p.suffix.lower() in SUFFIXES), key=natural_order)
     if not lines or len(lines) != len(names):
         raise UserError(
-            f"{root}: {len(lines)} rows in {POSES} and {len(names)} pictures in {PICTURES}/; there must be a row for "
-            "each picture, in the order of the names: complete one or remove from the other"
+            f"{root}: {len(lines)} rows in {POSES} and {len(names)} images in {IMAGES}/; there must be a row for "
+            "each image, in the order of the names: complete one or remove from the other"
         )
-    rows = {f"{PICTURES}/{name}": (index, *line) for index, (name, line) in enumerate(zip(names, lines, strict=True))}
+    rows = {f"{IMAGES}/{name}": (index, *line) for index, (name, line) in enumerate(zip(names, lines, strict=True))}
     splits = dict.fromkeys(rows, "train")
     if split_file is not None:
         splits = chosen_splits(root, split_file, rows.keys(), POSES, faults)
-    reader, pictures, images = PoseReader(faults), Pictures(root, faults), []
+    reader, image_files, images = PoseReader(faults), ImageFiles(root, faults), []
     for name, split in splits.items():
         index, where, words = rows[name]
-        values, path = reader.numbers(where, words, 16), pictures.find(name, where)
+        values, path = reader.numbers(where, words, 16), image_files.find(name, where)
         pose = None if values is None else reader.from_matrix(where, values.reshape(4, 4), convention)
         if pose is not None and path is not None:
-            images.append(PosedImage(name, path, pose, split, PICTURES, index / rate_hz))
+            images.append(PosedImage(name, path, pose, split, IMAGES, index / rate_hz))
     reader.tell(root / POSES)
     images.sort(key=lambda image: image.stamp)
     scene = Scene(root.resolve().name, images, root=root)
     if images and (root / CAMERA).is_file():
-        width, height = picture_size([image.path for image in images])
+        width, height = image_size([image.path for image in images])
         scene.intrinsics = read_camera_matrix(root / CAMERA, width, height)
     return scene
 
@@ -76,5 +76,5 @@ def _rate(root: Path, options: dict[str, str]) -> float:
     except ValueError:
         rate_hz = 0.0
     if not 0 < rate_hz < float("inf"):
-        raise UserError(f"{root}: rate={text}; it must be the number of pictures a second, above 0")
+        raise UserError(f"{root}: rate={text}; it must be the number of images a second, above 0")
     return rate_hz

@@ -1,4 +1,4 @@
-"""nerfstudio's transforms.json (Instant NGP's, too): a frame per picture with its pose, one camera.
+"""nerfstudio's transforms.json (Instant NGP's, too): a frame per image with its pose, one camera.
 
 Convention: `transform_matrix` is camera-to-world with OpenGL's camera axes (x right, y up, z back): y and z are turned
 round here. `applied_transform` (3x4 or 4x4) and `applied_scale` are what nerfstudio's converters did to the poses of
@@ -19,7 +19,7 @@ from transposenet_core.formats import labels
 from transposenet_core.formats.camera_files import read_json
 from transposenet_core.formats.declared_convention import PoseConvention
 from transposenet_core.formats.faults import Faults
-from transposenet_core.formats.labels import Pictures, Row, natural_order
+from transposenet_core.formats.labels import ImageFiles, Row, natural_order
 from transposenet_core.formats.nerfstudio_camera import read_intrinsics
 from transposenet_core.formats.numbers import frame_stamps, positive_option
 from transposenet_core.formats.rows import PoseReader
@@ -27,11 +27,11 @@ from transposenet_core.image_files import is_file
 from transposenet_core.scene import PosedImage, Scene
 
 NAME = "nerfstudio"
-LAYOUT = "transforms.json (frames with file_path and transform_matrix; fl_x, fl_y, cx, cy, w, h) beside its pictures"
+LAYOUT = "transforms.json (frames with file_path and transform_matrix; fl_x, fl_y, cx, cy, w, h) beside its images"
 CONVENTION = "camera-to-world 4x4, OpenGL camera axes (x right, y up, z back); applied_transform and _scale undone"
 OPTIONS = {
     "scale": "metres that a unit of the poses has; default 1, with a remark",
-    "rate": "pictures a second, default 30",
+    "rate": "images a second, default 30",
     labels.LABELS_ONLY: labels.LABELS_ONLY_MEANING,
 }
 FILE = "transforms.json"
@@ -68,19 +68,19 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
     elif any(key in content for key in LISTS):
         splits = _listed(root, content, frames, faults)
     undone = _Undone(path, content, scale)
-    pictures, reader = Pictures(root, faults, labels.is_labels_only(options)), PoseReader(faults)
+    image_files, reader = ImageFiles(root, faults, labels.is_labels_only(options)), PoseReader(faults)
     stamps = frame_stamps(sorted(frames, key=natural_order), rate_hz)
     images = []
     for name, split in splits.items():
         where, frame = frames[name]
-        T_44, picture = _matrix(where, frame, faults), pictures.find(name, where)
+        T_44, image = _matrix(where, frame, faults), image_files.find(name, where)
         pose = None if T_44 is None else reader.from_matrix(where, undone(T_44) @ OPTICAL_FROM_OPENGL)
-        if pose is not None and picture is not None:
+        if pose is not None and image is not None:
             sequence = str(PurePosixPath(name).parent)
-            images.append(PosedImage(name, picture, pose, split, sequence, stamps[name]))
+            images.append(PosedImage(name, image, pose, split, sequence, stamps[name]))
     reader.tell(path)
     images.sort(key=lambda image: natural_order(image.name))
-    files = [] if pictures.labels_only else [image.path for image in images]
+    files = [] if image_files.labels_only else [image.path for image in images]
     intrinsics = read_intrinsics(path, content, [frame for _, frame in frames.values()], files, faults)
     units = "metres" if "scale" in options else "arbitrary"
     return Scene(root.resolve().name, images, intrinsics=intrinsics, root=root, units=units)
@@ -131,7 +131,7 @@ def _matrix(where: str, frame: dict[str, Any], faults: Faults) -> np.ndarray | N
 
 
 def _frames(root: Path, content: dict[str, Any], faults: Faults) -> dict[str, tuple[str, dict[str, Any]]]:
-    """Where each frame stands, and its entry, by its picture's name."""
+    """Where each frame stands, and its entry, by its image's name."""
     path, given = root / FILE, content.get("frames")
     if not isinstance(given, list) or not given:
         raise UserError(f"{path}: it has no frames; {NAME} reads {LAYOUT}")
@@ -141,13 +141,13 @@ def _frames(root: Path, content: dict[str, Any], faults: Faults) -> dict[str, tu
         if not isinstance(frame, dict) or not isinstance(frame.get("file_path"), str):
             faults.refuse(where, "no frame: it has file_path and transform_matrix")
             continue
-        name = _picture_name(root, frame["file_path"])
+        name = _image_name(root, frame["file_path"])
         entries[where] = frame
         rows.append(Row(name, "train", where, []))
     return {name: (row.where, entries[row.where]) for name, row in labels.by_name(rows, faults).items()}
 
 
-def _picture_name(root: Path, file_path: str) -> str:
+def _image_name(root: Path, file_path: str) -> str:
     """The name with a suffix: some files leave it out."""
     name = str(PurePosixPath(file_path))
     if PurePosixPath(name).suffix:
@@ -167,7 +167,7 @@ def _listed(
         if not isinstance(names, list):
             raise UserError(f"{path}: {key} is {names!r:.80}, it must be a list of the frames' file_path")
         for given in names:
-            name = _picture_name(root, str(given))
+            name = _image_name(root, str(given))
             if name not in frames:
                 faults.refuse(path, f"{key} names {given}, which is no frame")
             elif splits.setdefault(name, split) != split:

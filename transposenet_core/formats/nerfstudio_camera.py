@@ -11,7 +11,7 @@ import numpy as np
 from transposenet_core.errors import UserError
 from transposenet_core.formats.faults import Faults
 from transposenet_core.geometry.intrinsics import Intrinsics
-from transposenet_core.image_files import picture_size
+from transposenet_core.image_files import image_size
 
 # The file's camera_model -> ROS's lens model and the file's keys for its coefficients, in OpenCV's order.
 LENSES: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -28,20 +28,20 @@ SAME_CAMERA = 0.02  # of the focal length: what a phone's autofocus does to it
 def read_intrinsics(
     path: Path, content: dict[str, Any], frames: list[dict[str, Any]], files: list[Path], faults: Faults
 ) -> Intrinsics | None:
-    """The camera of the frames; `files` are pictures to take the size from where it has none.
+    """The camera of the frames; `files` are images to take the size from where it has none.
 
     Frames whose cameras differ by up to 2 % (an autofocus) get the median one, with a remark. None, and a remark, where
     the file has no camera; UserError where frames differ by more, or the camera is none.
     """
     model = str(content.get("camera_model") or "OPENCV")
     if model not in LENSES:
-        raise UserError(f"{path}: camera_model '{model}', known are {', '.join(LENSES)}; undistort the pictures first")
+        raise UserError(f"{path}: camera_model '{model}', known are {', '.join(LENSES)}; undistort the images first")
     cameras = [_numbers(path, content | frame) for frame in frames]
     if not any("fl_x" in camera or "camera_angle_x" in camera for camera in cameras):
         faults.remark(path, "no camera: it has neither fl_x nor camera_angle_x, so the scene has no intrinsics")
         return None
     if files and not all("w" in camera and "h" in camera for camera in cameras):
-        width, height = picture_size(files)
+        width, height = image_size(files)
         cameras = [{"w": width, "h": height} | camera for camera in cameras]
     figures_NK = np.array([_figures(path, camera, model) for camera in cameras])
     median = np.median(figures_NK, axis=0)
@@ -78,7 +78,7 @@ def _numbers(path: Path, entry: dict[str, Any]) -> dict[str, float]:
 def _figures(path: Path, camera: dict[str, float], model: str) -> list[float]:
     """w, h, fx, fy, cx, cy and the lens's coefficients. UserError."""
     if "w" not in camera or "h" not in camera:
-        raise UserError(f"{path}: the camera has no w and h; write the pictures' size in pixels")
+        raise UserError(f"{path}: the camera has no w and h; write the images' size in pixels")
     width, height = camera["w"], camera["h"]
     fx = camera.get("fl_x") or _focal(width, camera.get("camera_angle_x"))
     fy = camera.get("fl_y") or _focal(height, camera.get("camera_angle_y")) or fx
@@ -88,7 +88,7 @@ def _figures(path: Path, camera: dict[str, float], model: str) -> list[float]:
     if strange := [key for key in COEFFICIENTS if key not in keys and camera.get(key)]:
         raise UserError(
             f"{path}: {', '.join(strange)} of the camera_model {model} cannot be taken, only "
-            f"{', '.join(keys) or 'none'}; undistort the pictures first"
+            f"{', '.join(keys) or 'none'}; undistort the images first"
         )
     centre = camera.get("cx", width / 2), camera.get("cy", height / 2)
     return [width, height, fx, fy, *centre, *(camera.get(key, 0.0) for key in keys)]

@@ -1,4 +1,4 @@
-"""Numbers in the options of an adapter and in the names of pictures."""
+"""Numbers in the options of an adapter and in the names of images."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def positive_option(options: dict[str, str], name: str, default: float, where: o
 
 
 def frame_stamps(names: Sequence[str], rate_hz: float) -> dict[str, float]:
-    """Seconds of pictures that carry no time: the last number in each name counts frames, or their order does.
+    """Seconds of images that carry no time: the last number in each name counts frames, or their order does.
 
     Their order where a name has no number, or two in a folder have the same.
     """

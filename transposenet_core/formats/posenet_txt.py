@@ -1,4 +1,4 @@
-"""PoseNet's text files: three header lines, then `PICTURE X Y Z W P Q R`, the layout that Cambridge Landmarks has too.
+"""PoseNet's text files: three header lines, then `IMAGE X Y Z W P Q R`, the layout that Cambridge Landmarks has too.
 
 Convention: X Y Z is the camera's centre in map metres, W P Q R a quaternion, w first, in optical axes. Which way it
 turns the format does not fix: the older files of 7-Scenes (names like /seq-01/frame-000000.color.png) hold
@@ -15,20 +15,20 @@ from transposenet_core.errors import UserError
 from transposenet_core.formats import labels
 from transposenet_core.formats.declared_convention import CENTRE_AND_INVERSE, T_MAP_CAMERA, PoseConvention
 from transposenet_core.formats.faults import Faults
-from transposenet_core.formats.labels import Pictures, Row
+from transposenet_core.formats.labels import ImageFiles, Row
 from transposenet_core.formats.rows import MAP_TO_CAMERA, PoseReader, convention_of, read_lines
 from transposenet_core.scene import Scene
 
 NAME = "posenet_txt"
 LAYOUT = (
     "a file NAME_train.txt, with NAME_val.txt and NAME_test.txt beside it, or any one file: 3 header lines, then "
-    "PICTURE X Y Z W P Q R"
+    "IMAGE X Y Z W P Q R"
 )
 CONVENTION = "X Y Z is the camera's centre in map metres, W P Q R (w first) the way that convention= says, optical axes"
 OPTIONS = {
     "convention": "camera_to_map | map_to_camera, required: what W P Q R turns; 7-Scenes' files have camera_to_map, "
-    "Cambridge's map_to_camera; transposenet check finds out from the pictures",
-    "pictures": labels.PICTURES_MEANING,
+    "Cambridge's map_to_camera; transposenet check finds out from the images",
+    "images": labels.IMAGES_MEANING,
     labels.LABELS_ONLY: labels.LABELS_ONLY_MEANING,
 }
 HEADER_LINES = 3
@@ -59,12 +59,12 @@ def load(path: Path, split_file: Path | None, options: dict[str, str], faults: F
     read = (row for file, split in files.items() for row in read_rows(file, split or "train"))
     # 7-Scenes' names start with a slash that means the scene's folder.
     rows = labels.by_name((replace(row, name=row.name.removeprefix("/")) for row in read), faults)
-    root = Path(options.get("pictures", path.parent)).expanduser()
+    root = Path(options.get("images", path.parent)).expanduser()
     splits = {name: row.split for name, row in rows.items()}
     if split_file is not None:
         splits = labels.chosen_splits(root, split_file, rows.keys(), " or ".join(f.name for f in files), faults)
-    pictures = Pictures(root, faults, labels.is_labels_only(options))
-    images = labels.posed_images(rows, splits, pictures, PoseReader(faults), convention, RATE_HZ)
+    image_files = ImageFiles(root, faults, labels.is_labels_only(options))
+    images = labels.posed_images(rows, splits, image_files, PoseReader(faults), convention, RATE_HZ)
     return Scene(_scene_name(path), images, root=root)
 
 
@@ -74,11 +74,11 @@ def _scene_name(path: Path) -> str:
 
 def read_rows(path: Path, split: str, whose: str = "PoseNet") -> Iterator[Row]:
     """The rows of one file, nothing of them judged yet. UserError where the file is none of this layout."""
-    lines = read_lines(path, f"labels of {whose}: three header lines, then PICTURE X Y Z W P Q R")
+    lines = read_lines(path, f"labels of {whose}: three header lines, then IMAGE X Y Z W P Q R")
     if len(lines) <= HEADER_LINES or not lines[1].startswith("ImageFile"):
         raise UserError(
             f"{path}: no labels of {whose}, which are three header lines, the second '{COLUMNS}', and a line "
-            "per picture; put the header back"
+            "per image; put the header back"
         )
     for number, line in enumerate(lines[HEADER_LINES:], start=HEADER_LINES + 1):
         if words := line.split():

@@ -102,7 +102,7 @@ class PoseReader:
 
 
 def below(name: str) -> bool:
-    """Whether a picture's name stays below its folder: labels are files of others."""
+    """Whether an image's name stays below its folder: labels are files of others."""
     path = PurePosixPath(name)
     return bool(name) and not path.is_absolute() and ".." not in path.parts
 
@@ -114,7 +114,7 @@ def convention_of(options: dict[str, str], default: str | None, name: str, path:
         raise UserError(
             f"{path}: the format {name} fixes no convention: write {name}:{path},convention={CAMERA_TO_MAP} (as "
             f"7-Scenes' files have it) or ...,convention={MAP_TO_CAMERA} (as Cambridge's have it); which one explains "
-            "the motion between the pictures is what transposenet check measures"
+            "the motion between the images is what transposenet check measures"
         )
     if convention not in CONVENTIONS:
         raise UserError(f"{path}: convention={convention} is unknown; allowed are {' and '.join(CONVENTIONS)}")

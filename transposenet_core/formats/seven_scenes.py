@@ -19,12 +19,12 @@ from transposenet_core.errors import UserError
 from transposenet_core.formats.camera_files import read_camera_matrix, read_matrix
 from transposenet_core.formats.declared_convention import T_MAP_CAMERA, PoseConvention
 from transposenet_core.formats.faults import Faults
-from transposenet_core.formats.labels import Pictures
+from transposenet_core.formats.labels import ImageFiles
 from transposenet_core.formats.rows import PoseReader
 from transposenet_core.formats.split_files import read_split_file
 from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
-from transposenet_core.image_files import find_picture, picture_size
+from transposenet_core.image_files import find_image, image_size
 from transposenet_core.scene import DepthCamera, PosedImage, Scene
 
 NAME = "7scenes"
@@ -51,15 +51,15 @@ def pose_convention(options: dict[str, str], scene_name: str) -> PoseConvention:
 
 
 def load(root: Path, split_file: Path | None, options: dict[str, str], faults: Faults) -> Scene:
-    """The scene at `root`: a scene folder, or a folder of scenes where a split file names pictures of one of them."""
+    """The scene at `root`: a scene folder, or a folder of scenes where a split file names images of one of them."""
     if split_file is not None:
         root, splits = _anchor(root, read_split_file(split_file))
     else:
         splits = _official_splits(root, faults)
-    reader, pictures = PoseReader(faults), Pictures(root, faults)
+    reader, image_files = PoseReader(faults), ImageFiles(root, faults)
     named = split_file or "the split"
-    depths = lru_cache(_depth_pictures)
-    found = (_posed_image(name, split, named, reader, pictures, depths) for name, split in splits.items())
+    depths = lru_cache(_depth_images)
+    found = (_posed_image(name, split, named, reader, image_files, depths) for name, split in splits.items())
     images = [image for image in found if image is not None]
     reader.tell(root)
     scene = Scene(root.resolve().name, images, root=root)
@@ -77,7 +77,7 @@ def _anchor(root: Path, splits: dict[str, str]) -> tuple[Path, dict[str, str]]:
     """The folder that the split file's names start from: `root`, or its parent where `root` is the scene itself."""
     for name in splits:
         for folder in (root, root.resolve().parent):
-            if find_picture(folder / name) is not None:
+            if find_image(folder / name) is not None:
                 return folder, splits
     first = next(iter(splits))
     raise UserError(
@@ -87,7 +87,7 @@ def _anchor(root: Path, splits: dict[str, str]) -> tuple[Path, dict[str, str]]:
 
 
 def _official_splits(root: Path, faults: Faults) -> dict[str, str]:
-    """Picture -> split as the two files say; a recording of one's own that has neither of them is all `train`."""
+    """Image -> split as the two files say; a recording of one's own that has neither of them is all `train`."""
     if not any((root / name).is_file() for name in SPLIT_FILES.values()):
         frames = {path.name: _frames(path) for path in sorted(root.glob("seq-*"))}
         if any(frames.values()):
@@ -106,8 +106,8 @@ def _official_splits(root: Path, faults: Faults) -> dict[str, str]:
             if not frames_there:
                 raise UserError(f"{folder}: no frame-NNNNNN.color.(png|jpg) there, but {name} lists sequence{number}")
             for frame in frames_there:
-                picture = str(frame.relative_to(root))
-                if splits.setdefault(picture, split) != split:
+                image = str(frame.relative_to(root))
+                if splits.setdefault(image, split) != split:
                     raise UserError(f"{file}: sequence{number} stands in the other split as well; keep one of the two")
     if not splits:
         raise UserError(f"{root}: TrainSplit.txt and TestSplit.txt list no sequence; they need lines like 'sequence1'")
@@ -123,10 +123,10 @@ def _posed_image(
     split: str,
     named: object,
     reader: PoseReader,
-    pictures: Pictures,
+    image_files: ImageFiles,
     depths: Callable[[Path], dict[str, Path]],
 ) -> PosedImage | None:
-    path = pictures.find(name, named)
+    path = image_files.find(name, named)
     if path is None:
         return None
     stem = path.name.split(".")[0]
@@ -152,15 +152,15 @@ def read_pose(path: Path, reader: PoseReader) -> Pose | None:
     return None if values is None else reader.from_matrix(path, values.reshape(4, 4))
 
 
-def _depth_pictures(folder: Path) -> dict[str, Path]:
-    """frame-NNNNNN -> its depth picture (.depth.png before another .depth*.png); empty files are none."""
+def _depth_images(folder: Path) -> dict[str, Path]:
+    """frame-NNNNNN -> its depth image (.depth.png before another .depth*.png); empty files are none."""
     found = (entry for entry in os.scandir(folder) if re.search(r"\.depth[^/]*\.png$", entry.name))
     names = sorted(entry.name for entry in found if entry.stat().st_size)
     return {name.split(".")[0]: folder / name for name in reversed(names)}
 
 
 def _intrinsics(folder: Path, images: list[PosedImage]) -> Intrinsics:
-    width, height = picture_size([image.path for image in images])
+    width, height = image_size([image.path for image in images])
     file = folder / COLOUR_INTRINSICS
     if file.is_file():
         return read_camera_matrix(file, width, height)
@@ -169,7 +169,7 @@ def _intrinsics(folder: Path, images: list[PosedImage]) -> Intrinsics:
 
 
 def _depth_camera(folder: Path, images: list[PosedImage]) -> DepthCamera | None:
-    """The depth pictures' camera: depth-intrinsics.txt is for 640 columns, of which fewer may have been kept.
+    """The depth images' camera: depth-intrinsics.txt is for 640 columns, of which fewer may have been kept.
 
     How the two cameras sit is said by depth-to-colour.txt (4x4, metres). Without it and color-intrinsics.txt they are
     7-Scenes' Kinect; with color-intrinsics.txt alone they are taken for one.
@@ -177,11 +177,11 @@ def _depth_camera(folder: Path, images: list[PosedImage]) -> DepthCamera | None:
     path = next((image.depth_path for image in images if image.depth_path), None)
     if path is None:
         return None
-    import cv2  # only where there is a depth picture: a command's help needs the formats and no OpenCV
+    import cv2  # only where there is a depth image: a command's help needs the formats and no OpenCV
 
     depth_HW = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if depth_HW is None or depth_HW.ndim != 2 or depth_HW.dtype != np.uint16:
-        raise UserError(f"{path}: no depth picture, which is a PNG of one 16-bit channel in millimetres; remove it")
+        raise UserError(f"{path}: no depth image, which is a PNG of one 16-bit channel in millimetres; remove it")
     height, width = depth_HW.shape
     scale = width / 640
     file, extrinsics = folder / "depth-intrinsics.txt", folder / "depth-to-colour.txt"

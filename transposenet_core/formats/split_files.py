@@ -1,4 +1,4 @@
-"""Split files: a CSV `split,image` puts each picture in train, val or test; those it leaves out are not used."""
+"""Split files: a CSV `split,image` puts each image in train, val or test; those it leaves out are not used."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from transposenet_core.suggestions import did_you_mean
 
 
 def read_split_file(path: Path) -> dict[str, str]:
-    """Picture name -> split, in the file's order. UserError names the file and line of the first fault."""
+    """Image name -> split, in the file's order. UserError names the file and line of the first fault."""
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
@@ -32,7 +32,7 @@ def read_split_file(path: Path) -> dict[str, str]:
             raise UserError(f"{path} line {line}: {image} stands in both '{splits[image]}' and '{split}'")
     if not splits:
         raise UserError(
-            f"{path}: the split file names no picture; it needs lines like 'train,seq-01/frame-000000.color.png'"
+            f"{path}: the split file names no image; it needs lines like 'train,seq-01/frame-000000.color.png'"
         )
     return splits
 

@@ -1,6 +1,6 @@
 """Train, val and test for recordings that bring no split: whole sequences, or blocks of time with a gap between.
 
-Neighbouring frames show the same: where they stand on both sides of a split, a look-up among the training pictures is
+Neighbouring frames show the same: where they stand on both sides of a split, a look-up among the training images is
 nearly exact and the figures say nothing about other views (fault matrix, T4). All of it is deterministic.
 """
 

@@ -1,4 +1,4 @@
-"""What recordings share whose pictures and poses have stamps of their own: rows with stamps, poses found by time."""
+"""What recordings share whose images and poses have stamps of their own: rows with stamps, poses found by time."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from transposenet_core.geometry.pose import Pose
 
 TIME_OPTIONS = {
     "max_gap": f"seconds between two poses that are interpolated at most, default {MAX_GAP_S:g}",
-    "time_offset": "seconds added to the pictures' stamps before their poses are looked up, default 0",
+    "time_offset": "seconds added to the images' stamps before their poses are looked up, default 0",
     labels.LABELS_ONLY: labels.LABELS_ONLY_MEANING,
 }
 
 
 @dataclass(frozen=True)
 class Frame:
-    """A picture's name below the data set, its stamp, and the row that has both."""
+    """An image's name below the data set, its stamp, and the row that has both."""
 
     name: str
     stamp_ns: int
@@ -63,7 +63,7 @@ def named_frame(name: str, stamp_ns: int, where: str, folder: str, faults: Fault
     """A frame whose `name` starts from `folder`, below the data set; None, and a fault, if it leads elsewhere."""
     if below(name):
         return Frame(f"{folder}/{name}" if folder else name, stamp_ns, where)
-    faults.refuse(where, f"the picture {name} is not below the folder of the pictures")
+    faults.refuse(where, f"the image {name} is not below the folder of the images")
     return None
 
 

@@ -2,7 +2,7 @@
 
 Convention: groundtruth.txt has `timestamp tx ty tz qx qy qz qw`: the centre of the colour camera in map metres and its
 camera-to-map quaternion, w last, optical axes (Sturm et al. 2012, file formats). Poses are interpolated at the
-pictures' stamps. Depth is registered to colour, 5000 units a metre; of the depth pictures the nearest in time is taken,
+images' stamps. Depth is registered to colour, 5000 units a metre; of the depth images the nearest in time is taken,
 up to 20 ms off.
 """
 
@@ -20,7 +20,7 @@ from transposenet_core.formats.association import NANOSECONDS, nanoseconds
 from transposenet_core.formats.camera_files import read_camera_json
 from transposenet_core.formats.declared_convention import T_MAP_CAMERA, PoseConvention
 from transposenet_core.formats.faults import Faults
-from transposenet_core.formats.labels import Pictures
+from transposenet_core.formats.labels import ImageFiles
 from transposenet_core.formats.numbers import number_option, positive_option
 from transposenet_core.formats.rows import PoseReader
 from transposenet_core.formats.trajectories import (
@@ -34,12 +34,12 @@ from transposenet_core.formats.trajectories import (
 )
 from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
-from transposenet_core.image_files import picture_size
+from transposenet_core.image_files import image_size
 from transposenet_core.scene import DepthCamera, PosedImage, Scene
 
 NAME = "tum"
 LAYOUT = "rgb.txt, groundtruth.txt, optional depth.txt and camera.json (or a folder of such folders, in one map frame)"
-CONVENTION = "timestamp tx ty tz qx qy qz qw: camera-to-map, w last, metres, optical axes; interpolated at the pictures"
+CONVENTION = "timestamp tx ty tz qx qy qz qw: camera-to-map, w last, metres, optical axes; interpolated at the images"
 CAMERA_OPTIONS = ("fx", "fy", "cx", "cy")
 DISTORTION_OPTIONS = ("k1", "k2", "p1", "p2", "k3")
 OPTIONS = {
@@ -75,7 +75,7 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
     folders = sequence_folders(root, [COLOUR])
     if not folders:
         raise UserError(f"{root}: no {COLOUR} there or in a folder below; {NAME} reads {LAYOUT}")
-    pictures = Pictures(root, faults, labels.is_labels_only(options))
+    image_files = ImageFiles(root, faults, labels.is_labels_only(options))
     frames: list[tuple[Frame, Pose]] = []
     depths: dict[str, Frame] = {}
     for folder in folders:
@@ -89,15 +89,15 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
         splits = labels.chosen_splits(root, split_file, splits.keys(), COLOUR, faults)
     images = []
     for frame, pose in frames:
-        if frame.name in splits and (path := pictures.find(frame.name, frame.where)) is not None:
+        if frame.name in splits and (path := image_files.find(frame.name, frame.where)) is not None:
             depth = depths.get(frame.name)
-            depth_path = None if depth is None else pictures.find(depth.name, depth.where)
+            depth_path = None if depth is None else image_files.find(depth.name, depth.where)
             sequence = Path(frame.name).parts[0] if folders != [root] else root.resolve().name
             stamp = frame.stamp_ns / NANOSECONDS
             images.append(PosedImage(frame.name, path, pose, splits[frame.name], sequence, stamp, depth_path))
     scene = Scene(root.resolve().name, images, root=root)
-    files = [] if pictures.labels_only else [image.path for image in images]
-    size = picture_size(files) if files else (640, 480)
+    files = [] if image_files.labels_only else [image.path for image in images]
+    size = image_size(files) if files else (640, 480)
     scene.intrinsics = _one_camera({folder: _intrinsics(folder, size, options, faults) for folder in folders})
     if scene.intrinsics is not None and any(image.depth_path for image in images):
         same_place = Pose(np.zeros(3), np.array([1.0, 0, 0, 0]))
@@ -138,7 +138,7 @@ def _stamp(where: str, text: str, faults: Faults) -> int | None:
 
 
 def _nearest(frames: list[Frame], depths: list[Frame]) -> dict[str, Frame]:
-    """The depth picture nearest in time to each colour picture, where it is near enough."""
+    """The depth image nearest in time to each colour image, where it is near enough."""
     if not depths:
         return {}
     depths = sorted(depths, key=lambda frame: frame.stamp_ns)
@@ -172,7 +172,7 @@ def _intrinsics(folder: Path, size: tuple[int, int], options: dict[str, str], fa
     match = re.search(r"(?:freiburg|fr)([123])(?!\d)", name)
     if match and size == (640, 480):
         return PUBLISHED[match.group(1)]
-    found = f", and pictures are {width}x{height}" if match else ""
+    found = f", and images are {width}x{height}" if match else ""
     faults.remark(
         folder,
         f"no camera known: the name {name} has no freiburg1, 2 or 3{found}; "

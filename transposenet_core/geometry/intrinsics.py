@@ -11,10 +11,10 @@ DISTORTION_MODELS = ("none", "plumb_bob", "rational_polynomial", "equidistant")
 
 @dataclass(frozen=True)
 class Intrinsics:
-    """Pinhole intrinsics in pixels of a `width` x `height` picture; pixel centres are whole numbers (OpenCV).
+    """Pinhole intrinsics in pixels of a `width` x `height` image; pixel centres are whole numbers (OpenCV).
 
     ``source`` says where the figures come from, because a wrong camera is a silent error. ``rectified`` says whether
-    the lens's distortion has been taken out of the pictures; None where nobody has said so. Where it has not,
+    the lens's distortion has been taken out of the images; None where nobody has said so. Where it has not,
     ``distortion_model`` (a name of sensor_msgs/CameraInfo, see DISTORTION_MODELS) and ``distortion`` say how to.
     """
 
@@ -41,7 +41,7 @@ class Intrinsics:
         return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1]])
 
     def resized(self, width: int, height: int) -> Intrinsics:
-        """The pinhole of the same pictures resized to `width` x `height`: their edges, not pixel centres, meet."""
+        """The pinhole of the same images resized to `width` x `height`: their edges, not pixel centres, meet."""
         x, y = width / self.width, height / self.height
         return replace(
             self,

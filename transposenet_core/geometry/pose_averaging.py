@@ -1,4 +1,4 @@
-"""Means of poses, in torch, batch by batch: over test crops, dropout samples, or retrieved pictures."""
+"""Means of poses, in torch, batch by batch: over test crops, dropout samples, or retrieved images."""
 
 from __future__ import annotations
 
@@ -31,35 +31,35 @@ def sample_covariance(
     return away_BN6.mT @ away_BN6 / max(away_BN6.shape[1] - 1, 1)
 
 
-def mean_over_views(output: dict[str, torch.Tensor], pictures: int) -> dict[str, torch.Tensor]:
-    """One answer per picture from the answers for several views of each, a picture's views in a row.
+def mean_over_views(output: dict[str, torch.Tensor], images: int) -> dict[str, torch.Tensor]:
+    """One answer per image from the answers for several views of each, an image's views in a row.
 
     Positions are averaged, orientations by `mean_orientation`, covariances too; what belongs to one view is left out.
-    The output itself where there is one view of each. A picture's views are in one scene, the likeliest on average;
+    The output itself where there is one view of each. An image's views are in one scene, the likeliest on average;
     where the network answers in one scene alone, it is one that a view was taken for, and only those count.
     """
-    views = len(output["position"]) // pictures
+    views = len(output["position"]) // images
     if views == 1:
         return output
     found: dict[str, torch.Tensor] = {}
-    weight_BN = torch.ones(pictures, views, dtype=torch.float64, device=output["position"].device)
+    weight_BN = torch.ones(images, views, dtype=torch.float64, device=output["position"].device)
     if "scene" in output:
-        probability_BS = output["scene_log_probability"].exp().unflatten(0, (pictures, views)).mean(dim=1)
+        probability_BS = output["scene_log_probability"].exp().unflatten(0, (images, views)).mean(dim=1)
         found = {"scene": probability_BS.argmax(dim=-1), "scene_log_probability": probability_BS.log()}
     if "scene" in output and "scene_positions" not in output:
-        scene_BN = output["scene"].unflatten(0, (pictures, views))
+        scene_BN = output["scene"].unflatten(0, (images, views))
         seen_BS = torch.nn.functional.one_hot(scene_BN, probability_BS.shape[-1]).any(dim=1)
         found["scene"] = probability_BS.masked_fill(~seen_BS, -1.0).argmax(dim=-1)
         weight_BN = (scene_BN == found["scene"][:, None]).double()
     elif "scene" in output:
         row_X, scene_X = torch.arange(len(output["scene"])), found["scene"].repeat_interleave(views)
         output = {name: output[f"scene_{name}s"][row_X, scene_X] for name in ("position", "orientation")}
-    split = {k: output[k].unflatten(0, (pictures, views)) for k in ("position", "orientation")}
+    split = {k: output[k].unflatten(0, (images, views)) for k in ("position", "orientation")}
     share_BN1 = (weight_BN / weight_BN.sum(dim=1, keepdim=True))[..., None]
     mean = {
         "position": (share_BN1.to(split["position"].dtype) * split["position"]).sum(dim=1),
         "orientation": mean_orientation(split["orientation"], weight_BN),
     }
     if "covariance" in output:
-        mean["covariance"] = output["covariance"].unflatten(0, (pictures, views)).mean(dim=1)
+        mean["covariance"] = output["covariance"].unflatten(0, (images, views)).mean(dim=1)
     return mean | found

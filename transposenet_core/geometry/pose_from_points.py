@@ -49,7 +49,7 @@ def refined(
 
     A point's residual has the covariance ``variance I + ray_variance r r^T``: in the map it is uncertain alike in all
     directions, in the camera's frame along its ray ``r = p / z`` alone, with ``ray_variance`` that of its depth. A
-    plain alignment takes both for alike, which costs twice the error where depths are guessed from one picture.
+    plain alignment takes both for alike, which costs twice the error where depths are guessed from one image.
     """
     eye_33 = torch.eye(3, dtype=p_camera_BN3.dtype, device=p_camera_BN3.device)
     ray_BN3 = p_camera_BN3 / p_camera_BN3[..., 2:].clamp(min=1e-6)

@@ -1,7 +1,7 @@
-"""Pictures without their lens's distortion, for training and for the node alike: both look up the same maps.
+"""Images without their lens's distortion, for training and for the node alike: both look up the same maps.
 
-The rectified picture keeps the size and the matrix K of the picture it is made of. So the node, given the same K, makes
-the same picture of a live one, the scale in the middle stays that of the lens, and the figures do not depend on the
+The rectified image keeps the size and the matrix K of the image it is made of. So the node, given the same K, makes
+the same image of a live one, the scale in the middle stays that of the lens, and the figures do not depend on the
 version of a routine that optimises K. What the lens does not see is black (pincushion), what falls outside is cut off
 (barrel).
 """
@@ -23,10 +23,10 @@ Maps = tuple[np.ndarray, np.ndarray]
 
 
 class Undistorter:
-    """Takes the distortion out of pictures of one camera; made once, its maps serve every picture.
+    """Takes the distortion out of images of one camera; made once, its maps serve every image.
 
-    ``rectified`` are the intrinsics of the pictures it makes. Where `intrinsics` bear no distortion it is not
-    ``needed``: pictures come back as they are. UserError for distortion that is none.
+    ``rectified`` are the intrinsics of the images it makes. Where `intrinsics` bear no distortion it is not
+    ``needed``: images come back as they are. UserError for distortion that is none.
     """
 
     def __init__(self, intrinsics: Intrinsics) -> None:
@@ -40,9 +40,9 @@ class Undistorter:
             self._maps = fixed_point(*rectifying_maps(K_33, intrinsics.distortion_model, lens, K_33, size))
 
     def __call__(self, image_HW3: np.ndarray) -> np.ndarray:
-        """The rectified picture (H, W, 3) uint8, black where the lens does not see.
+        """The rectified image (H, W, 3) uint8, black where the lens does not see.
 
-        UserError for a picture of another size than the intrinsics', which would be rectified wrongly.
+        UserError for an image of another size than the intrinsics', which would be rectified wrongly.
         """
         if not self.needed:
             return image_HW3
@@ -50,21 +50,21 @@ class Undistorter:
         camera = self.intrinsics
         if (width, height) != (camera.width, camera.height):
             raise UserError(
-                f"a picture of {width}x{height}, but its camera ({camera.source}) is described for "
-                f"{camera.width}x{camera.height}: give the intrinsics of the pictures, or the pictures they belong to"
+                f"an image of {width}x{height}, but its camera ({camera.source}) is described for "
+                f"{camera.width}x{camera.height}: give the intrinsics of the images, or the images they belong to"
             )
         return remap(image_HW3, self._maps)
 
 
 def bears_distortion(intrinsics: Intrinsics) -> bool:
-    """Whether the pictures have distortion that is known. UserError where its figures fit no lens model."""
+    """Whether the images have distortion that is known. UserError where its figures fit no lens model."""
     lens, distortion = intrinsics.distortion_model, np.array(intrinsics.distortion)
     if intrinsics.rectified or lens == "none" or not distortion.any():
         return False
     if len(distortion) not in COEFFICIENTS.get(lens, ()) or not np.isfinite(distortion).all():
         raise UserError(
             f"the camera ({intrinsics.source}) has the distortion {distortion.tolist()} of the model '{lens}'; known "
-            f"are {known_lenses()}: correct it, or set the model 'none' for pictures that are rectified"
+            f"are {known_lenses()}: correct it, or set the model 'none' for images that are rectified"
         )
     return True
 
@@ -82,9 +82,9 @@ def rectifying_maps(
     size: tuple[int, int],
     R_33: np.ndarray | None = None,
 ) -> Maps:
-    """Where each pixel of a rectified `size` (width, height) picture with the matrix `new_33` lies in the one taken.
+    """Where each pixel of a rectified `size` (width, height) image with the matrix `new_33` lies in the one taken.
 
-    x and y, float32 (height, width). `R_33` turns the pictures as well, as CameraInfo's R; without coefficients there
+    x and y, float32 (height, width). `R_33` turns the images as well, as CameraInfo's R; without coefficients there
     is no distortion to take out.
     """
     R_33 = np.eye(3) if R_33 is None else R_33
@@ -95,10 +95,10 @@ def rectifying_maps(
 
 
 def fixed_point(x_HW: np.ndarray, y_HW: np.ndarray) -> Maps:
-    """The maps in steps of 1/32 pixel, which every picture reads faster."""
+    """The maps in steps of 1/32 pixel, which every image reads faster."""
     return cv2.convertMaps(x_HW, y_HW, cv2.CV_16SC2)
 
 
 def remap(image_HW3: np.ndarray, maps: Maps) -> np.ndarray:
-    """The picture through maps of :func:`fixed_point`, black where they point outside."""
+    """The image through maps of :func:`fixed_point`, black where they point outside."""
     return cv2.remap(image_HW3, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)

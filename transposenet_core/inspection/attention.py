@@ -16,12 +16,12 @@ from transposenet_core.localizer import Localizer
 
 BRANCHES = ("position", "orientation")
 RESPONSES = ("corners", "edges", "corners | edges", "edges | corners")
-NEIGHBOURHOOD, SOBEL = 3, 3  # pixels of the picture as the network sees it
+NEIGHBOURHOOD, SOBEL = 3, 3  # pixels of the image as the network sees it
 
 
 @dataclass(frozen=True, eq=False)
 class AttentionFigures:
-    """Of one picture: the Jensen-Shannon distance (base 2: 0 for equal maps, 1 for maps that share no cell), and the
+    """Of one image: the Jensen-Shannon distance (base 2: 0 for equal maps, 1 for maps that share no cell), and the
     rank correlation (2, 4) of each encoder's map, BRANCHES, with each of RESPONSES."""
 
     distance: float
@@ -29,7 +29,7 @@ class AttentionFigures:
 
 
 def attention_figures(localizer: Localizer, image_HW3: np.ndarray) -> AttentionFigures | None:
-    """Figures of the last layer's attention in an (H, W, 3) uint8 RGB picture, or None where the model gives none."""
+    """Figures of the last layer's attention in an (H, W, 3) uint8 RGB image, or None where the model gives none."""
     attention = localizer.localize(image_HW3, with_attention=True).attention
     if not set(BRANCHES) <= set(attention):
         return None
@@ -84,10 +84,10 @@ def _partial(of_this: float, of_other: float, common: float) -> float:
 
 
 def summary(figures: list[AttentionFigures]) -> str:
-    """Means over pictures with their standard errors, and whether the paper's claim holds, in words."""
+    """Means over images with their standard errors, and whether the paper's claim holds, in words."""
     distances = np.array([figure.distance for figure in figures])
     correlation_N24 = np.stack([figure.correlation_24 for figure in figures])
-    apart = f"{_told(distances)} (0 equal, 1 nothing in common), {len(figures)} pictures"
+    apart = f"{_told(distances)} (0 equal, 1 nothing in common), {len(figures)} images"
     lines = [
         f"Jensen-Shannon distance between the two maps: {apart}",
         f"{'rank correlation with':<24}" + "".join(f"{name:>18}" for name in RESPONSES),
@@ -95,7 +95,7 @@ def summary(figures: list[AttentionFigures]) -> str:
     for number, branch in enumerate(BRANCHES):
         row = "".join(f"{_told(correlation_N24[:, number, column]):>18}" for column in range(len(RESPONSES)))
         lines.append(f"{branch:<24}{row}")
-    # Position minus orientation, picture by picture: the paper has it above 0 for corners and below for edges.
+    # Position minus orientation, image by image: the paper has it above 0 for corners and below for edges.
     apart_N4 = correlation_N24[:, 0] - correlation_N24[:, 1]
     lines.append(f"{'difference':<24}" + "".join(f"{_told(column):>18}" for column in apart_N4.T))
     claims = (
@@ -106,7 +106,7 @@ def summary(figures: list[AttentionFigures]) -> str:
 
 
 def _mean(values: np.ndarray) -> tuple[float, float]:
-    """Mean and its standard error, which is infinite for a single picture."""
+    """Mean and its standard error, which is infinite for a single image."""
     error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.inf
     return float(values.mean()), float(error)
 

@@ -1,4 +1,4 @@
-"""The papers' figure of attention: picture, what the position's encoder looks at, what the orientation's does."""
+"""The papers' figure of attention: image, what the position's encoder looks at, what the orientation's does."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from transposenet_core.inspection.attention import BRANCHES
 from transposenet_core.inspection.attention_overlay import overlay
 from transposenet_core.localizer import Localizer
 
-COLUMNS = ("picture", "position's attention", "orientation's attention")
+COLUMNS = ("image", "position's attention", "orientation's attention")
 
 
-def draw_attention(path: str | Path, localizer: Localizer, pictures: Sequence[np.ndarray], dpi: int = 80) -> None:
-    """Write TransPoseNet's Figure 3, a row for each (H, W, 3) uint8 RGB picture: the last layer, the token's attention.
+def draw_attention(path: str | Path, localizer: Localizer, images: Sequence[np.ndarray], dpi: int = 80) -> None:
+    """Write TransPoseNet's Figure 3, a row for each (H, W, 3) uint8 RGB image: the last layer, the token's attention.
 
-    The ending of `path` chooses the format. ValueError where there is no picture or the model gives no attention.
+    The ending of `path` chooses the format. ValueError where there is no image or the model gives no attention.
     """
     from matplotlib.figure import Figure  # half a second to import: only where somebody draws
 
-    if not pictures:
-        raise ValueError("there is no picture to draw")
-    height, width = pictures[0].shape[:2]
-    figure = Figure(figsize=(9, 0.3 + 3 * len(pictures) * height / width), dpi=dpi, layout="constrained")
-    axes = figure.subplots(len(pictures), len(COLUMNS), squeeze=False)
-    for row, image_HW3 in zip(axes, pictures, strict=True):
+    if not images:
+        raise ValueError("there is no image to draw")
+    height, width = images[0].shape[:2]
+    figure = Figure(figsize=(9, 0.3 + 3 * len(images) * height / width), dpi=dpi, layout="constrained")
+    axes = figure.subplots(len(images), len(COLUMNS), squeeze=False)
+    for row, image_HW3 in zip(axes, images, strict=True):
         attention = localizer.localize(image_HW3, with_attention=True).attention
         if not set(BRANCHES) <= set(attention):
             raise ValueError("the model gives no attention")
         preprocessing = localizer.scene_model.preprocessing
         drawn = [image_HW3, *(overlay(image_HW3, attention[branch], preprocessing) for branch in BRANCHES)]
-        for place, picture in zip(row, drawn, strict=True):
-            place.imshow(picture)
+        for place, image in zip(row, drawn, strict=True):
+            place.imshow(image)
             place.axis("off")
     for place, title in zip(axes[0], COLUMNS, strict=True):
         place.set_title(title, fontsize=10)

@@ -1,4 +1,4 @@
-"""What an encoder looks at: its attention as a heat map over the picture (TransPoseNet, section 4.2 and Figure 3)."""
+"""What an encoder looks at: its attention as a heat map over the image (TransPoseNet, section 4.2 and Figure 3)."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy as np
 
 from transposenet_core.preprocessing import Preprocessing
 
-# Brightness of the picture inside and outside of the window that the network saw, and of the heat on top.
+# Brightness of the image inside and outside of the window that the network saw, and of the heat on top.
 INSIDE, OUTSIDE, HEAT = 0.5, 0.2, 0.7
 
 
 def overlay(image_HW3: np.ndarray, attention_HW: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
-    """The picture (H, W, 3) uint8 RGB with the map (H_m, W_m) over the window that the network saw; the rest is dark.
+    """The image (H, W, 3) uint8 RGB with the map (H_m, W_m) over the window that the network saw; the rest is dark.
 
     Colours show the square root of attention as a share of the map's greatest value: they compare places of one
-    picture, not two pictures. The map's cells divide the window evenly, which is exact to a cell's fraction at its
+    image, not two images. The map's cells divide the window evenly, which is exact to a cell's fraction at its
     right and lower edge where the window is no multiple of the cell.
     """
     top, left, bottom, right = preprocessing.window(*image_HW3.shape[:2])

@@ -1,4 +1,4 @@
-"""The picture that a scene model expects to see from a pose, where it has learnt to draw one."""
+"""The image that a scene model expects to see from a pose, where it has learnt to draw one."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def reconstruct(scene_model: SceneModel, pose: Pose, scene: str = "") -> np.ndar
     network = scene_model.network
     if not network.can_render:
         raise UserError(
-            f"scene model '{scene_model.title}' ({scene_model.architecture}) draws no pictures; one of "
+            f"scene model '{scene_model.title}' ({scene_model.architecture}) draws no images; one of "
             "pose_autoencoder does, trained with decoder.epochs above 0"
         )
     number = scene_number(scene_model, scene)
@@ -83,11 +83,11 @@ def pose_of_numbers(numbers: Sequence[float]) -> Pose:
         ) from None
 
 
-def write_picture(path: str | Path, image_HW3: np.ndarray) -> None:
-    """Write an (H, W, 3) uint8 RGB picture as PNG or JPEG, whole or not at all. UserError for another suffix."""
+def write_image(path: str | Path, image_HW3: np.ndarray) -> None:
+    """Write an (H, W, 3) uint8 RGB image as PNG or JPEG, whole or not at all. UserError for another suffix."""
     path = Path(path)
     if path.suffix.lower() not in FORMATS:
-        raise UserError(f"{path}: suffix '{path.suffix}', a picture is written as {', '.join(FORMATS)}")
+        raise UserError(f"{path}: suffix '{path.suffix}', an image is written as {', '.join(FORMATS)}")
     _, data = cv2.imencode(path.suffix.lower(), cv2.cvtColor(image_HW3, cv2.COLOR_RGB2BGR))
     with write_atomically(path) as temporary:
         temporary.write_bytes(data.tobytes())

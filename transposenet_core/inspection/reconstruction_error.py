@@ -1,4 +1,4 @@
-"""How far pictures drawn from poses are from those that the camera took."""
+"""How far images drawn from poses are from those that the camera took."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from transposenet_core.scene_model import SceneModel
 @dataclass(frozen=True)
 class ReconstructionError:
     """Mean absolute differences of RGB, 0 to 1, over the window that the network sees: of drawings from the true poses,
-    from the estimates of those that were localized (None: of none), and of the training frames' mean picture."""
+    from the estimates of those that were localized (None: of none), and of the training frames' mean image."""
 
     true_poses: float
     estimates: float | None
-    mean_picture: float
+    mean_image: float
     frames: int
     localized: int
 
@@ -58,11 +58,11 @@ class ReconstructionError:
     def __str__(self) -> str:
         estimated = "" if self.estimates is None else f", from {self.localized} estimates {self.estimates:.3f}"
         return (
-            f"drawn pictures, mean absolute difference of 1: from the true poses {self.true_poses:.3f}{estimated}, "
-            f"the mean training picture {self.mean_picture:.3f}"
+            f"drawn images, mean absolute difference of 1: from the true poses {self.true_poses:.3f}{estimated}, "
+            f"the mean training image {self.mean_image:.3f}"
         )
 
 
 def difference(a_HW3: np.ndarray, b_HW3: np.ndarray) -> float:
-    """Mean absolute difference of two pictures of 0 to 255, as a share of 255."""
+    """Mean absolute difference of two images of 0 to 255, as a share of 255."""
     return float(np.abs(a_HW3.astype(float) - b_HW3).mean() / 255)

@@ -1,4 +1,4 @@
-"""Pictures as they are beside those that a scene model draws from poses."""
+"""Images as they are beside those that a scene model draws from poses."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from transposenet_core.geometry.pose import Pose
 from transposenet_core.inspection.reconstruction import reconstruct
 from transposenet_core.scene_model import SceneModel
 
-COLUMNS = ("the camera's picture", "drawn from the true pose", "drawn from the estimated pose")
+COLUMNS = ("the camera's image", "drawn from the true pose", "drawn from the estimated pose")
 
 
 @dataclass(frozen=True, eq=False)
 class ShownFrame:
-    """A frame's picture (H, W, 3) uint8 RGB, its name, its true pose and its estimate, if it has one."""
+    """A frame's image (H, W, 3) uint8 RGB, its name, its true pose and its estimate, if it has one."""
 
     name: str
     image_HW3: np.ndarray
@@ -45,12 +45,12 @@ def draw_reconstructions(
         seen_HW3 = scene_model.preprocessing.seen(frame.image_HW3)
         poses = (frame.truth, frame.estimate)
         drawn = [None if pose is None else reconstruct(scene_model, pose, scene) for pose in poses]
-        for cell, picture_HW3 in zip(row, (seen_HW3, *drawn), strict=True):
+        for cell, image_HW3 in zip(row, (seen_HW3, *drawn), strict=True):
             cell.set_axis_off()
-            if picture_HW3 is None:
+            if image_HW3 is None:
                 cell.text(0.5, 0.5, "not localized", ha="center", transform=cell.transAxes)
             else:
-                cell.imshow(picture_HW3)
+                cell.imshow(image_HW3)
         row[0].text(0, -0.04, frame.name, fontsize=7, va="top", transform=row[0].transAxes)
     for cell, title in zip(grid[0], COLUMNS, strict=True):
         cell.set_title(title, fontsize=10)

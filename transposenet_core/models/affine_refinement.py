@@ -1,7 +1,7 @@
 """Test-time optimisation of a position among the training poses near it.
 
 Shavit, Keller, "Camera pose auto-encoders for improving pose regression", 2022: the position is the affine combination
-of its nearest training positions whose latents explain the picture's latent best. The paper finds the weights by a few
+of its nearest training positions whose latents explain the image's latent best. The paper finds the weights by a few
 iterations of AdamW; the problem is a constrained least-squares one, so here they are its closed-form solution, which
 needs no iterations and no state and gives the same answer every time.
 """

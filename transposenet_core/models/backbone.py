@@ -14,7 +14,7 @@ from transposenet_core.models.resnet import ResNetEndpoints
 
 
 class EfficientNetEndpoints(nn.Module):
-    """Activation maps of EfficientNet at chosen reduction levels (level k has 1/2^k of the picture's size).
+    """Activation maps of EfficientNet at chosen reduction levels (level k has 1/2^k of the image's size).
 
     Built from scratch by efficientnet-pytorch. ``channels[level]`` is the depth of a level's map.
     """
@@ -64,7 +64,7 @@ def _strides(block: Any) -> tuple[int, ...]:
 
 
 def map_size(image_size: tuple[int, int], level: int) -> tuple[int, int]:
-    """(height, width) of a level's map for a picture of (height, width): each halving rounds up."""
+    """(height, width) of a level's map for an image of (height, width): each halving rounds up."""
     height, width = image_size
     for _ in range(level):
         height, width = (height + 1) // 2, (width + 1) // 2

@@ -16,7 +16,7 @@ SEED = 2016
 class SampledRegressor(Regressor):
     """Dropout before and after the fully connected layer, in training by chance, when running by fixed masks.
 
-    The masks are drawn once, from a seed of their own: the same picture gives the same answer to the bit, on every
+    The masks are drawn once, from a seed of their own: the same image gives the same answer to the bit, on every
     machine and whatever else draws chance. The trunk has no dropout, so all samples share its one pass and each costs
     one small layer. (The paper drops its trunk's last maps as well; the vector pooled from them stands for them here.)
     """
@@ -47,7 +47,7 @@ class SampledRegressor(Regressor):
     def answer(self, position_latent_BL: torch.Tensor, orientation_latent_BL: torch.Tensor) -> dict[str, torch.Tensor]:
         """The mean, and ``covariance`` (B, 6, 6) of the samples: position, then rotation vector, along map axes."""
         position_BS3, orientation_BS4 = self.sampled(position_latent_BL)
-        if orientation_latent_BL is not position_latent_BL:  # an auto-encoder's; of a picture they are one
+        if orientation_latent_BL is not position_latent_BL:  # an auto-encoder's; of an image they are one
             _, orientation_BS4 = self.sampled(orientation_latent_BL)
         position_B3, orientation_B4 = position_BS3.mean(dim=1), mean_orientation(orientation_BS4)
         covariance_B66 = sample_covariance(position_BS3, orientation_BS4, position_B3, orientation_B4)

@@ -1,4 +1,4 @@
-"""Where the cells of an activation map lie in the picture, and along which rays the camera sees them."""
+"""Where the cells of an activation map lie in the image, and along which rays the camera sees them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from transposenet_core.models.backbone import map_size
 
 
 def cell_centres(image_size: tuple[int, int], level: int, stride: int = 1) -> torch.Tensor:
-    """Centres (N, 2) of a level's cells in a picture of (height, width), x and y in pixels, row by row.
+    """Centres (N, 2) of a level's cells in an image of (height, width), x and y in pixels, row by row.
 
     With a stride, of the tokens that are made of stride x stride cells, the last of which may reach over the border.
     """

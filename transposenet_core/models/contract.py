@@ -22,7 +22,7 @@ ScenePoses = tuple[np.ndarray, np.ndarray]
 
 class OutputKey(NamedTuple):
     """A tensor in a model's output. ``axes`` names its sizes; whole numbers are fixed, letters the same for the whole
-    output: B pictures, S scenes, K and L clusters, N cells, A auxiliary regressors, M neighbours, W of a latent."""
+    output: B images, S scenes, K and L clusters, N cells, A auxiliary regressors, M neighbours, W of a latent."""
 
     axes: tuple[str | int, ...]
     unit: str
@@ -44,12 +44,12 @@ OUTPUTS: dict[str, OutputKey] = {
     "depth": OutputKey(("B", "N"), "m", "of that point along the optical axis"),
     "log_scale": OutputKey(("B", "N"), "log m", "of the point's deviation"),
     "depth_log_scale": OutputKey(("B", "N"), "log m", "of the depth's deviation"),
-    "neighbours": OutputKey(("B", "M"), "index", "of the training pictures that the pose is combined from"),
+    "neighbours": OutputKey(("B", "M"), "index", "of the training images that the pose is combined from"),
     "weights": OutputKey(("B", "M"), "1", "of the neighbours, together 1"),
     "scene": OutputKey(("B",), "index", "the likeliest scene, in whose map the pose is"),
     "scene_log_probability": OutputKey(("B", "S"), "log 1", "of each scene"),
-    "scene_positions": OutputKey(("B", "S", 3), "m", "the position if the picture is of that scene"),
-    "scene_orientations": OutputKey(("B", "S", 4), "1", "the orientation if the picture is of that scene"),
+    "scene_positions": OutputKey(("B", "S", 3), "m", "the position if the image is of that scene"),
+    "scene_orientations": OutputKey(("B", "S", 4), "1", "the orientation if the image is of that scene"),
     "position_cluster_log_probability": OutputKey(("B", "S", "K"), "log 1", "of each cluster of a scene's positions"),
     "orientation_cluster_log_probability": OutputKey(("B", "S", "L"), "log 1", "of each of its orientations"),
     "cluster_positions": OutputKey(("B", "S", "K", 3), "m", "the position if it lies in that cluster"),
@@ -60,13 +60,13 @@ ALWAYS = ("position", "orientation")
 
 
 class PoseModel(Protocol):
-    """A network from pictures to poses. A model subclasses this beside ``nn.Module`` and states what differs.
+    """A network from images to poses. A model subclasses this beside ``nn.Module`` and states what differs.
 
     Class attributes: ``OPTIONS`` documents the constructor's arguments; ``DEFAULTS`` are a variant's, where they differ
     from those of the class that documents them. ``LOSS`` names its loss in `training.losses`; ``LEARNS_FROM`` is images
-    or the latents of a trained teacher. ``NEEDS_DEPTH``: training needs depth pictures. ``TAKES_CAMERA``: its option
+    or the latents of a trained teacher. ``NEEDS_DEPTH``: training needs depth images. ``TAKES_CAMERA``: its option
     `camera` is the pinhole of the window. ``TAKES_SCENES``: its option `scenes` is their number, and one network may
-    have several. ``MEMORISES``: it has no gradient, `memorise` shows it the training pictures, `forget` begins anew.
+    have several. ``MEMORISES``: it has no gradient, `memorise` shows it the training images, `forget` begins anew.
     ``HAS_LATENTS``: `encode` and `regress` are the two halves of `forward`, so it can be a teacher. ``HEADS`` are the
     modules that the paper's second stage trains one by one, and ``PRIOR_OPTION`` is the option by which the last of
     them sees more. ``HAS_CELLS``: `cells_seen` says where the cells of ``cells_map`` lie. ``SILENT_OPTIONS`` change
@@ -101,11 +101,11 @@ class PoseModel(Protocol):
     @classmethod
     def has_fixed_window(cls, options: Mapping[str, Any]) -> bool:
         """Whether a network with these options knows the rays of the cells it sees, which are those of the centre's
-        window: of another window of the picture its pose would be wrong by construction."""
+        window: of another window of the image its pose would be wrong by construction."""
         return False
 
     def forward(self, image_B3HW: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Of normalised pictures (`preprocessing.normalise`) the tensors of `OUTPUTS` that the model has; outside of
+        """Of normalised images (`preprocessing.normalise`) the tensors of `OUTPUTS` that the model has; outside of
         training at least those of `ALWAYS`. ``with_attention=True`` is taken where ``has_attention``."""
         ...
 
@@ -132,7 +132,7 @@ class PoseModel(Protocol):
 
     # Where MEMORISES:
     def memorise(self, image_B3HW: torch.Tensor, position_B3: torch.Tensor, orientation_B4: torch.Tensor) -> None:
-        """Add training pictures and their poses."""
+        """Add training images and their poses."""
         raise TypeError(f"{type(self).__name__} does not memorise")
 
     def forget(self) -> None:
@@ -149,5 +149,5 @@ class PoseModel(Protocol):
     def render(
         self, position_B3: torch.Tensor, orientation_B4: torch.Tensor, scene_B: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Pictures (B, 3, h, w), RGB from 0 to 1, that are expected at poses."""
+        """Images (B, 3, h, w), RGB from 0 to 1, that are expected at poses."""
         raise TypeError(f"{type(self).__name__} renders nothing")

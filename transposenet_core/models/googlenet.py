@@ -47,7 +47,7 @@ class Inception(nn.Module):
 
 
 class GoogLeNet(nn.Module):
-    """Activation maps after the blocks 4a, 4d (1/16 of the picture's size) and 5b (1/32); ``channels[block]`` deep.
+    """Activation maps after the blocks 4a, 4d (1/16 of the image's size) and 5b (1/32); ``channels[block]`` deep.
 
     Convolutions start as He et al., "Delving deep into rectifiers", 2015, Eq. 10 has it: 22 layers without batch norm
     learn nothing from PyTorch's own start, with which each layer halves what comes through.
@@ -87,7 +87,7 @@ class GoogLeNet(nn.Module):
 
 
 def from_minus_1_to_1(image_B3HW: torch.Tensor) -> torch.Tensor:
-    """Pictures normalised by ImageNet's moments, as `preprocessing.normalise` leaves them, to pixels from -1 to 1."""
+    """Images normalised by ImageNet's moments, as `preprocessing.normalise` leaves them, to pixels from -1 to 1."""
     mean, std = (image_B3HW.new_tensor(moment).view(1, 3, 1, 1) for moment in (IMAGENET_MEAN, IMAGENET_STD))
     return 2 * (image_B3HW * std + mean) - 1
 

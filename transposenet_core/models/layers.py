@@ -47,7 +47,7 @@ class PositionEncoding2d(nn.Module):
 class RayEncoding(nn.Module):
     """The same by what a cell looks at instead of its place in the map: a linear function of its ray.
 
-    One camera's, and one picture size's: `rays_N3` are the directions of the cells, row by row.
+    One camera's, and one image size's: `rays_N3` are the directions of the cells, row by row.
     """
 
     rays_N3: torch.Tensor
@@ -75,7 +75,7 @@ def _resized(table_NC: torch.Tensor, length: int) -> torch.Tensor:
 class EncoderLayer(nn.Module):
     """Pre-norm self-attention and MLP, each added back with dropout; positions are added to queries and keys.
 
-    In training `drop_path` of the pictures skip each of the two (Huang et al., "Deep networks with stochastic depth",
+    In training `drop_path` of the images skip each of the two (Huang et al., "Deep networks with stochastic depth",
     2016).
     """
 

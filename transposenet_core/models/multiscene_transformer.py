@@ -34,7 +34,7 @@ class MultiSceneTransformer(nn.Module, PoseModel):
     SILENT_OPTIONS: ClassVar[tuple[str, ...]] = ("heads",)
     OPTIONS: ClassVar[dict[str, str]] = {
         "backbone": "as of transposenet",
-        "image_size": "(height, width) that the position tables are made for; train.py sets it from `picture`",
+        "image_size": "(height, width) that the position tables are made for; train.py sets it from `image`",
         "scenes": "how many scenes; train.py sets it from `--data`",
         "position_level": "reduction level of the map that the position is read from (section III-A, as transposenet)",
         "orientation_level": "the same for the orientation",

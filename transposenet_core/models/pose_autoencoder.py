@@ -1,4 +1,4 @@
-"""Camera pose auto-encoder: a pose to the latents that a trained network, its teacher, finds in a picture from there.
+"""Camera pose auto-encoder: a pose to the latents that a trained network, its teacher, finds in an image from there.
 
 Shavit, Keller, "Camera pose auto-encoders for improving pose regression", 2022.
 """
@@ -46,7 +46,7 @@ class PoseAutoencoder(nn.Module, PoseModel):
     """A trained network as it is, beside it the auto-encoder, the training poses and perhaps a decoder.
 
     The teacher answers; then the position is refined by test-time optimisation (`affine_refinement`) among the training
-    poses of the first estimate's scene, and the orientation stays. A teacher has ``encode`` (pictures to a dictionary
+    poses of the first estimate's scene, and the orientation stays. A teacher has ``encode`` (images to a dictionary
     with ``position_latent`` and ``orientation_latent`` (B, ``latent_width``), with several scenes also ``scene`` (B,)
     int64, the likeliest or as it is told), and ``regress`` from that to its answer. It stays frozen.
     """
@@ -54,14 +54,14 @@ class PoseAutoencoder(nn.Module, PoseModel):
     OPTIONS: ClassVar[dict[str, str]] = {
         "teacher": "the trained network's name; train.py sets it and all but the last three from the key `teacher`",
         "teacher_options": "its options",
-        "image_size": "(height, width) of its pictures",
+        "image_size": "(height, width) of its images",
         "centres": "per scene, the training positions' median along each axis: subtracted from a position (metres)",
         "scales": "per scene, the metres that a position is divided by after that",
         "poses": "how many training poses are kept",
         "neighbours": "training poses that a position is combined from (the paper: 3); 0: no test-time optimisation; "
         "-1: as the held-out frames like it best",
         "ridge": "of the combination's fit, as a share of its mean; 0: as the held-out frames like it best",
-        "decoder": "whether poses can be turned into pictures; train.py sets it from decoder.epochs",
+        "decoder": "whether poses can be turned into images; train.py sets it from decoder.epochs",
     }
 
     LEARNS_FROM: ClassVar[Literal["images", "teacher"]] = "teacher"
@@ -166,7 +166,7 @@ class PoseAutoencoder(nn.Module, PoseModel):
     def latents(
         self, position_B3: torch.Tensor, orientation_B4: torch.Tensor, scene_B: torch.Tensor | None = None
     ) -> dict[str, torch.Tensor]:
-        """What the teacher should find in pictures taken at poses ``T_map_camera``, of which q and -q are one."""
+        """What the teacher should find in images taken at poses ``T_map_camera``, of which q and -q are one."""
         scene_B = torch.zeros_like(position_B3[:, 0], dtype=torch.int64) if scene_B is None else scene_B
         turned_B4 = torch.where(orientation_B4[:, :1] < 0, -orientation_B4, orientation_B4)
         return {
@@ -190,7 +190,7 @@ class PoseAutoencoder(nn.Module, PoseModel):
     def render(
         self, position_B3: torch.Tensor, orientation_B4: torch.Tensor, scene_B: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Pictures (B, 3, 64, 64), RGB from 0 to 1, that the window is expected to show at poses; ValueError without a
+        """Images (B, 3, 64, 64), RGB from 0 to 1, that the window is expected to show at poses; ValueError without a
         decoder."""
         if self.decoder is None:
             raise ValueError("this auto-encoder has no decoder")

@@ -1,4 +1,4 @@
-"""What a pose looks like: a picture out of an auto-encoder's latents (camera pose auto-encoders, image reconstruction).
+"""What a pose looks like: an image out of an auto-encoder's latents (camera pose auto-encoders, image reconstruction).
 
 Shavit, Keller, "Camera pose auto-encoders for improving pose regression", 2022.
 """
@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import nn
 
-SIZE = 64  # pixels of a reconstructed picture's sides
+SIZE = 64  # pixels of a reconstructed image's sides
 HIDDEN = (512, 1024, 2048)
 
 
 class PoseDecoder(nn.Sequential):
-    """Both latents of a pose (B, `width`) to its picture (B, 3, 64, 64): RGB from 0 to 1, the window made square."""
+    """Both latents of a pose (B, `width`) to its image (B, 3, 64, 64): RGB from 0 to 1, the window made square."""
 
     def __init__(self, width: int) -> None:
         layers: list[nn.Module] = []
@@ -26,6 +26,6 @@ class PoseDecoder(nn.Sequential):
 
     @torch.no_grad()
     def start_from(self, mean_3HW: torch.Tensor) -> None:
-        """Answer the training pictures' mean, more or less, before anything is learnt."""
+        """Answer the training images' mean, more or less, before anything is learnt."""
         last: Any = self[-3]
         last.bias.copy_(torch.logit(mean_3HW, eps=0.02).flatten())

@@ -13,7 +13,7 @@ ROWS, STATE = 32, 256
 
 
 class LSTMRegressor(Regressor):
-    """A regressor that reads its feature vector as a picture of 32 rows, from all four sides, before it answers.
+    """A regressor that reads its feature vector as an image of 32 rows, from all four sides, before it answers.
 
     Four LSTMs of 256 units walk over the rows up and down and over the columns left and right; what they know at their
     ends, 1024 numbers, is what the pose is read from (section 3.2). The vector's 2048 numbers are 32 x 64.

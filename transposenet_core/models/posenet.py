@@ -12,7 +12,7 @@ from transposenet_core.models.backbone import map_size
 from transposenet_core.models.contract import PoseModel
 from transposenet_core.models.posenet_backbones import build_trunk
 
-AUXILIARY_LEVEL = 4  # GoogLeNet's blocks 4a and 4d have 1/16 of the picture's size
+AUXILIARY_LEVEL = 4  # GoogLeNet's blocks 4a and 4d have 1/16 of the image's size
 AUXILIARY_CHANNELS, AUXILIARY_WIDTH = 128, 1024
 WINDOW, STRIDE = 5, 3  # of the pool before an auxiliary regressor
 
@@ -68,12 +68,12 @@ class PoseNet(nn.Module, PoseModel):
     """One pose from the 2048-vector at GoogLeNet's end, and in training two more from blocks 4a and 4d (section 3.2).
 
     The auxiliary regressors are GoogLeNet's alone; the other trunks have one. In training the quaternions are of any
-    length, as Eq. 2 compares them; when running they are of unit length. 128 crops (section 3.1): `picture.crops`.
+    length, as Eq. 2 compares them; when running they are of unit length. 128 crops (section 3.1): `image.crops`.
     """
 
     OPTIONS: ClassVar[dict[str, str]] = {
         "backbone": "googlenet (no batch norm), googlenet_tv (torchvision's), or a backbone of transposenet",
-        "image_size": "(height, width) that the auxiliary regressors are made for; train.py sets it from `picture`",
+        "image_size": "(height, width) that the auxiliary regressors are made for; train.py sets it from `image`",
         "feature_width": "of the vector that the pose is read from (section 3.2), a multiple of 32",
         "dropout": "on that vector",
         "auxiliary_dropout": "on the auxiliary regressors' vectors",
@@ -121,7 +121,7 @@ class PoseNet(nn.Module, PoseModel):
         """``position`` (B, 3) in metres and ``orientation`` (B, 4), w x y z: ``T_map_camera``.
 
         In training also ``auxiliary_position`` (B, 2, 3) and ``auxiliary_orientation`` (B, 2, 4) of GoogLeNet.
-        ValueError for a training picture of another size than `image_size`.
+        ValueError for a training image of another size than `image_size`.
         """
         if not self.training:
             return self.regress(self.encode(image_B3HW))
@@ -154,7 +154,7 @@ class PoseNet(nn.Module, PoseModel):
             return {}
         if tuple(image_B3HW.shape[-2:]) != self.image_size:
             raise ValueError(
-                f"a training picture of {tuple(image_B3HW.shape[-2:])} pixels, the auxiliary regressors are for "
+                f"a training image of {tuple(image_B3HW.shape[-2:])} pixels, the auxiliary regressors are for "
                 f"{self.image_size}"
             )
         poses = [

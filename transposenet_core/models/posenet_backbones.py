@@ -16,7 +16,7 @@ def trunk_names() -> list[str]:
 
 
 def build_trunk(name: str, drop_connect: float) -> Any:
-    """A module that takes pictures (B, 3, H, W) and returns named maps; its ``channels`` has their depths, the last of
+    """A module that takes images (B, 3, H, W) and returns named maps; its ``channels`` has their depths, the last of
     which is the deepest. Random weights. ValueError names what is allowed, UserError where torchvision is missing."""
     if name in _GOOGLENETS:
         return _GOOGLENETS[name]()

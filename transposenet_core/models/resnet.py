@@ -11,7 +11,7 @@ from transposenet_core.models.torchvision_models import torchvision_model
 
 
 class ResNetEndpoints(nn.Module):
-    """Activation maps of ResNet-50 at chosen reduction levels (level k has 1/2^k of the picture's size).
+    """Activation maps of ResNet-50 at chosen reduction levels (level k has 1/2^k of the image's size).
 
     He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", Table 1: the stem is level 1, conv2_x to
     conv5_x (torchvision's layer1 to layer4) are levels 2 to 5. ``channels[level]`` is the depth of a level's map.

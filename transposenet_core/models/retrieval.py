@@ -27,7 +27,7 @@ MEMORY = {"descriptors_ND": 1, "positions_N3": 3, "orientations_N4": 4}  # buffe
 
 
 class Retrieval(nn.Module, PoseModel):
-    """Descriptors of the training pictures with their poses; nothing is learnt by gradient, one epoch is enough.
+    """Descriptors of the training images with their poses; nothing is learnt by gradient, one epoch is enough.
 
     Nearest neighbours by scikit-learn, on the CPU. The memory is part of the weights, so a scene model holds it.
     """
@@ -36,8 +36,8 @@ class Retrieval(nn.Module, PoseModel):
     MEMORISES: ClassVar[bool] = True
     OPTIONS: ClassVar[dict[str, str]] = {
         "backbone": "none: a thumbnail is the descriptor; else a backbone of posenet, which wants backbone.weights",
-        "image_size": "(height, width) of the picture; train.py sets it from `picture`",
-        "neighbours": "training pictures that a pose is combined from; 1: the nearest one's pose",
+        "image_size": "(height, width) of the image; train.py sets it from `image`",
+        "neighbours": "training images that a pose is combined from; 1: the nearest one's pose",
         "ridge": "added to the diagonal of the fit of their weights, as a share of its mean",
     }
 
@@ -65,7 +65,7 @@ class Retrieval(nn.Module, PoseModel):
         self._index: Any = None
 
     def descriptor(self, image_B3HW: torch.Tensor) -> torch.Tensor:
-        """Unit vectors (B, D) of pictures as `normalise` makes them."""
+        """Unit vectors (B, D) of images as `normalise` makes them."""
         if self.backbone is None:
             return thumbnails(image_B3HW)
         self.backbone.eval()
@@ -75,7 +75,7 @@ class Retrieval(nn.Module, PoseModel):
 
     @torch.no_grad()
     def memorise(self, image_B3HW: torch.Tensor, position_B3: torch.Tensor, orientation_B4: torch.Tensor) -> None:
-        """Add training pictures and their poses to the memory."""
+        """Add training images and their poses to the memory."""
         known = self.descriptors_ND
         descriptor_BD = self.descriptor(image_B3HW)
         self.descriptors_ND = torch.cat((known, descriptor_BD)) if len(known) else descriptor_BD
@@ -104,7 +104,7 @@ class Retrieval(nn.Module, PoseModel):
 
     def _nearest(self, query_BD: torch.Tensor) -> torch.Tensor:
         if not len(self.descriptors_ND):
-            raise ValueError("the memory holds no pictures; train for one epoch, or load a scene model")
+            raise ValueError("the memory holds no images; train for one epoch, or load a scene model")
         if self._index is None:
             from sklearn.neighbors import NearestNeighbors  # a second to import, and no other model needs it
 
@@ -114,10 +114,10 @@ class Retrieval(nn.Module, PoseModel):
         return torch.from_numpy(near_Bk).to(self.descriptors_ND.device)
 
     def start_from(self, position: torch.Tensor, orientation: torch.Tensor) -> None:
-        """Nothing: without pictures there is no answer."""
+        """Nothing: without images there is no answer."""
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
-        """Make room for as many pictures as the file holds."""
+        """Make room for as many images as the file holds."""
         for name in MEMORY:
             if prefix + name in state_dict:
                 setattr(self, name, torch.empty_like(state_dict[prefix + name], device=getattr(self, name).device))
@@ -126,7 +126,7 @@ class Retrieval(nn.Module, PoseModel):
 
 
 def thumbnails(image_B3HW: torch.Tensor) -> torch.Tensor:
-    """Unit vectors (B, 2304) of pictures as `normalise` makes them: lightness freed of brightness and contrast, and
+    """Unit vectors (B, 2304) of images as `normalise` makes them: lightness freed of brightness and contrast, and
     two chromas, at 24 x 32."""
     small = F.interpolate(image_B3HW.float(), THUMBNAIL, mode="bilinear", antialias=True, align_corners=False)
     mean, std, luma = (small.new_tensor(v).view(1, 3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD, LUMA))

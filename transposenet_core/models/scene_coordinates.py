@@ -1,4 +1,4 @@
-"""Scene coordinates: every cell of the picture says which point of the map it sees, the cells together give the pose.
+"""Scene coordinates: every cell of the image says which point of the map it sees, the cells together give the pose.
 
 TransPoseNet's parts (EfficientNet's end points, a Transformer encoder over the cells: Shavit, Ferens, Keller, section
 3), with another end: instead of one token that regresses a pose, each cell regresses its point in the map (as in
@@ -31,7 +31,7 @@ class SceneCoordinates(nn.Module, PoseModel):
     """A point of the map, a depth and their scales for each cell, and the pose from them.
 
     The cells are those of the finer of two maps (``detail_level``); the Transformer works on the coarser (``level``).
-    Each token is told the ray its cell looks along, not its index. Needs depth pictures for training alone.
+    Each token is told the ray its cell looks along, not its index. Needs depth images for training alone.
     """
 
     LOSS: ClassVar[str] = "scene_coordinates"
@@ -40,8 +40,8 @@ class SceneCoordinates(nn.Module, PoseModel):
     SILENT_OPTIONS: ClassVar[tuple[str, ...]] = ("heads",)
     OPTIONS: ClassVar[dict[str, str]] = {
         "backbone": "as of transposenet",
-        "image_size": "(height, width) of the picture; train.py sets it from `picture`",
-        "camera": "(fx, fy, cx, cy) in pixels of that picture; train.py sets it from the scene",
+        "image_size": "(height, width) of the image; train.py sets it from `image`",
+        "camera": "(fx, fy, cx, cy) in pixels of that image; train.py sets it from the scene",
         "level": "reduction level of the map that the Transformer reads",
         "detail_level": "reduction level of the map whose cells answer",
         "layers": "encoder layers",
@@ -99,7 +99,7 @@ class SceneCoordinates(nn.Module, PoseModel):
         return True
 
     def cells(self, level: int | None = None) -> torch.Tensor:
-        """Centres (N, 2) of a level's cells in the picture, x and y in pixels, row by row; the answering cells'."""
+        """Centres (N, 2) of a level's cells in the image, x and y in pixels, row by row; the answering cells'."""
         return cell_centres(self.image_size, self.detail_level if level is None else level)
 
     def forward(self, image_B3HW: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -108,10 +108,10 @@ class SceneCoordinates(nn.Module, PoseModel):
         ``orientation`` (B, 4), ``T_map_camera``, and their ``covariance`` (B, 6, 6) by what the cells say: it orders
         the frames by their error, and its size is for `covariance_scale` to mend, for neighbouring cells err together.
 
-        ValueError for a picture of another size: its rays would be another camera's.
+        ValueError for an image of another size: its rays would be another camera's.
         """
         if tuple(image_B3HW.shape[-2:]) != self.image_size:
-            raise ValueError(f"a picture of {tuple(image_B3HW.shape[-2:])} pixels, the camera is for {self.image_size}")
+            raise ValueError(f"an image of {tuple(image_B3HW.shape[-2:])} pixels, the camera is for {self.image_size}")
         maps = self.backbone(image_B3HW)
         tokens_BNC = self.project(maps[self.level]).flatten(2).transpose(1, 2)
         position_NC = self.ray(self.ray_tokens_N3)

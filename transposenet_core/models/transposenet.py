@@ -24,14 +24,14 @@ class TransPoseNet(nn.Module, PoseModel):
 
     The defaults are the paper's, but for dropout on the attention weights: it forbids fused attention and costs a CPU
     a factor of 2.5 to 4.6 per step, so it is an option. ``image_size`` is the (height, width) that the position tables
-    are made for; pictures of other sizes are taken with interpolated tables. ``orientation_prior`` lets the orientation
+    are made for; images of other sizes are taken with interpolated tables. ``orientation_prior`` lets the orientation
     head see the position's latent as well, as the paper's second stage does outdoors (section 4).
     """
 
     OPTIONS: ClassVar[dict[str, str]] = {
         "backbone": "efficientnet-b0, -b1, or resnet50 where torchvision is installed (section 3.3, Table 5)",
-        "image_size": "(height, width) that the position tables are made for; train.py sets it from `picture`",
-        "position_level": "reduction level of the position encoder's map: its size is the picture's / 2^level (3.3)",
+        "image_size": "(height, width) that the position tables are made for; train.py sets it from `image`",
+        "position_level": "reduction level of the position encoder's map: its size is the image's / 2^level (3.3)",
         "orientation_level": "the same for the orientation encoder (section 3.3, Table 8)",
         "layers": "encoder layers in each branch (section 3.3, Table 6)",
         "heads": "attention heads; the paper says 4 (section 3.3), its code runs 8",
@@ -46,9 +46,9 @@ class TransPoseNet(nn.Module, PoseModel):
         "position_stride": "cells of the map in a token's side, position encoder (1 is the paper's)",
         "orientation_stride": "the same for the orientation encoder",
         "latents": "learned tokens that read the cells instead of updating them; 0: the paper's encoder",
-        "drop_path": "of the last layer, earlier ones less: share of pictures that skip what it adds (ours)",
+        "drop_path": "of the last layer, earlier ones less: share of images that skip what it adds (ours)",
         "position_encoding": "tables (Eq. 2), or rays: of each cell's viewing direction, where there are intrinsics",
-        "camera": "(fx, fy, cx, cy) in pixels of the picture; train.py sets it from the scene",
+        "camera": "(fx, fy, cx, cy) in pixels of the image; train.py sets it from the scene",
         "rotation": "what the orientation head answers: quaternion, or 6d (a matrix's first columns, Zhou et al. 2019)",
         "normalise_position": "the position head answers in the training positions' own scale; metres come out",
     }
@@ -174,7 +174,7 @@ class TransPoseNet(nn.Module, PoseModel):
 
     def cells_seen(self) -> tuple[int, torch.Tensor, torch.Tensor]:
         """Channels of ``cells_map``, which the answer has in training (B, C, H_m, W_m), and of its cells the centres
-        (N, 2), x and y in the picture's pixels, and the rays (N, 3). ValueError without intrinsics."""
+        (N, 2), x and y in the image's pixels, and the rays (N, 3). ValueError without intrinsics."""
         if self.camera is None:
             raise ValueError("a cell's ray needs the camera's intrinsics; give the scene its camera matrix")
         centres_N2 = cell_centres(self.image_size, self.orientation_level)

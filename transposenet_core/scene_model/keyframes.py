@@ -1,4 +1,4 @@
-"""Keyframes of a scene: training pictures small and grey, with depth and pose, for whoever refines a pose against them.
+"""Keyframes of a scene: training images small and grey, with depth and pose, for whoever refines a pose against them.
 
 A scene model may go without. They lie in a file of their own beside the weights, read when they are asked for, because
 they show the place and most uses do without.
@@ -26,7 +26,7 @@ MOST_KEYFRAMES, LONGEST_SIDE = 100_000, 4096
 
 @dataclass(frozen=True, eq=False)
 class Keyframes:
-    """Grey pictures (K, h, w) uint8 of `camera`, their depth (K, h, w) float16 along the optical axis in the scene's
+    """Grey images (K, h, w) uint8 of `camera`, their depth (K, h, w) float16 along the optical axis in the scene's
     units, 0 where it is not known, and their poses ``T_map_camera``: positions (K, 3), orientations (K, 4) w x y z.
     ValueError where they do not fit together or a number is out of bounds."""
 
@@ -39,15 +39,15 @@ class Keyframes:
     def __post_init__(self) -> None:
         shape = self.image_KHW.shape
         if len(shape) != 3 or self.image_KHW.dtype != np.uint8 or self.depth_KHW.dtype != np.float16:
-            raise ValueError(f"keyframes: pictures {self.image_KHW.dtype} {shape}, uint8 (K, h, w) with float16 depth")
+            raise ValueError(f"keyframes: images {self.image_KHW.dtype} {shape}, uint8 (K, h, w) with float16 depth")
         if shape != self.depth_KHW.shape or shape[0] != len(self.positions_K3) or shape[0] > MOST_KEYFRAMES:
             raise ValueError(
-                f"keyframes: {shape} pictures, {self.depth_KHW.shape} depths, {len(self.positions_K3)} poses; as many "
+                f"keyframes: {shape} images, {self.depth_KHW.shape} depths, {len(self.positions_K3)} poses; as many "
                 f"of each are needed, at most {MOST_KEYFRAMES}"
             )
         if shape[1:] != (self.camera.height, self.camera.width) or max(shape[1:]) > LONGEST_SIDE:
             size = f"{self.camera.width}x{self.camera.height}"
-            raise ValueError(f"keyframes: pictures of {shape[2]}x{shape[1]}, the camera's are {size}")
+            raise ValueError(f"keyframes: images of {shape[2]}x{shape[1]}, the camera's are {size}")
         if not (np.isfinite(self.depth_KHW).all() and (self.depth_KHW >= 0).all()):
             raise ValueError("keyframes: a depth that is not finite or below 0")
         checked.poses("keyframes", self.positions_K3, self.orientations_K4)

@@ -21,7 +21,7 @@ MOST_FRAMES = 2_000_000
 class KnownFrames:
     """Frames by name, in the order of the data set: ``split_N`` (N,) numbers `SPLITS`; positions (N, 3) in the scene's
     units and orientations (N, 4) w x y z are ``T_map_camera`` as labelled, float64. ValueError where they do not fit
-    together. A name is the picture's path below the data set's root; '' where none is known."""
+    together. A name is the image's path below the data set's root; '' where none is known."""
 
     names: tuple[str, ...] = ()
     split_N: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint8))

@@ -62,8 +62,8 @@ class MappedScene:
     """A scene under its map frame.
 
     ``frames`` are those it was made from. ``T_pose_camera`` is the scene's: the network answers the camera's pose, the
-    localizer that of the labelled body. ``units`` says whether positions are metres; ``time_offset_s`` is added to a
-    picture's stamp to get the time of its pose. ``calibration`` is by the name of the model whose covariances it is of;
+    localizer that of the labelled body. ``units`` says whether positions are metres; ``time_offset_s`` is added to an
+    image's stamp to get the time of its pose. ``calibration`` is by the name of the model whose covariances it is of;
     ``keyframes`` may be left out.
     """
 
@@ -95,7 +95,7 @@ class MappedScene:
 
     @property
     def training_positions_N3(self) -> np.ndarray:
-        """Where the training pictures were taken, as labelled."""
+        """Where the training images were taken, as labelled."""
         return self.frames.positions_N3[self.frames.places("train")]
 
     @property

@@ -36,7 +36,7 @@ def with_fastest_batch(config: TrainConfig, scene: Scene, world: World) -> Train
         raise UserError("--auto-batch measures one process; with torchrun give batch_size itself")
     make_repeatable(config)
     training = scene.select("train")
-    # Enough pictures for the largest batch: a step's time does not depend on which they are.
+    # Enough images for the largest batch: a step's time does not depend on which they are.
     usable = for_camera(config, scene)
     depth_camera = scene.depth_camera if needs_depth(usable, scene) else None
     few, workers = training[:LARGEST], config.workers

@@ -17,7 +17,7 @@ APART = 10
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """This process's share of a batch of `total` pictures: places in the cache (B,) and uniform numbers (B, DRAWS)."""
+    """This process's share of a batch of `total` images: places in the cache (B,) and uniform numbers (B, DRAWS)."""
 
     index_B: torch.Tensor
     draws_BK: torch.Tensor
@@ -27,22 +27,22 @@ class Batch:
 def batches(
     counts: Sequence[int], size: int, seed: int, epoch: int, world: World, neighbours: bool = False
 ) -> Iterator[Batch]:
-    """So many pictures of each scene in random order, `size` at a time over all processes.
+    """So many images of each scene in random order, `size` at a time over all processes.
 
-    Of several scenes each gives as many pictures as the largest has: all of its own as often as that goes, then some of
+    Of several scenes each gives as many images as the largest has: all of its own as often as that goes, then some of
     them again. With `neighbours` the rows of a share's second half are neighbours of those of its first, one by one.
-    The same for a resumed run and an unbroken one, for one process and many. A last batch of one picture makes poor
-    statistics and is left out, unless no other is larger; so is one with fewer pictures (or pairs) than processes.
+    The same for a resumed run and an unbroken one, for one process and many. A last batch of one image makes poor
+    statistics and is left out, unless no other is larger; so is one with fewer images (or pairs) than processes.
     """
     # One seed for what all processes share, one for what each has of its own: dropout and drop-connect.
     torch.manual_seed((seed * 1_000_003 + epoch) * 4096 + world.rank)
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     if neighbours and size < 2 * world.size:
         raise UserError(
-            f"batch_size is {size}, and loss.neighbours needs two pictures for each of {world.size} processes; use at "
+            f"batch_size is {size}, and loss.neighbours needs two images for each of {world.size} processes; use at "
             f"least {2 * world.size}"
         )
-    # Groups (N, G) of pictures that go together: one alone, or two neighbours.
+    # Groups (N, G) of images that go together: one alone, or two neighbours.
     groups_NG = pairs(counts, generator) if neighbours else _equalised(counts, generator)[:, None]
     together = groups_NG.shape[1]
     least = min(max(2, together * world.size), size, groups_NG.numel())
@@ -55,7 +55,7 @@ def batches(
 
 
 def _equalised(counts: Sequence[int], generator: torch.Generator) -> torch.Tensor:
-    """The places of an epoch's pictures, counted through all scenes."""
+    """The places of an epoch's images, counted through all scenes."""
     parts, begin, largest = [], 0, max(counts)
     for count in counts:
         whole = torch.arange(count).repeat(largest // count)
@@ -66,7 +66,7 @@ def _equalised(counts: Sequence[int], generator: torch.Generator) -> torch.Tenso
 
 
 def pairs(counts: Sequence[int], generator: torch.Generator) -> torch.Tensor:
-    """Places (M, 2) of pictures that stand `APART` apart in the data set's order, none of them twice.
+    """Places (M, 2) of images that stand `APART` apart in the data set's order, none of them twice.
 
     Where frames were held out, or a sequence ends, two may have been recorded further apart: their relative pose is as
     true.
@@ -79,7 +79,7 @@ def pairs(counts: Sequence[int], generator: torch.Generator) -> torch.Tensor:
     (count,) = counts
     apart = min(APART, count // 2)
     # Every second stretch of the recording begins pairs and the next one ends them; where they begin is chance, so that
-    # over the epochs every picture has a neighbour on either side.
+    # over the epochs every image has a neighbour on either side.
     shift = int(torch.randint(2 * apart, (1,), generator=generator)) if count > 2 * apart else 0
     first_N = torch.arange(count - apart)
     first_M = first_N[(first_N + shift) // apart % 2 == 0]

@@ -37,7 +37,7 @@ PAPER = "TransPoseNet section 4"
 @dataclass
 class ModelConfig:
     name: str = key("transposenet", "network, one of model_names()")
-    options: dict = key(dict, "of build_model(name, ...), listed below; image_size comes from `picture`")
+    options: dict = key(dict, "of build_model(name, ...), listed below; image_size comes from `image`")
 
 
 @dataclass
@@ -46,12 +46,12 @@ class BackboneConfig:
 
 
 @dataclass
-class PictureConfig:
+class ImageConfig:
     smaller_edge: int = key(256, "pixels that the smaller edge is resized to", PAPER, lowest=1)
     height: int = key(224, "of the window that the network sees", PAPER, lowest=1)
     width: int = key(224, "of the window that the network sees", PAPER, lowest=1)
     crops: int = key(
-        1, "windows seen of a picture when running, their answers averaged (PoseNet: 128); 1: the centre", lowest=1
+        1, "windows seen of an image when running, their answers averaged (PoseNet: 128); 1: the centre", lowest=1
     )
 
 
@@ -69,13 +69,13 @@ class VirtualRotationConfig:
 
 @dataclass
 class AugmentationConfig:
-    random_crop: bool = key(True, "the window at a random place of the resized picture; false: its centre", PAPER)
+    random_crop: bool = key(True, "the window at a random place of the resized image; false: its centre", PAPER)
     colour_jitter: float = key(0.5, "brightness, contrast, saturation within 1 +- this", PAPER, lowest=0, highest=1)
     gamma: float = key(0.0, "pixels to a power of 1 / (1 + this) to 1 + this, as another exposure", lowest=0, highest=2)
     blur: float = key(0.0, "under a Gaussian of 0 to this many pixels (its standard deviation)", lowest=0, highest=5)
     noise: float = key(0.0, "0 to this many grey levels (standard deviation) on every pixel", lowest=0, highest=100)
     erasing: float = key(
-        0.0, "a rectangle in the mean colour, its sides 0 to this much of the picture's", lowest=0, highest=1
+        0.0, "a rectangle in the mean colour, its sides 0 to this much of the image's", lowest=0, highest=1
     )
     virtual_rotation: VirtualRotationConfig = key(VirtualRotationConfig, "")
     as_recorded: float = key(
@@ -86,7 +86,7 @@ class AugmentationConfig:
     )
     completed: float = key(
         0.0,
-        "share of the views whose unseen parts other training pictures show; needs depth and moved views",
+        "share of the views whose unseen parts other training images show; needs depth and moved views",
         lowest=0,
         highest=1,
     )
@@ -168,7 +168,7 @@ class HeadsConfig:
 
 @dataclass
 class DecoderConfig:
-    """Pictures from poses: learnt last by `pose_autoencoder`, all else frozen."""
+    """Images from poses: learnt last by `pose_autoencoder`, all else frozen."""
 
     epochs: int = key(0, "of the decoder of `pose_autoencoder`; 0: none", lowest=0)
     learning_rate: float = key(1e-3, "of the decoder", lowest=TINY)
@@ -180,7 +180,7 @@ class TrainConfig:
 
     model: ModelConfig = key(ModelConfig, "")
     backbone: BackboneConfig = key(BackboneConfig, "")
-    picture: PictureConfig = key(PictureConfig, "")
+    image: ImageConfig = key(ImageConfig, "")
     augmentation: AugmentationConfig = key(AugmentationConfig, "")
     labels: LabelsConfig = key(LabelsConfig, "")
     loss: LossConfig = key(LossConfig, "")
@@ -191,7 +191,7 @@ class TrainConfig:
     teacher: str = key("", "the scene model whose latents `pose_autoencoder` learns to give for poses")
     start_from: str = key("", "a scene model of the same architecture to start from, instead of random weights")
     epochs: int = key(300, "of stage 1; outdoors 600; 0: stage 2 alone, on `start_from`", PAPER, lowest=0)
-    batch_size: int = key(8, "pictures in a step, over all processes together", PAPER, lowest=1, highest=1e6)
+    batch_size: int = key(8, "images in a step, over all processes together", PAPER, lowest=1, highest=1e6)
     seed: int = key(0, "of weights, order, augmentation and dropout", lowest=0, highest=1e9)
     device: str = key("auto", "auto (CUDA where there is one), cpu or cuda", allowed=("auto", "cpu", "cuda"))
     precision: str = key("float32", "of everything but weights, heads and loss", allowed=("float32", "bfloat16"))
@@ -211,8 +211,8 @@ class TrainConfig:
         "on them is stated; '': the error on the training frames, which is far too small",
     )
     half_precision_weights: bool = key(False, "the scene model holds float16: half the size")
-    cache_dir: str = key("", "of decoded pictures; '': $TRANSPOSENET_CACHE or the user's cache folder; none: no cache")
-    workers: int = key(2, "threads that decode pictures before epoch 1; 0: none beside the main one", lowest=0)
+    cache_dir: str = key("", "of decoded images; '': $TRANSPOSENET_CACHE or the user's cache folder; none: no cache")
+    workers: int = key(2, "threads that decode images before epoch 1; 0: none beside the main one", lowest=0)
 
     def to_dict(self) -> dict:
         return dataclasses.asdict(self)

@@ -1,7 +1,7 @@
 """Several processes that train one network, started by torchrun: gradients and batch statistics are shared.
 
 Gradients are summed by hand and not by DistributedDataParallel: the step stays one visible piece, which a CUDA graph
-can hold whole, and the network keeps its names in checkpoints. `batch_size` counts the pictures of all processes
+can hold whole, and the network keeps its names in checkpoints. `batch_size` counts the images of all processes
 together, so a run means the same with any number of them.
 """
 
@@ -95,7 +95,7 @@ def share_batch_statistics(network: nn.Module, world: World) -> nn.Module:
 
 
 class _SharedBatchNorm2d(nn.BatchNorm2d):
-    """Batch norm over the pictures of all processes; torch's SyncBatchNorm refuses to run on a CPU."""
+    """Batch norm over the images of all processes; torch's SyncBatchNorm refuses to run on a CPU."""
 
     @classmethod
     def of(cls, norm: nn.BatchNorm2d) -> _SharedBatchNorm2d:

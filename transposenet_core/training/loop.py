@@ -149,7 +149,7 @@ class Training:
                 curves.close()
 
     def _epoch(self, stage: Stage, state: State, step: TrainStep, epoch: int) -> dict[str, float]:
-        """All pictures once. Returns the epoch's figures."""
+        """All images once. Returns the epoch's figures."""
         config, world, counts = self.config, self.world, self.pixels.counts
         count = len(counts) * max(counts)
         started, seen, rate = time.monotonic(), 0, 0.0

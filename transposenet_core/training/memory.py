@@ -11,7 +11,7 @@ import torch
 from transposenet_core.errors import UserError
 from transposenet_core.training.config import TrainConfig
 
-WORTH_IT = 1.1  # a batch twice as large must be that much faster per picture
+WORTH_IT = 1.1  # a batch twice as large must be that much faster per image
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -34,25 +34,25 @@ def _out_of_memory(sentence: str) -> Iterator[None]:
 
 def names_the_batch_size(config: TrainConfig) -> AbstractContextManager[None]:
     """UserError that names the batch size to try where the memory does not hold one."""
-    size, picture = config.batch_size, config.picture
-    smaller = f"batch_size={size // 2}, or --auto-batch" if size > 1 else "a smaller picture.height and width"
+    size, image = config.batch_size, config.image
+    smaller = f"batch_size={size // 2}, or --auto-batch" if size > 1 else "a smaller image.height and width"
     return _out_of_memory(
-        f"batch_size {size} at {picture.height}x{picture.width} pixels does not fit into the memory; try {smaller}"
+        f"batch_size {size} at {image.height}x{image.width} pixels does not fit into the memory; try {smaller}"
     )
 
 
-def names_the_pictures(count: int, config: TrainConfig) -> AbstractContextManager[None]:
-    """UserError where the memory does not hold all pictures at once."""
+def names_the_images(count: int, config: TrainConfig) -> AbstractContextManager[None]:
+    """UserError where the memory does not hold all images at once."""
     return _out_of_memory(
-        f"{count} pictures with a smaller edge of {config.picture.smaller_edge} pixels do not fit into the memory; try "
-        "a smaller picture.smaller_edge, or fewer pictures by --split"
+        f"{count} images with a smaller edge of {config.image.smaller_edge} pixels do not fit into the memory; try "
+        "a smaller image.smaller_edge, or fewer images by --split"
     )
 
 
 def fastest_batch_size(step_of: Callable[[int], Callable[[], None]], sizes: list[int]) -> tuple[int, dict[int, float]]:
-    """The size with the most pictures per second, and what was measured.
+    """The size with the most images per second, and what was measured.
 
-    `step_of(size)` prepares a step on that many pictures. Sizes are tried from small to large, up to one that memory
+    `step_of(size)` prepares a step on that many images. Sizes are tried from small to large, up to one that memory
     does not hold or that brings less than a tenth more. UserError where not even the first fits.
     """
     measured: dict[int, float] = {}
@@ -74,5 +74,5 @@ def fastest_batch_size(step_of: Callable[[int], Callable[[], None]], sizes: list
             break
         best = size
     if not best:
-        raise UserError(f"not even {sizes[0]} pictures fit into the memory; make picture.height and width smaller")
+        raise UserError(f"not even {sizes[0]} images fit into the memory; make image.height and width smaller")
     return best, measured

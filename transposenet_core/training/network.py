@@ -21,8 +21,8 @@ from transposenet_core.training.stages import Stage, load_start
 
 
 def preprocessing_of(config: TrainConfig) -> Preprocessing:
-    picture = config.picture
-    return Preprocessing(picture.smaller_edge, (picture.height, picture.width), picture.crops)
+    image = config.image
+    return Preprocessing(image.smaller_edge, (image.height, image.width), image.crops)
 
 
 def check_scene_count(config: TrainConfig, scenes: int) -> None:
@@ -58,10 +58,10 @@ def check_start(config: TrainConfig, scenes: Sequence[Scene]) -> None:
 def model_options(config: TrainConfig, stage: Stage, camera: Intrinsics | None = None, scenes: int = 1) -> dict:
     """What builds the stage's network again, by `build_model`: defaults included, which another version may change.
 
-    `camera` is that of the pictures as they were recorded, of the network's first scene.
+    `camera` is that of the images as they were recorded, of the network's first scene.
     """
     defaults, model = default_options(config.model.name), model_class(config.model.name)
-    given = config.model.options | {"image_size": [config.picture.height, config.picture.width]}
+    given = config.model.options | {"image_size": [config.image.height, config.image.width]}
     if model.TAKES_SCENES:
         given["scenes"] = scenes
     if camera is not None and model.TAKES_CAMERA:
@@ -77,9 +77,9 @@ def build_network(
     Raises UserError where it cannot be built or `start_from` does not fit.
     """
     model, options = model_class(config.model.name), model_options(config, stage, camera, len(training))
-    if config.picture.crops > 1 and model.has_fixed_window(config.model.options):
+    if config.image.crops > 1 and model.has_fixed_window(config.model.options):
         raise UserError(
-            f"picture.crops is {config.picture.crops}, and model '{config.model.name}' knows the rays of the centre's "
+            f"image.crops is {config.image.crops}, and model '{config.model.name}' knows the rays of the centre's "
             "window alone; set it to 1"
         )
     torch.manual_seed(config.seed)

@@ -116,7 +116,7 @@ def is_usable(folder: Path) -> bool:
 
 
 def frames_digest(*scenes: Scene) -> str:
-    """A hash of which picture is in which split and where it was taken: what a resumed run must share with its
+    """A hash of which image is in which split and where it was taken: what a resumed run must share with its
     beginning. Poses count to a nanometre, for another machine's rounding is no other label."""
     listed = hashlib.sha256()
     for scene in scenes:

@@ -17,13 +17,13 @@ from transposenet_core.training.data.pixel_cache import PixelCache, cache_folder
 from transposenet_core.training.data.pixels import PosedPixels, load_pixels
 from transposenet_core.training.distributed import World
 from transposenet_core.training.inherited_validation_error import inherited_validation_error
-from transposenet_core.training.memory import names_the_pictures
+from transposenet_core.training.memory import names_the_images
 from transposenet_core.training.validation import NOT_HELD_OUT, Validator
 
 
 @dataclass(frozen=True, eq=False)
 class SceneData:
-    """``scene`` is as the scene model describes it, ``camera`` that of the pictures as they were recorded.
+    """``scene`` is as the scene model describes it, ``camera`` that of the images as they were recorded.
 
     A network learns where the colour camera is: what is of ``scene`` has its labels, all else the camera's own poses.
     """
@@ -38,7 +38,7 @@ class SceneData:
 def load_scene_data(
     scene: Scene, config: TrainConfig, preprocessing: Preprocessing, world: World, number: int = 0
 ) -> SceneData:
-    """Read the pictures of a scene, the model's scene `number`. UserError for what a user can mend."""
+    """Read the images of a scene, the model's scene `number`. UserError for what a user can mend."""
     seen = scene.of_the_camera()
     training = noisy(seen.select("train"), config.labels, config.seed)
     depth_camera = scene.depth_camera if needs_depth(config, scene) else None
@@ -59,16 +59,16 @@ def load_scene_data(
             pixels = with_depth(pixels, images, depth_camera, config.workers)
         return pixels.to(world.device)
 
-    with names_the_pictures(len(training) + len(held_out), config):
-        validation_pixels = pixels = load(training, "train pictures", depth_camera)
+    with names_the_images(len(training) + len(held_out), config):
+        validation_pixels = pixels = load(training, "train images", depth_camera)
         if held_out:
-            validation_pixels = load(held_out, "val pictures")
+            validation_pixels = load(held_out, "val images")
     constant = mean_pose([image.pose for image in training])
     truths = [image.pose for image in validated]
     validator = Validator(
         validation_pixels, preprocessing, truths, constant, source, number, inherited_error, config.model.name
     )
     camera = scene.intrinsics
-    if camera:  # of the pictures that the network sees: the node rectifies for a model of rectified ones
+    if camera:  # of the images that the network sees: the node rectifies for a model of rectified ones
         scene = replace(scene, intrinsics=Undistorter(camera).rectified)
     return SceneData(scene, camera, training, pixels, validator)

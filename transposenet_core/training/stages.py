@@ -96,7 +96,7 @@ def load_start(network: Any, options: dict, path: str | Path) -> None:
     if wrong or len(state) != len(wanted):
         detail = f"'{wrong[0]}' is {tuple(wanted[wrong[0]].shape)} here" if wrong else "it has more tensors"
         raise UserError(
-            f"{path}: its network does not fit the configured one ({detail}); give model and picture as it was trained"
+            f"{path}: its network does not fit the configured one ({detail}); give model and image as it was trained"
         )
     for name in network.SILENT_OPTIONS:  # the differences that would load and mean something else
         if (have := start.options.get(name)) != (needed := options.get(name)):

@@ -26,7 +26,7 @@ class TrainStep:
 
     A step whose gradient is not finite changes nothing, neither weights nor batch statistics, and is counted.
     No number goes to the host unless it is asked for: that would stop a GPU. A network that ``MEMORISES`` is shown the
-    pictures as the robot sees them and their poses, each epoch anew, and has no gradient.
+    images as the robot sees them and their poses, each epoch anew, and has no gradient.
     """
 
     def __init__(
@@ -49,14 +49,14 @@ class TrainStep:
         self._sums = zero.repeat(len(loss.TERMS))
         self._seen, self._skipped, self._in_row = (zero.clone() for _ in "123")
         self._graph: Any = None
-        # Of several scenes a batch has another number of pictures each time, and with it other work.
+        # Of several scenes a batch has another number of images each time, and with it other work.
         self._may_record = world.device.type == "cuda" and config.cuda_graph and len(pixels.scenes) == 1
         self._eager_steps = 0
         self._memorises = self.network.MEMORISES
         if self._memorises and (world.size > 1 or self.average is not None):
             found = f"{world.size} processes" if world.size > 1 else f"ema_decay {config.ema_decay}"
             raise UserError(
-                f"model '{config.model.name}' memorises pictures, which {found} do not go with; start one process "
+                f"model '{config.model.name}' memorises images, which {found} do not go with; start one process "
                 "and set ema_decay=0"
             )
 
@@ -69,9 +69,9 @@ class TrainStep:
         # A copy that blocks would wait for the step before.
         index_B, draws_BK = (t.to(device, non_blocking=True) for t in (batch.index_B, batch.draws_BK))
         share = len(index_B) / batch.total
-        if self.pixels.device.type != device.type:  # the device does not hold all pictures
+        if self.pixels.device.type != device.type:  # the device does not hold all images
             few = self.pixels.chosen(batch.index_B, device)
-            draws_BK = draws_BK[self.pixels.sorted_by_scene(batch.index_B).to(device)]  # each picture keeps its own
+            draws_BK = draws_BK[self.pixels.sorted_by_scene(batch.index_B).to(device)]  # each image keeps its own
             self._run(few, torch.arange(len(few), device=device), draws_BK, share)
         elif self._may_record and batch.total == self.config.batch_size:
             self._recorded(index_B, draws_BK, share)
@@ -81,7 +81,7 @@ class TrainStep:
             self.average.update(self.network)
 
     def means(self) -> dict[str, float]:
-        """Mean of each term of the loss over the pictures of all processes since the last `reset`."""
+        """Mean of each term of the loss over the images of all processes since the last `reset`."""
         numbers = torch.cat((self._sums, self._seen[None]))
         self.world.add_up([numbers])
         *sums, seen = numbers.tolist()

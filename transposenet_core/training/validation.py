@@ -114,7 +114,7 @@ class SceneValidation:
 
 
 def predict(network: nn.Module, pixels: PosedPixels, preprocessing: Preprocessing, batch: int = 32) -> list[Pose]:
-    """Poses of pictures that are in memory. TrainingDivergedError where the network answers no finite pose."""
+    """Poses of images that are in memory. TrainingDivergedError where the network answers no finite pose."""
     return predict_in_scenes(network, pixels, preprocessing, batch).poses
 
 
@@ -137,10 +137,10 @@ def predict_in_scenes(
     poses: list[Pose] = []
     scenes: list[int] = []
     covariances: list[np.ndarray] = []
-    device = pixels.position_N3.device  # the pictures may be too many for it
+    device = pixels.position_N3.device  # the images may be too many for it
     for image_B3HW in pixels.image_N3HW.split(max(batch // preprocessing.crops, 1)):
         views = network(normalise(preprocessing.views(image_B3HW).to(device)))
-        output = mean_over_views(views, pictures=len(image_B3HW))
+        output = mean_over_views(views, images=len(image_B3HW))
         numbers = zip(
             output["position"].double().cpu().numpy(), output["orientation"].double().cpu().numpy(), strict=True
         )

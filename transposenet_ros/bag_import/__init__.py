@@ -1,1 +1,1 @@
-"""From a robot's recording to posed pictures; `transposenet_ros.bag_to_dataset` is the way in."""
+"""From a robot's recording to posed images; `transposenet_ros.bag_to_dataset` is the way in."""

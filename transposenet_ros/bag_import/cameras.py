@@ -12,12 +12,12 @@ from transposenet_ros.camera.live_camera import live_camera
 
 
 def is_rectified_topic(topic: str) -> bool:
-    """image_proc calls its pictures image_rect and image_rect_color."""
+    """image_proc calls its images image_rect and image_rect_color."""
     return "rect" in topic.removesuffix("/compressed").rpartition("/")[2]
 
 
 def intrinsics_of(info: Any, topic: str, rectified: bool) -> Intrinsics:
-    """Pinhole and distortion of a CameraInfo, binning and region of interest included; `rectified` pictures follow P.
+    """Pinhole and distortion of a CameraInfo, binning and region of interest included; `rectified` images follow P.
 
     Raises UserError where it describes no calibrated camera.
     """
@@ -49,10 +49,8 @@ def camera_of(infos: list[Any], topic: str, options: ImportOptions) -> tuple[Int
     UserError where a CameraInfo that was asked for describes no calibrated camera.
     """
     if not infos:
-        found = f"none on {shown(topic)}" if topic else "none beside the pictures"
-        return None, [
-            f"camera: no CameraInfo ({found}); the pictures are kept as they are, name one with --camera-info"
-        ]
+        found = f"none on {shown(topic)}" if topic else "none beside the images"
+        return None, [f"camera: no CameraInfo ({found}); the images are kept as they are, name one with --camera-info"]
     rectified = is_rectified_topic(options.image) if options.rectified is None else options.rectified
     try:
         intrinsics = intrinsics_of(infos[0], topic, rectified)
@@ -64,18 +62,18 @@ def camera_of(infos: list[Any], topic: str, options: ImportOptions) -> tuple[Int
     pinhole = f"fx {i.fx:.6g} fy {i.fy:.6g} cx {i.cx:.6g} cy {i.cy:.6g}"
     said = [f"camera: {i.width}x{i.height}, {pinhole} by the {i.source}"]
     if rectified:
-        said.append("camera: the pictures are taken as rectified, so its P holds (--no-rectified: they are not)")
+        said.append("camera: the images are taken as rectified, so its P holds (--no-rectified: they are not)")
     elif not intrinsics.rectified:
-        said.append(f"camera: {intrinsics.distortion_model} distortion, which is taken out of every picture")
+        said.append(f"camera: {intrinsics.distortion_model} distortion, which is taken out of every image")
     if len(infos) > 1:
         said.append(f"warning: {len(infos)} or more different CameraInfo on {shown(topic)}; the first is taken")
     return intrinsics, said
 
 
 def check_size(intrinsics: Intrinsics, width: int, height: int) -> None:
-    """UserError where pictures of `width` x `height` are not those that the CameraInfo is about."""
+    """UserError where images of `width` x `height` are not those that the CameraInfo is about."""
     if (width, height) != (intrinsics.width, intrinsics.height):
         raise UserError(
-            f"the pictures have {width}x{height} pixels, but {intrinsics.source} is about "
+            f"the images have {width}x{height} pixels, but {intrinsics.source} is about "
             f"{intrinsics.width}x{intrinsics.height}; name the right one with --camera-info, or say --camera-info none"
         )

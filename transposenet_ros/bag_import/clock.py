@@ -1,4 +1,4 @@
-"""How the pictures' clock is set against the poses': measured on the part of a recording that turns the most."""
+"""How the images' clock is set against the poses': measured on the part of a recording that turns the most."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ import numpy as np
 
 from transposenet_core.dataset_check.time_offset import (
     MAX_OFFSET,
-    MOST_PICTURES,
+    MOST_IMAGES,
     WIDTH,
     TimeOffset,
     estimate_time_offset,
     turns_between,
 )
 from transposenet_core.geometry.pose import Pose, rotation_angle_deg, stack
-from transposenet_ros.bag_import.pictures import decoded
+from transposenet_ros.bag_import.images import decoded
 from transposenet_ros.bag_import.poses import CameraPoses
 from transposenet_ros.bag_import.recording import Recording
 from transposenet_ros.bag_import.survey import Survey
 from transposenet_ros.decoding.image_decoding import DecodeError
 
 NANOSECONDS = 10**9
-POSES_PER_PICTURE = 4  # what comes more often adds nothing to the speed of a turn between two pictures
+POSES_PER_IMAGE = 4  # what comes more often adds nothing to the speed of a turn between two images
 
 
 def measured_offset(
     bag: Recording, image_topic: str, survey: Survey, poses: CameraPoses, posed: dict[int, Pose]
 ) -> TimeOffset:
-    """What to add to the pictures' stamps, from at most MOST_PICTURES pictures; `posed` are the poses they have so far.
+    """What to add to the images' stamps, from at most MOST_IMAGES images; `posed` are the poses they have so far.
 
-    Pictures are decoded one at a time. A picture that cannot be decoded, or whose size changes, is compared with none.
+    Images are decoded one at a time. An image that cannot be decoded, or whose size changes, is compared with none.
     """
     numbers = _window(posed)
     stamps_N = survey.stamps_N[numbers]
@@ -42,8 +42,8 @@ def measured_offset(
     known_P = poses.stamps_ns
     if len(stamps_N):
         known_P = known_P[(known_P > stamps_N[0] - margin_ns) & (known_P < stamps_N[-1] + margin_ns)]
-    track = poses.track(known_P[:: max(1, len(known_P) // (POSES_PER_PICTURE * max(1, len(numbers))))])
-    turns_M = turns_between(_pictures(bag, image_topic, survey.image_type, numbers))
+    track = poses.track(known_P[:: max(1, len(known_P) // (POSES_PER_IMAGE * max(1, len(numbers))))])
+    turns_M = turns_between(_images(bag, image_topic, survey.image_type, numbers))
     return estimate_time_offset(
         (stamps_N - start_ns) / NANOSECONDS,
         turns_M,
@@ -53,17 +53,17 @@ def measured_offset(
 
 
 def _window(posed: dict[int, Pose]) -> np.ndarray:
-    """(N,) numbers of the MOST_PICTURES neighbouring pictures between which the poses turn the most."""
+    """(N,) numbers of the MOST_IMAGES neighbouring images between which the poses turn the most."""
     numbers_N = np.array(list(posed), np.int64)
-    if len(numbers_N) <= MOST_PICTURES:
+    if len(numbers_N) <= MOST_IMAGES:
         return numbers_N
     orientations_N4 = stack(list(posed.values()))[1]
     turned_N = np.concatenate([[0], np.cumsum(rotation_angle_deg(orientations_N4[1:], orientations_N4[:-1]))])
-    first = int((turned_N[MOST_PICTURES - 1 :] - turned_N[: 1 - MOST_PICTURES]).argmax())
-    return numbers_N[first : first + MOST_PICTURES]
+    first = int((turned_N[MOST_IMAGES - 1 :] - turned_N[: 1 - MOST_IMAGES]).argmax())
+    return numbers_N[first : first + MOST_IMAGES]
 
 
-def _pictures(bag: Recording, topic: str, kind: str, numbers: np.ndarray) -> Iterator[np.ndarray]:
+def _images(bag: Recording, topic: str, kind: str, numbers: np.ndarray) -> Iterator[np.ndarray]:
     wanted = set(numbers.tolist())
     if not wanted:
         return
@@ -72,7 +72,7 @@ def _pictures(bag: Recording, topic: str, kind: str, numbers: np.ndarray) -> Ite
         if number in wanted:
             try:
                 yield decoded(bag.deserialize(stored), kind)
-            except (ValueError, DecodeError):  # told when the pictures are written
+            except (ValueError, DecodeError):  # told when the images are written
                 yield np.zeros((WIDTH, WIDTH, 3), np.uint8)
         if number == last:
             return

@@ -1,4 +1,4 @@
-"""Depth pictures of a recording, registered to its colour pictures, as 16-bit millimetres beside them."""
+"""Depth images of a recording, registered to its colour images, as 16-bit millimetres beside them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from transposenet_ros.decoding.errors import BadEncoding, BadSize, BadStep, Deco
 from transposenet_ros.decoding.gate import check_dims
 from transposenet_ros.decoding.png_stream import PNG_START, read_png
 
-NEAREST_NS = 20_000_000  # farther away in time a depth picture is another picture's
+NEAREST_NS = 20_000_000  # farther away in time a depth image is another image's
 METRES_PER_UNIT = 1e-3
 # REP 118: 16 bits are millimetres, floats metres.
 ENCODINGS = {"16UC1": "u2", "mono16": "u2", "32FC1": "f4"}
@@ -29,9 +29,9 @@ COMPRESSED_HEAD = 12  # bytes that compressed_depth_image_transport writes befor
 def add_depth(
     bag: Recording, topic: str, stamps_ns: dict[str, int], image_frame: str, received: bool, writer: FolderWriter
 ) -> str:
-    """Give the pictures `stamps_ns` (name -> stamp) of `writer` the depth nearest in time; a sentence on how many.
+    """Give the images `stamps_ns` (name -> stamp) of `writer` the depth nearest in time; a sentence on how many.
 
-    UserError where its pictures are not registered to the colour camera (`image_frame`), or that camera is not known.
+    UserError where its images are not registered to the colour camera (`image_frame`), or that camera is not known.
     """
     camera = writer.intrinsics
     if camera is None:
@@ -50,7 +50,7 @@ def add_depth(
         frame = message.header.frame_id.removeprefix("/")
         if frame != image_frame:
             raise UserError(
-                f"{bag.path}: the depth on {shown(topic)} is in {shown(frame)}, the pictures in {shown(image_frame)}; "
+                f"{bag.path}: the depth on {shown(topic)} is in {shown(frame)}, the images in {shown(image_frame)}; "
                 "--depth takes depth that is registered to the colour camera (aligned_depth_to_color, depth_registered)"
             )
         found += len(wanted[number])
@@ -58,7 +58,7 @@ def add_depth(
             writer.add_depth(name, depth_HW)
         writer.depth_camera = _camera(camera, *depth_HW.shape)
     damaged = f", {faults} of its messages are damaged" if faults else ""
-    return f"{found} of {len(stamps_ns)} pictures have depth{damaged}"
+    return f"{found} of {len(stamps_ns)} images have depth{damaged}"
 
 
 def millimetres(message: Any) -> np.ndarray:
@@ -92,12 +92,12 @@ def _from_png(data: bytes, format: str) -> np.ndarray:
     check_dims(stream.width, stream.height)
     depth_HW = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if depth_HW is None or depth_HW.ndim != 2 or depth_HW.dtype != np.uint16:
-        raise DecodeFailed("a PNG that is no depth picture of one 16-bit channel")
+        raise DecodeFailed("a PNG that is no depth image of one 16-bit channel")
     return depth_HW
 
 
 def _nearest(bag: Recording, topic: str, stamps_ns: dict[str, int], received: bool) -> dict[int, list[str]]:
-    """Number of a depth message -> the pictures it is nearest to."""
+    """Number of a depth message -> the images it is nearest to."""
     times = [m.time_ns if received else bag.header_stamp_ns(m) for m in bag.messages([topic])]
     times_N = np.array([-1 if time is None else time for time in times], np.int64)
     wanted = defaultdict(list)

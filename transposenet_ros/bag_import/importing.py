@@ -1,6 +1,6 @@
-"""Recordings -> a data set of the layout `folder`: surveyed, planned, then written picture by picture.
+"""Recordings -> a data set of the layout `folder`: surveyed, planned, then written image by image.
 
-Two passes, because which pictures are wanted is known when all poses are; no more than one picture is held at a time.
+Two passes, because which images are wanted is known when all poses are; no more than one image is held at a time.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from transposenet_ros.bag_import.cameras import camera_of, check_size
 from transposenet_ros.bag_import.choices import AUTO, NONE
 from transposenet_ros.bag_import.clock import measured_offset
 from transposenet_ros.bag_import.depth import add_depth
+from transposenet_ros.bag_import.images import decoded, image_file
 from transposenet_ros.bag_import.names import shown
 from transposenet_ros.bag_import.options import ImportOptions
-from transposenet_ros.bag_import.pictures import decoded, picture_file
 from transposenet_ros.bag_import.poses import CameraPoses
 from transposenet_ros.bag_import.recording import Recording
-from transposenet_ros.bag_import.selection import NANOSECONDS, keyframes, pictures_wanted, with_poses
+from transposenet_ros.bag_import.selection import NANOSECONDS, images_wanted, keyframes, with_poses
 from transposenet_ros.bag_import.survey import Survey
 from transposenet_ros.bags.topics import IMAGE_TYPES
 from transposenet_ros.decoding.image_decoding import DecodeError
@@ -54,7 +54,7 @@ class Plan:
     keyframes: dict[int, Pose]
 
     def stem(self, number: int) -> str:
-        """A picture's name without suffix: made here, because names in a recording may be anything."""
+        """An image's name without suffix: made here, because names in a recording may be anything."""
         return f"{self.sequence}/frame-{number:06d}"
 
 
@@ -67,7 +67,7 @@ def import_bags(
     progress: bool = False,
     say: Say = print,
 ) -> Counter[str]:
-    """Write the keyframes of `bags`, each a sequence, to the folder `out`; the pictures by split ("" for left out).
+    """Write the keyframes of `bags`, each a sequence, to the folder `out`; the images by split ("" for left out).
 
     `say` gets a sentence for everything that a person should know. Raises UserError for a recording, topic, frame or
     option that cannot be used, too few poses, a camera that changes, and an `out` that exists.
@@ -86,7 +86,7 @@ def import_bags(
             for plan in plans:
                 _write(plan, writer, options, progress, say)
             if not writer.images:
-                raise UserError(f"{plans[0].bag.path}: not one of the pictures that are wanted can be decoded")
+                raise UserError(f"{plans[0].bag.path}: not one of the images that are wanted can be decoded")
             images = [replace(image, split=splits[image.name.rpartition(".")[0]]) for image in writer.images]
             writer.set_splits(image for image in images if image.split)
     return Counter(image.split for image in images)
@@ -107,7 +107,7 @@ def _plan(bag: Recording, sequence: str, options: ImportOptions, progress: bool,
     if refused := survey.transforms.refused + survey.poses.refused:
         say(f"{name}: warning: {refused:,} transforms that are not finite or no rotation are left out")
     if (promised := bag.promised(options.image)) > len(survey.stamps_N):
-        say(f"{name}: warning: {len(survey.stamps_N):,} of {promised:,} pictures could be read")
+        say(f"{name}: warning: {len(survey.stamps_N):,} of {promised:,} images could be read")
     poses = CameraPoses(str(bag.path), survey, options)
     camera, sentences = camera_of(survey.infos, survey.info_topic, options)
     for sentence in (*poses.said, *sentences):
@@ -121,9 +121,9 @@ def _plan(bag: Recording, sequence: str, options: ImportOptions, progress: bool,
 def _posed(
     bag: Recording, survey: Survey, poses: CameraPoses, options: ImportOptions, say: Say
 ) -> tuple[dict[int, Pose], float]:
-    """The pictures that have a pose, and the seconds that were added to their stamps for it."""
+    """The images that have a pose, and the seconds that were added to their stamps for it."""
     name, offset_s = bag.path.name, options.time_offset or 0.0
-    numbers = pictures_wanted(str(bag.path), survey.stamps_N, options)
+    numbers = images_wanted(str(bag.path), survey.stamps_N, options)
     posed = with_poses(survey.stamps_N, numbers, poses, offset_s)
     measured = measured_offset(bag, options.image, survey, poses, posed.poses)
     say(f"{name}: {measured.sentence()}")
@@ -156,7 +156,7 @@ def _check_together(plans: list[Plan]) -> None:
 
 
 def _splits(name: str, plans: list[Plan], options: ImportOptions, say: Say) -> dict[str, str]:
-    """The split by picture's stem, "" for one in a guard gap; before anything is written, because it may be refused."""
+    """The split by image's stem, "" for one in a guard gap; before anything is written, because it may be refused."""
     images = []
     for plan in plans:
         for number, pose in plan.keyframes.items():
@@ -174,18 +174,18 @@ def _splits(name: str, plans: list[Plan], options: ImportOptions, say: Say) -> d
             continue
         say(f"split: by {method}")
         return {image.name: "" for image in images} | {image.name: image.split for image in scene.images}
-    raise UserError(f"{error}; --split {NONE} puts all pictures into train")
+    raise UserError(f"{error}; --split {NONE} puts all images into train")
 
 
 def _write(plan: Plan, writer: FolderWriter, options: ImportOptions, progress: bool, say: Say) -> None:
-    """The second pass: the wanted pictures of one recording, each left out and counted where it cannot be decoded."""
+    """The second pass: the wanted images of one recording, each left out and counted where it cannot be decoded."""
     wanted, kind, faults = plan.keyframes, plan.survey.image_type, list[str]()
     undistorter, written = None, dict[int, PosedImage]()
     if plan.intrinsics is not None:
         undistorter = Undistorter(plan.intrinsics)
         writer.intrinsics = undistorter.rectified
     size: tuple[int, int] | None = None
-    with tqdm(total=len(wanted), unit="picture", desc=f"{plan.bag.path.name}: writing", disable=not progress) as bar:
+    with tqdm(total=len(wanted), unit="image", desc=f"{plan.bag.path.name}: writing", disable=not progress) as bar:
         for number, stored in enumerate(plan.bag.messages([options.image])):
             if (pose := wanted.get(number)) is None:
                 continue
@@ -206,12 +206,12 @@ def _write(plan: Plan, writer: FolderWriter, options: ImportOptions, progress: b
                 faults.append(f"{seconds_text(stamp_ns)}: {width}x{height} pixels, the first has {size[0]}x{size[1]}")
                 continue
             correct = undistorter if undistorter is not None and undistorter.needed else None
-            suffix, picture = picture_file(message, kind, image_HW3, correct)
-            written[number] = writer.add(plan.stem(number) + suffix, picture, pose, stamp_ns, plan.sequence)
+            suffix, image = image_file(message, kind, image_HW3, correct)
+            written[number] = writer.add(plan.stem(number) + suffix, image, pose, stamp_ns, plan.sequence)
     if options.depth:
         if undistorter is not None and undistorter.needed:
             raise UserError(
-                f"{plan.bag.path}: --depth is of pictures whose lens is not taken out yet; record rectified pictures "
+                f"{plan.bag.path}: --depth is of images whose lens is not taken out yet; record rectified images "
                 "and depth, or leave --depth out"
             )
         names = {image.name: int(plan.survey.stamps_N[number]) for number, image in written.items()}
@@ -220,11 +220,11 @@ def _write(plan: Plan, writer: FolderWriter, options: ImportOptions, progress: b
         say(f"{plan.bag.path.name}: {told}")
     if faults:
         shown_faults = "; ".join(faults[:SHOWN]) + (f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else "")
-        say(f"{plan.bag.path.name}: warning: {len(faults)} of {len(wanted)} pictures are left out: {shown_faults}")
+        say(f"{plan.bag.path.name}: warning: {len(faults)} of {len(wanted)} images are left out: {shown_faults}")
 
 
 def _about(plans: list[Plan], options: ImportOptions) -> dict:
-    """What dataset.json says of where the pictures come from."""
+    """What dataset.json says of where the images come from."""
     return {
         "recordings": {plan.sequence: shown(plan.bag.path.name) for plan in plans},
         "image_topic": shown(options.image),

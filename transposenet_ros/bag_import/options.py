@@ -20,8 +20,8 @@ class ImportOptions:
     """Topics and frames as they are named in the recording; seconds, metres, degrees.
 
     ``pose`` is a topic or ``tf:MAP->FRAME``. ``extrinsic`` is `T_poseframe_camera`, the camera in the frame whose pose
-    is recorded. ``time_offset`` is added to a picture's stamp to get its time among the poses; None leaves it to the
-    pictures. ``split`` None is by sequence where there are three recordings or more, else by time block.
+    is recorded. ``time_offset`` is added to an image's stamp to get its time among the poses; None leaves it to the
+    images. ``split`` None is by sequence where there are three recordings or more, else by time block.
     """
 
     image: str

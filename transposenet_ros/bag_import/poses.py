@@ -47,7 +47,7 @@ class CameraPoses:
         self._T_map_body = self._from_frames() if options.frames else self._from_topic()
         self.map_frame = self._T_map_body.target
         self._T_body_camera = self._mounting()
-        # A mounting that does not move is looked up once, not for every picture.
+        # A mounting that does not move is looked up once, not for every image.
         if self._T_body_camera.constant is None and survey.transforms.is_static(
             self._T_body_camera.target, self._T_body_camera.source
         ):
@@ -123,13 +123,13 @@ class CameraPoses:
             return Link(log, "", "", STILL)
         if not camera and options.frames:
             camera = body
-            self.said.append(f"the pictures name no frame; {shown(body)} is taken as the camera's optical frame")
+            self.said.append(f"the images name no frame; {shown(body)} is taken as the camera's optical frame")
         if body == camera:
-            self.said.append(f"mounting: none, {shown(camera)} is the frame of the pictures")
+            self.said.append(f"mounting: none, {shown(camera)} is the frame of the images")
             return Link(log, "", "", STILL)
         if not camera:
             raise UserError(
-                f"{self._name}: the pictures on {shown(options.image)} name no frame, so nothing leads from "
+                f"{self._name}: the images on {shown(options.image)} name no frame, so nothing leads from "
                 f"{shown(body)} to the camera; name the camera's optical frame with --camera-frame, or give "
                 "--extrinsic x,y,z,qw,qx,qy,qz"
             )

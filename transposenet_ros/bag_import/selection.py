@@ -1,4 +1,4 @@
-"""Which pictures of a recording become part of the data set, each with its pose: those that have one and are new."""
+"""Which images of a recording become part of the data set, each with its pose: those that have one and are new."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ NANOSECONDS = 10**9
 
 @dataclass(eq=False)
 class Posed:
-    """``poses`` has `T_map_camera` by the number of a picture's message, in order; ``missing`` why others lack it.
+    """``poses`` has `T_map_camera` by the number of an image's message, in order; ``missing`` why others lack it.
 
-    ``stamps_N`` are those of the pictures that were asked about, in ns of the poses' clock.
+    ``stamps_N`` are those of the images that were asked about, in ns of the poses' clock.
     """
 
     stamps_N: np.ndarray
@@ -32,14 +32,14 @@ class Posed:
     def __str__(self) -> str:
         asked, matched = len(self.stamps_N), len(self.poses)
         reasons = "".join(f"; {count:,} {reason}" for reason, count in self.missing.most_common())
-        return f"{matched:,} of {asked:,} pictures ({matched / max(asked, 1):.1%}) have a pose{reasons}"
+        return f"{matched:,} of {asked:,} images ({matched / max(asked, 1):.1%}) have a pose{reasons}"
 
     def require(self, name: str, poses: CameraPoses, options: ImportOptions) -> None:
-        """UserError where too few pictures have a pose (fault matrix, T3)."""
+        """UserError where too few images have a pose (fault matrix, T3)."""
         if self.poses and len(self.poses) >= options.min_match * len(self.stamps_N):
             return
         known_N = poses.stamps_ns
-        spans = f"pictures from {_seconds(self.stamps_N.min())} to {_seconds(self.stamps_N.max())}"
+        spans = f"images from {_seconds(self.stamps_N.min())} to {_seconds(self.stamps_N.max())}"
         if len(known_N):
             spans += f", poses from {_seconds(known_N[0])} to {_seconds(known_N[-1])}"
         raise UserError(
@@ -49,14 +49,14 @@ class Posed:
         )
 
 
-def pictures_wanted(name: str, stamps_N: np.ndarray, options: ImportOptions) -> np.ndarray:
+def images_wanted(name: str, stamps_N: np.ndarray, options: ImportOptions) -> np.ndarray:
     """Numbers of the messages within --start and --duration whose stamp is not that of one before. UserError."""
     if not len(stamps_N):
-        raise UserError(f"{name}: no picture on {shown(options.image)} can be read; name another topic with --image")
+        raise UserError(f"{name}: no image on {shown(options.image)} can be read; name another topic with --image")
     whole = np.flatnonzero(stamps_N > 0)
     if len(whole) < len(stamps_N) / 2:
         raise UserError(
-            f"{name}: {len(stamps_N) - len(whole)} of {len(stamps_N)} pictures on {shown(options.image)} have no "
+            f"{name}: {len(stamps_N) - len(whole)} of {len(stamps_N)} images on {shown(options.image)} have no "
             "stamp; take the times of recording with --stamps received"
         )
     _, first = np.unique(stamps_N[whole], return_index=True)
@@ -64,12 +64,12 @@ def pictures_wanted(name: str, stamps_N: np.ndarray, options: ImportOptions) -> 
     seconds = (stamps_N[numbers] - stamps_N[numbers].min()) / NANOSECONDS - options.start
     numbers = numbers[(seconds >= 0) & (seconds <= options.duration)]
     if not len(numbers):
-        raise UserError(f"{name}: no picture lies within --start {options.start:g} --duration {options.duration:g}")
+        raise UserError(f"{name}: no image lies within --start {options.start:g} --duration {options.duration:g}")
     return numbers
 
 
 def with_poses(stamps_N: np.ndarray, numbers: np.ndarray, poses: CameraPoses, offset_s: float) -> Posed:
-    """The poses of the pictures `numbers`, `offset_s` seconds added to their stamps."""
+    """The poses of the images `numbers`, `offset_s` seconds added to their stamps."""
     posed = Posed(stamps_N[numbers] + round(offset_s * NANOSECONDS))
     for number, stamp_ns in zip(numbers.tolist(), posed.stamps_N.tolist(), strict=True):
         try:

@@ -1,4 +1,4 @@
-"""The first way through a recording: when the pictures were taken, every pose and transform, the camera."""
+"""The first way through a recording: when the images were taken, every pose and transform, the camera."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ MOST_INFOS = 5
 
 
 class Survey:
-    """What a recording says before a picture is decoded; made in one pass over the topics that matter.
+    """What a recording says before an image is decoded; made in one pass over the topics that matter.
 
-    ``stamps_N`` has the picture's stamp in ns for every message on the image topic, in their order, -1 where it is
+    ``stamps_N`` has the image's stamp in ns for every message on the image topic, in their order, -1 where it is
     damaged. ``poses`` has a pose topic as the transforms ``map_frame`` <- BODY; ``child_frame`` is the name that the
     topic gives its body, "" where it gives none. ``infos`` are the CameraInfo messages that differ from each other.
     `advance` is called for every message. Raises UserError where a topic is missing or of a type that cannot be used.
@@ -63,7 +63,7 @@ class Survey:
         self.poses.finish()
 
     def _takers(self, options: ImportOptions) -> dict[str, Callable[[StoredMessage], None]]:
-        takers: dict[str, Callable[[StoredMessage], None]] = {options.image: self._take_picture}
+        takers: dict[str, Callable[[StoredMessage], None]] = {options.image: self._take_image}
         for topic, taker, option in (
             (options.tf, self._take_moving, "--tf-topic"),
             (options.tf_static, self._take_static, "--tf-static-topic"),
@@ -77,10 +77,10 @@ class Survey:
             takers[self.info_topic] = self._take_info
         return takers
 
-    def _take_picture(self, message: StoredMessage) -> None:
+    def _take_image(self, message: StoredMessage) -> None:
         stamp_ns = message.time_ns if self._received else self._bag.header_stamp_ns(message)
         self._stamps.append(-1 if stamp_ns is None else stamp_ns)
-        if self.image_frame is None:  # the first that is whole speaks for all: a picture's bytes are not read twice
+        if self.image_frame is None:  # the first that is whole speaks for all: an image's bytes are not read twice
             self.image_frame = self._bag.deserialize(message).header.frame_id.removeprefix("/")
 
     def _take_moving(self, message: StoredMessage) -> None:
@@ -121,7 +121,7 @@ class Survey:
 
 
 def _info_topic(bag: Recording, options: ImportOptions) -> str:
-    """The topic of the CameraInfo: the one named, or `camera_info` beside the picture's as everywhere in ROS."""
+    """The topic of the CameraInfo: the one named, or `camera_info` beside the image's as everywhere in ROS."""
     if options.camera_info == NONE:
         return ""
     if options.camera_info is not None:

@@ -1,4 +1,4 @@
-"""Scene -> rosbag2: a camera drive out of posed pictures, with CameraInfo and ground truth."""
+"""Scene -> rosbag2: a camera drive out of posed images, with CameraInfo and ground truth."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ def make_bag(
     overwrite: bool = False,
     progress: bool = False,
 ) -> Path:
-    """Write `images` as a rosbag2 recording to the folder `out`; pictures are read one at a time.
+    """Write `images` as a rosbag2 recording to the folder `out`; images are read one at a time.
 
     Poses are ``T_map_camera``, on /ground_truth/pose and as TF `map_frame` -> camera_ground_truth. Without `intrinsics`
-    no CameraInfo is written. Raises UserError for unreadable pictures, wrong times and an `out` that exists.
+    no CameraInfo is written. Raises UserError for unreadable images, wrong times and an `out` that exists.
     """
     out = Path(out).expanduser()
     times_ns = frame_times_ns(images, rate_hz, start_s, keep_gaps)

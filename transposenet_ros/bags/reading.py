@@ -1,4 +1,4 @@
-"""Rosbag2 recordings as replay and evaluation need them: stored messages by topic, poses and picture names by stamp."""
+"""Rosbag2 recordings as replay and evaluation need them: stored messages by topic, poses and image names by stamp."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class BagReader(AbstractContextManager["BagReader"]):
         return poses
 
     def image_names(self) -> dict[int, str]:
-        """Name of the source picture by stamp in ns, where `make_bag` left the list beside the bag; else empty."""
+        """Name of the source image by stamp in ns, where `make_bag` left the list beside the bag; else empty."""
         folder = self.path if self.path.is_dir() else self.path.parent
         try:
             with open(folder / IMAGE_NAMES_FILE, newline="") as file:
@@ -130,7 +130,7 @@ class BagReader(AbstractContextManager["BagReader"]):
 def header_stamp_ns(data: bytes) -> int | None:
     """Header stamp in ns of a stored message that begins with a std_msgs/Header; None where it is too short for one.
 
-    Read from the bytes, because a damaged picture must be replayed as it is and cannot be deserialised.
+    Read from the bytes, because a damaged image must be replayed as it is and cannot be deserialised.
     """
     if len(data) < 12:
         return None

@@ -13,7 +13,7 @@ POSE_TYPE = "geometry_msgs/msg/PoseStamped"
 # Message type -> the node's `image_transport`.
 IMAGE_TYPES = {"sensor_msgs/msg/Image": "raw", "sensor_msgs/msg/CompressedImage": "compressed"}
 
-# Beside metadata.yaml: which source picture a stamp belongs to. rosbag2 ignores files it does not know.
+# Beside metadata.yaml: which source image a stamp belongs to. rosbag2 ignores files it does not know.
 IMAGE_NAMES_FILE = "images.csv"
 
 # A fixed day: bags of the same scene are the same, and no stamp is zero, which ROS reads as "unknown".

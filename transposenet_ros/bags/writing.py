@@ -1,4 +1,4 @@
-"""Posed pictures as ROS messages in a rosbag2 recording."""
+"""Posed images as ROS messages in a rosbag2 recording."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ SIGNATURES = {b"\xff\xd8\xff": "jpeg", b"\x89PNG\r\n\x1a\n": "png"}
 
 
 class SceneBagWriter:
-    """Writes posed pictures one by one: picture, CameraInfo, and the true pose as PoseStamped and as TF.
+    """Writes posed images one by one: image, CameraInfo, and the true pose as PoseStamped and as TF.
 
-    ``map_frame`` is the parent of the true pose, ``camera_frame`` the frame_id of picture and CameraInfo.
+    ``map_frame`` is the parent of the true pose, ``camera_frame`` the frame_id of image and CameraInfo.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class SceneBagWriter:
         self._connections = {t: writer.add_connection(t, kind, typestore=self._store) for t, kind in kinds.items()}
 
     def write(self, image: PosedImage, stamp_ns: int) -> None:
-        """One picture with its true pose. UserError where its file is unreadable or does not fit the intrinsics."""
+        """One image with its true pose. UserError where its file is unreadable or does not fit the intrinsics."""
         image_HW3 = read_image(image.path)
         if self._intrinsics is not None:
             self._check_size(image, image_HW3, self._intrinsics)
@@ -98,12 +98,12 @@ class SceneBagWriter:
     def _camera_info(self, i: Intrinsics, stamp_ns: int) -> Any:
         K = np.array([i.fx, 0, i.cx, 0, i.fy, i.cy, 0, 0, 1], dtype=np.float64)
         P = np.array([i.fx, 0, i.cx, 0, 0, i.fy, i.cy, 0, 0, 0, 1, 0], dtype=np.float64)
-        whole_picture = self._make("sensor_msgs/msg/RegionOfInterest", 0, 0, 0, 0, False)
+        whole_image = self._make("sensor_msgs/msg/RegionOfInterest", 0, 0, 0, 0, False)
         header = self._header(self._camera_frame, stamp_ns)
         bare = i.distortion_model == "none"
         lens, distortion = ("plumb_bob", np.zeros(5)) if bare else (i.distortion_model, np.array(i.distortion))
         kind, no_rotation = "sensor_msgs/msg/CameraInfo", np.eye(3).ravel()
-        return self._make(kind, header, i.height, i.width, lens, distortion, K, no_rotation, P, 0, 0, whole_picture)
+        return self._make(kind, header, i.height, i.width, lens, distortion, K, no_rotation, P, 0, 0, whole_image)
 
     def _pose(self, pose: Pose, stamp_ns: int) -> Any:
         point = self._make("geometry_msgs/msg/Point", *pose.position.tolist())
@@ -126,7 +126,7 @@ class SceneBagWriter:
         if (width, height) != (i.width, i.height):
             raise UserError(
                 f"{image.path}: {width}x{height} pixels, but the scene's intrinsics ({i.source}) are for "
-                f"{i.width}x{i.height}; one recording holds one camera: leave the picture out"
+                f"{i.width}x{i.height}; one recording holds one camera: leave the image out"
             )
 
 
@@ -150,7 +150,7 @@ def open_bag_writer(out: Path, storage: str, overwrite: bool = False) -> Iterato
 
 
 def write_image_names(folder: Path, names: dict[int, str]) -> None:
-    """The list by which a replay knows the source picture of a stamp (ns)."""
+    """The list by which a replay knows the source image of a stamp (ns)."""
     with open(folder / IMAGE_NAMES_FILE, "w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["stamp_ns", "image"])

@@ -1,4 +1,4 @@
-"""Keeps the live camera's description and corrects its pictures: a wrong camera gives wrong poses without any error."""
+"""Keeps the live camera's description and corrects its images: a wrong camera gives wrong poses without any error."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from transposenet_ros.camera.live_camera import LiveCamera, live_camera
 
 
 class CameraCheck:
-    """Compares each CameraInfo with a scene model's `intrinsics`, and corrects pictures where that helps.
+    """Compares each CameraInfo with a scene model's `intrinsics`, and corrects images where that helps.
 
-    A model of rectified pictures gets them rectified from a lens that distorts; `rectified` says that the live ones
-    are so already. ``on_mismatch``: `warn` goes on; `refuse` makes the verdict an ERROR; `warp` turns the pictures into
+    A model of rectified images gets them rectified from a lens that distorts; `rectified` says that the live ones
+    are so already. ``on_mismatch``: `warn` goes on; `refuse` makes the verdict an ERROR; `warp` turns the images into
     those of the training camera, black where the live one does not see. That is exact for any lens where the model was
-    trained on rectified pictures, and otherwise where both lenses distort alike.
+    trained on rectified images, and otherwise where both lenses distort alike.
 
     `update` is the executor's, `correct` the worker's. ValueError for an unknown `on_mismatch`.
     """
@@ -40,7 +40,7 @@ class CameraCheck:
         self._lock = threading.Lock()
         self._content: tuple | None = None
         self._camera: LiveCamera | None = None
-        self._size: tuple[int, int] | None = None  # of the pictures, where one was seen under this CameraInfo
+        self._size: tuple[int, int] | None = None  # of the images, where one was seen under this CameraInfo
         self._fault = "no CameraInfo has come"
         self._judge()
 
@@ -57,7 +57,7 @@ class CameraCheck:
             return self.verdict
 
     def correct(self, image_HW3: np.ndarray) -> np.ndarray:
-        """The picture (H, W, 3) uint8 as the model wants it: the same array where nothing is to be done."""
+        """The image (H, W, 3) uint8 as the model wants it: the same array where nothing is to be done."""
         height, width = image_HW3.shape[:2]
         with self._lock:
             if (width, height) != self._size:
@@ -69,7 +69,7 @@ class CameraCheck:
         return remap(image_HW3, maps)
 
     def _judge(self) -> None:
-        """Set the verdict, and the maps once a picture's size is known."""
+        """Set the verdict, and the maps once an image's size is known."""
         target: Target | None = None
         self._maps: tuple[np.ndarray, np.ndarray] | None = None
         camera = self._camera
@@ -78,7 +78,7 @@ class CameraCheck:
             return
         width, height = self._size or (camera.width, camera.height)
         if differ(width / height, camera.width / camera.height, ASPECT_TOLERANCE):
-            text = f"pictures are {width}x{height}, but their CameraInfo is for {camera.width}x{camera.height}"
+            text = f"images are {width}x{height}, but their CameraInfo is for {camera.width}x{camera.height}"
             self.verdict = mismatch(text, self._policy)
             return
         camera = camera.scaled(width, height)

@@ -1,4 +1,4 @@
-"""Whether a live camera is the one a scene model was trained with, and what its pictures become if it is not."""
+"""Whether a live camera is the one a scene model was trained with, and what its images become if it is not."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from transposenet_ros import reasons
 from transposenet_ros.camera.live_camera import LiveCamera, scaled_matrix
 
 POLICIES = ("warn", "refuse", "warp")
-# Focal lengths by their ratio, principal points by their distance in shares of the picture's sides.
+# Focal lengths by their ratio, principal points by their distance in shares of the image's sides.
 TOLERANCE, ASPECT_TOLERANCE = 0.05, 0.01
-# Of the training camera's view, the share that a warped picture shows at least, or it is a WARN.
+# Of the training camera's view, the share that a warped image shows at least, or it is a WARN.
 ENOUGH_VIEW = 0.8
 COARSE = 64  # samples along the longer side to measure that share
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What diagnostics say about the camera; where it is `refused`, pictures are to be dropped as ``reason``."""
+    """What diagnostics say about the camera; where it is `refused`, images are to be dropped as ``reason``."""
 
     level: bytes
     reason: str
@@ -34,7 +34,7 @@ class Verdict:
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """The camera that a picture is turned into before it is localized: a pinhole and its size (width, height)."""
+    """The camera that an image is turned into before it is localized: a pinhole and its size (width, height)."""
 
     matrix_33: np.ndarray
     size: tuple[int, int]
@@ -42,7 +42,7 @@ class Target:
 
 
 def compare(training: Intrinsics, camera: LiveCamera, policy: str) -> tuple[Verdict, Target | None]:
-    """The verdict on `camera`, which is of its pictures' size, and what to turn them into; None leaves them alone."""
+    """The verdict on `camera`, which is of its images' size, and what to turn them into; None leaves them alone."""
     undistort = training.rectified is True and len(camera.distortion) > 0
     difference = _difference(training, camera, undistort)
     if undistort and difference and not _difference(training, by_its_own_matrix := camera.kept_matrix(), True):
@@ -110,7 +110,7 @@ def _warp(training: Intrinsics, camera: LiveCamera, undistort: bool, difference:
 
 
 def _share_seen(camera: LiveCamera, target: Target) -> float:
-    """Of the target's view, the share that the live picture has."""
+    """Of the target's view, the share that the live image has."""
     scale = COARSE / max(target.size)
     size = max(1, round(target.size[0] * scale)), max(1, round(target.size[1] * scale))
     coarse_33 = scaled_matrix(target.matrix_33, size[0] / target.size[0], size[1] / target.size[1])

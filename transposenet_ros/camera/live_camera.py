@@ -1,4 +1,4 @@
-"""A camera as its CameraInfo describes it, and the look-up maps that turn its pictures into another camera's."""
+"""A camera as its CameraInfo describes it, and the look-up maps that turn its images into another camera's."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from transposenet_core.geometry.undistortion import COEFFICIENTS, known_lenses, 
 
 @dataclass(frozen=True, eq=False)
 class LiveCamera:
-    """Pinhole matrix ``K_33`` in pixels of a `width` x `height` picture (pixel centres are whole numbers, OpenCV).
+    """Pinhole matrix ``K_33`` in pixels of a `width` x `height` image (pixel centres are whole numbers, OpenCV).
 
-    ``distortion`` has the coefficients of ``lens``, none where the pictures bear no distortion; ``rectified_33`` is the
-    pinhole matrix and ``R_33`` the turn of the pictures that rectifying makes, as image_proc does it.
+    ``distortion`` has the coefficients of ``lens``, none where the images bear no distortion; ``rectified_33`` is the
+    pinhole matrix and ``R_33`` the turn of the images that rectifying makes, as image_proc does it.
     """
 
     width: int
@@ -27,7 +27,7 @@ class LiveCamera:
     distortion: np.ndarray
 
     def scaled(self, width: int, height: int) -> LiveCamera:
-        """The same camera with pictures of another size."""
+        """The same camera with images of another size."""
         x, y = width / self.width, height / self.height
         K_33, rectified_33 = scaled_matrix(self.K_33, x, y), scaled_matrix(self.rectified_33, x, y)
         return replace(self, width=width, height=height, K_33=K_33, rectified_33=rectified_33)
@@ -37,20 +37,20 @@ class LiveCamera:
         return replace(self, rectified_33=self.K_33, R_33=np.eye(3))
 
     def maps(self, matrix_33: np.ndarray, size: tuple[int, int], undistort: bool) -> tuple[np.ndarray, np.ndarray]:
-        """Where each pixel of a `size` (width, height) picture taken with `matrix_33` lies in this camera's: x and y,
+        """Where each pixel of a `size` (width, height) image taken with `matrix_33` lies in this camera's: x and y,
         float32 (height, width). Without `undistort` the lens is left as it is and only the matrix changes."""
         lens, R_33 = (self.distortion, self.R_33) if undistort else (np.zeros(0), np.eye(3))
         return rectifying_maps(self.K_33, self.lens, lens, matrix_33, size, R_33)
 
 
 def scaled_matrix(matrix_33: np.ndarray, x: float, y: float) -> np.ndarray:
-    """A pinhole matrix for pictures `x` times as wide and `y` times as high: their corners meet, not pixel centres."""
+    """A pinhole matrix for images `x` times as wide and `y` times as high: their corners meet, not pixel centres."""
     half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
     return np.linalg.inv(half) @ np.diag([x, y, 1.0]) @ half @ matrix_33
 
 
 def live_camera(info: CameraInfo, rectified: bool) -> LiveCamera:
-    """The camera of a CameraInfo, its binning and region of interest included; `rectified` pictures follow its P.
+    """The camera of a CameraInfo, its binning and region of interest included; `rectified` images follow its P.
 
     Raises ValueError with the reason where the message describes no calibrated camera.
     """

@@ -1,4 +1,4 @@
-"""`transposenet bag-to-dataset`: posed pictures out of what a robot recorded, rosbag2 or rosbag1."""
+"""`transposenet bag-to-dataset`: posed images out of what a robot recorded, rosbag2 or rosbag1."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from transposenet_ros.bag_import.choices import AUTO, CAMERA, NONE, SPLITS, STAM
 from transposenet_ros.bag_import.names import shown
 from transposenet_ros.commands.needed import require
 
-HELP = "posed pictures out of a robot's recordings"
-DESCRIPTION = """Writes the pictures of recordings, each with the pose of its camera, as a data set that training
-reads (--data folder:DIR). Poses are interpolated at the pictures' stamps and never extrapolated;
+HELP = "posed images out of a robot's recordings"
+DESCRIPTION = """Writes the images of recordings, each with the pose of its camera, as a data set that training
+reads (--data folder:DIR). Poses are interpolated at the images' stamps and never extrapolated;
 nothing in a recording is trusted; what was read, in which frames, is said."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("bags", nargs="+", metavar="BAG", help="rosbag2 folder, .mcap, .db3 or rosbag1 .bag; each becomes a sequence")
-    add("--image", required=True, metavar="TOPIC", help="the pictures, Image or CompressedImage")
+    add("--image", required=True, metavar="TOPIC", help="the images, Image or CompressedImage")
     pose_help = "PoseStamped, PoseWithCovarianceStamped, Odometry, TransformStamped, or TF as 'tf:MAP->FRAME' (quoted)"
     add("--pose", required=True, metavar="TOPIC|tf:MAP->FRAME", help=pose_help)
     add("--out", required=True, metavar="DIR", help="the data set's folder, made here")
@@ -32,36 +32,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     frames.add_argument(
         "--extrinsic", metavar="x,y,z,qw,qx,qy,qz", help="the camera in that frame, where /tf_static lacks it"
     )
-    frames.add_argument("--camera-frame", metavar="FRAME", help="optical frame, instead of the pictures' frame_id")
+    frames.add_argument("--camera-frame", metavar="FRAME", help="optical frame, instead of the images' frame_id")
     frames.add_argument("--tf-topic", default="/tf", metavar="TOPIC", help="moving transforms")
     frames.add_argument("--tf-static-topic", default="/tf_static", metavar="TOPIC", help="static transforms")
     camera = parser.add_argument_group("camera")
     camera.add_argument(
-        "--camera-info", metavar="TOPIC", help=f"instead of camera_info beside the pictures; '{NONE}' for none"
+        "--camera-info", metavar="TOPIC", help=f"instead of camera_info beside the images; '{NONE}' for none"
     )
     camera.add_argument(
         "--rectified",
         action=argparse.BooleanOptionalAction,
-        help="the pictures are rectified already; left out: those of a topic called image_rect are",
+        help="the images are rectified already; left out: those of a topic called image_rect are",
     )
     camera.add_argument(
-        "--depth", metavar="TOPIC", help="depth registered to the pictures' camera, for the model scene_coordinates"
+        "--depth", metavar="TOPIC", help="depth registered to the images' camera, for the model scene_coordinates"
     )
     times = parser.add_argument_group("times")
     times.add_argument("--max-gap", type=float, default=0.1, metavar="SECONDS", help="longest gap to interpolate in")
-    times.add_argument("--min-match", type=float, default=0.8, metavar="SHARE", help="of pictures that have a pose")
+    times.add_argument("--min-match", type=float, default=0.8, metavar="SHARE", help="of images that have a pose")
     times.add_argument(
         "--time-offset",
         default="0",
         metavar=f"SECONDS|{AUTO}",
-        help="added to the pictures' stamps to find their poses",
+        help="added to the images' stamps to find their poses",
     )
     times.add_argument("--stamps", choices=STAMPS, default="header", help="which times are taken")
-    times.add_argument("--start", type=float, default=0.0, metavar="SECONDS", help="after the first picture")
+    times.add_argument("--start", type=float, default=0.0, metavar="SECONDS", help="after the first image")
     times.add_argument("--duration", type=float, default=math.inf, metavar="SECONDS", help="from there on")
-    choice = parser.add_argument_group("choice of pictures")
+    choice = parser.add_argument_group("choice of images")
     choice.add_argument(
-        "--keyframe-distance", type=float, default=0.05, metavar="METRES", help="a picture is taken after this way"
+        "--keyframe-distance", type=float, default=0.05, metavar="METRES", help="an image is taken after this way"
     )
     choice.add_argument("--keyframe-angle", type=float, default=3.0, metavar="DEGREES", help="or after this turn")
     choice.add_argument(

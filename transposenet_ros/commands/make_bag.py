@@ -1,4 +1,4 @@
-"""`transposenet make-bag`: a camera drive out of posed pictures, as a rosbag2 recording."""
+"""`transposenet make-bag`: a camera drive out of posed images, as a rosbag2 recording."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from transposenet_ros.bags.topics import (
 )
 from transposenet_ros.commands.needed import require
 
-HELP = "a scene's posed pictures as a recording"
-DESCRIPTION = f"""Writes the posed pictures of a scene as a rosbag2 recording: pictures on {IMAGE_TOPIC} (or
+HELP = "a scene's posed images as a recording"
+DESCRIPTION = f"""Writes the posed images of a scene as a rosbag2 recording: images on {IMAGE_TOPIC} (or
 {COMPRESSED_TOPIC}), {CAMERA_INFO_TOPIC}, and the ground truth on
 {GROUND_TRUTH_TOPIC} and as TF to {GROUND_TRUTH_FRAME}."""
 STORAGES = ("mcap", "sqlite3")
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--data", required=True, metavar="FORMAT:PATH", help="the scene, for instance 7scenes:PATH")
     add("--split", default="none", metavar="FILE", help="split file (split,image); none: the data's own")
-    add("--select", default="test", choices=["train", "test", "val", "all"], help="which pictures")
+    add("--select", default="test", choices=["train", "test", "val", "all"], help="which images")
     add("--out", required=True, metavar="BAG", help="the recording's folder, made here")
     add("--storage", default="mcap", choices=STORAGES, help="file format")
     add("--compressed", action="store_true", help="CompressedImage with the files' JPEG or PNG bytes")
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--start-time", type=float, default=DEFAULT_START_S, metavar="SECONDS", help="first stamp")
     add("--keep-gaps", action="store_true", help="keep the recorded times; else the rate is constant")
     add("--map-frame", default="map", metavar="FRAME", help="TF frame of the ground truth")
-    add("--camera-frame", default="camera_optical", metavar="FRAME", help="TF frame of the pictures")
+    add("--camera-frame", default="camera_optical", metavar="FRAME", help="TF frame of the images")
     add("--overwrite", action="store_true", help="replace a recording that is there")
 
 

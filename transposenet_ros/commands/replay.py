@@ -14,7 +14,7 @@ from transposenet_ros.commands.needed import require
 from transposenet_ros.replay.protocol import MIN_MATCH
 
 HELP = "a recording through the live node: errors, losses, latency"
-DESCRIPTION = "Replays a recording's pictures to the live localizer and prints errors, losses and latency."
+DESCRIPTION = "Replays a recording's images to the live localizer and prints errors, losses and latency."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,17 +27,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="send each frame when the last one is answered: none is dropped, and on a CPU the poses repeat to the bit",
     )
-    add("--min-match", type=float, default=MIN_MATCH, metavar="SHARE", help="of pictures with a truth")
+    add("--min-match", type=float, default=MIN_MATCH, metavar="SHARE", help="of images with a truth")
     add("--max-frames", type=int, metavar="N", help="send the first N frames only")
     add("--start-node", action=flag, default=True, help="start a localizer in a ROS domain of its own")
     add("--node-name", default="localizer", metavar="NAME", help="name of the node, with its namespace")
     add("--start-timeout", type=float, default=60.0, metavar="SECONDS", help="until the node is active")
     add("--device", default="auto", help="parameter 'device' of the node that is started")
-    add("--image-topic", metavar="TOPIC", help="topic of the pictures; needed if there are several")
+    add("--image-topic", metavar="TOPIC", help="topic of the images; needed if there are several")
     add("--ground-truth-topic", metavar="TOPIC", help="PoseStamped topic of the true poses")
     add("--out", metavar="DIR", help="writes poses.csv, summary.json and localizer.log there")
     add("--json", metavar="FILE", help="writes the figures there")
-    add("--predictions", metavar="FILE.csv", help="writes one line per named picture there")
+    add("--predictions", metavar="FILE.csv", help="writes one line per named image there")
 
 
 def run(args: argparse.Namespace) -> None:

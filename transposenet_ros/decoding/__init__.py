@@ -1,1 +1,1 @@
-"""How pictures of messages are checked and decoded; `transposenet_ros.decoding.image_decoding` is the way in."""
+"""How images of messages are checked and decoded; `transposenet_ros.decoding.image_decoding` is the way in."""

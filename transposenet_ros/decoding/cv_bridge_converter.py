@@ -1,4 +1,4 @@
-"""ROS's own cv_bridge as the converter of raw pictures, on machines that have it."""
+"""ROS's own cv_bridge as the converter of raw images, on machines that have it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class CvBridgeConverter:
     """Converts what the gate has admitted. UserError where cv_bridge is absent, something else of that name, or broken.
 
     That `import cv_bridge` succeeds proves nothing: a package registry has another one, which breaks on numpy 2. The
-    real one is in ROS's index of packages, lies in the folder named there, and converts a picture of two pixels right.
+    real one is in ROS's index of packages, lies in the folder named there, and converts an image of two pixels right.
     """
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class CvBridgeConverter:
         try:
             return np.ascontiguousarray(self._bridge.imgmsg_to_cv2(message, "rgb8"))
         except Exception as error:  # noqa: BLE001 - it raises more kinds than its own CvBridgeError
-            raise DecodeFailed(f"cv_bridge refuses a {message.encoding} picture: {error}") from None
+            raise DecodeFailed(f"cv_bridge refuses a {message.encoding} image: {error}") from None
 
 
 def _import_from_ros() -> Any:

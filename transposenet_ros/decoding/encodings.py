@@ -1,4 +1,4 @@
-"""The encodings of sensor_msgs/Image: how a picture lies in its rows, and how the rows become RGB.
+"""The encodings of sensor_msgs/Image: how an image lies in its rows, and how the rows become RGB.
 
 Names and layouts are those of sensor_msgs/image_encodings and of V4L2; the arithmetic is OpenCV's, in the order in
 which cv_bridge does it for `rgb8`. What cv_bridge leaves open is settled here: 8UC1, 8UC3, 8UC4 are grey, BGR, BGRA.
@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-# Rows of samples (uint8 or uint16 in this machine's byte order, padding included) and the picture's width in pixels.
+# Rows of samples (uint8 or uint16 in this machine's byte order, padding included) and the image's width in pixels.
 ToRgb = Callable[[np.ndarray, int], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """The layout of a picture of (H, W) pixels, and `to_rgb`, which makes (H, W, 3) uint8 RGB of it.
+    """The layout of an image of (H, W) pixels, and `to_rgb`, which makes (H, W, 3) uint8 RGB of it.
 
     A pixel takes `pixel_samples` of `sample_bytes` each in a row; planes below the first make it `rows_of_two` rows of
     `step` bytes for every two rows of pixels. Sides are multiples of `multiple` (width, height) and at least `least`.
@@ -37,7 +37,7 @@ class Encoding:
         return self.pixel_samples * self.sample_bytes
 
     def rows(self, height: int) -> int:
-        """Rows of `step` bytes that a picture of `height` rows of pixels takes."""
+        """Rows of `step` bytes that an image of `height` rows of pixels takes."""
         return height * self.rows_of_two // 2
 
 

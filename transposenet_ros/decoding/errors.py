@@ -1,4 +1,4 @@
-"""One error per reason why a message gives no picture."""
+"""One error per reason why a message gives no image."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from transposenet_ros import reasons
 
 
 class DecodeError(Exception):
-    """A message that is no picture; `reason` is the name it is counted under, the text says what was found."""
+    """A message that is no image; `reason` is the name it is counted under, the text says what was found."""
 
     reason = reasons.DECODE_FAILED
 
@@ -36,6 +36,6 @@ class BadEncoding(DecodeError):
 
 
 class DecodeFailed(DecodeError):
-    """Compressed bytes that are damaged, cut off or no picture; a message that cv_bridge refuses."""
+    """Compressed bytes that are damaged, cut off or no image; a message that cv_bridge refuses."""
 
     reason = reasons.DECODE_FAILED

@@ -1,4 +1,4 @@
-"""What a picture must be before a byte of it is touched and anything is allocated for it."""
+"""What an image must be before a byte of it is touched and anything is allocated for it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ MAX_PIXELS = 64_000_000
 def check_dims(width: int, height: int) -> None:
     """Raises BadDims for a side of zero, more than MAX_PIXELS, or sides more unlike than MAX_SIDE_RATIO."""
     if width == 0 or height == 0 or width * height > MAX_PIXELS:
-        raise BadDims(f"a picture of {width} x {height}; 1 to {MAX_PIXELS:,} pixels are allowed")
+        raise BadDims(f"an image of {width} x {height}; 1 to {MAX_PIXELS:,} pixels are allowed")
     if max(width, height) > MAX_SIDE_RATIO * min(width, height):
-        raise BadDims(f"a picture of {width} x {height}; sides of at most {MAX_SIDE_RATIO} to 1 are allowed")
+        raise BadDims(f"an image of {width} x {height}; sides of at most {MAX_SIDE_RATIO} to 1 are allowed")
 
 
 def admit(message: Image) -> Encoding:
@@ -29,7 +29,7 @@ def admit(message: Image) -> Encoding:
     across, down = encoding.multiple
     if width % across or height % down or min(width, height) < encoding.least:
         raise BadDims(
-            f"a {message.encoding} picture of {width} x {height}; its sides are multiples of {across} and {down} and "
+            f"a {message.encoding} image of {width} x {height}; its sides are multiples of {across} and {down} and "
             f"at least {encoding.least}"
         )
     row_bytes = width * encoding.pixel_bytes
@@ -40,5 +40,5 @@ def admit(message: Image) -> Encoding:
         )
     rows, size = encoding.rows(height), len(message.data)
     if size < rows * step:
-        raise BadSize(f"{size} bytes of data; the {rows} rows of a {message.encoding} picture take {rows * step}")
+        raise BadSize(f"{size} bytes of data; the {rows} rows of a {message.encoding} image take {rows * step}")
     return encoding

@@ -1,7 +1,7 @@
-"""From sensor_msgs pictures to RGB, without trusting a single field of the message.
+"""From sensor_msgs images to RGB, without trusting a single field of the message.
 
-Every field is checked before a byte of the picture is touched: an unguarded decode of a wrong `step` gives a squeezed
-or empty picture without any error. Answers are bit-equal with the real cv_bridge's `rgb8`.
+Every field is checked before a byte of the image is touched: an unguarded decode of a wrong `step` gives a squeezed
+or empty image without any error. Answers are bit-equal with the real cv_bridge's `rgb8`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Decoder = Callable[[Image | CompressedImage], np.ndarray]
 
 
 def convert(message: Image, encoding: Encoding) -> np.ndarray:
-    """(H, W, 3) uint8 RGB of a raw picture that the gate has admitted as `encoding`."""
+    """(H, W, 3) uint8 RGB of a raw image that the gate has admitted as `encoding`."""
     rows, step = encoding.rows(message.height), message.step
     samples_RS = np.frombuffer(message.data, np.uint8, count=rows * step).reshape(rows, step)
     if encoding.sample_bytes == 2:
@@ -51,10 +51,10 @@ def convert(message: Image, encoding: Encoding) -> np.ndarray:
 def decode_image(
     message: Image | CompressedImage, convert: Callable[[Image, Encoding], np.ndarray] = convert
 ) -> np.ndarray:
-    """The picture of a message as (H, W, 3) uint8 RGB; it may share memory with the message.
+    """The image of a message as (H, W, 3) uint8 RGB; it may share memory with the message.
 
     Raises a DecodeError whose `reason` is bad_dims, bad_step, bad_size, bad_encoding or decode_failed. `convert` turns
-    raw pictures into RGB behind the gate; compressed ones are OpenCV's work, which cv_bridge leaves them to as well.
+    raw images into RGB behind the gate; compressed ones are OpenCV's work, which cv_bridge leaves them to as well.
     """
     return decode_compressed(message) if isinstance(message, CompressedImage) else convert(message, admit(message))
 

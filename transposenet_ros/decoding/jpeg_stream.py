@@ -23,7 +23,7 @@ RESTARTS = frozenset(range(0xD0, 0xD8))
 # A marker is a byte that is not 00 behind an FF; more FF before it is filling. In compressed data 00 follows each FF.
 MARKER = re.compile(rb"\xff+([^\x00\xff])")
 MARKER_IN_DATA = re.compile(rb"\xff(?=[^\x00\xff])")
-# Progressive JPEGs have about ten; each costs a pass over the whole picture.
+# Progressive JPEGs have about ten; each costs a pass over the whole image.
 MAX_SCANS = 100
 
 
@@ -50,7 +50,7 @@ class JpegStream:
 
     @property
     def least_bytes(self) -> int:
-        """What a whole picture takes at the very least: Huffman codes need a bit for every 8 x 8 pixels."""
+        """What a whole image takes at the very least: Huffman codes need a bit for every 8 x 8 pixels."""
         return self.width * self.height // 512
 
     def last_units(self) -> tuple[np.ndarray, np.ndarray]:
@@ -62,7 +62,7 @@ class JpegStream:
         return np.minimum(rows, self.height - 1), np.minimum(columns, self.width - 1)
 
     def segments_expected(self) -> int:
-        """Runs of compressed data that a whole picture has; for a JPEG in one scan."""
+        """Runs of compressed data that a whole image has; for a JPEG in one scan."""
         total = self._units()[1]
         return -(-total // (self.restart_interval or total))
 
@@ -89,7 +89,7 @@ def read_jpeg(data: bytes) -> JpegStream:
         elif marker == SCAN:
             position = _skip_scan(stream, data, position)
     if not stream.scans:
-        raise DecodeFailed("a JPEG without a picture in it")
+        raise DecodeFailed("a JPEG without an image in it")
     return stream
 
 
@@ -129,7 +129,7 @@ def _read_frame(stream: JpegStream, marker: int, body: bytes) -> None:
 def _skip_scan(stream: JpegStream, data: bytes, position: int) -> int:
     """Note the segments of the scan whose data begin at a position; the position of the marker behind it."""
     if not stream.frame:
-        raise DecodeFailed("a JPEG whose picture comes before its frame header")
+        raise DecodeFailed("a JPEG whose image comes before its frame header")
     stream.scans += 1
     if stream.scans > MAX_SCANS:
         raise DecodeFailed(f"a JPEG with more than {MAX_SCANS} scans")

@@ -1,9 +1,9 @@
-"""What a PNG announces, and the parts of it that are its picture; what is damaged in them OpenCV refuses itself.
+"""What a PNG announces, and the parts of it that are its image; what is damaged in them OpenCV refuses itself.
 
 Four things OpenCV (4.14, 5.0) and libpng would not survive well are kept from them. OpenCV allocates what a chunk's
 length field says, up to 4 GB, before it looks for the bytes, and looks for data behind the end chunk where none came
-before it. Of an animated PNG whose first frame is small or missing it makes a picture with what it found in memory for
-the rest. libpng inflates compressed notes, seconds for a megabyte of them, and all data, even behind a full picture.
+before it. Of an animated PNG whose first frame is small or missing it makes an image with what it found in memory for
+the rest. libpng inflates compressed notes, seconds for a megabyte of them, and all data, even behind a full image.
 Names after the PNG specification (third edition), sections 5, 10.1 and 11.2.1.
 """
 
@@ -19,30 +19,30 @@ PNG_START = b"\x89PNG\r\n\x1a\n"
 # Length and type before a chunk's body, checksum behind it.
 HEAD, TAIL = struct.Struct(">I4s"), 4
 # What the pixels are made of. The rest (time, text, colour profile, ...) changes none of them in OpenCV.
-PICTURE = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
+IMAGE = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
 ANIMATION = frozenset({b"acTL", b"fcTL", b"fdAT"})
 # By colour type: grey, RGB, palette, grey with opacity, RGB with opacity.
 SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 # Deflate cannot do better.
 MAX_RATIO = 1032
-# Up to a megabyte of data cost no more time than the largest picture does, and are not looked into: it nearly doubles
-# the time of a picture, and no 8-bit one of 640 x 480 reaches that.
+# Up to a megabyte of data cost no more time than the largest image does, and are not looked into: it nearly doubles
+# the time of an image, and no 8-bit one of 640 x 480 reaches that.
 HARMLESS_BYTES = 1_000_000 * MAX_RATIO
 INFLATED_AT_ONCE = 16_384
 
 
 @dataclass(frozen=True)
 class PngStream:
-    """What the header says (sides in pixels, bits of one pixel) and `picture`, the file without its notes."""
+    """What the header says (sides in pixels, bits of one pixel) and `image`, the file without its notes."""
 
     width: int
     height: int
     pixel_bits: int
-    picture: bytes
+    image: bytes
 
     @property
     def least_bytes(self) -> int:
-        """What a whole picture takes at the very least."""
+        """What a whole image takes at the very least."""
         return self.height * (self.width * self.pixel_bits // 8) // MAX_RATIO
 
 
@@ -57,13 +57,13 @@ def read_png(data: bytes) -> PngStream:
         start = end + TAIL
         kind, begin, end = _chunk(data, start)
         if kind in ANIMATION:
-            raise DecodeFailed("an animated PNG; a picture has one frame")
-        if kind in PICTURE:
+            raise DecodeFailed("an animated PNG; an image has one frame")
+        if kind in IMAGE:
             pieces.append(data[start : end + TAIL])
         if kind == b"IDAT":
             bodies.append(data[begin:end])
     if not bodies:
-        raise DecodeFailed("a PNG without a picture in it")
+        raise DecodeFailed("a PNG without an image in it")
     pixel_bits = depth * SAMPLES.get(colour, 1)
     _refuse_endless(bodies, height * (width * pixel_bits // 8 + 2))
     return PngStream(width, height, pixel_bits, b"".join(pieces))
@@ -80,7 +80,7 @@ def _chunk(data: bytes, position: int) -> tuple[bytes, int, int]:
 
 
 def _refuse_endless(bodies: list[bytes], size: int) -> None:
-    """DecodeFailed where the data inflate to more than twice `size`, which an interlaced picture's rows may reach."""
+    """DecodeFailed where the data inflate to more than twice `size`, which an interlaced image's rows may reach."""
     compressed = b"".join(bodies)
     if len(compressed) * MAX_RATIO <= max(HARMLESS_BYTES, size):
         return
@@ -91,6 +91,6 @@ def _refuse_endless(bodies: list[bytes], size: int) -> None:
         except zlib.error:
             return  # damaged, which OpenCV finds as well
         if inflated > 2 * size + 64:
-            raise DecodeFailed(f"a PNG whose data are more than the {size} bytes of its picture")
+            raise DecodeFailed(f"a PNG whose data are more than the {size} bytes of its image")
         if inflater.eof:
             return

@@ -1,1 +1,1 @@
-"""What comes in: pictures, CameraInfo, stamps, and what is missing."""
+"""What comes in: images, CameraInfo, stamps, and what is missing."""

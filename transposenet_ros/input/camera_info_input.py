@@ -16,7 +16,7 @@ QUALITY = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=Relia
 class CameraInfoInput:
     """Hands every CameraInfo to `on_info` until it is closed.
 
-    The topic is `camera_info` beside the picture's, as everywhere in ROS, or what `camera_info` is remapped to.
+    The topic is `camera_info` beside the image's, as everywhere in ROS, or what `camera_info` is remapped to.
     """
 
     def __init__(self, node: Node, image_topic: str, on_info: Callable[[CameraInfo], None]) -> None:

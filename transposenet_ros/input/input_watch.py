@@ -1,4 +1,4 @@
-"""Says once, and completely, why no pictures come: topic, publishers, QoS and the node's clock."""
+"""Says once, and completely, why no images come: topic, publishers, QoS and the node's clock."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DRAWN = ("/attention/position", "/attention/orientation", "/reconstruction")  # 
 
 
 class InputWatch:
-    """Waits for the pictures of `camera`, in wall time. `input_fault` and `clock_fault` are sentences, or empty.
+    """Waits for the images of `camera`, in wall time. `input_fault` and `clock_fault` are sentences, or empty.
 
     Both are found after `no_frames_timeout` seconds without a frame, or without a move of a /clock that the node
     follows. Each is logged when it comes, and when it says something else.
@@ -76,9 +76,9 @@ def why_no_frames(node: Node, camera: ImageInput, seconds: float) -> str:
         found = "published by " + ", ".join(_offer(info, camera.type_name, ours) for info in offers)
     else:
         found = "nobody publishes it"
-        if others := _picture_topics(node):
+        if others := _image_topics(node):
             image = "image" if node.get_name() == "localizer" else f"{node.get_name()}:image"
-            found += f"; pictures are on {', '.join(others)}: remap {image}"
+            found += f"; images are on {', '.join(others)}: remap {image}"
     return f"{asked}: {found}; the node's clock is {clock_name(node)}"
 
 
@@ -102,8 +102,8 @@ def _full_name(info: TopicEndpointInfo) -> str:
     return f"{info.node_namespace.rstrip('/')}/{info.node_name}"
 
 
-def _picture_topics(node: Node) -> list[str]:
-    """Up to five topics of others that pictures are published on, but for what localizers draw themselves."""
+def _image_topics(node: Node) -> list[str]:
+    """Up to five topics of others that images are published on, but for what localizers draw themselves."""
     topics = [
         name
         for name, types in node.get_topic_names_and_types()

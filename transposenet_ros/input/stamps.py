@@ -1,4 +1,4 @@
-"""Which pictures have a stamp that a pose can carry. Pure: nanoseconds since 1970 in, nanoseconds or a reason out."""
+"""Which images have a stamp that a pose can carry. Pure: nanoseconds since 1970 in, nanoseconds or a reason out."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from transposenet_ros import reasons
 SECOND_NS = 1_000_000_000
 # No camera waits a minute for the network: who is further behind plays a recording or has another clock.
 OTHER_CLOCK_NS = 60 * SECOND_NS
-# Networks bring neighbours in the wrong order, not pictures that lie this far apart.
+# Networks bring neighbours in the wrong order, not images that lie this far apart.
 REWIND_NS = 5 * SECOND_NS
 # Between two replays of a recording lies the start of a program.
 PAUSE_NS = 2 * SECOND_NS
-# Refused pictures that follow each other in order are the beginning of a new run, such as a short recording's loop.
+# Refused images that follow each other in order are the beginning of a new run, such as a short recording's loop.
 REWIND_FRAMES = 4
 
 
@@ -27,7 +27,7 @@ class HeaderError(Exception):
 
 @dataclass(frozen=True)
 class StampRules:
-    """The parameters of these names, times in ns; `max_age_ns` 0 takes pictures of any age."""
+    """The parameters of these names, times in ns; `max_age_ns` 0 takes images of any age."""
 
     receive_time: bool = False
     future_tolerance_ns: int = SECOND_NS
@@ -38,7 +38,7 @@ class StampGate:
     """Lets each stamp pass once and in order, on the node's clock where the camera's is the same.
 
     ``track`` numbers the runs of time: it grows when the clock or the stamps jump back, and a pose of an earlier run
-    is out of date. ``behind_ns`` is how far the last picture was behind the node's clock, where that is so far that
+    is out of date. ``behind_ns`` is how far the last image was behind the node's clock, where that is so far that
     the two cannot be the same clock (and `max_age_ns` is not 0); else 0.
     """
 
@@ -95,18 +95,18 @@ class StampGate:
             text = f"it is {_seconds(-lag_ns)} ahead of the node's clock, {allowed}; synchronise camera and node"
             return HeaderError(reasons.FUTURE_STAMP, text)
         if stamp_ns == self._last_ns:
-            return HeaderError(reasons.DUPLICATE_STAMP, "another picture with the same stamp came before")
+            return HeaderError(reasons.DUPLICATE_STAMP, "another image with the same stamp came before")
         if now_ns and 0 < rules.max_age_ns < lag_ns and (self._on_our_clock or lag_ns <= OTHER_CLOCK_NS):
             allowed = f"parameter 'max_age' is {rules.max_age_ns / SECOND_NS:g} s"
             hint = "for a recording set use_sim_time and play it with --clock, or set max_age to 0.0"
             return HeaderError(reasons.STALE, f"it is {_seconds(lag_ns)} behind the node's clock, {allowed}; {hint}")
         if self._last_ns is not None and stamp_ns < self._last_ns:
             older = _seconds(self._last_ns - stamp_ns)
-            return HeaderError(reasons.OUT_OF_ORDER, f"it is {older} older than the picture before it")
+            return HeaderError(reasons.OUT_OF_ORDER, f"it is {older} older than the image before it")
         return None
 
     def _begins_a_run(self, stamp_ns: int, reason: str, pause_ns: int) -> bool:
-        """Whether a refused picture shows that the stamps have jumped, rather than being late itself."""
+        """Whether a refused image shows that the stamps have jumped, rather than being late itself."""
         if reason == reasons.OUT_OF_ORDER and self._last_ns is not None:
             replayed = pause_ns >= PAUSE_NS and not self._on_our_clock
             if replayed or self._last_ns - stamp_ns >= REWIND_NS:

@@ -1,4 +1,4 @@
-"""Estimates and pictures as ROS messages. The only place of the node where quaternions become x y z w."""
+"""Estimates and images as ROS messages. The only place of the node where quaternions become x y z w."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def key_values(**values: object) -> list[KeyValue]:
 
 
 def rgb8_message(header: Header, image_HW3: np.ndarray) -> Image:
-    """A picture (H, W, 3) uint8 RGB as a message without row padding."""
+    """An image (H, W, 3) uint8 RGB as a message without row padding."""
     height, width = image_HW3.shape[:2]
     message = Image(header=header, height=height, width=width, encoding="rgb8", step=3 * width)
     message.data = array.array("B", image_HW3.tobytes())  # rclpy checks an ndarray byte by byte: 50 ms

@@ -14,7 +14,7 @@ from transposenet_core.estimate import Estimate
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One picture (H, W, 3) uint8 RGB with its estimate, which is `camera_frame` in `map_frame` at `stamp`."""
+    """One image (H, W, 3) uint8 RGB with its estimate, which is `camera_frame` in `map_frame` at `stamp`."""
 
     stamp: Time
     map_frame: str
@@ -35,7 +35,7 @@ class Output(Protocol):
         """Called for every frame that went through the network, localized or not."""
 
     def forget(self) -> None:
-        """Forget the frames so far: time has jumped, or the pictures come from another camera."""
+        """Forget the frames so far: time has jumped, or the images come from another camera."""
 
     def has_listeners(self) -> bool:
         """Whether anybody would notice if `publish` were not called."""

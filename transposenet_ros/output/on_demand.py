@@ -1,4 +1,4 @@
-"""What the node shows while somebody looks: track, attention, markers, training positions, the expected picture."""
+"""What the node shows while somebody looks: track, attention, markers, training positions, the expected image."""
 
 from __future__ import annotations
 

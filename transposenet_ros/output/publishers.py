@@ -17,7 +17,7 @@ def open_publisher(
     """Speaks while the node is active: reliable, its newest `depth` messages, kept for late comers where `lasting`;
     unless the standard parameters `qos_overrides.TOPIC.publisher.*` say otherwise."""
     # Without the log lines of rclpy's own that say a subscriber is incompatible: the subscriber says so as well, and
-    # each of them costs the executor some microseconds at every picture.
+    # each of them costs the executor some microseconds at every image.
     options.setdefault("event_callbacks", PublisherEventCallbacks(use_default_callbacks=False))
     # A profile of its own: rclpy writes the overrides into it, and another topic that shares it would follow them.
     profile = QoSProfile(

@@ -1,4 +1,4 @@
-"""The Fast DDS profile that takes pictures through shared memory. Only their publisher's process needs it."""
+"""The Fast DDS profile that takes images through shared memory. Only their publisher's process needs it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def profile_path() -> Path:
 
 
 def publisher_environment() -> dict[str, str]:
-    """What to add to the environment of a process that publishes pictures, before it starts.
+    """What to add to the environment of a process that publishes images, before it starts.
 
     Empty where the user has a profile of their own: theirs wins.
     """

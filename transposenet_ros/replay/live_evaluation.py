@@ -40,9 +40,9 @@ def evaluate_live(
     """Replay `bag` through DDS to a localizer with the scene model `model` and judge its poses.
 
     The localizer and the replayer are processes of their own in a free ROS domain; with ``start_node=False`` the
-    localizer runs already in the caller's domain and `model` and `node_parameters` are not used. Pictures go out at
+    localizer runs already in the caller's domain and `model` and `node_parameters` are not used. Images go out at
     the recorded rate times `rate`, or with `wait_each` one by one, each when the last is answered. `node_log` keeps
-    the localizer's output. The result warns where a smaller share of the pictures than `min_match` has a true pose.
+    the localizer's output. The result warns where a smaller share of the images than `min_match` has a true pose.
     Raises UserError where bag, model or node are not as they should be.
     """
     _check(rate, max_frames, node_name, min_match)

@@ -79,7 +79,7 @@ class LiveResult:
         found, sent = [], len(self.sent)
         if sent and len(self.truths) < self.min_match * sent:
             found.append(
-                f"only {len(self.truths)} of {sent} pictures have the stamp of a true pose, {self.min_match:.0%} are "
+                f"only {len(self.truths)} of {sent} images have the stamp of a true pose, {self.min_match:.0%} are "
                 "wanted (--min-match); the errors are those of a part"
             )
         if aligned := self.alignment:
@@ -161,7 +161,7 @@ def evaluate_recording(
     sent = list(recording.sent)
     if sent and not any(stamp_ns in truths for stamp_ns in sent):
         raise UserError(
-            f"no picture has the stamp of a true pose: pictures from {_range(sent)}, "
+            f"no image has the stamp of a true pose: images from {_range(sent)}, "
             f"ground truth from {_range(truths)}; record both with the same clock"
         )
     estimates = {s: _pose(recording.poses[s]) for s in sent if s in recording.poses}

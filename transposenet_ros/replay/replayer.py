@@ -1,4 +1,4 @@
-"""Replays a recording's pictures through DDS at camera rate and records the answers; a process of its own.
+"""Replays a recording's images through DDS at camera rate and records the answers; a process of its own.
 
 `python -m transposenet_ros.replay.replayer JOB.json RESULT.json`: Fast DDS reads its profile when the process starts,
 so replay_evaluation starts this one with the shared-memory profile set, whatever its own process has loaded.
@@ -33,7 +33,7 @@ from transposenet_ros.bags.topics import IMAGE_TYPES
 from transposenet_ros.replay.protocol import Recording, ReplayJob
 from transposenet_ros.replay.recorder import Recorder
 
-PICTURES = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=10, reliability=ReliabilityPolicy.RELIABLE)
+IMAGES = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=10, reliability=ReliabilityPolicy.RELIABLE)
 # Matched here is not yet matched there; and `image_qos: auto` subscribes anew when it has seen our reliability.
 SETTLE_SECONDS = 1.0
 LONGEST_PERIOD_SECONDS = 60.0  # the most that parameter diagnostics_period allows
@@ -41,14 +41,14 @@ QUIET_SECONDS = 5.0  # after this long without any news, frames that have no ans
 
 
 def replay(job: ReplayJob) -> Recording:
-    """Send the pictures when the localizer listens, wait for the last answer, return all of them.
+    """Send the images when the localizer listens, wait for the last answer, return all of them.
 
     UserError where the localizer reports a fault, does not become active in time, or listens to another topic.
     """
     with BagReader(job.bag) as bag, _spinning_node("transposenet_replayer") as node:
         transport = IMAGE_TYPES[bag.topics[job.image_topic]]
         kind = Image if transport == "raw" else CompressedImage
-        publisher = node.create_publisher(kind, job.image_topic, PICTURES)
+        publisher = node.create_publisher(kind, job.image_topic, IMAGES)
         recorder = Recorder(node, job.node)
         _wait_until_connected(job, publisher, recorder)
         recorder.wait_for_report(LONGEST_PERIOD_SECONDS)
@@ -132,9 +132,7 @@ def _why_not_connected(job: ReplayJob, publisher: Any, recorder: Recorder) -> st
         return f"{waited}: its state is {recorder.diagnostics.get('state')}; configure and activate it"
     if publisher.get_subscription_count() == 0:
         heard = recorder.diagnostics.get("topic")
-        return (
-            f"{waited}: it listens to {heard}, the recording's pictures go to {job.image_topic}; remap its topic image"
-        )
+        return f"{waited}: it listens to {heard}, the recording's images go to {job.image_topic}; remap its topic image"
     return f"{waited}: its outputs {job.node}/pose and {job.node}/status were not discovered; do not remap them"
 
 

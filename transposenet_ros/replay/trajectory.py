@@ -18,7 +18,7 @@ COLUMNS = ["stamp", "frame", "image", "x", "y", "z", "qw", "qx", "qy", "qz"]
 
 
 def write_poses(path: str | Path, result: LiveResult) -> None:
-    """One line per localized frame: stamp (s), number of the frame in the replay, source picture where known, and
+    """One line per localized frame: stamp (s), number of the frame in the replay, source image where known, and
     ``T_map_camera`` in metres and quaternion w x y z."""
     with write_atomically(path) as temporary, open(temporary, "w", newline="") as file:
         rows = csv.writer(file)

@@ -26,7 +26,7 @@ IMAGE = torch.rand(2, 3, 65, 97, generator=torch.Generator().manual_seed(3))
 
 
 def uncut(name: str = "efficientnet-b0") -> EfficientNet:
-    """The whole public network, whose batch norms have seen a picture: fresh ones hide that they were not taken."""
+    """The whole public network, whose batch norms have seen an image: fresh ones hide that they were not taken."""
     torch.manual_seed(7)
     network = EfficientNet.from_name(name, image_size=None)
     with torch.no_grad():
@@ -63,8 +63,8 @@ def assert_equals_the_uncut(backbone: Backbone, whole: EfficientNet) -> None:
 
 
 def save_scene_model(folder: Path, **options: object) -> Path:
-    picture_HW3 = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
-    return save_untrained(folder, [picture_HW3, 255 - picture_HW3], Preprocessing(32, (32, 48)), NARROW | options)
+    image_HW3 = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    return save_untrained(folder, [image_HW3, 255 - image_HW3], Preprocessing(32, (32, 48)), NARROW | options)
 
 
 WRAPPED: dict[str, Callable[[dict], object]] = {

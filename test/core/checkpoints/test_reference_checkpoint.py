@@ -23,7 +23,7 @@ from transposenet_core.image_files import read_image
 from transposenet_core.localizer import Localizer
 from transposenet_core.training.converted import converted_scene_model
 
-PICTURES = torch.rand(2, 3, 224, 224, generator=torch.Generator().manual_seed(3))
+IMAGES = torch.rand(2, 3, 224, 224, generator=torch.Generator().manual_seed(3))
 
 
 @functools.cache
@@ -47,7 +47,7 @@ def test_a_converted_network_answers_as_the_reference(tmp_path: Path, heads: int
     torch.save({"module." + key: value for key, value in theirs.state_dict().items()}, tmp_path / "it.pth")
     conversion = convert(tmp_path / "it.pth", heads)
     with torch.inference_mode():
-        expected, found = theirs(PICTURES), conversion.network(PICTURES)
+        expected, found = theirs(IMAGES), conversion.network(IMAGES)
     assert (expected["position"][0] - expected["position"][1]).abs().max() > 1e-3
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, atol=1e-5, rtol=1e-4)
@@ -68,7 +68,7 @@ def test_so_does_a_network_of_several_scenes(tmp_path: Path, scenes: int) -> Non
         "orientation_decoder_layers": 2,
     }
     with torch.inference_mode():
-        expected, found = theirs(PICTURES), conversion.network(PICTURES)
+        expected, found = theirs(IMAGES), conversion.network(IMAGES)
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, atol=1e-5, rtol=1e-4)
     assert conversion.options["scenes"] == scenes and conversion.unused > 4.2e6
@@ -79,7 +79,7 @@ def test_another_head_count_loads_and_answers_otherwise(tmp_path: Path) -> None:
     path = saved(tmp_path / "it.pth")
     assert (HEADS, convert(path).options["heads"]) == (8, 8)
     with torch.inference_mode():
-        expected, found = reference()(PICTURES)["position"], convert(path, 4).network(PICTURES)["position"]
+        expected, found = reference()(IMAGES)["position"], convert(path, 4).network(IMAGES)["position"]
     assert (found - expected).abs().max() > 1e-3
 
 
@@ -155,15 +155,15 @@ def test_heads_that_do_not_share_the_width_are_refused(tmp_path: Path) -> None:
 
 
 def test_it_answers_the_labels_and_not_where_the_colour_camera_is(tmp_path: Path) -> None:
-    """The reference learns labels as they are; 7-Scenes' with depth pictures are 25 mm from the colour camera."""
+    """The reference learns labels as they are; 7-Scenes' with depth images are 25 mm from the colour camera."""
     scene = load_scene(f"7scenes:{write_small_scene(tmp_path / 'desk', frames=8)}")
     beside = replace(scene, T_pose_camera=Pose([0.025, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]))
     model, _ = converted_scene_model(convert(saved(tmp_path / "it.pth")), [beside])
     model.save(tmp_path / "model")
-    picture = read_image(scene.images[0].path)
+    image = read_image(scene.images[0].path)
     with torch.inference_mode():
-        expected = reference()(model.preprocessing(picture))["position"][0]
-    np.testing.assert_allclose(Localizer(tmp_path / "model").localize(picture).pose.position, expected, atol=1e-4)
+        expected = reference()(model.preprocessing(image))["position"][0]
+    np.testing.assert_allclose(Localizer(tmp_path / "model").localize(image).pose.position, expected, atol=1e-4)
 
 
 def test_it_becomes_a_scene_model_that_runs(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -177,10 +177,10 @@ def test_it_becomes_a_scene_model_that_runs(tmp_path: Path, capsys: pytest.Captu
     model = localizer.scene_model
     assert (len(model.scenes[0].training_positions_N3), model.preprocessing.smaller_edge) == (8, 256)
     assert model.scenes[0].held_out_error.source.startswith("8 training frames")
-    picture = read_image(next(small_scene.rglob("*.color.png")))
+    image = read_image(next(small_scene.rglob("*.color.png")))
     with torch.inference_mode():
-        expected = reference()(model.preprocessing(picture))["position"][0]
-    np.testing.assert_allclose(localizer.localize(picture).pose.position, expected, atol=1e-4)
+        expected = reference()(model.preprocessing(image))["position"][0]
+    np.testing.assert_allclose(localizer.localize(image).pose.position, expected, atol=1e-4)
     assert main([*arguments, str(out)]) == 2
     assert "is there already: name a new folder" in capsys.readouterr().err
 

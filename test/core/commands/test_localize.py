@@ -1,4 +1,4 @@
-"""Pictures to poses on the command line: the table, the JSON, and what is said of pictures and lenses."""
+"""Images to poses on the command line: the table, the JSON, and what is said of images and lenses."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ KEYS += ["position", "orientation", "sigma_m", "sigma_deg"]
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The small scene in desk/, a model of it with random weights, and the same trained on rectified pictures."""
+    """The small scene in desk/, a model of it with random weights, and the same trained on rectified images."""
     folder = tmp_path_factory.mktemp("place")
     images = load_scene(f"7scenes:{write_small_scene(folder / 'desk', 4)}").images
     save_untrained(folder / "model", [read_image(image.path) for image in images], Preprocessing(32, (32, 40)))
@@ -46,13 +46,13 @@ def run(*arguments: object) -> int:
 
 
 def test_json_has_the_localizers_own_figures(place: Path, capsys: pytest.CaptureFixture) -> None:
-    pictures = sorted((place / "desk" / "seq-01").glob("*.color.png"))
+    images = sorted((place / "desk" / "seq-01").glob("*.color.png"))
     assert run("--model", place / "model", place / "desk" / "seq-01", "--json", "--device", "cpu") == 0
     printed = capsys.readouterr()
     found = json.loads(printed.out)
-    assert [one["image"] for one in found] == [str(path) for path in pictures] and len(found) == 4
+    assert [one["image"] for one in found] == [str(path) for path in images] and len(found) == 4
     localizer = Localizer(place / "model", device="cpu")
-    for one, path in zip(found, pictures, strict=True):
+    for one, path in zip(found, images, strict=True):
         estimate = localizer.localize(read_image(path))
         assert list(one) == KEYS and estimate.pose is not None
         assert (one["localized"], one["reason"], one["scene"]) == (True, "", "textures")
@@ -90,34 +90,34 @@ def test_a_network_that_answers_nan_has_neither_pose_nor_sigma() -> None:
     assert localize.table([one]).splitlines()[1].split()[1:] == ["-"] * 9 + ["non_finite_output", "desk"]
 
 
-def test_a_model_of_rectified_pictures_says_so_and_takes_the_lens_out(
+def test_a_model_of_rectified_images_says_so_and_takes_the_lens_out(
     place: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    picture, camera = place / "desk" / "seq-01" / "frame-000001.color.png", tmp_path / "camera.json"
+    image, camera = place / "desk" / "seq-01" / "frame-000001.color.png", tmp_path / "camera.json"
     camera.write_text(json.dumps(LENS.to_dict()))
-    what = ["--model", place / "rectified", picture, "--json", "--device", "cpu"]
+    what = ["--model", place / "rectified", image, "--json", "--device", "cpu"]
     assert run(*what) == 0
-    assert "note: the model learnt rectified pictures" in capsys.readouterr().err
+    assert "note: the model learnt rectified images" in capsys.readouterr().err
     assert run(*what, "--camera", camera) == 0
     printed = capsys.readouterr()
-    bent = Localizer(place / "rectified", device="cpu").localize(Undistorter(LENS)(read_image(picture)))
+    bent = Localizer(place / "rectified", device="cpu").localize(Undistorter(LENS)(read_image(image)))
     assert bent.pose is not None and json.loads(printed.out)[0]["position"] == bent.pose.position.tolist()
     assert "note: " not in printed.err
-    assert run("--model", place / "model", picture, "--device", "cpu", "--camera", camera) == 0
-    assert "--camera changes nothing: the model learnt pictures as the lens gives them" in capsys.readouterr().err
+    assert run("--model", place / "model", image, "--device", "cpu", "--camera", camera) == 0
+    assert "--camera changes nothing: the model learnt images as the lens gives them" in capsys.readouterr().err
 
 
 def test_what_cannot_be_read_is_one_sentence(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "text.png").write_text("no image")
     (tmp_path / "empty").mkdir()
     cv2.imwrite(str(tmp_path / "strip.png"), np.zeros((2, 300, 3), np.uint8))
     (tmp_path / "camera.json").write_text("{}")
     good = place / "desk" / "seq-01" / "frame-000001.color.png"
     for arguments, sentence in (
-        ([place / "model", tmp_path / "text.png"], "text.png: 10 bytes that are no picture"),
-        ([place / "model", tmp_path / "absent.png"], "absent.png: there is no such picture"),
-        ([place / "model", tmp_path / "empty"], "empty: no picture there"),
-        ([place / "model", tmp_path / "strip.png"], "strip.png: a picture of 300x2 pixels is a strip"),
+        ([place / "model", tmp_path / "text.png"], "text.png: 10 bytes that are no image"),
+        ([place / "model", tmp_path / "absent.png"], "absent.png: there is no such image"),
+        ([place / "model", tmp_path / "empty"], "empty: no image there"),
+        ([place / "model", tmp_path / "strip.png"], "strip.png: an image of 300x2 pixels is a strip"),
         ([place / "model", good, "--camera", tmp_path / "camera.json"], "camera.json: keys none unknown, width,"),
         ([tmp_path / "no_model", good], "no_model: no such folder"),
     ):

@@ -42,8 +42,8 @@ def test_every_command_names_one_that_exists(tmp_path: Path) -> None:
     assert evaluate.endswith("model_my_desk --data '7scenes:my desk'")
     judged = do(tmp_path, evaluate, "--device", "cpu")
     assert "localized 8 of 8 frames of my desk" in judged
-    pictures = shlex.quote(str(tmp_path / "my desk" / "seq-02"))
-    localize = f"{check.replace('check_dataset', 'localize')} --model model_my_desk {pictures}"
+    images = shlex.quote(str(tmp_path / "my desk" / "seq-02"))
+    localize = f"{check.replace('check_dataset', 'localize')} --model model_my_desk {images}"
     located = do(tmp_path, localize)
     assert located.count(" yes ") == 8
     following = next_of(located)

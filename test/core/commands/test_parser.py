@@ -36,7 +36,7 @@ def test_all_that_help_shows_of_the_keys_reaches_the_configuration() -> None:
     config = load_config(None, overrides(*typed))
     assert (config.model.name, config.device, config.start_from) == ("posenet", "cpu", "m")
     assert (config.optimizer.learning_rate, config.epochs, config.batch_size, config.seed) == (0.5, 7, 7, 7)
-    assert (config.picture.height, config.picture.width, config.picture.smaller_edge) == (7, 7, 7)
+    assert (config.image.height, config.image.width, config.image.smaller_edge) == (7, 7, 7)
 
 
 @pytest.mark.parametrize("typed", [["--epochs"], ["--epochs", "--seed", "1"]])

@@ -143,7 +143,7 @@ def test_the_summary_shows_five_of_a_kind_and_all_where_asked() -> None:
     faults = Faults()
     for index in range(9):
         faults.refuse(f"frame {index}", f"a quaternion of length {index}.5, allowed is 1")
-    faults.refuse("frame 3", "the picture is missing")
+    faults.refuse("frame 3", "the image is missing")
     faults.remark("split", "leaks")
     lines = faults_text(faults.all, everything=False).splitlines()
     assert len(lines) == 8 and lines[5].strip() == "and 4 more like these (--all)"

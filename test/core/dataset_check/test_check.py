@@ -1,4 +1,4 @@
-"""The check from end to end on files: bad pictures are listed at once, refused data end with 2, good data with 0."""
+"""The check from end to end on files: bad images are listed at once, refused data end with 2, good data with 0."""
 
 import json
 import runpy
@@ -57,19 +57,19 @@ def found(scene: Path) -> list[str]:
 
 
 def damage(scene: Path) -> list[str]:
-    """One picture of each kind that cannot be used; their names in the order of the sequence."""
-    pictures = frames(scene)[:5]
-    pictures[0].unlink()
-    pictures[1].write_bytes(b"")
-    pictures[2].write_text("<html>404</html>")
-    pictures[3].write_bytes(pictures[3].read_bytes()[:-100])
-    jpeg = cv2.imencode(".jpg", cv2.imread(str(pictures[4])))[1].tobytes()
-    pictures[4].with_suffix(".jpg").write_bytes(jpeg[: len(jpeg) // 2])
-    pictures[4].unlink()
-    return [str(picture.relative_to(scene)) for picture in pictures]
+    """One image of each kind that cannot be used; their names in the order of the sequence."""
+    images = frames(scene)[:5]
+    images[0].unlink()
+    images[1].write_bytes(b"")
+    images[2].write_text("<html>404</html>")
+    images[3].write_bytes(images[3].read_bytes()[:-100])
+    jpeg = cv2.imencode(".jpg", cv2.imread(str(images[4])))[1].tobytes()
+    images[4].with_suffix(".jpg").write_bytes(jpeg[: len(jpeg) // 2])
+    images[4].unlink()
+    return [str(image.relative_to(scene)) for image in images]
 
 
-def test_t01_every_bad_picture_is_listed_at_once(small_scene: Path) -> None:
+def test_t01_every_bad_image_is_listed_at_once(small_scene: Path) -> None:
     split = small_scene / "split.csv"
     names = [str(p.relative_to(small_scene)) for p in frames(small_scene)]
     split.write_text("split,image\n" + "".join(f"train,{name}\n" for name in names))
@@ -83,11 +83,11 @@ def test_t01_every_bad_picture_is_listed_at_once(small_scene: Path) -> None:
     assert any(fault.startswith(jpeg.replace(".png", ".jpg")) and "the JPEG is cut off" in fault for fault in told)
 
 
-def test_t01_a_picture_damaged_in_the_middle_is_found_by_decoding(small_scene: Path) -> None:
-    picture = frames(small_scene)[3]
-    data = bytearray(picture.read_bytes())
+def test_t01_a_image_damaged_in_the_middle_is_found_by_decoding(small_scene: Path) -> None:
+    image = frames(small_scene)[3]
+    data = bytearray(image.read_bytes())
     data[len(data) // 2 : len(data) // 2 + 300] = bytes(300)
-    picture.write_bytes(bytes(data))
+    image.write_bytes(bytes(data))
     assert len(told := found(small_scene)) == 1 and "frame-000003" in told[0] and "do not decode" in told[0]
 
 
@@ -95,52 +95,52 @@ def test_t01_skip_bad_counts_up_to_a_twentieth_and_refuses_more(small_scene: Pat
     data = f"7scenes:{small_scene}"
     frames(small_scene)[0].write_text("nothing")
     one_bad = check_dataset(data, motion=False, progress=False)
-    with pytest.raises(UserError, match="refused for 1 faults beside 47 good pictures; .* --skip-bad"):
+    with pytest.raises(UserError, match="refused for 1 faults beside 47 good images; .* --skip-bad"):
         verdict(one_bad, data, skip_bad=False)
-    assert verdict(one_bad, data, skip_bad=True) == "good: 47 pictures to be used, 1 faults left out"
-    for picture in frames(small_scene)[1:3]:
-        picture.write_text("nothing")
+    assert verdict(one_bad, data, skip_bad=True) == "good: 47 images to be used, 1 faults left out"
+    for image in frames(small_scene)[1:3]:
+        image.write_text("nothing")
     with pytest.raises(UserError, match="more than 5%: mend them"):
         verdict(check_dataset(data, motion=False, progress=False), data, skip_bad=True)
 
 
-def test_the_card_is_printed_and_written_and_a_picture_drawn(check: Check, small_scene: Path, tmp_path: Path) -> None:
+def test_the_card_is_printed_and_written_and_a_image_drawn(check: Check, small_scene: Path, tmp_path: Path) -> None:
     done = check(f"7scenes:{small_scene}", "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
-    assert "desk, 48 pictures" in done.stdout and "train 24  val 0  test 24" in done.stdout
+    assert "desk, 48 images" in done.stdout and "train 24  val 0  test 24" in done.stdout
     written = json.loads((tmp_path / "out" / "card.json").read_text())
     assert written["card"]["frames"] == {"train": 24, "val": 0, "test": 24} and written["refused"] == []
-    assert written["card"]["pictures"]["sizes"] == {"80x60": 48}
+    assert written["card"]["image_counts"]["sizes"] == {"80x60": 48}
     overview = cv2.imread(str(tmp_path / "out" / "overview.png"))
     assert overview.shape[0] >= 1000 and overview.shape[1] == 1700
-    # Splits have colours of their own (BGR of train and test), and the scene's own pictures stand on the right.
+    # Splits have colours of their own (BGR of train and test), and the scene's own images stand on the right.
     for colour in ((0xB0, 0x86, 0x4C), (0x5B, 0x49, 0xD1)):
         assert (np.abs(overview.astype(int) - colour).max(axis=2) < 8).sum() > 500
     assert overview[100:900, 900:1650].std() > 40
 
 
-def test_doubles_frozen_blurred_and_dark_pictures_are_remarked_on(small_scene: Path) -> None:
-    pictures = frames(small_scene)
-    shutil.copyfile(pictures[2], frames(small_scene, 2)[2])
-    frozen = cv2.imread(str(pictures[5]))
+def test_doubles_frozen_blurred_and_dark_images_are_remarked_on(small_scene: Path) -> None:
+    images = frames(small_scene)
+    shutil.copyfile(images[2], frames(small_scene, 2)[2])
+    frozen = cv2.imread(str(images[5]))
     frozen[0, 0] ^= 1
-    cv2.imwrite(str(pictures[6]), frozen)
-    cv2.imwrite(str(pictures[9]), cv2.GaussianBlur(cv2.imread(str(pictures[9])), (0, 0), 6))
-    cv2.imwrite(str(pictures[12]), cv2.imread(str(pictures[12])) // 30)
-    cv2.imwrite(str(pictures[15]), np.minimum(cv2.imread(str(pictures[15])).astype(int) + 200, 255).astype(np.uint8))
+    cv2.imwrite(str(images[6]), frozen)
+    cv2.imwrite(str(images[9]), cv2.GaussianBlur(cv2.imread(str(images[9])), (0, 0), 6))
+    cv2.imwrite(str(images[12]), cv2.imread(str(images[12])) // 30)
+    cv2.imwrite(str(images[15]), np.minimum(cv2.imread(str(images[15])).astype(int) + 200, 255).astype(np.uint8))
     findings = check_dataset(f"7scenes:{small_scene}", motion=False, progress=False)
     told = {fault.where: fault.what for fault in findings.faults.remarks}
     assert "the same file as seq-01/frame-000002.color.png, which is in train" in told["seq-02/frame-000002.color.png"]
     assert "looks like seq-01/frame-000005" in told["seq-01/frame-000006.color.png"]
     assert "blurred" in told["seq-01/frame-000009.color.png"]
     assert "too dark" in told["seq-01/frame-000012.color.png"] and "too bright" in told["seq-01/frame-000015.color.png"]
-    counts = findings.card.pictures
+    counts = findings.card.image_counts
     assert (counts.duplicates, counts.frozen, counts.badly_exposed) == (1, 1, 2) and not findings.faults.refused
 
 
-def test_pictures_of_another_shape_are_refused(small_scene: Path) -> None:
-    picture = frames(small_scene)[4]
-    cv2.imwrite(str(picture), cv2.rotate(cv2.imread(str(picture)), cv2.ROTATE_90_CLOCKWISE))
+def test_images_of_another_shape_are_refused(small_scene: Path) -> None:
+    image = frames(small_scene)[4]
+    cv2.imwrite(str(image), cv2.rotate(cv2.imread(str(image)), cv2.ROTATE_90_CLOCKWISE))
     told = found(small_scene)
     assert told == ["seq-01/frame-000004.color.png: 60x80 pixels, most have 80x60: one shape is needed"]
 
@@ -179,20 +179,20 @@ def test_t02_training_is_refused_before_epoch_one_and_goes_on_where_the_user_has
     assert told.count("error:") == 1 and "frame-000007" in told and "frame-000009" in told
     assert not (tmp_path / "model").exists()
     loaded = load_scene(f"7scenes:{scene}")
-    with pytest.raises(UserError, match=r"^desk: 2 faults beside 46 good pictures: "):
+    with pytest.raises(UserError, match=r"^desk: 2 faults beside 46 good images: "):
         quick_check("desk", loaded)
     assert len(quick_check("desk", loaded, skip_bad=True).images) == 46
     frames(scene)[9].write_bytes(whole)
     assert train([*command, "--no-check"]) == 0
 
 
-def test_t10_a_scene_of_twelve_pictures_is_judged(check: Check, data_folder: Path, tmp_path: Path) -> None:
+def test_t10_a_scene_of_twelve_images_is_judged(check: Check, data_folder: Path, tmp_path: Path) -> None:
     done = check(f"7scenes:{data_folder / '7scenes' / 'stairs'}", "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
-    assert "stairs, 12 pictures" in done.stdout and "pictures are few" in done.stdout
+    assert "stairs, 12 images" in done.stdout and "images are few" in done.stdout
 
 
-def test_labels_without_pictures_are_judged_and_all_faults_printed(
+def test_labels_without_images_are_judged_and_all_faults_printed(
     check: Check, data_folder: Path, tmp_path: Path
 ) -> None:
     labels = data_folder / "labels" / "CambridgeLandmarks" / "abs_cambridge_pose_sorted.csv_StMarysChurch_train.csv"
@@ -201,7 +201,7 @@ def test_labels_without_pictures_are_judged_and_all_faults_printed(
     assert (short.returncode, whole.returncode) == (2, 2)
     assert short.stdout.count("a quaternion of length") == 5 and "and 2 more like these" in short.stdout
     assert whole.stdout.count("a quaternion of length") == 7
-    assert "refused for 7 faults beside 2010 good pictures" in short.stderr
+    assert "refused for 7 faults beside 2010 good images" in short.stderr
     assert len(json.loads((tmp_path / "out" / "card.json").read_text())["refused"]) == 7
     assert (tmp_path / "out" / "overview.png").stat().st_size > 20_000
 
@@ -210,7 +210,7 @@ def test_redkitchen_is_good_and_its_mended_rotations_are_told(data_folder: Path)
     split = data_folder / "splits" / "redkitchen_b50_fold3.csv"
     data = f"7scenes:{data_folder / '7scenes' / 'redkitchen'}"
     findings = check_dataset(data, split, motion=False, progress=False)
-    assert not findings.faults.refused and findings.card.pictures.unreadable == 0
+    assert not findings.faults.refused and findings.card.image_counts.unreadable == 0
     assert any("910 rotation blocks were not orthonormal" in fault.what for fault in findings.faults.remarks)
     assert findings.card.up == "map -y"
 
@@ -223,8 +223,8 @@ def test_a_data_set_is_named_once(wrong: list[str], capsys: pytest.CaptureFixtur
 
 
 def test_every_row_bad_is_one_sentence(check: Check, small_scene: Path, tmp_path: Path) -> None:
-    for picture in small_scene.glob("*/*.pose.txt"):
-        picture.write_text("lost\n")
+    for image in small_scene.glob("*/*.pose.txt"):
+        image.write_text("lost\n")
     scene, faults = inspect_scene(f"7scenes:{small_scene}")
     assert not scene.images and len(faults.refused) == 48
     done = check(f"7scenes:{small_scene}", "--out", tmp_path / "out")

@@ -1,4 +1,4 @@
-"""The motion test: the right convention of the poses wins on real and drawn pictures, each wrong one is caught."""
+"""The motion test: the right convention of the poses wins on real and drawn images, each wrong one is caught."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from transposenet_core.dataset_check import conventions
-from transposenet_core.dataset_check.epipolar import epipolar_picture, median_residual_px
+from transposenet_core.dataset_check.epipolar import epipolar_image, median_residual_px
 from transposenet_core.dataset_check.matching import Matches, match_neighbours
 from transposenet_core.formats import load_scene
 from transposenet_core.formats.declared_convention import AXES, PoseConvention, all_conventions
@@ -98,12 +98,12 @@ def check_all_conventions(scene: Scene, matches: Matches, least_margin: float, w
         assert str(convention) in verdict.sentence() and f"you said {PoseConvention()}" in verdict.sentence()
 
 
-def test_on_drawn_pictures_the_right_reading_wins_and_each_wrong_one_is_caught(room):
+def test_on_drawn_images_the_right_reading_wins_and_each_wrong_one_is_caught(room):
     check_all_conventions(*room, least_margin=0.5, wrong=WRONG)
 
 
 @pytest.mark.parametrize("load", [red_kitchen, office])
-def test_on_real_pictures_the_right_reading_wins_and_each_wrong_one_is_caught(load, data_folder):
+def test_on_real_images_the_right_reading_wins_and_each_wrong_one_is_caught(load, data_folder):
     scene = load(data_folder)
     check_all_conventions(scene, match_neighbours(scene, 16), least_margin=0.4, wrong=WRONG[:6])
 
@@ -129,7 +129,7 @@ def test_a_given_reading_that_is_right_is_confirmed_by_its_own_name(room):
     )
 
 
-def test_t03_poses_of_other_pictures_fit_no_reading(room):
+def test_t03_poses_of_other_images_fit_no_reading(room):
     scene, matches = room
     poses = {image.name: scene.images[(k * 17 + 5) % len(scene.images)].pose for k, image in enumerate(scene.images)}
     pairs = [
@@ -168,12 +168,12 @@ def test_numbers_and_poses_are_each_others_inverse(seed, convention):
     assert (R.inv() * R_again).magnitude().max() < 1e-7
 
 
-def test_the_epipolar_picture_shows_lines_and_the_residual(room):
+def test_the_epipolar_image_shows_lines_and_the_residual(room):
     _, matches = room
     pair = matches.pairs[0]
-    picture_HW3 = epipolar_picture(pair, matches.lens)
-    assert picture_HW3.shape == (240 + 26, 640, 3) and picture_HW3.dtype == np.uint8
-    assert np.ptp(picture_HW3[26:].astype(int), axis=2).max() > 200  # grey frames, coloured lines
+    image_HW3 = epipolar_image(pair, matches.lens)
+    assert image_HW3.shape == (240 + 26, 640, 3) and image_HW3.dtype == np.uint8
+    assert np.ptp(image_HW3[26:].astype(int), axis=2).max() > 200  # grey frames, coloured lines
     assert median_residual_px(pair, matches.lens) < 0.5
     wrong = repose(replace(matches, pairs=[pair]), written_as(PoseConvention("map-to-camera"))).pairs[0]
     assert median_residual_px(wrong, matches.lens) > 5

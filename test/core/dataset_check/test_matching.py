@@ -1,4 +1,4 @@
-"""Matches between neighbouring frames: the motion they see is the one the pictures were drawn with."""
+"""Matches between neighbouring frames: the motion they see is the one the images were drawn with."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_scene_without_intrinsics_gets_a_focal_length_that_is_called_a_guess(s
     assert matches.lens.focal == pytest.approx(CAMERA.fx, rel=0.4)
 
 
-def test_t01_pictures_that_cannot_be_read_are_passed_over(scene, tmp_path):
+def test_t01_images_that_cannot_be_read_are_passed_over(scene, tmp_path):
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"")
     images = [replace(image, path=broken) if k % 5 == 0 else image for k, image in enumerate(scene.images)]
@@ -46,7 +46,7 @@ def test_t01_pictures_that_cannot_be_read_are_passed_over(scene, tmp_path):
     assert matches.pairs and all(pair.first.path != broken and pair.second.path != broken for pair in matches.pairs)
 
 
-def test_t10_a_scene_of_one_picture_has_no_pairs(scene):
+def test_t10_a_scene_of_one_image_has_no_pairs(scene):
     assert match_neighbours(replace(scene, images=scene.images[:1])).pairs == []
 
 

@@ -28,7 +28,7 @@ def frame(index: int) -> str:
 def test_t02_poses_that_are_all_equal_are_refused_every_one() -> None:
     refused = faults_of(made_track(np.ones((30, 3)))).refused
     assert [fault.where for fault in refused] == [frame(index) for index in range(30)]
-    assert "its pose is that of all 30 pictures" in refused[0].what
+    assert "its pose is that of all 30 images" in refused[0].what
 
 
 def test_t02_duplicate_stamps_name_the_second_frame() -> None:

@@ -1,4 +1,4 @@
-"""The time between pictures and poses, from how fast both turn."""
+"""The time between images and poses, from how fast both turn."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_t03_the_red_kitchens_poses_80_ms_late_are_told(data_folder):
 
 
 @pytest.mark.parametrize("shift", [0.08, -0.013])
-def test_t03_an_offset_below_a_frame_is_found_in_drawn_pictures(shift):
+def test_t03_an_offset_below_a_frame_is_found_in_drawn_images(shift):
     pose_times = np.arange(-1, 4, 0.01)
     offset = estimate_time_offset(TIMES, draw(turning(TIMES)), pose_times + shift, turning(pose_times))
     assert offset.seconds == pytest.approx(shift, abs=0.005), offset.sentence()
@@ -57,6 +57,6 @@ def test_poses_of_another_recording_say_that_they_cannot_tell():
     assert apart.seconds is None and "overlap" in apart.why
 
 
-def test_too_few_pictures_say_so():
+def test_too_few_images_say_so():
     offset = estimate_time_offset(TIMES[:3], np.array([0.01, 0.02]), TIMES, turning(TIMES))
     assert offset.seconds is None and "30 are needed" in offset.why

@@ -1,4 +1,4 @@
-"""Poses read the wrong way, from the files to the exit code; pictures and poses of different times; what was said."""
+"""Poses read the wrong way, from the files to the exit code; images and poses of different times; what was said."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_wrong_reading_ends_the_check_with_2_and_says_what_to_do(
     code, _, told = checked(tmp_path / "place", capsys)
     assert (
         code == 2
-        and "the pictures contradict the poses" in told
+        and "the images contradict the poses" in told
         and "look like map-to-camera, quaternion w x y z, optical" in told
     )
     assert "you said camera-to-map, quaternion w x y z, optical" in told and "convention=" in told
@@ -66,7 +66,7 @@ def test_poses_of_the_base_end_the_check_with_2_and_say_what_to_do(
 def test_the_right_reading_ends_with_0(room: Scene, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_folder_dataset(tmp_path / "place", room)
     code, said, _ = checked(tmp_path / "place", capsys)
-    assert code == 0 and "as you said" in said and "verdict        good: 24 pictures" in said
+    assert code == 0 and "as you said" in said and "verdict        good: 24 images" in said
 
 
 def test_t10_a_dozen_neighbouring_frames_are_not_taken_for_another_body(data_folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Figures, baselines, predictions and pictures; on real data they agree with an independent judge to 1e-6."""
+"""Figures, baselines, predictions and images; on real data they agree with an independent judge to 1e-6."""
 
 import csv
 import json
@@ -127,11 +127,11 @@ def test_no_line_leads_over_a_gap() -> None:
     assert _unbroken(np.array([3.0])) == [slice(0, 1)]
 
 
-def test_look_up_finds_a_picture_under_other_light() -> None:
+def test_look_up_finds_a_image_under_other_light() -> None:
     rng = np.random.default_rng(0)
     images = [cv2.resize(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8), (160, 120)) for _ in range(10)]
     retrieval = ThumbnailRetrieval(images, [turned(k) for k in range(10)])
     darker = (0.7 * images[4].astype(float) + 10).astype(np.uint8)
     assert retrieval.lookup(darker).position[0] == pytest.approx(0.04)
-    with pytest.raises(ValueError, match="10 pictures for 1 poses"):
+    with pytest.raises(ValueError, match="10 images for 1 poses"):
         ThumbnailRetrieval(images, [turned(0)])

@@ -95,8 +95,8 @@ def test_e05_nothing_localized_has_baselines_and_no_errors(tmp_path: Path) -> No
     assert len(result.errors_of_all()[0]) == 12  # what the localizer would not trust is there all the same
     scene_model = SceneModel.load(DEMO)
     written = draw_offline_report(tmp_path / "report", result, scene_model, lambda image: read_image(image.path))
-    assert written == {"picture": tmp_path / "report" / "report.png"}
-    assert read_image(written["picture"]).shape[1] > 1000
+    assert written == {"image": tmp_path / "report" / "report.png"}
+    assert read_image(written["image"]).shape[1] > 1000
 
 
 def test_errors_are_of_the_localized_and_of_all(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_the_command_prints_and_writes_what_the_library_answers(
     result = evaluate_offline(Localizer(untrained, "cpu"), load_scene(small_scene), select="all")
     assert capsys.readouterr() == ("", "")  # a library says nothing
     *figures, following = printed.out.splitlines(keepends=True)
-    assert "".join(figures) == f"{result.table()}\npicture: {files['report'] / 'report.png'}\n"
+    assert "".join(figures) == f"{result.table()}\nimage: {files['report'] / 'report.png'}\n"
     assert following.startswith("next: ") and f"localize --model {untrained} IMAGE" in following
     assert all(f"{bar}: 100%" in printed.err for bar in ("localize", "look-up"))
     assert len(result.images) == len(result.localized) == 48 and result.select == "all"
@@ -173,7 +173,7 @@ def test_each_of_several_scenes_has_a_result(tmp_path: Path, capsys: pytest.Capt
     config = ["--config", str(ROOT / "config" / "train" / "multiscene_transformer.yaml")]
     narrow = [f"model.options.{key}=32" for key in ("width", "mlp_width", "head_width")]
     narrow += [f"model.options.{key}=1" for key in ("encoder_layers", "decoder_layers", "heads")]
-    size = ["picture.smaller_edge=34", "picture.height=32", "picture.width=40"]
+    size = ["image.smaller_edge=34", "image.height=32", "image.width=40"]
     small = [*narrow, *size, "device=cpu", "epochs=1", "cache_dir=none"]
     assert train([*config, *data, "--out", str(tmp_path / "model"), *small]) == 0
     capsys.readouterr()

@@ -1,4 +1,4 @@
-"""Poses at the pictures' times: motions worked out by hand and by chance, clocks that do not fit (fault matrix, T3)."""
+"""Poses at the images' times: motions worked out by hand and by chance, clocks that do not fit (fault matrix, T3)."""
 
 import numpy as np
 import pytest
@@ -76,33 +76,33 @@ def test_nothing_is_extrapolated_and_long_gaps_are_not_bridged() -> None:
     assert xs(found) == [None, 1.0, pytest.approx(1.05), None, 1.3, pytest.approx(1.34), 1.35, None]
     assert (found.outside, found.in_gaps, found.matched, found.rate) == (2, 1, 5, 5 / 8)
     assert str(found) == (
-        "5 of 8 pictures (62.5%) have a pose at their time, 2 are before the first or after the last pose, "
+        "5 of 8 images (62.5%) have a pose at their time, 2 are before the first or after the last pose, "
         "1 lie between poses more than 0.1 s apart"
     )
 
 
-def test_pictures_keep_their_order_one_pose_is_enough_and_of_equal_stamps_the_first_counts() -> None:
+def test_images_keep_their_order_one_pose_is_enough_and_of_equal_stamps_the_first_counts() -> None:
     stamps, poses = sliding(0, 0.1, 0.2)
     assert xs(associate([2 * SECOND // 10, 0], stamps, poses)) == [0.2, 0]
     assert xs(associate([5, 6], [5], poses[1:2])) == [0.1, None]
     assert xs(associate([5], [5, 5], poses[1:])) == [0.1]
 
 
-def test_the_offset_is_added_to_the_pictures_stamps() -> None:
+def test_the_offset_is_added_to_the_images_stamps() -> None:
     stamps, poses = sliding(*np.arange(0, 1.01, 0.05))
     assert xs(associate([SECOND // 2], stamps, poses, offset_s=0.08)) == [pytest.approx(0.58)]
 
 
 def test_t03_another_clock_is_refused_with_the_rate_both_ranges_and_the_offset() -> None:
     stamps, poses = sliding(*np.arange(100, 103, 0.05))
-    pictures = [round(t * SECOND) for t in np.arange(2.5, 5, 0.1)]
-    found = associate(pictures, stamps, poses)
+    images = [round(t * SECOND) for t in np.arange(2.5, 5, 0.1)]
+    found = associate(images, stamps, poses)
     with pytest.raises(UserError) as caught:
         found.require("rgb.txt")
     sentence = str(caught.value)
-    assert sentence.startswith("rgb.txt: 0 of 25 pictures (0.0%) have a pose at their time, 25 are before the first")
+    assert sentence.startswith("rgb.txt: 0 of 25 images (0.0%) have a pose at their time, 25 are before the first")
     assert "from 2.500 to 4.900 s, the poses' from 100.000 to 102.950 s" in sentence and "+97.500 s" in sentence
-    corrected = associate(pictures, stamps, poses, offset_s=found.clock_offset_s)
+    corrected = associate(images, stamps, poses, offset_s=found.clock_offset_s)
     corrected.require("rgb.txt")
     assert corrected.rate == 1
 
@@ -110,11 +110,11 @@ def test_t03_another_clock_is_refused_with_the_rate_both_ranges_and_the_offset()
 def test_t03_eighty_percent_is_enough_and_less_is_not() -> None:
     stamps, poses = sliding(*np.arange(0, 0.81, 0.05))
     associate([k * SECOND // 10 for k in range(10)], stamps, poses).require("x")  # 0 to 0.8 of 0 to 0.9 s
-    with pytest.raises(UserError, match=r"x: 9 of 12 pictures \(75.0%\)"):
+    with pytest.raises(UserError, match=r"x: 9 of 12 images \(75.0%\)"):
         associate([k * SECOND // 10 for k in range(12)], stamps, poses).require("x")
 
 
-def test_without_pictures_or_poses_there_is_nothing_to_associate() -> None:
+def test_without_images_or_poses_there_is_nothing_to_associate() -> None:
     stamps, poses = sliding(0, 1)
     for arguments in (([], stamps, poses), ([1], [], []), ([1], stamps, poses[:1])):
         with pytest.raises(ValueError, match="poses with"):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from known_camera import POSITION, Q_CAMERA_MAP, Q_MAP_CAMERA, is_known, words, write_picture
+from known_camera import POSITION, Q_CAMERA_MAP, Q_MAP_CAMERA, is_known, words, write_image
 from small_cambridge import HEADER, write_labels, write_small_cambridge
 from small_scene import write_small_scene
 
@@ -24,7 +24,7 @@ def with_train_rows(root: Path, *rows: str) -> Path:
     write_labels(root / "dataset_train.txt", *rows)
     write_labels(root / "dataset_test.txt", "seq2/frame00001.png 0 0 0 1 0 0 0")
     for name in ("seq1/frame00001.png", "seq1/frame00002.png", "seq2/frame00001.png"):
-        write_picture(root / name)
+        write_image(root / name)
     return root
 
 
@@ -53,7 +53,7 @@ def test_t02_every_wrong_row_is_told_and_few_are_left_out(tmp_path: Path) -> Non
         tmp_path, *good, "seq1/frame00100.png 1 2 3 0.945 0 0 0", "seq1/frame00101.png 1 2 nan 1 0 0 0"
     )
     for number in range(1, 102):
-        write_picture(root / f"seq1/frame{number:05d}.png")
+        write_image(root / f"seq1/frame{number:05d}.png")
     scene, faults = inspect_scene(root)
     assert len(scene.select("train")) == 99
     assert [fault.where.rpartition(" ")[2] for fault in faults.refused] == ["103", "104"]
@@ -67,7 +67,7 @@ def test_t02_every_wrong_row_is_told_and_few_are_left_out(tmp_path: Path) -> Non
         load_scene(root, skip_bad=True)
 
 
-def test_the_labels_alone_are_judged_without_pictures(tmp_path: Path) -> None:
+def test_the_labels_alone_are_judged_without_images(tmp_path: Path) -> None:
     root = with_train_rows(tmp_path, GOOD, "seq1/frame00009.png 1 2 3 1 0 0 0")
     assert len(inspect_scene(root)[1].refused) == 1
     scene, faults = inspect_scene(f"cambridge:{root}", labels_only=True)
@@ -87,12 +87,12 @@ def test_the_labels_alone_are_judged_without_pictures(tmp_path: Path) -> None:
         ("seq1/frame00001.png 0 2e6 0 1 0 0 0", r"line 5: a camera at 2e\+06 m, at most 1e\+06 m is taken"),
         ("seq1/frame00001.png 1 2 3 0.5 0 0 0", "line 5: a quaternion of length 0.5, allowed is 1 .- 0.001"),
         ("seq1/frame00001.png 1 2 3 0 0 0 0", "line 5: a quaternion of length 0, "),
-        ("/seq1/frame00001.png 1 2 3 1 0 0 0", "line 5: the picture /seq1/frame00001.png is not below the folder"),
-        ("../secret.png 1 2 3 1 0 0 0", "line 5: the picture ../secret.png is not below"),
+        ("/seq1/frame00001.png 1 2 3 1 0 0 0", "line 5: the image /seq1/frame00001.png is not below the folder"),
+        ("../secret.png 1 2 3 1 0 0 0", "line 5: the image ../secret.png is not below"),
         ("seq1/frame00002.png 1 2 3 1 0 0 0", r"line 5: .*frame00002.png stands in .*train.txt line 4 already"),
         ("seq2/frame00001.png 1 2 3 1 0 0 0", r"test.txt line 4: .* stands in .*train.txt line 5 already"),
         ("seq1/frame00001.png 1 2 3 1.0011 0 0 0", "line 5: a quaternion of length 1.0011"),
-        ("seq1/frame00009.png 1 2 3 1 0 0 0", "seq1/frame00009.png: the picture is missing, but .*line 5 names it"),
+        ("seq1/frame00009.png 1 2 3 1 0 0 0", "seq1/frame00009.png: the image is missing, but .*line 5 names it"),
     ],
 )
 def test_a_wrong_row_is_one_sentence(tmp_path: Path, row: str, sentence: str) -> None:
@@ -112,16 +112,16 @@ def test_missing_labels_and_a_missing_header_are_named(tmp_path: Path) -> None:
         load_scene(root)
 
 
-def test_pictures_are_in_the_order_they_were_taken_and_may_be_jpeg(tmp_path: Path) -> None:
+def test_images_are_in_the_order_they_were_taken_and_may_be_jpeg(tmp_path: Path) -> None:
     names = ["seq10/frame00001", "seq2/frame00010", "seq2/frame00009"]
     for name in names:
-        write_picture(tmp_path / f"{name}.jpg")
+        write_image(tmp_path / f"{name}.jpg")
     scene = load_scene(with_train_rows(tmp_path, *(f"{name}.png 0 0 0 1 0 0 0" for name in names)))
     assert [image.path.stem for image in scene.select("train")] == ["frame00009", "frame00010", "frame00001"]
     assert scene.select("train")[0].path.suffix == ".jpg"
 
 
-def test_a_split_file_names_pictures_below_the_scene_or_its_parent(cambridge: Path, tmp_path: Path) -> None:
+def test_a_split_file_names_images_below_the_scene_or_its_parent(cambridge: Path, tmp_path: Path) -> None:
     split = tmp_path / "split.csv"
     for before in ("", "Yard/"):
         split.write_text(f"split,image\ntest,{before}seq1/frame00002.png\ntrain,{before}seq2/frame00003.png\n")

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pycolmap
 import pytest
-from known_camera import Q_CAMERA_MAP, T_CAMERA_MAP, is_known, words, write_picture
+from known_camera import Q_CAMERA_MAP, T_CAMERA_MAP, is_known, words, write_image
 from scipy.spatial.transform import Rotation
 
 from transposenet_core.errors import UserError
@@ -29,23 +29,23 @@ KNOWN = f"{words(Q_CAMERA_MAP)} {words(T_CAMERA_MAP[:3, 3])}"
 
 
 def write_text_model(root: Path, cameras: list[str], images: list[str], folder: str = "sparse/0") -> Path:
-    """By hand, as COLMAP wrote models before it knew rigs; a picture for each image."""
+    """By hand, as COLMAP wrote models before it knew rigs; an image for each image."""
     (root / folder).mkdir(parents=True, exist_ok=True)
     (root / folder / "cameras.txt").write_text("# Camera list\n" + "".join(f"{line}\n" for line in cameras))
     (root / folder / "images.txt").write_text("# Image list\n" + "".join(f"{line}\n\n" for line in images))
     (root / folder / "points3D.txt").write_text("# 3D point list\n")
     for line in images:
-        write_picture(root / "images" / line.split()[-1], 80, 60)
+        write_image(root / "images" / line.split()[-1], 80, 60)
     return root
 
 
-def reconstruction(model: str = "OPENCV", pictures: int = 4, cameras: int = 1) -> pycolmap.Reconstruction:
+def reconstruction(model: str = "OPENCV", images: int = 4, cameras: int = 1) -> pycolmap.Reconstruction:
     rng = np.random.default_rng(2)
     made = pycolmap.Reconstruction()
     for number in range(1, cameras + 1):
         camera = pycolmap.Camera(model=model, width=80, height=60, params=PARAMETERS[model], camera_id=number)
         made.add_camera_with_trivial_rig(camera)
-    for number in range(1, pictures + 1):
+    for number in range(1, images + 1):
         rotation = pycolmap.Rotation3d(Rotation.random(random_state=number).as_quat())  # x y z w
         image = pycolmap.Image(name=f"walk/frame{number:03d}.png", camera_id=1 + number % cameras, image_id=number)
         made.add_image_with_trivial_frame(image, pycolmap.Rigid3d(rotation, rng.normal(size=3)))
@@ -57,7 +57,7 @@ def write(made: pycolmap.Reconstruction, root: Path, binary: bool) -> Path:
     folder.mkdir(parents=True)
     (made.write_binary if binary else made.write_text)(str(folder))
     for image in made.images.values():
-        write_picture(root / "images" / image.name, 80, 60)
+        write_image(root / "images" / image.name, 80, 60)
     return root
 
 
@@ -87,7 +87,7 @@ def test_models_that_pycolmap_wrote(tmp_path: Path, binary: bool) -> None:
 
 @pytest.mark.parametrize("model", LENSES)
 def test_each_camera_model_sees_points_where_colmap_sees_them(tmp_path: Path, model: str) -> None:
-    made = reconstruction(model, pictures=1)
+    made = reconstruction(model, images=1)
     camera = load_scene(write(made, tmp_path, True)).intrinsics
     points_N3 = np.array([[0.1, -0.2, 1.0], [0.5, 0.4, 1.0], [-0.6, 0.1, 2.0]])
     theirs_N2 = made.cameras[1].img_from_cam(points_N3)
@@ -118,31 +118,31 @@ def test_cameras_with_the_same_figures_are_one_and_others_are_chosen_by_id(tmp_p
         ["1 PINHOLE 80 60 70 71 40 30", "2 PINHOLE 80 60 75 71 40 30"],
         [f"1 {KNOWN} 1 a.png", f"2 {KNOWN} 2 b.png", f"3 {KNOWN} 2 c.png"],
     )
-    with pytest.raises(UserError, match=r"2 cameras that differ: 1 \(1 pictures\), 2 \(2 pictures\).*,camera=ID"):
+    with pytest.raises(UserError, match=r"2 cameras that differ: 1 \(1 images\), 2 \(2 images\).*,camera=ID"):
         load_scene(root)
     scene = load_scene(f"colmap:{root},camera=2")
     assert [image.name for image in scene.images] == ["b.png", "c.png"] and scene.intrinsics.fx == 75
     for wrong in ("3", "left"):
-        with pytest.raises(UserError, match=f"camera={wrong} has no pictures in the model; its cameras: 1"):
+        with pytest.raises(UserError, match=f"camera={wrong} has no images in the model; its cameras: 1"):
             load_scene(f"colmap:{root},camera={wrong}")
 
 
-def test_the_model_itself_and_another_folder_of_pictures(tmp_path: Path) -> None:
+def test_the_model_itself_and_another_folder_of_images(tmp_path: Path) -> None:
     root = write_text_model(tmp_path / "yard", ["1 PINHOLE 80 60 70 71 40 30"], [f"1 {KNOWN} 1 a.png"])
-    (image,) = load_scene(f"colmap:{root / 'sparse/0'},pictures={root / 'images'}").images
+    (image,) = load_scene(f"colmap:{root / 'sparse/0'},images={root / 'images'}").images
     assert image.path == root / "images" / "a.png"
-    with pytest.raises(UserError, match="sparse/0/images/a.png: the picture is missing"):
+    with pytest.raises(UserError, match="sparse/0/images/a.png: the image is missing"):
         load_scene(f"colmap:{root / 'sparse/0'}")
 
 
-def test_t01_pictures_that_are_missing_or_lead_elsewhere_are_named(tmp_path: Path) -> None:
+def test_t01_images_that_are_missing_or_lead_elsewhere_are_named(tmp_path: Path) -> None:
     lines = [f"{number} {KNOWN} 1 {name}" for number, name in ((1, "a.png"), (2, "b.png"), (3, "../c.png"))]
     root = write_text_model(tmp_path / "yard", ["1 PINHOLE 80 60 70 71 40 30"], lines)
     (root / "images/b.png").unlink()
     scene, faults = inspect_scene(f"colmap:{root}")
     assert len(scene.images) == 1 and len(faults.refused) == 2
-    assert any("images/b.png: the picture is missing" in str(fault) for fault in faults.refused)
-    assert any("image ../c.png: the picture is not below the folder" in str(fault) for fault in faults.refused)
+    assert any("images/b.png: the image is missing" in str(fault) for fault in faults.refused)
+    assert any("image ../c.png: the image is not below the folder" in str(fault) for fault in faults.refused)
     assert len(inspect_scene(f"colmap:{root}", labels_only=True)[0].images) == 2
 
 
@@ -190,7 +190,7 @@ def test_a_truncated_binary_model_and_missing_files_are_named(tmp_path: Path) ->
         load_scene(f"colmap:{root}")
 
 
-def test_a_model_without_a_registered_picture_is_refused(tmp_path: Path) -> None:
+def test_a_model_without_a_registered_image_is_refused(tmp_path: Path) -> None:
     root = write_text_model(tmp_path / "yard", ["1 PINHOLE 80 60 70 71 40 30"], [])
     with pytest.raises(UserError, match="the model has 0 images and none is registered"):
         load_scene(root)

@@ -52,14 +52,14 @@ def truth_row(ms: int) -> str:
 
 
 def write_recording(
-    root: Path, pictures_ms: list[int], calibration: str | None = None, rows: list[str] | None = None
+    root: Path, images_ms: list[int], calibration: str | None = None, rows: list[str] | None = None
 ) -> Path:
     for camera, grey in (("cam0", 60), ("cam1", 200)):
         folder = root / "mav0" / camera
         (folder / "data").mkdir(parents=True, exist_ok=True)
         (folder / "sensor.yaml").write_text(calibration or sensor())
         lines = ["#timestamp [ns],filename"]
-        for ms in pictures_ms:
+        for ms in images_ms:
             lines.append(f"{EPOCH + ms * MS},{EPOCH + ms * MS}.png")
             cv2.imwrite(str(folder / "data" / f"{EPOCH + ms * MS}.png"), np.full((48, 75), grey, np.uint8))
         (folder / "data.csv").write_text("\r\n".join(lines) + "\r\n")
@@ -98,7 +98,7 @@ def test_opencvs_head_and_tag_are_passed_over(tmp_path: Path, head: str) -> None
     assert load_scene(root).intrinsics.fx == 458.654
 
 
-def test_the_other_camera_by_option_and_grey_pictures(tmp_path: Path) -> None:
+def test_the_other_camera_by_option_and_grey_images(tmp_path: Path) -> None:
     from transposenet_core.image_files import read_image
 
     root = write_recording(tmp_path / "V1", [0])
@@ -110,7 +110,7 @@ def test_the_other_camera_by_option_and_grey_pictures(tmp_path: Path) -> None:
 
 def test_t03_no_overlap_in_time_is_refused(tmp_path: Path) -> None:
     root = write_recording(tmp_path / "V1", [0, 50], rows=[truth_row(5 * k) for k in range(1000, 1100)])
-    with pytest.raises(UserError, match=r"data.csv with .*data.csv: 0 of 2 pictures .* \+5.000 s on the pictures"):
+    with pytest.raises(UserError, match=r"data.csv with .*data.csv: 0 of 2 images .* \+5.000 s on the images"):
         load_scene(f"euroc:{root}")
 
 
@@ -177,10 +177,10 @@ def test_whatever_a_sensor_file_says_it_is_read_or_refused_in_a_sentence(
         assert min(camera.width, camera.height, camera.fx, camera.fy) > 0
 
 
-def test_t01_missing_pictures_and_files_are_named(tmp_path: Path) -> None:
+def test_t01_missing_images_and_files_are_named(tmp_path: Path) -> None:
     root = write_recording(tmp_path / "V1", [0, 50])
     (root / f"mav0/cam0/data/{EPOCH}.png").unlink()
-    with pytest.raises(UserError, match=rf"{EPOCH}.png: the picture is missing"):
+    with pytest.raises(UserError, match=rf"{EPOCH}.png: the image is missing"):
         load_scene(f"euroc:{root}")
     assert len(inspect_scene(f"euroc:{root}", labels_only=True)[0].images) == 2
     (root / "mav0/state_groundtruth_estimate0/data.csv").unlink()

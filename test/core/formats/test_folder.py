@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from known_camera import POSITION, Q_CAMERA_MAP, Q_MAP_CAMERA, is_known, write_picture
+from known_camera import POSITION, Q_CAMERA_MAP, Q_MAP_CAMERA, is_known, write_image
 
 from transposenet_core.errors import UserError
 from transposenet_core.formats import inspect_scene, load_scene
@@ -29,7 +29,7 @@ def by_hand(root: Path, *rows: str, header: str = HEADER) -> Path:
     root.mkdir(exist_ok=True)
     (root / "poses.csv").write_text("\n".join([header, *rows]) + "\n")
     for name in ("a.png", "b.png"):
-        write_picture(root / name)
+        write_image(root / name)
     return root
 
 
@@ -70,25 +70,25 @@ frames = st.lists(
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(frames, st.sampled_from([None, CAMERA]), st.integers(0, 2**32 - 1))
 def test_what_is_written_is_read_again(tmp_path: Path, frames, camera: Intrinsics | None, seed: int) -> None:
-    """Poses to rounding of the last digit, stamps to the nanosecond, pictures and depth to the bit."""
+    """Poses to rounding of the last digit, stamps to the nanosecond, images and depth to the bit."""
     random = np.random.default_rng(seed)
-    pictures = [random.integers(0, 256, (6, 8, 3), np.uint8) for _ in frames]
+    arrays = [random.integers(0, 256, (6, 8, 3), np.uint8) for _ in frames]
     depth_HW = random.integers(0, 2**16, (3, 4), np.uint16)
     with folder_dataset(tmp_path / "out", "den", overwrite=True) as writer:
         writer.map_frame, writer.intrinsics, writer.about = "odom", camera, {"bag": "drive, 1"}
-        for index, (picture, (pose, stamp_ns, _, deep)) in enumerate(zip(pictures, frames, strict=True)):
-            writer.add(f"s/{index}.png", picture, pose, stamp_ns, "s, 1", depth_HW if deep else None)
+        for index, (array, (pose, stamp_ns, _, deep)) in enumerate(zip(arrays, frames, strict=True)):
+            writer.add(f"s/{index}.png", array, pose, stamp_ns, "s, 1", depth_HW if deep else None)
         if any(deep for *_, deep in frames):
             writer.depth_camera = DepthCamera(Intrinsics(4, 3, 3, 3, 2, 1.5), 0.001, frames[0][0])
         splits = [split for _, _, split, _ in frames]
         writer.set_splits([replace(image, split=split) for image, split in zip(writer.images, splits, strict=True)])
     scene = load_scene(f"folder:{tmp_path / 'out'}")
     assert (scene.name, scene.map_frame, scene.intrinsics) == ("den", "odom", camera)
-    for image, picture, (pose, stamp_ns, split, deep) in zip(scene.images, pictures, frames, strict=True):
+    for image, array, (pose, stamp_ns, split, deep) in zip(scene.images, arrays, frames, strict=True):
         np.testing.assert_array_equal(image.pose.position, pose.position)
         np.testing.assert_allclose(image.pose.orientation, pose.orientation, rtol=0, atol=3e-16)
         assert (image.stamp, image.split, image.sequence) == (stamp_ns / 10**9, split, "s, 1")
-        np.testing.assert_array_equal(read_image(image.path), picture)
+        np.testing.assert_array_equal(read_image(image.path), array)
         assert (image.depth_path is not None) == deep
         if deep:
             np.testing.assert_array_equal(cv2.imread(str(image.depth_path), cv2.IMREAD_UNCHANGED), depth_HW)
@@ -125,18 +125,18 @@ def test_a_scene_of_another_format_becomes_a_folder(small_scene: Path, tmp_path:
         assert ours.path.read_bytes() == theirs.path.read_bytes()
 
 
-def test_pictures_are_taken_one_at_a_time_and_given_stamps_are_kept(small_scene: Path, tmp_path: Path) -> None:
+def test_images_are_taken_one_at_a_time_and_given_stamps_are_kept(small_scene: Path, tmp_path: Path) -> None:
     source = load_scene(small_scene)
     written = []
 
-    def pictures():
+    def arrays():
         for image in source.images:
             (partial,) = tmp_path.glob(".copy.*.partial")
             written.append(len(list(partial.glob("*/*.png"))))
             yield read_image(image.path)
 
     stamps = [1_700_000_000_000_000_001 + 3 * index for index in range(len(source.images))]
-    write_folder_dataset(tmp_path / "copy", source, pictures(), stamps)
+    write_folder_dataset(tmp_path / "copy", source, arrays(), stamps)
     assert written == list(range(len(source.images)))
     lines = (tmp_path / "copy/poses.csv").read_text().splitlines()[1:]
     assert [int(line.split(",")[1]) for line in lines] == stamps
@@ -172,17 +172,17 @@ def test_t06_an_interrupted_writer_leaves_nothing_and_nothing_of_others_is_overw
         pass
 
 
-def test_names_and_pictures_that_cannot_be_written_are_a_programmers_error(tmp_path: Path) -> None:
-    picture = np.zeros((6, 8, 3), np.uint8)
+def test_names_and_images_that_cannot_be_written_are_a_programmers_error(tmp_path: Path) -> None:
+    array = np.zeros((6, 8, 3), np.uint8)
     with folder_dataset(tmp_path / "out") as writer:
-        writer.add("0.png", picture, HERE, 0)
+        writer.add("0.png", array, HERE, 0)
         for name in ("0.png", "/0.png", "../1.png"):
             with pytest.raises(ValueError, match="a new path below the folder"):
-                writer.add(name, picture, HERE, 0)
+                writer.add(name, array, HERE, 0)
         with pytest.raises(ValueError, match="are not written"):
-            writer.add("1.bmp", picture, HERE, 0)
+            writer.add("1.bmp", array, HERE, 0)
         with pytest.raises(ValueError, match="are not written"):
-            writer.add("2.png", picture.astype(float), HERE, 0)
+            writer.add("2.png", array.astype(float), HERE, 0)
 
 
 @pytest.mark.parametrize(
@@ -195,8 +195,8 @@ def test_names_and_pictures_that_cannot_be_written_are_a_programmers_error(tmp_p
         (f"b.png,soon,{PLACE}", "line 3: stamp 'soon' is no stamp, seconds are allowed"),
         (f"b.png,nan,{PLACE}", "line 3: a stamp that is not finite"),
         (f"a.png,2,{PLACE}", "line 3: a.png stands in .* line 2 already"),
-        (f"../b.png,2,{PLACE}", "line 3: the picture ../b.png is not below"),
-        (f"c.png,2,{PLACE}", "c.png: the picture is missing, but .*line 3 names it"),
+        (f"../b.png,2,{PLACE}", "line 3: the image ../b.png is not below"),
+        (f"c.png,2,{PLACE}", "c.png: the image is missing, but .*line 3 names it"),
     ],
 )
 def test_t02_a_wrong_row_is_named_and_left_out(tmp_path: Path, row: str, sentence: str) -> None:
@@ -212,7 +212,7 @@ def test_wrong_splits_and_depth_names_are_told(tmp_path: Path) -> None:
     scene, faults = inspect_scene(by_hand(tmp_path / "den", *rows, header=header))
     assert not scene.images
     assert "split 'exam', allowed are train, val, test" in str(faults.refused[0])
-    assert "the depth picture ../../x.png is not below the folder" in str(faults.refused[1])
+    assert "the depth image ../../x.png is not below the folder" in str(faults.refused[1])
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Reading scenes: the layout, both picture formats, split files, and one clear sentence for each fault."""
+"""Reading scenes: the layout, both image formats, split files, and one clear sentence for each fault."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from known_camera import T_CAMERA_MAP, T_MAP_CAMERA, is_known, write_picture
+from known_camera import T_CAMERA_MAP, T_MAP_CAMERA, is_known, write_image
 from small_scene import write_small_scene
 
 from transposenet_core.errors import UserError
@@ -38,9 +38,9 @@ def test_a_known_camera_is_taken_from_the_scene(small_scene: Path) -> None:
 
 
 def test_a_split_file_chooses_and_finds_jpg_where_it_says_png(small_scene: Path) -> None:
-    picture = small_scene / "seq-01" / "frame-000002.color.png"
-    cv2.imwrite(str(picture.with_suffix(".jpg")), cv2.imread(str(picture)))
-    picture.unlink()
+    image = small_scene / "seq-01" / "frame-000002.color.png"
+    cv2.imwrite(str(image.with_suffix(".jpg")), cv2.imread(str(image)))
+    image.unlink()
     split = small_scene / "split.csv"
     lines = ["split,image", "train,desk/seq-01/frame-000002.color.png", "val,desk/seq-01/frame-000005.color.png"]
     split.write_text("\n".join(lines) + "\n")
@@ -70,7 +70,7 @@ def test_a_wrong_place_is_named(data: str, sentence: str, tmp_path: Path, monkey
         ("a,b\n1,2\n", "columns .* found"),
         ("split,image\nholdout,x.png\n", "line 2: split 'holdout'"),
         ("split,image\ntrain,x.png\ntest,x.png\n", "line 3: x.png stands in both"),
-        ("\ufeffsplit,image\n", "names no picture"),  # as spreadsheets write it
+        ("\ufeffsplit,image\n", "names no image"),  # as spreadsheets write it
         ("split,image\ntrain,desk/seq-01/frame-999999.color.png\n", "neither below that folder"),
     ],
 )
@@ -95,14 +95,14 @@ def test_missing_pose_and_missing_sequence_are_named(small_scene: Path) -> None:
 
 def test_a_camera_worked_out_by_hand(tmp_path: Path) -> None:
     for number, T_44 in ((1, T_MAP_CAMERA), (2, T_CAMERA_MAP)):
-        write_picture(tmp_path / f"seq-01/frame-{number:06d}.color.png")
+        write_image(tmp_path / f"seq-01/frame-{number:06d}.color.png")
         np.savetxt(tmp_path / f"seq-01/frame-{number:06d}.pose.txt", T_44)
     scene, faults = inspect_scene(tmp_path)
     assert [is_known(image.pose) for image in scene.images] == [True, False]
     assert "all is train unless --split says otherwise" in str(faults.remarks[0]) and not faults.refused
 
 
-def test_t01_missing_and_empty_pictures_are_all_named(small_scene: Path) -> None:
+def test_t01_missing_and_empty_images_are_all_named(small_scene: Path) -> None:
     (small_scene / "seq-01/frame-000003.color.png").write_bytes(b"")
     split = small_scene / "split.csv"
     split.write_text("split,image\n" + "".join(f"train,seq-01/frame-{n:06d}.color.png\n" for n in range(26)))
@@ -171,9 +171,7 @@ def test_depth_that_is_none_is_named_and_empty_files_count_as_absent(small_scene
     (small_scene / "seq-01/frame-000000.depth.png").write_bytes(b"")
     assert load_scene(small_scene).depth_camera is None
     cv2.imwrite(str(small_scene / "seq-01/frame-000001.depth.png"), np.zeros((6, 8), np.uint8))
-    with pytest.raises(
-        UserError, match="frame-000001.depth.png: no depth picture, which is a PNG of one 16-bit channel"
-    ):
+    with pytest.raises(UserError, match="frame-000001.depth.png: no depth image, which is a PNG of one 16-bit channel"):
         load_scene(small_scene)
 
 
@@ -196,7 +194,7 @@ def test_options_and_ways_to_write_them(small_scene: Path) -> None:
     with pytest.raises(UserError, match="7scenes has no option 'convention'; its options: none"):
         load_scene(f"7scenes:{small_scene},convention=camera_to_map")
     with pytest.raises(
-        UserError, match="finds its rows by the pictures; labels alone: cambridge, posenet_txt, labels_csv"
+        UserError, match="finds its rows by the images; labels alone: cambridge, posenet_txt, labels_csv"
     ):
         inspect_scene(small_scene, labels_only=True)
     assert parse_source(f"matrix-rows:{small_scene}").adapter is parse_source(f"matrix_rows:{small_scene}").adapter
@@ -216,17 +214,17 @@ def test_every_format_has_its_row_in_the_docs() -> None:
         assert all(f"`{option}=`" in row for option in adapter.OPTIONS)
 
 
-def test_t01_an_unreadable_picture_is_one_sentence(tmp_path: Path) -> None:
+def test_t01_an_unreadable_image_is_one_sentence(tmp_path: Path) -> None:
     broken = tmp_path / "broken.png"
-    broken.write_bytes(b"no picture")
-    with pytest.raises(UserError, match="10 bytes that are no picture"):
+    broken.write_bytes(b"no image")
+    with pytest.raises(UserError, match="10 bytes that are no image"):
         read_image(broken)
     with pytest.raises(UserError, match="cannot be read"):
         read_image(tmp_path / "absent.png")
 
 
 def test_a_split_without_frames_is_named(small_scene: Path) -> None:
-    with pytest.raises(UserError, match="no pictures in the split 'val': found 24 train, 24 test"):
+    with pytest.raises(UserError, match="no images in the split 'val': found 24 train, 24 test"):
         load_scene(small_scene).select("val")
 
 

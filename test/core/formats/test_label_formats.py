@@ -15,7 +15,7 @@ from known_camera import (
     T_MAP_CAMERA,
     is_known,
     words,
-    write_picture,
+    write_image,
 )
 from small_cambridge import write_labels
 
@@ -31,9 +31,9 @@ PLACE = ",".join(str(value) for value in POSITION)
 
 def write_text_labels(folder: Path, quaternion: tuple[float, ...]) -> Path:
     for split, number in (("train", 1), ("val", 3), ("test", 4)):
-        picture = f"seq-0{number}/frame-00000{number}.color.png"
-        write_labels(folder / f"yard_{split}.txt", f"/{picture} {words(POSITION, quaternion)}")
-        write_picture(folder / picture)
+        image = f"seq-0{number}/frame-00000{number}.color.png"
+        write_labels(folder / f"yard_{split}.txt", f"/{image} {words(POSITION, quaternion)}")
+        write_image(folder / image)
     return folder / "yard_train.txt"
 
 
@@ -59,19 +59,19 @@ def test_text_labels_without_a_convention_say_how_to_find_out(tmp_path: Path) ->
         load_scene(f"posenet_txt:{tmp_path},convention=camera_to_map")
 
 
-def test_pictures_may_lie_elsewhere(tmp_path: Path) -> None:
+def test_images_may_lie_elsewhere(tmp_path: Path) -> None:
     file = write_text_labels(tmp_path / "scene", Q_MAP_CAMERA)
     alone = tmp_path / "labels_train.txt"
     alone.write_text(file.read_text())
-    with pytest.raises(UserError, match="the picture is missing"):
+    with pytest.raises(UserError, match="the image is missing"):
         load_scene(f"{alone},convention=camera_to_map")
-    scene = load_scene(f"{alone},convention=camera_to_map,pictures={tmp_path / 'scene'}")
+    scene = load_scene(f"{alone},convention=camera_to_map,images={tmp_path / 'scene'}")
     assert scene.images[0].path == tmp_path / "scene/seq-01/frame-000001.color.png"
 
 
 def test_both_text_readers_read_the_same_files(tmp_path: Path) -> None:
     for split in ("train", "test"):
-        write_picture(tmp_path / f"{split}/frame00001.png")
+        write_image(tmp_path / f"{split}/frame00001.png")
         write_labels(tmp_path / f"dataset_{split}.txt", f"{split}/frame00001.png {words(POSITION, Q_CAMERA_MAP)}")
     one = load_scene(f"cambridge:{tmp_path}").select("train")
     other = load_scene(f"posenet_txt:{tmp_path / 'dataset_train.txt'},convention=map_to_camera").select("train")
@@ -84,8 +84,8 @@ def write_table(file: Path, *rows: str, header: str = ",".join(COLUMNS)) -> Path
     return file
 
 
-def table_row(scene: str, quaternion: tuple[float, ...], picture: str = "a.png", split: str = "train") -> str:
-    return f"{scene},{split},s,{scene}/s/{picture},{PLACE},{','.join(map(str, quaternion))}"
+def table_row(scene: str, quaternion: tuple[float, ...], image: str = "a.png", split: str = "train") -> str:
+    return f"{scene},{split},s,{scene}/s/{image},{PLACE},{','.join(map(str, quaternion))}"
 
 
 @pytest.mark.parametrize(
@@ -93,17 +93,17 @@ def table_row(scene: str, quaternion: tuple[float, ...], picture: str = "a.png",
 )
 def test_a_label_table_has_the_convention_of_its_data_set(tmp_path: Path, scene: str, right, wrong) -> None:
     for name in ("a.png", "b.png"):
-        write_picture(tmp_path / scene / "s" / name)
+        write_image(tmp_path / scene / "s" / name)
     file = write_table(tmp_path / "table.csv", table_row(scene, right), table_row(scene, wrong, "b.png"))
     found = load_scene(file)
     assert [is_known(image.pose) for image in found.images] == [True, False]
     assert (found.name, found.images[0].name, found.images[0].split) == (scene, f"{scene}/s/a.png", "train")
-    there = load_scene(f"labels-csv:{file},pictures={tmp_path / scene}")  # the scene's own folder is as good
+    there = load_scene(f"labels-csv:{file},images={tmp_path / scene}")  # the scene's own folder is as good
     assert there.images[0].path.resolve() == (tmp_path / scene / "s/a.png").resolve()
 
 
 def test_a_scene_of_another_name_needs_its_convention(tmp_path: Path) -> None:
-    write_picture(tmp_path / "attic/s/a.png")
+    write_image(tmp_path / "attic/s/a.png")
     file = write_table(tmp_path / "table.csv", table_row("attic", Q_CAMERA_MAP))
     with pytest.raises(UserError, match="the format labels_csv fixes no convention"):
         load_scene(file)
@@ -128,12 +128,12 @@ def test_one_of_several_scenes_is_chosen(tmp_path: Path) -> None:
         ("heads,train,s,heads/s/b.png,1,2,x,1,0,0,0", "line 3: could not convert string to float: 'x'"),
         ("heads,train,s,heads/s/b.png,1,2,nan,1,0,0,0", "line 3: a number that is not finite"),
         ("heads,train,s,heads/s/a.png,1,2,3,1,0,0,0", "line 3: heads/s/a.png stands in .* line 2 already"),
-        ("heads,train,s,../../b.png,1,2,3,1,0,0,0", "line 3: the picture ../../b.png is not below"),
-        ("heads,train,s,heads/s/b.png,1,2,3,1,0,0,0", "b.png: the picture is missing, but .*line 3 names it"),
+        ("heads,train,s,../../b.png,1,2,3,1,0,0,0", "line 3: the image ../../b.png is not below"),
+        ("heads,train,s,heads/s/b.png,1,2,3,1,0,0,0", "b.png: the image is missing, but .*line 3 names it"),
     ],
 )
 def test_t02_a_wrong_row_of_a_table_is_named_and_left_out(tmp_path: Path, row: str, sentence: str) -> None:
-    write_picture(tmp_path / "heads/s/a.png")
+    write_image(tmp_path / "heads/s/a.png")
     file = write_table(tmp_path / "table.csv", table_row("heads", Q_MAP_CAMERA), row)
     with pytest.raises(UserError, match=sentence):
         load_scene(file)
@@ -191,12 +191,12 @@ def test_published_cameras_stand_upright_only_as_their_convention_says(data_fold
 
 
 def test_all_three_formats_of_redkitchen_have_the_same_poses(data_folder: Path) -> None:
-    labels, pictures = data_folder / "labels", data_folder / "7scenes" / "redkitchen"
+    labels, images = data_folder / "labels", data_folder / "7scenes" / "redkitchen"
     split = data_folder / "splits" / "redkitchen_b50_fold3.csv"
-    truth = load_scene(f"7scenes:{pictures}", split)
+    truth = load_scene(f"7scenes:{images}", split)
     sources = (
-        f"labels_csv:{labels / '7Scenes/abs_7scenes_pose.csv_redkitchen_train.csv'},pictures={pictures}",
-        f"posenet_txt:{labels / 'posenet_txt/redkitchen_train.txt'},convention=camera_to_map,pictures={pictures}",
+        f"labels_csv:{labels / '7Scenes/abs_7scenes_pose.csv_redkitchen_train.csv'},images={images}",
+        f"posenet_txt:{labels / 'posenet_txt/redkitchen_train.txt'},convention=camera_to_map,images={images}",
     )
     by_path = {image.path.resolve(): image for image in truth.images}
     for source in sources:
@@ -209,12 +209,12 @@ def test_all_three_formats_of_redkitchen_have_the_same_poses(data_folder: Path) 
         assert rotation_angle_deg(ours[1], theirs[1]).max() < 0.05
 
 
-def write_rows(root: Path, *lines: str, pictures: int | None = None, K: str = "8 0 4\n0 8 3\n0 0 1\n") -> Path:
+def write_rows(root: Path, *lines: str, images: int | None = None, K: str = "8 0 4\n0 8 3\n0 0 1\n") -> Path:
     root.mkdir(exist_ok=True)
     (root / "poses.txt").write_text("\n".join(lines) + "\n")
     (root / "K.txt").write_text(K)
-    for number in range(len(lines) if pictures is None else pictures):
-        write_picture(root / "images" / f"{number + 9}.jpg")  # 9, 10: as numbers, not as text
+    for number in range(len(lines) if images is None else images):
+        write_image(root / "images" / f"{number + 9}.jpg")  # 9, 10: as numbers, not as text
     return root
 
 
@@ -245,12 +245,12 @@ def test_t02_a_wrong_matrix_row_is_named_and_left_out(tmp_path: Path, line: str,
     assert [image.name for image in inspect_scene(root)[0].images] == ["images/9.jpg"]
 
 
-def test_rows_without_pictures_and_wrong_options_are_named(tmp_path: Path) -> None:
-    root = write_rows(tmp_path, words(T_MAP_CAMERA), words(T_MAP_CAMERA), pictures=1)
-    with pytest.raises(UserError, match="2 rows in poses.txt and 1 pictures in images/"):
+def test_rows_without_images_and_wrong_options_are_named(tmp_path: Path) -> None:
+    root = write_rows(tmp_path, words(T_MAP_CAMERA), words(T_MAP_CAMERA), images=1)
+    with pytest.raises(UserError, match="2 rows in poses.txt and 1 images in images/"):
         load_scene(root)
-    write_picture(root / "images/10.jpg")
-    with pytest.raises(UserError, match="rate=0; it must be the number of pictures a second, above 0"):
+    write_image(root / "images/10.jpg")
+    with pytest.raises(UserError, match="rate=0; it must be the number of images a second, above 0"):
         load_scene(f"{root},rate=0")
     (root / "K.txt").write_text("0 0 0\n" * 3)
     with pytest.raises(UserError, match=r"K.txt: .* is no camera matrix; write fx 0 cx, 0 fy cy, 0 0 1"):

@@ -9,7 +9,7 @@ import pycolmap
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from known_camera import T_MAP_CAMERA, is_known, write_picture
+from known_camera import T_MAP_CAMERA, is_known, write_image
 from scipy.spatial.transform import Rotation
 
 from transposenet_core.errors import UserError
@@ -29,7 +29,7 @@ def write(root: Path, *frames: dict, **content: object) -> Path:
     frames = frames or (frame("images/frame_00001.png"), frame("./images/frame_00002.png"))
     for entry in frames:
         if isinstance(entry.get("file_path"), str) and ".." not in entry["file_path"]:
-            write_picture((root / entry["file_path"]).with_suffix(".png"))
+            write_image((root / entry["file_path"]).with_suffix(".png"))
     (root / "transforms.json").write_text(json.dumps({**CAMERA, **content, "frames": list(frames)}))
     return root
 
@@ -156,7 +156,7 @@ def test_t02_wrong_frames_are_left_out_and_named(tmp_path: Path) -> None:
         (frame("c.png", [[float("nan")] * 4] * 4), r"frames\[2\]: a number that is not finite"),
         (frame("d.png", None), r"frames\[3\]: transform_matrix is no 4x4 matrix"),
         ({"transform_matrix": KNOWN}, r"frames\[4\]: no frame: it has file_path and transform_matrix"),
-        (frame("../e.png"), r"frames\[5\]: the picture ../e.png is not below the folder"),
+        (frame("../e.png"), r"frames\[5\]: the image ../e.png is not below the folder"),
         (frame("good.png"), r"frames\[7\]: good.png stands in .*frames\[6\] already"),
     ]
     root = write(tmp_path, *(entry for entry, _ in wrong), frame("good.png"))
@@ -167,18 +167,18 @@ def test_t02_wrong_frames_are_left_out_and_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["n" * 5000, "n" * 5000 + ".png", "a\0b.png"])
-def test_t01_a_name_that_no_file_can_have_is_a_missing_picture(tmp_path: Path, name: str) -> None:
+def test_t01_a_name_that_no_file_can_have_is_a_missing_image(tmp_path: Path, name: str) -> None:
     root = write(tmp_path)
     content = {**CAMERA, "frames": [frame("images/frame_00001.png"), frame(name)]}
     (root / "transforms.json").write_text(json.dumps(content))
     scene, faults = inspect_scene(f"nerfstudio:{root}")
-    assert len(scene.images) == 1 and "the picture is missing" in str(faults.refused[0])
+    assert len(scene.images) == 1 and "the image is missing" in str(faults.refused[0])
 
 
-def test_t01_missing_pictures_are_named(tmp_path: Path) -> None:
+def test_t01_missing_images_are_named(tmp_path: Path) -> None:
     root = write(tmp_path)
     (root / "images/frame_00001.png").unlink()
-    with pytest.raises(UserError, match="images/frame_00001.png: the picture is missing"):
+    with pytest.raises(UserError, match="images/frame_00001.png: the image is missing"):
         load_scene(root)
     assert len(inspect_scene(root, labels_only=True)[0].images) == 2
 

@@ -27,13 +27,13 @@ def truth_row(t: float, turn_deg: float = 0.0) -> str:
 
 def write_recording(
     root: Path,
-    picture_times: list[float],
+    image_times: list[float],
     truth: list[str] | None = None,
     depth_times: list[float] = (),
     size=(480, 640),
 ) -> Path:
     root.mkdir(parents=True, exist_ok=True)
-    for kind, times in (("rgb", picture_times), ("depth", depth_times)):
+    for kind, times in (("rgb", image_times), ("depth", depth_times)):
         if times:
             (root / kind).mkdir(exist_ok=True)
             lines = ["# a comment", "# timestamp filename"]
@@ -91,16 +91,16 @@ def test_other_cameras_come_from_options_or_a_file_and_are_else_unknown(tmp_path
         load_scene(f"tum:{root},fx=70,fy=wide,cx=1,cy=1")
 
 
-def test_pictures_of_another_size_have_not_the_published_camera(tmp_path: Path) -> None:
+def test_images_of_another_size_have_not_the_published_camera(tmp_path: Path) -> None:
     scene, faults = inspect_scene(f"tum:{write_recording(tmp_path / 'freiburg1', [0.1], size=(60, 80))}")
-    assert scene.intrinsics is None and "pictures are 80x60" in str(faults.remarks[0])
+    assert scene.intrinsics is None and "images are 80x60" in str(faults.remarks[0])
 
 
-def test_a_damaged_first_picture_does_not_hide_the_camera(tmp_path: Path) -> None:
+def test_a_damaged_first_image_does_not_hide_the_camera(tmp_path: Path) -> None:
     root = write_recording(tmp_path / "freiburg1", [0.1, 0.2])
-    (root / f"rgb/{EPOCH}.100000.png").write_bytes(b"no picture")
+    (root / f"rgb/{EPOCH}.100000.png").write_bytes(b"no image")
     scene, _ = inspect_scene(f"tum:{root}")
-    assert scene.intrinsics.fx == 517.3 and len(scene.images) == 2  # who reads the pictures finds it
+    assert scene.intrinsics.fx == 517.3 and len(scene.images) == 2  # who reads the images finds it
 
 
 def test_depth_is_the_nearest_within_20_ms_in_5000_units_a_metre(tmp_path: Path) -> None:
@@ -116,18 +116,18 @@ def test_depth_is_the_nearest_within_20_ms_in_5000_units_a_metre(tmp_path: Path)
 def test_t03_another_clock_is_refused_and_can_be_corrected(tmp_path: Path) -> None:
     times = [3600 + k / 30 for k in range(20)]
     root = write_recording(tmp_path / "freiburg1", times)
-    with pytest.raises(UserError, match=r"rgb.txt with .*groundtruth.txt: 0 of 20 pictures .* -3600.000 s on the pict"):
+    with pytest.raises(UserError, match=r"rgb.txt with .*groundtruth.txt: 0 of 20 images .* -3600.000 s on the pict"):
         load_scene(f"tum:{root}")
     scene = load_scene(f"tum:{root},time_offset=-3599.95")
     np.testing.assert_allclose(scene.images[0].pose.position, [0.1, 0.5, 1.2], atol=1e-6)
 
 
-def test_t03_the_few_pictures_without_a_pose_are_left_out_and_told(tmp_path: Path) -> None:
+def test_t03_the_few_images_without_a_pose_are_left_out_and_told(tmp_path: Path) -> None:
     root = write_recording(tmp_path / "freiburg1", [-0.1, 0.0, 0.1, 0.2, 0.3, 1.0])
     scene, faults = inspect_scene(f"tum:{root}")
     assert len(scene.images) == 5 and not faults.refused
-    assert "5 of 6 pictures (83.3%) have a pose at their time, 1 are before the first" in str(faults.remarks[0])
-    with pytest.raises(UserError, match=r"1 of 6 pictures .* 4 lie between poses more than 0.001 s apart"):
+    assert "5 of 6 images (83.3%) have a pose at their time, 1 are before the first" in str(faults.remarks[0])
+    with pytest.raises(UserError, match=r"1 of 6 images .* 4 lie between poses more than 0.001 s apart"):
         root = write_recording(tmp_path / "freiburg1", [-0.1, 0.0, 0.105, 0.205, 0.305, 0.405])
         load_scene(f"tum:{root},max_gap=0.001")
 
@@ -152,7 +152,7 @@ def test_t02_a_wrong_row_is_left_out_and_named(tmp_path: Path, row: str, what: s
         load_scene(f"tum:{root}")
 
 
-def test_t01_pictures_that_are_missing_or_lead_elsewhere_are_named(tmp_path: Path) -> None:
+def test_t01_images_that_are_missing_or_lead_elsewhere_are_named(tmp_path: Path) -> None:
     root = write_recording(tmp_path / "freiburg1", [0.1, 0.2])
     (root / f"rgb/{EPOCH}.200000.png").unlink()
     with open(root / "rgb.txt", "a") as file:
@@ -160,8 +160,8 @@ def test_t01_pictures_that_are_missing_or_lead_elsewhere_are_named(tmp_path: Pat
     scene, faults = inspect_scene(f"tum:{root}")
     told = "; ".join(map(str, faults.refused))
     assert len(scene.images) == 1 and len(faults.refused) == 3
-    assert ".200000.png: the picture is missing" in told
-    assert "rgb.txt line 5: the picture ../secret.png is not below the folder" in told
+    assert ".200000.png: the image is missing" in told
+    assert "rgb.txt line 5: the image ../secret.png is not below the folder" in told
     assert "rgb.txt line 6: 3 columns, a row is 'timestamp filename'" in told
     assert len(inspect_scene(f"tum:{root}", labels_only=True)[0].images) == 2
 

@@ -59,16 +59,16 @@ def test_the_covariance_is_that_of_what_was_drawn() -> None:
     np.testing.assert_allclose(np.diag(covariance), np.diag(expected), rtol=0.05)
 
 
-def test_views_of_each_picture_are_averaged_apart() -> None:
+def test_views_of_each_image_are_averaged_apart() -> None:
     position = torch.tensor([[0.0, 0, 0], [2, 0, 0], [10, 0, 0], [12, 0, 0]])
     turns = Rotation.from_euler("z", [[10], [30], [-80], [-60]], degrees=True).as_quat(scalar_first=True)
     orientation = torch.from_numpy(turns) * torch.tensor([[1.0], [-1], [1], [-1]])
-    mean = mean_over_views({"position": position, "orientation": orientation, "attention": position}, pictures=2)
+    mean = mean_over_views({"position": position, "orientation": orientation, "attention": position}, images=2)
     assert mean["position"].tolist() == [[1, 0, 0], [11, 0, 0]] and "attention" not in mean
     expected = Rotation.from_euler("z", [[20], [-70]], degrees=True).as_quat(scalar_first=True)
     assert rotation_angle_deg(mean["orientation"].numpy(), expected).max() < 1e-5
     alone = {"position": position, "attention": position}
-    assert mean_over_views(alone, pictures=4) is alone
+    assert mean_over_views(alone, images=4) is alone
 
 
 def test_what_is_not_finite_stays_so() -> None:

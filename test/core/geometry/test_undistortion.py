@@ -1,4 +1,4 @@
-"""Rectified pictures: every pixel where the lens's formula, written out here, says that it was."""
+"""Rectified images: every pixel where the lens's formula, written out here, says that it was."""
 
 from dataclasses import replace
 
@@ -37,7 +37,7 @@ def projected(camera: Intrinsics, x: np.ndarray, y: np.ndarray) -> tuple[np.ndar
 
 
 def seen_by(camera: Intrinsics) -> tuple[np.ndarray, np.ndarray]:
-    """Where the rectified picture's pixels lie in the picture taken, by formula."""
+    """Where the rectified image's pixels lie in the image taken, by formula."""
     rows, columns = np.mgrid[0 : camera.height, 0 : camera.width]
     return projected(camera, (columns - camera.cx) / camera.fx, (rows - camera.cy) / camera.fy)
 
@@ -47,7 +47,7 @@ def lens(name: str) -> Intrinsics:
 
 
 @pytest.mark.parametrize("name", LENSES)
-def test_each_pixel_of_the_rectified_picture_comes_from_where_the_formula_says(name: str) -> None:
+def test_each_pixel_of_the_rectified_image_comes_from_where_the_formula_says(name: str) -> None:
     camera = lens(name)
     x, y = seen_by(camera)
     assert np.hypot(*(a - b for a, b in zip((x, y), np.mgrid[0:120, 0:160][::-1], strict=True))).max() > 3
@@ -90,7 +90,7 @@ def test_the_rectified_camera_is_the_same_without_distortion() -> None:
         replace(lens("equidistant"), rectified=True),
     ],
 )
-def test_pictures_without_distortion_come_back_as_they_are(camera: Intrinsics) -> None:
+def test_images_without_distortion_come_back_as_they_are(camera: Intrinsics) -> None:
     image_HW3 = np.zeros((120, 160, 3), np.uint8)
     undistorter = Undistorter(camera)
     assert undistorter(image_HW3) is image_HW3 and undistorter.rectified is camera and not undistorter.needed
@@ -107,6 +107,6 @@ def test_distortion_that_fits_no_model_is_one_sentence(name: str, distortion: tu
         bears_distortion(replace(CAMERA, distortion_model=name, distortion=distortion))
 
 
-def test_a_picture_of_another_size_is_refused() -> None:
-    with pytest.raises(UserError, match=r"a picture of 80x60, but its camera \(calibration\) is described for 160x120"):
+def test_a_image_of_another_size_is_refused() -> None:
+    with pytest.raises(UserError, match=r"an image of 80x60, but its camera \(calibration\) is described for 160x120"):
         Undistorter(lens("plumb_bob"))(np.zeros((60, 80, 3), np.uint8))

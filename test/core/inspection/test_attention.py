@@ -15,7 +15,7 @@ from transposenet_core.scene_model import SceneModel
 
 
 def squares(seed: int = 0) -> np.ndarray:
-    """A picture of bright rectangles on a dark, slightly noisy ground."""
+    """An image of bright rectangles on a dark, slightly noisy ground."""
     rng = np.random.default_rng(seed)
     image_HW3 = rng.integers(20, 24, (96, 128, 3), dtype=np.uint8)
     for top, left in zip(rng.integers(0, 60, 6), rng.integers(0, 90, 6), strict=True):
@@ -64,7 +64,7 @@ def test_maps_of_corners_and_of_edges_are_told_apart() -> None:
     assert "position attends more to corners than the other: holds here" in told
     assert "orientation attends more to edges than the other: holds here" in told
     assert summary(figures(True)).count("does not hold here, it is the other way round") == 2
-    assert summary(figures(False)[:1]).count("undecided") == 2  # one picture decides nothing
+    assert summary(figures(False)[:1]).count("undecided") == 2  # one image decides nothing
 
 
 def test_a_map_that_is_the_same_everywhere_goes_with_nothing() -> None:
@@ -75,50 +75,46 @@ def test_a_map_that_is_the_same_everywhere_goes_with_nothing() -> None:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    (tmp_path / "pictures").mkdir()
+def images(tmp_path: Path) -> Path:
+    (tmp_path / "images").mkdir()
     for number in range(5):
-        cv2.imwrite(str(tmp_path / "pictures" / f"frame-{number}.color.png"), squares(number))
-    cv2.imwrite(str(tmp_path / "pictures" / "frame-0.depth.png"), squares()[..., 0])
-    return tmp_path / "pictures"
+        cv2.imwrite(str(tmp_path / "images" / f"frame-{number}.color.png"), squares(number))
+    cv2.imwrite(str(tmp_path / "images" / "frame-0.depth.png"), squares()[..., 0])
+    return tmp_path / "images"
 
 
-def test_the_script_draws_three_columns_and_judges(
-    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture
-) -> None:
+def test_the_script_draws_three_columns_and_judges(images: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     model = save_untrained(tmp_path / "model", [squares(9), 255 - squares(9)], Preprocessing(48, (48, 64)))
     out = tmp_path / "figures" / "attention.png"
-    assert main([str(model), "--images", str(pictures), "--out", str(out), "--rows", "2"]) == 0
+    assert main([str(model), "--images", str(images), "--out", str(out), "--rows", "2"]) == 0
     told = capsys.readouterr().out
-    assert "5 pictures" in told and "frame-0.color.png, frame-4.color.png" in told
+    assert "5 images" in told and "frame-0.color.png, frame-4.color.png" in told
     assert [line.split()[0] for line in told.splitlines()[2:4]] == ["position", "orientation"]
     figure_HW3 = cv2.imread(str(out))
     columns = np.array_split(figure_HW3[30:].astype(float), 3, axis=1)
     for a, b in ((0, 1), (0, 2), (1, 2)):
         width = min(columns[a].shape[1], columns[b].shape[1])
-        assert np.abs(columns[a][:, :width] - columns[b][:, :width]).mean() > 3  # three different pictures
+        assert np.abs(columns[a][:, :width] - columns[b][:, :width]).mean() > 3  # three different images
     one = tmp_path / "one.png"
-    assert main([str(model), "--images", str(pictures / "frame-1.color.png"), "--out", str(one)]) == 0
+    assert main([str(model), "--images", str(images / "frame-1.color.png"), "--out", str(one)]) == 0
     assert cv2.imread(str(one)).shape[0] < 0.7 * len(figure_HW3)
     assert not list(tmp_path.rglob("*.partial*"))
 
 
-def test_t11_what_cannot_be_drawn_is_one_sentence(
-    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture
-) -> None:
+def test_t11_what_cannot_be_drawn_is_one_sentence(images: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     size, out = (72, 96), tmp_path / "figure.png"
     options = {"image_size": list(size), "feature_width": 64}
     network = build_model("posenet", **options).eval()
     SceneModel("posenet", options, Preprocessing(72, size), network, one_scene("desk")).save(tmp_path / "posenet")
     (tmp_path / "nothing").mkdir()
-    arguments = [str(tmp_path / "posenet"), "--images", str(pictures), "--out", str(out)]
+    arguments = [str(tmp_path / "posenet"), "--images", str(images), "--out", str(out)]
     for changed, sentence in (
         (arguments, "its network (posenet) gives no attention maps; transposenet and transposenet_fast do"),
-        ([*arguments[:2], str(tmp_path / "nothing"), *arguments[3:]], "no picture there; name files or folders"),
-        ([*arguments[:2], str(tmp_path / "no.png"), *arguments[3:]], "no.png: the picture cannot be read"),
+        ([*arguments[:2], str(tmp_path / "nothing"), *arguments[3:]], "no image there; name files or folders"),
+        ([*arguments[:2], str(tmp_path / "no.png"), *arguments[3:]], "no.png: the image cannot be read"),
         ([*arguments[:-1], str(tmp_path / "figure.txt")], "'.txt' is no format of a figure here"),
         ([*arguments, "--rows", "0"], "a figure has at least 1 row"),
-        ([str(pictures), *arguments[1:]], "scene.json and model.safetensors missing"),
+        ([str(images), *arguments[1:]], "scene.json and model.safetensors missing"),
     ):
         assert main(changed) == 2
         assert sentence in capsys.readouterr().err

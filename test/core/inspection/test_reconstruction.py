@@ -1,4 +1,4 @@
-"""Pictures from poses: what the decoder learns, what is drawn, written and shown, and what is refused."""
+"""Images from poses: what the decoder learns, what is drawn, written and shown, and what is refused."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from transposenet_core.inspection.reconstruction_figure import ShownFrame, draw_
 from transposenet_core.models import build_model
 from transposenet_core.preprocessing import Preprocessing
 from transposenet_core.scene_model import KnownFrames, SceneModel
-from transposenet_core.training.autoencoder.decoder import learn_decoder, small_pictures
+from transposenet_core.training.autoencoder.decoder import learn_decoder, small_images
 from transposenet_core.training.config_reading import load_config
 from transposenet_core.training.curves import Curves
 from transposenet_core.training.data.pixels import PosedPixels
@@ -49,7 +49,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_picture_has_the_windows_size_and_belongs_to_its_pose(place: Path) -> None:
+def test_a_image_has_the_windows_size_and_belongs_to_its_pose(place: Path) -> None:
     model = SceneModel.load(place / "drawing")
     assert has_decoder(model) and not has_decoder(SceneModel.load(place / "plain"))
     here, there = Pose(np.zeros(3), np.array([1.0, 0, 0, 0])), Pose(np.ones(3), np.array([1.0, 0.2, 0, 0]))
@@ -62,7 +62,7 @@ def test_a_picture_has_the_windows_size_and_belongs_to_its_pose(place: Path) -> 
     np.testing.assert_allclose(drawn.mean(axis=(0, 1)), means, atol=3)  # red is red, and nothing was cut off
     metres, degrees = nearest_training_pose(model, Pose(np.array([0.5, 0, 0.25]), np.array([1.0, 0, 0, 0])))
     assert (metres, degrees) == (pytest.approx(0.25), pytest.approx(90))
-    with pytest.raises(UserError, match=r"'textures' \(transposenet\) draws no pictures; one of pose_autoencoder does"):
+    with pytest.raises(UserError, match=r"'textures' \(transposenet\) draws no images; one of pose_autoencoder does"):
         reconstruct(SceneModel.load(place / "plain"), here)
 
 
@@ -75,7 +75,7 @@ def test_the_decoder_learns_what_poses_look_like(tmp_path: Path) -> None:
     orientation_N4 = torch.tensor([[1.0, 0, 0, 0]]).expand(2, 4)
     pixels = PosedPixels(image_N3HW, torch.tensor([[-1.0, 0, 0], [1, 0, 0]]), orientation_N4)
     preprocessing = Preprocessing(32, (32, 40))
-    small, known = small_pictures([pixels], preprocessing, torch.device("cpu")), SeenPoses.of([pixels])
+    small, known = small_images([pixels], preprocessing, torch.device("cpu")), SeenPoses.of([pixels])
     assert small.unique().tolist() == [0, 1]
     before = {name: value.clone() for name, value in network.state_dict().items()}
     config = load_config(None, ["decoder.epochs=16", "decoder.learning_rate=2e-3", "epochs=0", "batch_size=2"])
@@ -89,13 +89,13 @@ def test_the_decoder_learns_what_poses_look_like(tmp_path: Path) -> None:
         torch.testing.assert_close(network.state_dict()[name], value, rtol=0, atol=0)
 
 
-def test_render_pose_writes_the_picture(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    out = tmp_path / "new" / "picture.png"
+def test_render_pose_writes_the_image(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    out = tmp_path / "new" / "image.png"
     assert render([str(place / "drawing"), "--pose", *HERE, "--out", str(out)]) == 0
     assert "40x32 pixels; the nearest training view is 0.25 m and 90.0 deg away" in capsys.readouterr().out
     expected = reconstruct(SceneModel.load(place / "drawing"), Pose(np.array([0.5, -1e-5, 0.25]), np.eye(4)[0]))
     np.testing.assert_array_equal(read_image(out), expected)
-    assert [path.name for path in out.parent.iterdir()] == ["picture.png"]
+    assert [path.name for path in out.parent.iterdir()] == ["image.png"]
 
 
 @pytest.mark.parametrize(
@@ -103,12 +103,12 @@ def test_render_pose_writes_the_picture(place: Path, tmp_path: Path, capsys: pyt
     [
         ("drawing", ["0"] * 7, "a.png", "--pose 0 0 0 0 0 0 0: no pose; three metres and a quaternion w x y z"),
         ("drawing", ["nan", *HERE[1:]], "a.png", "--pose nan -1e-05 0.25 1 0 0 0: no pose"),
-        ("drawing", HERE, "a.bmp", "suffix '.bmp', a picture is written as .png, .jpg, .jpeg"),
+        ("drawing", HERE, "a.bmp", "suffix '.bmp', an image is written as .png, .jpg, .jpeg"),
         (
             "plain",
             HERE,
             "a.png",
-            "draws no pictures; one of pose_autoencoder does, trained with decoder.epochs above 0",
+            "draws no images; one of pose_autoencoder does, trained with decoder.epochs above 0",
         ),
         ("absent", HERE, "a.png", "absent: no such folder"),
     ],
@@ -127,7 +127,7 @@ def test_t11_what_cannot_be_drawn_is_one_sentence(
     assert sentence in error and error.count("\n") == 1 and not list(tmp_path.iterdir())
 
 
-def test_the_report_has_true_and_drawn_pictures_side_by_side(place: Path, tmp_path: Path) -> None:
+def test_the_report_has_true_and_drawn_images_side_by_side(place: Path, tmp_path: Path) -> None:
     report = tmp_path / "report"
     there = ["--data", f"7scenes:{place / 'desk'}", "--device", "cpu", "--report", str(report)]
     assert evaluate([str(place / "drawing"), *there]) == 0
@@ -149,7 +149,7 @@ def test_the_judge_says_how_far_drawings_are_off(place: Path, tmp_path: Path, ca
     )
     drawn_N = np.array([reconstruct(model, image.pose) for image in scene.select("test")], float)
     assert found["frames"] == len(test_N) == 6
-    assert found["mean_picture"] == pytest.approx(np.abs(test_N - training_N.mean(axis=0)).mean() / 255, rel=1e-9)
+    assert found["mean_image"] == pytest.approx(np.abs(test_N - training_N.mean(axis=0)).mean() / 255, rel=1e-9)
     assert found["true_poses"] == pytest.approx(expected := np.abs(test_N - drawn_N).mean() / 255, rel=1e-9)
     assert found["estimates"] != pytest.approx(expected, rel=1e-3)  # random weights stand elsewhere
     assert difference(np.zeros((2, 2, 3), np.uint8), np.full((2, 2, 3), 255, np.uint8)) == 1
@@ -157,9 +157,9 @@ def test_the_judge_says_how_far_drawings_are_off(place: Path, tmp_path: Path, ca
 
 def test_a_frame_that_was_not_localized_is_shown_without_its_estimate(place: Path, tmp_path: Path) -> None:
     model = SceneModel.load(place / "drawing")
-    here, picture_HW3 = Pose(np.zeros(3), np.eye(4)[0]), np.full((60, 80, 3), 255, np.uint8)
+    here, image_HW3 = Pose(np.zeros(3), np.eye(4)[0]), np.full((60, 80, 3), 255, np.uint8)
     shapes = []
-    for frames in ([ShownFrame("a", picture_HW3, here, None)], [ShownFrame("a", picture_HW3, here, here)] * 2):
+    for frames in ([ShownFrame("a", image_HW3, here, None)], [ShownFrame("a", image_HW3, here, here)] * 2):
         draw_reconstructions(tmp_path / "figure.png", model, frames)
         shapes.append(read_image(tmp_path / "figure.png").shape)
     assert shapes[0][1] == shapes[1][1] and shapes[0][0] < shapes[1][0]

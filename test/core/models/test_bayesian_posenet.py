@@ -29,7 +29,7 @@ from transposenet_core.training.validation import predict
 
 SIZE = (72, 96)
 SCALE = (150.0, 30.0)
-PICTURE = np.random.default_rng(4).integers(0, 256, (72, 96, 3), np.uint8)
+IMAGE = np.random.default_rng(4).integers(0, 256, (72, 96, 3), np.uint8)
 
 
 def small(**options: object) -> nn.Module:
@@ -69,15 +69,15 @@ def test_mean_and_covariance_are_those_of_the_samples() -> None:
         positions, orientations = (t.double().numpy() for t in network.regressor.sampled(pooled))
     for name, tensor in output.items():
         assert torch.equal(tensor, again[name])  # to the bit
-    for picture in range(2):
-        np.testing.assert_allclose(output["position"][picture], positions[picture].mean(axis=0), atol=1e-5)
-        turns = Rotation.from_quat(orientations[picture], scalar_first=True)
+    for index in range(2):
+        np.testing.assert_allclose(output["position"][index], positions[index].mean(axis=0), atol=1e-5)
+        turns = Rotation.from_quat(orientations[index], scalar_first=True)
         mean = turns.mean()
-        assert rotation_angle_deg(output["orientation"][picture].numpy(), mean.as_quat(scalar_first=True)) < 1e-3
-        drawn = np.hstack((positions[picture], (turns * mean.inv()).as_rotvec()))
-        away = drawn - np.r_[positions[picture].mean(axis=0), 0, 0, 0]
+        assert rotation_angle_deg(output["orientation"][index].numpy(), mean.as_quat(scalar_first=True)) < 1e-3
+        drawn = np.hstack((positions[index], (turns * mean.inv()).as_rotvec()))
+        away = drawn - np.r_[positions[index].mean(axis=0), 0, 0, 0]
         expected = away.T @ away / 29 + FLOOR**2 * np.eye(6)
-        np.testing.assert_allclose(output["covariance"][picture], expected, rtol=1e-3, atol=1e-9)
+        np.testing.assert_allclose(output["covariance"][index], expected, rtol=1e-3, atol=1e-9)
         assert np.linalg.eigvalsh(expected).min() >= FLOOR**2 * 0.99
     torch.manual_seed(99)  # other weights, the same masks: a scene model runs everywhere alike
     other = build_model("bayesian_posenet", image_size=SIZE, feature_width=64, samples=30)
@@ -105,13 +105,13 @@ def scene_model(folder: Path, network: nn.Module, crops: int = 1) -> Localizer:
 @pytest.mark.parametrize("crops", [1, 4])
 def test_the_localizer_answers_the_networks_own_covariance(tmp_path: Path, crops: int) -> None:
     localizer = scene_model(tmp_path / "model", small().eval(), crops)
-    estimate, model = localizer.localize(PICTURE), localizer.scene_model
+    estimate, model = localizer.localize(IMAGE), localizer.scene_model
     with torch.inference_mode():
-        expected = model.network(model.preprocessing(PICTURE))["covariance"].mean(dim=0)
+        expected = model.network(model.preprocessing(IMAGE))["covariance"].mean(dim=0)
     np.testing.assert_allclose(estimate.covariance_66, scaled(expected.numpy(), SCALE), rtol=1e-6)
     assert estimate.covariance_source.endswith(f"says of this frame, scaled to its error on {HELD_OUT.source}")
     assert not np.allclose(estimate.covariance_66, HELD_OUT.covariance_66())
-    other = localizer.localize(255 - PICTURE)
+    other = localizer.localize(255 - IMAGE)
     assert not np.allclose(other.covariance_66, estimate.covariance_66)  # each frame's own
 
 
@@ -119,7 +119,7 @@ def test_a_covariance_that_is_not_finite_is_no_estimate(tmp_path: Path) -> None:
     network = small().eval()
     with torch.no_grad():
         network.regressor.orientation.bias.fill_(torch.inf)
-    estimate = scene_model(tmp_path / "model", network).localize(PICTURE)
+    estimate = scene_model(tmp_path / "model", network).localize(IMAGE)
     assert (estimate.pose, estimate.localized, estimate.reason) == (None, False, "non_finite_output")
     np.testing.assert_array_equal(estimate.covariance_66, LOST_VARIANCE * np.eye(6))
 
@@ -178,7 +178,7 @@ def test_t11_what_cannot_be_is_one_sentence(
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-def test_it_learns_32_pictures_by_heart(tmp_path: Path) -> None:
+def test_it_learns_32_images_by_heart(tmp_path: Path) -> None:
     """The mean of the samples: dropout's noise in it is a fortieth of its variance, which is why it may be low here."""
     more = ["epochs=160", "model.options.dropout=0.02", "model.options.auxiliary_dropout=0", "schedule.kind=cosine"]
     more += ["optimizer.learning_rate=5e-4", "optimizer.weight_decay=0", "loss.beta=20"]

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[3]
 EACH = pytest.mark.parametrize("name", model_names())
 
 
-def pictures(count: int = 3) -> torch.Tensor:
+def images(count: int = 3) -> torch.Tensor:
     noise = np.random.default_rng(1).integers(0, 256, (count, 3, *SIZE), dtype=np.uint8)
     return normalise(torch.from_numpy(noise))
 
@@ -36,11 +36,11 @@ def poses(count: int = 12) -> tuple[np.ndarray, np.ndarray]:
 
 @torch.no_grad()
 def started(name: str) -> Any:
-    """A network that has seen its training poses, and its training pictures where it memorises them."""
+    """A network that has seen its training poses, and its training images where it memorises them."""
     network, _ = small_model(name)
     network.start_from_poses([poses()])
     if network.MEMORISES:
-        network.memorise(pictures(5), torch.randn(5, 3), torch.nn.functional.normalize(torch.randn(5, 4), dim=-1))
+        network.memorise(images(5), torch.randn(5, 3), torch.nn.functional.normalize(torch.randn(5, 4), dim=-1))
     return network
 
 
@@ -83,7 +83,7 @@ def test_its_attributes_are_those_of_the_contract(name: str) -> None:
 def test_what_it_answers_is_in_the_table(name: str) -> None:
     network = started(name).eval()
     with torch.inference_mode():
-        output = network(pictures())
+        output = network(images())
     check_output(output, 3)
     assert set(ALWAYS) <= output.keys() and all(value.isfinite().all() for value in output.values())
     torch.testing.assert_close(output["orientation"].norm(dim=-1), torch.ones(3))
@@ -93,8 +93,8 @@ def test_what_it_answers_is_in_the_table(name: str) -> None:
 def test_what_it_learns_from_is_in_the_table(name: str) -> None:
     network = started(name)
     if network.MEMORISES or network.LEARNS_FROM == "teacher":
-        pytest.skip("it does not learn by a loss on pictures")
-    output = network.train()(pictures())
+        pytest.skip("it does not learn by a loss on images")
+    output = network.train()(images())
     check_output(output, 3)
     assert sum(value.sum() for value in output.values() if value.is_floating_point()).requires_grad
 
@@ -107,7 +107,7 @@ def test_it_starts_from_the_training_poses(name: str) -> None:
     if network.MEMORISES or network.LEARNS_FROM == "teacher":
         pytest.skip("it answers by what it has been shown or taught")
     with torch.inference_mode():
-        position_B3 = network(pictures())["position"]
+        position_B3 = network(images())["position"]
     assert (position_B3 - torch.from_numpy(poses()[0].mean(axis=0)).float()).norm(dim=-1).max() < 8
 
 
@@ -115,11 +115,11 @@ def test_it_starts_from_the_training_poses(name: str) -> None:
 def test_with_attention_the_pose_is_the_same(name: str) -> None:
     network = started(name).eval()
     with torch.inference_mode():
-        plain = network(pictures())
+        plain = network(images())
         assert not any(key.endswith("_attention") for key in plain)
         if not network.has_attention:
             return
-        asked = network(pictures(), with_attention=True)
+        asked = network(images(), with_attention=True)
     check_output(asked, 3)
     assert {"position_attention", "orientation_attention"} <= asked.keys()
     assert all(torch.equal(asked[key], plain[key]) for key in ALWAYS)
@@ -130,12 +130,12 @@ def test_latents_are_halfway(name: str) -> None:
     network = started(name).eval()
     if not network.HAS_LATENTS:
         with pytest.raises(TypeError, match="has no latents"):
-            network.encode(pictures())
+            network.encode(images())
         with pytest.raises(TypeError, match="has no latents"):
             network.regress({})
         return
     with torch.inference_mode():
-        latents, whole = network.encode(pictures()), network(pictures())
+        latents, whole = network.encode(images()), network(images())
         halves = network.regress(latents)
     check_output(latents, 3)
     assert latents["position_latent"].shape == latents["orientation_latent"].shape == (3, network.latent_width)
@@ -149,7 +149,7 @@ def test_memory_cells_and_drawing_are_there_or_refused(name: str) -> None:
         network.forget()
     else:
         with pytest.raises(TypeError, match="does not memorise"):
-            network.memorise(pictures(), torch.zeros(3, 3), torch.zeros(3, 4))
+            network.memorise(images(), torch.zeros(3, 3), torch.zeros(3, 4))
         with pytest.raises(TypeError, match="does not memorise"):
             network.forget()
     if network.can_render:
@@ -164,7 +164,7 @@ def test_memory_cells_and_drawing_are_there_or_refused(name: str) -> None:
         return
     network, _ = small_model(name, camera=[70.0, 70.0, 47.5, 35.5])
     channels, centres_N2, rays_N3 = network.cells_seen()
-    cells = network.train()(pictures())["cells_map"]
+    cells = network.train()(images())["cells_map"]
     assert channels == cells.shape[1] and len(centres_N2) == len(rays_N3) == cells.shape[2] * cells.shape[3]
 
 
@@ -186,7 +186,7 @@ def test_a_fixed_window_is_one_that_the_weights_know(name: str) -> None:
 def test_a_saved_model_answers_what_its_parity_inputs_say(name: str, half: bool, tmp_path: Path) -> None:
     network, options = small_model(name)
     if network.MEMORISES:
-        network.memorise(pictures(5), torch.randn(5, 3), torch.nn.functional.normalize(torch.randn(5, 4), dim=-1))
+        network.memorise(images(5), torch.randn(5, 3), torch.nn.functional.normalize(torch.randn(5, 4), dim=-1))
     image_P3HW = torch.from_numpy(np.random.default_rng(3).integers(0, 256, (2, 3, *SIZE), dtype=np.uint8))
     before = {key: value.clone() for key, value in network.state_dict().items()}
     model = SceneModel(

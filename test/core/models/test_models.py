@@ -60,7 +60,7 @@ def test_token_comes_first_and_has_a_position_of_its_own() -> None:
     torch.testing.assert_close(table[1 + 1 * 6 + 2], torch.cat((encoding.columns[3], encoding.rows[2])))
 
 
-def test_gradients_reach_every_parameter_and_moving_the_picture_moves_the_answer() -> None:
+def test_gradients_reach_every_parameter_and_moving_the_image_moves_the_answer() -> None:
     torch.manual_seed(0)
     model = build_model("transposenet", image_size=(64, 96), layers=2)
     loss = LearnedWeightPoseLoss()
@@ -173,7 +173,7 @@ def test_wrong_names_options_and_sizes_are_refused() -> None:
     ],
     ids=lambda o: "-".join(map(str, o.values())),
 )
-def test_every_option_builds_a_model_that_answers_any_picture_size(options: dict) -> None:
+def test_every_option_builds_a_model_that_answers_any_image_size(options: dict) -> None:
     model = build_model("transposenet", image_size=(64, 96), layers=1, **options)
     for size in ((64, 96), (97, 71)):
         output = model(torch.rand(2, 3, *size))
@@ -182,7 +182,7 @@ def test_every_option_builds_a_model_that_answers_any_picture_size(options: dict
 
 
 @pytest.mark.parametrize("options", [{}, {"latents": 0, "orientation_stride": 2}], ids=["latents", "strided"])
-def test_the_fast_network_has_fewer_tokens_and_answers_any_picture_size(options: dict) -> None:
+def test_the_fast_network_has_fewer_tokens_and_answers_any_image_size(options: dict) -> None:
     model = build_model("transposenet_fast", image_size=(96, 128), **options)
     layers = model.orientation_encoder.layers
     updated = []  # entries that the first layer updates, of all that it reads

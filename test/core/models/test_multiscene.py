@@ -136,7 +136,7 @@ def test_the_latents_of_a_scene_hold_its_answer(name: str) -> None:
     assert (told["position"] - whole["position"]).norm(dim=-1).min() > 1e-3 and torch.equal(told["scene"], other_B)
 
 
-def test_another_picture_size_is_taken() -> None:
+def test_another_image_size_is_taken() -> None:
     with torch.inference_mode():
         output = network_of("multiscene_transformer").eval()(torch.rand(1, 3, 90, 131))
     assert output["position"].shape == (1, 3)
@@ -196,8 +196,8 @@ def test_t11_what_cannot_be_clustered_is_one_sentence() -> None:
         build_model("coarse_to_fine", position_cluster=2)
 
 
-def test_a_pictures_views_are_averaged_in_one_scene() -> None:
-    """Two pictures of three views each; one view of the second prefers another scene than its neighbours."""
+def test_a_images_views_are_averaged_in_one_scene() -> None:
+    """Two images of three views each; one view of the second prefers another scene than its neighbours."""
     probability = torch.tensor([[0.9, 0.1], [0.8, 0.2], [0.4, 0.6], [0.1, 0.9], [0.2, 0.8], [0.6, 0.4]])
     positions = torch.rand(6, 2, 3)
     orientations = torch.nn.functional.normalize(torch.tensor([1.0, 0, 0, 0]) + 0.1 * torch.rand(6, 2, 4), dim=-1)
@@ -205,12 +205,12 @@ def test_a_pictures_views_are_averaged_in_one_scene() -> None:
     output = {"position": positions[rows, scene], "orientation": orientations[rows, scene], "scene": scene}
     output |= {"scene_log_probability": probability.log()}
     output |= {"scene_positions": positions, "scene_orientations": orientations}
-    mean = mean_over_views(output, pictures=2)
+    mean = mean_over_views(output, images=2)
     assert mean["scene"].tolist() == [0, 1]
     torch.testing.assert_close(mean["position"], torch.stack((positions[:3, 0].mean(0), positions[3:, 1].mean(0))))
     torch.testing.assert_close(mean["scene_log_probability"].exp()[:, 0], torch.tensor([0.7, 0.3]))
     assert rotation_angle_deg(mean["orientation"][1], orientations[3:, 1].mean(0)) < 0.1
-    assert mean_over_views(output, pictures=6) is output
+    assert mean_over_views(output, images=6) is output
 
 
 def two_scene_model(folder: Path, name: str = "coarse_to_fine") -> SceneModel:
@@ -223,7 +223,7 @@ def two_scene_model(folder: Path, name: str = "coarse_to_fine") -> SceneModel:
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = None
-    network.train()(torch.rand(4, 3, 64, 96))  # batch norm has seen pictures, or all latents would be alike
+    network.train()(torch.rand(4, 3, 64, 96))  # batch norm has seen images, or all latents would be alike
     camera = Intrinsics(640, 480, 525.0, 525.0, 320.0, 240.0, "made up", rectified=True)
     desk, office = (
         MappedScene(

@@ -88,7 +88,7 @@ def test_trained_from_the_command_line_and_judged_as_it_runs(small_scene: Path, 
     [
         ("model.options.feature_width=100", "feature_width is 100, a multiple of 32 is needed"),
         ("model.options.lstm_width=100", "model 'poselstm' has no option 'lstm_width'"),
-        ("picture.height=64", "needs a height and width of at least 65"),
+        ("image.height=64", "needs a height and width of at least 65"),
     ],
 )
 def test_t11_what_cannot_be_is_one_sentence(
@@ -100,7 +100,7 @@ def test_t11_what_cannot_be_is_one_sentence(
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-def test_it_learns_32_pictures_by_heart(tmp_path: Path) -> None:
+def test_it_learns_32_images_by_heart(tmp_path: Path) -> None:
     more = ["epochs=120", "model.options.dropout=0", "model.options.auxiliary_dropout=0", "schedule.kind=cosine"]
     more += ["optimizer.learning_rate=5e-4", "optimizer.weight_decay=0", "loss.beta=20"]
     metres, degrees = training_errors("poselstm", tmp_path, *more)

@@ -31,7 +31,7 @@ from transposenet_core.training.stages import plan
 from transposenet_core.training.validation import predict
 
 SIZE = (72, 96)
-PICTURE = np.random.default_rng(4).integers(0, 256, (120, 160, 3), np.uint8)
+IMAGE = np.random.default_rng(4).integers(0, 256, (120, 160, 3), np.uint8)
 
 
 def small(**options: object) -> nn.Module:
@@ -136,12 +136,12 @@ def test_bad_options_are_named(options: dict, sentence: str) -> None:
         build_model("posenet", **options)
 
 
-def test_a_training_picture_of_another_size_is_named() -> None:
-    with pytest.raises(ValueError, match=r"a training picture of \(80, 96\) pixels, .* are for \(72, 96\)"):
+def test_a_training_image_of_another_size_is_named() -> None:
+    with pytest.raises(ValueError, match=r"a training image of \(80, 96\) pixels, .* are for \(72, 96\)"):
         small().train()(torch.rand(1, 3, 80, 96))
 
 
-def test_crops_are_spread_over_the_whole_picture() -> None:
+def test_crops_are_spread_over_the_whole_image() -> None:
     marked = torch.arange(100 * 150).reshape(1, 1, 100, 150)
     views = Preprocessing(100, SIZE, crops=128).views(marked)
     assert views.shape == (128, 1, *SIZE)
@@ -151,7 +151,7 @@ def test_crops_are_spread_over_the_whole_picture() -> None:
         assert (distinct[0], distinct[-1]) == (0, spare)
         assert distinct.diff().max() - distinct.diff().min() <= 1
     both = Preprocessing(100, SIZE, crops=6).views(torch.stack((marked[0], -marked[0])))
-    assert (both[:6] >= 0).all() and (both[6:] <= 0).all()  # a picture's windows in a row
+    assert (both[:6] >= 0).all() and (both[6:] <= 0).all()  # an image's windows in a row
     assert len(Preprocessing(72, SIZE, crops=128).views(torch.zeros(1, 3, *SIZE))) == 1  # nothing to spare
 
 
@@ -162,10 +162,10 @@ def test_it_is_a_scene_model_that_runs_as_it_was_judged(tmp_path: Path, crops: i
     SceneModel("posenet", options, preprocessing, small().eval(), one_scene("desk")).save(tmp_path / "model")
     localizer = Localizer(tmp_path / "model", device="cpu")
     assert localizer.scene_model.preprocessing == preprocessing
-    estimate = localizer.localize(PICTURE, with_attention=True)  # it has none, and the node may ask for it
+    estimate = localizer.localize(IMAGE, with_attention=True)  # it has none, and the node may ask for it
     assert estimate.localized and estimate.attention == {}
     np.testing.assert_array_equal(estimate.covariance_66, HELD_OUT.covariance_66())
-    network, views = localizer.scene_model.network, preprocessing.views(preprocessing.resize(PICTURE)[None])
+    network, views = localizer.scene_model.network, preprocessing.views(preprocessing.resize(IMAGE)[None])
     with torch.inference_mode():
         answers = [network(normalise(view[None])) for view in views]
     mean = torch.stack([answer["position"][0] for answer in answers]).mean(dim=0)
@@ -175,7 +175,7 @@ def test_it_is_a_scene_model_that_runs_as_it_was_judged(tmp_path: Path, crops: i
 
 
 def test_trained_from_the_command_line_and_judged_as_it_runs(small_scene: Path, tmp_path: Path) -> None:
-    out, more = tmp_path / "out", ["epochs=2", "validate_every=1", "picture.smaller_edge=84", "picture.crops=4"]
+    out, more = tmp_path / "out", ["epochs=2", "validate_every=1", "image.smaller_edge=84", "image.crops=4"]
     assert train(arguments("posenet", small_scene, out, *more, "model.options.feature_width=64")) == 0
     assert len(figures(out)) == len(figures(out, "train_orientation")) == len(figures(out, "val_score")) == 2
     localizer, images = Localizer(out, device="cpu"), load_scene(f"7scenes:{small_scene}").select("test")[:3]
@@ -222,7 +222,7 @@ def test_the_trunk_comes_from_a_file_whatever_stands_around_it(tmp_path: Path, s
             "heads.epochs=3",
             "model 'posenet' has no heads to train alone (transposenet, transposenet_fast",
         ),
-        ("picture.crops=0", "picture.crops is 0, allowed is a finite value at least 1"),
+        ("image.crops=0", "image.crops is 0, allowed is a finite value at least 1"),
         ("model.options.dropout=2", "cannot be built: dropout probability has to be between 0 and 1"),
     ],
 )
@@ -243,7 +243,7 @@ def test_a_regressor_starts_at_the_mean_pose() -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-def test_it_learns_32_pictures_by_heart(tmp_path: Path) -> None:
+def test_it_learns_32_images_by_heart(tmp_path: Path) -> None:
     more = ["epochs=120", "model.options.dropout=0", "model.options.auxiliary_dropout=0", "schedule.kind=cosine"]
     more += ["optimizer.learning_rate=5e-4", "optimizer.weight_decay=0", "loss.beta=20"]
     metres, degrees = training_errors("posenet", tmp_path, *more)

@@ -27,7 +27,7 @@ from transposenet_core.training.validation import predict
 SIZE = (72, 96)
 
 
-def pictures(count: int, seed: int = 0) -> torch.Tensor:
+def random_images(count: int, seed: int = 0) -> torch.Tensor:
     small = torch.rand(count, 3, 6, 8, generator=torch.Generator().manual_seed(seed)) * 255
     return normalise(torch.nn.functional.interpolate(small, SIZE, mode="bicubic").clamp(0, 255))
 
@@ -62,23 +62,23 @@ def test_weights_at_the_edges() -> None:
     torch.testing.assert_close(same, torch.full((4,), 0.25, dtype=torch.float64))  # all alike: none is preferred
 
 
-def test_a_query_between_two_pictures_gets_the_pose_between_theirs() -> None:
+def test_a_query_between_two_images_gets_the_pose_between_theirs() -> None:
     network = build_model("retrieval", image_size=SIZE, neighbours=2, ridge=1e-6).eval()
     position, turn = torch.tensor([[0.0, 0, 0], [1, 2, 4]]), Rotation.from_euler("z", [[0], [40]], degrees=True)
     orientation = torch.from_numpy(turn.as_quat(scalar_first=True)).float() * torch.tensor([[1.0], [-1]])
-    network.memorise(pictures(2), position, orientation)
+    network.memorise(random_images(2), position, orientation)
     first, second = network.descriptors_ND
     network.descriptor = lambda _: (0.25 * first + 0.75 * second)[None]
-    answer = network(pictures(1))
+    answer = network(random_images(1))
     torch.testing.assert_close(answer["position"], 0.75 * position[1:], atol=1e-3, rtol=0)
     expected = Rotation.from_euler("z", 30, degrees=True).as_quat(scalar_first=True)
     assert rotation_angle_deg(answer["orientation"][0].numpy(), expected) < 1.5  # the chordal mean, not the slerp
     assert sorted(answer["neighbours"][0].tolist()) == [0, 1]
 
 
-def test_one_neighbour_is_the_nearest_pictures_pose() -> None:
+def test_one_neighbour_is_the_nearest_images_pose() -> None:
     network = build_model("retrieval", image_size=SIZE, neighbours=1).eval()
-    images, (position, orientation) = pictures(9), poses(9)
+    images, (position, orientation) = random_images(9), poses(9)
     for part in torch.arange(9).split(4):
         network.memorise(images[part], position[part], orientation[part])
     answer = network(images)
@@ -86,12 +86,12 @@ def test_one_neighbour_is_the_nearest_pictures_pose() -> None:
     assert rotation_angle_deg(answer["orientation"].numpy(), orientation.numpy()).max() < 1e-3
     assert answer["neighbours"][:, 0].tolist() == list(range(9))
     network.forget()
-    with pytest.raises(ValueError, match="the memory holds no pictures"):
+    with pytest.raises(ValueError, match="the memory holds no images"):
         network(images)
 
 
 def test_a_thumbnail_knows_no_brightness_and_no_contrast() -> None:
-    grey = pictures(4).mean(dim=1, keepdim=True).expand(-1, 3, -1, -1) * torch.tensor([0.224] * 3).view(1, 3, 1, 1)
+    grey = random_images(4).mean(dim=1, keepdim=True).expand(-1, 3, -1, -1) * torch.tensor([0.224] * 3).view(1, 3, 1, 1)
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
 
     def descriptors(rgb: torch.Tensor) -> torch.Tensor:
@@ -130,7 +130,7 @@ def test_a_backbones_descriptors(small_scene: Path, tmp_path: Path) -> None:
     more = ["epochs=2", "model.options.backbone=efficientnet-b0", "validate_every=2"]
     assert train(arguments("retrieval", small_scene, out, *more)) == 0
     network = SceneModel.load(out).network
-    assert network.descriptors_ND.shape == (24, 320)  # two epochs, and each picture once
+    assert network.descriptors_ND.shape == (24, 320)  # two epochs, and each image once
     torch.testing.assert_close(network.descriptors_ND.norm(dim=-1), torch.ones(24))
 
 
@@ -139,7 +139,7 @@ def test_a_backbones_descriptors(small_scene: Path, tmp_path: Path) -> None:
     [
         (["model.options.neighbours=0"], "neighbours is 0, a whole number above 0 is needed"),
         (["model.options.ridge=0"], "ridge is 0, a number above 0 is needed"),
-        (["ema_decay=0.9"], "memorises pictures, which ema_decay 0.9 do not go with"),
+        (["ema_decay=0.9"], "memorises images, which ema_decay 0.9 do not go with"),
         (["backbone.weights=FILE"], "has no backbone; set backbone.weights=none"),
         (["model.options.backbone=vgg"], "backbone 'vgg' is unknown"),
     ],

@@ -39,7 +39,7 @@ def test_without_a_camera_it_says_so() -> None:
         build_model("scene_coordinates")
 
 
-def test_cells_cover_the_picture_evenly() -> None:
+def test_cells_cover_the_image_evenly() -> None:
     cells = small().cells()
     assert cells.shape == (8 * 10, 2)
     np.testing.assert_allclose(cells.mean(dim=0), [(80 - 1) / 2, (64 - 1) / 2])
@@ -105,16 +105,16 @@ def test_it_is_a_scene_model_like_any_other(tmp_path: Path) -> None:
     network = build_model("scene_coordinates", **options).eval()
     model = SceneModel("scene_coordinates", options, Preprocessing(64, SIZE), network, one_scene("desk"))
     model.save(tmp_path / "model")
-    picture_HW3 = np.random.default_rng(0).integers(0, 255, (128, 160, 3), np.uint8)
-    estimate = Localizer(tmp_path / "model").localize(picture_HW3)
+    image_HW3 = np.random.default_rng(0).integers(0, 255, (128, 160, 3), np.uint8)
+    estimate = Localizer(tmp_path / "model").localize(image_HW3)
     with torch.inference_mode():
-        expected = network(model.preprocessing(picture_HW3))
+        expected = network(model.preprocessing(image_HW3))
     np.testing.assert_allclose(estimate.pose.position, expected["position"][0], atol=1e-4)
     with pytest.raises(UserError, match="has no option"):
         build_model("scene_coordinates", cameras=1)
 
 
-def test_n12_cells_that_are_no_numbers_are_named_and_break_no_other_picture(tmp_path: Path) -> None:
+def test_n12_cells_that_are_no_numbers_are_named_and_break_no_other_image(tmp_path: Path) -> None:
     network = small().eval()
     image = torch.rand(2, 3, *SIZE)
     expected = network(image)
@@ -132,24 +132,24 @@ def test_n12_cells_that_are_no_numbers_are_named_and_break_no_other_picture(tmp_
 def test_a_frame_has_its_own_covariance_where_the_model_has_a_scale(tmp_path: Path) -> None:
     network = small().eval()
     options = {"image_size": list(SIZE), "camera": list(CAMERA), "layers": 1, "width": 32, "mlp_width": 32}
-    picture = np.random.default_rng(0).integers(0, 256, (64, 80, 3), dtype=np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (64, 80, 3), dtype=np.uint8)
     found = {}
     for name, scale in (("old", None), ("new", (90.0, 120.0))):
         calibration = {} if scale is None else {"scene_coordinates": Calibration(scale)}
         scenes = one_scene("desk", calibration=calibration)
         model = SceneModel("scene_coordinates", options, Preprocessing(64, SIZE), network, scenes)
         model.save(tmp_path / name)
-        found[name] = Localizer(tmp_path / name, device="cpu").localize(picture)
+        found[name] = Localizer(tmp_path / name, device="cpu").localize(image)
     np.testing.assert_allclose(found["old"].covariance_66, HELD_OUT.covariance_66())
     assert "the same for every frame" in found["old"].covariance_source
     with torch.inference_mode():
-        own_66 = network(model.preprocessing(picture))["covariance"][0].numpy()
+        own_66 = network(model.preprocessing(image))["covariance"][0].numpy()
     np.testing.assert_allclose(found["new"].covariance_66, scaled(own_66, (90.0, 120.0)), rtol=1e-2, atol=1e-3)
     np.testing.assert_array_equal(found["new"].covariance_66, found["new"].covariance_66.T)
     assert "what the network says of this frame" in found["new"].covariance_source
 
 
-def test_pictures_of_another_place_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_images_of_another_place_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     scene = write_small_scene(tmp_path / "desk", frames=4)
     options = {"image_size": list(SIZE), "camera": list(CAMERA), "layers": 1, "width": 32, "mlp_width": 32}
     for largest, refused in ((1e-6, 8), (1e6, 0)):
@@ -166,13 +166,13 @@ def test_pictures_of_another_place_are_counted(tmp_path: Path, capsys: pytest.Ca
 def test_n10_n11_a_frame_it_is_less_sure_of_than_of_its_scene_is_not_localized(tmp_path: Path) -> None:
     network = small().eval()
     options = {"image_size": list(SIZE), "camera": list(CAMERA), "layers": 1, "width": 32, "mlp_width": 32}
-    picture = np.random.default_rng(0).integers(0, 256, (64, 80, 3), dtype=np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (64, 80, 3), dtype=np.uint8)
 
     def estimate(largest: float | None) -> Estimate:
         scenes = one_scene("desk", calibration={"scene_coordinates": Calibration((90.0, 120.0), largest)})
         model = SceneModel("scene_coordinates", options, Preprocessing(64, SIZE), network, scenes)
         model.save(tmp_path / str(largest))
-        return Localizer(tmp_path / str(largest), device="cpu").localize(picture)
+        return Localizer(tmp_path / str(largest), device="cpu").localize(image)
 
     free = estimate(None)
     sigma = float(position_sigma(free.covariance_66))

@@ -108,7 +108,7 @@ def test_rays_are_those_of_the_cells_and_fit_one_size() -> None:
         build_model("transposenet", **TINY, position_encoding="rays")
 
 
-def test_a_dropped_path_is_a_whole_pictures_and_the_mean_stays() -> None:
+def test_a_dropped_path_is_a_whole_images_and_the_mean_stays() -> None:
     torch.manual_seed(0)
     layer = EncoderLayer(16, 2, 16, 0.0, 0.0, 0.0, drop_path=0.25)
     added = torch.rand(4000, 3, 16) + 1

@@ -110,7 +110,7 @@ def test_keyframes_lie_beside_the_weights_and_are_read_when_asked_for(tmp_path: 
         ({"depth_KHW": np.full((3, 12, 16), -1, np.float16)}, "or below 0"),
         ({"depth_KHW": np.zeros((2, 12, 16), np.float16)}, "as many of each are needed"),
         ({"depth_KHW": np.zeros((3, 12, 16), np.float64)}, "uint8 .K, h, w. with float16 depth"),
-        ({"camera": Intrinsics(8, 6, 10.0, 10.0, 3.5, 2.5)}, "pictures of 16x12, the camera's are 8x6"),
+        ({"camera": Intrinsics(8, 6, 10.0, 10.0, 3.5, 2.5)}, "images of 16x12, the camera's are 8x6"),
         ({"positions_K3": np.full((3, 3), np.inf)}, "a position that is not finite"),
     ],
 )

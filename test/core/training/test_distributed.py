@@ -23,10 +23,10 @@ def torchrun(processes: int, *arguments: str) -> subprocess.CompletedProcess:
 
 
 def test_two_processes_train_as_one_and_a_resume_takes_another_number(small_scene: Path, tmp_path: Path) -> None:
-    """22 pictures in batches of 8: the last batch is shared as 3 + 3."""
-    for picture in sorted((small_scene / "seq-01").glob("*.png"))[-2:]:
-        picture.unlink()
-        picture.with_name(picture.name.replace("color.png", "pose.txt")).unlink()
+    """22 images in batches of 8: the last batch is shared as 3 + 3."""
+    for image in sorted((small_scene / "seq-01").glob("*.png"))[-2:]:
+        image.unlink()
+        image.with_name(image.name.replace("color.png", "pose.txt")).unlink()
     one, two, mixed = (tmp_path / name for name in ("one", "two", "mixed"))
     assert train(arguments(small_scene, one, "epochs=3", *QUIET)) == 0
     ended = torchrun(2, *arguments(small_scene, two, "epochs=3", *QUIET))

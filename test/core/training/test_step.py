@@ -96,13 +96,13 @@ def test_the_moving_average_is_the_formulas_and_follows_batch_statistics() -> No
     torch.testing.assert_close(average.network[1].running_mean, network[1].running_mean)
 
 
-def test_an_epoch_is_every_picture_once_in_a_seeded_order() -> None:
+def test_an_epoch_is_every_image_once_in_a_seeded_order() -> None:
     first, again, other = (list(batches([21], 8, 3, epoch, WORLD)) for epoch in (0, 0, 1))
     assert [batch.total for batch in first] == [8, 8, 5]
     assert sorted(torch.cat([batch.index_B for batch in first]).tolist()) == list(range(21))
     assert all(torch.equal(a.index_B, b.index_B) and torch.equal(a.draws_BK, b.draws_BK) for a, b in zip(first, again))
     assert not torch.equal(first[0].index_B, other[0].index_B)
-    assert [batch.total for batch in batches([17], 8, 0, 0, WORLD)] == [8, 8]  # poor statistics over one picture
+    assert [batch.total for batch in batches([17], 8, 0, 0, WORLD)] == [8, 8]  # poor statistics over one image
     assert [batch.total for batch in batches([3], 1, 0, 0, WORLD)] == [1, 1, 1]  # unless that is what is asked for
     assert [batch.total for batch in batches([1], 8, 0, 0, WORLD)] == [1]
 
@@ -127,10 +127,10 @@ def test_two_processes_have_one_processs_batches_and_never_an_empty_share(count:
 def test_auto_batch_takes_the_last_size_that_fits_and_is_worth_its_memory() -> None:
     """Sizes above 16 really ask for more memory than there is; a step takes as long as it is told."""
 
-    def step_of(seconds_per_picture: float, seconds: float):
+    def step_of(seconds_per_image: float, seconds: float):
         def prepare(size: int):
             ballast = torch.empty(10**15 if size > 16 else 1, dtype=torch.uint8)
-            return lambda: time.sleep(seconds_per_picture * size + seconds * len(ballast))
+            return lambda: time.sleep(seconds_per_image * size + seconds * len(ballast))
 
         return prepare
 
@@ -138,5 +138,5 @@ def test_auto_batch_takes_the_last_size_that_fits_and_is_worth_its_memory() -> N
     assert best == 16 and set(measured) == {4, 8, 16}
     best, measured = fastest_batch_size(step_of(0.02, 0), [4, 8, 16, 32, 64])
     assert best == 4 and set(measured) == {4, 8}  # twice the batch for twice the time
-    with pytest.raises(UserError, match="not even 32 pictures fit"):
+    with pytest.raises(UserError, match="not even 32 images fit"):
         fastest_batch_size(step_of(0, 0.01), [32, 64])

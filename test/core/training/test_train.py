@@ -49,7 +49,7 @@ def test_it_fits_a_small_scene(small_scene: Path, tmp_path: Path, name: str) -> 
     out = tmp_path / "out"
     config = str(ROOT / "config" / "train" / "transposenet_cpu.yaml")
     more = ["augmentation.colour_jitter=0.0", "augmentation.random_crop=false", "optimizer.learning_rate=5e-4"]
-    more += ["picture.smaller_edge=60", "picture.height=60", "picture.width=80", "model.options.layers=1"]
+    more += ["image.smaller_edge=60", "image.height=60", "image.width=80", "model.options.layers=1"]
     more += ["epochs=200", "validate_every=100", "device=cpu", f"model.name={name}"]
     assert train(["--config", config, "--data", str(small_scene), "--out", str(out), *more]) == 0
     # The sum of both medians as shares of the constant pose's, which itself has 2.
@@ -69,7 +69,7 @@ def test_auto_batch_measures_chooses_and_resumes_with_its_choice(
 ) -> None:
     out = tmp_path / "out"
     assert train(arguments(small_scene, out, "epochs=1", "--auto-batch")) == 0
-    # 24 pictures leave batches of 4 alone to choose from, at 3e-4 * sqrt(4 / 8).
+    # 24 images leave batches of 4 alone to choose from, at 3e-4 * sqrt(4 / 8).
     assert "taken: batch_size=4 optimizer.learning_rate=0.000212" in capsys.readouterr().out
     assert "batch_size: 4" in (out / "config.yaml").read_text()
     again = ["--auto-batch", "--resume"]
@@ -92,8 +92,8 @@ def test_a_batch_of_one_learns(small_scene: Path, tmp_path: Path) -> None:
     assert figures(tmp_path / "out", "train_position")[0] > 0
 
 
-def test_pictures_without_held_out_frames_are_kept_once(small_scene: Path, tmp_path: Path) -> None:
-    config = load_config(None, ["picture.smaller_edge=32", "picture.height=32", "picture.width=32", "device=cpu"])
+def test_images_without_held_out_frames_are_kept_once(small_scene: Path, tmp_path: Path) -> None:
+    config = load_config(None, ["image.smaller_edge=32", "image.height=32", "image.width=32", "device=cpu"])
     world = World(torch.device("cpu"))
     training = Training(config, [load_scene(f"7scenes:{small_scene}")], tmp_path / "out", {}, world)
     (validator,), (pixels,) = training.outcome.validators.validators, training.pixels.scenes
@@ -134,8 +134,8 @@ def test_ctrl_c_stops_a_running_process_with_one_sentence(small_scene: Path, tmp
         (["seed=99999999999999999"], "seed is 99999999999999999, allowed is"),
         (["batch_size=100000000000000000000"], "batch_size is 100000000000000000000, allowed is"),
         (
-            ["picture.smaller_edge=200000"],
-            "24 pictures with a smaller edge of 200000 pixels do not fit into the memory",
+            ["image.smaller_edge=200000"],
+            "24 images with a smaller edge of 200000 pixels do not fit into the memory",
         ),
         (["epochs=0"], "epochs and heads.epochs are both 0"),
         (["epochs=0", "heads.epochs=1"], "start_from is empty"),
@@ -158,7 +158,7 @@ def test_difference_names_nested_keys() -> None:
 
 
 def test_t09_other_labels_are_another_beginning() -> None:
-    """Which pictures, in which split, where they were taken, and of which body the labels are."""
+    """Which images, in which split, where they were taken, and of which body the labels are."""
     images = [
         PosedImage(f"{n}.png", Path(f"{n}.png"), Pose([n, 0, 0], [1.0, 0, 0, 0]), "train", "a", 0.1 * n)
         for n in range(3)

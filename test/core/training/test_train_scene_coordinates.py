@@ -1,4 +1,4 @@
-"""Scene coordinates from the command line: learnt from pictures with depth, run as any other scene model."""
+"""Scene coordinates from the command line: learnt from images with depth, run as any other scene model."""
 
 from pathlib import Path
 
@@ -21,13 +21,13 @@ from transposenet_core.training.losses.pose import FixedWeightPoseLoss
 from transposenet_core.training.losses.registry import pose_loss
 
 WIDTH, HEIGHT, FOCAL, WALL_M = 80, 60, 65.625, 2.0
-SMALL = ["picture.smaller_edge=48", "picture.height=48", "picture.width=64", "model.options.layers=1", "device=cpu"]
+SMALL = ["image.smaller_edge=48", "image.height=48", "image.width=64", "model.options.layers=1", "device=cpu"]
 SMALL += ["model.options.width=64", "model.options.mlp_width=64", "validate_every=1", "hold_out=false"]
 
 
 @pytest.fixture
 def wall(tmp_path: Path) -> Path:
-    """A camera slides along a painted wall two metres ahead: pictures, depth and poses that fit each other."""
+    """A camera slides along a painted wall two metres ahead: images, depth and poses that fit each other."""
     rng = np.random.default_rng(5)
     paint = cv2.resize(rng.integers(0, 256, (24, 36, 3), dtype=np.uint8), (288, 192), interpolation=cv2.INTER_CUBIC)
     for number, split in ((1, "Train"), (2, "Test")):
@@ -80,10 +80,10 @@ def test_a_resumed_run_is_the_unbroken_one(wall: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "more", "sentence"),
     [
-        ("frame-000003.depth.png", [], "there is no depth picture beside it, which model scene_coordinates needs"),
-        ("none", ["picture.crops=4"], "picture.crops is 4, and model 'scene_coordinates' knows the rays of the centre"),
+        ("frame-000003.depth.png", [], "there is no depth image beside it, which model scene_coordinates needs"),
+        ("none", ["image.crops=4"], "image.crops is 4, and model 'scene_coordinates' knows the rays of the centre"),
         ("none", ["heads.epochs=2"], "model 'scene_coordinates' has no heads to train alone"),
-        ("all", [], "has no depth pictures, which model scene_coordinates needs"),
+        ("all", [], "has no depth images, which model scene_coordinates needs"),
     ],
 )
 def test_t11_what_cannot_be_learnt_is_said(
@@ -136,7 +136,7 @@ def test_points_seen_are_the_walls_and_their_distance_is_weighed() -> None:
     loss = AuxiliaryPointsLoss(FixedWeightPoseLoss(1.0), network, weight=3.0)
     position, turn = torch.tensor([[1.0, 2, 3]]), torch.tensor([[0.0, 0, 0, 1]])  # half a turn about the optical axis
     depth = torch.full((1, 48, 64), WALL_M)
-    depth[:, :24] = 0  # half of the picture has none
+    depth[:, :24] = 0  # half of the image has none
     points, _, known = loss.seen(labels(position, turn, depth))
     assert known.sum() == 24
     _, centres, _ = network.cells_seen()

@@ -38,14 +38,14 @@ from transposenet_core.training.validation import predict_in_scenes
 evaluate = runpy.run_path(str(ROOT / "training" / "evaluate.py"))["main"]
 WORLD = World(torch.device("cpu"))
 NARROW = ["encoder_layers=1", "decoder_layers=1", "width=32", "mlp_width=32", "head_width=64", "heads=2"]
-TINY = [f"model.options.{option}" for option in NARROW] + ["picture.smaller_edge=34", "picture.height=32"]
-TINY += ["picture.width=40", "device=cpu", "validate_every=1", "augmentation.colour_jitter=0", "cache_dir=none"]
-CLUSTERS = ["model.options.position_clusters=1", "model.options.orientation_clusters=2"]  # so few pictures
+TINY = [f"model.options.{option}" for option in NARROW] + ["image.smaller_edge=34", "image.height=32"]
+TINY += ["image.width=40", "device=cpu", "validate_every=1", "augmentation.colour_jitter=0", "cache_dir=none"]
+CLUSTERS = ["model.options.position_clusters=1", "model.options.orientation_clusters=2"]  # so few images
 
 
 @pytest.fixture(scope="module")
 def two_scenes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A scene, and a smaller one with wider, inverted pictures, 100 m away in its map."""
+    """A scene, and a smaller one with wider, inverted images, 100 m away in its map."""
     root = tmp_path_factory.mktemp("scenes")
     desk, shelf = write_small_scene(root / "desk", frames=12), write_small_scene(root / "shelf", frames=5)
     for path in shelf.rglob("*.png"):
@@ -64,21 +64,21 @@ def arguments(scenes: tuple[Path, ...], out: Path, *more: str, preset: str = "co
 
 @torch.no_grad()
 def tell_apart(folder: Path, images: list[list[PosedImage]]) -> None:
-    """Give a model of two scenes, trained too little to know its pictures, a classifier that does."""
+    """Give a model of two scenes, trained too little to know its images, a classifier that does."""
     model = SceneModel.load(folder)
     network = model.network
-    seen = [model.preprocessing.crop(load_pixels(pictures, model.preprocessing).image_N3HW) for pictures in images]
+    seen = [model.preprocessing.crop(load_pixels(part, model.preprocessing).image_N3HW) for part in images]
     show_to_batch_norms(network, normalise(torch.cat(seen)))
     for transformer in (network.position_transformer, network.orientation_transformer):
-        transformer.query.mul_(10)  # who asks sharply gets another answer from another picture
-    ways = []  # from what the one query finds in a scene's pictures to what the other does
+        transformer.query.mul_(10)  # who asks sharply gets another answer from another image
+    ways = []  # from what the one query finds in a scene's images to what the other does
     for image_B3HW in seen:
         latents = network._latents(normalise(image_B3HW))
         first, second = torch.cat(latents[:2], dim=-1).mean(dim=0)
         ways.append(first - second)
     between, common = ways[0] - ways[1], (ways[0] + ways[1]) / 2
     weight = between - (between @ common) / (common @ common) * common
-    network.scene.weight.copy_(8 * weight / (weight @ between))  # +4 for pictures of the first scene, -4 of the second
+    network.scene.weight.copy_(8 * weight / (weight @ between))  # +4 for images of the first scene, -4 of the second
     model.save(folder)
 
 
@@ -90,19 +90,19 @@ def trained(two_scenes: tuple[Path, Path], tmp_path_factory: pytest.TempPathFact
     return out
 
 
-def test_every_scene_gives_as_many_pictures_as_the_largest() -> None:
+def test_every_scene_gives_as_many_images_as_the_largest() -> None:
     seen = [Counter(torch.cat([b.index_B for b in batches([3, 7, 4], 3, 0, e, WORLD)]).tolist()) for e in range(40)]
     for counts in seen:
         assert [sum(counts[i] for i in part) for part in (range(3), range(3, 10), range(10, 14))] == [7, 7, 7]
         assert {counts[i] for i in range(3)} == {2, 3} and {counts[i] for i in range(3, 10)} == {1}
     again = [{i for i in range(3) if counts[i] == 3} for counts in seen]
-    assert {0, 1, 2} == set().union(*again)  # not always the same picture comes again
+    assert {0, 1, 2} == set().union(*again)  # not always the same image comes again
     one = [b.index_B.tolist() for b in batches([9], 4, 3, 1, WORLD)]
     assert one == [b.index_B.tolist() for b in batches([9], 4, 3, 1, WORLD)]
 
 
 @pytest.mark.parametrize("more", [[], ["augmentation.virtual_rotation.yaw=20"]])
-def test_each_picture_is_seen_with_its_own_camera_and_label(two_scenes: tuple[Path, Path], more: list[str]) -> None:
+def test_each_image_is_seen_with_its_own_camera_and_label(two_scenes: tuple[Path, Path], more: list[str]) -> None:
     """What a batch of two scenes shows is what each scene alone would show."""
     config = load_config(None, ["augmentation.colour_jitter=0", *more])
     preprocessing = Preprocessing(34, (32, 40))
@@ -237,13 +237,13 @@ def test_t11_what_cannot_be_is_one_sentence(
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("preset", ["multiscene_transformer", "coarse_to_fine"])
-def test_it_learns_32_pictures_by_heart(tmp_path: Path, preset: str) -> None:
+def test_it_learns_32_images_by_heart(tmp_path: Path, preset: str) -> None:
     """16 of either scene, the second one's inverted."""
     scenes = write_small_scene(tmp_path / "desk", frames=16), write_small_scene(tmp_path / "shelf", frames=16)
     for path in scenes[1].rglob("*.png"):
         cv2.imwrite(str(path), 255 - cv2.imread(str(path)))
     more = ["epochs=150", "optimizer.weight_decay=0", "optimizer.learning_rate=5e-4", "model.options.drop_connect=0"]
-    more += ["picture.smaller_edge=48", "picture.height=48", "picture.width=64", "model.options.width=128"]
+    more += ["image.smaller_edge=48", "image.height=48", "image.width=64", "model.options.width=128"]
     more += ["model.options.encoder_layers=1", "model.options.decoder_layers=1"]
     more += CLUSTERS if preset == "coarse_to_fine" else []
     more += [f"backbone.weights={ROOT / 'demo' / 'model'}"]  # from scratch batch norm's statistics need 1000 steps
@@ -303,12 +303,12 @@ def test_each_scene_is_drawn_from_its_own_poses(
 ) -> None:
     render = runpy.run_path(str(ROOT / "training" / "render_pose.py"))["main"]
     pose = ["--pose", "0.5", "0", "0.25", "1", "0", "0", "0"]
-    pictures = []
+    images = []
     for scene in ("desk", "shelf"):
         out = tmp_path / f"{scene}.png"
         assert render([str(autoencoder), *pose, "--out", str(out), "--scene", scene]) == 0
-        pictures.append(read_image(out).astype(int))
-    assert np.abs(pictures[0] - pictures[1]).max() > 5
+        images.append(read_image(out).astype(int))
+    assert np.abs(images[0] - images[1]).max() > 5
     for more, sentence in ((), "which scene is meant is not said"), (("--scene", "attic"), "scene 'attic' is none"):
         assert render([str(autoencoder), *pose, "--out", str(tmp_path / "a.png"), *more]) == 2
         assert sentence in (message := capsys.readouterr().err) and "it knows desk, shelf" in message
@@ -323,11 +323,11 @@ def test_a_student_with_crops_answers_in_a_scene_that_a_crop_was_taken_for(autoe
     image_B3HW = torch.randn(6, 3, 32, 40, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         output = network(image_B3HW)
-        mean = mean_over_views(output, pictures=2)
-    for picture, scene in enumerate(mean["scene"].tolist()):
-        views = [view for view in range(3 * picture, 3 * picture + 3) if output["scene"][view] == scene]
+        mean = mean_over_views(output, images=2)
+    for image, scene in enumerate(mean["scene"].tolist()):
+        views = [view for view in range(3 * image, 3 * image + 3) if output["scene"][view] == scene]
         assert views  # at least one of the three
-        torch.testing.assert_close(mean["position"][picture], output["position"][views].mean(dim=0))
+        torch.testing.assert_close(mean["position"][image], output["position"][views].mean(dim=0))
 
 
 def test_t11_a_student_needs_its_teachers_scenes(

@@ -91,7 +91,7 @@ def test_t06_t12_a_run_killed_at_any_moment_resumes_to_the_unbroken_ones_weights
         resume = ["--resume"] if (broken / "checkpoint.safetensors").exists() else []
         command = [sys.executable, str(TRAIN), *arguments(small_scene, broken, *same, *resume)]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        assert "training frames" in process.stdout.readline()  # imports and pictures are behind it
+        assert "training frames" in process.stdout.readline()  # imports and images are behind it
         deadline = time.monotonic() + 60
         while not (broken / "checkpoint.safetensors").exists() and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -137,7 +137,7 @@ def test_t07_a_batch_that_does_not_fit_names_the_one_to_try(small_scene: Path, t
     def little_memory() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (3 * 2**30, 3 * 2**30))
 
-    big = ["picture.smaller_edge=800", "picture.height=800", "picture.width=800", "batch_size=24", "epochs=1"]
+    big = ["image.smaller_edge=800", "image.height=800", "image.width=800", "batch_size=24", "epochs=1"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
     ended = run(small_scene, tmp_path / "out", *big, "workers=0", preexec_fn=little_memory, env=environment)
     assert ended.returncode == 2, ended.stderr[-2000:]
@@ -146,7 +146,7 @@ def test_t07_a_batch_that_does_not_fit_names_the_one_to_try(small_scene: Path, t
 
 
 def test_t08_no_worker_process_and_no_shared_memory_is_needed(small_scene: Path, tmp_path: Path) -> None:
-    """Pictures are decoded by threads and kept: there is no worker to crash and no --shm-size to set."""
+    """Images are decoded by threads and kept: there is no worker to crash and no --shm-size to set."""
     watched = tmp_path / "watched.py"
     watched.write_text(
         "import runpy, sys\n"

@@ -22,7 +22,7 @@ TRUTH = ["--pose", "/ground_truth/pose"]
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve PNG and JPEG pictures of one sequence in the 7-Scenes layout, with poses of all digits and a camera."""
+    """Twelve PNG and JPEG images of one sequence in the 7-Scenes layout, with poses of all digits and a camera."""
     root = tmp_path_factory.mktemp("source")
     (root / "seq-01").mkdir()
     rng = np.random.default_rng(5)
@@ -51,7 +51,7 @@ def check_poses(scene: Scene, source: Path, count: int = 12) -> None:
 
 @pytest.mark.parametrize("pose", [TRUTH, ["--pose", "tf:map->camera_ground_truth", "--pose-frame", "camera"]])
 @pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
-def test_raw_pictures_come_back_to_the_pixel_and_poses_to_1e_9(source, tmp_path, storage, pose):
+def test_raw_images_come_back_to_the_pixel_and_poses_to_1e_9(source, tmp_path, storage, pose):
     scene = imported(made(source, tmp_path / "bag", "--storage", storage), tmp_path / "data", *pose)
     check_poses(scene, source)
     for old, new in zip(load_scene(f"7scenes:{source}").images, scene.images, strict=True):
@@ -64,7 +64,7 @@ def test_raw_pictures_come_back_to_the_pixel_and_poses_to_1e_9(source, tmp_path,
     assert camera.rectified is True and "/camera/camera_info" in camera.source
 
 
-def test_compressed_pictures_keep_their_bytes(source, tmp_path):
+def test_compressed_images_keep_their_bytes(source, tmp_path):
     bag = made(source, tmp_path / "bag", "--compressed")
     scene = imported(bag, tmp_path / "data", *TRUTH, image="/camera/image/compressed")
     check_poses(scene, source)
@@ -89,7 +89,7 @@ def test_compressed_pictures_keep_their_bytes(source, tmp_path):
 def test_the_base_pose_is_carried_over_to_the_camera(tmp_path, capsys, pose):
     scene = imported(write_bag(tmp_path / "bag", drive()), tmp_path / "data", "--pose", *pose)
     check_drive(scene)
-    assert "19 of 19 pictures (100.0%) have a pose" in capsys.readouterr().out
+    assert "19 of 19 images (100.0%) have a pose" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("compression", [None, "BZ2", "LZ4"])

@@ -47,13 +47,13 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["--pose", "/odom", "--extrinsic", "0,0,0,2,0,0,0"], ["unit quaternion"]),
         (
             ["--pose", "/odom", "--max-gap", "0.01"],
-            ["only 0 of 19 pictures", "19 in a gap", "every 0.05 s", "--max-gap"],
+            ["only 0 of 19 images", "19 in a gap", "every 0.05 s", "--max-gap"],
         ),
         (["--pose", "/odom", "--time-offset", "100"], ["19 before the first or behind the last", "poses from 17000"]),
         (["--pose", "/odom", "--time-offset", "soon"], ["--time-offset soon", "'auto'"]),
         (["--pose", "/odom", "--max-gap", "nan"], ["--max-gap nan", "at least 0"]),
         (["--pose", "/odom", "--min-match", "2"], ["--min-match 2", "0 to 1"]),
-        (["--pose", "/odom", "--start", "60"], ["no picture lies within --start 60"]),
+        (["--pose", "/odom", "--start", "60"], ["no image lies within --start 60"]),
         (["--pose", "/odom", "--split", "sequence"], ["too few for train, val and test", "--split none"]),
     ],
     ids=lambda value: "_".join(value[:4]) if value[0].startswith("--") else "",
@@ -107,7 +107,7 @@ def test_a_part_of_the_recording(bag, tmp_path):
 
 def test_keyframes_are_a_way_or_a_turn_apart(bag, tmp_path):
     scene = imported(bag, tmp_path / "data", "--pose", "/odom", "--keyframe-distance", "0.12", "--keyframe-angle", "90")
-    # 0.025 m forward and at most 2 mm of swing by the turn from one picture to the next
+    # 0.025 m forward and at most 2 mm of swing by the turn from one image to the next
     assert [image.stamp for image in scene.images] == pytest.approx([T0_NS / 1e9 + 0.02 + 0.25 * n for n in range(4)])
     turning = [(n, Pose(np.zeros(3), np.array([np.cos(n / 100), 0, 0, np.sin(n / 100)]))) for n in range(20)]
     chosen = [number for number, _ in keyframes(turning, 1.0, 3.0)]
@@ -155,14 +155,14 @@ def seen_through_a_lens(compressed: bool) -> Iterator[Row]:
         if topic == "/camera/camera_info":
             message = m.camera_info(time_ns, "camera_optical", (64, 48), K_33, DISTORTION)
         if topic == "/camera/image" and compressed:
-            picture_HW3 = message.data.reshape(48, 64, 3)
-            data = cv2.imencode(".jpg", picture_HW3[..., ::-1])[1].tobytes()
+            image_HW3 = message.data.reshape(48, 64, 3)
+            data = cv2.imencode(".jpg", image_HW3[..., ::-1])[1].tobytes()
             topic, message = "/camera/image/compressed", m.compressed(time_ns, "camera_optical", data)
         yield topic, time_ns, message
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-def test_the_lens_is_taken_out_of_the_pictures_and_of_the_camera(tmp_path, compressed):
+def test_the_lens_is_taken_out_of_the_images_and_of_the_camera(tmp_path, compressed):
     bag = write_bag(tmp_path / "bag", seen_through_a_lens(compressed))
     image = "/camera/image/compressed" if compressed else "/camera/image"
     scene = imported(bag, tmp_path / "data", "--pose", "/odom", image=image)
@@ -179,7 +179,7 @@ def test_the_lens_is_taken_out_of_the_pictures_and_of_the_camera(tmp_path, compr
         assert file.path.suffix == ".png" and not np.array_equal(read_image(file.path), taken_HW3)
 
 
-def test_pictures_that_are_rectified_or_of_no_camera_stay_as_they_are(tmp_path, capsys):
+def test_images_that_are_rectified_or_of_no_camera_stay_as_they_are(tmp_path, capsys):
     bag = write_bag(tmp_path / "bag", seen_through_a_lens(compressed=False))
     check_drive(imported(bag, tmp_path / "rectified", "--pose", "/odom", "--rectified"))
     assert "rectified, so its P holds" in capsys.readouterr().out
@@ -194,19 +194,19 @@ def test_a_camera_info_of_another_size_is_refused(tmp_path, capsys):
     bag = write_bag(tmp_path / "bag", [(t, n, info if t == "/camera/camera_info" else x) for t, n, x in drive()])
     arguments = ["--image", "/camera/image", "--pose", "/odom", "--split", "none", "--out", str(tmp_path / "data")]
     assert main([str(bag), *arguments]) == 2
-    assert "the pictures have 64x48 pixels, but CameraInfo on /camera/camera_info is about 640x480" in (
+    assert "the images have 64x48 pixels, but CameraInfo on /camera/camera_info is about 640x480" in (
         capsys.readouterr().err
     )
 
 
-def test_damaged_pictures_are_left_out_and_named(tmp_path, capsys):
+def test_damaged_images_are_left_out_and_named(tmp_path, capsys):
     rows = list(drive())
-    pictures = [message for topic, _, message in rows if topic == "/camera/image"]
-    pictures[3].encoding, pictures[5].step = "mono7", 2
+    images = [message for topic, _, message in rows if topic == "/camera/image"]
+    images[3].encoding, images[5].step = "mono7", 2
     scene = imported(write_bag(tmp_path / "bag", rows), tmp_path / "data", "--pose", "/odom")
     assert len(scene.images) == 17
     said = capsys.readouterr().out
-    assert "2 of 19 pictures are left out: 1700000000.170000000 s: encoding 'mono7'" in said and "step 2" in said
+    assert "2 of 19 images are left out: 1700000000.170000000 s: encoding 'mono7'" in said and "step 2" in said
 
 
 def test_poses_that_are_none_are_left_out(tmp_path, capsys):
@@ -228,16 +228,16 @@ def test_poses_beyond_all_measure_are_no_poses(tmp_path, capsys):
     odometry[18].pose.pose.position.x, odometry[19].pose.pose.position.x = 1e308, -1e308
     check_drive(imported(write_bag(tmp_path / "bag", rows), tmp_path / "data", "--pose", "/odom"), count=17)
     said = capsys.readouterr().out
-    assert "17 of 19 pictures (89.5%) have a pose" in said and "further than 1e+06 m away" in said
+    assert "17 of 19 images (89.5%) have a pose" in said and "further than 1e+06 m away" in said
 
 
-def test_pictures_without_stamps_take_the_times_of_recording(tmp_path, capsys):
+def test_images_without_stamps_take_the_times_of_recording(tmp_path, capsys):
     m = Messages()
     rows = [(t, n, m.image(0, "", x.data.reshape(48, 64, 3)) if t == "/camera/image" else x) for t, n, x in drive()]
     bag = write_bag(tmp_path / "bag", rows)
     arguments = ["--image", "/camera/image", "--pose", "/odom", "--split", "none", "--out", str(tmp_path / "no")]
     assert main([str(bag), *arguments]) == 2
-    assert "the pictures on /camera/image name no frame" in capsys.readouterr().err
+    assert "the images on /camera/image name no frame" in capsys.readouterr().err
     assert main([str(bag), *arguments, "--camera-frame", "camera_optical"]) == 2
     assert "--stamps received" in capsys.readouterr().err
     options = ["--pose", "/odom", "--camera-frame", "camera_optical", "--stamps", "received"]
@@ -245,7 +245,7 @@ def test_pictures_without_stamps_take_the_times_of_recording(tmp_path, capsys):
 
 
 def shaken(offset_ns: int) -> Iterator[Row]:
-    """A camera that looks about without rhythm, its pictures stamped `offset_ns` too early; 6 s at 20 Hz."""
+    """A camera that looks about without rhythm, its images stamped `offset_ns` too early; 6 s at 20 Hz."""
     m, rng = Messages(), np.random.default_rng(2)
     world = cv2.GaussianBlur(rng.integers(0, 256, (600, 1600, 3), dtype=np.uint8), (0, 0), 3)
     world = cv2.normalize(world, None, 0, 255, cv2.NORM_MINMAX)
@@ -259,8 +259,8 @@ def shaken(offset_ns: int) -> Iterator[Row]:
         if tick % 5 == 0:
             left = 700 + focal * np.radians(turn_deg)
             H_23 = np.array([[1, 0, -left], [0, 1, -200.0]])
-            picture_HW3 = cv2.warpAffine(world, H_23, (240, 160), flags=cv2.INTER_LINEAR)
-            yield "/image", stamp_ns, m.image(stamp_ns - offset_ns, "camera_optical", picture_HW3)
+            image_HW3 = cv2.warpAffine(world, H_23, (240, 160), flags=cv2.INTER_LINEAR)
+            yield "/image", stamp_ns, m.image(stamp_ns - offset_ns, "camera_optical", image_HW3)
 
 
 def test_t03_the_time_offset_is_measured_said_and_with_auto_taken(tmp_path, capsys):
@@ -307,8 +307,8 @@ def test_e09_hostile_names_neither_leave_the_folder_nor_reach_the_terminal(tmp_p
     assert all("script" not in name and "red" not in name for name in written) and len(written) > 19
 
 
-def test_a_real_robots_transforms_carry_made_pictures(data_folder, tmp_path):
-    """Pictures at odd times in a TurtleBot's recording: map <- odom <- base_link moves, the OAK-D stands on it."""
+def test_a_real_robots_transforms_carry_made_images(data_folder, tmp_path):
+    """Images at odd times in a TurtleBot's recording: map <- odom <- base_link moves, the OAK-D stands on it."""
     m, camera = Messages(), "oakd_rgb_camera_optical_frame"
     source = data_folder / "bags" / "nav2_turtlebot.mcap"
     rows, buffer = list[Row](), TransformBuffer(1000.0)

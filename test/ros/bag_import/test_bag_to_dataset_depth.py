@@ -1,4 +1,4 @@
-"""Depth out of recordings: every encoding becomes millimetres beside its picture; what is not registered is refused."""
+"""Depth out of recordings: every encoding becomes millimetres beside its image; what is not registered is refused."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,7 +26,7 @@ def message(array: np.ndarray, encoding: str, padding: int = 0, **more: object) 
 
 
 def recording(path: Path, frame: str = "camera_optical", late_ns: int = 5_000_000) -> Path:
-    """The drive with depth that comes a little after each picture."""
+    """The drive with depth that comes a little after each image."""
     m = Messages()
 
     def rows():
@@ -82,7 +82,7 @@ def test_n02_n04_n05_damaged_depth_is_no_depth(wrong: SimpleNamespace) -> None:
         millimetres(wrong)
 
 
-def test_each_picture_gets_the_depth_nearest_in_time(tmp_path: Path) -> None:
+def test_each_image_gets_the_depth_nearest_in_time(tmp_path: Path) -> None:
     scene = imported(recording(tmp_path / "bag"), tmp_path / "out", *POSE, "--depth", "/camera/depth")
     assert len(scene.images) == 19
     check_depth(scene, "the test")
@@ -97,7 +97,7 @@ def test_each_picture_gets_the_depth_nearest_in_time(tmp_path: Path) -> None:
 def test_depth_of_another_time_is_nobodys(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     bag = recording(tmp_path / "bag", late_ns=24_000_000)
     scene = imported(bag, tmp_path / "out", *POSE, "--depth", "/camera/depth")
-    assert "0 of 19 pictures have depth" in capsys.readouterr().out
+    assert "0 of 19 images have depth" in capsys.readouterr().out
     assert all(image.depth_path is None for image in scene.images)
 
 

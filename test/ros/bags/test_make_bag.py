@@ -32,8 +32,8 @@ def scene_folder(tmp_path_factory) -> Path:
         (root / sequence).mkdir()
         for number in numbers:
             stem = root / sequence / f"frame-{number:06d}"
-            picture_HW3 = rng.integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
-            cv2.imwrite(f"{stem}.color.{'jpg' if number == 1 else 'png'}", picture_HW3)
+            image_HW3 = rng.integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+            cv2.imwrite(f"{stem}.color.{'jpg' if number == 1 else 'png'}", image_HW3)
             pose = Pose(rng.normal(size=3), rng.normal(size=4))
             np.savetxt(f"{stem}.pose.txt", pose.matrix_44, fmt="%.17g")
     (root / "TrainSplit.txt").write_text("sequence1\n")
@@ -85,7 +85,7 @@ def test_compressed_bytes_and_camera_info(scene_folder, drive, tmp_path, storage
 
 
 def test_the_lens_of_the_scene_is_told(drive, tmp_path):
-    """Raw pictures of a known lens: who reads the bag can take the distortion out, as training does."""
+    """Raw images of a known lens: who reads the bag can take the distortion out, as training does."""
     lens = (-0.2, 0.05, 0.001, -0.002, 0.0)
     bent = Intrinsics(WIDTH, HEIGHT, 33.0, 34.0, 19.5, 14.5, distortion_model="plumb_bob", distortion=lens)
     with BagReader(make_bag(drive, tmp_path / "bag", intrinsics=bent)) as bag:
@@ -160,7 +160,7 @@ def test_gaps_are_closed_unless_kept(drive, scene_folder):
         (["--rate", "nan"], "--rate nan"),
         (["--start-time", "0"], "--start-time 0"),
         (["--map-frame", ""], "--map-frame ''"),
-        (["--select", "val"], "no pictures in the split 'val'"),
+        (["--select", "val"], "no images in the split 'val'"),
     ],
 )
 def test_wrong_options_are_one_sentence(scene_folder, tmp_path, capsys, options, message):
@@ -170,7 +170,7 @@ def test_wrong_options_are_one_sentence(scene_folder, tmp_path, capsys, options,
     assert not list(tmp_path.iterdir())
 
 
-def test_an_unreadable_picture_leaves_no_bag(drive, tmp_path):
+def test_an_unreadable_image_leaves_no_bag(drive, tmp_path):
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(drive[1].path.read_bytes()[:200])
     images = [drive[0], PosedImage("broken.jpg", broken, drive[1].pose, "test", "seq-02", 0.1)]
@@ -179,7 +179,7 @@ def test_an_unreadable_picture_leaves_no_bag(drive, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["broken.jpg"]
 
 
-def test_a_picture_of_another_camera_is_refused(drive, tmp_path):
+def test_a_image_of_another_camera_is_refused(drive, tmp_path):
     with pytest.raises(UserError, match=r"40x30 pixels, but the scene's intrinsics .* 640x480"):
         make_bag(drive, tmp_path / "bag", intrinsics=Intrinsics(640, 480, 525, 525, 320, 240))
     assert not list(tmp_path.iterdir())

@@ -23,12 +23,12 @@ RADIUS = 0.5
 
 
 def coordinates(height: int = 81, width: int = 101) -> np.ndarray:
-    """A picture whose pixels say where they are: row, column, and 255 to tell them from nothing."""
+    """An image whose pixels say where they are: row, column, and 255 to tell them from nothing."""
     rows, columns = np.mgrid[0:height, 0:width]
     return np.stack([rows, columns, np.full_like(rows, 255)], axis=-1).astype(np.uint8)
 
 
-def test_n22_the_training_camera_is_fine_and_its_pictures_stay_as_they_are() -> None:
+def test_n22_the_training_camera_is_fine_and_its_images_stay_as_they_are() -> None:
     check = CameraCheck(TRAINING)
     verdict = check.update(info_of())
     assert (verdict.level, verdict.reason, verdict.refused) == (DiagnosticStatus.OK, "", False)
@@ -121,7 +121,7 @@ LENSES = [
 
 
 @pytest.mark.parametrize(("lens", "distortion", "factor"), LENSES)
-def test_pictures_are_rectified_for_a_model_of_rectified_pictures(
+def test_images_are_rectified_for_a_model_of_rectified_images(
     lens: str, distortion: tuple[float, ...], factor: float
 ) -> None:
     check = CameraCheck(RECTIFIED)
@@ -134,8 +134,8 @@ def test_pictures_are_rectified_for_a_model_of_rectified_pictures(
     np.testing.assert_array_equal(corrected_HW3[40, 50], (40, 50, 255))
 
 
-def test_pictures_are_rectified_to_k_where_training_was_and_p_is_another() -> None:
-    """Data sets know no P: their pictures keep K. A robot's P, zoomed by half, is no reason to see another camera."""
+def test_images_are_rectified_to_k_where_training_was_and_p_is_another() -> None:
+    """Data sets know no P: their images keep K. A robot's P, zoomed by half, is no reason to see another camera."""
     info = info_of(distortion=(-0.5, 0.0, 0.0, 0.0, 0.0))
     info.p = [150.0, 0.0, 50.0, 0.0, 0.0, 150.0, 40.0, 0.0, 0.0, 0.0, 1.0, 0.0]
     check = CameraCheck(RECTIFIED)
@@ -151,7 +151,7 @@ def test_pictures_are_rectified_to_k_where_training_was_and_p_is_another() -> No
     assert CameraCheck(replace(RECTIFIED, fx=200.0)).update(info).reason == "camera_mismatch"
 
 
-def test_pictures_of_another_size_than_their_camera_info_are_rectified_as_well() -> None:
+def test_images_of_another_size_than_their_camera_info_are_rectified_as_well() -> None:
     check = CameraCheck(RECTIFIED)
     check.update(info_of(distortion=(-0.5, 0.0, 0.0, 0.0, 0.0)))
     corrected_HW3 = check.correct(coordinates(162, 202))
@@ -164,14 +164,14 @@ def test_pictures_of_another_size_than_their_camera_info_are_rectified_as_well()
 @pytest.mark.parametrize(
     ("training", "rectified"), [(TRAINING, False), (replace(TRAINING, rectified=False), False), (RECTIFIED, True)]
 )
-def test_pictures_are_not_rectified_for_other_models_nor_twice(training: Intrinsics, rectified: bool) -> None:
+def test_images_are_not_rectified_for_other_models_nor_twice(training: Intrinsics, rectified: bool) -> None:
     check = CameraCheck(training, rectified=rectified)
     assert check.update(info_of(distortion=(-0.5, 0.0, 0.0, 0.0, 0.0))).level == DiagnosticStatus.OK
     image_HW3 = coordinates()
     assert check.correct(image_HW3) is image_HW3
 
 
-def test_rectified_pictures_are_judged_by_p_and_raw_ones_by_k() -> None:
+def test_rectified_images_are_judged_by_p_and_raw_ones_by_k() -> None:
     info = info_of(distortion=(-0.5, 0.0, 0.0, 0.0, 0.0))
     info.p[0] = info.p[5] = 80.0
     assert CameraCheck(TRAINING).update(info).level == DiagnosticStatus.OK
@@ -213,7 +213,7 @@ def test_other_sides_are_warped_to_the_training_cameras() -> None:
     check = CameraCheck(TRAINING, "warp")
     check.update(info_of(202, 81))
     corrected_HW3 = check.correct(coordinates(81, 202))
-    assert corrected_HW3.shape == (115, 143, 3)  # as many pixels, with the sides of the training pictures
+    assert corrected_HW3.shape == (115, 143, 3)  # as many pixels, with the sides of the training images
     scale = 143 / 101
     row, column = ROW, COLUMN
     x, y = ((column + 0.5) / scale - 0.5 - 50) / 100, ((row + 0.5) / (115 / 81) - 0.5 - 40) / 100
@@ -234,7 +234,7 @@ def test_binning_and_region_of_interest_are_part_of_the_camera() -> None:
         assert CameraCheck(TRAINING).update(info).text.startswith("it is the training camera")
 
 
-def test_pictures_that_are_not_those_of_their_camera_info_are_named() -> None:
+def test_images_that_are_not_those_of_their_camera_info_are_named() -> None:
     check = CameraCheck(RECTIFIED, "refuse")
     assert not check.update(info_of(distortion=(-0.5, 0.0, 0.0, 0.0, 0.0))).refused
     image_HW3 = coordinates(50, 101)

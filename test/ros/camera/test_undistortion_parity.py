@@ -1,4 +1,4 @@
-"""A model of rectified pictures is trained on those that the node makes of a live lens: the same, bit by bit."""
+"""A model of rectified images is trained on those that the node makes of a live lens: the same, bit by bit."""
 
 from dataclasses import replace
 

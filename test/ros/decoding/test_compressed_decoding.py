@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from picture_messages import NOISE, compressed, encoded, png_chunk, refusal
+from image_messages import NOISE, compressed, encoded, png_chunk, refusal
 
 from transposenet_core.image_files import read_image
 from transposenet_ros.decoding.image_decoding import DecodeError, decode_image
@@ -24,7 +24,7 @@ PROGRESSIVE = [cv2.IMWRITE_JPEG_PROGRESSIVE, 1]
 
 
 def smooth(height: int = 64, width: int = 96) -> np.ndarray:
-    """A picture like a camera's; its sides are whole MCUs."""
+    """An image like a camera's; its sides are whole MCUs."""
     rows, columns = np.mgrid[0:height, 0:width]
     waves = [np.sin(rows / 7 + 1.3 * k) + np.cos(columns / (5 + 2 * k)) for k in range(3)]
     return np.round(127 + 60 * np.stack(waves, axis=-1)).astype(np.uint8)
@@ -44,16 +44,16 @@ def test_n05_unknown_compressed_format(format: str) -> None:
 
 
 @pytest.mark.parametrize("extension", [".jpg", ".png"])
-def test_n08_a_truncated_picture_of_another_name_is_still_a_damaged_one(extension: str) -> None:
+def test_n08_a_truncated_image_of_another_name_is_still_a_damaged_one(extension: str) -> None:
     assert refusal(compressed(encoded(extension)[:60], "nonsense")) == "decode_failed"
 
 
 @pytest.mark.parametrize("extension", [".jpg", ".png"])
 @pytest.mark.parametrize("image", [NOISE, NOISE[..., 0]], ids=["colour", "grey"])
 @pytest.mark.parametrize("format", ["jpeg", "png", "", "bgr8; jpeg compressed bgr8", "nonsense"])
-def test_n08_legal_pictures_equal_the_file(tmp_path: Path, extension: str, image: np.ndarray, format: str) -> None:
+def test_n08_legal_images_equal_the_file(tmp_path: Path, extension: str, image: np.ndarray, format: str) -> None:
     """Also where `format` says something else: the bytes decide."""
-    file = tmp_path / f"picture{extension}"
+    file = tmp_path / f"image{extension}"
     file.write_bytes(encoded(extension, image))
     np.testing.assert_array_equal(decode_image(compressed(file.read_bytes(), format)), read_image(file))
 
@@ -147,7 +147,7 @@ def test_n09_grey_jpeg_and_odd_sides() -> None:
 
 @pytest.mark.parametrize("which", [0, 5, -1])
 def test_n09_one_run_between_restarts_that_ends_early_is_found(which: int) -> None:
-    """A decoder recovers at the next restart: the grey is in the middle of the picture."""
+    """A decoder recovers at the next restart: the grey is in the middle of the image."""
     data = jpeg(smooth(), "420", *RESTARTS)
     ends = read_jpeg(data).segment_ends
     assert len(ends) == 8, "24 MCUs, 3 a run"
@@ -163,7 +163,7 @@ def test_n09_a_run_between_restarts_that_is_lost_is_found() -> None:
 
 
 @pytest.mark.parametrize("flags", [[], RESTARTS, PROGRESSIVE], ids=["plain", "restarts", "progressive"])
-def test_n09_a_picture_that_is_grey_itself_is_no_damage(flags: list[int]) -> None:
+def test_n09_a_image_that_is_grey_itself_is_no_damage(flags: list[int]) -> None:
     """A whole JPEG of the very grey that a decoder puts in for missing data."""
     grey_HW3 = smooth()
     grey_HW3[32:] = 128
@@ -210,7 +210,7 @@ def test_n04_a_large_jpeg_over_a_few_bytes_is_refused_before_it_is_allocated() -
         decode_image(compressed(png[:8] + png_chunk(b"IHDR", header) + png[33:], "png"))
 
 
-def test_the_emptiest_picture_takes_more_than_the_least_bytes() -> None:
+def test_the_emptiest_image_takes_more_than_the_least_bytes() -> None:
     flat = np.full((2000, 2000), 77, np.uint8)
     for flags in ([cv2.IMWRITE_JPEG_OPTIMIZE, 1], PROGRESSIVE):
         data = encoded(".jpg", flat, cv2.IMWRITE_JPEG_QUALITY, 1, *flags)
@@ -222,7 +222,7 @@ def test_the_emptiest_picture_takes_more_than_the_least_bytes() -> None:
 
 
 def test_n08_an_animated_png_is_refused() -> None:
-    """OpenCV would make a picture of one that announces frames and has none."""
+    """OpenCV would make an image of one that announces frames and has none."""
     data = encoded(".png")
     animated = data[:33] + png_chunk(b"acTL", struct.pack(">II", 2, 0)) + data[33:]
     assert refusal(compressed(animated, "png")) == "decode_failed"
@@ -231,7 +231,7 @@ def test_n08_an_animated_png_is_refused() -> None:
 
 
 def test_n08_a_jpeg_of_endless_scans_is_refused_before_it_is_decoded() -> None:
-    """Each scan costs a pass over the whole picture."""
+    """Each scan costs a pass over the whole image."""
     data = jpeg(smooth(), "420", *PROGRESSIVE)
     begin = data.rindex(b"\xff\xda")
     with pytest.raises(DecodeError, match="more than 100 scans"):

@@ -1,6 +1,6 @@
 """Parameter decoder: cv_bridge behind the same gate, and a refusal where the package of that name is not ROS's.
 
-The real cv_bridge is in no package registry: where a sourced ROS has it, the golden pictures go through it; elsewhere
+The real cv_bridge is in no package registry: where a sourced ROS has it, the golden images go through it; elsewhere
 small packages of the test's own stand where it would be found.
 """
 
@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from ament_index_python.packages import get_packages_with_prefixes
 from golden_messages import golden_messages
+from image_messages import encoded, raw
 from lifecycle_msgs.msg import Transition
 from live import Client, localizer_process
-from picture_messages import encoded, raw
 from sensor_msgs.msg import CompressedImage, Image
 
 from transposenet_core.errors import UserError
@@ -24,7 +24,7 @@ from transposenet_ros.decoding.image_decoding import DecodeError, decode_image, 
 
 IN_ROS = "cv_bridge" in get_packages_with_prefixes()
 without_cv_bridge = pytest.mark.skipif(IN_ROS, reason="this machine has the real cv_bridge")
-# No proof of how the real cv_bridge converts: the golden pictures are that, where a ROS is sourced. What this proves is
+# No proof of how the real cv_bridge converts: the golden images are that, where a ROS is sourced. What this proves is
 # ours: which package is taken, that a broken one is refused, that nothing reaches it which the gate refuses, and that
 # what it raises becomes a reason. It knows bgr8 alone and refuses the rest, as cv_bridge refuses nv21.
 STAND_IN = """
@@ -115,19 +115,19 @@ def test_one_that_does_not_work_is_refused(
 
 
 def test_the_gate_stands_before_cv_bridge(clean_imports: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """What the gate refuses never reaches it; what it refuses itself is a reason; compressed pictures are OpenCV's."""
+    """What the gate refuses never reaches it; what it refuses itself is a reason; compressed images are OpenCV's."""
     list_in_index(tmp_path)
     install(tmp_path, STAND_IN)
     clean_imports.setenv("AMENT_PREFIX_PATH", str(tmp_path))
     clean_imports.syspath_prepend(tmp_path)
     decode = image_decoder("cv_bridge")
     bridge = sys.modules["cv_bridge"].CvBridge
-    picture = raw("bgr8", 4, 2, data=bytes(range(24)))
-    decoded_HW3 = decode(picture)
-    np.testing.assert_array_equal(decoded_HW3, decode_image(picture))
+    image = raw("bgr8", 4, 2, data=bytes(range(24)))
+    decoded_HW3 = decode(image)
+    np.testing.assert_array_equal(decoded_HW3, decode_image(image))
     assert decoded_HW3.flags.c_contiguous
     calls = bridge.calls
-    assert calls == 2, "the trial of two pixels and the picture: the count sees what reaches it"
+    assert calls == 2, "the trial of two pixels and the image: the count sees what reaches it"
     bad = {
         "bad_dims": raw("bgr8", 0, 2),
         "bad_step": raw("bgr8", 4, 2, step=11, data=bytes(24)),
@@ -142,13 +142,13 @@ def test_the_gate_stands_before_cv_bridge(clean_imports: pytest.MonkeyPatch, tmp
     jpeg = CompressedImage(format="jpeg", data=array.array("B", encoded(".jpg")))
     np.testing.assert_array_equal(decode(jpeg), decode_image(jpeg))
     assert bridge.calls == calls
-    with pytest.raises(DecodeError, match=r"cv_bridge refuses a nv21 picture: Unrecognized") as caught:
+    with pytest.raises(DecodeError, match=r"cv_bridge refuses a nv21 image: Unrecognized") as caught:
         decode(raw("nv21", 4, 2))
     assert caught.value.reason == "decode_failed"
 
 
 @pytest.mark.skipif(not IN_ROS, reason="the real cv_bridge is part of a ROS installation, which is not sourced here")
-def test_the_real_cv_bridge_gives_the_golden_pictures(data_folder: Path) -> None:
+def test_the_real_cv_bridge_gives_the_golden_images(data_folder: Path) -> None:
     decode = image_decoder("cv_bridge")
     for k, (message, expected_HW3) in enumerate(golden_messages(data_folder)):
         np.testing.assert_array_equal(decode(message), expected_HW3, err_msg=f"message {k}")

@@ -30,8 +30,8 @@ def test_n09_the_damage_table_counts_what_is_refused(tmp_path: Path, capsys: pyt
     random = np.random.default_rng(2)
     for k in range(4):
         coarse_HW3 = random.integers(0, 256, (12, 16, 3), np.uint8)
-        picture_HW3 = cv2.resize(coarse_HW3, (640, 480), interpolation=cv2.INTER_CUBIC)
-        cv2.imwrite(str(tmp_path / f"{k}.jpg"), picture_HW3)
+        image_HW3 = cv2.resize(coarse_HW3, (640, 480), interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(tmp_path / f"{k}.jpg"), image_HW3)
     assert damaged_jpegs.main([str(tmp_path)]) == 0
     table = dict(re.findall(r"^(.*?) +([\d.]+)%$", capsys.readouterr().out, re.MULTILINE))
     assert list(table) == list(damaged_jpegs.DAMAGES)

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from picture_messages import NOISE, compressed, encoded, png_chunk, refusal
+from image_messages import NOISE, compressed, encoded, png_chunk, refusal
 
-from transposenet_core.image_files import decode_picture
+from transposenet_core.image_files import decode_image_bytes
 from transposenet_ros.decoding.image_decoding import DecodeError, decode_image
 from transposenet_ros.decoding.png_stream import PNG_START, read_png
 
@@ -36,7 +36,7 @@ def deflated(megabytes: int) -> bytes:
 
 
 def png(before: bytes = b"", data: bytes | None = None, after: bytes = b"", size: tuple[int, int] = (16, 12)) -> bytes:
-    """An RGB picture of 8 bits; black where `data` is not given."""
+    """An RGB image of 8 bits; black where `data` is not given."""
     width, height = size
     header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
     data = zlib.compress(bytes(height * (1 + 3 * width))) if data is None else data
@@ -61,7 +61,7 @@ def scan(first: int, last: int, bits: int, size: int) -> bytes:
 
 
 def refinements(count: int) -> bytes:
-    """A picture of a million blocks and scans over it that refine nothing, in 132 bytes each."""
+    """An image of a million blocks and scans over it that refine nothing, in 132 bytes each."""
     return scan(0, 0, 0, 125_000) + scan(1, 63, 0x10, 132) * count
 
 
@@ -98,8 +98,8 @@ def costs(file: Path) -> dict:
     return json.loads(done.stdout)
 
 
-def test_n04_the_measure_sees_what_a_legal_picture_costs(tmp_path: Path) -> None:
-    """9 million pixels: six bytes each are held at the end, for the picture in OpenCV's order and in ours."""
+def test_n04_the_measure_sees_what_a_legal_image_costs(tmp_path: Path) -> None:
+    """9 million pixels: six bytes each are held at the end, for the image in OpenCV's order and in ours."""
     file = tmp_path / "large.png"
     file.write_bytes(png(size=(3000, 3000)))
     cost = costs(file)
@@ -115,7 +115,7 @@ def test_n08_any_part_of_an_animation_is_refused(kind: bytes) -> None:
 
 
 def test_n08_notes_of_a_png_change_nothing_and_are_left_out() -> None:
-    """Gamma, profile, significant bits, background and the like: OpenCV's picture is the same with them."""
+    """Gamma, profile, significant bits, background and the like: OpenCV's image is the same with them."""
     notes = {
         b"gAMA": struct.pack(">I", 20_000),
         b"cHRM": struct.pack(">8I", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000),
@@ -130,16 +130,16 @@ def test_n08_notes_of_a_png_change_nothing_and_are_left_out() -> None:
     plain = encoded(".png")
     for kind, body in notes.items():
         noted = plain[:33] + png_chunk(kind, body) + plain[33:]
-        np.testing.assert_array_equal(decode_picture(noted), NOISE[..., ::-1], err_msg=str(kind))
-        assert read_png(noted).picture == plain
+        np.testing.assert_array_equal(decode_image_bytes(noted), NOISE[..., ::-1], err_msg=str(kind))
+        assert read_png(noted).image == plain
     palette = png_chunk(b"PLTE", bytes(range(12))) + png_chunk(b"tRNS", b"\0\7")
     header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", 4, 1, 8, 3, 0, 0, 0))
     coloured = PNG_START + header + palette + png_chunk(b"IDAT", zlib.compress(bytes([0, 0, 1, 2, 3]))) + END
-    assert read_png(coloured).picture == coloured
+    assert read_png(coloured).image == coloured
     np.testing.assert_array_equal(decode_image(compressed(coloured, "png")), np.arange(12).reshape(1, 4, 3))
 
 
-def test_n08_large_pictures_of_noise_and_damaged_ones_are_judged_as_before() -> None:
+def test_n08_large_images_of_noise_and_damaged_ones_are_judged_as_before() -> None:
     """More than a megabyte of data is looked into before it is decoded: whole, longer, cut off, damaged."""
     noise_HW3 = np.random.default_rng(7).integers(0, 256, (600, 600, 3), np.uint8)
     rows = np.pad(noise_HW3.reshape(600, 1800), ((0, 0), (1, 0))).tobytes()

@@ -1,4 +1,4 @@
-"""Random damage to pictures of messages: a picture or a named reason, and never anything else."""
+"""Random damage to images of messages: an image or a named reason, and never anything else."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ REASONS = {kind: kind.reason for kind in (BadDims, BadStep, BadSize, BadEncoding
 quick = settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
 
 
-def assert_picture_or_reason(message: Any, size: tuple[int, int] | None) -> None:
+def assert_image_or_reason(message: Any, size: tuple[int, int] | None) -> None:
     try:
         image_HW3 = decode_image(message)
     except DecodeError as error:
@@ -38,13 +38,13 @@ def assert_picture_or_reason(message: Any, size: tuple[int, int] | None) -> None
 @given(raw_messages())
 @quick
 def test_n39_raw(message: Any) -> None:
-    assert_picture_or_reason(message, (message.height, message.width))
+    assert_image_or_reason(message, (message.height, message.width))
 
 
 @given(compressed_messages())
 @quick
 def test_n39_compressed(message: Any) -> None:
-    assert_picture_or_reason(message, None)
+    assert_image_or_reason(message, None)
 
 
 def test_n39_the_long_run_accounts_for_every_message(capsys: pytest.CaptureFixture[str]) -> None:
@@ -56,7 +56,7 @@ def test_n39_the_long_run_accounts_for_every_message(capsys: pytest.CaptureFixtu
     assert table["decoded"] == table["localized"] > 0
     reasons = {name: n for name, n in table.items() if name in REASONS.values()}
     assert sum(reasons.values()) == table["dropped"] > 0
-    assert table["crashed"] == table["invalid picture"] == table["invalid pose"] == 0
+    assert table["crashed"] == table["invalid image"] == table["invalid pose"] == 0
 
 
 def test_n39_a_crash_would_show(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

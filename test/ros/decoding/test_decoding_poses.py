@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from image_messages import GREY_ENCODINGS, compressed, encoded, message_of, samples_of
 from live import ROOT
-from picture_messages import GREY_ENCODINGS, compressed, encoded, message_of, samples_of
 
 from transposenet_core.geometry.pose import rotation_angle_deg
 from transposenet_core.localizer import Localizer
@@ -32,7 +32,7 @@ def view_HW3() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def distance() -> Distance:
-    """Metres and degrees between the poses of two pictures."""
+    """Metres and degrees between the poses of two images."""
     torch.set_num_threads(1)
     localizer = Localizer(ROOT / "demo" / "model", device="cpu")
 
@@ -57,8 +57,8 @@ def test_n06_every_colour_encoding_gives_the_same_pose(view_HW3: np.ndarray, dis
     assert not far
 
 
-def test_n06_grey_encodings_give_the_pose_of_the_grey_picture(view_HW3: np.ndarray, distance: Distance) -> None:
-    """Their own tolerance: a model that has learnt colours answers something else to a picture without them."""
+def test_n06_grey_encodings_give_the_pose_of_the_grey_image(view_HW3: np.ndarray, distance: Distance) -> None:
+    """Their own tolerance: a model that has learnt colours answers something else to an image without them."""
     grey_HW3 = np.repeat(samples_of("mono8", view_HW3)[..., None], 3, axis=-1)
     for name in GREY_ENCODINGS:
         metres, degrees = distance(decode_image(message_of(name, view_HW3)), grey_HW3)

@@ -1,4 +1,4 @@
-"""Raw pictures of messages: bit-equal where they are legal, a named refusal where they are not."""
+"""Raw images of messages: bit-equal where they are legal, a named refusal where they are not."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from golden_messages import golden_messages
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from picture_messages import CHANNELS, GREY_ENCODINGS, PAIRS, message_of, raw, refusal
+from image_messages import CHANNELS, GREY_ENCODINGS, PAIRS, message_of, raw, refusal
 
 from transposenet_ros.decoding.image_decoding import ENCODINGS, MAX_PIXELS, DecodeError, decode_image
 
@@ -28,7 +28,7 @@ BY_HAND = [
 ]
 
 
-def test_golden_pictures_are_bit_equal_with_cv_bridge(data_folder: Path) -> None:
+def test_golden_images_are_bit_equal_with_cv_bridge(data_folder: Path) -> None:
     pairs = golden_messages(data_folder)
     assert len(pairs) == 33
     for k, (message, expected_HW3) in enumerate(pairs):
@@ -69,7 +69,7 @@ def test_n03_padding_and_byte_order_do_not_show(encoding: str) -> None:
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_a_uniform_picture_comes_back_in_every_encoding(encoding: str) -> None:
+def test_a_uniform_image_comes_back_in_every_encoding(encoding: str) -> None:
     """Three channels that differ show swapped ones, a mosaic read at the wrong corner, and swapped colour planes."""
     image_HW3 = np.full((6, 8, 3), (200, 120, 40), np.uint8)
     expected_HW3 = np.full_like(image_HW3, 135) if encoding in GREY_ENCODINGS else image_HW3
@@ -116,7 +116,7 @@ def test_a_pair_of_pixels_shares_its_colour_and_keeps_its_own_luma() -> None:
 
 
 def test_nv24_has_a_colour_for_every_pixel() -> None:
-    """Bit-equal with the 4:2:2 reading of a picture whose pairs are alike."""
+    """Bit-equal with the 4:2:2 reading of an image whose pairs are alike."""
     random = np.random.default_rng(4)
     y_HW, uv_HW2 = random.integers(0, 256, (4, 6), np.uint8), random.integers(0, 256, (4, 6, 2), np.uint8)
     decoded_HW3 = decode_image(raw("nv24", 6, 4, data=y_HW.tobytes() + uv_HW2.tobytes()))

@@ -18,7 +18,7 @@ def refused(gate: StampGate, stamp_ns: int, now_ns: int) -> str:
 
 
 def started(rules: StampRules | None = None, behind_ns: int = 0) -> StampGate:
-    """A gate that has let ten pictures pass, the last one at `NOW_NS`."""
+    """A gate that has let ten images pass, the last one at `NOW_NS`."""
     gate = StampGate(rules or StampRules())
     for k in range(-9, 1):
         now_ns = NOW_NS + k * FRAME_NS
@@ -38,7 +38,7 @@ def test_n15_future_and_stale_stamps_are_dropped_and_small_offsets_pass() -> Non
     gate = started()
     assert refused(gate, NOW_NS + 10 * SECOND_NS, NOW_NS + 1) == "future_stamp"
     assert refused(gate, NOW_NS - 10 * SECOND_NS, NOW_NS + 1) == "stale"
-    assert refused(gate, NOW_NS - 3600 * SECOND_NS, NOW_NS + 1) == "stale", "a stray picture of another clock"
+    assert refused(gate, NOW_NS - 3600 * SECOND_NS, NOW_NS + 1) == "stale", "a stray image of another clock"
     assert refused(StampGate(StampRules()), NOW_NS - 10 * SECOND_NS, NOW_NS) == "stale", "also the first"
     gate.admit(NOW_NS + SECOND_NS // 2, NOW_NS + 2)
     gate.admit(NOW_NS + SECOND_NS, NOW_NS + 5 * SECOND_NS)
@@ -66,7 +66,7 @@ def test_n17_each_stamp_passes_once_and_in_order() -> None:
     assert refused(gate, NOW_NS - 4 * SECOND_NS, NOW_NS + 3) == "out_of_order"
     gate.admit(NOW_NS + FRAME_NS, NOW_NS + FRAME_NS)
     assert gate.track == 1
-    for k in range(2, 12):  # every picture comes with the one before it: late neighbours are no new run
+    for k in range(2, 12):  # every image comes with the one before it: late neighbours are no new run
         assert refused(gate, NOW_NS + (k - 2) * FRAME_NS, NOW_NS + k * FRAME_NS) == "out_of_order"
         gate.admit(NOW_NS + k * FRAME_NS, NOW_NS + k * FRAME_NS)
     assert gate.track == 1
@@ -109,7 +109,7 @@ def test_n16_a_loop_shorter_than_any_disorder_is_known_by_its_order(behind_ns: i
     assert gate.track == 2
 
 
-def test_n16_a_recording_after_a_live_camera_is_taken_after_three_pictures() -> None:
+def test_n16_a_recording_after_a_live_camera_is_taken_after_three_images() -> None:
     gate, begin_ns = started(), NOW_NS - 86400 * SECOND_NS
     for k in range(3):
         assert refused(gate, begin_ns + k * FRAME_NS, NOW_NS + (k + 1) * FRAME_NS) == "stale"

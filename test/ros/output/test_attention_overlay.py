@@ -1,4 +1,4 @@
-"""The heat map lies where the network looked, on the part of the picture that it saw."""
+"""The heat map lies where the network looked, on the part of the image that it saw."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from transposenet_core.localizer import Localizer
 from transposenet_core.preprocessing import Preprocessing
 from transposenet_ros.output.conversions import rgb8_message
 
-WHOLE = Preprocessing(60, (60, 80))  # keeps a 4:3 picture whole
+WHOLE = Preprocessing(60, (60, 80))  # keeps a 4:3 image whole
 SQUARE = Preprocessing(256, (224, 224))  # the paper's: of 480x640 rows 30..450, columns 108.9..529.3
 
 
@@ -36,7 +36,7 @@ def test_what_the_network_did_not_see_is_dark_and_bears_no_heat() -> None:
     assert (drawn_HW3[seen].astype(int).sum(axis=-1) > 300).all()
 
 
-def test_weak_attention_leaves_the_picture_as_it_is_but_darker() -> None:
+def test_weak_attention_leaves_the_image_as_it_is_but_darker() -> None:
     attention_HW = np.zeros((6, 8), np.float32)
     attention_HW[0, 0] = 1
     image_HW3 = np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint8)
@@ -51,14 +51,14 @@ def test_a_map_without_a_greatest_place_is_drawn_all_the_same(fill: float) -> No
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (3, 200), (200, 3)])
-def test_any_size_of_picture_is_drawn(size: tuple[int, int]) -> None:
+def test_any_size_of_image_is_drawn(size: tuple[int, int]) -> None:
     for preprocessing in (WHOLE, SQUARE, Preprocessing(512, (100, 100))):
         assert overlay(grey(*size), np.ones((2, 2), np.float32), preprocessing).shape == (*size, 3)
 
 
-def test_of_a_real_network_and_as_a_message(localizer: Localizer, picture_HW3: np.ndarray) -> None:
-    attention = localizer.localize(picture_HW3, with_attention=True).attention
-    drawn = {k: overlay(picture_HW3, v, localizer.scene_model.preprocessing) for k, v in attention.items()}
+def test_of_a_real_network_and_as_a_message(localizer: Localizer, image_HW3: np.ndarray) -> None:
+    attention = localizer.localize(image_HW3, with_attention=True).attention
+    drawn = {k: overlay(image_HW3, v, localizer.scene_model.preprocessing) for k, v in attention.items()}
     assert np.abs(drawn["position"].astype(int) - drawn["orientation"]).max() > 20
     message = rgb8_message(Header(frame_id="camera"), drawn["position"])
     assert (message.encoding, message.height, message.width, message.step) == ("rgb8", 64, 96, 288)

@@ -115,13 +115,13 @@ def xs(path: Path) -> list[float]:
 
 
 def test_a_listener_gets_scene_and_track_before_the_next_frame(
-    shown: Shown, client: Client, picture_HW3: np.ndarray, scene_model: SceneModel
+    shown: Shown, client: Client, image_HW3: np.ndarray, scene_model: SceneModel
 ) -> None:
     """The track is remembered while nobody listens, bounded and thinned; frames are not needed to be shown."""
     shown.activate()
     for x in (0, 0.4, 0.6, 0.7, 1.2, 5, 6, 7.0):
-        shown.frame(at(x), picture_HW3)
-    shown.frame(at(9.0, localized=False), picture_HW3)
+        shown.frame(at(x), image_HW3)
+    shown.frame(at(9.0, localized=False), image_HW3)
     paths, markers, clouds = (listen(client, topic) for topic in TOPICS)
     wait_until(lambda: paths and markers and clouds, "a first message of each")
     assert xs(paths[0]) == [1.2, 5, 6, 7]  # 0.4 and 0.7 were too near, 0 and 0.6 are too long ago
@@ -136,7 +136,7 @@ def test_a_listener_gets_scene_and_track_before_the_next_frame(
 
 
 def test_listeners_of_before_activation_are_served_and_follow_the_frames(
-    shown: Shown, client: Client, picture_HW3: np.ndarray
+    shown: Shown, client: Client, image_HW3: np.ndarray
 ) -> None:
     paths, markers, clouds = (listen(client, topic) for topic in TOPICS)
     wait_until(lambda: all(p.get_subscription_count() for p in shown.on_demand._publishers[2:]), "three matches")
@@ -146,7 +146,7 @@ def test_listeners_of_before_activation_are_served_and_follow_the_frames(
     wait_until(lambda: paths and markers and clouds, "a first message of each")
     for x in (3.0, 3.1):
         seen = len(markers)  # one at a time: of two messages at once the first may give way to the second
-        shown.frame(at(x), picture_HW3)
+        shown.frame(at(x), image_HW3)
         wait_until(lambda seen=seen: len(markers) > seen, "the frame's markers")
     assert markers[-1].markers[1].header.stamp.sec == 2
     assert [marker.action for marker in markers[-1].markers] == [Marker.ADD] * 3
@@ -155,11 +155,11 @@ def test_listeners_of_before_activation_are_served_and_follow_the_frames(
     assert len(clouds) == 1
 
 
-def test_nothing_is_published_for_nobody(shown: Shown, client: Client, picture_HW3: np.ndarray) -> None:
+def test_nothing_is_published_for_nobody(shown: Shown, client: Client, image_HW3: np.ndarray) -> None:
     """What is published is kept for late comers: deactivated, so that nothing new comes, they find nothing."""
     shown.activate()
     for x in range(5):
-        shown.frame(at(x), picture_HW3)
+        shown.frame(at(x), image_HW3)
     assert not shown.on_demand.wants_attention() and not shown.on_demand.has_listeners()
     shown.node.trigger_deactivate()
     received = [listen(client, topic) for topic in TOPICS]
@@ -172,22 +172,22 @@ def test_nothing_is_published_for_nobody(shown: Shown, client: Client, picture_H
 
 
 def test_attention_is_wanted_and_drawn_while_somebody_listens(
-    shown: Shown, client: Client, picture_HW3: np.ndarray, localizer: Localizer
+    shown: Shown, client: Client, image_HW3: np.ndarray, localizer: Localizer
 ) -> None:
     shown.activate()
-    estimate = localizer.localize(picture_HW3, with_attention=True)
+    estimate = localizer.localize(image_HW3, with_attention=True)
     received = listen(client, "attention/orientation", Image, lasting=False)
     wait_until(shown.on_demand.wants_attention, "the wish for attention")
     # Matched on our side is not yet matched on the listener's, and heat maps are not kept for late comers.
-    wait_until(lambda: shown.frame(estimate, picture_HW3) or received, "a heat map")
+    wait_until(lambda: shown.frame(estimate, image_HW3) or received, "a heat map")
     message = received[-1]
     assert (message.header.frame_id, message.encoding, message.header.stamp.nanosec) == ("camera", "rgb8", 0)
     drawn_HW3 = np.frombuffer(message.data, np.uint8).reshape(64, 96, 3)
-    expected_HW3 = overlay(picture_HW3, estimate.attention["orientation"], localizer.scene_model.preprocessing)
+    expected_HW3 = overlay(image_HW3, estimate.attention["orientation"], localizer.scene_model.preprocessing)
     np.testing.assert_array_equal(drawn_HW3, expected_HW3)
-    shown.frame(localizer.localize(picture_HW3), picture_HW3)  # without attention: localized before the listener came
+    shown.frame(localizer.localize(image_HW3), image_HW3)  # without attention: localized before the listener came
     without, last = shown.frames, shown.frames + 1
-    shown.frame(estimate, picture_HW3)
+    shown.frame(estimate, image_HW3)
     wait_until(lambda: received[-1].header.stamp.sec == last, "the last heat map")
     assert without not in [message.header.stamp.sec for message in received]
     client.node.destroy_subscription(next(s for s in client.node.subscriptions if "attention" in s.topic_name))
@@ -195,13 +195,13 @@ def test_attention_is_wanted_and_drawn_while_somebody_listens(
 
 
 def test_after_a_reset_track_and_estimate_are_gone_for_listeners_too(
-    shown: Shown, client: Client, picture_HW3: np.ndarray
+    shown: Shown, client: Client, image_HW3: np.ndarray
 ) -> None:
     shown.activate()
     paths, markers = listen(client, "path"), listen(client, "markers")
     wait_until(lambda: paths and markers, "a first message of each")
-    shown.frame(at(1.0), picture_HW3)
-    shown.frame(at(2.0), picture_HW3)
+    shown.frame(at(1.0), image_HW3)
+    shown.frame(at(2.0), image_HW3)
     wait_until(lambda: paths and xs(paths[-1]) == [1, 2], "the track")
     wait_until(lambda: markers[-1].markers[1].action == Marker.ADD, "markers with an estimate")
     tracks, drawings = len(paths), len(markers)
@@ -209,18 +209,18 @@ def test_after_a_reset_track_and_estimate_are_gone_for_listeners_too(
     wait_until(lambda: len(paths) > tracks and len(markers) > drawings, "what is shown after the reset")
     assert [xs(path) for path in paths[tracks:]] == [[]]
     assert [message.markers[1].action for message in markers[drawings:]] == [Marker.DELETE]
-    shown.frame(at(2.1), picture_HW3)  # too near to 2.0 for a track that went on
+    shown.frame(at(2.1), image_HW3)  # too near to 2.0 for a track that went on
     wait_until(lambda: len(paths) > tracks + 1, "a new track")
     assert xs(paths[-1]) == [2.1]
 
 
 def test_another_scene_is_shown_in_the_place_of_the_first(
-    shown: Shown, client: Client, picture_HW3: np.ndarray, scene_model: SceneModel
+    shown: Shown, client: Client, image_HW3: np.ndarray, scene_model: SceneModel
 ) -> None:
     shown.activate()
     paths, markers, clouds = (listen(client, topic) for topic in TOPICS)
     wait_until(lambda: paths and markers and clouds, "a first message of each")
-    shown.frame(at(1.0), picture_HW3)
+    shown.frame(at(1.0), image_HW3)
     frames = scene_model.scenes[0].frames
     smaller = with_scene(
         scene_model, frames=KnownFrames.trained_on(frames.positions_N3[:2] + 8, frames.orientations_N4[:2])

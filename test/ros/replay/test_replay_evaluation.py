@@ -62,7 +62,7 @@ def drive(tmp_path_factory) -> list[PosedImage]:
 
 @pytest.fixture(scope="module")
 def model(drive, tmp_path_factory) -> Path:
-    """The paper's network, narrow, for small pictures."""
+    """The paper's network, narrow, for small images."""
     preprocessing = Preprocessing(smaller_edge=NETWORK_SIZE[0], image_size=NETWORK_SIZE)
     # A name that YAML would take for a number.
     folder = tmp_path_factory.mktemp("models") / "7"
@@ -84,12 +84,12 @@ def offline_poses(localizer: Localizer, images: list[PosedImage]) -> list[Pose]:
 
 
 def assert_live_equals_offline(result: LiveResult, localizer: Localizer, images: list[PosedImage]) -> None:
-    """Every frame localized, each to the offline answer for the picture of its stamp, by pose and by TF."""
+    """Every frame localized, each to the offline answer for the image of its stamp, by pose and by TF."""
     expected = offline_poses(localizer, images)
     live = [result.estimates[stamp_ns] for stamp_ns in result.sent]
     metres_N, degrees_N = pose_errors(live, expected)
     assert metres_N.max() < 1e-4 and degrees_N.max() < 1e-3
-    # Answers that hardly differ from picture to picture would equal each other as well.
+    # Answers that hardly differ from image to image would equal each other as well.
     neighbours_m, neighbours_deg = pose_errors(expected[1:], expected[:-1])
     assert np.median(neighbours_m) > 1e-2 and np.median(neighbours_deg) > 1e-1
     transforms, worst_m, worst_deg = result.tf_check()
@@ -98,8 +98,8 @@ def assert_live_equals_offline(result: LiveResult, localizer: Localizer, images:
 
 def assert_subset_equals_offline(result: LiveResult, localizer: Localizer, images: list[PosedImage]) -> None:
     """Each frame that the live node took, to the offline answer."""
-    picture = dict(zip(result.sent, images, strict=True))
-    expected = offline_poses(localizer, [picture[stamp_ns] for stamp_ns in result.estimates])
+    image = dict(zip(result.sent, images, strict=True))
+    expected = offline_poses(localizer, [image[stamp_ns] for stamp_ns in result.estimates])
     metres_N, degrees_N = pose_errors(list(result.estimates.values()), expected)
     assert len(metres_N) and metres_N.max() < 1e-4 and degrees_N.max() < 1e-3
 
@@ -129,7 +129,7 @@ def test_lossless_replay_equals_offline_and_writes_its_files(drive, model, offli
         positions_N3 = np.array([[float(row[axis]) for axis in "xyz"] for row in rows])
         np.testing.assert_allclose(positions_N3, stack(expected)[0], rtol=0, atol=1e-4)
     assert rows[0]["localized"] == "1" and float(rows[0]["sigma_z"]) == pytest.approx(0.3)
-    assert "localizing the pictures of /camera/image" in (out / "localizer.log").read_text()
+    assert "localizing the images of /camera/image" in (out / "localizer.log").read_text()
 
 
 @contextmanager
@@ -180,7 +180,7 @@ def rewrite(bag: Path, out: Path, change: Callable[[str, int, bytes], bytes]) ->
 
 
 def test_every_frame_is_answered_or_counted(drive, model, offline, tmp_path):
-    """A damaged picture, a header without a stamp, a message of five bytes and a repeated stamp among good frames."""
+    """A damaged image, a header without a stamp, a message of five bytes and a repeated stamp among good frames."""
     good = make_bag(drive[:12], tmp_path / "good", compressed=True)
 
     def change(topic: str, index: int, data: bytes) -> bytes:
@@ -229,7 +229,7 @@ def test_e01_no_overlap_is_one_sentence(drive, model, tmp_path, capsys):
     bag = rewrite(good, tmp_path / "bad", later)
     assert main(["--model", str(model), "--bag", str(bag), "--wait-each"]) == 2
     error = capsys.readouterr().err
-    assert error.startswith("error: no picture has the stamp of a true pose") and error.count("\n") == 1
+    assert error.startswith("error: no image has the stamp of a true pose") and error.count("\n") == 1
     assert "1000.000 to 1000.033 s" in error and "5000.000 to 5000.000 s" in error
 
 
@@ -332,7 +332,7 @@ def test_e03_few_true_poses_are_said_first(drive, raw_bag, model, capsys):
     poses = [image.pose for image in drive]
     some = {s: pose for s, pose in enumerate(poses, start=1) if s <= 0.8 * FRAMES}
     result = evaluate_recording(recording_of(poses), some, {})
-    expected = f"only {len(some)} of {FRAMES} pictures have the stamp of a true pose, 90% are wanted (--min-match)"
+    expected = f"only {len(some)} of {FRAMES} images have the stamp of a true pose, 90% are wanted (--min-match)"
     assert expected in result.to_dict()["warnings"][0] and expected in result.table().splitlines()[0]
     assert evaluate_recording(recording_of(poses), some, {}, min_match=0.75).warnings() == []
     assert main(["--model", str(model), "--bag", str(raw_bag), "--min-match", "90"]) == 2

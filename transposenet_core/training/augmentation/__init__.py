@@ -1,1 +1,1 @@
-"""Training pictures and labels varied anew at every step."""
+"""Training images and labels varied anew at every step."""

@@ -1,6 +1,6 @@
-"""Training pictures made worse, as a lens, a sensor or somebody in the way would: blur, noise, a part erased.
+"""Training images made worse, as a lens, a sensor or somebody in the way would: blur, noise, a part erased.
 
-There is no JPEG among them: pictures are compressed at full size, and at the network's a block of 8 x 8 pixels is one
+There is no JPEG among them: images are compressed at full size, and at the network's a block of 8 x 8 pixels is one
 or two; what is left of its faults is blur and noise.
 """
 
@@ -15,7 +15,7 @@ SHARPEST = 1e-3  # pixels; below it a blur's neighbours weigh 0
 
 
 def blurred(image_BCHW: torch.Tensor, strength: float, draws_B: torch.Tensor) -> torch.Tensor:
-    """Each picture under a Gaussian of 0 to `strength` pixels (its standard deviation); a draw of 0 leaves it as is."""
+    """Each image under a Gaussian of 0 to `strength` pixels (its standard deviation); a draw of 0 leaves it as is."""
     radius = math.ceil(3 * strength)
     offsets_K = torch.arange(-radius, radius + 1, device=image_BCHW.device)
     sigma_B1 = (strength * draws_B[:, None]).clamp(min=SHARPEST)
@@ -30,7 +30,7 @@ def blurred(image_BCHW: torch.Tensor, strength: float, draws_B: torch.Tensor) ->
 
 
 def noised(image_BCHW: torch.Tensor, strength: float, draws_B: torch.Tensor) -> torch.Tensor:
-    """Each picture with Gaussian noise of 0 to `strength` grey levels on every pixel and channel; pixels 0..255.
+    """Each image with Gaussian noise of 0 to `strength` grey levels on every pixel and channel; pixels 0..255.
 
     The noise itself comes from the device's generator, as that of dropout does: there are too many numbers to send.
     """
@@ -40,8 +40,8 @@ def noised(image_BCHW: torch.Tensor, strength: float, draws_B: torch.Tensor) -> 
 
 
 def erased(image_BCHW: torch.Tensor, strength: float, draws_B4: torch.Tensor) -> torch.Tensor:
-    """Each picture with a rectangle of 0 in it, its sides 0 to `strength` of the picture's, anywhere inside (after
-    Zhong et al., "Random erasing data augmentation", 2017). Of a normalised picture 0 is the mean colour."""
+    """Each image with a rectangle of 0 in it, its sides 0 to `strength` of the image's, anywhere inside (after
+    Zhong et al., "Random erasing data augmentation", 2017). Of a normalised image 0 is the mean colour."""
     covered = []
     for side, draw_B, place_B in zip(
         image_BCHW.shape[-2:], *(d.unbind(-1) for d in draws_B4.split(2, dim=-1)), strict=True

@@ -1,7 +1,7 @@
-"""Completed views: what a moved view's own picture did not see, another training picture did.
+"""Completed views: what a moved view's own image did not see, another training image did.
 
-A camera turned by 20 degrees sees much that the picture it is made from does not hold. A robot's pictures are whole, so
-the network should learn from whole ones: two more pictures, one by a camera that looks farther the same way, one by a
+A camera turned by 20 degrees sees much that the image it is made from does not hold. A robot's images are whole, so
+the network should learn from whole ones: two more images, one by a camera that looks farther the same way, one by a
 camera farther behind, are brought to the same pose with their own depth, and show what the first leaves empty.
 """
 
@@ -12,9 +12,9 @@ import torch
 from transposenet_core.geometry.quaternions import inverse, matrices, product, rotated
 from transposenet_core.training.augmentation.view_synthesis import MovedViews
 
-CANDIDATES = 48  # pictures among which the best is taken, others each time
+CANDIDATES = 48  # images among which the best is taken, others each time
 FAR_M, FAR_DIRECTION = 1.0, 0.35  # apart in position, and in the direction of view (20 degrees), count the same
-BEHIND_M = 0.6  # where the picture from behind would best be taken
+BEHIND_M = 0.6  # where the image from behind would best be taken
 BEYOND = 1.5  # how far beyond the view the other would best look, in what the view is turned by
 
 
@@ -26,9 +26,9 @@ def companions(
     orientation_B4: torch.Tensor,
     draws_B: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Which two of N pictures complete each view (B,), all of them with poses ``T_map_camera``.
+    """Which two of N images complete each view (B,), all of them with poses ``T_map_camera``.
 
-    One is near and looks beyond the view's direction, on the side to which the view was turned from its own picture
+    One is near and looks beyond the view's direction, on the side to which the view was turned from its own image
     `index_B`, the other looks the same way from behind. A few of all, evenly spaced from a place that `draws_B` says,
     are looked at.
     """

@@ -1,10 +1,10 @@
-"""Virtual views of a camera that moved: what it would have seen, from a picture and its depth.
+"""Virtual views of a camera that moved: what it would have seen, from an image and its depth.
 
-The depth goes to the new camera point by point (nearest first), then the picture is fetched back for each new pixel.
-What the old picture did not see stays the fill colour: what lies beyond its border, and what was hidden.
+The depth goes to the new camera point by point (nearest first), then the image is fetched back for each new pixel.
+What the old image did not see stays the fill colour: what lies beyond its border, and what was hidden.
 
 Who moves back sees past the border and past the edges of what is near, who comes nearer does not: a network would learn
-that a picture without empty places was taken from farther ahead, and take every picture of a robot for such. So a
+that an image without empty places was taken from farther ahead, and take every image of a robot for such. So a
 training view keeps only what is `shown` as well had the camera gone as far `the_other_way` along its axis: what is
 missing says how far it went, not which way.
 """
@@ -25,7 +25,7 @@ HIDDEN, SAME = 0.15, 0.08  # of the depth: farther behind the old surface is hid
 
 
 class MovedViews(NamedTuple):
-    """What moved cameras see: pictures (B, C, H, W), their depth (B, H, W) in metres, 0 where it is a guess or where
+    """What moved cameras see: images (B, C, H, W), their depth (B, H, W) in metres, 0 where it is a guess or where
     nothing is shown, and where (B, H, W) they show something."""
 
     image_BCHW: torch.Tensor
@@ -70,7 +70,7 @@ def the_other_way(shift_B3: torch.Tensor) -> torch.Tensor:
 
 
 class _Seen(NamedTuple):
-    """Where `grid_sample` finds each new pixel in the old picture, its depth where it is known, whether it was seen."""
+    """Where `grid_sample` finds each new pixel in the old image, its depth where it is known, whether it was seen."""
 
     grid_BHW2: torch.Tensor
     depth_BHW: torch.Tensor

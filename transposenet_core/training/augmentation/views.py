@@ -1,7 +1,7 @@
-"""Augmentation of training pictures in batches, on the device (TransPoseNet section 4: crop, then colour jitter).
+"""Augmentation of training images in batches, on the device (TransPoseNet section 4: crop, then colour jitter).
 In the crop's place the camera may be turned and moved: see `virtual_views` and `virtual_motion`.
 
-All chance comes in as uniform numbers in [0, 1), drawn beforehand for the whole batch: the same pictures come out on
+All chance comes in as uniform numbers in [0, 1), drawn beforehand for the whole batch: the same images come out on
 any device, in any number of processes, and a CUDA graph can hold the work.
 """
 
@@ -27,8 +27,8 @@ from transposenet_core.training.data.scene_pixels import ScenePixels
 VIEW, COLOUR, GAMMA, SHIFT = slice(0, 3), slice(3, 6), 6, slice(7, 10)
 BLUR, NOISE, ERASING = 10, 11, slice(12, 16)  # how much; how much; two sides and two places of a rectangle
 RECORDED = 16  # whether the camera stays where it was
-COMPANION, COMPLETED = 17, 18  # which other pictures may complete the view; whether one does
-DRAWS = 19  # numbers per picture
+COMPANION, COMPLETED = 17, 18  # which other images may complete the view; whether one does
+DRAWS = 19  # numbers per image
 LUMA = (0.299, 0.587, 0.114)
 
 
@@ -53,7 +53,7 @@ def training_views(
     preprocessing: Preprocessing,
     config: AugmentationConfig,
 ) -> Views:
-    """Pictures `index_B` of all scenes as the network's input, sorted by scene, each cut and turned with its own camera
+    """Images `index_B` of all scenes as the network's input, sorted by scene, each cut and turned with its own camera
     (`views_of_scene`)."""
     views = [
         views_of_scene(part, places, draws_BK[here], preprocessing, config, scene)
@@ -80,7 +80,7 @@ def views_of_scene(
     config: AugmentationConfig,
     scene: int = 0,
 ) -> Views:
-    """Pictures `index_B` of one scene as the network's input, with the poses of the cameras that see them so: where the
+    """Images `index_B` of one scene as the network's input, with the poses of the cameras that see them so: where the
     camera is turned or moved, the label is as well."""
     scene_B = torch.full_like(index_B, scene)
     position_B3, orientation_B4, turn_B4 = pixels.position_N3[index_B], pixels.orientation_N4[index_B], None
@@ -100,7 +100,7 @@ def views_of_scene(
 def _motion(draws_BK: torch.Tensor, config: AugmentationConfig) -> tuple[torch.Tensor, torch.Tensor]:
     """How the cameras turn (B, 4) and move (B, 3), in their own axes; some not at all (`as_recorded`).
 
-    A moved view is hardly ever whole, a robot's picture is: without these the network never sees one.
+    A moved view is hardly ever whole, a robot's image is: without these the network never sees one.
     """
     turn_B4 = sampled_turn(draws_BK[:, VIEW], config.virtual_rotation)
     shift_B3 = (2 * draws_BK[:, SHIFT] - 1) * config.virtual_translation
@@ -119,7 +119,7 @@ def _moved(
     config: AugmentationConfig,
     scene_B: torch.Tensor,
 ) -> Views:
-    """The same where depth is there: the new view has its depth as well, and what neither its own picture nor
+    """The same where depth is there: the new view has its depth as well, and what neither its own image nor
     those that complete it show from both sides (see `virtual_motion`) is 0."""
     camera, depth_NHW = pixels.camera, pixels.depth_NHW
     assert camera is not None and depth_NHW is not None  # `check_depth` has said so before
@@ -161,10 +161,10 @@ def augmented(
     camera: Intrinsics | None = None,
     turn_B4: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Pictures `index_B` of the cache (N, 3, h, w) uint8 as the network's input (B, 3, H, W) float32.
+    """Images `index_B` of the cache (N, 3, h, w) uint8 as the network's input (B, 3, H, W) float32.
 
-    With turns (quaternions w x y z) the `camera` of the cached pictures is turned by them, instead of a random crop.
-    What the old picture does not show is the mean colour, which is 0 for the network, as the padding of its layers.
+    With turns (quaternions w x y z) the `camera` of the cached images is turned by them, instead of a random crop.
+    What the old image does not show is the mean colour, which is 0 for the network, as the padding of its layers.
     """
     if turn_B4 is None:
         image = windows(image_N3HW, index_B, *_corners(image_N3HW, draws_BK, preprocessing, config))
@@ -208,16 +208,16 @@ def _corners(
 def windows(
     image_N3HW: torch.Tensor, index_B: torch.Tensor, tops_B: torch.Tensor, lefts_B: torch.Tensor, size: tuple[int, int]
 ) -> torch.Tensor:
-    """Windows (B, 3, *size) of the pictures `index_B`. Labels stay as they are, as in the papers' recipe."""
+    """Windows (B, 3, *size) of the images `index_B`. Labels stay as they are, as in the papers' recipe."""
     device = index_B.device
     rows_BH = tops_B[:, None] + torch.arange(size[0], device=device)
     columns_BW = lefts_B[:, None] + torch.arange(size[1], device=device)
-    pictures, channels = index_B[:, None, None, None], torch.arange(3, device=device)[:, None, None]
-    return image_N3HW[pictures, channels, rows_BH[:, None, :, None], columns_BW[:, None, None, :]]
+    images, channels = index_B[:, None, None, None], torch.arange(3, device=device)[:, None, None]
+    return image_N3HW[images, channels, rows_BH[:, None, :, None], columns_BW[:, None, None, :]]
 
 
 def colour_jitter(image_B3HW: torch.Tensor, strength: float, draws_B3: torch.Tensor) -> torch.Tensor:
-    """Brightness, contrast and saturation of each picture times a factor within 1 +- strength; pixels 0..255."""
+    """Brightness, contrast and saturation of each image times a factor within 1 +- strength; pixels 0..255."""
     image = image_B3HW.float()
     low, span = max(0.0, 1 - strength), min(1.0, strength) + strength
     factors = (low + span * draws_B3).T[:, :, None, None, None]
@@ -229,7 +229,7 @@ def colour_jitter(image_B3HW: torch.Tensor, strength: float, draws_B3: torch.Ten
 
 
 def gamma_jitter(image_B3HW: torch.Tensor, strength: float, draws_B: torch.Tensor) -> torch.Tensor:
-    """Each picture to a power between 1 / (1 + strength) and 1 + strength, as another exposure; pixels 0..255."""
+    """Each image to a power between 1 / (1 + strength) and 1 + strength, as another exposure; pixels 0..255."""
     exponent_B = (1 + strength) ** (2 * draws_B - 1)
     return 255 * (image_B3HW.float() / 255) ** exponent_B[:, None, None, None]
 

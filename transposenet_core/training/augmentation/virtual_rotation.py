@@ -1,8 +1,8 @@
-"""Virtual views: what a camera turned about its own centre would have seen, made from the picture that it took.
+"""Virtual views: what a camera turned about its own centre would have seen, made from the image that it took.
 
-Such a view is an exact homography of an undistorted picture. With D the turned axes in the old camera's frame,
+Such a view is an exact homography of an undistorted image. With D the turned axes in the old camera's frame,
 ``R_map_camera' = R_map_camera D``, the position stays, and ``K D K^-1`` takes a pixel of the new view to the old one.
-The camera is the one that took the picture: labels of another body (``T_pose_camera``) have been brought to it before
+The camera is the one that took the image: labels of another body (``T_pose_camera``) have been brought to it before
 (`Scene.of_the_camera`).
 """
 
@@ -27,17 +27,17 @@ NEAREST = 1e-3  # depth of a ray of length ~1 below which it points beside or be
 
 def for_camera(config: TrainConfig, scene: Scene) -> TrainConfig:
     """The configuration that a scene's camera allows: without intrinsics virtual views give way to the papers' random
-    crop, 224 of 256 where the window has less room than that, with a warning. UserError where the pictures cannot be
+    crop, 224 of 256 where the window has less room than that, with a warning. UserError where the images cannot be
     those of a pinhole."""
     if not config.augmentation.moves():
         return config
     camera = scene.intrinsics
     if camera is None:
-        picture = config.picture
-        edge = max(picture.smaller_edge, round(min(picture.height, picture.width) * ROOM))
+        image = config.image
+        edge = max(image.smaller_edge, round(min(image.height, image.width) * ROOM))
         print(
             f"warning: scene {scene.name} ({scene.root}) has no intrinsics, which augmentation.virtual_rotation needs: "
-            f"random crops of {picture.height}x{picture.width} out of a smaller edge of {edge} instead; give the scene "
+            f"random crops of {image.height}x{image.width} out of a smaller edge of {edge} instead; give the scene "
             "its camera matrix",
             file=sys.stderr,
         )
@@ -48,10 +48,10 @@ def for_camera(config: TrainConfig, scene: Scene) -> TrainConfig:
             virtual_translation=0.0,
             completed=0.0,
         )
-        return dataclasses.replace(config, augmentation=crops, picture=dataclasses.replace(picture, smaller_edge=edge))
+        return dataclasses.replace(config, augmentation=crops, image=dataclasses.replace(image, smaller_edge=edge))
     if not bears_distortion(camera) and camera.rectified is False:
         raise UserError(
-            f"scene {scene.name} ({scene.root}): the pictures have a distortion that nobody has put into figures, and "
+            f"scene {scene.name} ({scene.root}): the images have a distortion that nobody has put into figures, and "
             f"augmentation.virtual_rotation needs them without; give the coefficients of {known_lenses()}, or leave "
             "augmentation.virtual_rotation at 0"
         )
@@ -77,9 +77,9 @@ def turned_orientation(orientation_B4: torch.Tensor, turn_B4: torch.Tensor) -> t
 def turned_view(
     image_BCHW: torch.Tensor, turn_B4: torch.Tensor, camera: Intrinsics, size: tuple[int, int]
 ) -> torch.Tensor:
-    """The centre window `size` (B, C, *size) of what the turned camera sees; 0 where the old picture ends.
+    """The centre window `size` (B, C, *size) of what the turned camera sees; 0 where the old image ends.
 
-    `camera` is that of the whole pictures, float with 0 as the value to fill with. Bilinear: the scale stays near 1.
+    `camera` is that of the whole images, float with 0 as the value to fill with. Bilinear: the scale stays near 1.
     Without a turn the window comes out to the bit.
     """
     height, width = image_BCHW.shape[-2:]
@@ -94,7 +94,7 @@ def turned_view(
 def _old_pixels(
     turn_B4: torch.Tensor, camera: Intrinsics, corner: tuple[int, int], size: tuple[int, int]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """x and y (B, *size) in the old picture of the new view's window whose first pixel is `corner` (top, left).
+    """x and y (B, *size) in the old image of the new view's window whose first pixel is `corner` (top, left).
 
     As the pixel plus its way, so that small turns keep all digits: with the ray r = K^-1 p and d = (D - I) r, the way
     is (d_xy - r_xy d_z) / (1 + d_z) times the focal length.

@@ -1,4 +1,4 @@
-"""Training of the decoder: pictures from the latents that a trained auto-encoder gives for the training poses."""
+"""Training of the decoder: images from the latents that a trained auto-encoder gives for the training poses."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from transposenet_core.training.distributed import World
 from transposenet_core.training.optimization import rate_factor, set_rate
 
 
-def small_pictures(scenes: Sequence[PosedPixels], preprocessing: Preprocessing, device: torch.device) -> torch.Tensor:
+def small_images(scenes: Sequence[PosedPixels], preprocessing: Preprocessing, device: torch.device) -> torch.Tensor:
     """What the network sees, squeezed to (N, 3, 64, 64), RGB from 0 to 1, scene after scene."""
     parts = [
         F.interpolate(
@@ -34,7 +34,7 @@ def small_pictures(scenes: Sequence[PosedPixels], preprocessing: Preprocessing, 
 
 def learn_decoder(
     network: PoseAutoencoder,
-    picture_N3HW: torch.Tensor,
+    image_N3HW: torch.Tensor,
     known: SeenPoses,
     true_M3HW: torch.Tensor,
     truths: SeenPoses,
@@ -42,17 +42,17 @@ def learn_decoder(
     world: World,
     curves: Curves,
 ) -> None:
-    """Give the network a decoder that makes the training pictures out of their poses, by the mean absolute error (L1)
-    of RGB; all else stays. Says how it does on the judged poses, beside a decoder that answers the mean picture.
+    """Give the network a decoder that makes the training images out of their poses, by the mean absolute error (L1)
+    of RGB; all else stays. Says how it does on the judged poses, beside a decoder that answers the mean image.
 
-    Pictures are as `small_pictures` has them, `picture_N3HW` of the ``known`` poses, `true_M3HW` of the ``truths``.
+    Images are as `small_images` has them, `image_N3HW` of the ``known`` poses, `true_M3HW` of the ``truths``.
     """
-    device = picture_N3HW.device
+    device = image_N3HW.device
     with torch.no_grad():
         latents = network.latents(known.position_N3, known.orientation_N4, known.scene_N)
     latent_NC = torch.cat((latents["position_latent"], latents["orientation_latent"]), dim=-1)
     network.decoder = decoder = PoseDecoder(latent_NC.shape[1]).to(device)
-    decoder.start_from(picture_N3HW.mean(dim=0))
+    decoder.start_from(image_N3HW.mean(dim=0))
     epochs = config.decoder.epochs
     optimizer = torch.optim.Adam(decoder.parameters(), lr=config.decoder.learning_rate, fused=True)
     for epoch in tqdm(range(epochs), desc="decoder", unit="epoch", leave=False):
@@ -60,12 +60,12 @@ def learn_decoder(
         for batch in batches(known.counts, config.batch_size, config.seed, config.epochs + epoch, world):
             index_B = batch.index_B.to(device)
             optimizer.zero_grad(set_to_none=True)
-            loss = F.l1_loss(decoder(latent_NC[index_B]), picture_N3HW[index_B])
+            loss = F.l1_loss(decoder(latent_NC[index_B]), image_N3HW[index_B])
             loss.backward()
             optimizer.step()
         curves.write(config.epochs + epoch + 1, "decoder", train_l1=loss.item())
     with torch.no_grad():
         drawn_M3HW = network.render(truths.position_N3, truths.orientation_N4, truths.scene_N)
-    l1, plain = ((other - true_M3HW).abs().mean().item() for other in (drawn_M3HW, picture_N3HW.mean(dim=0)))
-    curves.write(config.epochs + epochs, "decoder", val_l1=l1, val_l1_mean_picture=plain)
-    print(f"decoder: L1 {l1:.4f} on the judged poses, {plain:.4f} of the mean picture", flush=True)
+    l1, plain = ((other - true_M3HW).abs().mean().item() for other in (drawn_M3HW, image_N3HW.mean(dim=0)))
+    curves.write(config.epochs + epochs, "decoder", val_l1=l1, val_l1_mean_image=plain)
+    print(f"decoder: L1 {l1:.4f} on the judged poses, {plain:.4f} of the mean image", flush=True)

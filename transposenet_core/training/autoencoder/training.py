@@ -24,11 +24,11 @@ from transposenet_core.models.pose_autoencoder import PoseAutoencoder
 from transposenet_core.preprocessing import normalise
 from transposenet_core.scene import Scene
 from transposenet_core.scene_model import DESCRIPTION, SceneModel
-from transposenet_core.training.autoencoder.decoder import learn_decoder, small_pictures
+from transposenet_core.training.autoencoder.decoder import learn_decoder, small_images
 from transposenet_core.training.autoencoder.refinement_choice import choose_refinement
 from transposenet_core.training.batches import batches
 from transposenet_core.training.checkpoint import Checkpoint
-from transposenet_core.training.config import PictureConfig, TrainConfig, leaves
+from transposenet_core.training.config import ImageConfig, TrainConfig, leaves
 from transposenet_core.training.curves import Curves
 from transposenet_core.training.data.pixels import PosedPixels
 from transposenet_core.training.data.scene_pixels import SeenPoses
@@ -136,7 +136,7 @@ class AutoencoderTraining:
             self.validation = self.validators(network)
             self._save()
             if self.config.decoder.epochs:
-                small = [small_pictures(each, self.preprocessing, self.device) for each in (learnt, validated)]
+                small = [small_images(each, self.preprocessing, self.device) for each in (learnt, validated)]
                 learn_decoder(network, small[0], known, small[1], truths, self.config, self.world, curves)
                 self.config.model.options["decoder"] = True
                 self._save()
@@ -154,7 +154,7 @@ class AutoencoderTraining:
         held_out: dict[str, torch.Tensor],
         curves: Curves,
     ) -> None:
-        """`targets` and `held_out` are the teacher's latents of the learnt and of the judged pictures."""
+        """`targets` and `held_out` are the teacher's latents of the learnt and of the judged images."""
         config, stage, network = self.config, self.stage, self.network
         loss = AutoencoderLoss(config, network).to(self.device)
         learnt = [p for p in network.parameters() if p.requires_grad]
@@ -189,7 +189,7 @@ class AutoencoderTraining:
         )
 
     def _refine(self, latents: dict[str, torch.Tensor], truths: SeenPoses) -> None:
-        """Choose how positions are refined, where the configuration leaves it open, by latents of the judged pictures
+        """Choose how positions are refined, where the configuration leaves it open, by latents of the judged images
         in the scenes that the robot would take them for."""
         self.network.eval()  # with what it has learnt
         choice = choose_refinement(self.network, latents, truths.position_N3, self._holds_out(all))
@@ -203,7 +203,7 @@ class AutoencoderTraining:
 
     @torch.no_grad()
     def _latents_of(self, scenes: list[PosedPixels], told_the_scene: bool = True) -> dict[str, torch.Tensor]:
-        """What the teacher finds in the pictures of all scenes as the robot sees them."""
+        """What the teacher finds in the images of all scenes as the robot sees them."""
         encode: Any = self.network.teacher.encode
         parts = []
         for number, pixels in enumerate(scenes):
@@ -260,7 +260,7 @@ def load_teacher(path: str, scenes: Sequence[Scene]) -> SceneModel:
 
 
 def configured(config: TrainConfig, teacher: SceneModel, scenes: Sequence[Scene]) -> TrainConfig:
-    """The configuration with the teacher's pictures and what the auto-encoder has to know of teacher and scenes."""
+    """The configuration with the teacher's images and what the auto-encoder has to know of teacher and scenes."""
     centres, scales, poses = [], [], 0
     for scene in scenes:
         seen = scene.of_the_camera()  # what the teacher's latents are of
@@ -280,6 +280,6 @@ def configured(config: TrainConfig, teacher: SceneModel, scenes: Sequence[Scene]
         "decoder": False,
     }
     prepared = teacher.preprocessing
-    picture = PictureConfig(prepared.smaller_edge, *prepared.image_size, prepared.crops)
+    image = ImageConfig(prepared.smaller_edge, *prepared.image_size, prepared.crops)
     model = replace(config.model, options={**config.model.options, **options})
-    return replace(config, model=model, picture=picture, heads=replace(config.heads, epochs=0))
+    return replace(config, model=model, image=image, heads=replace(config.heads, epochs=0))

@@ -1,4 +1,4 @@
-"""Depth pictures brought to the pixels of the colour pictures that the network learns from."""
+"""Depth images brought to the pixels of the colour images that the network learns from."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ def needs_depth(config: TrainConfig, scene: Scene) -> bool:
 def check_depth(scene: Scene, needed_by: str) -> None:
     """UserError where a training frame lacks the depth that `needed_by`, a key or a model, cannot do without."""
     if scene.intrinsics is None or scene.depth_camera is None:
-        lacks = "intrinsics" if scene.intrinsics is None else "depth pictures"
+        lacks = "intrinsics" if scene.intrinsics is None else "depth images"
         raise UserError(
             f"scene {scene.name} ({scene.root}) has no {lacks}, which {needed_by} needs; leave {needed_by} off, or "
             "record with a depth camera"
         )
     for image in scene.images:
         if image.split == "train" and image.depth_path is None:
-            raise UserError(f"{image.path}: there is no depth picture beside it, which {needed_by} needs; leave it out")
+            raise UserError(f"{image.path}: there is no depth image beside it, which {needed_by} needs; leave it out")
 
 
 def with_depth(
     pixels: PosedPixels, images: Sequence[PosedImage], depth_camera: DepthCamera, threads: int
 ) -> PosedPixels:
-    """The same pictures with the depth of each, read in threads (0: none). UserError as `registered_depth`."""
+    """The same images with the depth of each, read in threads (0: none). UserError as `registered_depth`."""
     camera = pixels.camera
     assert camera is not None  # `check_depth` has said so before
 
@@ -72,16 +72,16 @@ def registered_depth(image: PosedImage, depth_camera: DepthCamera, camera: Intri
     """Depth along the optical axis at the pixels of `camera`, (H, W) int16 millimetres.
 
     Where several points fall on a pixel the nearest is seen. Pixels that no point falls on get the nearest measured
-    pixel's, with a minus: good enough to move a picture by, too poor to learn from. All 0 where nothing was measured.
-    UserError where the file is no depth picture.
+    pixel's, with a minus: good enough to move an image by, too poor to learn from. All 0 where nothing was measured.
+    UserError where the file is no depth image.
     """
     depth_HW = cv2.imread(str(image.depth_path), cv2.IMREAD_UNCHANGED)
     if depth_HW is None or depth_HW.ndim != 2 or depth_HW.dtype != np.uint16:
-        raise UserError(f"{image.depth_path}: no depth picture (PNG, one 16-bit channel); copy it again or remove it")
+        raise UserError(f"{image.depth_path}: no depth image (PNG, one 16-bit channel); copy it again or remove it")
     rows_N, columns_N = np.nonzero(depth_HW)
     z_N = depth_HW[rows_N, columns_N] * depth_camera.metres_per_unit
     eye = depth_camera.intrinsics
-    x, y = eye.width / depth_HW.shape[1], eye.height / depth_HW.shape[0]  # pictures may be smaller than their camera's
+    x, y = eye.width / depth_HW.shape[1], eye.height / depth_HW.shape[0]  # images may be smaller than their camera's
     p_depth_N3 = np.stack((((columns_N * x) - eye.cx) / eye.fx * z_N, ((rows_N * y) - eye.cy) / eye.fy * z_N, z_N), 1)
     T = depth_camera.T_camera_depth
     p_camera_N3 = p_depth_N3 @ T.rotation_33.T + T.position

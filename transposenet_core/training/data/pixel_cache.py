@@ -1,7 +1,7 @@
-"""Decoded, rectified and resized pictures on disk, made once and mapped into memory ever after.
+"""Decoded, rectified and resized images on disk, made once and mapped into memory ever after.
 
-An entry is one .npy file (N, 3, h, w) uint8, named by a hash of the pictures' bytes and of what was done to them: a
-changed picture is another entry. It appears whole under its name or not at all. Processes that make the same entry at
+An entry is one .npy file (N, 3, h, w) uint8, named by a hash of the images' bytes and of what was done to them: a
+changed image is another entry. It appears whole under its name or not at all. Processes that make the same entry at
 once each finish theirs, and either is right. Mapped pages belong to the system's page cache: a scene may be larger than
 the memory. Removing an entry leaves those who have it mapped untouched.
 """
@@ -53,7 +53,7 @@ def cache_folder(setting: str = "") -> Path | None:
 
 
 def entry_key(digests: Iterable[bytes], preprocessing: Preprocessing, distortion: Intrinsics | None) -> str:
-    """A hash of pictures (their digests in order), resizing, the distortion taken out (if any) and who computes it."""
+    """A hash of images (their digests in order), resizing, the distortion taken out (if any) and who computes it."""
     camera = distortion and {name: value for name, value in distortion.to_dict().items() if name != "source"}
     made_by = (
         VERSION,
@@ -67,7 +67,7 @@ def entry_key(digests: Iterable[bytes], preprocessing: Preprocessing, distortion
 
 
 def digest(path: Path) -> bytes:
-    """Of a picture's bytes. One that cannot be read counts as empty: who decodes it says so."""
+    """Of an image's bytes. One that cannot be read counts as empty: who decodes it says so."""
     data = b""
     with suppress(OSError):
         data = path.read_bytes()
@@ -82,7 +82,7 @@ class PixelCache:
     limit: int = LIMIT
 
     def get(self, key: str, count: int) -> torch.Tensor | None:
-        """The entry (N, 3, h, w) uint8 of `count` pictures, mapped, to be read only; None where there is none."""
+        """The entry (N, 3, h, w) uint8 of `count` images, mapped, to be read only; None where there is none."""
         path = self._path(key)
         try:
             mapped = np.lib.format.open_memmap(path, mode="r")  # which never unpickles
@@ -100,7 +100,7 @@ class PixelCache:
             return torch.from_numpy(mapped)
 
     def put(self, key: str, shape: Shape, fill: Callable[[Store], None]) -> torch.Tensor | None:
-        """Make an entry: `fill(store)` stores every picture (3, h, w) by its number, from any thread.
+        """Make an entry: `fill(store)` stores every image (3, h, w) by its number, from any thread.
 
         OSError where the folder or the disk does not take it; then nothing is left behind.
         """

@@ -27,9 +27,9 @@ Each = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
 
 @dataclass(frozen=True, eq=False)
 class PosedPixels:
-    """Pictures (N, 3, h, w) uint8, resized but not cropped, with positions (N, 3) and orientations (N, 4) float32.
+    """Images (N, 3, h, w) uint8, resized but not cropped, with positions (N, 3) and orientations (N, 4) float32.
 
-    The pictures may be a mapped file, so they are never written to. ``camera`` is the pinhole of the resized pictures,
+    The images may be a mapped file, so they are never written to. ``camera`` is the pinhole of the resized images,
     where it is known; ``depth_NHW`` (N, h, w) int16 is as `registered_depth` makes it, where it is needed.
     """
 
@@ -44,11 +44,11 @@ class PosedPixels:
 
     @property
     def device(self) -> torch.device:
-        """Where the pictures lie."""
+        """Where the images lie."""
         return self.image_N3HW.device
 
     def to(self, device: torch.device) -> PosedPixels:
-        """On a device; pictures that would fill more than half of its free memory stay where they are."""
+        """On a device; images that would fill more than half of its free memory stay where they are."""
         image_N3HW = self.image_N3HW
         if device.type != "cuda" or image_N3HW.nbytes < torch.cuda.mem_get_info(device)[0] // 2:
             image_N3HW = image_N3HW.to(device)
@@ -61,7 +61,7 @@ class PosedPixels:
         )
 
     def chosen(self, index_B: torch.Tensor, device: torch.device) -> PosedPixels:
-        """Some of them on a device; `index_B` lies where the pictures lie."""
+        """Some of them on a device; `index_B` lies where the images lie."""
         there_B = index_B.to(self.position_N3.device)
         return PosedPixels(
             self.image_N3HW[index_B].to(device, non_blocking=True),
@@ -75,12 +75,12 @@ class PosedPixels:
 def load_pixels(
     images: Sequence[PosedImage],
     preprocessing: Preprocessing,
-    label: str = "pictures",
+    label: str = "images",
     threads: int = 2,
     camera: Intrinsics | None = None,
     cache: PixelCache | None = None,
 ) -> PosedPixels:
-    """Pictures of `camera`, mapped from the cache, where they are put first if they are not there yet.
+    """Images of `camera`, mapped from the cache, where they are put first if they are not there yet.
 
     They are read, rectified and resized in threads (0: none). Without a cache, or where it cannot be written, which is
     said, they are kept in memory. UserError where one is unreadable or of another shape than the first.
@@ -103,7 +103,7 @@ def load_pixels(
                     image_N3HW = cache.put(key, source.shape, fill)
             except OSError as error:
                 why = f"{error.strerror}; make room there, or set cache_dir to another folder, or to none"
-                print(f"{cache.folder}: pictures are kept in memory and not cached ({why})", file=sys.stderr)
+                print(f"{cache.folder}: images are kept in memory and not cached ({why})", file=sys.stderr)
         if image_N3HW is None:
             image_N3HW = torch.empty(source.shape, dtype=torch.uint8)
             fill(image_N3HW.__setitem__)
@@ -117,7 +117,7 @@ def load_pixels(
 
 
 class _Source:
-    """Pictures as they are decoded, rectified and resized, all of one `shape` (N, 3, h, w): the first one's."""
+    """Images as they are decoded, rectified and resized, all of one `shape` (N, 3, h, w): the first one's."""
 
     def __init__(
         self, images: Sequence[PosedImage], preprocessing: Preprocessing, undistorter: Undistorter | None
@@ -126,12 +126,12 @@ class _Source:
         self.shape = (len(images), *self._resized(images[0]).shape)
 
     def read(self, number: int) -> torch.Tensor:
-        """Picture `number` (3, h, w) uint8. UserError where it is unreadable or of another shape."""
+        """Image `number` (3, h, w) uint8. UserError where it is unreadable or of another shape."""
         pixels, image = self._resized(self._images[number]), self._images[number]
         if pixels.shape != self.shape[1:]:
             raise UserError(
                 f"{image.path}: {tuple(pixels.shape[1:])} pixels after resizing where {self._images[0].path.name} has "
-                f"{self.shape[2:]}; all pictures of a scene need one aspect ratio"
+                f"{self.shape[2:]}; all images of a scene need one aspect ratio"
             )
         return pixels
 
@@ -141,9 +141,9 @@ class _Source:
         return entry_key(digests, self._preprocessing, bent)
 
     def _resized(self, image: PosedImage) -> torch.Tensor:
-        picture_HW3 = read_image(image.path)
+        image_HW3 = read_image(image.path)
         try:
-            return self._preprocessing.resize(self._undistorter(picture_HW3) if self._undistorter else picture_HW3)
+            return self._preprocessing.resize(self._undistorter(image_HW3) if self._undistorter else image_HW3)
         except UserError as error:
             raise UserError(f"{image.path}: {error}") from None
 

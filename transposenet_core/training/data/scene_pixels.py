@@ -1,4 +1,4 @@
-"""The pictures of all scenes as one collection: each keeps its size and its camera, the window is the same."""
+"""The images of all scenes as one collection: each keeps its size and its camera, the window is the same."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from transposenet_core.training.data.pixels import PosedPixels
 
 @dataclass(frozen=True, eq=False)
 class ScenePixels:
-    """The pictures of scene after scene. A place counts through all of them, so it says which scene it is of."""
+    """The images of scene after scene. A place counts through all of them, so it says which scene it is of."""
 
     scenes: Sequence[PosedPixels]
 
@@ -22,7 +22,7 @@ class ScenePixels:
 
     @property
     def device(self) -> torch.device:
-        """Where the pictures lie; the CPU where not all lie elsewhere."""
+        """Where the images lie; the CPU where not all lie elsewhere."""
         devices = {pixels.device for pixels in self.scenes}
         return devices.pop() if len(devices) == 1 else torch.device("cpu")
 
@@ -39,7 +39,7 @@ class ScenePixels:
         return torch.cat([here for _, _, here in self.by_scene(index_B)])
 
     def by_scene(self, index_B: torch.Tensor) -> Iterator[tuple[PosedPixels, torch.Tensor, torch.Tensor]]:
-        """For every scene its pictures, the places among them that `index_B` names, and where in `index_B` they are."""
+        """For every scene its images, the places among them that `index_B` names, and where in `index_B` they are."""
         if len(self.scenes) == 1:  # nothing to look for, which a CUDA graph could not hold
             yield self.scenes[0], index_B, torch.arange(len(index_B), device=index_B.device)
             return
@@ -52,7 +52,7 @@ class ScenePixels:
 
 @dataclass(frozen=True, eq=False)
 class SeenPoses:
-    """Poses of the pictures of all scenes, scene after scene: positions (N, 3), orientations (N, 4), scenes (N,) int64,
+    """Poses of the images of all scenes, scene after scene: positions (N, 3), orientations (N, 4), scenes (N,) int64,
     and how many each scene has."""
 
     position_N3: torch.Tensor

@@ -15,7 +15,7 @@ from transposenet_core.training.losses.scenes import SceneLoss
 
 
 class NoLoss(nn.Module):
-    """Of a network that memorises its training pictures instead of learning by gradient."""
+    """Of a network that memorises its training images instead of learning by gradient."""
 
     TERMS: ClassVar[tuple[str, ...]] = ()
 

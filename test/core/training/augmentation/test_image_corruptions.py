@@ -14,13 +14,13 @@ from transposenet_core.training.config import AugmentationConfig
 from transposenet_core.training.data.pixels import PosedPixels
 
 
-def picture(count: int = 1, size: tuple[int, int] = (24, 32)) -> torch.Tensor:
+def random_image(count: int = 1, size: tuple[int, int] = (24, 32)) -> torch.Tensor:
     return torch.randint(0, 256, (count, 3, *size), generator=torch.Generator().manual_seed(1)).float()
 
 
 @pytest.mark.parametrize("share", [0.5, 1.0])
 def test_a_blur_is_a_gaussian_of_the_drawn_width(share: float) -> None:
-    image = picture()
+    image = random_image()
     ours = blurred(image, 1.5, torch.tensor([share]))[0].permute(1, 2, 0).numpy()
     # The kernel reaches to three of the largest standard deviations, 5 pixels.
     theirs = cv2.GaussianBlur(
@@ -30,13 +30,13 @@ def test_a_blur_is_a_gaussian_of_the_drawn_width(share: float) -> None:
 
 
 def test_a_draw_of_0_changes_nothing() -> None:
-    image, zero = picture(2), torch.zeros(2)
+    image, zero = random_image(2), torch.zeros(2)
     assert torch.equal(blurred(image, 2.0, zero), image)
     assert torch.equal(noised(image, 20.0, zero), image)
     assert torch.equal(erased(image, 0.5, torch.zeros(2, 4)), image)
 
 
-def test_noise_has_the_drawn_spread_picture_by_picture() -> None:
+def test_noise_has_the_drawn_spread_image_by_image() -> None:
     torch.manual_seed(0)
     image = torch.full((2, 3, 64, 64), 128.0)
     spread = (noised(image, 10.0, torch.tensor([0.2, 1.0])) - image).std(dim=(1, 2, 3))
@@ -59,7 +59,7 @@ def test_what_is_erased_is_one_rectangle_of_the_drawn_sides(draws: list[float], 
 
 
 def test_views_are_degraded_as_configured_and_the_default_is_not() -> None:
-    pixels = PosedPixels(picture(2).byte(), torch.zeros(2, 3), torch.tensor([[1.0, 0, 0, 0]]).repeat(2, 1))
+    pixels = PosedPixels(random_image(2).byte(), torch.zeros(2, 3), torch.tensor([[1.0, 0, 0, 0]]).repeat(2, 1))
     draws = torch.full((2, DRAWS), 0.5)
     draws[1, ERASING] = 0.0
 

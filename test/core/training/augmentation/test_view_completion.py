@@ -1,4 +1,4 @@
-"""Completed views: what a view's own picture did not see comes from another one, where it belongs."""
+"""Completed views: what a view's own image did not see comes from another one, where it belongs."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -42,12 +42,12 @@ MATRICES = [away(0, (0, 0, 0)), away(30, (0.1, 0, 0.1)), away(15, (0.1, 0.02, -0
 
 @pytest.fixture(scope="module")
 def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """0: where the view's own picture was taken, 1: the other, 2: the view as it should be."""
+    """0: where the view's own image was taken, 1: the other, 2: the view as it should be."""
     return draw_room(tmp_path_factory.mktemp("room"), MATRICES)
 
 
 @pytest.fixture(scope="module")
-def two_pictures(room: Path) -> PosedPixels:
+def two_images(room: Path) -> PosedPixels:
     images = [cv2.imread(str(room / f"{k}.png")) for k in (0, 1)]
     depths = [registered_depth(posed(room, k), one_camera(), CAMERA) for k in (0, 1)]
     positions, orientations = stack([Pose.from_matrix(matrix) for matrix in MATRICES[:2]])
@@ -60,10 +60,10 @@ def two_pictures(room: Path) -> PosedPixels:
     )
 
 
-def test_the_completed_view_is_the_rendered_one(room: Path, two_pictures: PosedPixels) -> None:
+def test_the_completed_view_is_the_rendered_one(room: Path, two_images: PosedPixels) -> None:
     wanted = Pose.from_matrix(MATRICES[2])
     position, orientation = (torch.from_numpy(part).float()[None] for part in (wanted.position, wanted.orientation))
-    pixels, views = two_pictures, []
+    pixels, views = two_images, []
     for number in (0, 1):
         here = slice(number, number + 1)
         motion = motion_between(pixels.position_N3[here], pixels.orientation_N4[here], position, orientation)
@@ -81,21 +81,21 @@ def test_the_completed_view_is_the_rendered_one(room: Path, two_pictures: PosedP
     assert views[0].shown_BHW.float().mean() < 0.75 and whole.shown_BHW.float().mean() > 0.93
     assert np.median(off) < 4 and np.mean(off) < 12
     assert known.sum() > 0.8 * added.sum() and np.median(off_z) < 0.01 and np.mean(off_z > 0.1) < 0.05
-    # What the first picture saw stays as it is, and so does a view that is not to be completed.
+    # What the first image saw stays as it is, and so does a view that is not to be completed.
     kept = views[0].shown_BHW[:, None].expand_as(whole.image_BCHW)
     torch.testing.assert_close(whole.image_BCHW[kept], views[0].image_BCHW[kept], rtol=0, atol=0)
     same: MovedViews = completed(views[0], views[1], torch.tensor([False]))
     assert all(torch.equal(have, was) for have, was in zip(same, views[0], strict=True))
 
 
-def test_training_shows_more_and_labels_stay(two_pictures: PosedPixels) -> None:
+def test_training_shows_more_and_labels_stay(two_images: PosedPixels) -> None:
     turn = VirtualRotationConfig(yaw=20.0, pitch=2.0, roll=2.0)
     config = AugmentationConfig(random_crop=False, colour_jitter=0.0, virtual_rotation=turn, virtual_translation=0.1)
     draws, index = torch.full((2, DRAWS), 0.9), torch.tensor([0, 0])
     draws[:, COMPLETED] = torch.tensor([0.49, 0.51])
-    pictures = Preprocessing(HEIGHT, SIZE)
-    plain = views_of_scene(two_pictures, index, draws, pictures, config)
-    made = views_of_scene(two_pictures, index, draws, pictures, replace(config, completed=0.5))
+    images = Preprocessing(HEIGHT, SIZE)
+    plain = views_of_scene(two_images, index, draws, images, config)
+    made = views_of_scene(two_images, index, draws, images, replace(config, completed=0.5))
     torch.testing.assert_close(made.position_B3, plain.position_B3, rtol=0, atol=0)
     torch.testing.assert_close(made.orientation_B4, plain.orientation_B4, rtol=0, atol=0)
     assert made.depth_BHW is not None and plain.depth_BHW is not None
@@ -103,12 +103,12 @@ def test_training_shows_more_and_labels_stay(two_pictures: PosedPixels) -> None:
     assert more[0] > 0.15 and more[1] == 0
     # A view that stays as it was recorded has nothing to complete.
     draws[:, RECORDED] = 0.1
-    still = views_of_scene(two_pictures, index, draws, pictures, replace(config, completed=1.0, as_recorded=0.2))
-    as_it_is = views_of_scene(two_pictures, index, draws, pictures, replace(config, as_recorded=0.2))
+    still = views_of_scene(two_images, index, draws, images, replace(config, completed=1.0, as_recorded=0.2))
+    as_it_is = views_of_scene(two_images, index, draws, images, replace(config, as_recorded=0.2))
     assert ((still.image_B3HW - as_it_is.image_B3HW).abs() > 0).float().mean() < 0.02
 
 
-def test_one_picture_looks_farther_the_same_way_and_one_from_behind() -> None:
+def test_one_image_looks_farther_the_same_way_and_one_from_behind() -> None:
     yaws = [0.0, 1.0, -42.0, 43.0, 180.0, 43.0, 15.0]
     position = torch.zeros(7, 3)
     position[5, 0], position[6, 2] = 3.0, -0.6  # the right way from far away; from behind
@@ -118,7 +118,7 @@ def test_one_picture_looks_farther_the_same_way_and_one_from_behind() -> None:
     assert beyond.tolist() == [3, 2] and behind[0] == 6
 
 
-def test_among_many_pictures_others_are_taken_each_time() -> None:
+def test_among_many_images_others_are_taken_each_time() -> None:
     count = 1000
     yaws = np.linspace(-60, 60, count)
     index, here, draws = torch.full((20,), 500), torch.zeros(20, 3), torch.linspace(0, 0.99, 20)
@@ -128,7 +128,7 @@ def test_among_many_pictures_others_are_taken_each_time() -> None:
     assert len(set(behind.tolist())) > 10 and np.all(np.abs(yaws[behind] - 15) < 4)
 
 
-def test_what_is_empty_does_not_tell_which_way_a_completed_view_went(two_pictures: PosedPixels) -> None:
+def test_what_is_empty_does_not_tell_which_way_a_completed_view_went(two_images: PosedPixels) -> None:
     turn = VirtualRotationConfig(yaw=20.0)
     config = AugmentationConfig(random_crop=False, colour_jitter=0.0, virtual_rotation=turn, virtual_translation=0.4)
     draws, index = torch.full((2, DRAWS), 0.5), torch.tensor([0, 0])
@@ -136,9 +136,7 @@ def test_what_is_empty_does_not_tell_which_way_a_completed_view_went(two_picture
     draws[:, SHIFT.stop - 1] = torch.tensor([0.25, 0.75])  # 0.2 m back, 0.2 m ahead
     shown = {}
     for share in (0.0, 1.0):
-        views = views_of_scene(
-            two_pictures, index, draws, Preprocessing(HEIGHT, SIZE), replace(config, completed=share)
-        )
+        views = views_of_scene(two_images, index, draws, Preprocessing(HEIGHT, SIZE), replace(config, completed=share))
         back, ahead = shown[share] = ((views.image_B3HW - EMPTY).abs() > 0.02).any(dim=1)
         # Pixels that happen to have the mean colour count as empty: a few, and not the same ones.
         assert (back != ahead).float().mean() < 0.002

@@ -1,4 +1,4 @@
-"""Virtual motion: the picture and depth made for a moved camera are those rendered there."""
+"""Virtual motion: the image and depth made for a moved camera are those rendered there."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -43,7 +43,7 @@ def moved(room: Path, turn: Rotation, shift: np.ndarray) -> tuple[np.ndarray, np
     return view[0].permute(1, 2, 0).numpy() - 1, z[0].numpy()
 
 
-def test_the_moved_picture_is_the_rendered_one(room: Path) -> None:
+def test_the_moved_image_is_the_rendered_one(room: Path) -> None:
     expected = cv2.imread(str(room / "1.png")).astype(np.float32)[20:-20, 20:-20]
     expected_z = cv2.imread(str(room / "1.depth.png"), cv2.IMREAD_UNCHANGED)[20:-20, 20:-20] / 1000
     view, z = moved(room, TURN, SHIFT)
@@ -54,7 +54,7 @@ def test_the_moved_picture_is_the_rendered_one(room: Path) -> None:
     print(f"known {known.mean():.2f}, median {np.median(differences):.2f} grey levels, depth {np.median(off):.4f} m")
     assert np.median(differences) < 4 and np.mean(differences) < 12
     assert np.median(off) < 0.01 and np.mean(off > 0.1) < 0.03
-    # Moved the other way it is another picture.
+    # Moved the other way it is another image.
     wrong, wrong_z = moved(room, TURN.inv(), -SHIFT)
     assert np.median(np.abs(wrong - expected).mean(axis=-1)[wrong_z > 0]) > 3 * np.median(differences)
 
@@ -84,7 +84,7 @@ def test_what_was_hidden_or_beyond_the_border_is_nothing() -> None:
 
 
 def test_depth_is_brought_to_the_colour_camera(room: Path) -> None:
-    """The depth camera sits 10 cm to the left: points move by f * 0.1 / z to the left in the colour picture."""
+    """The depth camera sits 10 cm to the left: points move by f * 0.1 / z to the left in the colour image."""
     original = cv2.imread(str(room / "0.depth.png"), cv2.IMREAD_UNCHANGED)
     same = registered_depth(posed(room), one_camera(), CAMERA)
     np.testing.assert_array_equal(same[original > 0], original[original > 0])
@@ -94,7 +94,7 @@ def test_depth_is_brought_to_the_colour_camera(room: Path) -> None:
     there = np.rint(columns - CAMERA.fx * 0.1 / (z / 1000)).astype(int)
     found = shifted[rows, there]
     assert np.mean(np.abs(np.abs(found) - z) < 40) > 0.85
-    # A smaller depth picture is the same camera's, sampled less often: nothing is invented as measured.
+    # A smaller depth image is the same camera's, sampled less often: nothing is invented as measured.
     cv2.imwrite(str(room / "2.depth.png"), original[::2, ::2])
     halved = registered_depth(posed(room, 2), one_camera(), CAMERA)
     assert (halved > 0).mean() < 0.3 and (halved[::2, ::2] == original[::2, ::2]).mean() > 0.99
@@ -103,12 +103,12 @@ def test_depth_is_brought_to_the_colour_camera(room: Path) -> None:
 
 def test_missing_or_wrong_depth_is_said(room: Path, tmp_path: Path) -> None:
     scene = Scene("yard", [posed(room)], intrinsics=CAMERA)
-    with pytest.raises(UserError, match="has no depth pictures, which model scene_coordinates needs"):
+    with pytest.raises(UserError, match="has no depth images, which model scene_coordinates needs"):
         check_depth(scene, "model scene_coordinates")
     scene.depth_camera = one_camera()
     check_depth(scene, "model scene_coordinates")
     (tmp_path / "0.depth.png").write_bytes((room / "0.png").read_bytes())
-    with pytest.raises(UserError, match=r"0\.depth\.png: no depth picture"):
+    with pytest.raises(UserError, match=r"0\.depth\.png: no depth image"):
         registered_depth(posed(tmp_path), one_camera(), CAMERA)
 
 

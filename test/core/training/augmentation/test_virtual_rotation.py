@@ -1,4 +1,4 @@
-"""Virtual rotations: the warped picture is what the turned camera sees, and the label says where that camera is."""
+"""Virtual rotations: the warped image is what the turned camera sees, and the label says where that camera is."""
 
 import json
 import subprocess
@@ -29,7 +29,7 @@ from transposenet_core.training.augmentation.virtual_rotation import (
     sampled_turn,
     turned_orientation,
 )
-from transposenet_core.training.config import AugmentationConfig, PictureConfig, TrainConfig, VirtualRotationConfig
+from transposenet_core.training.config import AugmentationConfig, ImageConfig, TrainConfig, VirtualRotationConfig
 from transposenet_core.training.data.depth import needs_depth
 from transposenet_core.training.data.pixels import PosedPixels
 
@@ -91,7 +91,7 @@ def test_a_pixel_of_the_new_view_goes_to_the_old_one_by_K_D_K_inverse(draws: tup
     np.testing.assert_allclose(np.stack([x, y]).reshape(2, -1), p[:2] / p[2], atol=2e-4)
 
 
-def test_the_resized_camera_is_that_of_the_resized_picture() -> None:
+def test_the_resized_camera_is_that_of_the_resized_image() -> None:
     """On ramps a pixel's value is where it lies, so the resizing itself says where pixels go."""
     camera = Intrinsics(240, 180, 200.0, 200.0, 117.3, 88.1)
     ramp = np.broadcast_to(np.arange(240, dtype=np.uint8), (180, 240))
@@ -120,8 +120,8 @@ def test_without_a_turn_the_view_is_the_centre_crop(height: int, width: int, les
     torch.testing.assert_close(orientation, pixels.orientation_N4, rtol=0, atol=0)
 
 
-def test_where_the_old_picture_ends_the_network_sees_0() -> None:
-    """Turned right by 18 degrees, the last columns lie beyond the old picture's edge; the first do not."""
+def test_where_the_old_image_ends_the_network_sees_0() -> None:
+    """Turned right by 18 degrees, the last columns lie beyond the old image's edge; the first do not."""
     image = torch.full((1, 3, 75, 101), 255, dtype=torch.uint8)
     preprocessing = Preprocessing(75, (75, 101))
     draws = torch.full((1, DRAWS), 0.5)
@@ -146,7 +146,7 @@ def test_the_draws_alone_decide_and_other_draws_turn_otherwise() -> None:
     draws = torch.rand(3, DRAWS, generator=torch.Generator().manual_seed(1))
     whole, again = (views(pixels, draws, preprocessing, config) for _ in "12")
     assert all(torch.equal(a, b) for a, b in zip(whole[:3], again[:3], strict=True))
-    # One process's share of the batch is the same pictures.
+    # One process's share of the batch is the same images.
     share = views_of_scene(pixels, torch.arange(3)[1::2], draws[1::2], preprocessing, config)
     assert all(torch.equal(a[1::2], b) for a, b in zip(whole[:3], share[:3], strict=True))
     other = views(pixels, draws.flip(0), preprocessing, config)
@@ -166,21 +166,21 @@ def room_views(tmp_path_factory: pytest.TempPathFactory) -> tuple[PosedPixels, l
         poses.append(Pose(pose.position, turned.as_quat(scalar_first=True)))
     matrices = json.dumps([p.matrix_44.tolist() for p in poses])
     subprocess.run([sys.executable, "-c", DRAW_VIEWS, str(folder), matrices], cwd=ROOT, check=True, timeout=60)
-    pictures = [cv2.imread(str(folder / f"{k}.png"))[:, :, ::-1] for k in range(len(poses))]
+    images = [cv2.imread(str(folder / f"{k}.png"))[:, :, ::-1] for k in range(len(poses))]
     K = camera_matrix(320, 240)
     camera = Intrinsics(320, 240, K[0, 0], K[1, 1], K[0, 2], K[1, 2])
-    image = ROOM.resize(pictures[0])[None].expand(len(draws), -1, -1, -1).contiguous()
+    image = ROOM.resize(images[0])[None].expand(len(draws), -1, -1, -1).contiguous()
     pixels = PosedPixels(
         image,
         torch.zeros(len(draws), 3),
         torch.from_numpy(pose.orientation).float().expand(len(draws), 4),
         camera.resized(width=image.shape[3], height=image.shape[2]),
     )
-    return pixels, draws, list(zip(pictures[1:], poses[1:], strict=True))
+    return pixels, draws, list(zip(images[1:], poses[1:], strict=True))
 
 
 def shift(view_3HW: torch.Tensor, rendered_HW3: np.ndarray) -> float:
-    """How many pixels the rendered picture lies off the warped one, where the warped one shows anything."""
+    """How many pixels the rendered image lies off the warped one, where the warped one shows anything."""
     expected = normalise(ROOM.crop(ROOM.resize(rendered_HW3))[None])[0]
     shown = (view_3HW.abs() > 1e-6).all(dim=0)
     first, second = ((image.mean(dim=0) * shown).double().numpy() for image in (view_3HW, expected))
@@ -190,7 +190,7 @@ def shift(view_3HW: torch.Tensor, rendered_HW3: np.ndarray) -> float:
 
 
 def difference(view_3HW: torch.Tensor, rendered_HW3: np.ndarray) -> float:
-    """Mean difference in grey levels to the rendered picture, where the warped one shows anything."""
+    """Mean difference in grey levels to the rendered image, where the warped one shows anything."""
     expected = normalise(ROOM.crop(ROOM.resize(rendered_HW3))[None])[0]
     shown = (view_3HW.abs() > 1e-6).all(dim=0)
     assert shown.float().mean() > 0.6
@@ -198,22 +198,22 @@ def difference(view_3HW: torch.Tensor, rendered_HW3: np.ndarray) -> float:
     return float(((view_3HW - expected).abs() / scale)[:, shown].mean())
 
 
-def test_the_warped_picture_is_the_rendered_one_and_the_label_its_pose(room_views: tuple) -> None:
+def test_the_warped_image_is_the_rendered_one_and_the_label_its_pose(room_views: tuple) -> None:
     pixels, draws, expected = room_views
     draws_BK = torch.full((len(draws), DRAWS), 0.5)
     draws_BK[:, :3] = torch.from_numpy(draws)
     right, _, orientation, *_ = views(pixels, draws_BK, ROOM, TURNED)
     wrong = views(pixels, 1 - draws_BK, ROOM, TURNED)[0]
-    for k, (picture, pose) in enumerate(expected):
+    for k, (image, pose) in enumerate(expected):
         assert rotation_angle_deg(orientation[k].double().numpy(), pose.orientation) < 1e-4
-        good, bad = difference(right[k], picture), difference(wrong[k], picture)
-        off = shift(right[k], picture)
+        good, bad = difference(right[k], image), difference(wrong[k], image)
+        off = shift(right[k], image)
         print(f"draws {draws[k]}: {good:.2f} grey levels, {off:.3f} px off; the other way {bad:.2f} grey levels")
-        # Bilinear on the small picture blurs what the renderer draws anew: a few levels at edges, but nothing moves.
+        # Bilinear on the small image blurs what the renderer draws anew: a few levels at edges, but nothing moves.
         assert good < 6 and off < 0.1 and bad > 5 * good
 
 
-def test_t11_pictures_of_an_unknown_or_bent_camera_are_refused() -> None:
+def test_t11_images_of_an_unknown_or_bent_camera_are_refused() -> None:
     for camera, sentence in (
         (Intrinsics(4, 3, 1, 1, 1, 1, distortion_model="plumb_bob", distortion=(0.1,)), "of the model 'plumb_bob'"),
         (Intrinsics(4, 3, 1, 1, 1, 1, rectified=False), "distortion that nobody has put into figures"),
@@ -231,17 +231,17 @@ def test_without_intrinsics_the_crop_stays(capsys: pytest.CaptureFixture) -> Non
     moved = AugmentationConfig(
         random_crop=False, virtual_rotation=TURNS, virtual_translation=0.1, completed=1.0, gamma=0.2
     )
-    config = TrainConfig(augmentation=moved, picture=PictureConfig(smaller_edge=112, height=112, width=150))
+    config = TrainConfig(augmentation=moved, image=ImageConfig(smaller_edge=112, height=112, width=150))
     left = for_camera(config, Scene("yard", []))
     assert not needs_depth(left, Scene("yard", []))
     assert not left.augmentation.moves() and left.augmentation.random_crop and left.augmentation.gamma == 0.2
-    assert left.picture == PictureConfig(smaller_edge=128, height=112, width=150)  # as the papers' 224 of 256
+    assert left.image == ImageConfig(smaller_edge=128, height=112, width=150)  # as the papers' 224 of 256
     sentence = (
         "has no intrinsics, which augmentation.virtual_rotation needs: random crops of 112x150 out of a smaller edge"
     )
     assert f"{sentence} of 128" in capsys.readouterr().err
-    roomy = TrainConfig(augmentation=moved, picture=PictureConfig(smaller_edge=140, height=112, width=150))
-    assert for_camera(roomy, Scene("yard", [])).picture == roomy.picture
+    roomy = TrainConfig(augmentation=moved, image=ImageConfig(smaller_edge=140, height=112, width=150))
+    assert for_camera(roomy, Scene("yard", [])).image == roomy.image
 
 
 def test_a_training_with_turned_cameras_runs_and_a_wrong_angle_is_refused(

@@ -34,7 +34,7 @@ PRESET = ROOT / "config" / "train" / "pose_autoencoder.yaml"
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The small scene with a split of its own, and a teacher: random weights that tell its pictures apart."""
+    """The small scene with a split of its own, and a teacher: random weights that tell its images apart."""
     folder = tmp_path_factory.mktemp("place")
     images = load_scene(f"7scenes:{write_small_scene(folder / 'desk')}").images
     rows = [
@@ -42,8 +42,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for n, image in enumerate(images)
     ]
     (folder / "split.csv").write_text("\n".join(["split,image", *rows]) + "\n")
-    pictures = [read_image(image.path) for image in images]
-    save_untrained(folder / "teacher", pictures, Preprocessing(32, (32, 40)))
+    images_HW3 = [read_image(image.path) for image in images]
+    save_untrained(folder / "teacher", images_HW3, Preprocessing(32, (32, 40)))
     return folder
 
 
@@ -98,16 +98,16 @@ def test_it_runs_as_it_was_judged(place: Path, tmp_path: Path) -> None:
     judged = predict(model.network, load_pixels(images, model.preprocessing), model.preprocessing)
     teacher = Localizer(place / "teacher", device="cpu")
     for image, expected in zip(images, judged, strict=True):
-        picture_HW3 = read_image(image.path)
-        estimate = localizer.localize(picture_HW3, with_attention=True)
+        image_HW3 = read_image(image.path)
+        estimate = localizer.localize(image_HW3, with_attention=True)
         np.testing.assert_allclose(estimate.pose.position, expected.position, atol=1e-5)
         assert set(estimate.attention) == {"position", "orientation"}
-        assert np.linalg.norm(estimate.pose.position - teacher.localize(picture_HW3).pose.position) > 1e-4
+        assert np.linalg.norm(estimate.pose.position - teacher.localize(image_HW3).pose.position) > 1e-4
 
 
 def test_the_poses_of_test_frames_are_never_read(place: Path, tmp_path: Path) -> None:
     """Permuted and moved, they leave weights and predictions as they are, to the bit."""
-    pictures = [read_image(image.path) for image in load_scene(f"7scenes:{place / 'desk'}").select("test")]
+    images_HW3 = [read_image(image.path) for image in load_scene(f"7scenes:{place / 'desk'}").select("test")]
     poses = sorted((place / "desk" / "seq-02").glob("*.pose.txt"))
     written = [path.read_text() for path in poses]
     found = []
@@ -116,7 +116,7 @@ def test_the_poses_of_test_frames_are_never_read(place: Path, tmp_path: Path) ->
         for name in ("as they are", "altered"):
             assert train(arguments(place, tmp_path / name, *options)) == 0
             localizer = Localizer(tmp_path / name, device="cpu")
-            found.append(np.array([localizer.localize(picture).pose.matrix_44 for picture in pictures]))
+            found.append(np.array([localizer.localize(image_HW3).pose.matrix_44 for image_HW3 in images_HW3]))
             for path, text in zip(poses, reversed(written), strict=True):
                 T = np.loadtxt(text.splitlines())
                 T[:3, 3] += 7
@@ -181,7 +181,7 @@ def test_neighbours_and_ridge_are_the_best_of_the_held_out_frames_or_none() -> N
         (["teacher=NOWHERE"], "NOWHERE: no such folder"),
         (["teacher=TEACHER", "model.options.neighbours=-3"], "neighbours is -3"),
         (["teacher=TEACHER", "model.name=transposenet"], "'transposenet' learns from none; pose_autoencoder does"),
-        (["teacher=TEACHER", "--auto-batch"], "--auto-batch measures networks that learn from pictures"),
+        (["teacher=TEACHER", "--auto-batch"], "--auto-batch measures networks that learn from images"),
         (["teacher=TEACHER", "--resume"], "there is no checkpoint to resume; start without --resume"),
         (["teacher=STRANGE"], "1 of the 1 frames it was trained on are no training frames of 'desk' here"),
         (["teacher=BASELINE"], "a scene model of 'retrieval' has no latents of position and orientation; a teacher of"),
@@ -195,7 +195,7 @@ def test_t11_what_cannot_be_is_one_sentence(
     with_scene(model, frames=strange).save(tmp_path / "STRANGE")
     if "teacher=BASELINE" in more:
         preset = ROOT / "config" / "train" / "retrieval.yaml"
-        there = [*arguments(place, tmp_path / "BASELINE")[2:-1], "picture.smaller_edge=96"]
+        there = [*arguments(place, tmp_path / "BASELINE")[2:-1], "image.smaller_edge=96"]
         assert train(["--config", str(preset), *there]) == 0
     given = [
         part.replace("TEACHER", str(place / "teacher")).replace("=S", f"={tmp_path}/S").replace("=B", f"={tmp_path}/B")
@@ -224,7 +224,7 @@ def test_t11_no_model_is_overwritten_and_one_process_is_enough(
     [
         *("loss.points=1", "loss.neighbours=1", "optimizer.kind=adamw", "optimizer.clip_norm=5", "ema_decay=0.9"),
         *("precision=bfloat16", "start_from=there", "backbone.weights=imagenet", "heads.epochs=3"),
-        *("augmentation.blur=1", "augmentation.virtual_rotation.yaw=20", "picture.height=96"),
+        *("augmentation.blur=1", "augmentation.virtual_rotation.yaw=20", "image.height=96"),
         *("labels.position_noise=0.1", "cuda_graph=false"),
     ],
 )

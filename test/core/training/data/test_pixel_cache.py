@@ -1,4 +1,4 @@
-"""The cache of decoded pictures: right, shared, bounded, and none the worse for kills, full disks and damage."""
+"""The cache of decoded images: right, shared, bounded, and none the worse for kills, full disks and damage."""
 
 import fcntl
 import os
@@ -28,7 +28,7 @@ from transposenet_core.training.data.pixels import PosedPixels, load_pixels
 
 ROOT = Path(__file__).resolve().parents[4]
 SIZE = Preprocessing(32, (32, 40))
-# argv: scene, cache, how often its pictures. Prints what is loaded as a hash, and by how much anonymous memory grew.
+# argv: scene, cache, how often its images. Prints what is loaded as a hash, and by how much anonymous memory grew.
 LOAD = """
 import hashlib, re, sys, threading
 from pathlib import Path
@@ -73,14 +73,14 @@ def unfinished(folder: Path) -> list[Path]:
 
 
 def loading(scene: Path, cache: Path, times: int = 1, edge: int = 32, **popen: object) -> subprocess.Popen:
-    """A process that loads the scene's pictures through the cache."""
+    """A process that loads the scene's images through the cache."""
     command = [sys.executable, "-c", LOAD, str(scene), str(cache), str(times), str(edge)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(command, cwd=ROOT, env=environment, text=True, **pipes, **popen)
 
 
-def test_the_second_time_the_pictures_come_from_the_entry(small_scene: Path, tmp_path: Path) -> None:
+def test_the_second_time_the_images_come_from_the_entry(small_scene: Path, tmp_path: Path) -> None:
     cache = PixelCache(tmp_path / "cache")
     plain, first, second = (load(small_scene, c).image_N3HW for c in (None, cache, cache))
     assert torch.equal(plain, first) and torch.equal(plain, second)
@@ -97,8 +97,8 @@ def test_other_bytes_size_or_lens_are_another_entry(small_scene: Path, tmp_path:
     cache, images = PixelCache(tmp_path / "cache"), images_of(small_scene)
     before = load_pixels(images, SIZE, cache=cache).image_N3HW
     changed = images[3].path
-    stat, picture = changed.stat(), cv2.imread(str(changed))
-    cv2.imwrite(str(changed), 255 - picture)
+    stat, image = changed.stat(), cv2.imread(str(changed))
+    cv2.imwrite(str(changed), 255 - image)
     os.utime(changed, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # a copy may keep its time
     after = load_pixels(images, SIZE, cache=cache).image_N3HW
     assert [bool((a != b).any()) for a, b in zip(before, after, strict=True)] == [k == 3 for k in range(len(images))]
@@ -156,7 +156,7 @@ def test_t06_a_kill_while_an_entry_is_written_leaves_nothing_that_is_used(small_
     assert unfinished(folder) == [owned]
 
 
-def test_processes_that_load_at_once_have_the_same_pictures(small_scene: Path, tmp_path: Path) -> None:
+def test_processes_that_load_at_once_have_the_same_images(small_scene: Path, tmp_path: Path) -> None:
     processes = [loading(small_scene, tmp_path / "cache", times=20) for _ in range(2)]
     outputs = [process.communicate(timeout=100) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outputs
@@ -174,7 +174,7 @@ def test_t06_a_full_disk_means_no_cache_and_a_sentence(small_scene: Path, tmp_pa
     out, err = process.communicate(timeout=100)
     assert process.returncode == 0, err
     why = "File too large; make room there, or set cache_dir to another folder, or to none"
-    assert f"{folder}: pictures are kept in memory and not cached ({why})\n" in err  # among progress bars
+    assert f"{folder}: images are kept in memory and not cached ({why})\n" in err  # among progress bars
     assert entries(folder) == [] and unfinished(folder) == []
     cached = loading(small_scene, folder).communicate(timeout=100)[0]
     assert out.split()[1] == cached.split()[1] and len(entries(folder)) == 1
@@ -185,12 +185,12 @@ def test_t06_a_training_goes_on_without_a_cache_that_cannot_be_made(
 ) -> None:
     (tmp_path / "file").write_text("")
     assert train(arguments(small_scene, tmp_path / "out", "epochs=1", f"cache_dir={tmp_path / 'file' / 'c'}")) == 0
-    assert f"{tmp_path / 'file' / 'c'}: pictures are kept in memory and not cached" in capsys.readouterr().err
+    assert f"{tmp_path / 'file' / 'c'}: images are kept in memory and not cached" in capsys.readouterr().err
     assert train(arguments(small_scene, tmp_path / "b", "epochs=1", f"cache_dir={tmp_path / 'own'}")) == 0
     assert len(entries(tmp_path / "own")) >= 1 and "not cached" not in capsys.readouterr().err
 
 
-def test_t10_pictures_of_a_large_scene_never_lie_in_memory_at_once(small_scene: Path, tmp_path: Path) -> None:
+def test_t10_images_of_a_large_scene_never_lie_in_memory_at_once(small_scene: Path, tmp_path: Path) -> None:
     """Neither while they are decoded nor while batches are taken from all over them."""
     process = loading(small_scene, tmp_path / "cache", times=60, edge=240)
     out, err = process.communicate(timeout=100)
@@ -215,16 +215,16 @@ def test_the_cache_is_bounded_and_what_was_not_used_for_longest_goes_first(small
     assert torch.equal(mapped.image_N3HW, kept)  # who has a removed entry mapped keeps it
 
 
-def test_t01_an_unreadable_picture_is_named_and_no_entry_is_left(small_scene: Path, tmp_path: Path) -> None:
+def test_t01_an_unreadable_image_is_named_and_no_entry_is_left(small_scene: Path, tmp_path: Path) -> None:
     images, cache = images_of(small_scene), PixelCache(tmp_path / "cache")
-    images[5].path.write_bytes(b"no picture")
-    with pytest.raises(UserError, match=f"{images[5].path.name}: 10 bytes that are no picture"):
+    images[5].path.write_bytes(b"no image")
+    with pytest.raises(UserError, match=f"{images[5].path.name}: 10 bytes that are no image"):
         load_pixels(images, SIZE, cache=cache)
     images[5].path.unlink()
-    with pytest.raises(UserError, match=f"{images[5].path.name}: the picture cannot be read"):
+    with pytest.raises(UserError, match=f"{images[5].path.name}: the image cannot be read"):
         load_pixels(images, SIZE, cache=cache)
     cv2.imwrite(str(images[5].path), np.zeros((60, 60, 3), np.uint8))
-    with pytest.raises(UserError, match=f"{images[5].path.name}: .* all pictures of a scene need one aspect ratio"):
+    with pytest.raises(UserError, match=f"{images[5].path.name}: .* all images of a scene need one aspect ratio"):
         load_pixels(images, SIZE, cache=cache)
     assert list(cache.folder.iterdir()) == []
 

@@ -31,7 +31,7 @@ def test_neighbours_are_a_third_of_a_second_apart_and_none_comes_twice(count: in
 
 
 @pytest.mark.parametrize("count", [2, 15, 21, 47])
-def test_over_the_epochs_every_picture_is_seen(count: int) -> None:
+def test_over_the_epochs_every_image_is_seen(count: int) -> None:
     seen = [b.index_B for epoch in range(40) for b in batches([count], 8, 0, epoch, WORLD, neighbours=True)]
     assert set(torch.cat(seen).tolist()) == set(range(count))
 

@@ -11,7 +11,7 @@ from sensor_msgs.msg import Image
 
 def main(topic: str, count: str, rate: str) -> None:
     rclpy.init()
-    node = rclpy.create_node("picture_source")
+    node = rclpy.create_node("image_source")
     publisher = node.create_publisher(Image, topic, quality(depth=1, reliable=False))
     while publisher.get_subscription_count() == 0:
         time.sleep(0.01)

@@ -1,4 +1,4 @@
-"""Pictures named on a command line: files, and folders of them."""
+"""Images named on a command line: files, and folders of them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from transposenet_core.errors import UserError
 SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
-def pictures_of(places: Sequence[Path], option: str) -> list[Path]:
-    """The files named, and all pictures in the folders named except depth. UserError where that makes none."""
+def images_of(places: Sequence[Path], option: str) -> list[Path]:
+    """The files named, and all images in the folders named except depth. UserError where that makes none."""
     found = []
     for place in places:
         inside = [place]
@@ -19,5 +19,5 @@ def pictures_of(places: Sequence[Path], option: str) -> list[Path]:
             inside = sorted(path for path in place.iterdir() if path.suffix.lower() in SUFFIXES)
         found += [path for path in inside if ".depth." not in path.name]
     if not found:
-        raise UserError(f"{option} {places[0]}: no picture there; name files or folders of {', '.join(SUFFIXES)}")
+        raise UserError(f"{option} {places[0]}: no image there; name files or folders of {', '.join(SUFFIXES)}")
     return found

@@ -1,4 +1,4 @@
-"""A picture of a message as the file of a data set: lossless, and the very bytes that came where nothing changes."""
+"""An image of a message as the file of a data set: lossless, and the very bytes that came where nothing changes."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Correct = Callable[[np.ndarray], np.ndarray]
 
 
 def decoded(message: Any, kind: str) -> np.ndarray:
-    """(H, W, 3) uint8 RGB of a deserialised picture of type `kind`, as the node would see it. Raises DecodeError."""
+    """(H, W, 3) uint8 RGB of a deserialised image of type `kind`, as the node would see it. Raises DecodeError."""
     if IMAGE_TYPES[kind] == "compressed":
         return decode_compressed(message)
     return convert(message, admit(message))
 
 
-def picture_file(message: Any, kind: str, image_HW3: np.ndarray, correct: Correct | None) -> tuple[str, Any]:
-    """The suffix of a picture's file, and the bytes that came or the corrected picture (H, W, 3) uint8 RGB."""
+def image_file(message: Any, kind: str, image_HW3: np.ndarray, correct: Correct | None) -> tuple[str, Any]:
+    """The suffix of an image's file, and the bytes that came or the corrected image (H, W, 3) uint8 RGB."""
     if correct is not None:
         return ".png", correct(image_HW3)
     if IMAGE_TYPES[kind] == "raw":

@@ -1,4 +1,4 @@
-"""Pictures that cannot be used (fault matrix, T1) or that a network learns badly from: every one is decoded once."""
+"""Images that cannot be used (fault matrix, T1) or that a network learns badly from: every one is decoded once."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ BLURRED_SHARE = 0.2  # of the sequence's median variance of the Laplacian
 DARK_LEVEL, BRIGHT_LEVEL = 8, 247
 DARK_SHARE, BRIGHT_SHARE = 0.6, 0.4
 DARK_MEAN, BRIGHT_MEAN = 20, 235
-SAME_LEVELS = 0.35  # mean difference of two thumbnails that are one picture twice, compressed anew or not
+SAME_LEVELS = 0.35  # mean difference of two thumbnails that are one image twice, compressed anew or not
 MOVED_M, MOVED_DEG = 0.05, 2.0
 JPEG_START, JPEG_END, PNG_START, PNG_END = b"\xff\xd8\xff", b"\xff\xd9", b"\x89PNG\r\n\x1a\n", b"IEND"
 TAIL_BYTES = 65536  # makers append previews and padding after the end
 
 
 @dataclass(frozen=True, eq=False)
-class PictureFacts:
-    """What one picture shows; `error` says why it cannot be used, and then the rest means nothing."""
+class ImageFacts:
+    """What one image shows; `error` says why it cannot be used, and then the rest means nothing."""
 
     error: str = ""
     size: tuple[int, int] = (0, 0)  # width, height
@@ -43,15 +43,15 @@ class PictureFacts:
     thumbnail: np.ndarray = field(default_factory=lambda: np.zeros(THUMBNAIL[::-1], np.uint8))
 
 
-def examine(images: Sequence[PosedImage], threads: int = 2, progress: bool = True) -> list[PictureFacts]:
-    """Read and decode every picture, in threads; a few hundred bytes stay of each."""
+def examine(images: Sequence[PosedImage], threads: int = 2, progress: bool = True) -> list[ImageFacts]:
+    """Read and decode every image, in threads; a few hundred bytes stay of each."""
     with ThreadPoolExecutor(max(threads, 1)) as pool:
         work = pool.map(_examine_one, [image.path for image in images])
-        return list(tqdm(work, total=len(images), desc="pictures", unit="img", leave=False, disable=not progress))
+        return list(tqdm(work, total=len(images), desc="images", unit="img", leave=False, disable=not progress))
 
 
 def file_fault(path: Path) -> str:
-    """Why a picture file cannot be whole, by its first and last bytes alone; "" where nothing speaks against it."""
+    """Why an image file cannot be whole, by its first and last bytes alone; "" where nothing speaks against it."""
     try:
         with open(path, "rb") as file:
             head = file.read(len(PNG_START))
@@ -59,12 +59,12 @@ def file_fault(path: Path) -> str:
             file.seek(max(0, end - TAIL_BYTES))
             return _damage(head, file.read(), end)
     except OSError as error:
-        return f"the picture cannot be read ({error.strerror})"
+        return f"the image cannot be read ({error.strerror})"
 
 
 def _damage(head: bytes, tail: bytes, size: int) -> str:
     if not size:
-        return "the picture is empty (0 bytes)"
+        return "the image is empty (0 bytes)"
     if head.startswith(JPEG_START):
         return "" if JPEG_END in tail else f"the JPEG is cut off after {size} bytes"
     if head.startswith(PNG_START):
@@ -72,21 +72,21 @@ def _damage(head: bytes, tail: bytes, size: int) -> str:
     return f"{size} bytes that are no JPEG and no PNG"
 
 
-def _examine_one(path: Path) -> PictureFacts:
+def _examine_one(path: Path) -> ImageFacts:
     try:
         data = path.read_bytes()
     except OSError as error:
-        return PictureFacts(f"the picture cannot be read ({error.strerror})")
+        return ImageFacts(f"the image cannot be read ({error.strerror})")
     if damage := _damage(data[: len(PNG_START)], data[-TAIL_BYTES:], len(data)):
-        return PictureFacts(damage)
+        return ImageFacts(damage)
     buffer = np.frombuffer(data, np.uint8)
     grey_HW = cv2.imdecode(buffer, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
     if grey_HW is None:
-        return PictureFacts(f"{len(data)} bytes that do not decode as a picture")
+        return ImageFacts(f"{len(data)} bytes that do not decode as an image")
     height, width = grey_HW.shape
     scale = min(1.0, WORKING_WIDTH / width)
     small = cv2.resize(grey_HW, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else grey_HW
-    return PictureFacts(
+    return ImageFacts(
         size=(width, height),
         digest=hashlib.blake2b(data, digest_size=16).digest(),
         sharpness=float(cv2.Laplacian(small, cv2.CV_32F).var()),
@@ -98,8 +98,8 @@ def _examine_one(path: Path) -> PictureFacts:
 
 
 @dataclass(frozen=True)
-class PictureCounts:
-    """How many pictures there are of each kind that the card tells; `sizes` is "WxH" -> count."""
+class ImageCounts:
+    """How many images there are of each kind that the card tells; `sizes` is "WxH" -> count."""
 
     unreadable: int
     sizes: dict[str, int]
@@ -110,13 +110,13 @@ class PictureCounts:
     badly_exposed: int
 
 
-def check_pictures(scene: Scene, facts: Sequence[PictureFacts], faults: Faults) -> PictureCounts:
+def check_images(scene: Scene, facts: Sequence[ImageFacts], faults: Faults) -> ImageCounts:
     """Refuses what cannot be decoded or has another shape; remarks on doubles, blur and exposure. `facts` by image."""
     readable = [(image, fact) for image, fact in zip(scene.images, facts, strict=True) if not fact.error]
     for image, fact in zip(scene.images, facts, strict=True):
         if fact.error:
             faults.refuse(image.path, fact.error)
-    return PictureCounts(
+    return ImageCounts(
         len(scene.images) - len(readable),
         _check_sizes(scene, readable, faults),
         _check_duplicates(readable, faults),
@@ -126,7 +126,7 @@ def check_pictures(scene: Scene, facts: Sequence[PictureFacts], faults: Faults) 
     )
 
 
-Readable = Sequence[tuple[PosedImage, PictureFacts]]
+Readable = Sequence[tuple[PosedImage, ImageFacts]]
 
 
 def _check_sizes(scene: Scene, readable: Readable, faults: Faults) -> dict[str, int]:
@@ -140,7 +140,7 @@ def _check_sizes(scene: Scene, readable: Readable, faults: Faults) -> dict[str, 
         camera = scene.intrinsics
         if camera is not None and (camera.width, camera.height) not in counts:
             size = f"{camera.width}x{camera.height}"
-            faults.remark(f"intrinsics ({camera.source})", f"are for {size} pixels, the pictures have {width}x{height}")
+            faults.remark(f"intrinsics ({camera.source})", f"are for {size} pixels, the images have {width}x{height}")
     return {f"{size[0]}x{size[1]}": count for size, count in counts.most_common()}
 
 
@@ -157,8 +157,8 @@ def _check_duplicates(readable: Readable, faults: Faults) -> int:
     return count
 
 
-def _check_neighbours(scene: Scene, facts: Sequence[PictureFacts], faults: Faults) -> tuple[int, int]:
-    """Neighbours that are one picture: the camera stood still, or the picture hung while the pose went on."""
+def _check_neighbours(scene: Scene, facts: Sequence[ImageFacts], faults: Faults) -> tuple[int, int]:
+    """Neighbours that are one image: the camera stood still, or the image hung while the pose went on."""
     steps = Tracks(scene).steps
     still = frozen = 0
     for before, after, metres, degrees in zip(

@@ -1,4 +1,4 @@
-"""Pictures as messages, and every encoding as its own inverse: RGB in, the rows of a message out."""
+"""Images as messages, and every encoding as its own inverse: RGB in, the rows of a message out."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def compressed(data: bytes, format: str = "jpeg") -> CompressedImage:
 
 
 def encoded(extension: str, image: np.ndarray = NOISE, *flags: int) -> bytes:
-    """A BGR or grey picture as the bytes of a file."""
+    """A BGR or grey image as the bytes of a file."""
     return cv2.imencode(extension, image, list(flags))[1].tobytes()
 
 
@@ -71,7 +71,7 @@ def ycbcr(image_HW3: np.ndarray) -> np.ndarray:
 
 
 def samples_of(encoding: str, image_HW3: np.ndarray) -> np.ndarray:
-    """The rows (R, S) of samples that a camera with this encoding sends of an RGB picture with even sides."""
+    """The rows (R, S) of samples that a camera with this encoding sends of an RGB image with even sides."""
     height, width = image_HW3.shape[:2]
     wide = ENCODINGS[encoding].sample_bytes == 2
     image_HW3 = image_HW3.astype(np.uint16) * 257 if wide else image_HW3
@@ -98,7 +98,7 @@ def samples_of(encoding: str, image_HW3: np.ndarray) -> np.ndarray:
 
 
 def message_of(encoding: str, image_HW3: np.ndarray, padding: int = 0, is_bigendian: int = 0) -> Image:
-    """An RGB picture with even sides in an encoding, with `padding` pixels of rubbish behind every row."""
+    """An RGB image with even sides in an encoding, with `padding` pixels of rubbish behind every row."""
     height, width = image_HW3.shape[:2]
     samples_RS = samples_of(encoding, image_HW3)
     rows = samples_RS.astype(samples_RS.dtype.newbyteorder(">" if is_bigendian else "<")).view(np.uint8)
