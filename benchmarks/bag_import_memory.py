@@ -39,8 +39,11 @@ def header(stamp_ns: int, frame: str) -> Any:
 
 def transform(stamp_ns: int, parent: str, child: str, yaw: float) -> Any:
     x, y, z, w = Rotation.from_euler("z", yaw).as_quat().tolist()
-    vector, turn = make("geometry_msgs/msg/Vector3", yaw, 0.0, 0.0), make("geometry_msgs/msg/Quaternion", x, y, z, w)
-    value = make("geometry_msgs/msg/Transform", vector, turn)
+    vector, rotation = (
+        make("geometry_msgs/msg/Vector3", yaw, 0.0, 0.0),
+        make("geometry_msgs/msg/Quaternion", x, y, z, w),
+    )
+    value = make("geometry_msgs/msg/Transform", vector, rotation)
     return make("geometry_msgs/msg/TransformStamped", header(stamp_ns, parent), child, value)
 
 

@@ -56,10 +56,10 @@ def changed(image_N3HW: torch.Tensor, args: argparse.Namespace) -> Iterator[tupl
         yield f"blur of {sigma:g} pixels", torch.cat(parts).round().to(torch.uint8)
 
 
-def errors(found: list[Pose], truths: list[Pose]) -> tuple[str, ...]:
+def errors(found: list[Pose], ground_truth_poses: list[Pose]) -> tuple[str, ...]:
     """Median position and orientation error, and the mean position error along the camera's axes."""
-    metres_N, degrees_N = pose_errors(found, truths)
-    away_N3 = [t.rotation_33.T @ (p.position - t.position) for p, t in zip(found, truths, strict=True)]
+    metres_N, degrees_N = pose_errors(found, ground_truth_poses)
+    away_N3 = [t.rotation_33.T @ (p.position - t.position) for p, t in zip(found, ground_truth_poses, strict=True)]
     mean_3 = np.mean(away_N3, axis=0)
     return (f"{np.median(metres_N):.3f} m", f"{np.median(degrees_N):.2f} deg", *(f"{v:+.3f} m" for v in mean_3))
 

@@ -32,7 +32,7 @@ from transposenet_ros.replay.processes import last_words, localizer_process
 
 SMALLEST = {"image_size": [64, 96], "layers": 1, "heads": 2, "width": 32, "mlp_width": 32, "head_width": 64}
 START_SECONDS = 60.0
-ANSWER_SECONDS = 20.0
+REPLY_SECONDS = 20.0
 
 
 def save_smallest_model(folder: Path) -> Path:
@@ -105,7 +105,7 @@ class DrivenNode:
         """Stamp and publish an image and wait for its pose; the seconds that took."""
         began, stamp_ns = time.perf_counter(), stamp_now(message)
         self.publish(message)
-        self.wait(lambda: self._newest_ns >= stamp_ns, "pose", ANSWER_SECONDS)
+        self.wait(lambda: self._newest_ns >= stamp_ns, "pose", REPLY_SECONDS)
         return time.perf_counter() - began
 
     def localize_all(self, messages: Iterable[Any]) -> None:
@@ -114,13 +114,13 @@ class DrivenNode:
         for message in messages:
             last_ns, newest_ns = newest_ns, stamp_now(message)
             self.publish(message)
-            self.wait(lambda last_ns=last_ns: self._newest_ns >= last_ns, "pose", ANSWER_SECONDS)  # type: ignore[misc]
-        self.wait(lambda: self._newest_ns >= newest_ns, "pose", ANSWER_SECONDS)
+            self.wait(lambda last_ns=last_ns: self._newest_ns >= last_ns, "pose", REPLY_SECONDS)  # type: ignore[misc]
+        self.wait(lambda: self._newest_ns >= newest_ns, "pose", REPLY_SECONDS)
 
     def status(self) -> DiagnosticStatus:
         """Diagnostics made after this call."""
         reports = self._reports
-        self.wait(lambda: self._reports > reports + 1, "diagnostics", ANSWER_SECONDS)
+        self.wait(lambda: self._reports > reports + 1, "diagnostics", REPLY_SECONDS)
         return self._status
 
     def values(self) -> dict[str, str]:
@@ -129,7 +129,7 @@ class DrivenNode:
     def wait_until_heard(self, state: str = "active") -> None:
         """Until the node is active and has settled on the reliability of this camera."""
         self.wait(lambda: any(pair.value == state for pair in self._status.values), f"state {state}", START_SECONDS)
-        deadline = time.monotonic() + ANSWER_SECONDS
+        deadline = time.monotonic() + REPLY_SECONDS
         while self.values().get("reliability") != "reliable" or not self._camera.get_subscription_count():
             if time.monotonic() > deadline:
                 raise UserError(f"{self._name} does not listen to this camera; it said: {last_words(self._log)}")
@@ -137,15 +137,15 @@ class DrivenNode:
     def change(self, *transitions: str) -> None:
         """Life-cycle transitions by name. UserError where the node refuses one."""
         client = self._node.create_client(ChangeState, f"{self._name}/change_state")
-        client.wait_for_service(ANSWER_SECONDS)
+        client.wait_for_service(REPLY_SECONDS)
         time.sleep(0.1)  # a service that is matched here has not yet matched us
         for name in transitions:
             request = ChangeState.Request()
             request.transition.id = getattr(Transition, f"TRANSITION_{name.upper()}")
-            answered = threading.Event()
+            replied = threading.Event()
             future = client.call_async(request)
-            future.add_done_callback(lambda _, answered=answered: answered.set())
-            if not answered.wait(ANSWER_SECONDS) or not future.result().success:
+            future.add_done_callback(lambda _, replied=replied: replied.set())
+            if not replied.wait(REPLY_SECONDS) or not future.result().success:
                 raise UserError(f"{self._name} did not {name}; it said: {last_words(self._log)}")
         self._node.destroy_client(client)
 

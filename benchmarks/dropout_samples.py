@@ -36,12 +36,12 @@ def row(size: str, samples: int, repeats: int) -> str:
     network = build_model("bayesian_posenet", image_size=(height, width), samples=samples).eval()
     plain = build_model("posenet", image_size=(height, width)).eval()
     image, pooled = torch.rand(1, 3, height, width), torch.rand(1, 1024)
-    whole, posenet, answer = (
+    whole, posenet, output = (
         milliseconds(lambda: network(image), repeats),
         milliseconds(lambda: plain(image), repeats),
-        milliseconds(lambda: network.regressor.answer(pooled, pooled), repeats),
+        milliseconds(lambda: network.regressor.output(pooled, pooled), repeats),
     )
-    return f"{size:>9}{samples:>9}{whole:>18.1f}{posenet:>11.1f}{answer:>14.2f}{answer / whole:>8.0%}"
+    return f"{size:>9}{samples:>9}{whole:>18.1f}{posenet:>11.1f}{output:>14.2f}{output / whole:>8.0%}"
 
 
 def main() -> None:

@@ -106,7 +106,7 @@ class FuzzedNodes:
         self._nodes, self._next = nodes, time.perf_counter()
         self.sent, self.poses, self.invalid = 0, 0, 0
         for node in nodes.values():
-            node.on_pose = self._judge
+            node.on_pose = self._evaluate
 
     def take(self, message: Any) -> None:
         """Send one, well stamped."""
@@ -116,7 +116,7 @@ class FuzzedNodes:
         self._nodes[type(message).__name__].publish(message)
         self.sent += 1
 
-    def _judge(self, message: PoseWithCovarianceStamped) -> None:
+    def _evaluate(self, message: PoseWithCovarianceStamped) -> None:
         p, q = message.pose.pose.position, message.pose.pose.orientation
         covariance_66 = np.reshape(message.pose.covariance, (6, 6))
         finite = np.isfinite([p.x, p.y, p.z, q.x, q.y, q.z, q.w]).all() and np.isfinite(covariance_66).all()
@@ -160,10 +160,10 @@ def growth_and_end(model: Path, domain: int, frames: int, pause: float) -> list[
         time.sleep(max(0.0, pause - stale))
         recovered = node.localize(message)
         stream(node, message, 60, 1)
-        told = time.perf_counter()
+        reported_at = time.perf_counter()
         node.process.send_signal(signal.SIGINT)
         code = node.process.wait(30)
-        ended = time.perf_counter() - told
+        ended = time.perf_counter() - reported_at
     return [
         ("RSS growth", f"{grown:+.1f} MB over {frames} frames", "<= 5 MB", grown <= 5),
         ("stale to diagnostics", f"{stale:.2f} s", "<= 2 s", stale <= 2),

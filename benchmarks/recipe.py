@@ -78,11 +78,15 @@ def run(args: argparse.Namespace, row: RecipeRow, overrides: list[str]) -> dict:
     if code:
         return {"failed": f"exit code {code}"}
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    judged = next((line for line in reversed(lines) if "val_median_m" in line), None)
-    if judged is None:
+    validation = next((line for line in reversed(lines) if "val_median_m" in line), None)
+    if validation is None:
         raise UserError(f"{args.split}: no val frames; give a split with train and val frames")
     trained = next(line for line in reversed(lines) if "train_loss" in line)
-    kept = {"epoch": judged["epoch"], "median_m": judged["val_median_m"], "median_deg": judged["val_median_deg"]}
+    kept = {
+        "epoch": validation["epoch"],
+        "median_m": validation["val_median_m"],
+        "median_deg": validation["val_median_deg"],
+    }
     kept |= {key: trained[key] for key in ("train_position", "train_orientation", "images_per_s", "skipped_steps")}
     return kept | {"cpu_seconds": round(time.process_time() - started, 1)}
 

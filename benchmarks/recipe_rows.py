@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-TURNS = {"yaw": 20, "pitch": 13, "roll": 13}  # degrees
-VIRTUAL = tuple(f"augmentation.virtual_rotation.{axis}={limit}" for axis, limit in TURNS.items())
-HALF = tuple(f"augmentation.virtual_rotation.{axis}={limit / 2}" for axis, limit in TURNS.items())
+ROTATIONS = {"yaw": 20, "pitch": 13, "roll": 13}  # degrees
+VIRTUAL = tuple(f"augmentation.virtual_rotation.{axis}={limit}" for axis, limit in ROTATIONS.items())
+HALF = tuple(f"augmentation.virtual_rotation.{axis}={limit / 2}" for axis, limit in ROTATIONS.items())
 LONGER = 3
 
 

@@ -196,9 +196,9 @@ def record(checkout: Checkout, names: list[str]) -> dict:
     with ThreadPoolExecutor(2) as pool:
         for teachers in (True, False):
             ready = [name for name in names if (CASES[name].teacher == "") == teachers]
-            for name, answers in zip(ready, pool.map(checkout.trained, ready), strict=True):
-                found[name] = answers
-                print(f"{name:<32}{answers['weights']}", flush=True)
+            for name, result in zip(ready, pool.map(checkout.trained, ready), strict=True):
+                found[name] = result
+                print(f"{name:<32}{result['weights']}", flush=True)
     return found
 
 
@@ -229,9 +229,9 @@ def main() -> int:
     args.out.write_text(json.dumps(found, indent=1) + "\n")
     if not args.compare:
         return 0
-    told = differences(json.loads(args.compare.read_text()), found)
-    print("\n".join(told) or f"equal to {args.compare} to the bit")
-    return 1 if told else 0
+    found_differences = differences(json.loads(args.compare.read_text()), found)
+    print("\n".join(found_differences) or f"equal to {args.compare} to the bit")
+    return 1 if found_differences else 0
 
 
 if __name__ == "__main__":

@@ -61,12 +61,12 @@ def measured(counts: Sequence[int], size: tuple[int, int], repeat: int) -> dict[
     networks = {count: built(count, size) for count in counts}
     work = {count: jobs(network, count, size) for count, network in networks.items()}
     times: dict[int, dict[str, list[float]]] = {count: {name: [] for name in work[count]} for count in counts}
-    for turn in range(repeat + 1):
+    for rotation in range(repeat + 1):
         for count in counts:
             for name, job in work[count].items():
                 started = time.process_time()
                 job()
-                if turn:  # the first one is slower
+                if rotation:  # the first one is slower
                     times[count][name].append(1e3 * (time.process_time() - started))
     return {
         count: {name: statistics.median(values) for name, values in times[count].items()}

@@ -63,8 +63,10 @@ def run(args: argparse.Namespace) -> None:
     latents, milliseconds = teacher_latents(model, scene, images)
     # The network answers where the camera is; the truth may be of another body on its mount.
     seen = replace(scene, T_pose_camera=model.scenes[0].T_pose_camera, images=images).of_the_camera()
-    truths = [image.pose for image in seen.images]
-    tried = {pair: judged(network, pair, latents, truths) for pair in settings(network, chosen, args.grid)}
+    ground_truth_poses = [image.pose for image in seen.images]
+    tried = {
+        pair: errors_with(network, pair, latents, ground_truth_poses) for pair in settings(network, chosen, args.grid)
+    }
     papers = [pair for pair in tried if pair[0] == 3]
     if not papers:
         raise UserError(f"{args.model}: {network.most_neighbours} training poses, the paper's 3 neighbours are needed")
@@ -103,21 +105,23 @@ def teacher_latents(model: SceneModel, scene: Scene, images: list[PosedImage]) -
     return found, statistics.median(times)
 
 
-def judged(network: PoseAutoencoder, pair: tuple[int, float], latents: Latents, truths: list[Pose]) -> ErrorSummary:
+def errors_with(
+    network: PoseAutoencoder, pair: tuple[int, float], latents: Latents, ground_truth_poses: list[Pose]
+) -> ErrorSummary:
     network.neighbours, network.ridge = pair
-    answers = [network.answer(one) for one in latents]
-    poses = [Pose(answer["position"][0].numpy(), answer["orientation"][0].numpy()) for answer in answers]
-    return summarise(*pose_errors(poses, truths))
+    outputs = [network.poses_from_latents(one) for one in latents]
+    poses = [Pose(output["position"][0].numpy(), output["orientation"][0].numpy()) for output in outputs]
+    return summarise(*pose_errors(poses, ground_truth_poses))
 
 
 def refinement_milliseconds(network: PoseAutoencoder, pair: tuple[int, float], latents: Latents) -> float:
-    """What `answer` takes with this setting, less what it takes without neighbours."""
+    """What `poses_from_latents` takes with this setting, less what it takes without neighbours."""
     medians = []
     for network.neighbours, network.ridge in (pair, (0, 0.0)):
         times = []
         for one in latents:
             began = time.thread_time()
-            network.answer(one)
+            network.poses_from_latents(one)
             times.append(1e3 * (time.thread_time() - began))
         medians.append(statistics.median(times))
     return medians[0] - medians[1]

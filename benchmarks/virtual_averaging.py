@@ -32,7 +32,7 @@ from transposenet_core.geometry.quaternions import product, rotation_vectors
 from transposenet_core.localizer import choose_device
 from transposenet_core.preprocessing import mean_colour, normalise
 from transposenet_core.scene_model import SceneModel
-from transposenet_core.training.augmentation.virtual_rotation import sampled_turn, turned_view
+from transposenet_core.training.augmentation.virtual_rotation import rotated_view, sampled_rotation
 from transposenet_core.training.config import VirtualRotationConfig
 from transposenet_core.training.data.pixels import PosedPixels, load_pixels
 
@@ -41,23 +41,23 @@ SIDES = ((0, 0, 0), (1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0,
 COUNTS = (3, 7)
 
 
-def turns(degrees: float) -> torch.Tensor:
+def rotations(degrees: float) -> torch.Tensor:
     """The views' turns D (V, 4), w x y z: ``R_map_camera' = R_map_camera D``."""
     limits = VirtualRotationConfig(degrees, degrees, degrees)
-    return sampled_turn((torch.tensor(SIDES, dtype=torch.float32) + 1) / 2, limits)
+    return sampled_rotation((torch.tensor(SIDES, dtype=torch.float32) + 1) / 2, limits)
 
 
 @torch.inference_mode()
-def answers(model: SceneModel, pixels: PosedPixels, turn_V4: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def predictions(model: SceneModel, pixels: PosedPixels, rotation_V4: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Positions (N, V, 3) and orientations (N, V, 4), turned back, of every image's views."""
     assert pixels.camera is not None
     device = pixels.position_N3.device
     mean, size = mean_colour(device), model.preprocessing.image_size
-    inverse_V4 = turn_V4 * turn_V4.new_tensor([1.0, -1.0, -1.0, -1.0])
+    inverse_V4 = rotation_V4 * rotation_V4.new_tensor([1.0, -1.0, -1.0, -1.0])
     positions, orientations = [], []
     for image_3HW in pixels.image_N3HW:
-        image = (image_3HW.to(device).float() - mean)[0].expand(len(turn_V4), -1, -1, -1)
-        output = model.network(normalise(turned_view(image, turn_V4, pixels.camera, size) + mean))
+        image = (image_3HW.to(device).float() - mean)[0].expand(len(rotation_V4), -1, -1, -1)
+        output = model.network(normalise(rotated_view(image, rotation_V4, pixels.camera, size) + mean))
         positions.append(output["position"])
         orientations.append(product(output["orientation"], inverse_V4))
     return torch.stack(positions), torch.stack(orientations)
@@ -75,22 +75,24 @@ def compare(args: argparse.Namespace) -> None:
         raise UserError(f"scene {scene.name} ({scene.root}) has no intrinsics, which turning an image needs")
     pixels = load_pixels(images, model.preprocessing, threads=0, camera=scene.intrinsics).to(device)
     of_camera = scene if model.scenes[0].T_pose_camera is None else scene.of_the_camera()  # as the model was trained
-    truths = [image.pose for image in of_camera.select(args.select)]
+    ground_truth_poses = [image.pose for image in of_camera.select(args.select)]
     rows: list[tuple[str, ...]] = []
-    for degrees in args.turns:
-        position_NV3, orientation_NV4 = answers(model, pixels, turns(degrees).to(device))
+    for degrees in args.rotations:
+        position_NV3, orientation_NV4 = predictions(model, pixels, rotations(degrees).to(device))
         if not rows:
-            rows.append(_row("1 (the image)", position_NV3[:, :1], orientation_NV4[:, :1], truths))
+            rows.append(_row("1 (the image)", position_NV3[:, :1], orientation_NV4[:, :1], ground_truth_poses))
         for count in COUNTS:
             name = f"{count}, turned by {degrees:g} deg"
-            rows.append(_row(name, position_NV3[:, :count], orientation_NV4[:, :count], truths))
+            rows.append(_row(name, position_NV3[:, :count], orientation_NV4[:, :count], ground_truth_poses))
     print(markdown.table(("views", "median", "median", "spread orders position error", "orientation error"), rows))
 
 
-def _row(name: str, position_NV3: torch.Tensor, orientation_NV4: torch.Tensor, truths: list[Pose]) -> tuple[str, ...]:
+def _row(
+    name: str, position_NV3: torch.Tensor, orientation_NV4: torch.Tensor, ground_truth_poses: list[Pose]
+) -> tuple[str, ...]:
     position_N3, orientation_N4 = position_NV3.double().mean(dim=1), mean_orientation(orientation_NV4)
     poses = [Pose(p, q) for p, q in zip(position_N3.cpu().numpy(), orientation_N4.cpu().numpy(), strict=True)]
-    errors_m, errors_deg = pose_errors(poses, truths)
+    errors_m, errors_deg = pose_errors(poses, ground_truth_poses)
     median = f"{np.median(errors_m):.3f} m", f"{np.median(errors_deg):.2f} deg"
     if position_NV3.shape[1] == 1:
         return name, *median, "-", "-"

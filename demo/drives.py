@@ -82,8 +82,8 @@ def _poses(path_N2: np.ndarray, yaw_deg_N: np.ndarray, times_N: np.ndarray, rng:
     roll, pitch, lift = (_vibration(times_N, rng) for _ in range(3))
     yaw = np.clip(yaw_deg_N, -MAX_YAW_DEG, MAX_YAW_DEG)
     # Intrinsic yaw about the map's z, then pitch about the robot's left, then roll about its heading.
-    turn = Rotation.from_euler("ZYX", np.stack([yaw, 1.5 * pitch - TILT_UP_DEG, 1.5 * roll], axis=1), degrees=True)
-    orientations = (turn * Rotation.from_matrix(LEVEL_OPTICAL_33)).as_quat(scalar_first=True)
+    rotation = Rotation.from_euler("ZYX", np.stack([yaw, 1.5 * pitch - TILT_UP_DEG, 1.5 * roll], axis=1), degrees=True)
+    orientations = (rotation * Rotation.from_matrix(LEVEL_OPTICAL_33)).as_quat(scalar_first=True)
     positions = np.column_stack([path_N2, CAMERA_HEIGHT + 0.02 * lift])
     return [Pose(p, q) for p, q in zip(positions, orientations, strict=True)]
 

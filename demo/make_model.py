@@ -23,8 +23,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from demo.drives import training_drives
-from demo.look_up import THUMBNAILS, write_thumbnails
 from demo.render import render_drives
+from demo.retrieval_baseline import THUMBNAILS, write_thumbnails
 from transposenet_core.atomic_files import write_folder_atomically
 from transposenet_core.command_line import exit_code
 from transposenet_core.errors import UserError

@@ -17,14 +17,14 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from demo.drives import novelty, test_drive, training_drives
-from demo.look_up import THUMBNAILS, load_look_up
 from demo.render import render_drives
+from demo.retrieval_baseline import THUMBNAILS, load_retrieval_baseline
 from demo.room import LENGTH, WIDTH, build_room
 from transposenet_core.atomic_files import write_atomically
 from transposenet_core.command_line import exit_code
 from transposenet_core.evaluation.baselines import CONSTANT, RETRIEVAL, ThumbnailRetrieval
 from transposenet_core.evaluation.errors import ErrorSummary, pose_errors, summarise, table
-from transposenet_core.evaluation.report import JudgedFrame, choose_frames, draw_report
+from transposenet_core.evaluation.report import EvaluatedFrame, choose_frames, draw_report
 from transposenet_core.formats import load_scene
 from transposenet_core.geometry.pose import mean_pose
 from transposenet_core.image_files import read_image
@@ -39,7 +39,7 @@ MODEL = ROOT / "demo" / "model"
 
 def run_demo(model: Path, out: Path) -> None:
     started = time.monotonic()
-    scene_model, look_up = SceneModel.load(model), load_look_up(MODEL / THUMBNAILS)
+    scene_model, lookup = SceneModel.load(model), load_retrieval_baseline(MODEL / THUMBNAILS)
     _step("render the test drive in a room made by code")
     training = [pose for drive in training_drives() for pose in drive.poses]
     print(f"{len(build_room().things)} objects, floor {LENGTH:g} x {WIDTH:g} m")
@@ -54,9 +54,9 @@ def run_demo(model: Path, out: Path) -> None:
     _step("start the localizer, replay the bag through DDS at camera rate, record its poses")
     parameters = {"torch_threads": 1}
     live = evaluate_live(model, bag, node_parameters=parameters, node_log=out / "localizer.log", progress=True)
-    rows = {"live localizer": live.error_summary(), **_baselines(look_up, images)}
+    rows = {"live localizer": live.error_summary(), **_baselines(lookup, images)}
     print(live.table(), table(rows), sep="\n\n")
-    _say_how_good(rows)
+    _print_verdict(rows)
     image = _draw(out / "report.png", live, images, scene_model)
     with write_atomically(out / "summary.json") as path:
         figures = {"live": live.to_dict(), "methods": {name: row.to_dict() for name, row in rows.items()}}
@@ -69,29 +69,31 @@ def _step(what: str) -> None:
     print(f"\n== {what}", flush=True)
 
 
-def _baselines(look_up: ThumbnailRetrieval, images: list[PosedImage]) -> dict[str, ErrorSummary]:
+def _baselines(lookup: ThumbnailRetrieval, images: list[PosedImage]) -> dict[str, ErrorSummary]:
     """What a look-up among all training views and their mean pose reach on the same drive."""
-    truths = [image.pose for image in images]
+    ground_truth_poses = [image.pose for image in images]
     constant = mean_pose([pose for drive in training_drives() for pose in drive.poses])
-    found = [look_up.lookup(read_image(image.path)) for image in images]
+    found = [lookup.lookup(read_image(image.path)) for image in images]
     return {
-        RETRIEVAL: summarise(*pose_errors(found, truths)),
-        CONSTANT: summarise(*pose_errors([constant] * len(truths), truths)),
+        RETRIEVAL: summarise(*pose_errors(found, ground_truth_poses)),
+        CONSTANT: summarise(*pose_errors([constant] * len(ground_truth_poses), ground_truth_poses)),
     }
 
 
-def _say_how_good(rows: dict[str, ErrorSummary]) -> None:
-    live, look_up, _ = rows.values()
+def _print_verdict(rows: dict[str, ErrorSummary]) -> None:
+    live, lookup, _ = rows.values()
     if not live.count:
         return
     print(f"\nmedian position error: {live.median_m / max(LENGTH, WIDTH):.1%} of the floor's longer side")
-    metres, degrees = live.median_m / look_up.median_m, live.median_deg / look_up.median_deg
+    metres, degrees = live.median_m / lookup.median_m, live.median_deg / lookup.median_deg
     print(f"share of the look-up's error: position {metres:.0%}, orientation {degrees:.0%}")
 
 
 def _draw(path: Path, live: LiveResult, images: list[PosedImage], scene_model: SceneModel) -> Path:
     """The drive as the node saw it: images were sent in the bag's order, each under a stamp of its own."""
-    frames = [JudgedFrame(stamp * 1e-9, live.truths[stamp], live.estimates.get(stamp)) for stamp in live.sent]
+    frames = [
+        EvaluatedFrame(stamp * 1e-9, live.ground_truth_poses[stamp], live.estimates.get(stamp)) for stamp in live.sent
+    ]
     shown = {index: read_image(images[index].path) for index in choose_frames(frames)}
     title = f"demo room: {len(live.estimates)} of {len(live.sent)} frames localized live at {test_drive().rate:g} Hz"
     draw_report(path, title, frames, scene_model.scenes[0].training_positions_N3, shown)

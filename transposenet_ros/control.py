@@ -31,7 +31,7 @@ class Control:
             worker.set_enabled(request.data)
             return "frames are localized" if request.data else "frames are dropped as 'disabled'"
 
-        return self._answer(response, switch)
+        return self._respond(response, switch)
 
     def _relocalize(self, request: Any, response: Any) -> Any:
         def take(worker: FrameWorker, outputs: Outputs) -> str:
@@ -39,7 +39,7 @@ class Control:
             worker.take_one()
             return "the next frame is localized"
 
-        return self._answer(response, take)
+        return self._respond(response, take)
 
     def _reset(self, request: Any, response: Any) -> Any:
         def reset(worker: FrameWorker, outputs: Outputs) -> str:
@@ -47,9 +47,9 @@ class Control:
             outputs.forget()
             return "stamps, track, transforms and the conflict about them are forgotten"
 
-        return self._answer(response, reset)
+        return self._respond(response, reset)
 
-    def _answer(self, response: Any, work: Callable[[FrameWorker, Outputs], str]) -> Any:
+    def _respond(self, response: Any, work: Callable[[FrameWorker, Outputs], str]) -> Any:
         running = self._running()
         if running is None:
             state = self._node._state_machine.current_state[1]

@@ -218,8 +218,8 @@ class FrameWorker:
 
     def _drop(self, reason: str, text: str) -> None:
         self._statistics.drop(reason)
-        say = self._log.error if reason in reasons.ERRORS else self._log.warning
-        say(reason, f"{self._topic}: frame dropped, {reason}: {text}")
+        log = self._log.error if reason in reasons.ERRORS else self._log.warning
+        log(reason, f"{self._topic}: frame dropped, {reason}: {text}")
 
 
 def stamp_rules(parameters: Parameters) -> StampRules:

@@ -36,11 +36,11 @@ class GuardedLocalizer:
     """
 
     def __init__(self, path: Path, device: str, on_device_error: str, warn: Callable[[str], None]) -> None:
-        self._path, self._policy, self._warn = path, on_device_error, warn
+        self._path, self._policy, self._log_warning = path, on_device_error, warn
         self.note = self.fallback_reason = ""
         chosen = choose_device(device)
         if device == "auto" and chosen.type == "cpu":
-            self._say("device 'auto' found no CUDA and runs on the CPU; set device to 'cpu' where that is meant")
+            self._note("device 'auto' found no CUDA and runs on the CPU; set device to 'cpu' where that is meant")
         # The weights alone may be too many for the device.
         self._localizer = self._twice(chosen, lambda: _ready(path, chosen.type)) or _ready(path, "cpu")
 
@@ -79,12 +79,12 @@ class GuardedLocalizer:
                 "and set 'device' or 'on_device_error' to cpu"
             )
         self.fallback_reason = f"{trouble}; running on the CPU from now on"
-        self._say(self.fallback_reason)
+        self._note(self.fallback_reason)
         return None
 
-    def _say(self, note: str) -> None:
+    def _note(self, note: str) -> None:
         self.note = note
-        self._warn(note)
+        self._log_warning(note)
 
 
 def _ready(path: Path, device: str) -> Localizer:

@@ -38,7 +38,7 @@ def refuse_impossible_transitions(node: LifecycleNode) -> None:
     service = node._service_change_state
     change_state = service.callback
 
-    def answer(request: Any, response: Any) -> Any:
+    def respond(request: Any, response: Any) -> Any:
         try:
             return change_state(request, response)
         except Exception as error:  # noqa: BLE001 - rclpy's RCLError is no public name
@@ -46,7 +46,7 @@ def refuse_impossible_transitions(node: LifecycleNode) -> None:
             response.success = False
             return response
 
-    service.callback = answer
+    service.callback = respond
 
 
 def start_by_itself(node: LifecycleNode) -> None:

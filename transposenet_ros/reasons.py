@@ -11,13 +11,13 @@ Level = Literal["OK", "WARN", "ERROR"]
 @dataclass(frozen=True)
 class Reason:
     """A row: `meaning` is what docs/reasons.md says, `level` what /diagnostics shows while no frame is localized and
-    this is why; after `error_after` in a row without any other end between it is an ERROR. `judged` says that it tells
-    something about whether the camera can be localized, and so counts in `localized_share`."""
+    this is why; after `error_after` in a row without any other end between it is an ERROR. A row with
+    `in_localized_share` counts in `localized_share`: it shows whether the camera can be localized."""
 
     name: str
     meaning: str
     level: Level
-    judged: bool
+    in_localized_share: bool
     error_after: int | None
 
 
@@ -26,8 +26,10 @@ ROWS: dict[str, Reason] = {}
 REPLAY_ROWS: dict[str, str] = {}
 
 
-def _row(name: str, meaning: str, level: Level = "WARN", judged: bool = True, error_after: int | None = None) -> str:
-    ROWS[name] = Reason(name, meaning, level, judged, error_after)
+def _row(
+    name: str, meaning: str, level: Level = "WARN", in_localized_share: bool = True, error_after: int | None = None
+) -> str:
+    ROWS[name] = Reason(name, meaning, level, in_localized_share, error_after)
     return name
 
 
@@ -39,7 +41,7 @@ def _replay_row(name: str, meaning: str) -> str:
 SUPERSEDED = _row(
     "superseded",
     "a newer frame came while it waited: the network is slower than the camera, which is normal",
-    judged=False,
+    in_localized_share=False,
 )
 BAD_DIMS = _row("bad_dims", "no pixel, more than 64 million, a strip, or sides that the encoding cannot have")
 BAD_STEP = _row("bad_step", "`step` is shorter than a row of pixels, or ends within a pixel")
@@ -58,14 +60,14 @@ STALE = _row(
 )
 DUPLICATE_STAMP = _row("duplicate_stamp", "the stamp of the image before; each is published once")
 OUT_OF_ORDER = _row("out_of_order", "older than the image before: time runs forward; a looped recording begins anew")
-CLOCK_JUMPED = _row("clock_jumped", "the clock jumped while the frame waited or was in hand", judged=False)
+CLOCK_JUMPED = _row("clock_jumped", "the clock jumped while the frame waited or was in hand", in_localized_share=False)
 NOT_LISTENED = _row(
     "not_listened",
     "nobody subscribes to any output: the network rests (`idle_without_listeners`)",
     "OK",
-    judged=False,
+    in_localized_share=False,
 )
-DISABLED = _row("disabled", "switched off by `~/set_enabled`", "OK", judged=False)
+DISABLED = _row("disabled", "switched off by `~/set_enabled`", "OK", in_localized_share=False)
 CAMERA_MISMATCH = _row(
     "camera_mismatch",
     "CameraInfo is of another camera than the training's, and `on_camera_mismatch` is `refuse`",
@@ -83,7 +85,7 @@ OUT_OF_SCENE = _row(
 )
 NON_FINITE_OUTPUT = _row("non_finite_output", "the network answered NaN: train again", error_after=10)
 INFERENCE_FAILED = _row("inference_failed", "the network raised an error; the sentence in the log says which", "ERROR")
-DEACTIVATED = _row("deactivated", "the frame that waited when the node was deactivated", judged=False)
+DEACTIVATED = _row("deactivated", "the frame that waited when the node was deactivated", in_localized_share=False)
 
 LOST_IN_TRANSPORT = _replay_row("lost_in_transport", "it was sent and never reached the node")
 DAMAGED_IN_BAG = _replay_row("damaged_in_bag", "its message cannot be read, so it was not sent")
@@ -91,7 +93,7 @@ REPEATED_STAMP = _replay_row("repeated_stamp", "its stamp was sent before, so it
 
 ERRORS = frozenset(row.name for row in ROWS.values() if row.level == "ERROR")
 # Ends of frames that say nothing about whether the camera can be localized.
-NOT_JUDGED = frozenset(row.name for row in ROWS.values() if not row.judged)
+NOT_IN_LOCALIZED_SHARE = frozenset(row.name for row in ROWS.values() if not row.in_localized_share)
 # So often in a row the network's fault is no accident.
 BROKEN_NETWORK = {row.name: row.error_after for row in ROWS.values() if row.error_after is not None}
 
@@ -111,7 +113,7 @@ def markdown() -> str:
     ]
     for row in ROWS.values():
         level = f"{row.level}, ERROR after {row.error_after} in a row" if row.error_after else row.level
-        lines.append(f"| `{row.name}` | {level} | {'yes' if row.judged else 'no'} | {row.meaning} |")
+        lines.append(f"| `{row.name}` | {level} | {'yes' if row.in_localized_share else 'no'} | {row.meaning} |")
     lines += [
         "",
         "A replay (`replay_evaluation`) adds what the node cannot count:",

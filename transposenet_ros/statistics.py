@@ -70,7 +70,7 @@ class Statistics:
             raise ValueError(f"'{reason}' is none of the reasons in transposenet_ros.reasons")
         with self._lock:
             self._dropped[reason] += 1
-            if reason not in reasons.NOT_JUDGED:
+            if reason not in reasons.NOT_IN_LOCALIZED_SHARE:
                 self._outcomes.append(False)
                 self._in_a_row = (reason, self._in_a_row[1] + 1 if reason == self._in_a_row[0] else 1)
 

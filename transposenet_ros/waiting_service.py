@@ -23,18 +23,18 @@ def prepare_parameter_changes(
     # A group of their own: in the node's, the one that waits would keep every other callback waiting.
     group = ReentrantCallbackGroup()
 
-    def waiting(answer: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-        async def answer_when_prepared(request: Any, response: Any) -> Any:
+    def waiting(respond: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+        async def respond_when_prepared(request: Any, response: Any) -> Any:
             values = [p.value.string_value for p in request.parameters if p.name == name]
             for value in values:
                 await _in_pool(node, pool, prepare, value)
             try:
-                return answer(request, response)
+                return respond(request, response)
             finally:
                 for value in values:
                     forget(value)
 
-        return answer_when_prepared
+        return respond_when_prepared
 
     for service in node.services:
         if service.srv_name.endswith(("/set_parameters", "/set_parameters_atomically")):

@@ -37,8 +37,8 @@ def medians(scene: Path, run: Path) -> tuple[float, float]:
         T = np.loadtxt(scene / f"{name.split('.')[0]}.pose.txt")
         x, y, z, *wxyz = map(float, numbers[:7])
         metres.append(np.linalg.norm(np.array([x, y, z]) - T[:3, 3]))
-        turn = Rotation.from_matrix(T[:3, :3]).inv() * Rotation.from_quat(wxyz, scalar_first=True)
-        degrees.append(np.degrees(turn.magnitude()))
+        rotation = Rotation.from_matrix(T[:3, :3]).inv() * Rotation.from_quat(wxyz, scalar_first=True)
+        degrees.append(np.degrees(rotation.magnitude()))
     return float(np.median(metres)), float(np.median(degrees))
 
 
@@ -46,11 +46,11 @@ def test_a_partial_set_of_real_scenes(data_folder: Path, tmp_path: Path, capsys:
     data, out = data_folder / "7scenes", tmp_path / "out"
     command = ["7scenes", "--data", str(data), "--out", str(out), *TINY, "epochs=1"]
     assert main(command) == 0
-    said = capsys.readouterr().out
-    assert f"redkitchen: left out, {data / 'redkitchen'} has no TrainSplit.txt and no TestSplit.txt" in said
-    assert "chess: left out, there is no folder" in said
+    output = capsys.readouterr().out
+    assert f"redkitchen: left out, {data / 'redkitchen'} has no TrainSplit.txt and no TestSplit.txt" in output
+    assert "chess: left out, there is no folder" in output
     text = (out / "table.md").read_text()
-    assert text in said
+    assert text in output
     shown = table_row(text, "transposenet (this run)")
     assert shown[:6] == ["-"] * 6 and shown[6] != "-"
     assert table_row(text, "transposenet (this run)", 1) == ["-", "-", "-"]

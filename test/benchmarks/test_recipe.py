@@ -91,18 +91,18 @@ def test_turned_views_are_turned_back(data: list[str], tmp_path: Path, capsys: p
     model = SceneModel.load(folder)
     scene = load_scene(data[1], data[3])
     pixels = load_pixels(scene.select("val"), model.preprocessing, threads=0, camera=scene.intrinsics)
-    turn = virtual_averaging.turns(10.0)
-    assert torch.equal(turn[0], torch.tensor([1.0, 0, 0, 0]))
+    rotation = virtual_averaging.rotations(10.0)
+    assert torch.equal(rotation[0], torch.tensor([1.0, 0, 0, 0]))
     # Yaw is about the optical frame's y axis: half of 10 degrees in the quaternion.
-    torch.testing.assert_close(turn[1], torch.tensor([0.99619, 0, 0.08716, 0]), atol=1e-5, rtol=0)
+    torch.testing.assert_close(rotation[1], torch.tensor([0.99619, 0, 0.08716, 0]), atol=1e-5, rtol=0)
     model.network.eval()
     last = model.network.orientation_head[-1]  # a network that answers one orientation, whatever it sees
     torch.nn.init.zeros_(last.weight)
     constant = torch.nn.functional.normalize(torch.tensor([0.5, 0.5, -0.1, 0.3]), dim=-1)
     last.bias.data.copy_(constant)
-    _, orientation = virtual_averaging.answers(model, pixels, turn)
+    _, orientation = virtual_averaging.predictions(model, pixels, rotation)
     assert orientation.shape == (len(pixels), 7, 4)
-    torch.testing.assert_close(product(orientation[0], turn), constant.expand(7, 4), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(product(orientation[0], rotation), constant.expand(7, 4), atol=1e-6, rtol=1e-5)
     capsys.readouterr()
     assert virtual_averaging.main([str(folder), *data, "--turns", "5"]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -57,8 +57,8 @@ def test_the_covariance_goes_along_with_the_lever() -> None:
     labelled, covariance_66 = of_the_labelled(camera, A @ A.T, T_pose_camera)
     steps = []
     for step_6 in rng.normal(size=(4000, 6)) @ A.T:
-        turn = Rotation.from_rotvec(step_6[3:]) * Rotation.from_quat(camera.orientation, scalar_first=True)
-        moved = Pose(camera.position + step_6[:3], turn.as_quat(scalar_first=True)) @ T_pose_camera.inverse()
-        turned = Rotation.from_matrix(moved.rotation_33 @ labelled.rotation_33.T).as_rotvec()
-        steps.append([*(moved.position - labelled.position), *turned])
+        rotation = Rotation.from_rotvec(step_6[3:]) * Rotation.from_quat(camera.orientation, scalar_first=True)
+        moved = Pose(camera.position + step_6[:3], rotation.as_quat(scalar_first=True)) @ T_pose_camera.inverse()
+        rotated = Rotation.from_matrix(moved.rotation_33 @ labelled.rotation_33.T).as_rotvec()
+        steps.append([*(moved.position - labelled.position), *rotated])
     np.testing.assert_allclose(np.cov(np.array(steps).T), covariance_66, atol=0.06 * covariance_66.diagonal().max())

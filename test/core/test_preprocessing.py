@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from transposenet_core.errors import UserError
 from transposenet_core.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, normalise
-from transposenet_core.training.augmentation.views import DRAWS, augmented, colour_jitter, windows
+from transposenet_core.training.augmentation.views import RANDOM_NUMBERS, augmented, colour_jitter, windows
 from transposenet_core.training.config import AugmentationConfig
 
 
@@ -45,7 +45,7 @@ def test_training_and_running_see_the_same_numbers() -> None:
     trained = augmented(
         cached,
         torch.arange(3),
-        torch.rand(3, DRAWS),
+        torch.rand(3, RANDOM_NUMBERS),
         preprocessing,
         AugmentationConfig(random_crop=False, colour_jitter=0.0),
     )
@@ -82,13 +82,19 @@ def test_random_crops_are_windows_of_their_image_and_differ() -> None:
 def test_the_draws_decide_the_crop_and_a_centre_crop_takes_none() -> None:
     preprocessing = Preprocessing(64, (32, 32))
     image = torch.from_numpy(np.stack([random_image(64, 80, seed) for seed in range(4)])).permute(0, 3, 1, 2)
-    draws = torch.rand(4, DRAWS, generator=torch.Generator().manual_seed(1))
+    random_numbers = torch.rand(4, RANDOM_NUMBERS, generator=torch.Generator().manual_seed(1))
     moved, centred = (
-        augmented(image, torch.arange(4), draws, preprocessing, AugmentationConfig(random_crop=crop, colour_jitter=0.0))
+        augmented(
+            image,
+            torch.arange(4),
+            random_numbers,
+            preprocessing,
+            AugmentationConfig(random_crop=crop, colour_jitter=0.0),
+        )
         for crop in (True, False)
     )
     torch.testing.assert_close(centred, normalise(preprocessing.crop(image)))
-    top, left = int(33 * draws[0, 0]), int(49 * draws[0, 1])
+    top, left = int(33 * random_numbers[0, 0]), int(49 * random_numbers[0, 1])
     torch.testing.assert_close(moved[:1], normalise(image[:1, :, top : top + 32, left : left + 32]))
 
 

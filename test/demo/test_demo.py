@@ -8,9 +8,9 @@ import pytest
 
 from demo.drives import test_drive as held_out_drive
 from demo.drives import training_drives
-from demo.look_up import THUMBNAILS, load_look_up, write_thumbnails
 from demo.make_model import MAX_BYTES, SHIPPED
 from demo.render import render_drives
+from demo.retrieval_baseline import THUMBNAILS, load_retrieval_baseline, write_thumbnails
 from demo.room import LENGTH, WIDTH
 from demo.run_demo import MODEL
 from demo.run_demo import main as run_demo
@@ -34,20 +34,20 @@ def test_what_ships_is_whole_and_small() -> None:
 
 
 def test_the_look_up_knows_every_training_view() -> None:
-    look_up = load_look_up(MODEL / THUMBNAILS)
+    lookup = load_retrieval_baseline(MODEL / THUMBNAILS)
     poses = [pose for drive in training_drives() for pose in drive.poses]
     assert len(poses) == 2000
     grid_HW3 = read_image(MODEL / THUMBNAILS)
     for index in (0, 49, 50, 1234, 1999):  # each thumbnail finds itself, so poses and cells are in one order
         row, column = divmod(index, 50)
         cell_HW3 = grid_HW3[24 * row : 24 * (row + 1), 32 * column : 32 * (column + 1)]
-        np.testing.assert_array_equal(look_up.lookup(cell_HW3).position, poses[index].position)
+        np.testing.assert_array_equal(lookup.lookup(cell_HW3).position, poses[index].position)
 
 
 def test_thumbnails_of_another_room_are_refused(tmp_path: Path) -> None:
     write_thumbnails(tmp_path / "few.png", [np.zeros((24, 32, 3), np.uint8)] * 7)
     with pytest.raises(UserError, match="not 2000 thumbnails; make it anew with make demo-model"):
-        load_look_up(tmp_path / "few.png")
+        load_retrieval_baseline(tmp_path / "few.png")
 
 
 def test_the_shipped_model_localizes_new_views(tmp_path: Path) -> None:
@@ -70,8 +70,8 @@ def test_the_whole_demo_is_as_good_as_it_says(tmp_path: Path, capsys: pytest.Cap
     assert live["frames_sent"] == 300 and live["unaccounted"] == 0
     assert live["localized"] + sum(live["dropped"].values()) == 300
     assert live["tf"]["transforms"] == live["localized"] > 0 and live["tf"]["worst_m"] < 1e-9
-    ours, look_up = methods["live localizer"], methods["thumbnail look-up"]
+    ours, lookup = methods["live localizer"], methods["thumbnail look-up"]
     assert ours["median_m"] <= LARGEST_SHARE_OF_FLOOR * max(LENGTH, WIDTH) and ours["median_deg"] <= LARGEST_DEG
-    assert ours["median_m"] < 0.8 * look_up["median_m"] and ours["median_deg"] < 0.8 * look_up["median_deg"]
+    assert ours["median_m"] < 0.8 * lookup["median_m"] and ours["median_deg"] < 0.8 * lookup["median_deg"]
     assert read_image(tmp_path / "report.png").shape[1] > 1000
     assert "dropped, superseded" in capsys.readouterr().out

@@ -23,7 +23,7 @@ from transposenet_core.geometry.pose import rotation_angle_deg, stack
 test_drive.__test__ = False
 SPHERE_RADIUS = 0.03
 # A process of its own, as everywhere: a sphere of 3 cm glows in a black room at each of the points.
-DRAW_SPHERES = """
+RENDER_SPHERES = """
 import json, sys
 import cv2, numpy as np
 from demo.camera_effects import light_at
@@ -61,7 +61,7 @@ def test_a_known_point_is_drawn_where_the_camera_matrix_says(tmp_path):
             pixel = render.camera_matrix(*size) @ (point / point[2])
             expected.append((pixel[:2], point[2]))
     subprocess.run(
-        [sys.executable, "-c", DRAW_SPHERES, str(tmp_path), json.dumps(cases)], cwd=ROOT, check=True, timeout=60
+        [sys.executable, "-c", RENDER_SPHERES, str(tmp_path), json.dumps(cases)], cwd=ROOT, check=True, timeout=60
     )
     for k, (pixel, depth) in enumerate(expected):
         weight = cv2.imread(str(tmp_path / f"{k}.png"), cv2.IMREAD_GRAYSCALE).astype(float)
@@ -167,9 +167,9 @@ def test_drives_move_as_a_robot_does():
     for drive in [*training_drives(), test]:
         positions, orientations = stack(drive.poses)
         speed = np.linalg.norm(np.diff(positions, axis=0), axis=1) * drive.rate
-        turn = rotation_angle_deg(orientations[1:], orientations[:-1]) * drive.rate
+        rotation = rotation_angle_deg(orientations[1:], orientations[:-1]) * drive.rate
         assert 0.1 < speed.max() <= 0.6
-        assert 20 < turn.max() <= 60
+        assert 20 < rotation.max() <= 60
         assert np.ptp(positions[:, 2]) <= 0.04
 
 

@@ -87,7 +87,7 @@ class ObviousBuffer:
             return parent, pose
         return parent, between_by_hand(pose, next_pose, (wanted - before) / (after - before))
 
-    def look_up(self, target: str, source: str, stamp_ns: int | None) -> Pose:
+    def lookup(self, target: str, source: str, stamp_ns: int | None) -> Pose:
         if not {target, source} <= self.known:
             raise UnknownFrameError
         if stamp_ns is None:

@@ -43,7 +43,7 @@ class Robot:
         """Say where the camera is."""
         self._tf_static.publish(transforms(0.0, "base_link", "camera", T_BASE_CAMERA_44))
 
-    def turn_camera(self, *seconds: float) -> None:
+    def rotate_camera(self, *seconds: float) -> None:
         """Say the same of a camera that could turn, at each of these times."""
         for time_s in seconds:
             self._tf.publish(transforms(time_s, "base_link", "camera", T_BASE_CAMERA_44))
@@ -53,7 +53,7 @@ class Robot:
         for time_s in seconds:
             self._tf.publish(transforms(time_s, "odom", "base_link", self.T_odom_base_44(time_s)))
 
-    def say(self, seconds: float, parent: str, child: str) -> None:
+    def send_transform(self, seconds: float, parent: str, child: str) -> None:
         """Give any frame a parent, 99 m from where it could be."""
         T_44 = np.eye(4)
         T_44[0, 3] = 99.0
@@ -97,7 +97,7 @@ class Trip:
     base_poses: list[PoseWithCovarianceStamped]
     tf: list[TFMessage]
 
-    def look(self, image_HW3: np.ndarray, seconds: float | None = None, frame_id: str = "camera") -> float:
+    def localize_image(self, image_HW3: np.ndarray, seconds: float | None = None, frame_id: str = "camera") -> float:
         """Take an image and wait for the camera's pose."""
         seconds = time.time() if seconds is None else seconds
         self.camera.publish(image_message(image_HW3, seconds, frame_id))
@@ -112,8 +112,8 @@ class Trip:
 
     def transforms(self, child: str) -> list[TransformStamped]:
         """What this node said (and not the robot) of a frame's parent."""
-        said = [transform for message in list(self.tf) for transform in message.transforms]
-        return [t for t in said if t.child_frame_id == child and t.header.frame_id == "office_map"]
+        transforms = [transform for message in list(self.tf) for transform in message.transforms]
+        return [t for t in transforms if t.child_frame_id == child and t.header.frame_id == "office_map"]
 
     def transform_at(self, child: str, seconds: float) -> TransformStamped:
         return wait_until(lambda: _at(self.transforms(child), seconds), f"a transform of {child} at {seconds}")

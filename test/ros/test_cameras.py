@@ -68,18 +68,18 @@ def test_each_camera_has_its_images_and_topics_and_its_parameters(
             wait_until(lambda name=name: client.node.get_publishers_info_by_topic(f"{nodes[name]}/pose"), "its poses")
             message = image_message(images[name], time.time(), frame_id=f"{name}_optical")
 
-            def answered(name: str = name, camera: object = camera, message: Image = message) -> bool:
+            def localized(name: str = name, camera: object = camera, message: Image = message) -> bool:
                 camera.publish(message)  # type: ignore[attr-defined]
                 return bool(poses[name])
 
-            wait_until(answered, f"a pose of {name}")
+            wait_until(localized, f"a pose of {name}")
             live = pose_from_message(poses[name][0].pose)
             np.testing.assert_allclose(live.position, localizer.localize(images[name]).pose.position, atol=1e-6)
         assert len({pose[0].pose.position.x for pose in poses.values()}) == 2
         wait_until(lambda: transforms, "a transform")
         assert {t.child_frame_id for m in transforms for t in m.transforms} == {"front_optical"}
-        told = {f"{node}: localization" for node in nodes.values()}
-        wait_until(lambda: told <= {status.name for m in diagnostics for status in m.status}, "both in /diagnostics")
+        names = {f"{node}: localization" for node in nodes.values()}
+        wait_until(lambda: names <= {status.name for m in diagnostics for status in m.status}, "both in /diagnostics")
         # One is stopped, the other goes on.
         assert client.change_state(4, nodes["front"]) and client.state(nodes["rear"]) == "active"
         process.signal(signal.SIGINT)
@@ -98,13 +98,13 @@ def test_n26_two_cameras_without_listeners_rest_and_say_where_images_are(
             diagnostics = client.collect(DiagnosticArray, "/diagnostics")
             camera = client.image_publisher(Image, "/front/image")
 
-            def told() -> str:
+            def names() -> str:
                 camera.publish(image_message(image_HW3, time.time()))
                 time.sleep(0.05)
                 named = [s for m in diagnostics for s in m.status if s.name.startswith("/localizer/front:")]
                 return named[-1].message if named else ""
 
-            wait_until(lambda: told() == "idle: nobody listens to any output", "the node to rest")
+            wait_until(lambda: names() == "idle: nobody listens to any output", "the node to rest")
             values = {pair.key: pair.value for pair in diagnostics[-1].status[0].values}
             assert values["localized"] == "0"
 
@@ -153,11 +153,11 @@ def test_nodes_of_one_process_share_a_network_while_its_files_stay(scene_model_f
     folder.mkdir()
     for file in scene_model_folder.iterdir():
         (folder / file.name).write_bytes(file.read_bytes())
-    told: list[str] = []
-    first, second = (GuardedLocalizer(folder, "cpu", "cpu", told.append) for _ in range(2))
+    names: list[str] = []
+    first, second = (GuardedLocalizer(folder, "cpu", "cpu", names.append) for _ in range(2))
     assert first._localizer is second._localizer
     os.utime(folder / "scene.json", ns=(1, 1))  # written anew
-    third = GuardedLocalizer(folder, "cpu", "cpu", told.append)
+    third = GuardedLocalizer(folder, "cpu", "cpu", names.append)
     assert third._localizer is not first._localizer
     its = weakref.ref(third._localizer)
     del third

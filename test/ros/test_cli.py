@@ -66,8 +66,8 @@ def test_help_all_has_every_key_and_format(capsys: pytest.CaptureFixture) -> Non
 def test_the_overview_names_every_command_with_its_help(capsys: pytest.CaptureFixture) -> None:
     assert cli.main(["--help"]) == 0
     text = capsys.readouterr().out
-    for name, (_, told) in COMMANDS.items():
-        assert told == load_command(name).HELP and f"  {name:<16}{told}" in text
+    for name, (_, help_text) in COMMANDS.items():
+        assert help_text == load_command(name).HELP and f"  {name:<16}{help_text}" in text
     assert "completion bash" in text and max(map(len, text.splitlines())) <= 100
     assert cli.main(["--version"]) == 0 and capsys.readouterr().out == f"transposenet {__version__}\n"
     assert cli.main([]) == 2 and "usage: transposenet COMMAND" in capsys.readouterr().err

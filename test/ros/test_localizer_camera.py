@@ -72,7 +72,7 @@ class Driver:
         self.images.publish(image_message(image_by(info), now))
         return now
 
-    def look(self, info: CameraInfo) -> Pose:
+    def localize_image(self, info: CameraInfo) -> Pose:
         return pose_from_message(self.node.pose_at(self.send(info)).pose)
 
 
@@ -101,15 +101,15 @@ def test_n22_without_a_useful_camera_info_it_runs_and_warns(node: Watched, local
     training = info_of(96, 64, FOCAL)
     with driver(node, "refuse") as on:
         expected = localizer.localize(image_by(training)).pose
-        assert distance(on.look(training), expected) < 1e-4
+        assert distance(on.localize_image(training), expected) < 1e-4
         text = node.wait_for_level(DiagnosticStatus.WARN, "localizing, but no CameraInfo has come")
         assert "calibration.txt" in text
         on.describe(CameraInfo(width=96, height=64), "K is all zero")
-        assert distance(on.look(training), expected) < 1e-4
+        assert distance(on.localize_image(training), expected) < 1e-4
         node.wait_for_level(DiagnosticStatus.WARN, "localizing, but the CameraInfo cannot be used, K is all zero")
         node.process.wait_for_log("K is all zero")
         on.describe(training, "it is the training camera")
-        on.look(training)
+        on.localize_image(training)
         node.wait_for_level(DiagnosticStatus.OK, "localizing")
 
 
@@ -118,14 +118,14 @@ def test_n22_the_training_camera_in_another_size_is_fine(node: Watched, localize
     with driver(node, "refuse") as on:
         on.describe(twice, "at 192x128")
         expected = localizer.localize(image_by(twice)).pose
-        assert distance(on.look(twice), expected) < 1e-4
+        assert distance(on.localize_image(twice), expected) < 1e-4
         assert node.wait_for_level(DiagnosticStatus.OK, "localizing") == "localizing"
 
 
 def test_n22_another_camera_is_a_warning_by_policy_warn(node: Watched, localizer: Localizer) -> None:
     with driver(node, "warn") as on:
         on.describe(WIDE, MISMATCH)
-        assert distance(on.look(WIDE), localizer.localize(image_by(WIDE)).pose) < 1e-4, "the image as it is"
+        assert distance(on.localize_image(WIDE), localizer.localize(image_by(WIDE)).pose) < 1e-4, "the image as it is"
         node.wait_for_level(DiagnosticStatus.WARN, f"localizing, but {MISMATCH}")
         node.process.wait_for_log(MISMATCH)
 
@@ -142,7 +142,7 @@ def test_n22_another_camera_is_refused_by_policy_refuse_until_the_right_one_come
         assert len(node.poses) == published
         training = info_of(96, 64, FOCAL)
         on.describe(training, "it is the training camera")
-        on.look(training)
+        on.localize_image(training)
         node.wait_for_level(DiagnosticStatus.OK, "localizing")
         assert node.count("camera_mismatch") == 3
 
@@ -152,7 +152,7 @@ def test_n22_images_of_another_camera_are_warped_by_policy_warp(node: Watched, l
     untouched = localizer.localize(image_by(WIDE)).pose
     with driver(node, "warp") as on:
         on.describe(WIDE, "warped to the training camera")
-        found = on.look(WIDE)
+        found = on.localize_image(WIDE)
         assert distance(found, expected) < 0.1 * distance(untouched, expected)
         assert node.wait_for_level(DiagnosticStatus.OK, "localizing") == "localizing"
         assert MISMATCH in node.values()["camera"] and "100%" in node.values()["camera"]

@@ -31,13 +31,13 @@ def camera(node: Watched) -> Any:
 
 
 def enable(node: Watched, enabled: bool) -> tuple[bool, str]:
-    answer = node.client.call(SetBool, "/localizer/set_enabled", SetBool.Request(data=enabled))
-    return answer.success, answer.message
+    response = node.client.call(SetBool, "/localizer/set_enabled", SetBool.Request(data=enabled))
+    return response.success, response.message
 
 
 def trigger(node: Watched, service: str) -> tuple[bool, str]:
-    answer = node.client.call(Trigger, f"/localizer/{service}", Trigger.Request())
-    return answer.success, answer.message
+    response = node.client.call(Trigger, f"/localizer/{service}", Trigger.Request())
+    return response.success, response.message
 
 
 def send(camera: Any, image_HW3: np.ndarray, seconds: float | None = None) -> float:
@@ -132,8 +132,8 @@ def test_a_set_of_parameters_is_taken_whole_or_not_at_all(node: Watched, camera:
 def test_services_of_an_inactive_node_say_what_to_do(node: Watched, camera: Any, image_HW3: np.ndarray) -> None:
     assert enable(node, False)[0]
     assert node.client.change_state(Transition.TRANSITION_DEACTIVATE)
-    answers = [enable(node, True), enable(node, False), trigger(node, "relocalize"), trigger(node, "reset")]
-    assert answers == [(False, "the node is inactive; ros2 lifecycle set /localizer activate")] * 4
+    responses = [enable(node, True), enable(node, False), trigger(node, "relocalize"), trigger(node, "reset")]
+    assert responses == [(False, "the node is inactive; ros2 lifecycle set /localizer activate")] * 4
     assert node.client.change_state(Transition.TRANSITION_CLEANUP)
     assert trigger(node, "reset") == (False, "the node is unconfigured; ros2 lifecycle set /localizer configure")
     assert node.client.change_state(Transition.TRANSITION_CONFIGURE)

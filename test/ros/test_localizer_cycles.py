@@ -28,9 +28,9 @@ def endpoints(node: Watched) -> list[tuple[str, str, str]]:
 
 
 def names(node: Watched) -> dict[str, Any]:
-    answer = node.client.call(ListParameters, "/localizer/list_parameters", ListParameters.Request())
+    response = node.client.call(ListParameters, "/localizer/list_parameters", ListParameters.Request())
     services = node.client.node.get_service_names_and_types_by_node("localizer", "/")
-    return {"parameters": sorted(answer.result.names), "services": sorted(services), "endpoints": endpoints(node)}
+    return {"parameters": sorted(response.result.names), "services": sorted(services), "endpoints": endpoints(node)}
 
 
 def resources(node: Watched) -> dict[str, int]:

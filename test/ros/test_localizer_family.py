@@ -61,13 +61,13 @@ def node(models_dir: Path) -> Iterator[Watched]:
 
 
 @pytest.fixture(scope="module")
-def answers(node: Watched) -> list[PoseWithCovarianceStamped]:
+def covariances(node: Watched) -> list[PoseWithCovarianceStamped]:
     return node.client.collect(PoseWithCovarianceStamped, "/localizer/pose_with_covariance")
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_answers_live_as_it_does_offline(
-    node: Watched, answers: list, models_dir: Path, image_HW3: np.ndarray, name: str
+    node: Watched, covariances: list, models_dir: Path, image_HW3: np.ndarray, name: str
 ) -> None:
     assert node.client.set_parameters(model=str(models_dir / name)) == (True, "")
     shown = np.roll(image_HW3, 40, axis=1)  # none that a network has seen
@@ -79,8 +79,10 @@ def test_it_answers_live_as_it_does_offline(
     live = pose_from_message(pose.pose)
     np.testing.assert_allclose(live.position, expected.pose.position, atol=1e-5)
     np.testing.assert_allclose(live.orientation, expected.pose.orientation, atol=1e-5)
-    (answer,) = wait_until(lambda: [a for a in answers if a.header.stamp == pose.header.stamp], "its covariance")
-    covariance_66 = np.reshape(answer.pose.covariance, (6, 6))
+    (covariance,) = wait_until(
+        lambda: [a for a in covariances if a.header.stamp == pose.header.stamp], "its covariance"
+    )
+    covariance_66 = np.reshape(covariance.pose.covariance, (6, 6))
     np.testing.assert_allclose(covariance_66, expected.covariance_66, rtol=1e-3, atol=1e-6)
     assert np.linalg.eigvalsh(covariance_66).min() > 0
 

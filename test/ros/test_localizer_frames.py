@@ -39,7 +39,7 @@ def test_what_follows_for_the_base_is_composed_right_and_stamped_right(
             now = time.time()
             if mode == "map_to_odom":
                 on.robot.drive(now - 0.05, now + 0.05)
-            on.look(image_HW3, now)
+            on.localize_image(image_HW3, now)
             np.testing.assert_allclose(on.camera_44(now), localizer.localize(image_HW3).pose.matrix_44, atol=1e-4)
             T_map_base_44 = on.camera_44(now) @ T_CAMERA_BASE_44
             expected_44, stamp = T_map_base_44, now
@@ -59,7 +59,7 @@ def test_what_follows_for_the_base_is_composed_right_and_stamped_right(
 def test_the_camera_alone_needs_nothing_of_the_robot(node: Watched, images: list[np.ndarray]) -> None:
     with trip(node, tf_mode="map_to_camera") as on:
         for image_HW3 in images:
-            now = on.look(image_HW3)
+            now = on.localize_image(image_HW3)
             found_44 = transform_from_message(on.transform_at("camera", now).transform).matrix_44
             np.testing.assert_allclose(found_44, on.camera_44(now), atol=1e-6)
 
@@ -69,14 +69,14 @@ def test_n19_the_base_pose_waits_for_the_mount_and_the_camera_pose_does_not(
 ) -> None:
     with trip(node, tf_mode="none") as on:
         for image_HW3 in images:
-            on.look(image_HW3)
+            on.localize_image(image_HW3)
         text = node.wait_for_level(DiagnosticStatus.WARN, "localizing, but tf_unavailable")
         assert "no transform camera<-base_link" in text and "no transform has named the frame 'camera' yet" in text
         assert int(node.values()["tf_withheld"]) == len(images) and not on.base_poses
         on.robot.mount()
         appeared = time.monotonic()
         while not on.base_poses:
-            now = on.look(images[0])
+            now = on.localize_image(images[0])
             assert time.monotonic() - appeared < 1
         node.wait_for_level(DiagnosticStatus.OK, "localizing")
         base = on.base_pose_at(now)
@@ -87,13 +87,13 @@ def test_n19_the_base_pose_waits_for_the_mount_and_the_camera_pose_does_not(
 def test_n18_another_camera_frame_is_another_mount(node: Watched, images: list[np.ndarray]) -> None:
     with trip(node, tf_mode="map_to_base") as on:
         on.robot.mount()
-        wait_until(lambda: on.look(images[0]) and on.base_poses, "a base pose")
-        on.base_pose_at(on.look(images[0]))  # and with it those of all frames before
+        wait_until(lambda: on.localize_image(images[0]) and on.base_poses, "a base pose")
+        on.base_pose_at(on.localize_image(images[0]))  # and with it those of all frames before
         known = len(on.base_poses)
-        on.look(images[1], frame_id="left")
+        on.localize_image(images[1], frame_id="left")
         text = node.wait_for_level(DiagnosticStatus.WARN, "localizing, but tf_unavailable")
         assert "no transform left<-base_link" in text and len(on.base_poses) == known
-        on.base_pose_at(on.look(images[2]))
+        on.base_pose_at(on.localize_image(images[2]))
 
 
 def _check_covariance(base: PoseWithCovarianceStamped, camera_44: np.ndarray, camera_66: np.ndarray) -> None:
@@ -115,7 +115,7 @@ def test_n20_without_fresh_odometry_no_map_to_odom_is_said_and_then_it_is_again(
         on.robot.mount()
         now = time.time()
         on.robot.drive(now - 0.05, now + 0.05)
-        on.look(images[0], now)
+        on.localize_image(images[0], now)
         on.transform_at("odom", now)
         time.sleep(0.1)
         for lag in (0.0, 2.0):  # it stops; it goes on, two seconds behind
@@ -123,7 +123,7 @@ def test_n20_without_fresh_odometry_no_map_to_odom_is_said_and_then_it_is_again(
                 now = time.time()
                 if lag:
                     on.robot.drive(now - lag)
-                on.look(image_HW3, now)
+                on.localize_image(image_HW3, now)
                 on.base_pose_at(now)
             text = node.wait_for_level(DiagnosticStatus.WARN, "localizing, but tf_unavailable")
             assert "no transform odom<-base_link at " in text
@@ -133,7 +133,7 @@ def test_n20_without_fresh_odometry_no_map_to_odom_is_said_and_then_it_is_again(
         assert "tf_unavailable" in node.values()["tf_trouble"] and "tf_unavailable" in node.process.log
         now = time.time()
         on.robot.drive(now - 0.05, now + 0.05)
-        on.look(images[0], now)
+        on.localize_image(images[0], now)
         on.transform_at("odom", now)
         node.wait_for_level(DiagnosticStatus.OK, "localizing")
 
@@ -146,7 +146,7 @@ def test_n20_odometry_that_is_only_late_is_waited_for_and_the_poses_do_not_wait(
         assert node.client.set_parameters(tf_timeout=5.0) == (True, "")
         now = time.time()
         on.robot.drive(now - 0.1, now - 0.05)
-        on.look(images[0], now)
+        on.localize_image(images[0], now)
         on.base_pose_at(now)
         assert not on.transforms("odom")
         on.robot.drive(now + 0.05)
@@ -158,13 +158,13 @@ def test_n20_two_late_transforms_cost_a_frame_one_timeout(node: Watched, images:
     with trip(node, tf_mode="map_to_odom") as on:
         assert node.client.set_parameters(tf_timeout=2.0) == (True, "")
         now = time.time()
-        on.robot.turn_camera(now - 0.2, now - 0.1)
+        on.robot.rotate_camera(now - 0.2, now - 0.1)
         on.robot.drive(now - 0.2, now - 0.1)
         withheld = int(node.values()["tf_withheld"])
-        on.look(images[0], now)
+        on.localize_image(images[0], now)
         begun = time.monotonic()
         time.sleep(1.5)
-        on.robot.turn_camera(now + 0.1)
+        on.robot.rotate_camera(now + 0.1)
         on.base_pose_at(now)
         wait_until(lambda: int(node.values()["tf_withheld"]) == withheld + 1, "the end of waiting for odometry")
         assert 1.5 < time.monotonic() - begun < 3.2, "with a time-out for each it would be 3.5 s"
@@ -178,23 +178,23 @@ def test_transforms_that_came_after_a_reset_serve_the_first_frame_after_it(
         on.robot.mount()
         now = time.time()
         on.robot.drive(now - 0.05, now + 0.05)
-        on.look(images[0], now)
+        on.localize_image(images[0], now)
         on.transform_at("odom", now)
         withheld = node.values()["tf_withheld"]
         on.reset()
         now = time.time() + 0.1
         on.robot.drive(now - 0.05, now + 0.05)
         time.sleep(0.3)  # the node has heard it
-        on.look(images[1], now)
+        on.localize_image(images[1], now)
         on.transform_at("odom", now)
         on.robot.drive(now + 0.25, now + 0.35)
         time.sleep(0.3)
-        on.look(images[2], now + 0.3, frame_id="base_link")  # another camera, and the same robot
+        on.localize_image(images[2], now + 0.3, frame_id="base_link")  # another camera, and the same robot
         on.transform_at("odom", now + 0.3)
         assert node.client.set_parameters(tf_timeout=5.0) == (True, "")
         on.reset()
         now = time.time() + 0.5
-        on.look(images[3], now)  # before the odometry's first word, which is as late as any
+        on.localize_image(images[3], now)  # before the odometry's first word, which is as late as any
         on.robot.drive(now - 0.05)
         time.sleep(0.1)
         on.robot.drive(now + 0.05)
@@ -208,10 +208,10 @@ def test_what_moved_before_a_reset_is_forgotten(node: Watched, images: list[np.n
         on.robot.mount()
         now = time.time()
         on.robot.drive(now - 0.05, now + 5.0)
-        on.look(images[0], now)
+        on.localize_image(images[0], now)
         on.transform_at("odom", now)
         on.reset()
-        on.base_pose_at(on.look(images[1], now + 0.2))
+        on.base_pose_at(on.localize_image(images[1], now + 0.2))
         wait_until(lambda: "tf_unavailable" in node.values()["tf_trouble"], "trouble")
         assert len(on.transforms("odom")) == 1
 
@@ -219,15 +219,15 @@ def test_what_moved_before_a_reset_is_forgotten(node: Watched, images: list[np.n
 def test_n21_a_camera_that_hangs_on_the_robot_is_left_there(node: Watched, images: list[np.ndarray]) -> None:
     """The default mode on an ordinary robot, whose description comes when the node has spoken already."""
     with trip(node, tf_mode="map_to_camera") as on:
-        on.transform_at("camera", on.look(images[0]))
+        on.transform_at("camera", on.localize_image(images[0]))
         on.robot.mount()
-        wait_until(lambda: on.look(images[0]) and on.base_poses, "a base pose")
+        wait_until(lambda: on.localize_image(images[0]) and on.base_poses, "a base pose")
         text = node.wait_for_level(DiagnosticStatus.ERROR, "'camera' already has a parent")
         assert "'base_link' on /tf_static" in text
         silent = len(on.transforms("camera"))
         on.reset()
         for image_HW3 in images:
-            now = on.look(image_HW3)
+            now = on.localize_image(image_HW3)
             found_44 = pose_from_message(on.base_pose_at(now).pose.pose).matrix_44
             np.testing.assert_allclose(found_44, on.camera_44(now) @ T_CAMERA_BASE_44, atol=1e-6)
         assert len(on.transforms("camera")) == silent, "static transforms outlive a reset, and so does their claim"
@@ -240,35 +240,35 @@ def test_n21_where_somebody_else_gives_odom_a_parent_the_node_stands_back_until_
 ) -> None:
     with trip(node, tf_mode="map_to_odom", transform_tolerance=0.0) as on:
 
-        def look(image_HW3: np.ndarray, other: bool = False) -> float:
+        def localize_image(image_HW3: np.ndarray, other: bool = False) -> float:
             now = time.time()
             on.robot.drive(now - 0.05, now + 0.05)
             if other:
-                on.robot.say(now, parent, "odom")
-            return on.look(image_HW3, now)
+                on.robot.send_transform(now, parent, "odom")
+            return on.localize_image(image_HW3, now)
 
         def ours() -> list[TransformStamped]:
             return [t for t in on.transforms("odom") if t.transform.translation.x != 99.0]
 
         on.robot.mount()
-        wait_until(lambda: look(images[0]) and ours(), "a transform")
+        wait_until(lambda: localize_image(images[0]) and ours(), "a transform")
         for image_HW3 in images:
-            look(image_HW3, other=True)
+            localize_image(image_HW3, other=True)
         text = node.wait_for_level(DiagnosticStatus.ERROR, "'odom' already has a parent")
         assert f"'{parent}' on /tf" in text and "~/reset" in text
         errors = [line for line in node.process.log.splitlines() if "[ERROR]" in line and text in line]
         assert len(errors) == 1
         silent = len(ours())
         for image_HW3 in images:
-            on.base_pose_at(look(image_HW3))
+            on.base_pose_at(localize_image(image_HW3))
         assert len(ours()) == silent, "off, even though the other has fallen silent"
         on.reset()
         begin = time.monotonic()
-        wait_until(lambda: look(images[0]) and len(ours()) > silent, "a transform again")
+        wait_until(lambda: localize_image(images[0]) and len(ours()) > silent, "a transform again")
         assert time.monotonic() - begin < 1
         node.wait_for_level(DiagnosticStatus.OK, "localizing")
-        look(images[1], other=True)
-        look(images[2])
+        localize_image(images[1], other=True)
+        localize_image(images[2])
         node.wait_for_level(DiagnosticStatus.ERROR, "'odom' already has a parent")
         on.reset()
 
@@ -282,28 +282,28 @@ def test_n21_after_a_reset_the_node_listens_for_the_rival_before_it_speaks(
     ):
         on.robot.mount()
 
-        def look(image_HW3: np.ndarray, other: bool = False) -> float:
+        def localize_image(image_HW3: np.ndarray, other: bool = False) -> float:
             now = time.time()
             on.robot.drive(now - 0.05, now + 0.05)
             if other:
-                on.robot.say(now, "office_map", "odom")
-            on.base_pose_at(on.look(image_HW3, now))
+                on.robot.send_transform(now, "office_map", "odom")
+            on.base_pose_at(on.localize_image(image_HW3, now))
             return now
 
         def ours() -> int:
             return sum(t.transform.translation.x != 99.0 for t in on.transforms("odom"))
 
-        wait_until(lambda: look(images[0]) and ours(), "a transform")
+        wait_until(lambda: localize_image(images[0]) and ours(), "a transform")
         wait_until(
-            lambda: look(images[0], other=True) and "'odom' already has a parent (" in node.process.log,
+            lambda: localize_image(images[0], other=True) and "'odom' already has a parent (" in node.process.log,
             "the conflict",
         )
         silent, begun = ours(), time.monotonic()
         on.reset()
         for image_HW3 in images:  # before the rival's next word
-            look(image_HW3)
+            localize_image(image_HW3)
         time.sleep(0.1)
         assert time.monotonic() - begun < LISTEN_SECONDS, "the machine is too slow for this test"
         assert ours() == silent
-        wait_until(lambda: look(images[2]) and ours() > silent, "a transform, as the rival stays silent")
+        wait_until(lambda: localize_image(images[2]) and ours() > silent, "a transform, as the rival stays silent")
         assert time.monotonic() - begun > LISTEN_SECONDS

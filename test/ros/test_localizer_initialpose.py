@@ -28,11 +28,11 @@ def test_n38_what_goes_to_initialpose_passes_the_checks_of_nav2(node: Watched, i
     with trip(node, publish_initialpose="once") as on:
         client = node.client
         on.robot.mount()
-        wait_until(lambda: on.look(images[0]) and on.base_poses, "a base pose, while nobody listens")
+        wait_until(lambda: on.localize_image(images[0]) and on.base_poses, "a base pose, while nobody listens")
         sent = client.collect(PoseWithCovarianceStamped, "/initialpose")
-        wait_until(lambda: on.look(images[1]) and sent, "the initial pose of whoever comes later")
+        wait_until(lambda: on.localize_image(images[1]) and sent, "the initial pose of whoever comes later")
         for image_HW3 in images:
-            on.look(image_HW3)
+            on.localize_image(image_HW3)
         assert len(sent) == 1
         _check_as_nav2(sent[0])
         assert sent[0].pose.pose == on.base_pose_at(seconds_of(sent[0])).pose.pose
@@ -40,10 +40,10 @@ def test_n38_what_goes_to_initialpose_passes_the_checks_of_nav2(node: Watched, i
         on.robot.mount()
         for k in range(1, 3):
             for image_HW3 in images:
-                on.base_pose_at(on.look(image_HW3))
+                on.base_pose_at(on.localize_image(image_HW3))
             assert len(sent) == k, "nobody has asked"
             assert client.call(Trigger, "/localizer/relocalize", Trigger.Request()).success
-            asked = on.look(images[k])
+            asked = on.localize_image(images[k])
             wait_until(lambda k=k: len(sent) == k + 1, "the initial pose asked for")
             assert abs(seconds_of(sent[-1]) - asked) < 1e-6
             _check_as_nav2(sent[-1])

@@ -127,11 +127,11 @@ def test_n32_an_exception_in_activate_leaves_an_inactive_node_that_says_nothing(
         diagnostics = client.collect(DiagnosticArray, "/diagnostics")
         client.wait_for_state("inactive")
         for attempt in range(2):
-            told = wait_until(lambda: diagnostics, "diagnostics")[-1].status[0]
-            assert told.level == DiagnosticStatus.ERROR and told.message.startswith("activate failed: ")
-            assert "'image' is remapped to /tf, which this node uses itself" in told.message
+            status = wait_until(lambda: diagnostics, "diagnostics")[-1].status[0]
+            assert status.level == DiagnosticStatus.ERROR and status.message.startswith("activate failed: ")
+            assert "'image' is remapped to /tf, which this node uses itself" in status.message
             assert process.log.count("[ERROR]") == attempt + 1 and "Traceback" not in process.log, process.log
-            names = {pair.key: pair.value for pair in told.values}
+            names = {pair.key: pair.value for pair in status.values}
             assert names["state"] == "inactive"
             diagnostics.clear()
             assert client.change_state(Transition.TRANSITION_ACTIVATE) is False and client.state() == "inactive"
@@ -153,11 +153,11 @@ def test_the_whole_life_through_its_services(managed: Managed, scene_model_folde
         assert managed.change("configure") and client.state() == "inactive"
         assert managed.newest().level == DiagnosticStatus.WARN, "the fault of the last try is gone"
         assert client.node.get_subscriptions_info_by_topic("/image") == [], "an inactive node costs no bandwidth"
-        for turn in range(2):
+        for rotation in range(2):
             assert managed.change("activate") and client.state() == "active"
             client.wait_for_listener("/image")
             wait_until(lambda: camera.get_subscription_count() == 1, "a match")
-            seconds = 100 * life + 10 * turn + 1
+            seconds = 100 * life + 10 * rotation + 1
             camera.publish(image_message(image_HW3, seconds))
             wait_until(lambda s=seconds: any(p.header.stamp.sec == s for p in poses), "a pose")
             assert managed.change("deactivate") and client.state() == "inactive"
@@ -184,12 +184,12 @@ def test_n12_a_network_that_answers_no_number_publishes_none(
     assert managed.change("configure") and managed.change("activate")
     camera = client.image_publisher(Image, "/image")
 
-    def answered() -> bool:
+    def replied() -> bool:
         camera.publish(image_message(image_HW3, 300 + len(statuses)))
         time.sleep(0.05)
         return len(statuses) > 3
 
-    wait_until(answered, "statuses")
+    wait_until(replied, "statuses")
     assert {status.status[0].message for status in statuses} == {"non_finite_output"}
     assert poses == [] and transforms == []
     status = managed.newest()

@@ -42,20 +42,20 @@ class Running:
         """Send one image and return its pose, once everything about it has arrived."""
         self.camera.publish(message)
         for name in ("covariances", "transforms", "statuses"):
-            wait_until(lambda name=name: self.answer(name, message), f"one of the {name}")
-        return wait_until(lambda: self.answer("poses", message), "a pose")
+            wait_until(lambda name=name: self.published(name, message), f"one of the {name}")
+        return wait_until(lambda: self.published("poses", message), "a pose")
 
-    def answer(self, name: str, request: Image) -> Any:
+    def published(self, name: str, request: Image) -> Any:
         """What was published under the stamp of an image: poses, covariances, transforms or statuses."""
-        answers = list(getattr(self, name))
+        messages = list(getattr(self, name))
         if name == "transforms":
-            answers = [transform for message in answers for transform in message.transforms]
-        return next((answer for answer in answers if answer.header.stamp == request.header.stamp), None)
+            messages = [transform for message in messages for transform in message.transforms]
+        return next((published for published in messages if published.header.stamp == request.header.stamp), None)
 
     def image(self, image_HW3: np.ndarray, **options: Any) -> Image:
         return image_message(image_HW3, time.time(), **options)
 
-    def told(self, since: int) -> list[tuple[bytes, str]]:
+    def reported(self, since: int) -> list[tuple[bytes, str]]:
         """Level and message of every diagnostics message but the first `since`."""
         return [(message.status[0].level, message.status[0].message) for message in self.diagnostics[since:]]
 
@@ -94,15 +94,15 @@ def test_every_frame_gets_the_offline_pose_under_its_own_stamp(
         assert rotation_angle_deg(live.orientation, offline.pose.orientation) < 1e-4
         assert pose.header.frame_id == "office_map"
         assert pose.header.stamp == message.header.stamp
-        covariance = running.answer("covariances", message)
+        covariance = running.published("covariances", message)
         assert covariance.header == pose.header and covariance.pose.pose == pose.pose
         np.testing.assert_allclose(
             np.reshape(covariance.pose.covariance, (6, 6)), offline.covariance_66, rtol=1e-9, atol=1e-15
         )
-        status = running.answer("statuses", message)
+        status = running.published("statuses", message)
         assert (status.status[0].level, status.status[0].message) == (DiagnosticStatus.OK, "localized")
-        said = {pair.key: pair.value for pair in status.status[0].values}
-        assert said["confidence"] == f"one sigma 0.374 m, 2.14 deg: {offline.covariance_source}"
+        values = {pair.key: pair.value for pair in status.status[0].values}
+        assert values["confidence"] == f"one sigma 0.374 m, 2.14 deg: {offline.covariance_source}"
     positions = {(p.pose.position.x, p.pose.position.y) for p in running.poses}
     assert len(positions) >= 5, "different images, different poses"
 
@@ -110,7 +110,7 @@ def test_every_frame_gets_the_offline_pose_under_its_own_stamp(
 def test_transform_and_pose_agree_and_name_both_frames(running: Running, image_HW3: np.ndarray) -> None:
     message = running.image(image_HW3, frame_id="camera_optical")
     pose = running.localize(message)
-    found = running.answer("transforms", message)
+    found = running.published("transforms", message)
     assert found.header == pose.header
     assert found.child_frame_id == "camera_optical"
     translation, position = found.transform.translation, pose.pose.position
@@ -128,12 +128,12 @@ def test_a_foreign_dds_client_reads_the_same_values(running: Running, image_HW3:
     wait_until(lambda: foreign.connected, "the foreign client to find both topics")
 
     # The reader knows the writer before the writer knows the reader, and what was published in between is not resent.
-    def answered() -> bool:
+    def replied() -> bool:
         running.localize(running.image(image_HW3))
         foreign.take()
         return bool(foreign.poses and foreign.transforms)
 
-    wait_until(answered, "a pose and a transform at the foreign client")
+    wait_until(replied, "a pose and a transform at the foreign client")
     message = running.image(np.roll(image_HW3, 11, axis=1))
     ours, stamp = running.localize(message), message.header.stamp
 
@@ -199,7 +199,7 @@ def test_n01_n02_n04_n05_n14_a_bad_frame_is_dropped_by_name_and_the_next_good_on
         wait_until(lambda k=k: running.count(fault) == before + k + 1, f"the count of {fault}")
     assert (len(running.poses), len(running.transforms), len(running.statuses)) == published
     level = DiagnosticStatus.ERROR if fault == "bad_encoding" else DiagnosticStatus.WARN
-    assert (level, f"no frame localized: {fault}") in running.told(since=reports)
+    assert (level, f"no frame localized: {fault}") in running.reported(since=reports)
     lines = [line for line in running.process.log.splitlines() if f"frame dropped, {fault}" in line]
     assert len(lines) == 1, "one line per reason in 5 s"
     assert "/image" in lines[0]
@@ -217,7 +217,7 @@ def test_a_burst_is_answered_with_the_newest_and_every_frame_is_accounted_for(
     for message in burst:
         running.camera.publish(message)
         time.sleep(0.003)
-    wait_until(lambda: running.answer("poses", burst[-1]), "a pose of the last image")
+    wait_until(lambda: running.published("poses", burst[-1]), "a pose of the last image")
     stamps = [seconds_of(pose) for pose in running.poses]
     assert stamps == sorted(stamps)
 
@@ -234,7 +234,7 @@ def test_a_burst_is_answered_with_the_newest_and_every_frame_is_accounted_for(
 def test_diagnostics_tell_latencies_model_and_topic(running: Running, image_HW3: np.ndarray) -> None:
     reports = len(running.diagnostics)
     running.localize(running.image(image_HW3))
-    wait_until(lambda: (DiagnosticStatus.OK, "localizing") in running.told(since=reports), "a good report")
+    wait_until(lambda: (DiagnosticStatus.OK, "localizing") in running.reported(since=reports), "a good report")
     values = running.values()
     assert values["state"] == "active" and values["scene"] == "office" and values["device"] == "cpu"
     assert values["topic"] == "/image" and values["reliability"] == "reliable"
@@ -250,7 +250,7 @@ def test_a_best_effort_camera_is_heard_beside_a_reliable_one(running: Running, i
         wait_until(lambda: second.get_subscription_count() == 1, "a match")
         message = running.image(image_HW3)
         second.publish(message)
-        pose = wait_until(lambda: running.answer("poses", message), "a pose of the best-effort camera")
+        pose = wait_until(lambda: running.published("poses", message), "a pose of the best-effort camera")
         assert pose.header.stamp == message.header.stamp
     finally:
         running.client.node.destroy_publisher(second)

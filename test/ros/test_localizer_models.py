@@ -148,26 +148,26 @@ def test_n34_a_bad_model_is_refused_and_the_old_one_goes_on(
     with Stream(node, camera, image_HW3) as stream:
         wanted = str(models_dir / model) if model else ""
         taken, reason = node.client.set_parameters(model=wanted, stale_after=0.5)
-        answered = time.time()
+        replied = time.time()
     assert not taken and words in reason and wanted in reason
     assert model_of(node.client) == old
     assert {pose.header.frame_id for pose in stream.poses} == {f"{Path(old).name}_map"}
-    assert any(seconds_of(pose) > answered for pose in stream.poses), "frames after the answer"
+    assert any(seconds_of(pose) > replied for pose in stream.poses), "frames after the answer"
     assert stream.counts()["dropped"] == stream.counts()["dropped_superseded"], "every frame has its end, and a name"
 
 
 def test_a_model_that_is_ready_after_cleanup_is_not_taken(node: Watched, models_dir: Path) -> None:
     """The executor goes on while a model is loaded, and so does the life cycle."""
-    answers: list[tuple[bool, str]] = []
+    responses: list[tuple[bool, str]] = []
     change = threading.Thread(
-        target=lambda: answers.append(node.client.set_parameters(model=str(models_dir / "kitchen")))
+        target=lambda: responses.append(node.client.set_parameters(model=str(models_dir / "kitchen")))
     )
     change.start()
     time.sleep(0.13)  # its request is sent MATCH_SECONDS after the service is found
     assert node.client.change_state(Transition.TRANSITION_DEACTIVATE)
     assert node.client.change_state(Transition.TRANSITION_CLEANUP)
     change.join()
-    assert answers == [(True, "")]
+    assert responses == [(True, "")]
     wait_until(lambda: node.values()["state"] == "unconfigured", "an unconfigured node")
     assert node.client.set_parameters(device="cpu") == (True, ""), "allowed while unconfigured alone"
     assert node.client.change_state(Transition.TRANSITION_CONFIGURE)

@@ -89,13 +89,13 @@ def test_the_map_frame_follows_the_scene_that_was_found(two_scenes: Path) -> Non
             sent = image_message(image_HW3, time.time())
             camera.publish(sent)
 
-            def answer(topic: str, sent: Image = sent) -> Any:
+            def published(topic: str, sent: Image = sent) -> Any:
                 messages = heard[topic]
                 if topic == "transforms":
                     messages = [transform for message in messages for transform in message.transforms]
                 return next((m for m in list(messages) if m.header.stamp == sent.header.stamp), None)
 
-            found = {topic: wait_until(lambda topic=topic: answer(topic), f"a {topic}") for topic in heard}
+            found = {topic: wait_until(lambda topic=topic: published(topic), f"a {topic}") for topic in heard}
             assert {topic: m.header.frame_id for topic, m in found.items()} == dict.fromkeys(heard, f"{name}_map")
             estimate = offline.localize(image_HW3)
             live = pose_from_message(found["pose"].pose)
@@ -110,12 +110,12 @@ def test_the_map_frame_follows_the_scene_that_was_found(two_scenes: Path) -> Non
                 lambda name=name: markers and markers[-1].markers[0].header.frame_id == f"{name}_map", "its markers"
             )
             status = found["status"].status[0]
-            said = {pair.key: pair.value for pair in status.values}
-            assert status.hardware_id == said["scene"] == estimate.scene == name
-            assert float(said["scene_probability"]) == pytest.approx(estimate.scene_probability, abs=1e-3)
+            values = {pair.key: pair.value for pair in status.values}
+            assert status.hardware_id == values["scene"] == estimate.scene == name
+            assert float(values["scene_probability"]) == pytest.approx(estimate.scene_probability, abs=1e-3)
             assert estimate.scene_probability == pytest.approx(1 / (1 + np.exp(-4)), abs=1e-3)  # as it was solved for
-            assert said["confidence"].startswith("scene 98.2%, within it one sigma ")
-            assert f"error on {name} frames" in said["confidence"]
+            assert values["confidence"].startswith("scene 98.2%, within it one sigma ")
+            assert f"error on {name} frames" in values["confidence"]
 
 
 def test_one_frame_for_two_maps_is_refused(two_scenes: Path) -> None:

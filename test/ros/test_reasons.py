@@ -71,7 +71,7 @@ def test_a_reason_is_judged_as_the_table_says(name: str) -> None:
     statistics.drop(name)
     snapshot = statistics.snapshot(0)
     assert snapshot.dropped == {name: 1}
-    assert snapshot.localized_share == (0.0 if reasons.ROWS[name].judged else None)
+    assert snapshot.localized_share == (0.0 if reasons.ROWS[name].in_localized_share else None)
 
 
 def test_whatever_the_core_and_the_decoders_answer_is_in_the_table() -> None:

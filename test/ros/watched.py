@@ -65,8 +65,8 @@ class Watched:
         seen = len(self.diagnostics)
 
         def found() -> str | None:
-            told = [message.status[0] for message in self.diagnostics[seen:]]
-            return next((s.message for s in told if s.level == level and words in s.message), None)
+            statuses = [message.status[0] for message in self.diagnostics[seen:]]
+            return next((s.message for s in statuses if s.level == level and words in s.message), None)
 
         return wait_until(found, f"level {level!r} with {words!r}", timeout)
 

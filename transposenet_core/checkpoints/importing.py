@@ -133,8 +133,8 @@ def fill(backbone: Backbone, name: str, found: Tensors, path: Path) -> None:
     parts = {_part(key) for key in own}
     more = [f"{key} is too many" for key in renamed if key not in own and _part(key) in parts]
     if faults := [*misfits(own, renamed), *more]:
-        told = listed(faults)
-        raise UserError(f"{path}: no weights of {name}: {told}; it seems to hold {_what_it_holds(found)}")
+        text = listed(faults)
+        raise UserError(f"{path}: no weights of {name}: {text}; it seems to hold {_what_it_holds(found)}")
     backbone.load_state_dict(own | {key: renamed[key] for key in own if key in renamed})
 
 

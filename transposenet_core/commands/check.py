@@ -65,8 +65,8 @@ def run(args: argparse.Namespace) -> None:
         print(f"{'time offset':<15}{findings.offset.sentence()}")
     if findings.motion:
         print(f"{'motion':<15}{findings.motion.sentence()}")
-    if told := faults_text(findings.faults.all, args.all):
-        print(told)
+    if text := faults_text(findings.faults.all, args.all):
+        print(text)
     with write_atomically(out / "card.json") as path:
         path.write_text(json.dumps(findings.to_dict(), indent=1) + "\n")
     written = f"{out}/card.json"
@@ -128,6 +128,6 @@ def verdict(findings: Findings, data: str, skip_bad: bool) -> str:
         advice = "mend them, or leave them out with --skip-bad" if few else f"more than {MOST_SKIPPED:.0%}: mend them"
         raise UserError(f"{data}: refused for {refused} faults beside {used} good images; {advice}")
     if findings.motion and findings.motion.wrong:
-        told = f"{findings.motion.sentence()}; {findings.motion.advice()}"
-        raise UserError(f"{data}: refused, the images contradict the poses: {told}")
+        text = f"{findings.motion.sentence()}; {findings.motion.advice()}"
+        raise UserError(f"{data}: refused, the images contradict the poses: {text}")
     return f"good: {used} images to be used" + (f", {refused} faults left out" if refused else "")

@@ -43,10 +43,10 @@ def run(args: argparse.Namespace) -> None:
 
     heads = HEADS if args.heads is None else args.heads
     conversion = convert(args.checkpoint, heads)
-    model, told = converted_scene_model(conversion, load_scenes(args.data, args.split, args.name, args.skip_bad))
+    model, summary = converted_scene_model(conversion, load_scenes(args.data, args.split, args.name, args.skip_bad))
     model.save(args.out)
     print(f"{conversion.origin}: {conversion.architecture}, {heads} heads")
     print(f"{conversion.unused / 1e6:.2f} M numbers that nothing reads were left out")
-    print(told)
+    print(summary)
     print(f"scene model: {args.out}")
     print(f"next: {next_command('evaluate', args.out, *data_again(args))}")

@@ -22,8 +22,8 @@ FIRST_KEYS = (
     "seed",
     "start_from",
 )
-SAID_DIFFERENTLY = {"model.name": "the network; --help-all lists all with their options"}
-TRUTH = ("true", "false", "yes", "no", "on", "off")
+OTHER_MEANINGS = {"model.name": "the network; --help-all lists all with their options"}
+GROUND_TRUTH = ("true", "false", "yes", "no", "on", "off")
 
 
 def key_options() -> list[str]:
@@ -47,7 +47,7 @@ def add_key_options(parser: argparse.ArgumentParser) -> None:
             dest=argparse.SUPPRESS,
             default=argparse.SUPPRESS,
             choices=info.allowed or None,
-            help=f"{SAID_DIFFERENTLY.get(name, info.meaning)}{shown}",
+            help=f"{OTHER_MEANINGS.get(name, info.meaning)}{shown}",
         )
 
 
@@ -68,7 +68,7 @@ def options_to_overrides(arguments: Sequence[str]) -> list[str]:
             expanded.append(word)
             continue
         if not separator:
-            if key in switches and not (words and words[0].lower() in TRUTH):
+            if key in switches and not (words and words[0].lower() in GROUND_TRUTH):
                 value = "true"
             elif not words or words[0].startswith("--"):
                 raise UserError(f"{option}: its value is missing; write {option} VALUE or {key}=VALUE")

@@ -30,9 +30,9 @@ def ray_distances(pair: MatchedPair, R_second_first_33: np.ndarray, t_second_fir
 
 
 def _one_way(from_N2: np.ndarray, to_N2: np.ndarray, R: np.ndarray, t: np.ndarray) -> np.ndarray:
-    turned_N3 = np.column_stack([from_N2, np.ones(len(from_N2))]) @ R.T
-    ahead_N = turned_N3[:, 2] > 1e-3
-    infinity_N2 = turned_N3[:, :2] / np.where(ahead_N, turned_N3[:, 2], 1.0)[:, None]
+    rotated_N3 = np.column_stack([from_N2, np.ones(len(from_N2))]) @ R.T
+    ahead_N = rotated_N3[:, 2] > 1e-3
+    infinity_N2 = rotated_N3[:, :2] / np.where(ahead_N, rotated_N3[:, 2], 1.0)[:, None]
     # d/ds of the projection of X + s t at s = 0, up to a positive factor.
     towards_N2 = t[:2] - t[2] * infinity_N2
     length_N = np.linalg.norm(towards_N2, axis=1)

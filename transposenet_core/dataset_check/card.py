@@ -75,7 +75,7 @@ class Card:
     duration_s: float
     rate_hz: float | None
     speeds_m_s: Spread
-    turns_deg_s: Spread
+    rotations_deg_s: Spread
     revisited: float
     place_m: float
     directions: Directions
@@ -114,7 +114,7 @@ def make_card(
         duration_s=float(sum(np.ptp(tracks.stamps_N[run]) for run in tracks.runs)),
         rate_hz=float(1 / np.median(periods)) if periods else None,
         speeds_m_s=Spread.of(tracks.steps.speeds_M),
-        turns_deg_s=Spread.of(tracks.steps.turns_M),
+        rotations_deg_s=Spread.of(tracks.steps.rotations_M),
         revisited=share_revisited(tracks, place_m),
         place_m=place_m,
         directions=view_directions(tracks, vertical),
@@ -128,9 +128,9 @@ def make_card(
 
 def distance_from_training(tracks: Tracks, split: str) -> Distance:
     """How far the frames of `split` are from what is learnt: who only copies poses ends there."""
-    training, judged = tracks.of("train"), tracks.of(split)
-    metres_M, nearest_M = cKDTree(tracks.positions_N3[training]).query(tracks.positions_N3[judged])
-    degrees_M = rotation_angle_deg(tracks.orientations_N4[judged], tracks.orientations_N4[training[nearest_M]])
+    training, evaluated = tracks.of("train"), tracks.of(split)
+    metres_M, nearest_M = cKDTree(tracks.positions_N3[training]).query(tracks.positions_N3[evaluated])
+    degrees_M = rotation_angle_deg(tracks.orientations_N4[evaluated], tracks.orientations_N4[training[nearest_M]])
     return Distance(Spread.of(metres_M), Spread.of(degrees_M))
 
 

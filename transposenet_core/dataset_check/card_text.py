@@ -52,7 +52,7 @@ def _rows(card: Card) -> Iterable[tuple[str, str]]:
     rate = f" at {card.rate_hz:.3g} Hz" if card.rate_hz else ", no times known"
     yield "track", f"{card.path_m:.1f} m in {card.duration_s:.1f} s{rate}"
     yield "speed", _spread(card.speeds_m_s, "m/s")
-    yield "turning", _spread(card.turns_deg_s, "deg/s", 1)
+    yield "turning", _spread(card.rotations_deg_s, "deg/s", 1)
     yield "revisits", f"{card.revisited:.0%} of the frames at places come back to (cubes of {card.place_m:.2f} m)"
     low, middle, high = card.directions.elevations_deg
     seen, all_sectors = card.directions.sectors_seen, len(card.directions.sector_shares)

@@ -72,18 +72,18 @@ def check_dataset(
         counts = check_images(scene, examine(scene.images, threads, progress), faults)
     good = without_refused(scene, faults)
     # A camera at 3e9 m would be the extent: the card is of what can be used, where something can.
-    told = Tracks(good) if good.images else tracks
-    vertical = find_vertical(told)
-    card = make_card(good if good.images else scene, told, vertical, leakage, counts)
+    shown_tracks = Tracks(good) if good.images else tracks
+    vertical = find_vertical(shown_tracks)
+    card = make_card(good if good.images else scene, shown_tracks, vertical, leakage, counts)
     if labels_only or not motion or not good.images:
-        return Findings(good, faults, card, told, vertical)
-    longest = max(told.runs, key=len)
+        return Findings(good, faults, card, shown_tracks, vertical)
+    longest = max(shown_tracks.runs, key=len)
     offset = sequence_time_offset([good.images[index] for index in longest])
-    check_offset(offset, told.period(longest), faults)
+    check_offset(offset, shown_tracks.period(longest), faults)
     matches = match_neighbours(good)
     source = parse_source(data)
     verdict = test_conventions(good, matches, source.adapter.pose_convention(source.options, scene.name))
-    return Findings(good, faults, card, told, vertical, offset, matches, verdict)
+    return Findings(good, faults, card, shown_tracks, vertical, offset, matches, verdict)
 
 
 def check_offset(offset: TimeOffset, period: float, faults: Faults) -> None:

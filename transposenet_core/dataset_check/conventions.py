@@ -79,11 +79,11 @@ def _apart(mounted: Score, best: Score) -> bool:
     mounting, convention = mounted.convention, best.convention
     assert isinstance(mounting, Mounting) and isinstance(convention, PoseConvention)
     same = (mounting.convention.direction, mounting.convention.order) == (convention.direction, convention.order)
-    turn_33 = AXES[convention.axes].T @ mounting.R_body_camera_33
+    rotation_33 = AXES[convention.axes].T @ mounting.R_body_camera_33
     return (
         same
         and len(mounted.shares_K) >= FEWEST_MOUNTING_PAIRS
-        and bool(np.degrees(Rotation.from_matrix(turn_33).magnitude()) > LEAST_MOUNTING_DEG)
+        and bool(np.degrees(Rotation.from_matrix(rotation_33).magnitude()) > LEAST_MOUNTING_DEG)
     )
 
 

@@ -30,12 +30,12 @@ def find_leakage(tracks: Tracks, split: str) -> Leakage:
     gaps: list[np.ndarray] = []
     for run in tracks.runs:
         training = tracks.stamps_N[run[tracks.splits_N[run] == "train"]]
-        judged = tracks.stamps_N[run[tracks.splits_N[run] == split]]
+        evaluated = tracks.stamps_N[run[tracks.splits_N[run] == split]]
         period = tracks.period(run)
-        if len(training) and len(judged) and period > 0:
-            after = np.searchsorted(training, judged)
-            left = np.abs(judged - training[np.maximum(after - 1, 0)])
-            right = np.abs(judged - training[np.minimum(after, len(training) - 1)])
+        if len(training) and len(evaluated) and period > 0:
+            after = np.searchsorted(training, evaluated)
+            left = np.abs(evaluated - training[np.maximum(after - 1, 0)])
+            right = np.abs(evaluated - training[np.minimum(after, len(training) - 1)])
             gaps.append(np.minimum(left, right) / period)
     gap_N = np.concatenate([np.zeros(0), *gaps])
     # Stamps are multiples of the frame time to rounding: half a frame is the tolerance.

@@ -26,7 +26,7 @@ LOWE_RATIO = 0.8
 FEWEST_MATCHES = 40
 # Shares of the image's width: what moved less tells rotations from noise badly.
 WANTED_FLOW, LEAST_FLOW = 0.06, 0.02
-FIRST_TURN_DEG, LONGEST_GUESS = 6.0, 32
+FIRST_ROTATION_DEG, LONGEST_GUESS = 6.0, 32
 TRIES = 5
 RANSAC_PIXELS = 1.5
 FOCAL_PAIRS = 6
@@ -90,7 +90,7 @@ def match_neighbours(scene: Scene, count: int = PAIRS) -> Matches:
     features = lru_cache(maxsize=16)(_features)
     found, gap = [], 0
     for n, (sequence, k) in enumerate(chosen):
-        gap = gap if n and sequence is chosen[n - 1][0] else _frames_of_a_turn(sequence, k)
+        gap = gap if n and sequence is chosen[n - 1][0] else _frames_of_a_rotation(sequence, k)
         candidate, gap = _find_pair(sequence, k, gap, features)
         found += [candidate] if candidate is not None else []
     if not found:
@@ -108,11 +108,11 @@ def by_sequence(scene: Scene) -> list[list[PosedImage]]:
     return [sorted(images, key=lambda image: image.stamp) for images in sequences.values()]
 
 
-def _frames_of_a_turn(sequence: list[PosedImage], start: int) -> int:
+def _frames_of_a_rotation(sequence: list[PosedImage], start: int) -> int:
     """How many frames the poses need for a turn that is well seen; only a first guess, for the poses are in doubt."""
     for gap in range(1, min(LONGEST_GUESS, len(sequence) - start)):
         here, there = sequence[start].pose.orientation, sequence[start + gap].pose.orientation
-        if rotation_angle_deg(here, there) > FIRST_TURN_DEG:
+        if rotation_angle_deg(here, there) > FIRST_ROTATION_DEG:
             return gap
     return LONGEST_GUESS // 4
 

@@ -61,8 +61,8 @@ class Mounting:
     def _named(self) -> str:
         """Which of the usual axes the body's are, where they are."""
         for name, R_axes_optical_33 in AXES.items():
-            turn = Rotation.from_matrix(R_axes_optical_33.T @ self.R_body_camera_33).magnitude()
-            if np.degrees(turn) < NAMED_DEG:
+            rotation = Rotation.from_matrix(R_axes_optical_33.T @ self.R_body_camera_33).magnitude()
+            if np.degrees(rotation) < NAMED_DEG:
                 return f": the body has {AXES_WORDS[name]}"
         return ""
 
@@ -101,12 +101,12 @@ def refined(start: Mounting, matches: Matches, numbers: Numbers) -> Mounting:
     focal = matches.lens.focal
     sample = [_thinned(pair) for pair in matches.pairs]
 
-    def turned(x_6: np.ndarray) -> Mounting:
+    def rotated(x_6: np.ndarray) -> Mounting:
         R = Rotation.from_matrix(start.R_body_camera_33) * Rotation.from_rotvec(x_6[:3])
         return replace(start, R_body_camera_33=R.as_matrix(), lever_3=x_6[3:])
 
     def residuals(x_6: np.ndarray) -> np.ndarray:
-        body = turned(x_6)
+        body = rotated(x_6)
         parts = [
             ray_distances(pair, *relative_motion(*body.poses(p_23, q_24)))
             for pair, (p_23, q_24) in zip(sample, numbers, strict=True)
@@ -114,7 +114,7 @@ def refined(start: Mounting, matches: Matches, numbers: Numbers) -> Mounting:
         return np.concatenate([np.minimum(np.concatenate(parts) * focal, 1e3), LEVER_PRIOR * x_6[3:]])
 
     best = least_squares(residuals, np.zeros(6), loss="soft_l1", diff_step=1e-4, x_scale=[0.1] * 6, max_nfev=12)
-    return turned(best.x)
+    return rotated(best.x)
 
 
 def _thinned(pair: MatchedPair) -> MatchedPair:

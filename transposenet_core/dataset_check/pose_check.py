@@ -127,10 +127,10 @@ def _check_scale(tracks: Tracks, faults: Faults) -> None:
     if len(speeds) and np.median(speeds) > FAST_M_S:
         speed = f"{np.median(speeds):.3g} m/s"
         faults.remark("poses", f"the camera moves at {speed}, half of the time faster: are these metres and seconds?")
-    turns = tracks.steps.turns_M[np.isfinite(tracks.steps.turns_M)]
-    if len(turns) and np.median(turns) > FAST_DEG_S:
-        turn = f"{np.median(turns):.0f} deg/s"
-        faults.remark("poses", f"the camera turns at {turn}, half of the time faster: is the frame rate right?")
+    rotations = tracks.steps.rotations_M[np.isfinite(tracks.steps.rotations_M)]
+    if len(rotations) and np.median(rotations) > FAST_DEG_S:
+        rotation = f"{np.median(rotations):.0f} deg/s"
+        faults.remark("poses", f"the camera turns at {rotation}, half of the time faster: is the frame rate right?")
     farthest = float(np.linalg.norm(np.median(tracks.positions_N3, axis=0)))
     if farthest > FAR_M:
         faults.remark(

@@ -25,8 +25,8 @@ CORNERS, FEWEST_CORNERS = 80, 12
 # A usual lens; only the mix of turning and rolling depends on it, for a correlation has no scale.
 FOCAL_WIDTHS = 0.8
 FIT_ROUNDS = 4
-FEWEST_TURNS = 30
-LEAST_TURN_DEG = 0.1  # standard deviation between neighbouring images: a hundredth of that is noise
+FEWEST_ROTATIONS = 30
+LEAST_ROTATION_DEG = 0.1  # standard deviation between neighbouring images: a hundredth of that is noise
 LEAST_CORRELATION = 0.5
 # Correlation at another shift that comes this near to the best one makes it a guess (periodic motion).
 RIVAL = 0.97
@@ -44,7 +44,7 @@ class TimeOffset:
     seconds: float | None
     correlation: float
     sigma: float
-    turns: int
+    rotations: int
     why: str
 
     def sentence(self) -> str:
@@ -53,7 +53,7 @@ class TimeOffset:
             return f"the time offset between images and poses cannot be told: {self.why}"
         return (
             f"the poses' stamps are {1000 * self.seconds:+.0f} ms (+- {1000 * self.sigma:.0f}) from the images' "
-            f"(correlation {self.correlation:.2f} over {self.turns} pairs of neighbouring images)"
+            f"(correlation {self.correlation:.2f} over {self.rotations} pairs of neighbouring images)"
         )
 
 
@@ -67,48 +67,52 @@ def estimate_time_offset(
     """How much later than the images' clock the poses' clock is, within `max_offset` seconds either way.
 
     `images` are the N images (H, W[, 3]) in the order of their stamps, or the N - 1 turns between them in radians
-    (NaN where unknown, see `turns_between`). Stamps are in seconds; those of the poses need no order.
+    (NaN where unknown, see `rotations_between`). Stamps are in seconds; those of the poses need no order.
     """
     times_N = np.asarray(image_times_N, np.float64)
     given = isinstance(images, np.ndarray) and images.ndim == 1
-    turns_M = np.asarray(images, np.float64) if given else turns_between(images)
-    if len(turns_M) != max(len(times_N) - 1, 0) or len(pose_times_P) != len(poses):
-        raise ValueError(f"{len(times_N)} stamps for {len(turns_M)} turns, {len(pose_times_P)} for {len(poses)} poses")
+    rotations_M = np.asarray(images, np.float64) if given else rotations_between(images)
+    if len(rotations_M) != max(len(times_N) - 1, 0) or len(pose_times_P) != len(poses):
+        raise ValueError(
+            f"{len(times_N)} stamps for {len(rotations_M)} turns, {len(pose_times_P)} for {len(poses)} poses"
+        )
     step_M = np.diff(times_N)
     usual = float(np.median(step_M)) if len(step_M) else 0.0
-    used_M = np.isfinite(turns_M) & (step_M > 0) & (step_M < 2.5 * usual)
-    if used_M.sum() < FEWEST_TURNS or len(poses) < 3:
-        return _untold(f"only {used_M.sum()} pairs of neighbouring images can be compared, {FEWEST_TURNS} are needed")
-    start_M, end_M, turns_M = times_N[:-1][used_M], times_N[1:][used_M], turns_M[used_M]
-    if np.degrees(turns_M.std()) < LEAST_TURN_DEG:
+    used_M = np.isfinite(rotations_M) & (step_M > 0) & (step_M < 2.5 * usual)
+    if used_M.sum() < FEWEST_ROTATIONS or len(poses) < 3:
+        return _untold(
+            f"only {used_M.sum()} pairs of neighbouring images can be compared, {FEWEST_ROTATIONS} are needed"
+        )
+    start_M, end_M, rotations_M = times_N[:-1][used_M], times_N[1:][used_M], rotations_M[used_M]
+    if np.degrees(rotations_M.std()) < LEAST_ROTATION_DEG:
         return _untold("the images hardly turn, or always at one speed")
     pose_times, first_of = np.unique(np.asarray(pose_times_P, np.float64), return_index=True)
-    turn_at = Slerp(pose_times, Rotation.from_quat(stack(poses)[1][first_of], scalar_first=True))
-    seen_M, around = turns_M / (end_M - start_M), int(np.ceil(max_offset / usual * SUBSTEPS))
-    shifts_S = np.arange(-around, around + 1) * usual / SUBSTEPS
-    correlation_S = np.array([_correlation(turn_at, start_M + s, end_M + s, seen_M) for s in shifts_S])
-    return _peak(shifts_S, correlation_S, len(seen_M))
+    rotation_at = Slerp(pose_times, Rotation.from_quat(stack(poses)[1][first_of], scalar_first=True))
+    seen_M, around = rotations_M / (end_M - start_M), int(np.ceil(max_offset / usual * SUBSTEPS))
+    offsets_S = np.arange(-around, around + 1) * usual / SUBSTEPS
+    correlation_S = np.array([_correlation(rotation_at, start_M + s, end_M + s, seen_M) for s in offsets_S])
+    return _peak(offsets_S, correlation_S, len(seen_M))
 
 
-def turns_between(images: Iterable[np.ndarray]) -> np.ndarray:
+def rotations_between(images: Iterable[np.ndarray]) -> np.ndarray:
     """Turns (N - 1,) in radians between N images (H, W[, 3]) uint8; NaN where too few corners can be followed."""
-    turns, before_HW = [], None
+    rotations, before_HW = [], None
     for image in images:
         grey_HW = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
         height = max(16, round(WIDTH * grey_HW.shape[0] / grey_HW.shape[1]))
         grey_HW = cv2.resize(grey_HW, (WIDTH, height), interpolation=cv2.INTER_AREA)
         if before_HW is not None:
-            turns.append(_turn(before_HW, grey_HW))
+            rotations.append(_rotation(before_HW, grey_HW))
         before_HW = grey_HW
-    return np.array(turns)
+    return np.array(rotations)
 
 
 def sequence_time_offset(images: list[PosedImage], max_offset: float = MAX_OFFSET) -> TimeOffset:
     """The same for a sequence of a scene, over its first MOST_IMAGES images in the order of their stamps."""
     frames = sorted(images, key=lambda image: image.stamp)[:MOST_IMAGES]
     stamps_N = np.array([frame.stamp for frame in frames])
-    turns_M = turns_between(_images(frames))
-    return estimate_time_offset(stamps_N, turns_M, stamps_N, [frame.pose for frame in frames], max_offset)
+    rotations_M = rotations_between(_images(frames))
+    return estimate_time_offset(stamps_N, rotations_M, stamps_N, [frame.pose for frame in frames], max_offset)
 
 
 def _images(frames: list[PosedImage]) -> Iterator[np.ndarray]:
@@ -119,7 +123,7 @@ def _images(frames: list[PosedImage]) -> Iterator[np.ndarray]:
             yield np.zeros((WIDTH, WIDTH), np.uint8)
 
 
-def _turn(before_HW: np.ndarray, after_HW: np.ndarray) -> float:
+def _rotation(before_HW: np.ndarray, after_HW: np.ndarray) -> float:
     """The angle in radians of the rotation that moves most corners as they were seen to move; NaN for too few."""
     corners = cv2.goodFeaturesToTrack(before_HW, CORNERS, 0.01, 6)
     if corners is None or len(corners) < FEWEST_CORNERS or before_HW.shape != after_HW.shape:
@@ -145,19 +149,19 @@ def _turn(before_HW: np.ndarray, after_HW: np.ndarray) -> float:
     return float(np.linalg.norm(omega_3))
 
 
-def _correlation(turn_at: Slerp, start_M: np.ndarray, end_M: np.ndarray, seen_M: np.ndarray) -> float:
+def _correlation(rotation_at: Slerp, start_M: np.ndarray, end_M: np.ndarray, seen_M: np.ndarray) -> float:
     """Correlation of the poses' speeds over the given intervals with the images'; NaN where they hardly overlap."""
-    inside_M = (start_M >= turn_at.times[0]) & (end_M <= turn_at.times[-1])
-    if inside_M.sum() < max(FEWEST_TURNS, 0.5 * len(seen_M)):
+    inside_M = (start_M >= rotation_at.times[0]) & (end_M <= rotation_at.times[-1])
+    if inside_M.sum() < max(FEWEST_ROTATIONS, 0.5 * len(seen_M)):
         return np.nan
     start, end = start_M[inside_M], end_M[inside_M]
-    speed_K = (turn_at(start).inv() * turn_at(end)).magnitude() / (end - start)
+    speed_K = (rotation_at(start).inv() * rotation_at(end)).magnitude() / (end - start)
     if speed_K.std() < 1e-9 or seen_M[inside_M].std() < 1e-9:
         return 0.0
     return float(np.corrcoef(speed_K, seen_M[inside_M])[0, 1])
 
 
-def _peak(shifts_S: np.ndarray, correlation_S: np.ndarray, turns: int) -> TimeOffset:
+def _peak(offsets_S: np.ndarray, correlation_S: np.ndarray, rotations: int) -> TimeOffset:
     """The best shift, between the samples by a parabola, or why there is none."""
     if not np.isfinite(correlation_S).any():
         return _untold("the poses' stamps do not overlap with the images'")
@@ -167,19 +171,19 @@ def _peak(shifts_S: np.ndarray, correlation_S: np.ndarray, turns: int) -> TimeOf
     if best < LEAST_CORRELATION:
         return _untold(f"the two speeds correlate by {best:.2f} at most, {LEAST_CORRELATION} are needed", best)
     if not 0 < k < len(known_S) - 1 or not np.isfinite(correlation_S[k - 1 : k + 2]).all():
-        return _untold(f"the speeds agree best at the end of the search ({shifts_S[k]:+.2f} s)", best)
+        return _untold(f"the speeds agree best at the end of the search ({offsets_S[k]:+.2f} s)", best)
     hills = (known_S[1:-1] >= known_S[:-2]) & (known_S[1:-1] >= known_S[2:]) & (known_S[1:-1] > RIVAL * best)
-    if (np.abs(shifts_S[1:-1][hills] - shifts_S[k]) > 2 * SUBSTEPS * (shifts_S[1] - shifts_S[0])).any():
+    if (np.abs(offsets_S[1:-1][hills] - offsets_S[k]) > 2 * SUBSTEPS * (offsets_S[1] - offsets_S[0])).any():
         return _untold("the motion repeats itself: several shifts fit as well", best)
     # Over a frame either side: interpolated poses make the curve jagged between the frames.
     near = slice(max(0, k - SUBSTEPS), k + SUBSTEPS + 1)
     known = np.isfinite(correlation_S[near])
-    bend, slope, _ = np.polyfit(shifts_S[near][known] - shifts_S[k], correlation_S[near][known], 2)
+    bend, slope, _ = np.polyfit(offsets_S[near][known] - offsets_S[k], correlation_S[near][known], 2)
     if bend >= 0:
         return _untold("the speeds' correlation has no peak", best)
-    step = float(np.clip(-slope / (2 * bend), -(w := SUBSTEPS * (shifts_S[1] - shifts_S[0])), w))
-    sigma = float(np.sqrt((1 - best**2) / (turns * -2 * bend * best)))
-    return TimeOffset(float(shifts_S[k]) + step, best, sigma, turns, "")
+    step = float(np.clip(-slope / (2 * bend), -(w := SUBSTEPS * (offsets_S[1] - offsets_S[0])), w))
+    sigma = float(np.sqrt((1 - best**2) / (rotations * -2 * bend * best)))
+    return TimeOffset(float(offsets_S[k]) + step, best, sigma, rotations, "")
 
 
 def _untold(why: str, correlation: float = 0.0) -> TimeOffset:

@@ -33,7 +33,7 @@ class Steps:
         return _ratio(self.metres_M, self.seconds_M)
 
     @property
-    def turns_M(self) -> np.ndarray:
+    def rotations_M(self) -> np.ndarray:
         """Degrees per second; NaN where two frames have one time."""
         return _ratio(self.degrees_M, self.seconds_M)
 

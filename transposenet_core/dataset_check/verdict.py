@@ -12,7 +12,7 @@ from transposenet_core.formats.declared_convention import PoseConvention
 
 FEWEST_PAIRS = 6
 LEAST_MARGIN, LEAST_SIGMAS = 0.1, 3.0
-SMALL_TURN_DEG = 30.0  # the usual axes are 90, 120 or 180 degrees apart
+SMALL_ROTATION_DEG = 30.0  # the usual axes are 90, 120 or 180 degrees apart
 
 Outcome = Literal["as given", "another reading", "another body", "undecided", "no reading fits", "too few pairs"]
 
@@ -89,7 +89,7 @@ class ConventionVerdict:
             )
         if self.outcome == "another body":
             assert self.mounting is not None and isinstance(self.mounting.convention, Mounting)
-            little = self.mounting.convention.angle_deg < SMALL_TURN_DEG
+            little = self.mounting.convention.angle_deg < SMALL_ROTATION_DEG
             lens = (
                 "; so small a turn can also come of wrong intrinsics: see fx fy cx cy of the camera" if little else ""
             )
@@ -105,7 +105,7 @@ class ConventionVerdict:
                 f"undecided: only {self.pairs} of {self.tried} places had two frames with enough motion and matches "
                 f"between them, {FEWEST_PAIRS} are needed; the poses are taken as {self.given}"
             )
-        best, said = self.scores[0], self.score(self.given)
+        best, declared = self.scores[0], self.score(self.given)
         evidence = (
             f"counted are the matches within {self.tolerance_px:.1f} px of where the poses let them appear, of "
             f"{self.matches} in {self.pairs} pairs of frames; {self.camera}"
@@ -116,17 +116,17 @@ class ConventionVerdict:
             return f"undecided: the motion fits more than one reading: {names}{more}; you said {self.given}; {evidence}"
         if self.outcome == "no reading fits":
             return (
-                f"no reading of these poses explains the images' motion: the best is {best.convention} ({best}), you "
-                f"said {self.given} ({said}); see whether images and poses belong together (order, time offset) and "
+                f"no pose convention explains the motion of the images: the best is {best.convention} ({best}), "
+                f"{self.given} ({declared}) was declared; check whether images and poses belong together (order, time offset) and "
                 f"whether the camera's intrinsics are right; {evidence}"
             )
         if (body := self.winner) is not None and self.outcome == "another body":
             return (
                 f"these poses look like those of another body than the camera: {body.convention} ({body}); you said "
-                f"{self.given} ({said}); {evidence}"
+                f"{self.given} ({declared}); {evidence}"
             )
         if self.outcome == "another reading":
-            return f"these poses look like {best.convention} ({best}), you said {self.given} ({said}); {evidence}"
+            return f"these poses look like {best.convention} ({best}), you said {self.given} ({declared}); {evidence}"
         second = self.scores[1]
         return (
             f"these poses look like {best.convention}, as you said ({best}); the next best reading is "

@@ -20,22 +20,26 @@ ANOTHER_FRAME = 0.2  # aligned median beside the raw one: so much better is no a
 
 @dataclass(frozen=True, eq=False)
 class Alignment:
-    """``T_truth_map`` that moves the estimates' map onto the truth's with the least squared distances, the errors after
-    it, and the scale that would fit as well as it can (it is not applied)."""
+    """``T_ground_truth_map``, which moves the estimates' map onto that of the ground truth with the least squared
+    distances, the errors after it, and the best-fitting scale (not applied)."""
 
-    T_truth_map: Pose
+    T_ground_truth_map: Pose
     scale: float
     errors: ErrorSummary
 
     def to_dict(self) -> dict:
-        return {"T_truth_map": self.T_truth_map.to_dict(), "scale": self.scale, "errors": self.errors.to_dict()}
+        return {
+            "T_ground_truth_map": self.T_ground_truth_map.to_dict(),
+            "scale": self.scale,
+            "errors": self.errors.to_dict(),
+        }
 
     def __str__(self) -> str:
-        turn = float(rotation_angle_deg(self.T_truth_map.orientation, np.array([1.0, 0, 0, 0])))
-        shift = float(np.linalg.norm(self.T_truth_map.position))
+        rotation = float(rotation_angle_deg(self.T_ground_truth_map.orientation, np.array([1.0, 0, 0, 0])))
+        translation = float(np.linalg.norm(self.T_ground_truth_map.position))
         return (
-            f"median {self.errors.median_m:.3f} m {self.errors.median_deg:.2f} deg after a shift of {shift:.3f} m and "
-            f"a turn of {turn:.2f} deg; best scale {self.scale:.3f}, not applied"
+            f"median {self.errors.median_m:.3f} m {self.errors.median_deg:.2f} deg after a translation of "
+            f"{translation:.3f} m and a rotation of {rotation:.2f} deg; best scale {self.scale:.3f}, not applied"
         )
 
     def another_frame(self, raw: ErrorSummary) -> str:
@@ -48,12 +52,12 @@ class Alignment:
         )
 
 
-def align(estimates: Sequence[Pose], truths: Sequence[Pose]) -> Alignment | None:
+def align(estimates: Sequence[Pose], ground_truth_poses: Sequence[Pose]) -> Alignment | None:
     """SE(3) alignment of poses of the same frames. None for fewer than `LEAST_FRAMES`, or where they stand on one line
     as far as the errors let one see: the turn about it would be chance."""
     if len(estimates) < LEAST_FRAMES:
         return None
-    e_N3, t_N3 = stack(list(estimates))[0], stack(list(truths))[0]
+    e_N3, t_N3 = stack(list(estimates))[0], stack(list(ground_truth_poses))[0]
     e_centre_3, t_centre_3 = e_N3.mean(axis=0), t_N3.mean(axis=0)
     e_N3, t_N3 = e_N3 - e_centre_3, t_N3 - t_centre_3
     moment_33 = t_N3.T @ e_N3
@@ -68,6 +72,6 @@ def align(estimates: Sequence[Pose], truths: Sequence[Pose]) -> Alignment | None
         return None
     T_44 = np.eye(4)
     T_44[:3, :3], T_44[:3, 3] = R_33, t_centre_3 - R_33 @ e_centre_3
-    T_truth_map = Pose.from_matrix(T_44)
-    moved = [T_truth_map @ estimate for estimate in estimates]
-    return Alignment(T_truth_map, scale, summarise(*pose_errors(moved, list(truths))))
+    T_ground_truth_map = Pose.from_matrix(T_44)
+    moved = [T_ground_truth_map @ estimate for estimate in estimates]
+    return Alignment(T_ground_truth_map, scale, summarise(*pose_errors(moved, list(ground_truth_poses))))

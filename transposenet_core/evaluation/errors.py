@@ -39,12 +39,12 @@ class ErrorSummary:
         return {key: None if math.isnan(value) else value for key, value in asdict(self).items()}
 
 
-def pose_errors(estimates: Sequence[Pose], truths: Sequence[Pose]) -> tuple[np.ndarray, np.ndarray]:
+def pose_errors(estimates: Sequence[Pose], ground_truth_poses: Sequence[Pose]) -> tuple[np.ndarray, np.ndarray]:
     """Distance (N,) in metres and angle (N,) in degrees between poses of the same frames."""
-    if len(estimates) != len(truths):
-        raise ValueError(f"{len(estimates)} estimates for {len(truths)} true poses")
+    if len(estimates) != len(ground_truth_poses):
+        raise ValueError(f"{len(estimates)} estimates for {len(ground_truth_poses)} true poses")
     position_e, orientation_e = stack(list(estimates))
-    position_t, orientation_t = stack(list(truths))
+    position_t, orientation_t = stack(list(ground_truth_poses))
     return np.linalg.norm(position_e - position_t, axis=1), rotation_angle_deg(orientation_e, orientation_t)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from transposenet_core.evaluation.offline_result import OfflineResult
-from transposenet_core.evaluation.report import JudgedFrame, choose_frames, draw_report
+from transposenet_core.evaluation.report import EvaluatedFrame, choose_frames, draw_report
 from transposenet_core.inspection.reconstruction import has_decoder
 from transposenet_core.inspection.reconstruction_figure import ShownFrame, draw_reconstructions
 from transposenet_core.scene import PosedImage
@@ -23,7 +23,7 @@ def draw_offline_report(
     `read` gives an image as (H, W, 3) uint8 RGB (`offline.image_reader`). OSError where the folder cannot be written.
     """
     images, poses = result.images, result.localized_poses
-    frames = [JudgedFrame(image.stamp, image.pose, pose) for image, pose in zip(images, poses, strict=True)]
+    frames = [EvaluatedFrame(image.stamp, image.pose, pose) for image, pose in zip(images, poses, strict=True)]
     shown = {index: read(images[index]) for index in choose_frames(frames)}
     title = f"{result.scene}: {len(result.localized)} of {len(images)} frames localized offline"
     written = {"image": folder / "report.png"}

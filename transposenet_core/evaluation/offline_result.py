@@ -81,8 +81,8 @@ class OfflineResult:
 
     def summaries(self) -> dict[str, ErrorSummary]:
         """The model's and the baselines', by name."""
-        truth = self.ground_truth
-        baselines = {name: summarise(*pose_errors(poses, truth)) for name, poses in self.baselines.items()}
+        ground_truth = self.ground_truth
+        baselines = {name: summarise(*pose_errors(poses, ground_truth)) for name, poses in self.baselines.items()}
         return {self.architecture: self.summary(), **baselines}
 
     @cached_property
@@ -139,5 +139,5 @@ class OfflineResult:
     def _pairs(self) -> tuple[Sequence[Pose], Sequence[Pose]]:
         """Estimated and true poses of the `localized` images."""
         both = zip(self.localized_poses, self.ground_truth, strict=True)
-        pairs = [(pose, truth) for pose, truth in both if pose is not None]
-        return [pose for pose, _ in pairs], [truth for _, truth in pairs]
+        pairs = [(pose, ground_truth) for pose, ground_truth in both if pose is not None]
+        return [pose for pose, _ in pairs], [ground_truth for _, ground_truth in pairs]

@@ -111,8 +111,8 @@ def _interpolated(poses: Sequence[Pose], earlier_N: np.ndarray, later_N: np.ndar
     positions_M3, orientations_M4 = stack(list(poses))
     start_N3, way_N3 = positions_M3[earlier_N], positions_M3[later_N] - positions_M3[earlier_N]
     start, end = (Rotation.from_quat(orientations_M4[i], scalar_first=True) for i in (earlier_N, later_N))
-    turned = start * Rotation.from_rotvec(share_N[:, None] * (start.inv() * end).as_rotvec())
-    positions_N3, orientations_N4 = start_N3 + share_N[:, None] * way_N3, turned.as_quat(scalar_first=True)
+    rotated = start * Rotation.from_rotvec(share_N[:, None] * (start.inv() * end).as_rotvec())
+    positions_N3, orientations_N4 = start_N3 + share_N[:, None] * way_N3, rotated.as_quat(scalar_first=True)
     return [Pose(position, orientation) for position, orientation in zip(positions_N3, orientations_N4, strict=True)]
 
 

@@ -42,7 +42,7 @@ LAYOUT = (
 )
 CONVENTION = "the body's pose: p_RS_R in metres, q_RS body-to-map, w first; composed with sensor.yaml's T_BS"
 OPTIONS = {"camera": "cam0 (default) | cam1 | ...: the folder in mav0", **TIME_OPTIONS}
-TRUTH = "mav0/state_groundtruth_estimate0/data.csv"
+GROUND_TRUTH = "mav0/state_groundtruth_estimate0/data.csv"
 LENSES = {  # the sensor file's names -> ROS's
     "radial-tangential": "plumb_bob",
     "radtan": "plumb_bob",
@@ -60,7 +60,7 @@ class Sensor:
 
 
 def recognises(path: Path) -> bool:
-    return bool(sequence_folders(path, [TRUTH]))
+    return bool(sequence_folders(path, [GROUND_TRUTH]))
 
 
 def pose_convention(options: dict[str, str], scene_name: str) -> PoseConvention:
@@ -71,16 +71,16 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
     """The scene at `root`, a sequence or a folder of sequences; all `train` where no split file says otherwise."""
     camera = options.get("camera", "cam0")
     table = f"mav0/{camera}/data.csv"
-    folders = sequence_folders(root, [TRUTH, table])
+    folders = sequence_folders(root, [GROUND_TRUTH, table])
     if not folders:
-        raise UserError(f"{root}: neither {TRUTH} nor {table} there or in a folder below; {NAME} reads {LAYOUT}")
+        raise UserError(f"{root}: neither {GROUND_TRUTH} nor {table} there or in a folder below; {NAME} reads {LAYOUT}")
     sensors, frames = [], []
     for folder in folders:
         _check_camera(folder, camera)
         sensors.append(read_sensor(folder / "mav0" / camera / "sensor.yaml", faults))
         bodies = pose_frames(
             _frames(folder, camera, "" if folder == root else f"{folder.name}/", faults),
-            _trajectory(folder / TRUTH, faults),
+            _trajectory(folder / GROUND_TRUTH, faults),
             folder / table,
             options,
             faults,

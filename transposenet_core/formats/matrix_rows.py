@@ -60,7 +60,7 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
         pose = None if values is None else reader.from_matrix(where, values.reshape(4, 4), convention)
         if pose is not None and path is not None:
             images.append(PosedImage(name, path, pose, split, IMAGES, index / rate_hz))
-    reader.tell(root / POSES)
+    reader.remark_on_mended(root / POSES)
     images.sort(key=lambda image: image.stamp)
     scene = Scene(root.resolve().name, images, root=root)
     if images and (root / CAMERA).is_file():

@@ -78,7 +78,7 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
         if pose is not None and image is not None:
             sequence = str(PurePosixPath(name).parent)
             images.append(PosedImage(name, image, pose, split, sequence, stamps[name]))
-    reader.tell(path)
+    reader.remark_on_mended(path)
     images.sort(key=lambda image: natural_order(image.name))
     files = [] if image_files.labels_only else [image.path for image in images]
     intrinsics = read_intrinsics(path, content, [frame for _, frame in frames.values()], files, faults)

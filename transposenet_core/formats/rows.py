@@ -16,11 +16,12 @@ CONVENTIONS = (CAMERA_TO_MAP, MAP_TO_CAMERA)
 MAX_POSITION_M = 1e6  # no scene is larger; GreatCourt has a camera at 3e9 m
 MAX_NORM_DEVIATION = 1e-3  # six printed digits give 1e-6; more is another fault than rounding
 MAX_ORTHONORMAL_DEVIATION = 1e-2  # of R^T R from one: beyond it the block is no rounded rotation
-TOLD_ORTHONORMAL_DEVIATION = 1e-5  # six printed digits give 1e-5
+REPORTED_ORTHONORMAL_DEVIATION = 1e-5  # six printed digits give 1e-5
 
 
 class PoseReader:
-    """Makes poses of numbers. What it refuses goes to `faults`; what it mends is told once, by :meth:`tell`."""
+    """Makes poses of numbers. Refused rows go to `faults`; mended rotations are reported once, by
+    :meth:`remark_on_mended`."""
 
     def __init__(self, faults: Faults) -> None:
         self.faults = faults
@@ -79,7 +80,7 @@ class PoseReader:
             return None
         return values
 
-    def tell(self, where: object) -> None:
+    def remark_on_mended(self, where: object) -> None:
         """One remark on all the rotation blocks that were mended, however many."""
         if self.mended:
             self.faults.remark(
@@ -95,7 +96,7 @@ class PoseReader:
         return distance <= MAX_POSITION_M
 
     def _note(self, where: object, deviation: float) -> None:
-        if deviation > TOLD_ORTHONORMAL_DEVIATION:
+        if deviation > REPORTED_ORTHONORMAL_DEVIATION:
             self.mended += 1
             if deviation > self.largest:
                 self.largest, self.worst = deviation, str(where)

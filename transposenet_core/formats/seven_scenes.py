@@ -61,7 +61,7 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
     depths = lru_cache(_depth_images)
     found = (_posed_image(name, split, named, reader, image_files, depths) for name, split in splits.items())
     images = [image for image in found if image is not None]
-    reader.tell(root)
+    reader.remark_on_mended(root)
     scene = Scene(root.resolve().name, images, root=root)
     if images:
         folder = images[0].path.parent.parent

@@ -49,7 +49,7 @@ OPTIONS = {
     **{name: "see k1" for name in DISTORTION_OPTIONS[1:]},
     **TIME_OPTIONS,
 }
-COLOUR, TRUTH, DEPTH, CAMERA = "rgb.txt", "groundtruth.txt", "depth.txt", "camera.json"
+COLOUR, GROUND_TRUTH, DEPTH, CAMERA = "rgb.txt", "groundtruth.txt", "depth.txt", "camera.json"
 DEPTH_UNITS_PER_METRE = 5000
 DEPTH_TOLERANCE_NS = 20_000_000
 # The benchmark's page, "Intrinsic Camera Calibration of the Kinect", colour cameras; freiburg3 is undistorted already.
@@ -63,7 +63,7 @@ PUBLISHED = {
 
 
 def recognises(path: Path) -> bool:
-    return any((folder / TRUTH).is_file() for folder in sequence_folders(path, [COLOUR]))
+    return any((folder / GROUND_TRUTH).is_file() for folder in sequence_folders(path, [COLOUR]))
 
 
 def pose_convention(options: dict[str, str], scene_name: str) -> PoseConvention:
@@ -81,7 +81,7 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
     for folder in folders:
         below = "" if folder == root else folder.name
         colour = _frames(folder / COLOUR, below, faults)
-        frames += pose_frames(colour, _trajectory(folder / TRUTH, faults), folder / COLOUR, options, faults)
+        frames += pose_frames(colour, _trajectory(folder / GROUND_TRUTH, faults), folder / COLOUR, options, faults)
         if (folder / DEPTH).is_file():
             depths |= _nearest(colour, _frames(folder / DEPTH, below, faults))
     splits = {frame.name: "train" for frame, _ in frames}

@@ -13,10 +13,10 @@ from scipy.spatial.transform import Rotation
 from transposenet_core.geometry.pose import Pose, stack
 
 
-def error_vectors(estimates: Sequence[Pose], truths: Sequence[Pose]) -> np.ndarray:
+def error_vectors(estimates: Sequence[Pose], ground_truth_poses: Sequence[Pose]) -> np.ndarray:
     """Position error and the rotation vector of ``R_estimate R_truth^T`` (N, 6)."""
     position_e, orientation_e = stack(list(estimates))
-    position_t, orientation_t = stack(list(truths))
+    position_t, orientation_t = stack(list(ground_truth_poses))
     estimated, true = (Rotation.from_quat(q_N4, scalar_first=True) for q_N4 in (orientation_e, orientation_t))
     return np.hstack((position_e - position_t, np.atleast_2d((estimated * true.inv()).as_rotvec())))
 

@@ -26,8 +26,8 @@ def sample_covariance(
 ) -> torch.Tensor:
     """Covariance (B, 6, 6) of pose samples about their mean: position in metres, then the rotation vector in radians
     that takes the mean to the sample, both along the axes of the map. Divided by N - 1."""
-    turn_BN3 = rotation_vectors(orientation_BN4.double(), mean_B4.double()[:, None])
-    away_BN6 = torch.cat((position_BN3.double() - mean_B3.double()[:, None], turn_BN3), dim=-1)
+    rotation_BN3 = rotation_vectors(orientation_BN4.double(), mean_B4.double()[:, None])
+    away_BN6 = torch.cat((position_BN3.double() - mean_B3.double()[:, None], rotation_BN3), dim=-1)
     return away_BN6.mT @ away_BN6 / max(away_BN6.shape[1] - 1, 1)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from transposenet_core.geometry.quaternions import cross_matrix, leading_eigenvector, product, rotated, small_turn
+from transposenet_core.geometry.quaternions import cross_matrix, leading_eigenvector, product, rotated, small_rotation
 
 ROBUST = 2.0  # standard deviations beyond which a point begins to lose its weight (Cauchy)
 
@@ -55,20 +55,20 @@ def refined(
     ray_BN3 = p_camera_BN3 / p_camera_BN3[..., 2:].clamp(min=1e-6)
     information_B66 = eye_33.new_zeros(len(position_B3), 6, 6)
     for _ in range(iterations):
-        turned_BN3, ray_map_BN3 = rotated(orientation_B4, p_camera_BN3), rotated(orientation_B4, ray_BN3)
-        residual_BN3 = turned_BN3 + position_B3[:, None] - p_map_BN3
+        rotated_BN3, ray_map_BN3 = rotated(orientation_B4, p_camera_BN3), rotated(orientation_B4, ray_BN3)
+        residual_BN3 = rotated_BN3 + position_B3[:, None] - p_map_BN3
         share_BN = ray_variance_BN / (variance_BN + ray_variance_BN * (ray_map_BN3**2).sum(dim=-1))
         along_BN33 = ray_map_BN3[..., :, None] * ray_map_BN3[..., None, :]  # Sherman-Morrison inverts the covariance
         precision_BN33 = (eye_33 - share_BN[..., None, None] * along_BN33) / variance_BN[..., None, None]
         weighted_BN3 = (precision_BN33 @ residual_BN3[..., None])[..., 0]
         distance_BN = (residual_BN3 * weighted_BN3).sum(dim=-1) / 3
         trust_BN = 1 / (1 + distance_BN / ROBUST**2)
-        jacobian_BN36 = torch.cat((eye_33.expand_as(along_BN33), -cross_matrix(turned_BN3)), dim=-1)
+        jacobian_BN36 = torch.cat((eye_33.expand_as(along_BN33), -cross_matrix(rotated_BN3)), dim=-1)
         weighted_BN36 = trust_BN[..., None, None] * (precision_BN33 @ jacobian_BN36)
         information_B66 = (jacobian_BN36.transpose(-1, -2) @ weighted_BN36).sum(dim=1)
         slope_B6 = (weighted_BN36 * residual_BN3[..., None]).sum(dim=(1, 2))
         damped = information_B66 + 1e-6 * torch.diag_embed(information_B66.diagonal(dim1=1, dim2=2))
         step_B6 = torch.linalg.solve(damped, -slope_B6)
         position_B3 = position_B3 + step_B6[:, :3]
-        orientation_B4 = F.normalize(product(small_turn(step_B6[:, 3:]), orientation_B4), dim=-1)
+        orientation_B4 = F.normalize(product(small_rotation(step_B6[:, 3:]), orientation_B4), dim=-1)
     return position_B3, orientation_B4, information_B66

@@ -40,7 +40,7 @@ def inverse(orientation_B4: torch.Tensor) -> torch.Tensor:
     return torch.cat((orientation_B4[:, :1], -orientation_B4[:, 1:]), dim=-1)
 
 
-def small_turn(rotation_vector_B3: torch.Tensor) -> torch.Tensor:
+def small_rotation(rotation_vector_B3: torch.Tensor) -> torch.Tensor:
     """The quaternion of a rotation vector up to third order: half the angle for its tangent, so never singular."""
     half_B3 = rotation_vector_B3 / 2
     return F.normalize(torch.cat((torch.ones_like(half_B3[:, :1]), half_B3), dim=-1), dim=-1)

@@ -87,17 +87,17 @@ def summary(figures: list[AttentionFigures]) -> str:
     """Means over images with their standard errors, and whether the paper's claim holds, in words."""
     distances = np.array([figure.distance for figure in figures])
     correlation_N24 = np.stack([figure.correlation_24 for figure in figures])
-    apart = f"{_told(distances)} (0 equal, 1 nothing in common), {len(figures)} images"
+    apart = f"{_mean_and_spread(distances)} (0 equal, 1 nothing in common), {len(figures)} images"
     lines = [
         f"Jensen-Shannon distance between the two maps: {apart}",
         f"{'rank correlation with':<24}" + "".join(f"{name:>18}" for name in RESPONSES),
     ]
     for number, branch in enumerate(BRANCHES):
-        row = "".join(f"{_told(correlation_N24[:, number, column]):>18}" for column in range(len(RESPONSES)))
+        row = "".join(f"{_mean_and_spread(correlation_N24[:, number, column]):>18}" for column in range(len(RESPONSES)))
         lines.append(f"{branch:<24}{row}")
     # Position minus orientation, image by image: the paper has it above 0 for corners and below for edges.
     apart_N4 = correlation_N24[:, 0] - correlation_N24[:, 1]
-    lines.append(f"{'difference':<24}" + "".join(f"{_told(column):>18}" for column in apart_N4.T))
+    lines.append(f"{'difference':<24}" + "".join(f"{_mean_and_spread(column):>18}" for column in apart_N4.T))
     claims = (
         ("position attends more to corners", apart_N4[:, 2]),
         ("orientation attends more to edges", -apart_N4[:, 3]),
@@ -111,7 +111,7 @@ def _mean(values: np.ndarray) -> tuple[float, float]:
     return float(values.mean()), float(error)
 
 
-def _told(values: np.ndarray) -> str:
+def _mean_and_spread(values: np.ndarray) -> str:
     mean, error = _mean(values)
     return f"{mean:+.3f}" + (f" +- {error:.3f}" if np.isfinite(error) else "")
 

@@ -23,7 +23,7 @@ class ShownFrame:
 
     name: str
     image_HW3: np.ndarray
-    truth: Pose
+    ground_truth: Pose
     estimate: Pose | None
 
 
@@ -43,7 +43,7 @@ def draw_reconstructions(
     grid: Any = figure.subplots(len(frames), len(COLUMNS), squeeze=False)
     for row, frame in zip(grid, frames, strict=True):
         seen_HW3 = scene_model.preprocessing.seen(frame.image_HW3)
-        poses = (frame.truth, frame.estimate)
+        poses = (frame.ground_truth, frame.estimate)
         drawn = [None if pose is None else reconstruct(scene_model, pose, scene) for pose in poses]
         for cell, image_HW3 in zip(row, (seen_HW3, *drawn), strict=True):
             cell.set_axis_off()

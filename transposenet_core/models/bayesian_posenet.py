@@ -24,7 +24,7 @@ class SampledRegressor(Regressor):
     before_SC: torch.Tensor
     after_SF: torch.Tensor
 
-    def draw(self, samples: int) -> None:
+    def sample_masks(self, samples: int) -> None:
         """Draw the masks of so many samples."""
         layer, kept = self.feature[0], 1 - self.dropout.p
         generator = torch.Generator().manual_seed(SEED)
@@ -44,7 +44,9 @@ class SampledRegressor(Regressor):
         """The pooled vector itself: the samples part before the fully connected layer."""
         return pooled_BC
 
-    def answer(self, position_latent_BL: torch.Tensor, orientation_latent_BL: torch.Tensor) -> dict[str, torch.Tensor]:
+    def poses_from_latents(
+        self, position_latent_BL: torch.Tensor, orientation_latent_BL: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
         """The mean, and ``covariance`` (B, 6, 6) of the samples: position, then rotation vector, along map axes."""
         position_BS3, orientation_BS4 = self.sampled(position_latent_BL)
         if orientation_latent_BL is not position_latent_BL:  # an auto-encoder's; of an image they are one
@@ -88,4 +90,4 @@ class BayesianPoseNet(PoseNet):
             raise ValueError(f"dropout is {dropout!r}, samples differ only where it is above 0 and below 1")
         if not isinstance(samples, int) or samples < 7:
             raise ValueError(f"samples is {samples!r}, a covariance of six numbers needs a whole number from 7")
-        self.regressor.draw(samples)  # type: ignore[operator]
+        self.regressor.sample_masks(samples)  # type: ignore[operator]

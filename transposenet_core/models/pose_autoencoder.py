@@ -139,9 +139,9 @@ class PoseAutoencoder(nn.Module, PoseModel):
 
     def forward(self, image_B3HW: torch.Tensor, with_attention: bool = False) -> dict[str, torch.Tensor]:
         """The teacher's answer with ``position`` (B, 3) refined; with attention also what the teacher says of it."""
-        return self.answer(self.teacher.encode(image_B3HW, with_attention))
+        return self.poses_from_latents(self.teacher.encode(image_B3HW, with_attention))
 
-    def answer(self, latents: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    def poses_from_latents(self, latents: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """What `forward` answers where the teacher has found these latents."""
         output = self.teacher.regress(latents)
         count = min(self.neighbours, self.most_neighbours)
@@ -168,10 +168,10 @@ class PoseAutoencoder(nn.Module, PoseModel):
     ) -> dict[str, torch.Tensor]:
         """What the teacher should find in images taken at poses ``T_map_camera``, of which q and -q are one."""
         scene_B = torch.zeros_like(position_B3[:, 0], dtype=torch.int64) if scene_B is None else scene_B
-        turned_B4 = torch.where(orientation_B4[:, :1] < 0, -orientation_B4, orientation_B4)
+        rotated_B4 = torch.where(orientation_B4[:, :1] < 0, -orientation_B4, orientation_B4)
         return {
             "position_latent": self.position_latents(position_B3, scene_B),
-            "orientation_latent": self.orientation_encoder(self._with_scene(turned_B4, scene_B)),
+            "orientation_latent": self.orientation_encoder(self._with_scene(rotated_B4, scene_B)),
             "scene": scene_B,
         }
 

@@ -51,7 +51,9 @@ class Regressor(nn.Module):
         """(B, L) that position and orientation are read from when running."""
         return self.reduced(self.feature(pooled_BC))
 
-    def answer(self, position_latent_BL: torch.Tensor, orientation_latent_BL: torch.Tensor) -> dict[str, torch.Tensor]:
+    def poses_from_latents(
+        self, position_latent_BL: torch.Tensor, orientation_latent_BL: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
         """What the robot gets from `latent`, once for each half of the pose."""
         orientation = self.orientation(orientation_latent_BL)
         return {"position": self.position(position_latent_BL), "orientation": F.normalize(orientation, dim=-1)}
@@ -59,9 +61,9 @@ class Regressor(nn.Module):
     @torch.no_grad()
     def start_from(self, position: torch.Tensor, orientation: torch.Tensor) -> None:
         """Answer this pose, more or less, before anything is learnt."""
-        for affine, answer in ((self.position, position), (self.orientation, orientation)):
+        for affine, poses_from_latents in ((self.position, position), (self.orientation, orientation)):
             nn.init.normal_(affine.weight, std=1e-2 / affine.in_features**0.5)
-            affine.bias.copy_(answer if affine is self.position else F.normalize(answer, dim=0))
+            affine.bias.copy_(poses_from_latents if affine is self.position else F.normalize(poses_from_latents, dim=0))
 
 
 class PoseNet(nn.Module, PoseModel):
@@ -130,7 +132,7 @@ class PoseNet(nn.Module, PoseModel):
         with torch.autocast(image_B3HW.device.type, enabled=False):
             position, orientation = self.regressor(self._pooled(maps))
             output = {"position": position, "orientation": orientation}
-            return output | self._auxiliary_answers(image_B3HW, maps)
+            return output | self._auxiliary_outputs(image_B3HW, maps)
 
     def encode(self, image_B3HW: torch.Tensor, with_attention: bool = False) -> dict[str, torch.Tensor]:
         """What the pose is read from when running: ``position_latent`` and ``orientation_latent``
@@ -144,12 +146,12 @@ class PoseNet(nn.Module, PoseModel):
         """What the robot gets, from what `encode` returns."""
         x_latent, q_latent = latents["position_latent"], latents["orientation_latent"]
         with torch.autocast(x_latent.device.type, enabled=False):
-            return self.regressor.answer(x_latent, q_latent)
+            return self.regressor.poses_from_latents(x_latent, q_latent)
 
     def _pooled(self, maps: dict[str, torch.Tensor]) -> torch.Tensor:
         return maps[self.last_map].float().mean(dim=(2, 3))
 
-    def _auxiliary_answers(self, image_B3HW: torch.Tensor, maps: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    def _auxiliary_outputs(self, image_B3HW: torch.Tensor, maps: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         if not self.auxiliary_maps:
             return {}
         if tuple(image_B3HW.shape[-2:]) != self.image_size:

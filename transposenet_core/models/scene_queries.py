@@ -134,7 +134,7 @@ class ClusterHead(nn.Module):
         """Components (B, S, K, outputs) and the clusters' log-probabilities (B, S, K): of every scene, or of those that
         `scene_BS` says the latents are of."""
         centre = self.centre_SKP if scene_BS is None else self.centre_SKP[scene_BS]
-        answer_BSKP = centre + self.residual(latent_BSC).unflatten(-1, (self.clusters, self.outputs))
+        output_BSKP = centre + self.residual(latent_BSC).unflatten(-1, (self.clusters, self.outputs))
         if self.classify is None:
-            return answer_BSKP, torch.zeros_like(answer_BSKP[..., 0])
-        return answer_BSKP, F.log_softmax(self.classify(latent_BSC), dim=-1)
+            return output_BSKP, torch.zeros_like(output_BSKP[..., 0])
+        return output_BSKP, F.log_softmax(self.classify(latent_BSC), dim=-1)

@@ -43,12 +43,12 @@ class Parity:
         twin.load_state_dict(
             {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
         )
-        return cls(image_P3HW.cpu(), *_answers(twin.eval(), image_P3HW.cpu()))
+        return cls(image_P3HW.cpu(), *_outputs(twin.eval(), image_P3HW.cpu()))
 
     def difference(self, run: Callable[[torch.Tensor], dict[str, torch.Tensor]]) -> tuple[float, float]:
         """By how much `run`, a network or what stands for it, misses the expected poses at worst: scene units and
         degrees. NaN where an answer is not finite."""
-        position_P3, orientation_P4 = _answers(run, self.image_P3HW)
+        position_P3, orientation_P4 = _outputs(run, self.image_P3HW)
         away = torch.linalg.vector_norm(position_P3 - self.position_P3, dim=-1).max().item()
         degrees = rotation_angle_deg(orientation_P4.numpy(), self.orientation_P4.numpy()).max()
         return away, float(degrees)
@@ -66,7 +66,7 @@ class Parity:
 
 
 @torch.inference_mode()
-def _answers(
+def _outputs(
     run: Callable[[torch.Tensor], dict[str, torch.Tensor]], image_P3HW: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Position and orientation, one input after the other as on a robot."""

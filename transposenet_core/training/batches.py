@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from transposenet_core.errors import UserError
-from transposenet_core.training.augmentation.views import DRAWS
+from transposenet_core.training.augmentation.views import RANDOM_NUMBERS
 from transposenet_core.training.distributed import World
 
 # Training frames between two neighbours, in the data set's order: as MapNet has it on 7-Scenes, a third of a second.
@@ -20,7 +20,7 @@ class Batch:
     """This process's share of a batch of `total` images: places in the cache (B,) and uniform numbers (B, DRAWS)."""
 
     index_B: torch.Tensor
-    draws_BK: torch.Tensor
+    random_BK: torch.Tensor
     total: int
 
 
@@ -47,11 +47,11 @@ def batches(
     together = groups_NG.shape[1]
     least = min(max(2, together * world.size), size, groups_NG.numel())
     for index_BG in groups_NG[torch.randperm(len(groups_NG), generator=generator)].split(size // together):
-        draws_GBK = torch.rand(together, len(index_BG), DRAWS, generator=generator)
+        random_GBK = torch.rand(together, len(index_BG), RANDOM_NUMBERS, generator=generator)
         if index_BG.numel() >= least:
             index_B = torch.cat([world.share(index_B) for index_B in index_BG.T])
-            draws_BK = torch.cat([world.share(draws_BK) for draws_BK in draws_GBK])
-            yield Batch(index_B, draws_BK, index_BG.numel())
+            random_BK = torch.cat([world.share(random_BK) for random_BK in random_GBK])
+            yield Batch(index_B, random_BK, index_BG.numel())
 
 
 def _equalised(counts: Sequence[int], generator: torch.Generator) -> torch.Tensor:

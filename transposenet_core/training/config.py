@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 TINY = 1e-300  # as the lowest value: above 0
-TURN: dict[str, typing.Any] = {"lowest": 0, "highest": 45}
+ANGLE: dict[str, typing.Any] = {"lowest": 0, "highest": 45}
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,9 @@ class ImageConfig:
 class VirtualRotationConfig:
     """The camera turned about its centre, label included, in the random crop's place; needs intrinsics."""
 
-    yaw: float = key(0.0, "turn by up to +- this many degrees; no random crop where one is above 0", **TURN)
-    pitch: float = key(0.0, "the same, up and down", **TURN)
-    roll: float = key(0.0, "the same, about the optical axis", **TURN)
+    yaw: float = key(0.0, "turn by up to +- this many degrees; no random crop where one is above 0", **ANGLE)
+    pitch: float = key(0.0, "the same, up and down", **ANGLE)
+    roll: float = key(0.0, "the same, about the optical axis", **ANGLE)
 
     def is_on(self) -> bool:
         return max(self.yaw, self.pitch, self.roll) > 0

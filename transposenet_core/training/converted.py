@@ -58,7 +58,7 @@ def converted_scene_model(conversion: Conversion, scenes: Sequence[Scene]) -> tu
         },
     )
     each = zip(scenes, validators.validators, validation.scenes, strict=True)
-    return model, "\n".join(told(scene, validator, its) for scene, validator, its in each)
+    return model, "\n".join(summary(scene, validator, its) for scene, validator, its in each)
 
 
 def validator_of(scene: Scene, number: int, model: str) -> Validator:
@@ -67,16 +67,18 @@ def validator_of(scene: Scene, number: int, model: str) -> Validator:
     held_out = [image for image in scene.images if image.split == "val"]
     validated = (held_out or training)[:: -(-len(held_out or training) // VALIDATED)]
     source = f"{len(validated)} held-out frames" if held_out else f"{len(validated)} training frames ({NOT_HELD_OUT})"
-    truths, constant = [image.pose for image in validated], mean_pose([image.pose for image in training])
+    ground_truth_poses, constant = [image.pose for image in validated], mean_pose([image.pose for image in training])
     return Validator(
-        load_pixels(validated, PREPROCESSING), PREPROCESSING, truths, constant, source, number, None, model
+        load_pixels(validated, PREPROCESSING), PREPROCESSING, ground_truth_poses, constant, source, number, None, model
     )
 
 
-def told(scene: Scene, validator: Validator, validation: SceneValidation) -> str:
+def summary(scene: Scene, validator: Validator, validation: SceneValidation) -> str:
     """The errors beside those of the mean training pose; a checkpoint that is no better has been mistaken."""
     found = validation.summary
-    mean = summarise(*pose_errors([validator.constant] * len(validator.truths), validator.truths))
+    mean = summarise(
+        *pose_errors([validator.constant] * len(validator.ground_truth_poses), validator.ground_truth_poses)
+    )
     line = (
         f"{scene.name}: median {found.median_m:.3f} m {found.median_deg:.2f} deg on {validator.source}, "
         f"{validation.scene_accuracy:.0%} taken for this scene; the mean pose: {mean.median_m:.3f} m "

@@ -64,9 +64,16 @@ def load_scene_data(
         if held_out:
             validation_pixels = load(held_out, "val images")
     constant = mean_pose([image.pose for image in training])
-    truths = [image.pose for image in validated]
+    ground_truth_poses = [image.pose for image in validated]
     validator = Validator(
-        validation_pixels, preprocessing, truths, constant, source, number, inherited_error, config.model.name
+        validation_pixels,
+        preprocessing,
+        ground_truth_poses,
+        constant,
+        source,
+        number,
+        inherited_error,
+        config.model.name,
     )
     camera = scene.intrinsics
     if camera:  # of the images that the network sees: the node rectifies for a model of rectified ones

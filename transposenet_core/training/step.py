@@ -67,16 +67,16 @@ class TrainStep:
         set_rate(self.optimizer, rate)
         device = self.world.device
         # A copy that blocks would wait for the step before.
-        index_B, draws_BK = (t.to(device, non_blocking=True) for t in (batch.index_B, batch.draws_BK))
+        index_B, random_BK = (t.to(device, non_blocking=True) for t in (batch.index_B, batch.random_BK))
         share = len(index_B) / batch.total
         if self.pixels.device.type != device.type:  # the device does not hold all images
             few = self.pixels.chosen(batch.index_B, device)
-            draws_BK = draws_BK[self.pixels.sorted_by_scene(batch.index_B).to(device)]  # each image keeps its own
-            self._run(few, torch.arange(len(few), device=device), draws_BK, share)
+            random_BK = random_BK[self.pixels.sorted_by_scene(batch.index_B).to(device)]  # each image keeps its own
+            self._run(few, torch.arange(len(few), device=device), random_BK, share)
         elif self._may_record and batch.total == self.config.batch_size:
-            self._recorded(index_B, draws_BK, share)
+            self._recorded(index_B, random_BK, share)
         else:
-            self._run(self.pixels, index_B, draws_BK, share)
+            self._run(self.pixels, index_B, random_BK, share)
         if self.average is not None:
             self.average.update(self.network)
 
@@ -103,9 +103,9 @@ class TrainStep:
         self.network.memorise(views_B3HW, few.position_N3, few.orientation_N4)
         self._seen += len(batch.index_B)
 
-    def _run(self, pixels: ScenePixels, index_B: torch.Tensor, draws_BK: torch.Tensor, share: float) -> None:
+    def _run(self, pixels: ScenePixels, index_B: torch.Tensor, random_BK: torch.Tensor, share: float) -> None:
         device = self.world.device
-        views = training_views(pixels, index_B, draws_BK, self.preprocessing, self.config.augmentation)
+        views = training_views(pixels, index_B, random_BK, self.preprocessing, self.config.augmentation)
         before = torch.cat(self._statistics) if self._statistics else None
         self.optimizer.zero_grad(set_to_none=True)
         bfloat16 = self.config.precision == "bfloat16"
@@ -135,22 +135,22 @@ class TrainStep:
         self._skipped += bad
         self._in_row.copy_((self._in_row + 1) * bad)
 
-    def _recorded(self, index_B: torch.Tensor, draws_BK: torch.Tensor, share: float) -> None:
+    def _recorded(self, index_B: torch.Tensor, random_BK: torch.Tensor, share: float) -> None:
         """A few eager steps beside the current stream, as graphs want it; then record once and replay ever after."""
         if self._graph is None and self._eager_steps < EAGER_STEPS:
             beside, current = torch.cuda.Stream(), torch.cuda.current_stream()
             beside.wait_stream(current)
             with torch.cuda.stream(beside):
-                self._run(self.pixels, index_B, draws_BK, share)
+                self._run(self.pixels, index_B, random_BK, share)
             current.wait_stream(beside)
             self._eager_steps += 1
             return
         if self._graph is None:
-            self._index_B, self._draws_BK = index_B.clone(), draws_BK.clone()
+            self._index_B, self._random_BK = index_B.clone(), random_BK.clone()
             self._graph = torch.cuda.CUDAGraph()
             self.optimizer.zero_grad(set_to_none=True)
             with torch.cuda.graph(self._graph):
-                self._run(self.pixels, self._index_B, self._draws_BK, share)
+                self._run(self.pixels, self._index_B, self._random_BK, share)
         self._index_B.copy_(index_B)
-        self._draws_BK.copy_(draws_BK)
+        self._random_BK.copy_(random_BK)
         self._graph.replay()

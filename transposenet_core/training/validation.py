@@ -39,7 +39,7 @@ class Validator:
 
     pixels: PosedPixels
     preprocessing: Preprocessing
-    truths: list[Pose]
+    ground_truth_poses: list[Pose]
     constant: Pose
     source: str
     scene: int = 0
@@ -51,18 +51,18 @@ class Validator:
 
         A frame that is taken for another scene's has the constant pose's error, and is left out of the deviation.
         """
-        answers = predict_in_scenes(network, self.pixels, self.preprocessing)
-        estimates, scenes = answers.poses, answers.scenes
+        predictions = predict_in_scenes(network, self.pixels, self.preprocessing)
+        estimates, scenes = predictions.poses, predictions.scenes
         right = [index for index, scene in enumerate(scenes) if scene == self.scene]
         estimates = [e if scene == self.scene else self.constant for e, scene in zip(estimates, scenes, strict=True)]
-        errors = pose_errors(estimates, self.truths)
+        errors = pose_errors(estimates, self.ground_truth_poses)
         summary = summarise(*errors)
-        baseline = summarise(*pose_errors([self.constant] * len(self.truths), self.truths))
+        baseline = summarise(*pose_errors([self.constant] * len(self.ground_truth_poses), self.ground_truth_poses))
         score = summary.median_m / max(baseline.median_m, 1e-6) + summary.median_deg / max(baseline.median_deg, 1e-6)
         kept = right or range(len(estimates))
-        error_N6 = error_vectors([estimates[i] for i in kept], [self.truths[i] for i in kept])
+        error_N6 = error_vectors([estimates[i] for i in kept], [self.ground_truth_poses[i] for i in kept])
         position_std, rotation_std = error_std(error_N6)
-        told_N66 = None if answers.covariance_N66 is None else answers.covariance_N66[list(kept)]
+        reported_N66 = None if predictions.covariance_N66 is None else predictions.covariance_N66[list(kept)]
         floor = (
             1e-3  # nothing is known to a millimetre or milliradian here, and zero variance means certainty to an EKF
         )
@@ -71,18 +71,18 @@ class Validator:
             tuple(np.maximum(rotation_std, floor).tolist()),
             self.source,
         )
-        error, calibration = self.inherited_error or (held_out_error, self._calibration(error_N6, told_N66))
+        error, calibration = self.inherited_error or (held_out_error, self._calibration(error_N6, reported_N66))
         accuracy = len(right) / len(estimates)
         return SceneValidation(summary, score, error, calibration, errors, accuracy)
 
-    def _calibration(self, error_N6: np.ndarray, told_N66: np.ndarray | None) -> dict[str, Calibration]:
+    def _calibration(self, error_N6: np.ndarray, reported_N66: np.ndarray | None) -> dict[str, Calibration]:
         """Of the covariances (N, 6, 6) that the network itself gives, by the model's name; empty without any."""
-        scale = None if told_N66 is None else covariance_scale(error_N6, told_N66)
-        if scale is None or told_N66 is None:
+        scale = None if reported_N66 is None else covariance_scale(error_N6, reported_N66)
+        if scale is None or reported_N66 is None:
             return {}
         largest = None
         if NOT_HELD_OUT not in self.source:  # on what it has learnt by heart a network is too sure
-            largest = float(np.quantile(position_sigma(told_N66) * np.sqrt(scale[0]), KEPT))
+            largest = float(np.quantile(position_sigma(reported_N66) * np.sqrt(scale[0]), KEPT))
         return {self.model: Calibration(scale, largest)}
 
 
@@ -119,7 +119,7 @@ def predict(network: nn.Module, pixels: PosedPixels, preprocessing: Preprocessin
 
 
 @dataclass(frozen=True)
-class Answers:
+class Predictions:
     """Poses, the scene that each is in (0 of a network of one scene), and the covariances (N, 6, 6) that the network
     itself gives them, if it does."""
 
@@ -131,7 +131,7 @@ class Answers:
 @torch.inference_mode()
 def predict_in_scenes(
     network: nn.Module, pixels: PosedPixels, preprocessing: Preprocessing, batch: int = 32
-) -> Answers:
+) -> Predictions:
     """The same with what else the network answers. UserError where it answers no finite pose."""
     network.eval()
     poses: list[Pose] = []
@@ -153,4 +153,4 @@ def predict_in_scenes(
             raise TrainingDivergedError(
                 "the network answers poses that are not finite; start again with a lower optimizer.learning_rate"
             ) from None
-    return Answers(poses, scenes, np.concatenate(covariances) if covariances else None)
+    return Predictions(poses, scenes, np.concatenate(covariances) if covariances else None)

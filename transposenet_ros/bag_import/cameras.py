@@ -60,14 +60,14 @@ def camera_of(infos: list[Any], topic: str, options: ImportOptions) -> tuple[Int
         return None, [f"warning: {error}"]
     i = intrinsics
     pinhole = f"fx {i.fx:.6g} fy {i.fy:.6g} cx {i.cx:.6g} cy {i.cy:.6g}"
-    said = [f"camera: {i.width}x{i.height}, {pinhole} by the {i.source}"]
+    notes = [f"camera: {i.width}x{i.height}, {pinhole} by the {i.source}"]
     if rectified:
-        said.append("camera: the images are taken as rectified, so its P holds (--no-rectified: they are not)")
+        notes.append("camera: the images are taken as rectified, so its P holds (--no-rectified: they are not)")
     elif not intrinsics.rectified:
-        said.append(f"camera: {intrinsics.distortion_model} distortion, which is taken out of every image")
+        notes.append(f"camera: {intrinsics.distortion_model} distortion, which is taken out of every image")
     if len(infos) > 1:
-        said.append(f"warning: {len(infos)} or more different CameraInfo on {shown(topic)}; the first is taken")
-    return intrinsics, said
+        notes.append(f"warning: {len(infos)} or more different CameraInfo on {shown(topic)}; the first is taken")
+    return intrinsics, notes
 
 
 def check_size(intrinsics: Intrinsics, width: int, height: int) -> None:

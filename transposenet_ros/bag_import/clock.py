@@ -12,7 +12,7 @@ from transposenet_core.dataset_check.time_offset import (
     WIDTH,
     TimeOffset,
     estimate_time_offset,
-    turns_between,
+    rotations_between,
 )
 from transposenet_core.geometry.pose import Pose, rotation_angle_deg, stack
 from transposenet_ros.bag_import.images import decoded
@@ -43,10 +43,10 @@ def measured_offset(
     if len(stamps_N):
         known_P = known_P[(known_P > stamps_N[0] - margin_ns) & (known_P < stamps_N[-1] + margin_ns)]
     track = poses.track(known_P[:: max(1, len(known_P) // (POSES_PER_IMAGE * max(1, len(numbers))))])
-    turns_M = turns_between(_images(bag, image_topic, survey.image_type, numbers))
+    rotations_M = rotations_between(_images(bag, image_topic, survey.image_type, numbers))
     return estimate_time_offset(
         (stamps_N - start_ns) / NANOSECONDS,
-        turns_M,
+        rotations_M,
         np.array([(stamp_ns - start_ns) / NANOSECONDS for stamp_ns, _ in track]),
         [pose for _, pose in track],
     )
@@ -58,8 +58,8 @@ def _window(posed: dict[int, Pose]) -> np.ndarray:
     if len(numbers_N) <= MOST_IMAGES:
         return numbers_N
     orientations_N4 = stack(list(posed.values()))[1]
-    turned_N = np.concatenate([[0], np.cumsum(rotation_angle_deg(orientations_N4[1:], orientations_N4[:-1]))])
-    first = int((turned_N[MOST_IMAGES - 1 :] - turned_N[: 1 - MOST_IMAGES]).argmax())
+    rotated_N = np.concatenate([[0], np.cumsum(rotation_angle_deg(orientations_N4[1:], orientations_N4[:-1]))])
+    first = int((rotated_N[MOST_IMAGES - 1 :] - rotated_N[: 1 - MOST_IMAGES]).argmax())
     return numbers_N[first : first + MOST_IMAGES]
 
 

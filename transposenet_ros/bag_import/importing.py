@@ -38,7 +38,7 @@ from transposenet_ros.transforms.errors import seconds_text
 
 SHOWN = 5  # fault matrix, T2
 METHODS = {"blocks": "blocks", "sequence": "sequences"}
-Say = Callable[[str], object]
+Log = Callable[[str], object]
 
 
 @dataclass(eq=False)
@@ -65,26 +65,26 @@ def import_bags(
     *,
     overwrite: bool = False,
     progress: bool = False,
-    say: Say = print,
+    log: Log = print,
 ) -> Counter[str]:
     """Write the keyframes of `bags`, each a sequence, to the folder `out`; the images by split ("" for left out).
 
-    `say` gets a sentence for everything that a person should know. Raises UserError for a recording, topic, frame or
+    `log` gets a sentence for everything that a person should know. Raises UserError for a recording, topic, frame or
     option that cannot be used, too few poses, a camera that changes, and an `out` that exists.
     """
     out = Path(out).expanduser()
     check_free(out, overwrite)  # before a long recording is read
     with ExitStack() as resources:
         plans = [
-            _plan(resources.enter_context(Recording(path)), f"seq-{number:02d}", options, progress, say)
+            _plan(resources.enter_context(Recording(path)), f"seq-{number:02d}", options, progress, log)
             for number, path in enumerate(bags, start=1)
         ]
         _check_together(plans)
-        splits = _splits(out.name, plans, options, say)
+        splits = _splits(out.name, plans, options, log)
         with folder_dataset(out, overwrite=overwrite) as writer:
             writer.map_frame, writer.about = shown(plans[0].poses.map_frame), _about(plans, options)
             for plan in plans:
-                _write(plan, writer, options, progress, say)
+                _write(plan, writer, options, progress, log)
             if not writer.images:
                 raise UserError(f"{plans[0].bag.path}: not one of the images that are wanted can be decoded")
             images = [replace(image, split=splits[image.name.rpartition(".")[0]]) for image in writer.images]
@@ -92,49 +92,49 @@ def import_bags(
     return Counter(image.split for image in images)
 
 
-def _plan(bag: Recording, sequence: str, options: ImportOptions, progress: bool, say: Say) -> Plan:
+def _plan(bag: Recording, sequence: str, options: ImportOptions, progress: bool, log: Log) -> Plan:
     name = bag.path.name
     if options.depth:
         bag.require(options.depth, IMAGE_TYPES, "--depth")  # before a long recording is read
     topics = [topic for topic in bag.topics if topic in (options.image, options.pose, options.tf, options.tf_static)]
     with tqdm(total=bag.count(topics), unit="message", desc=f"{name}: reading", disable=not progress) as bar:
         survey = Survey(bag, options, bar.update)
-    say(f"{name}: becomes {sequence}")
+    log(f"{name}: becomes {sequence}")
     for note in bag.notes:
-        say(f"{name}: warning: {note}")
+        log(f"{name}: warning: {note}")
     for topic in survey.damaged:
-        say(f"{name}: warning: {survey.damaged[topic]:,} damaged messages on {shown(topic)}")
+        log(f"{name}: warning: {survey.damaged[topic]:,} damaged messages on {shown(topic)}")
     if refused := survey.transforms.refused + survey.poses.refused:
-        say(f"{name}: warning: {refused:,} transforms that are not finite or no rotation are left out")
+        log(f"{name}: warning: {refused:,} transforms that are not finite or no rotation are left out")
     if (promised := bag.promised(options.image)) > len(survey.stamps_N):
-        say(f"{name}: warning: {len(survey.stamps_N):,} of {promised:,} images could be read")
+        log(f"{name}: warning: {len(survey.stamps_N):,} of {promised:,} images could be read")
     poses = CameraPoses(str(bag.path), survey, options)
     camera, sentences = camera_of(survey.infos, survey.info_topic, options)
-    for sentence in (*poses.said, *sentences):
-        say(f"{name}: {sentence}")
-    wanted, offset_s = _posed(bag, survey, poses, options, say)
+    for sentence in (*poses.notes, *sentences):
+        log(f"{name}: {sentence}")
+    wanted, offset_s = _posed(bag, survey, poses, options, log)
     keys = dict(keyframes(wanted.items(), options.keyframe_distance, options.keyframe_angle))
-    say(f"{name}: {len(keys):,} of them are keyframes by motion")
+    log(f"{name}: {len(keys):,} of them are keyframes by motion")
     return Plan(bag, sequence, survey, poses, camera, offset_s, keys)
 
 
 def _posed(
-    bag: Recording, survey: Survey, poses: CameraPoses, options: ImportOptions, say: Say
+    bag: Recording, survey: Survey, poses: CameraPoses, options: ImportOptions, log: Log
 ) -> tuple[dict[int, Pose], float]:
     """The images that have a pose, and the seconds that were added to their stamps for it."""
     name, offset_s = bag.path.name, options.time_offset or 0.0
     numbers = images_wanted(str(bag.path), survey.stamps_N, options)
     posed = with_poses(survey.stamps_N, numbers, poses, offset_s)
     measured = measured_offset(bag, options.image, survey, poses, posed.poses)
-    say(f"{name}: {measured.sentence()}")
+    log(f"{name}: {measured.sentence()}")
     if options.time_offset is None and measured.seconds is not None:
         offset_s = measured.seconds
         posed = with_poses(survey.stamps_N, numbers, poses, offset_s)
     elif measured.seconds is not None and abs(measured.seconds - offset_s) > max(0.01, 3 * measured.sigma):
-        say(f"{name}: warning: --time-offset {offset_s:g} is taken; {AUTO} or {measured.seconds:.3f} fits better")
+        log(f"{name}: warning: --time-offset {offset_s:g} is taken; {AUTO} or {measured.seconds:.3f} fits better")
     elif options.time_offset is None:
-        say(f"{name}: warning: --time-offset {AUTO} could not tell it; 0 is taken")
-    say(f"{name}: {posed}")
+        log(f"{name}: warning: --time-offset {AUTO} could not tell it; 0 is taken")
+    log(f"{name}: {posed}")
     posed.require(str(bag.path), poses, options)
     return posed.poses, offset_s
 
@@ -155,7 +155,7 @@ def _check_together(plans: list[Plan]) -> None:
             )
 
 
-def _splits(name: str, plans: list[Plan], options: ImportOptions, say: Say) -> dict[str, str]:
+def _splits(name: str, plans: list[Plan], options: ImportOptions, log: Log) -> dict[str, str]:
     """The split by image's stem, "" for one in a guard gap; before anything is written, because it may be refused."""
     images = []
     for plan in plans:
@@ -172,12 +172,12 @@ def _splits(name: str, plans: list[Plan], options: ImportOptions, say: Say) -> d
         except UserError as refusal:
             error = refusal
             continue
-        say(f"split: by {method}")
+        log(f"split: by {method}")
         return {image.name: "" for image in images} | {image.name: image.split for image in scene.images}
     raise UserError(f"{error}; --split {NONE} puts all images into train")
 
 
-def _write(plan: Plan, writer: FolderWriter, options: ImportOptions, progress: bool, say: Say) -> None:
+def _write(plan: Plan, writer: FolderWriter, options: ImportOptions, progress: bool, log: Log) -> None:
     """The second pass: the wanted images of one recording, each left out and counted where it cannot be decoded."""
     wanted, kind, faults = plan.keyframes, plan.survey.image_type, list[str]()
     undistorter, written = None, dict[int, PosedImage]()
@@ -216,11 +216,11 @@ def _write(plan: Plan, writer: FolderWriter, options: ImportOptions, progress: b
             )
         names = {image.name: int(plan.survey.stamps_N[number]) for number, image in written.items()}
         received = options.stamps == "received"
-        told = add_depth(plan.bag, options.depth, names, plan.survey.image_frame or "", received, writer)
-        say(f"{plan.bag.path.name}: {told}")
+        text = add_depth(plan.bag, options.depth, names, plan.survey.image_frame or "", received, writer)
+        log(f"{plan.bag.path.name}: {text}")
     if faults:
         shown_faults = "; ".join(faults[:SHOWN]) + (f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else "")
-        say(f"{plan.bag.path.name}: warning: {len(faults)} of {len(wanted)} images are left out: {shown_faults}")
+        log(f"{plan.bag.path.name}: warning: {len(faults)} of {len(wanted)} images are left out: {shown_faults}")
 
 
 def _about(plans: list[Plan], options: ImportOptions) -> dict:
@@ -229,6 +229,6 @@ def _about(plans: list[Plan], options: ImportOptions) -> dict:
         "recordings": {plan.sequence: shown(plan.bag.path.name) for plan in plans},
         "image_topic": shown(options.image),
         "pose_source": shown(options.pose),
-        "how": [shown(sentence) for sentence in plans[0].poses.said],
+        "how": [shown(sentence) for sentence in plans[0].poses.notes],
         "time_offset_s": {plan.sequence: plan.offset_s for plan in plans},
     }

@@ -31,11 +31,11 @@ class Link:
     def at(self, stamp_ns: int, max_gap_ns: int) -> Pose:
         if self.constant is not None:
             return self.constant
-        return self.log.look_up(self.target, self.source, stamp_ns, max_gap_ns)
+        return self.log.lookup(self.target, self.source, stamp_ns, max_gap_ns)
 
 
 class CameraPoses:
-    """`T_map_camera` at any time that the recording covers; ``said`` are the sentences on how it is put together.
+    """`T_map_camera` at any time that the recording covers; ``notes`` are the sentences on how it is put together.
 
     Raises UserError where frames are unknown, or the poses are not the camera's and nothing leads from them to it.
     """
@@ -43,7 +43,7 @@ class CameraPoses:
     def __init__(self, name: str, survey: Survey, options: ImportOptions) -> None:
         self._name, self._survey, self._options = name, survey, options
         self._max_gap_ns = round(options.max_gap * 1e9)
-        self.said: list[str] = []
+        self.notes: list[str] = []
         self._T_map_body = self._from_frames() if options.frames else self._from_topic()
         self.map_frame = self._T_map_body.target
         self._T_body_camera = self._mounting()
@@ -54,7 +54,7 @@ class CameraPoses:
             fixed = self._T_body_camera.at(0, 0)
             self._T_body_camera = Link(survey.transforms, "", "", fixed)
             x, q = fixed.position, fixed.orientation
-            self.said.append(
+            self.notes.append(
                 "mounting: the camera is at "
                 + ", ".join(f"{value:.4g}" for value in x)
                 + " m in that frame, quaternion w x y z "
@@ -92,7 +92,7 @@ class CameraPoses:
         assert self._options.frames is not None
         target, self._body = self._options.frames
         self._survey.transforms.check(target, self._body, f"{self._name}: --pose {self._options.pose}")
-        self.said.append(f"poses: of {shown(self._body)} in {shown(target)}, from the transforms")
+        self.notes.append(f"poses: of {shown(self._body)} in {shown(target)}, from the transforms")
         return Link(self._survey.transforms, target, self._body)
 
     def _from_topic(self) -> Link:
@@ -103,9 +103,9 @@ class CameraPoses:
             raise UserError(f"{self._name}: no message on {shown(topic)} is whole; name another topic with --pose")
         parent = f"in {shown(survey.map_frame)}" if survey.map_frame else f"without a frame_id, taken as {MAP}"
         child = f"of {shown(survey.child_frame)}" if survey.child_frame else "of a body that they do not name"
-        self.said.append(f"poses: {survey.pose_count} {survey.pose_type} on {shown(topic)}, {child}, {parent}")
+        self.notes.append(f"poses: {survey.pose_count} {survey.pose_type} on {shown(topic)}, {child}, {parent}")
         if survey.pose_type == "nav_msgs/msg/Odometry" and "odom" in target:
-            self.said.append(
+            self.notes.append(
                 f"warning: odometry drifts, {shown(target)} is no map; where the robot was localized as well, "
                 f"--pose 'tf:map->{shown(survey.child_frame or 'base_link')}' is better"
             )
@@ -114,18 +114,18 @@ class CameraPoses:
     def _mounting(self) -> Link:
         options, log = self._options, self._survey.transforms
         if options.extrinsic is not None:
-            self.said.append("mounting: the extrinsic that was given")
+            self.notes.append("mounting: the extrinsic that was given")
             return Link(log, "", "", options.extrinsic)
         body = self._pose_frame()
         camera = (options.camera_frame or self._survey.image_frame or "").removeprefix("/")
         if body == CAMERA and CAMERA not in log.frames:
-            self.said.append("mounting: none, the poses are taken as those of the camera's optical frame")
+            self.notes.append("mounting: none, the poses are taken as those of the camera's optical frame")
             return Link(log, "", "", STILL)
         if not camera and options.frames:
             camera = body
-            self.said.append(f"the images name no frame; {shown(body)} is taken as the camera's optical frame")
+            self.notes.append(f"the images name no frame; {shown(body)} is taken as the camera's optical frame")
         if body == camera:
-            self.said.append(f"mounting: none, {shown(camera)} is the frame of the images")
+            self.notes.append(f"mounting: none, {shown(camera)} is the frame of the images")
             return Link(log, "", "", STILL)
         if not camera:
             raise UserError(
@@ -141,9 +141,9 @@ class CameraPoses:
                 f"--pose-frame {CAMERA} where the poses are the camera's own"
             ) from None
         moves = "" if log.is_static(body, camera) else ", which moves"
-        self.said.append(f"mounting: {shown(camera)} on {shown(body)} from the transforms{moves}")
+        self.notes.append(f"mounting: {shown(camera)} on {shown(body)} from the transforms{moves}")
         if "optical" not in camera:
-            self.said.append(
+            self.notes.append(
                 f"warning: {shown(camera)} is not called optical; if its axes are not x right, y down, z forward, name "
                 "the optical frame with --camera-frame (transposenet check tells)"
             )
@@ -154,7 +154,7 @@ class CameraPoses:
         options = self._options
         named = (options.pose_frame or self._body).removeprefix("/")
         if options.pose_frame and self._body and named != self._body:
-            self.said.append(
+            self.notes.append(
                 f"the poses name {shown(self._body)}; they are taken as those of {shown(named)} as you say"
             )
         if named:

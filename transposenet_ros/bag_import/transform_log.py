@@ -127,7 +127,7 @@ class TransformLog:
                 )
         self._way(target, source, option)
 
-    def look_up(self, target: str, source: str, stamp_ns: int, max_gap_ns: int) -> Pose:
+    def lookup(self, target: str, source: str, stamp_ns: int, max_gap_ns: int) -> Pose:
         """`T_target_source` at a time. NoPoseError beyond the transforms or in a gap of more than `max_gap_ns`."""
         buffer = TransformBuffer()
         for child in self._way(target, source):
@@ -141,7 +141,7 @@ class TransformLog:
                 parent = self._names[link.parents_N[index]]
                 buffer.set_transform(int(link.stamps_N[index]), parent, child, Pose(x, q))
         try:
-            return buffer.look_up(target, source, stamp_ns)
+            return buffer.lookup(target, source, stamp_ns)
         except TransformError as error:  # frames that change their parent
             raise NoPoseError(f"{type(error).__name__} between {shown(target)} and {shown(source)}") from None
         except ValueError:

@@ -42,7 +42,7 @@ class CameraCheck:
         self._camera: LiveCamera | None = None
         self._size: tuple[int, int] | None = None  # of the images, where one was seen under this CameraInfo
         self._fault = "no CameraInfo has come"
-        self._judge()
+        self._check_camera()
 
     def update(self, info: CameraInfo) -> Verdict:
         """The verdict on a camera; cheap where the message says what the last one said."""
@@ -53,7 +53,7 @@ class CameraCheck:
                     self._camera, self._fault = live_camera(info, self._rectified), ""
                 except ValueError as error:
                     self._camera, self._fault = None, f"the CameraInfo cannot be used, {error}"
-                self._judge()
+                self._check_camera()
             return self.verdict
 
     def correct(self, image_HW3: np.ndarray) -> np.ndarray:
@@ -62,13 +62,13 @@ class CameraCheck:
         with self._lock:
             if (width, height) != self._size:
                 self._size = width, height
-                self._judge()
+                self._check_camera()
             maps = self._maps
         if maps is None:
             return image_HW3
         return remap(image_HW3, maps)
 
-    def _judge(self) -> None:
+    def _check_camera(self) -> None:
         """Set the verdict, and the maps once an image's size is known."""
         target: Target | None = None
         self._maps: tuple[np.ndarray, np.ndarray] | None = None

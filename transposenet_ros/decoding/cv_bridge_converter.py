@@ -28,11 +28,11 @@ class CvBridgeConverter:
         try:
             self._bridge: Any = _import_from_ros().CvBridge()
             blue_red = Image(encoding="bgr8", width=2, height=1, step=6, data=array.array("B", [255, 0, 0, 0, 0, 255]))
-            answer = np.asarray(self._bridge.imgmsg_to_cv2(blue_red, "rgb8")).tolist()
+            output = np.asarray(self._bridge.imgmsg_to_cv2(blue_red, "rgb8")).tolist()
         except Exception as error:  # one built for another numpy raises whatever it likes
             raise _unusable(str(error) or type(error).__name__) from error
-        if answer != [[[0, 0, 255], [255, 0, 0]]]:
-            raise _unusable(f"a blue and a red pixel became {answer}")
+        if output != [[[0, 0, 255], [255, 0, 0]]]:
+            raise _unusable(f"a blue and a red pixel became {output}")
 
     def __call__(self, message: Image, encoding: Encoding) -> np.ndarray:
         """(H, W, 3) uint8 RGB. Raises DecodeFailed with what cv_bridge says."""

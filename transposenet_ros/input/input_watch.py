@@ -28,7 +28,7 @@ class InputWatch:
     def __init__(self, node: Node, camera: ImageInput, no_frames_timeout: float) -> None:
         self._node, self._camera, self._timeout = node, camera, no_frames_timeout
         self.input_fault = self.clock_fault = ""
-        self._log, self._told = ThrottledLog(node.get_logger()), {"input": "", "clock": ""}
+        self._log, self._logged = ThrottledLog(node.get_logger()), {"input": "", "clock": ""}
         self._clock_ns, self._clock_moved = node.get_clock().now().nanoseconds, time.monotonic()
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timer = node.create_timer(CHECK_SECONDS, self._check, clock=steady)
@@ -44,8 +44,8 @@ class InputWatch:
         self.clock_fault = why_no_time(self._node, self._timeout) if still else ""
         self.input_fault = why_no_frames(self._node, self._camera, self._timeout) if silent else ""
         for key, fault in (("clock", self.clock_fault), ("input", self.input_fault)):
-            if fault != self._told[key] and (not fault or self._log.warning(key, fault)):
-                self._told[key] = fault
+            if fault != self._logged[key] and (not fault or self._log.warning(key, fault)):
+                self._logged[key] = fault
 
 
 def follows_clock_topic(node: Node) -> bool:

@@ -137,7 +137,7 @@ class RobotFrames:
         stamp_ns = frame.stamp.sec * 10**9 + frame.stamp.nanosec
         deadline = time.monotonic() + self._parameters.tf_timeout  # of the frame, however many transforms are late
         # A calibration that appears later must be found later; motion that is late is worth a short wait.
-        T_camera_base = self._look_up(frame.camera_frame, self._base, stamp_ns, deadline)
+        T_camera_base = self._lookup(frame.camera_frame, self._base, stamp_ns, deadline)
         T_map_base, covariance_66 = base_in_map(T_map_camera, frame.estimate.covariance_66, T_camera_base)
         orientation = nearest_sign(T_map_base.orientation, self._previous_wxyz)
         self._previous_wxyz = orientation
@@ -147,17 +147,17 @@ class RobotFrames:
         if self.mode == "map_to_base":
             self._send(frame.header, self._base, T_map_base)
         elif self.mode == "map_to_odom":
-            T_odom_base = self._look_up(self._odom, self._base, stamp_ns, deadline)
+            T_odom_base = self._lookup(self._odom, self._base, stamp_ns, deadline)
             later = stamp_ns + round(self._parameters.transform_tolerance * 1e9)
             header = Header(stamp=Time(sec=later // 10**9, nanosec=later % 10**9), frame_id=frame.map_frame)
             self._send(header, self._odom, T_map_base @ T_odom_base.inverse())
 
-    def _look_up(self, target: str, source: str, stamp_ns: int, deadline: float) -> Pose:
+    def _lookup(self, target: str, source: str, stamp_ns: int, deadline: float) -> Pose:
         """Wait for a transform that is only late, be it the first since time began anew; one that nobody has named is
         not waited for."""
         while True:
             try:
-                return self._buffer.look_up(target, source, stamp_ns)
+                return self._buffer.lookup(target, source, stamp_ns)
             except (ForwardExtrapolationError, NoDataForExtrapolationError):
                 if time.monotonic() > deadline or not self._node.context.ok():
                     raise

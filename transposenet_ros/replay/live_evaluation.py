@@ -50,7 +50,7 @@ def evaluate_live(
     with BagReader(bag) as reader:
         topic = reader.image_topic(image_topic)
         transport = IMAGE_TYPES[reader.topics[topic]]
-        truths = reader.poses(reader.ground_truth_topic(ground_truth_topic))
+        ground_truth_poses = reader.poses(reader.ground_truth_topic(ground_truth_topic))
         image_names = reader.image_names()
         path = str(reader.path)
     job = ReplayJob(path, topic, node, rate, max_frames, wait_each, start_timeout, progress=progress)
@@ -66,7 +66,7 @@ def evaluate_live(
             remaps = {"image" if transport == "raw" else "image/compressed": topic}
             localizer = stack.enter_context(localizer_process(node, remaps, parameters, domain, folder, output))
         recording = run_replayer(job, domain, folder, localizer, log)
-    return evaluate_recording(recording, truths, image_names, min_match)
+    return evaluate_recording(recording, ground_truth_poses, image_names, min_match)
 
 
 def _check(rate: float, max_frames: int | None, node_name: str, min_match: float) -> None:

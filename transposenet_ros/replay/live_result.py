@@ -35,7 +35,7 @@ class LiveResult:
     sent: list[int]
     seconds: float
     estimates: dict[int, Pose]
-    truths: dict[int, Pose]
+    ground_truth_poses: dict[int, Pose]
     covariances: dict[int, np.ndarray] = field(default_factory=dict)
     transforms: dict[int, Pose] = field(default_factory=dict)
     image_names: dict[int, str] = field(default_factory=dict)
@@ -58,12 +58,14 @@ class LiveResult:
     @property
     def matched(self) -> list[int]:
         """Stamps that have an estimate and a true pose."""
-        return [stamp_ns for stamp_ns in self.sent if stamp_ns in self.estimates and stamp_ns in self.truths]
+        return [
+            stamp_ns for stamp_ns in self.sent if stamp_ns in self.estimates and stamp_ns in self.ground_truth_poses
+        ]
 
     def errors(self) -> tuple[np.ndarray, np.ndarray]:
         """Metres (N,) and degrees (N,) of the `matched` frames, in their order."""
         stamps = self.matched
-        return pose_errors([self.estimates[s] for s in stamps], [self.truths[s] for s in stamps])
+        return pose_errors([self.estimates[s] for s in stamps], [self.ground_truth_poses[s] for s in stamps])
 
     def error_summary(self) -> ErrorSummary:
         return summarise(*self.errors())
@@ -72,15 +74,15 @@ class LiveResult:
     def alignment(self) -> Alignment | None:
         """The `matched` estimates laid onto the truth by SE(3): a diagnosis of the frames, never the result."""
         stamps = self.matched
-        return align([self.estimates[s] for s in stamps], [self.truths[s] for s in stamps])
+        return align([self.estimates[s] for s in stamps], [self.ground_truth_poses[s] for s in stamps])
 
     def warnings(self) -> list[str]:
         """What a reader of the figures has to know first."""
         found, sent = [], len(self.sent)
-        if sent and len(self.truths) < self.min_match * sent:
+        if sent and len(self.ground_truth_poses) < self.min_match * sent:
             found.append(
-                f"only {len(self.truths)} of {sent} images have the stamp of a true pose, {self.min_match:.0%} are "
-                "wanted (--min-match); the errors are those of a part"
+                f"only {len(self.ground_truth_poses)} of {sent} images have the stamp of a ground-truth pose, "
+                f"{self.min_match:.0%} are required (--min-match); the errors are those of a part"
             )
         if aligned := self.alignment:
             found += filter(None, [aligned.another_frame(self.error_summary())])
@@ -155,14 +157,14 @@ class LiveResult:
 
 
 def evaluate_recording(
-    recording: Recording, truths: dict[int, Pose], image_names: dict[int, str], min_match: float = MIN_MATCH
+    recording: Recording, ground_truth_poses: dict[int, Pose], image_names: dict[int, str], min_match: float = MIN_MATCH
 ) -> LiveResult:
     """Put a recording beside the ground truth by stamp. UserError where no frame sent has a pose (fault matrix, E1)."""
     sent = list(recording.sent)
-    if sent and not any(stamp_ns in truths for stamp_ns in sent):
+    if sent and not any(stamp_ns in ground_truth_poses for stamp_ns in sent):
         raise UserError(
             f"no image has the stamp of a true pose: images from {_range(sent)}, "
-            f"ground truth from {_range(truths)}; record both with the same clock"
+            f"ground truth from {_range(ground_truth_poses)}; record both with the same clock"
         )
     estimates = {s: _pose(recording.poses[s]) for s in sent if s in recording.poses}
     moments = list(recording.sent.values())
@@ -171,7 +173,7 @@ def evaluate_recording(
         sent=sent,
         seconds=(moments[-1] - moments[0]) * 1e-9 if moments else 0.0,
         estimates=estimates,
-        truths={s: truths[s] for s in sent if s in truths},
+        ground_truth_poses={s: ground_truth_poses[s] for s in sent if s in ground_truth_poses},
         covariances={s: np.reshape(recording.covariances[s], (6, 6)) for s in estimates if s in recording.covariances},
         transforms={s: _pose(recording.transforms[s]) for s in estimates if s in recording.transforms},
         image_names={s: image_names[s] for s in sent if s in image_names},

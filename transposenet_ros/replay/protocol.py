@@ -19,7 +19,7 @@ class ReplayJob:
     max_frames: int | None = None
     wait_each: bool = False
     start_timeout: float = 60.0
-    answer_timeout: float = 10.0
+    pose_timeout: float = 10.0
     progress: bool = False
 
 

@@ -52,7 +52,7 @@ class Recorder:
             reports = self.reports
             self.changed.wait_for(lambda: self.reports > reports, timeout)
 
-    def answered(self, stamp_ns: int) -> bool:
+    def replied(self, stamp_ns: int) -> bool:
         """Whether pose, covariance and status of a frame are here, or its refusal."""
         r = self.recording
         return (stamp_ns in r.poses and stamp_ns in r.covariances) or stamp_ns in r.not_localized

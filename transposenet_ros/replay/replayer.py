@@ -79,12 +79,12 @@ def _send(job: ReplayJob, publisher: Any, recorder: Recorder, frames: Iterator, 
         recording.sent[stamp_ns] = time.monotonic_ns()
         publisher.publish(data)
         if job.wait_each:
-            _wait_for(recorder, partial(_answered, recorder, stamp_ns), job.answer_timeout)
+            _wait_for(recorder, partial(_replied, recorder, stamp_ns), job.pose_timeout)
         done()
 
 
-def _answered(recorder: Recorder, stamp_ns: int) -> bool:
-    return recorder.answered(stamp_ns) or _all_accounted(recorder)
+def _replied(recorder: Recorder, stamp_ns: int) -> bool:
+    return recorder.replied(stamp_ns) or _all_accounted(recorder)
 
 
 def _all_accounted(recorder: Recorder) -> bool:

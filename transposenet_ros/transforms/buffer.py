@@ -1,6 +1,6 @@
 """Where frames are to each other at a time: a buffer of transforms with the semantics of tf2's (geometry2, Jazzy).
 
-No ROS message and no waiting in here: `look_up` answers, or says at once why it cannot. Apart from tf2 by intent: a
+No ROS message and no waiting in here: `lookup` answers, or says at once why it cannot. Apart from tf2 by intent: a
 stamp of 0 is a time like any other (only None asks for the latest), infinite positions are refused (in tf2 NaN alone),
 quaternions are normalised, and a loop is found by its frames (in tf2 after 1000 steps).
 """
@@ -59,7 +59,7 @@ class TransformBuffer:
             if self._keep(child, sample, static):
                 self._claims.note(child, parent, publisher, static, stamp_ns)
 
-    def look_up(self, target: str, source: str, stamp_ns: int | None = None) -> Pose:
+    def lookup(self, target: str, source: str, stamp_ns: int | None = None) -> Pose:
         """`T_target_source` at a time in ns; None is the latest time at which every transform on the way is known.
 
         Never waits. Raises InvalidArgumentError, UnknownFrameError, ConnectivityError, LoopError or ExtrapolationError.

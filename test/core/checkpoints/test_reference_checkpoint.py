@@ -170,9 +170,9 @@ def test_it_becomes_a_scene_model_that_runs(tmp_path: Path, capsys: pytest.Captu
     small_scene = write_small_scene(tmp_path / "desk", frames=8)
     out, arguments = tmp_path / "out", [str(saved(tmp_path / "it.pth")), "--data", f"7scenes:{small_scene}", "--out"]
     assert main([*arguments, str(out)]) == 0
-    told = capsys.readouterr().out
-    assert "transposenet, 8 heads" in told and "M numbers that nothing reads were left out" in told
-    assert "8 training frames (none were held out)" in told and "warning: no better than the mean pose" in told
+    text = capsys.readouterr().out
+    assert "transposenet, 8 heads" in text and "M numbers that nothing reads were left out" in text
+    assert "8 training frames (none were held out)" in text and "warning: no better than the mean pose" in text
     localizer = Localizer(out, device="cpu")
     model = localizer.scene_model
     assert (len(model.scenes[0].training_positions_N3), model.preprocessing.smaller_edge) == (8, 256)
@@ -192,8 +192,8 @@ def test_several_scenes_become_one_scene_model(tmp_path: Path, capsys: pytest.Ca
     assert main(arguments) == 2
     assert "--data is given 1 times, the checkpoint is of 2 scenes: give each" in capsys.readouterr().err
     assert main([*arguments, *data, "--name", "attic", "--name", "cellar"]) == 0
-    told = capsys.readouterr().out
-    assert "attic: median" in told and "cellar: median" in told and "multiscene_transformer, 8 heads" in told
+    text = capsys.readouterr().out
+    assert "attic: median" in text and "cellar: median" in text and "multiscene_transformer, 8 heads" in text
     model = Localizer(tmp_path / "out", device="cpu").scene_model
     assert [(scene.name, scene.map_frame) for scene in model.scenes] == [
         ("attic", "attic_map"),

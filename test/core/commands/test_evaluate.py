@@ -34,9 +34,9 @@ def test_its_description_is_one_line() -> None:
 def test_the_script_has_the_commands_options(capsys: pytest.CaptureFixture[str]) -> None:
     evaluate.add_arguments(parser := argparse.ArgumentParser())
     script = [sys.executable, str(ROOT / "training" / "evaluate.py"), "--help"]
-    told = subprocess.check_output(script, cwd=ROOT, text=True)
+    text = subprocess.check_output(script, cwd=ROOT, text=True)
     options = [option for action in parser._actions for option in action.option_strings]
-    assert len(options) > 10 and all(option in told for option in options)
+    assert len(options) > 10 and all(option in text for option in options)
     script[-1] = "--help-all"
     assert subprocess.check_output(script, cwd=ROOT, text=True).count("formats of --data:\n  7scenes: ") == 1
     with pytest.raises(SystemExit):

@@ -40,8 +40,8 @@ def test_every_command_names_one_that_exists(tmp_path: Path) -> None:
     assert train.endswith("--config transposenet_fast --data '7scenes:my desk' --out model_my_desk")
     evaluate = next_of(do(tmp_path, train, "--no-check", "--epochs", "1", *SMALL))
     assert evaluate.endswith("model_my_desk --data '7scenes:my desk'")
-    judged = do(tmp_path, evaluate, "--device", "cpu")
-    assert "localized 8 of 8 frames of my desk" in judged
+    evaluated = do(tmp_path, evaluate, "--device", "cpu")
+    assert "localized 8 of 8 frames of my desk" in evaluated
     images = shlex.quote(str(tmp_path / "my desk" / "seq-02"))
     localize = f"{check.replace('check_dataset', 'localize')} --model model_my_desk {images}"
     located = do(tmp_path, localize)

@@ -28,7 +28,7 @@ WALLS = np.array(
 )
 
 
-def draw(poses: Iterable[Pose]) -> list[np.ndarray]:
+def render(poses: Iterable[Pose]) -> list[np.ndarray]:
     """Images (240, 320) uint8: each pixel's ray is met with the walls, the nearest wall in front is seen."""
     rng = np.random.default_rng(5)
     small = rng.integers(0, 256, (len(WALLS), TEXELS // 6, TEXELS // 6), dtype=np.uint8)
@@ -54,7 +54,7 @@ def draw(poses: Iterable[Pose]) -> list[np.ndarray]:
 def made_scene(folder: Path, poses: list[Pose], rate: float = 10.0) -> Scene:
     """A scene of the room, its images written to `folder`."""
     images = []
-    for k, (pose, image) in enumerate(zip(poses, draw(poses), strict=True)):
+    for k, (pose, image) in enumerate(zip(poses, render(poses), strict=True)):
         path = folder / f"{k:04d}.png"
         cv2.imwrite(str(path), image)
         images.append(PosedImage(path.name, path, pose, "train", "seq", k / rate))

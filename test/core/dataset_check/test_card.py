@@ -28,9 +28,9 @@ def card_of(scene: Scene) -> Card:
     return make_card(scene, tracks, find_vertical(tracks), check_leakage(tracks, Faults()), None)
 
 
-def circle(turns: int = 2, rate_hz: float = 10.0, splits: list[str] | None = None) -> Scene:
+def circle(rotations: int = 2, rate_hz: float = 10.0, splits: list[str] | None = None) -> Scene:
     """A radius of 2 m at 1.5 m height, 20 s a turn, looking outwards."""
-    angles = np.arange(turns * 200) * 2 * np.pi / 200
+    angles = np.arange(rotations * 200) * 2 * np.pi / 200
     positions = np.column_stack([2 * np.cos(angles), 2 * np.sin(angles), np.full(len(angles), 1.5)])
     outwards = Rotation.from_rotvec(np.outer(angles - np.pi / 2, [0, 0, 1])) * LEVEL
     return made_track(positions, rate_hz, splits, outwards)
@@ -45,7 +45,7 @@ def test_the_figures_of_a_circle_are_those_of_a_circle() -> None:
     assert card.path_m == pytest.approx(399 * step)
     assert (card.duration_s, card.rate_hz) == pytest.approx((39.9, 10))
     assert (card.speeds_m_s.median, card.speeds_m_s.largest) == pytest.approx((step * 10, step * 10))
-    assert card.turns_deg_s.p95 == pytest.approx(18)
+    assert card.rotations_deg_s.p95 == pytest.approx(18)
     assert card.up == "map z" and card.revisited > 0.98
     assert card.directions.sector_shares == pytest.approx([1 / 12] * 12, abs=0.006)
     assert card.directions.elevations_deg == pytest.approx([0, 0, 0], abs=1e-6)
@@ -110,9 +110,9 @@ def leaks(scene: Scene) -> list[str]:
 
 
 def test_t04_a_random_split_of_one_drive_is_told() -> None:
-    chance = np.random.default_rng(2).permutation(["train"] * 240 + ["test"] * 60).tolist()
-    told = leaks(made_track(walk(300), splits=chance))
-    assert len(told) == 1 and told[0].startswith("test split: leaks like a random split: 60 of 60 test frames")
+    shuffled = np.random.default_rng(2).permutation(["train"] * 240 + ["test"] * 60).tolist()
+    remarks = leaks(made_track(walk(300), splits=shuffled))
+    assert len(remarks) == 1 and remarks[0].startswith("test split: leaks like a random split: 60 of 60 test frames")
 
 
 def test_t04_every_fifth_frame_is_told_and_so_is_it_where_frames_are_thinned_out() -> None:

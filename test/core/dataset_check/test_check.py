@@ -75,20 +75,20 @@ def test_t01_every_bad_image_is_listed_at_once(small_scene: Path) -> None:
     split.write_text("split,image\n" + "".join(f"train,{name}\n" for name in names))
     missing, empty, page, png, jpeg = damage(small_scene)
     findings = check_dataset(f"7scenes:{small_scene}", split, motion=False, progress=False)
-    told = [str(fault).replace(f"{small_scene}/", "") for fault in findings.faults.refused]
-    assert len(told) == 5 and len(findings.scene.images) == 19
+    text = [str(fault).replace(f"{small_scene}/", "") for fault in findings.faults.refused]
+    assert len(text) == 5 and len(findings.scene.images) == 19
     for name, words in ((missing, "missing"), (empty, "empty (0 bytes)"), (page, "16 bytes that are no JPEG")):
-        assert any(fault.startswith(name) and words in fault for fault in told), (name, told)
-    assert any(fault.startswith(png) and "the PNG is cut off" in fault for fault in told)
-    assert any(fault.startswith(jpeg.replace(".png", ".jpg")) and "the JPEG is cut off" in fault for fault in told)
+        assert any(fault.startswith(name) and words in fault for fault in text), (name, text)
+    assert any(fault.startswith(png) and "the PNG is cut off" in fault for fault in text)
+    assert any(fault.startswith(jpeg.replace(".png", ".jpg")) and "the JPEG is cut off" in fault for fault in text)
 
 
-def test_t01_a_image_damaged_in_the_middle_is_found_by_decoding(small_scene: Path) -> None:
+def test_t01_an_image_damaged_in_the_middle_is_found_by_decoding(small_scene: Path) -> None:
     image = frames(small_scene)[3]
     data = bytearray(image.read_bytes())
     data[len(data) // 2 : len(data) // 2 + 300] = bytes(300)
     image.write_bytes(bytes(data))
-    assert len(told := found(small_scene)) == 1 and "frame-000003" in told[0] and "do not decode" in told[0]
+    assert len(text := found(small_scene)) == 1 and "frame-000003" in text[0] and "do not decode" in text[0]
 
 
 def test_t01_skip_bad_counts_up_to_a_twentieth_and_refuses_more(small_scene: Path) -> None:
@@ -104,7 +104,7 @@ def test_t01_skip_bad_counts_up_to_a_twentieth_and_refuses_more(small_scene: Pat
         verdict(check_dataset(data, motion=False, progress=False), data, skip_bad=True)
 
 
-def test_the_card_is_printed_and_written_and_a_image_drawn(check: Check, small_scene: Path, tmp_path: Path) -> None:
+def test_the_card_is_printed_and_written_and_an_image_drawn(check: Check, small_scene: Path, tmp_path: Path) -> None:
     done = check(f"7scenes:{small_scene}", "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert "desk, 48 images" in done.stdout and "train 24  val 0  test 24" in done.stdout
@@ -129,11 +129,11 @@ def test_doubles_frozen_blurred_and_dark_images_are_remarked_on(small_scene: Pat
     cv2.imwrite(str(images[12]), cv2.imread(str(images[12])) // 30)
     cv2.imwrite(str(images[15]), np.minimum(cv2.imread(str(images[15])).astype(int) + 200, 255).astype(np.uint8))
     findings = check_dataset(f"7scenes:{small_scene}", motion=False, progress=False)
-    told = {fault.where: fault.what for fault in findings.faults.remarks}
-    assert "the same file as seq-01/frame-000002.color.png, which is in train" in told["seq-02/frame-000002.color.png"]
-    assert "looks like seq-01/frame-000005" in told["seq-01/frame-000006.color.png"]
-    assert "blurred" in told["seq-01/frame-000009.color.png"]
-    assert "too dark" in told["seq-01/frame-000012.color.png"] and "too bright" in told["seq-01/frame-000015.color.png"]
+    text = {fault.where: fault.what for fault in findings.faults.remarks}
+    assert "the same file as seq-01/frame-000002.color.png, which is in train" in text["seq-02/frame-000002.color.png"]
+    assert "looks like seq-01/frame-000005" in text["seq-01/frame-000006.color.png"]
+    assert "blurred" in text["seq-01/frame-000009.color.png"]
+    assert "too dark" in text["seq-01/frame-000012.color.png"] and "too bright" in text["seq-01/frame-000015.color.png"]
     counts = findings.card.image_counts
     assert (counts.duplicates, counts.frozen, counts.badly_exposed) == (1, 1, 2) and not findings.faults.refused
 
@@ -141,8 +141,8 @@ def test_doubles_frozen_blurred_and_dark_images_are_remarked_on(small_scene: Pat
 def test_images_of_another_shape_are_refused(small_scene: Path) -> None:
     image = frames(small_scene)[4]
     cv2.imwrite(str(image), cv2.rotate(cv2.imread(str(image)), cv2.ROTATE_90_CLOCKWISE))
-    told = found(small_scene)
-    assert told == ["seq-01/frame-000004.color.png: 60x80 pixels, most have 80x60: one shape is needed"]
+    text = found(small_scene)
+    assert text == ["seq-01/frame-000004.color.png: 60x80 pixels, most have 80x60: one shape is needed"]
 
 
 @pytest.mark.parametrize(
@@ -158,9 +158,9 @@ def test_t02_a_matrix_that_is_no_pose_names_its_file(small_scene: Path, fault: o
     for index in (3, 7):
         path = small_scene / "seq-01" / f"frame-{index:06d}.pose.txt"
         np.savetxt(path, fault(np.loadtxt(path)))
-    told = found(small_scene)
-    assert len(told) == 2 and all(words in text for text in told), told
-    assert "frame-000003.pose.txt" in told[0] and "frame-000007.pose.txt" in told[1]
+    text = found(small_scene)
+    assert len(text) == 2 and all(words in text for text in text), text
+    assert "frame-000003.pose.txt" in text[0] and "frame-000007.pose.txt" in text[1]
 
 
 def test_t02_training_is_refused_before_epoch_one_and_goes_on_where_the_user_has_checked(
@@ -175,8 +175,8 @@ def test_t02_training_is_refused_before_epoch_one_and_goes_on_where_the_user_has
     frames(scene)[9].write_bytes(whole[:-100])
     command = arguments(scene, tmp_path / "model", "epochs=1")
     assert train(command) == 2
-    told = capsys.readouterr().err
-    assert told.count("error:") == 1 and "frame-000007" in told and "frame-000009" in told
+    text = capsys.readouterr().err
+    assert text.count("error:") == 1 and "frame-000007" in text and "frame-000009" in text
     assert not (tmp_path / "model").exists()
     loaded = load_scene(f"7scenes:{scene}")
     with pytest.raises(UserError, match=r"^desk: 2 faults beside 46 good images: "):

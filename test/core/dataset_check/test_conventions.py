@@ -36,8 +36,8 @@ WRONG = [
 def walk(count: int = 40) -> list[Pose]:
     """A hand-held camera in the room: all three axes of turning, all three of travel."""
     s = np.linspace(0, 2 * np.pi, count)
-    turns = np.stack([35 * np.sin(2 * s), 12 * np.sin(3 * s + 1), 10 * np.sin(4 * s)], -1)
-    R = Rotation.from_euler("ZYX", turns, degrees=True) * Rotation.from_matrix(LEVEL)
+    rotations = np.stack([35 * np.sin(2 * s), 12 * np.sin(3 * s + 1), 10 * np.sin(4 * s)], -1)
+    R = Rotation.from_euler("ZYX", rotations, degrees=True) * Rotation.from_matrix(LEVEL)
     places = np.stack([-1 + np.sin(s), 1.2 * np.cos(2 * s), 0.5 * np.sin(3 * s)], -1)
     return [Pose(p, q) for p, q in zip(places, R.as_quat(scalar_first=True), strict=True)]
 
@@ -117,8 +117,8 @@ def test_poses_of_a_base_are_known_as_another_bodys(room):
     assert verdict.outcome == "another body" and verdict.wrong, verdict.sentence()
     body = verdict.winner.convention
     np.testing.assert_allclose(body.lever_3, T_base_camera.position, atol=0.05)
-    turn = Rotation.from_matrix(body.R_body_camera_33.T @ T_base_camera.rotation_33).magnitude()
-    assert np.degrees(turn) < 1.0 and "another body" in verdict.sentence()
+    rotation = Rotation.from_matrix(body.R_body_camera_33.T @ T_base_camera.rotation_33).magnitude()
+    assert np.degrees(rotation) < 1.0 and "another body" in verdict.sentence()
 
 
 def test_a_given_reading_that_is_right_is_confirmed_by_its_own_name(room):

@@ -42,13 +42,13 @@ def test_a_wrong_reading_ends_the_check_with_2_and_says_what_to_do(
 ) -> None:
     images = [replace(image, pose=written_as(PoseConvention("map-to-camera"))(image.pose)) for image in room.images]
     write_folder_dataset(tmp_path / "place", replace(room, images=images))
-    code, _, told = checked(tmp_path / "place", capsys)
+    code, _, text = checked(tmp_path / "place", capsys)
     assert (
         code == 2
-        and "the images contradict the poses" in told
-        and "look like map-to-camera, quaternion w x y z, optical" in told
+        and "the images contradict the poses" in text
+        and "look like map-to-camera, quaternion w x y z, optical" in text
     )
-    assert "you said camera-to-map, quaternion w x y z, optical" in told and "convention=" in told
+    assert "you said camera-to-map, quaternion w x y z, optical" in text and "convention=" in text
     assert json.loads((tmp_path / "out" / "card.json").read_text())["motion"]["outcome"] == "another reading"
 
 
@@ -58,15 +58,15 @@ def test_poses_of_the_base_end_the_check_with_2_and_say_what_to_do(
     T_base_camera = Pose(np.array([0.2, 0.1, 0.5]), np.array([0.5, -0.5, 0.5, -0.5]))
     images = [replace(image, pose=image.pose @ T_base_camera.inverse()) for image in room.images]
     write_folder_dataset(tmp_path / "place", replace(room, images=images))
-    code, _, told = checked(tmp_path / "place", capsys)
-    assert code == 2 and "another body than the camera" in told and "--extrinsic" in told
-    assert "the body has a robot's axes (x forward, y left, z up)" in told and "intrinsics: see" not in told
+    code, _, text = checked(tmp_path / "place", capsys)
+    assert code == 2 and "another body than the camera" in text and "--extrinsic" in text
+    assert "the body has a robot's axes (x forward, y left, z up)" in text and "intrinsics: see" not in text
 
 
 def test_the_right_reading_ends_with_0(room: Scene, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_folder_dataset(tmp_path / "place", room)
-    code, said, _ = checked(tmp_path / "place", capsys)
-    assert code == 0 and "as you said" in said and "verdict        good: 24 images" in said
+    code, output, _ = checked(tmp_path / "place", capsys)
+    assert code == 0 and "as you said" in output and "verdict        good: 24 images" in output
 
 
 def test_t10_a_dozen_neighbouring_frames_are_not_taken_for_another_body(data_folder: Path) -> None:
@@ -98,12 +98,12 @@ def offset(seconds: float | None, sigma: float = 0.005) -> TimeOffset:
     ],
 )
 def test_t03_an_offset_of_more_than_a_frame_and_more_than_chance_is_remarked_on(
-    measured: TimeOffset, period: float, told: bool
+    measured: TimeOffset, period: float, text: bool
 ) -> None:
     faults = Faults()
     check_offset(measured, period, faults)
-    assert not faults.refused and len(faults.remarks) == told
-    if told:
+    assert not faults.refused and len(faults.remarks) == text
+    if text:
         assert measured.seconds is not None and f"add {measured.seconds:.3f} s" in str(faults.remarks[0])
         assert "80 ms" in str(faults.remarks[0]) and "of another time" in str(faults.remarks[0])
 
@@ -157,7 +157,9 @@ def test_e09_a_hostile_name_neither_leaves_the_folder_nor_reaches_the_terminal(
     (tmp_path / "here" / "below").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "here" / "below")
     assert check_main([str(tmp_path / "place"), "--no-motion"]) == 2
-    said = capsys.readouterr()
-    assert "\x1b" not in said.out + said.err and "\\x1b[31m" in said.out and "is not below the folder" in said.out
+    output = capsys.readouterr()
+    assert (
+        "\x1b" not in output.out + output.err and "\\x1b[31m" in output.out and "is not below the folder" in output.out
+    )
     written = [path.relative_to(tmp_path) for path in tmp_path.rglob("overview.png")]
     assert [str(path) for path in written] == ["here/below/check_x_.._.._evil_31m_script_frac_/overview.png"]

@@ -16,7 +16,7 @@ from untrained import save_untrained
 from transposenet_core.evaluation.baselines import ThumbnailRetrieval
 from transposenet_core.evaluation.calibration import error_std
 from transposenet_core.evaluation.errors import PREDICTION_COLUMNS, pose_errors, summarise, table
-from transposenet_core.evaluation.report import JudgedFrame, _unbroken, choose_frames, draw_report
+from transposenet_core.evaluation.report import EvaluatedFrame, _unbroken, choose_frames, draw_report
 from transposenet_core.formats import load_scene
 from transposenet_core.geometry.covariance import error_vectors
 from transposenet_core.geometry.pose import Pose
@@ -29,9 +29,9 @@ evaluate = runpy.run_path(str(ROOT / "training" / "evaluate.py"))["main"]
 
 
 def test_e07_figures_agree_with_the_independent_judge(data_folder: Path, tmp_path: Path) -> None:
-    fold, judge = "redkitchen_b50_fold3", data_folder.parent / "tools" / "score.py"
-    if not judge.is_file():
-        pytest.skip(f"the independent judge is not at {judge}")
+    fold, scorer = "redkitchen_b50_fold3", data_folder.parent / "tools" / "score.py"
+    if not scorer.is_file():
+        pytest.skip(f"the independent judge is not at {scorer}")
     split = data_folder / "splits" / f"{fold}.csv"
     data = f"7scenes:{data_folder / '7scenes'}"
     some = (read_image(image.path) for image in load_scene(data, split).select("train")[::60])
@@ -47,7 +47,7 @@ def test_e07_figures_agree_with_the_independent_judge(data_folder: Path, tmp_pat
     theirs = []
     for argument in ([str(predictions)], ["--baseline"]):
         subprocess.run(
-            [sys.executable, judge, fold, *argument, "--json", tmp_path / "j"], check=True, stdout=subprocess.DEVNULL
+            [sys.executable, scorer, fold, *argument, "--json", tmp_path / "j"], check=True, stdout=subprocess.DEVNULL
         )
         theirs.append(json.loads((tmp_path / "j").read_text()))
     for row, expected in zip(mine, (theirs[0][0], *theirs[1]), strict=True):
@@ -73,7 +73,7 @@ def test_a_small_scene_is_judged_from_the_command_line(
     assert "no such folder" in capsys.readouterr().err
 
 
-def turned(degrees: float) -> Pose:
+def rotated(degrees: float) -> Pose:
     half = np.radians(degrees) / 2
     return Pose([degrees / 100, 0, 0], [np.cos(half), 0, 0, np.sin(half)])
 
@@ -99,14 +99,14 @@ def test_crops_are_asked_for_by_the_judge(small_scene: Path, tmp_path: Path, cap
 
 
 def test_figures_of_known_errors() -> None:
-    truth = [turned(0)] * 5
-    metres, degrees = pose_errors([turned(d) for d in (0, 2, 4, 12, 100)], truth)
+    ground_truth = [rotated(0)] * 5
+    metres, degrees = pose_errors([rotated(d) for d in (0, 2, 4, 12, 100)], ground_truth)
     np.testing.assert_allclose(metres, [0, 0.02, 0.04, 0.12, 1.0])
     np.testing.assert_allclose(degrees, [0, 2, 4, 12, 100], atol=1e-9)
     figures = summarise(metres, degrees)
     assert (figures.median_m, figures.median_deg) == pytest.approx((0.04, 4.0))
     assert (figures.recall_5cm_5deg, figures.recall_25cm_10deg) == pytest.approx((0.6, 0.6))
-    position_std, rotation_std = error_std(error_vectors([turned(3), turned(-3)], truth[:2]))
+    position_std, rotation_std = error_std(error_vectors([rotated(3), rotated(-3)], ground_truth[:2]))
     np.testing.assert_allclose(position_std, [0.03, 0, 0], atol=1e-12)
     np.testing.assert_allclose(rotation_std, [0, 0, np.radians(3)], atol=1e-9)
 
@@ -115,7 +115,7 @@ def test_e05_nothing_localized_is_no_division_by_zero(tmp_path: Path) -> None:
     figures = summarise(np.zeros(0), np.zeros(0))
     assert figures.count == 0 and set(list(figures.to_dict().values())[1:]) == {None}
     assert "nan" in table({"ours": figures})
-    frames = [JudgedFrame(0.1 * k, turned(k), None) for k in range(4)]
+    frames = [EvaluatedFrame(0.1 * k, rotated(k), None) for k in range(4)]
     assert choose_frames(frames) == []
     draw_report(tmp_path / "r.png", "nothing", frames, np.zeros((0, 3)))
     assert cv2.imread(str(tmp_path / "r.png")) is not None
@@ -127,11 +127,11 @@ def test_no_line_leads_over_a_gap() -> None:
     assert _unbroken(np.array([3.0])) == [slice(0, 1)]
 
 
-def test_look_up_finds_a_image_under_other_light() -> None:
+def test_look_up_finds_an_image_under_other_light() -> None:
     rng = np.random.default_rng(0)
     images = [cv2.resize(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8), (160, 120)) for _ in range(10)]
-    retrieval = ThumbnailRetrieval(images, [turned(k) for k in range(10)])
+    retrieval = ThumbnailRetrieval(images, [rotated(k) for k in range(10)])
     darker = (0.7 * images[4].astype(float) + 10).astype(np.uint8)
     assert retrieval.lookup(darker).position[0] == pytest.approx(0.04)
     with pytest.raises(ValueError, match="10 images for 1 poses"):
-        ThumbnailRetrieval(images, [turned(0)])
+        ThumbnailRetrieval(images, [rotated(0)])

@@ -42,13 +42,15 @@ CASES: dict[str, dict] = {
 }
 
 
-def made_estimates(truths: list[Pose], T_moved: Pose | None = None, lost: object = (), elsewhere: object = ()) -> list:
+def made_estimates(
+    ground_truth_poses: list[Pose], T_moved: Pose | None = None, lost: object = (), elsewhere: object = ()
+) -> list:
     """Answers beside the ground truth by centimetres and degrees that are the same everywhere."""
     found = []
-    for k, truth in enumerate(truths):
+    for k, ground_truth in enumerate(ground_truth_poses):
         half = np.radians(1 + k % 4) / 2
         error = Pose([0.03 * np.sin(k), 0.02 * np.cos(2 * k), 0.01 * (k % 3)], [np.cos(half), 0, 0, np.sin(half)])
-        pose = truth @ error if T_moved is None else T_moved @ truth @ error
+        pose = ground_truth @ error if T_moved is None else T_moved @ ground_truth @ error
         sigma_6 = np.array([0.02, 0.02, 0.02, 0.04, 0.04, 0.04]) * (1 + k % 2)
         reason, scene = ("out_of_scene" if k in lost else ""), ("shelf" if k in elsewhere else "desk")
         found.append(Estimate(pose, np.diag(sigma_6**2), not reason, reason, scene, "map"))

@@ -24,9 +24,9 @@ def test_frames_of_another_place_are_counted(small_scene: Path, capsys: pytest.C
     assert result == OtherPlaceResult("desk", 48, sum(by_hand)) and result.not_localized > 0
     assert result.to_dict() == {"scene": "desk", "images": 48, "not_localized": sum(by_hand), "share": np.mean(by_hand)}
     assert capsys.readouterr() == ("", "")
-    told = f"not localized {sum(by_hand)} of 48 frames of desk, another place: {np.mean(by_hand):.1%}"
-    assert str(result) == told
+    text = f"not localized {sum(by_hand)} of 48 frames of desk, another place: {np.mean(by_hand):.1%}"
+    assert str(result) == text
     there = ["--data", str(small_scene), "--device", "cpu"]
     assert evaluate([str(DEMO), *there, "--other", str(small_scene)]) == 0
-    assert capsys.readouterr().out.splitlines()[-2] == told
+    assert capsys.readouterr().out.splitlines()[-2] == text
     assert OtherPlaceResult("nowhere", 0, 0).to_dict()["share"] is None

@@ -18,8 +18,8 @@ vectors = st.tuples(numbers, numbers, numbers)
 
 def motion(start: Pose, velocity: np.ndarray, angular_velocity: np.ndarray, seconds: float) -> Pose:
     """The camera's centre at a constant velocity in the map, its axes turning at a constant rate about themselves."""
-    turned = Rotation.from_matrix(start.rotation_33) * Rotation.from_rotvec(seconds * angular_velocity)
-    return Pose(start.position + seconds * velocity, turned.as_quat(scalar_first=True))
+    rotated = Rotation.from_matrix(start.rotation_33) * Rotation.from_rotvec(seconds * angular_velocity)
+    return Pose(start.position + seconds * velocity, rotated.as_quat(scalar_first=True))
 
 
 def sliding(*seconds: float) -> tuple[list[int], list[Pose]]:
@@ -33,15 +33,15 @@ def xs(found: Association) -> list[float | None]:
 
 @settings(deadline=None, max_examples=60)
 @given(vectors, vectors, vectors, vectors, st.lists(st.floats(0, 2), min_size=1, max_size=8), st.randoms())
-def test_a_constant_motion_is_reproduced_to_1e_9(start, turned, velocity, spin, times, chance) -> None:
-    origin = Pose(start, Rotation.from_rotvec(turned).as_quat(scalar_first=True))
+def test_a_constant_motion_is_reproduced_to_1e_9(start, rotated, velocity, spin, times, generator) -> None:
+    origin = Pose(start, Rotation.from_rotvec(rotated).as_quat(scalar_first=True))
     v, w = np.array(velocity), np.array(spin)
     epoch = 1_700_000_000 * SECOND  # float64 seconds would end at 2.4e-7 here
     grid = [epoch + k * SECOND // 10 for k in range(21)]
     poses = [motion(origin, v, w, k / 10) for k in range(21)]
     stamps = [epoch + round(t * SECOND) for t in times]
     order = list(range(21))
-    chance.shuffle(order)
+    generator.shuffle(order)
     found = associate(stamps, [grid[k] for k in order], [poses[k] for k in order], max_gap_s=0.1)
     assert found.rate == 1
     for stamp, pose in zip(stamps, found.poses, strict=True):

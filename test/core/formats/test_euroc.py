@@ -46,7 +46,7 @@ def sensor(
     return SENSOR.format(T=T, lens=lens, model=model, head=head, tag=tag)
 
 
-def truth_row(ms: int) -> str:
+def ground_truth_row(ms: int) -> str:
     """The body climbs 1 m/s at (3, 4), turned a quarter to the left: q_RS = (cos 45, 0, 0, sin 45), w first."""
     return f"{EPOCH + ms * MS},3,4,{ms / 1000},0.70710678,0,0,0.70710678,0,0"
 
@@ -63,10 +63,10 @@ def write_recording(
             lines.append(f"{EPOCH + ms * MS},{EPOCH + ms * MS}.png")
             cv2.imwrite(str(folder / "data" / f"{EPOCH + ms * MS}.png"), np.full((48, 75), grey, np.uint8))
         (folder / "data.csv").write_text("\r\n".join(lines) + "\r\n")
-    truth = root / "mav0" / "state_groundtruth_estimate0"
-    truth.mkdir(exist_ok=True)
-    rows = [truth_row(5 * k) for k in range(-1, 100)] if rows is None else rows
-    (truth / "data.csv").write_text("\n".join([HEADER, *rows]) + "\n")
+    ground_truth = root / "mav0" / "state_groundtruth_estimate0"
+    ground_truth.mkdir(exist_ok=True)
+    rows = [ground_truth_row(5 * k) for k in range(-1, 100)] if rows is None else rows
+    (ground_truth / "data.csv").write_text("\n".join([HEADER, *rows]) + "\n")
     return root
 
 
@@ -109,7 +109,7 @@ def test_the_other_camera_by_option_and_grey_images(tmp_path: Path) -> None:
 
 
 def test_t03_no_overlap_in_time_is_refused(tmp_path: Path) -> None:
-    root = write_recording(tmp_path / "V1", [0, 50], rows=[truth_row(5 * k) for k in range(1000, 1100)])
+    root = write_recording(tmp_path / "V1", [0, 50], rows=[ground_truth_row(5 * k) for k in range(1000, 1100)])
     with pytest.raises(UserError, match=r"data.csv with .*data.csv: 0 of 2 images .* \+5.000 s on the images"):
         load_scene(f"euroc:{root}")
 
@@ -122,11 +122,11 @@ def test_t03_no_overlap_in_time_is_refused(tmp_path: Path) -> None:
         (f"{EPOCH}.5,3,4,5,1,0,0,0", r"line 3: '\d+\.5' is no time stamp in whole nanoseconds"),
         (f"{EPOCH},3,4,inf,1,0,0,0", "line 3: a number that is not finite"),
         (f"{EPOCH},3,4,5,1,1,0,0", "line 3: a quaternion of length 1.41421"),
-        (truth_row(-5), "line 3: the stamp stands in .* line 2 already"),
+        (ground_truth_row(-5), "line 3: the stamp stands in .* line 2 already"),
     ],
 )
 def test_t02_a_wrong_row_is_left_out_and_named(tmp_path: Path, row: str, what: str) -> None:
-    rows = [truth_row(-5), row, *(truth_row(5 * k) for k in range(20))]
+    rows = [ground_truth_row(-5), row, *(ground_truth_row(5 * k) for k in range(20))]
     root = write_recording(tmp_path / "V1", [1, 50], rows=rows)
     scene, faults = inspect_scene(f"euroc:{root}")
     assert len(scene.images) == 2 and len(faults.refused) == 1

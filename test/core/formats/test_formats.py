@@ -20,9 +20,9 @@ from transposenet_core.training.data.holdout import GUARD, hold_out_validation
 def test_official_layout_is_read(small_scene: Path) -> None:
     scene = load_scene(f"7scenes:{small_scene}")
     assert (len(scene.select("train")), len(scene.select("test")), scene.name) == (24, 24, "desk")
-    truth = np.loadtxt(small_scene / "seq-02" / "frame-000003.pose.txt")
+    ground_truth = np.loadtxt(small_scene / "seq-02" / "frame-000003.pose.txt")
     image = scene.select("test")[3]
-    np.testing.assert_allclose(image.pose.matrix_44, truth, atol=1e-9)
+    np.testing.assert_allclose(image.pose.matrix_44, ground_truth, atol=1e-9)
     assert (image.name, image.sequence, image.stamp) == ("seq-02/frame-000003.color.png", "seq-02", pytest.approx(0.1))
 
 

@@ -193,15 +193,15 @@ def test_published_cameras_stand_upright_only_as_their_convention_says(data_fold
 def test_all_three_formats_of_redkitchen_have_the_same_poses(data_folder: Path) -> None:
     labels, images = data_folder / "labels", data_folder / "7scenes" / "redkitchen"
     split = data_folder / "splits" / "redkitchen_b50_fold3.csv"
-    truth = load_scene(f"7scenes:{images}", split)
+    ground_truth = load_scene(f"7scenes:{images}", split)
     sources = (
         f"labels_csv:{labels / '7Scenes/abs_7scenes_pose.csv_redkitchen_train.csv'},images={images}",
         f"posenet_txt:{labels / 'posenet_txt/redkitchen_train.txt'},convention=camera_to_map,images={images}",
     )
-    by_path = {image.path.resolve(): image for image in truth.images}
+    by_path = {image.path.resolve(): image for image in ground_truth.images}
     for source in sources:
         scene = load_scene(source, split)
-        assert len(scene.images) == len(truth.images)
+        assert len(scene.images) == len(ground_truth.images)
         pairs = [(image, by_path[image.path.resolve()]) for image in scene.images]
         assert all(image.split == other.split for image, other in pairs)
         ours, theirs = stack([image.pose for image, _ in pairs]), stack([other.pose for _, other in pairs])
@@ -224,9 +224,9 @@ def test_matrix_rows_go_the_way_that_is_said(tmp_path: Path) -> None:
     assert [is_known(image.pose) for image in scene.images] == [True, False]
     assert [image.name for image in scene.images] == ["images/9.jpg", "images/10.jpg"]
     assert (scene.intrinsics.fx, scene.intrinsics.width, scene.intrinsics.source) == (8, 8, "K.txt")
-    turned = load_scene(f"matrix_rows:{root},convention=map_to_camera,rate=2")
-    assert [is_known(image.pose) for image in turned.images] == [False, True]
-    assert [image.stamp for image in turned.images] == [0, 0.5]
+    rotated = load_scene(f"matrix_rows:{root},convention=map_to_camera,rate=2")
+    assert [is_known(image.pose) for image in rotated.images] == [False, True]
+    assert [image.stamp for image in rotated.images] == [0, 0.5]
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,11 @@ EPOCH = 1305031102
 LOOKS_ALONG_X = np.array([[0, 0, 1], [-1, 0, 0], [0, -1, 0.0]])
 
 
-def truth_row(t: float, turn_deg: float = 0.0) -> str:
+def ground_truth_row(t: float, rotation_deg: float = 0.0) -> str:
     """The camera drives along x at 2 m/s and turns about its own down axis; w last, written by another library."""
     from transforms3d.quaternions import mat2quat
 
-    R = LOOKS_ALONG_X @ Rotation.from_euler("y", turn_deg, degrees=True).as_matrix()
+    R = LOOKS_ALONG_X @ Rotation.from_euler("y", rotation_deg, degrees=True).as_matrix()
     w, x, y, z = mat2quat(R)
     numbers = " ".join(f"{value:.9f}" for value in (2 * t, 0.5, 1.2, x, y, z, w))
     return f"{EPOCH + t:.6f} {numbers}"
@@ -28,7 +28,7 @@ def truth_row(t: float, turn_deg: float = 0.0) -> str:
 def write_recording(
     root: Path,
     image_times: list[float],
-    truth: list[str] | None = None,
+    ground_truth: list[str] | None = None,
     depth_times: list[float] = (),
     size=(480, 640),
 ) -> Path:
@@ -43,7 +43,7 @@ def write_recording(
                 cv2.imwrite(str(root / name), image)
                 lines.append(f"{EPOCH + t:.6f} {name}")
             (root / f"{kind}.txt").write_text("\n".join(lines) + "\n")
-    rows = [truth_row(k / 100, turn_deg=k) for k in range(101)] if truth is None else truth
+    rows = [ground_truth_row(k / 100, rotation_deg=k) for k in range(101)] if ground_truth is None else ground_truth
     (root / "groundtruth.txt").write_text("# timestamp tx ty tz qx qy qz qw\n" + "\n".join(rows) + "\n")
     return root
 
@@ -53,8 +53,8 @@ def test_a_known_camera_between_two_poses(tmp_path: Path) -> None:
     scene = load_scene(root)  # recognised without its format
     first, second = scene.images
     np.testing.assert_allclose(first.pose.position, [0.21, 0.5, 1.2], atol=1e-6)
-    turned = LOOKS_ALONG_X @ Rotation.from_euler("y", 10.5, degrees=True).as_matrix()
-    np.testing.assert_allclose(first.pose.rotation_33, turned, atol=1e-6)
+    rotated = LOOKS_ALONG_X @ Rotation.from_euler("y", 10.5, degrees=True).as_matrix()
+    np.testing.assert_allclose(first.pose.rotation_33, rotated, atol=1e-6)
     np.testing.assert_allclose(second.pose.position, [1, 0.5, 1.2], atol=1e-6)
     assert (first.name, first.split) == (f"rgb/{EPOCH}.105000.png", "train")
     assert (first.sequence, first.stamp) == ("rgbd_dataset_freiburg1_room", EPOCH + 0.105)
@@ -140,11 +140,11 @@ def test_t03_the_few_images_without_a_pose_are_left_out_and_told(tmp_path: Path)
         (f"{EPOCH}.5 1 2 nan 0 0 0 1", "line 7: a number that is not finite"),
         (f"{EPOCH}.5 1 2 3 0 0 0 2", "line 7: a quaternion of length 2"),
         ("then 1 2 3 0 0 0 1", "line 7: 'then' is no time stamp in seconds"),
-        (truth_row(0.03), "line 7: the stamp stands in .*groundtruth.txt line 4 already"),
+        (ground_truth_row(0.03), "line 7: the stamp stands in .*groundtruth.txt line 4 already"),
     ],
 )
 def test_t02_a_wrong_row_is_left_out_and_named(tmp_path: Path, row: str, what: str) -> None:
-    rows = [truth_row(k / 100) for k in range(1, 6)] + [row] + [truth_row(k / 100) for k in range(6, 20)]
+    rows = [ground_truth_row(k / 100) for k in range(1, 6)] + [row] + [ground_truth_row(k / 100) for k in range(6, 20)]
     root = write_recording(tmp_path / "freiburg1", [0.05, 0.1], rows)
     scene, faults = inspect_scene(f"tum:{root}")
     assert len(scene.images) == 2 and len(faults.refused) == 1
@@ -158,11 +158,11 @@ def test_t01_images_that_are_missing_or_lead_elsewhere_are_named(tmp_path: Path)
     with open(root / "rgb.txt", "a") as file:
         file.write(f"{EPOCH}.3 ../secret.png\n{EPOCH}.4 rgb/a b.png\n")
     scene, faults = inspect_scene(f"tum:{root}")
-    told = "; ".join(map(str, faults.refused))
+    text = "; ".join(map(str, faults.refused))
     assert len(scene.images) == 1 and len(faults.refused) == 3
-    assert ".200000.png: the image is missing" in told
-    assert "rgb.txt line 5: the image ../secret.png is not below the folder" in told
-    assert "rgb.txt line 6: 3 columns, a row is 'timestamp filename'" in told
+    assert ".200000.png: the image is missing" in text
+    assert "rgb.txt line 5: the image ../secret.png is not below the folder" in text
+    assert "rgb.txt line 6: 3 columns, a row is 'timestamp filename'" in text
     assert len(inspect_scene(f"tum:{root}", labels_only=True)[0].images) == 2
 
 

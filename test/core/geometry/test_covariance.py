@@ -14,20 +14,20 @@ from transposenet_core.training.validation import covariance_scale
 
 def drawn(scale: tuple[float, float], frames: int = 4000) -> tuple[np.ndarray, np.ndarray]:
     """Errors (N, 6), each of a covariance of its own, and those covariances too small by `scale`."""
-    chance = np.random.default_rng(0)
-    A_N66 = chance.normal(size=(frames, 6, 6)) * chance.uniform(0.01, 0.1, (frames, 1, 1))
-    told_N66 = A_N66 @ A_N66.transpose(0, 2, 1) + 1e-6 * np.eye(6)
-    roots_N66 = np.linalg.cholesky([scaled(told_66, scale) for told_66 in told_N66])
-    return (roots_N66 @ chance.normal(size=(frames, 6, 1)))[..., 0], told_N66
+    generator = np.random.default_rng(0)
+    A_N66 = generator.normal(size=(frames, 6, 6)) * generator.uniform(0.01, 0.1, (frames, 1, 1))
+    reported_N66 = A_N66 @ A_N66.transpose(0, 2, 1) + 1e-6 * np.eye(6)
+    roots_N66 = np.linalg.cholesky([scaled(reported_66, scale) for reported_66 in reported_N66])
+    return (roots_N66 @ generator.normal(size=(frames, 6, 1)))[..., 0], reported_N66
 
 
 @pytest.mark.parametrize("scale", [(1.0, 1.0), (100.0, 4.0), (0.3, 900.0)])
 def test_the_scale_is_found_and_calibrates_covariances(scale: tuple[float, float]) -> None:
-    error_N6, told_N66 = drawn(scale)
-    found = covariance_scale(error_N6, told_N66)
+    error_N6, reported_N66 = drawn(scale)
+    found = covariance_scale(error_N6, reported_N66)
     assert found == pytest.approx(scale, rel=0.05)
-    before = CovarianceCalibration.of(error_N6, told_N66)
-    after = CovarianceCalibration.of(error_N6, np.array([scaled(C, found) for C in told_N66]))
+    before = CovarianceCalibration.of(error_N6, reported_N66)
+    after = CovarianceCalibration.of(error_N6, np.array([scaled(C, found) for C in reported_N66]))
     assert list(before.nees.values()) == pytest.approx(scale, rel=0.05)
     assert list(after.nees.values()) == pytest.approx((1, 1)) and after.within_6 == pytest.approx(0.683, abs=0.03)
     assert "NEES 1.00" in str(after) and after.to_dict()["nees"] == after.nees
@@ -44,10 +44,10 @@ def test_a_scaled_covariance_is_one(position: float, rotation: float, seed: int)
 
 
 def test_errors_are_along_the_maps_axes() -> None:
-    turn, by = Rotation.random(rng=1), Rotation.from_rotvec([0.1, -0.2, 0.3])
-    truth = Pose([1.0, 2, 3], turn.as_quat(scalar_first=True))
-    estimate = Pose([1.5, 2, 3], (by * turn).as_quat(scalar_first=True))
-    np.testing.assert_allclose(error_vectors([estimate], [truth]), [[0.5, 0, 0, 0.1, -0.2, 0.3]], atol=1e-12)
+    rotation, by = Rotation.random(rng=1), Rotation.from_rotvec([0.1, -0.2, 0.3])
+    ground_truth = Pose([1.0, 2, 3], rotation.as_quat(scalar_first=True))
+    estimate = Pose([1.5, 2, 3], (by * rotation).as_quat(scalar_first=True))
+    np.testing.assert_allclose(error_vectors([estimate], [ground_truth]), [[0.5, 0, 0, 0.1, -0.2, 0.3]], atol=1e-12)
     assert nees(np.full((3, 6), 2.0), np.array([np.eye(6)] * 3)) == {"position": 4.0, "rotation": 4.0}
 
 

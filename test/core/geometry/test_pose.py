@@ -44,10 +44,10 @@ def test_orientation_is_unit_and_of_one_sign(pose: Pose) -> None:
 def test_angle_is_the_angle_that_was_turned(q: np.ndarray, degrees: float, axis: np.ndarray) -> None:
     if np.linalg.norm(axis) < 0.1:
         axis = np.array([0.0, 0.0, 1.0])
-    turn = Rotation.from_rotvec(np.radians(degrees) * axis / np.linalg.norm(axis))
-    turned = (Rotation.from_quat(q, scalar_first=True) * turn).as_quat(scalar_first=True)
-    assert rotation_angle_deg(q, turned) == pytest.approx(degrees, abs=1e-6)
-    assert rotation_angle_deg(q, -turned) == pytest.approx(degrees, abs=1e-6)
+    rotation = Rotation.from_rotvec(np.radians(degrees) * axis / np.linalg.norm(axis))
+    rotated = (Rotation.from_quat(q, scalar_first=True) * rotation).as_quat(scalar_first=True)
+    assert rotation_angle_deg(q, rotated) == pytest.approx(degrees, abs=1e-6)
+    assert rotation_angle_deg(q, -rotated) == pytest.approx(degrees, abs=1e-6)
 
 
 @pytest.mark.parametrize(("other", "degrees"), [([1, 0, 0, 0], 0.0), ([-1, 0, 0, 0], 0.0), ([0, 0, 1, 0], 180.0)])
@@ -79,7 +79,7 @@ def test_what_is_no_pose_is_refused(values: tuple) -> None:
 
 
 def test_mean_pose_of_opposite_turns_is_between_them() -> None:
-    turns = Rotation.from_euler("z", [[-30], [30]], degrees=True).as_quat(scalar_first=True)
-    mean = mean_pose([Pose([0, 0, 0], turns[0]), Pose([2, 0, 0], -turns[1])])
+    rotations = Rotation.from_euler("z", [[-30], [30]], degrees=True).as_quat(scalar_first=True)
+    mean = mean_pose([Pose([0, 0, 0], rotations[0]), Pose([2, 0, 0], -rotations[1])])
     np.testing.assert_allclose(mean.position, [1, 0, 0])
     assert rotation_angle_deg(mean.orientation, np.array([1.0, 0, 0, 0])) < 1e-9

@@ -47,8 +47,8 @@ def test_the_covariance_is_that_of_what_was_drawn() -> None:
     drawn = rng.normal(size=(20000, 6)) * sigma
     drawn[:, 3] += 0.1 * drawn[:, 0]  # a turn about the map's x goes with a step along it
     middle = Rotation.random(rng=rng)
-    turned = (Rotation.from_rotvec(drawn[:, 3:]) * middle).as_quat(scalar_first=True)
-    position, orientation = torch.from_numpy(drawn[None, :, :3]), torch.from_numpy(turned)[None]
+    rotated = (Rotation.from_rotvec(drawn[:, 3:]) * middle).as_quat(scalar_first=True)
+    position, orientation = torch.from_numpy(drawn[None, :, :3]), torch.from_numpy(rotated)[None]
     mean = mean_orientation(orientation)
     assert rotation_angle_deg(mean[0].numpy(), middle.as_quat(scalar_first=True)) < 0.05
     covariance = sample_covariance(position, orientation, position.mean(dim=1), mean)[0]
@@ -61,8 +61,8 @@ def test_the_covariance_is_that_of_what_was_drawn() -> None:
 
 def test_views_of_each_image_are_averaged_apart() -> None:
     position = torch.tensor([[0.0, 0, 0], [2, 0, 0], [10, 0, 0], [12, 0, 0]])
-    turns = Rotation.from_euler("z", [[10], [30], [-80], [-60]], degrees=True).as_quat(scalar_first=True)
-    orientation = torch.from_numpy(turns) * torch.tensor([[1.0], [-1], [1], [-1]])
+    rotations = Rotation.from_euler("z", [[10], [30], [-80], [-60]], degrees=True).as_quat(scalar_first=True)
+    orientation = torch.from_numpy(rotations) * torch.tensor([[1.0], [-1], [1], [-1]])
     mean = mean_over_views({"position": position, "orientation": orientation, "attention": position}, images=2)
     assert mean["position"].tolist() == [[1, 0, 0], [11, 0, 0]] and "attention" not in mean
     expected = Rotation.from_euler("z", [[20], [-70]], degrees=True).as_quat(scalar_first=True)

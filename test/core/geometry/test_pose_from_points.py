@@ -8,17 +8,17 @@ from scipy.spatial.transform import Rotation
 
 from transposenet_core.geometry.pose import rotation_angle_deg
 from transposenet_core.geometry.pose_from_points import aligned, refined
-from transposenet_core.geometry.quaternions import product, rotated, small_turn
+from transposenet_core.geometry.quaternions import product, rotated, small_rotation
 
 
 def made(seed: int, points: int = 40, batch: int = 3) -> tuple[torch.Tensor, ...]:
     """Points before a camera (B, N, 3), its true position (B, 3) and orientation (B, 4), the points in the map."""
-    chance = np.random.default_rng(seed)
-    p_camera = chance.uniform((-1.5, -1, 1), (1.5, 1, 4), (batch, points, 3))
-    turns = Rotation.random(batch, random_state=seed)
-    positions = chance.normal(0, 5, (batch, 3))
-    p_map = np.stack([turn.apply(p) + t for turn, p, t in zip(turns, p_camera, positions, strict=True)])
-    wxyz = turns.as_quat(scalar_first=True)
+    generator = np.random.default_rng(seed)
+    p_camera = generator.uniform((-1.5, -1, 1), (1.5, 1, 4), (batch, points, 3))
+    rotations = Rotation.random(batch, random_state=seed)
+    positions = generator.normal(0, 5, (batch, 3))
+    p_map = np.stack([rotation.apply(p) + t for rotation, p, t in zip(rotations, p_camera, positions, strict=True)])
+    wxyz = rotations.as_quat(scalar_first=True)
     return tuple(torch.from_numpy(array) for array in (p_camera, positions, wxyz, p_map))
 
 
@@ -27,20 +27,20 @@ def made(seed: int, points: int = 40, batch: int = 3) -> tuple[torch.Tensor, ...
 def test_exact_points_give_the_exact_pose(seed: int) -> None:
     p_camera, position, orientation, p_map = made(seed)
     weight = torch.rand(3, 40, dtype=torch.float64) + 0.1
-    found, turn = aligned(p_camera, p_map, weight)
+    found, rotation = aligned(p_camera, p_map, weight)
     np.testing.assert_allclose(found, position, atol=1e-9)
-    assert rotation_angle_deg(turn.numpy(), orientation.numpy()).max() < 1e-6
+    assert rotation_angle_deg(rotation.numpy(), orientation.numpy()).max() < 1e-6
     # and Gauss-Newton finds it from elsewhere, and stays there
-    off = product(small_turn(torch.full((3, 3), 0.05, dtype=torch.float64)), orientation)
-    found, turn, _ = refined(position + 0.1, off, p_camera, p_map, weight / weight * 1e-2, weight * 1e-2, 12)
+    off = product(small_rotation(torch.full((3, 3), 0.05, dtype=torch.float64)), orientation)
+    found, rotation, _ = refined(position + 0.1, off, p_camera, p_map, weight / weight * 1e-2, weight * 1e-2, 12)
     np.testing.assert_allclose(found, position, atol=1e-6)
-    assert rotation_angle_deg(turn.numpy(), orientation.numpy()).max() < 1e-4
+    assert rotation_angle_deg(rotation.numpy(), orientation.numpy()).max() < 1e-4
 
 
 def test_rotation_agrees_with_scipy() -> None:
     p_camera, _, orientation, _ = made(1)
-    turns = Rotation.from_quat(orientation.numpy(), scalar_first=True)
-    expected = np.stack([turn.apply(p) for turn, p in zip(turns, p_camera.numpy(), strict=True)])
+    rotations = Rotation.from_quat(orientation.numpy(), scalar_first=True)
+    expected = np.stack([rotation.apply(p) for rotation, p in zip(rotations, p_camera.numpy(), strict=True)])
     np.testing.assert_allclose(rotated(orientation, p_camera), expected, atol=1e-12)
 
 
@@ -53,29 +53,29 @@ def test_guessed_depths_spoil_the_alignment_more_than_the_refined_pose() -> None
     variance = torch.full((40, 150), 0.02**2, dtype=torch.float64)
     ray_variance = (0.15 * p_camera[..., 2]) ** 2
     guessed = p_camera * stretch
-    plain, turn = aligned(guessed, p_map, 1 / (3 * variance + ray_variance))
-    better, turn, information = refined(plain, turn, guessed, p_map, variance, ray_variance, 5)
+    plain, rotation = aligned(guessed, p_map, 1 / (3 * variance + ray_variance))
+    better, rotation, information = refined(plain, rotation, guessed, p_map, variance, ray_variance, 5)
     plain_error, error = ((found - position).norm(dim=-1).median() for found in (plain, better))
     assert error < 0.5 * plain_error
     # The information is what it says: errors are about as large as its inverse tells.
-    told = torch.linalg.inv(information).diagonal(dim1=1, dim2=2)[:, :3].sum(dim=1).sqrt().median()
-    assert 0.4 < error / told < 2.5
+    stated = torch.linalg.inv(information).diagonal(dim1=1, dim2=2)[:, :3].sum(dim=1).sqrt().median()
+    assert 0.4 < error / stated < 2.5
 
 
 def test_far_points_lose_their_say() -> None:
     p_camera, position, orientation, p_map = made(5, points=60)
     p_map[:, :12] += 3.0
     variance = torch.full((3, 60), 0.03**2, dtype=torch.float64)
-    found, turn, _ = refined(position + 0.05, orientation, p_camera, p_map, variance, variance, 15)
+    found, rotation, _ = refined(position + 0.05, orientation, p_camera, p_map, variance, variance, 15)
     assert (found - position).norm(dim=-1).max() < 0.02
-    assert rotation_angle_deg(turn.numpy(), orientation.numpy()).max() < 0.5
+    assert rotation_angle_deg(rotation.numpy(), orientation.numpy()).max() < 0.5
 
 
 def test_gradients_are_finite_through_both() -> None:
     p_camera, _, _, p_map = made(7)
     noisy = (p_map + 0.1 * torch.randn(p_map.shape, dtype=torch.float64)).requires_grad_()
     variance = torch.full((3, 40), 0.01, dtype=torch.float64)
-    found, turn = aligned(p_camera, noisy, 1 / variance)
-    found, turn, _ = refined(found, turn, p_camera, noisy, variance, variance, 3)
-    (found.sum() + turn.sum()).backward()
+    found, rotation = aligned(p_camera, noisy, 1 / variance)
+    found, rotation, _ = refined(found, rotation, p_camera, noisy, variance, variance, 3)
+    (found.sum() + rotation.sum()).backward()
     assert torch.isfinite(noisy.grad).all() and noisy.grad.abs().sum() > 0

@@ -107,6 +107,6 @@ def test_distortion_that_fits_no_model_is_one_sentence(name: str, distortion: tu
         bears_distortion(replace(CAMERA, distortion_model=name, distortion=distortion))
 
 
-def test_a_image_of_another_size_is_refused() -> None:
+def test_an_image_of_another_size_is_refused() -> None:
     with pytest.raises(UserError, match=r"an image of 80x60, but its camera \(calibration\) is described for 160x120"):
         Undistorter(lens("plumb_bob"))(np.zeros((60, 80, 3), np.uint8))

@@ -60,9 +60,9 @@ def test_maps_of_corners_and_of_edges_are_told_apart() -> None:
     correlation_24 = np.mean([figure.correlation_24 for figure in figures(False)], axis=0)
     np.testing.assert_allclose(np.diag(correlation_24[:, :2]), 1)  # either with its own
     assert correlation_24[0, 1] < 0.97 and abs(correlation_24[0, 3]) < 0.01 and correlation_24[1, 3] > 0.9
-    told = summary(figures(False))
-    assert "position attends more to corners than the other: holds here" in told
-    assert "orientation attends more to edges than the other: holds here" in told
+    text = summary(figures(False))
+    assert "position attends more to corners than the other: holds here" in text
+    assert "orientation attends more to edges than the other: holds here" in text
     assert summary(figures(True)).count("does not hold here, it is the other way round") == 2
     assert summary(figures(False)[:1]).count("undecided") == 2  # one image decides nothing
 
@@ -87,9 +87,9 @@ def test_the_script_draws_three_columns_and_judges(images: Path, tmp_path: Path,
     model = save_untrained(tmp_path / "model", [squares(9), 255 - squares(9)], Preprocessing(48, (48, 64)))
     out = tmp_path / "figures" / "attention.png"
     assert main([str(model), "--images", str(images), "--out", str(out), "--rows", "2"]) == 0
-    told = capsys.readouterr().out
-    assert "5 images" in told and "frame-0.color.png, frame-4.color.png" in told
-    assert [line.split()[0] for line in told.splitlines()[2:4]] == ["position", "orientation"]
+    text = capsys.readouterr().out
+    assert "5 images" in text and "frame-0.color.png, frame-4.color.png" in text
+    assert [line.split()[0] for line in text.splitlines()[2:4]] == ["position", "orientation"]
     figure_HW3 = cv2.imread(str(out))
     columns = np.array_split(figure_HW3[30:].astype(float), 3, axis=1)
     for a, b in ((0, 1), (0, 2), (1, 2)):

@@ -49,7 +49,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_image_has_the_windows_size_and_belongs_to_its_pose(place: Path) -> None:
+def test_an_image_has_the_windows_size_and_belongs_to_its_pose(place: Path) -> None:
     model = SceneModel.load(place / "drawing")
     assert has_decoder(model) and not has_decoder(SceneModel.load(place / "plain"))
     here, there = Pose(np.zeros(3), np.array([1.0, 0, 0, 0])), Pose(np.ones(3), np.array([1.0, 0.2, 0, 0]))

@@ -41,7 +41,7 @@ def test_a_mask_is_dropouts() -> None:
     """With the same units dropped in PyTorch's own way, one by one."""
     torch.manual_seed(0)
     regressor = SampledRegressor(24, 64, 0.25)
-    regressor.draw(500)
+    regressor.sample_masks(500)
     for mask, width in ((regressor.before_SC, 24), (regressor.after_SF, 64)):
         assert mask.shape == (500, width) and mask.unique().tolist() == pytest.approx([0, 1 / 0.75])
         assert (mask > 0).float().mean().item() == pytest.approx(0.75, abs=0.02)
@@ -52,8 +52,8 @@ def test_a_mask_is_dropouts() -> None:
         hidden = regressor.feature(pooled * regressor.before_SC[sample]) * regressor.after_SF[sample]
         torch.testing.assert_close(position[:, sample], regressor.position(hidden))
     # The same spread as dropout by chance has, within what 500 samples of each can tell.
-    by_chance = torch.stack([regressor.train()(pooled)[0] for _ in range(500)], dim=1)
-    torch.testing.assert_close(by_chance.std(dim=1), position.std(dim=1), rtol=0.25, atol=0)
+    sampled = torch.stack([regressor.train()(pooled)[0] for _ in range(500)], dim=1)
+    torch.testing.assert_close(sampled.std(dim=1), position.std(dim=1), rtol=0.25, atol=0)
 
 
 def test_mean_and_covariance_are_those_of_the_samples() -> None:
@@ -71,10 +71,10 @@ def test_mean_and_covariance_are_those_of_the_samples() -> None:
         assert torch.equal(tensor, again[name])  # to the bit
     for index in range(2):
         np.testing.assert_allclose(output["position"][index], positions[index].mean(axis=0), atol=1e-5)
-        turns = Rotation.from_quat(orientations[index], scalar_first=True)
-        mean = turns.mean()
+        rotations = Rotation.from_quat(orientations[index], scalar_first=True)
+        mean = rotations.mean()
         assert rotation_angle_deg(output["orientation"][index].numpy(), mean.as_quat(scalar_first=True)) < 1e-3
-        drawn = np.hstack((positions[index], (turns * mean.inv()).as_rotvec()))
+        drawn = np.hstack((positions[index], (rotations * mean.inv()).as_rotvec()))
         away = drawn - np.r_[positions[index].mean(axis=0), 0, 0, 0]
         expected = away.T @ away / 29 + FLOOR**2 * np.eye(6)
         np.testing.assert_allclose(output["covariance"][index], expected, rtol=1e-3, atol=1e-9)
@@ -139,7 +139,7 @@ def test_samples_cost_little_beside_the_trunk() -> None:
 
         regressor = network.regressor
         whole = seconds(network, torch.rand(1, 3, 224, 224))
-        samples = seconds(lambda pooled: regressor.answer(pooled, pooled), torch.rand(1, 1024))
+        samples = seconds(lambda pooled: regressor.poses_from_latents(pooled, pooled), torch.rand(1, 1024))
     assert samples < 0.5 * whole
 
 
@@ -151,8 +151,8 @@ def test_trained_from_the_command_line_and_judged_as_it_runs(small_scene: Path, 
     localizer, images = Localizer(out, device="cpu"), load_scene(f"7scenes:{small_scene}").select("test")[:3]
     model = localizer.scene_model
     assert (model.architecture, model.options["samples"]) == ("bayesian_posenet", 40)
-    judged = predict(model.network, load_pixels(images, model.preprocessing), model.preprocessing)
-    for image, pose in zip(images, judged, strict=True):
+    evaluated = predict(model.network, load_pixels(images, model.preprocessing), model.preprocessing)
+    for image, pose in zip(images, evaluated, strict=True):
         running = localizer.localize(read_image(image.path)).pose
         np.testing.assert_allclose(running.position, pose.position, atol=1e-5)
         assert rotation_angle_deg(running.orientation, pose.orientation) < 1e-3

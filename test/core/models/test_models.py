@@ -122,17 +122,17 @@ def test_eq_3_to_5_of_the_loss() -> None:
 @pytest.mark.parametrize("angle", [0.0, 0.1, 1.0, 2.0])
 def test_rotation_losses_of_a_known_angle(kind: str, angle: float) -> None:
     label = torch.nn.functional.normalize(torch.tensor([[0.3, -0.5, 0.2, 0.7]]), dim=-1)
-    turn = torch.tensor([[math.cos(angle / 2), 0.0, math.sin(angle / 2), 0.0]])
-    answer = product(label, turn).requires_grad_()
+    rotation = torch.tensor([[math.cos(angle / 2), 0.0, math.sin(angle / 2), 0.0]])
+    output = product(label, rotation).requires_grad_()
     chord, half = 2 * math.sin(angle / 4), angle / 2
     expected = {"quaternion": chord, "sign_invariant": chord, "geodesic": half}[kind]
-    distance = rotation_distance(kind, answer, label)
+    distance = rotation_distance(kind, output, label)
     assert distance.item() == pytest.approx(expected, abs=1e-6)
-    assert rotation_distance(kind, -answer, label).item() == pytest.approx(
+    assert rotation_distance(kind, -output, label).item() == pytest.approx(
         math.sqrt(4 - chord**2) if kind == "quaternion" else expected, abs=1e-6
     )
     distance.sum().backward()
-    assert torch.isfinite(answer.grad).all()  # at the label itself as well
+    assert torch.isfinite(output.grad).all()  # at the label itself as well
 
 
 def test_bfloat16_keeps_the_heads_exact() -> None:

@@ -30,8 +30,8 @@ NARROW |= {"image_size": (64, 96), "dropout": 0.0, "drop_connect": 0.0}
 
 def some_poses(count: int, seed: int, away: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
-    turns = Rotation.from_euler("zyx", rng.uniform(-60, 60, (count, 3)), degrees=True)
-    return rng.uniform(-3, 3, (count, 3)) + away, turns.as_quat(scalar_first=True, canonical=True)
+    rotations = Rotation.from_euler("zyx", rng.uniform(-60, 60, (count, 3)), degrees=True)
+    return rng.uniform(-3, 3, (count, 3)) + away, rotations.as_quat(scalar_first=True, canonical=True)
 
 
 def network_of(name: str = "coarse_to_fine", scenes: int = 3, **options: object) -> torch.nn.Module:
@@ -127,13 +127,15 @@ def test_the_latents_of_a_scene_hold_its_answer(name: str) -> None:
     with torch.inference_mode():
         whole, alone = network(image), network.regress(network.encode(image))
         other_B = (whole["scene"] + 1) % 3
-        told = network.regress(network.encode(image, scene_B=other_B))
+        with_scene = network.regress(network.encode(image, scene_B=other_B))
     for key in ("position", "orientation", "scene", "scene_log_probability"):
         torch.testing.assert_close(alone[key], whole[key], rtol=0, atol=1e-6)
     rows = torch.arange(4)
-    torch.testing.assert_close(told["position"], whole["scene_positions"][rows, other_B], rtol=0, atol=1e-6)
-    torch.testing.assert_close(told["orientation"], whole["scene_orientations"][rows, other_B], rtol=0, atol=1e-6)
-    assert (told["position"] - whole["position"]).norm(dim=-1).min() > 1e-3 and torch.equal(told["scene"], other_B)
+    torch.testing.assert_close(with_scene["position"], whole["scene_positions"][rows, other_B], rtol=0, atol=1e-6)
+    torch.testing.assert_close(with_scene["orientation"], whole["scene_orientations"][rows, other_B], rtol=0, atol=1e-6)
+    assert (with_scene["position"] - whole["position"]).norm(dim=-1).min() > 1e-3 and torch.equal(
+        with_scene["scene"], other_B
+    )
 
 
 def test_another_image_size_is_taken() -> None:
@@ -196,7 +198,7 @@ def test_t11_what_cannot_be_clustered_is_one_sentence() -> None:
         build_model("coarse_to_fine", position_cluster=2)
 
 
-def test_a_images_views_are_averaged_in_one_scene() -> None:
+def test_an_images_views_are_averaged_in_one_scene() -> None:
     """Two images of three views each; one view of the second prefers another scene than its neighbours."""
     probability = torch.tensor([[0.9, 0.1], [0.8, 0.2], [0.4, 0.6], [0.1, 0.9], [0.2, 0.8], [0.6, 0.4]])
     positions = torch.rand(6, 2, 3)

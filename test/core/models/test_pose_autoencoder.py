@@ -23,9 +23,9 @@ SEVERAL = {"teacher": "multiscene_transformer", "teacher_options": {**NARROW, "s
 
 
 def poses(count: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    draw = torch.Generator().manual_seed(seed)
-    orientation = torch.nn.functional.normalize(torch.randn(count, 4, generator=draw), dim=-1)
-    return torch.randn(count, 3, generator=draw), orientation
+    generator = torch.Generator().manual_seed(seed)
+    orientation = torch.nn.functional.normalize(torch.randn(count, 4, generator=generator), dim=-1)
+    return torch.randn(count, 3, generator=generator), orientation
 
 
 def autoencoder(count: int = 12, **options: object) -> PoseAutoencoder:
@@ -51,8 +51,8 @@ def test_shapes_and_the_papers_layers() -> None:
     drawn = network.render(position, orientation)
     assert drawn.shape == (5, 3, 64, 64) and 0 <= drawn.min() and drawn.max() <= 1
     torch.testing.assert_close(network.render(position, -orientation), drawn)
-    answer = network(torch.rand(2, 3, *SIZE), with_attention=True)
-    assert answer["position"].shape == (2, 3) and answer["position_attention"].shape == (2, 2, 3)
+    output = network(torch.rand(2, 3, *SIZE), with_attention=True)
+    assert output["position"].shape == (2, 3) and output["position_attention"].shape == (2, 2, 3)
     # The paper's widths: a teacher with latents of 256
     assert build_model("pose_autoencoder", image_size=SIZE).position_encoder.mlp[-1].out_features == 256
     assert all(describe_option("pose_autoencoder", name) for name in default_options("pose_autoencoder"))
@@ -112,9 +112,9 @@ def test_every_teacher_answers_from_its_latents_and_lets_the_gradient_through(te
     network = autoencoder(teacher=teacher, teacher_options=options, image_size=size, neighbours=0)
     image = torch.rand(2, 3, *size)
     with torch.no_grad():
-        answer, alone = network(image, with_attention=True), network.teacher(image)
+        output, alone = network(image, with_attention=True), network.teacher(image)
     for name in {"position", "orientation", "covariance"} & set(alone):
-        torch.testing.assert_close(answer[name], alone[name], rtol=0, atol=1e-6)
+        torch.testing.assert_close(output[name], alone[name], rtol=0, atol=1e-6)
     position, orientation = poses(4)
     # Another latent in each half moves that half of the answer alone: the halves are read apart.
     latents = {name: value.detach() for name, value in network.latents(position, orientation).items()}
@@ -158,21 +158,23 @@ def test_a_latent_that_is_a_combination_gives_the_combined_position() -> None:
     first = network.positions_N3[near].mean(dim=0)
     network.teacher.regress = lambda _: {"position": first[None], "orientation": network.orientations_N4[near[:1]]}
     network.positions_N3[[i for i in range(12) if i not in near]] += 100
-    answer = network.answer({"position_latent": (weights @ latents)[None]})
-    torch.testing.assert_close(answer["position"][0], weights @ network.positions_N3[near], atol=1e-3, rtol=0)
+    output = network.poses_from_latents({"position_latent": (weights @ latents)[None]})
+    torch.testing.assert_close(output["position"][0], weights @ network.positions_N3[near], atol=1e-3, rtol=0)
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.floats(0.01, 100))
 def test_the_refined_position_moves_with_the_map_and_ignores_the_order(seed: int, count: int, ridge: float) -> None:
     """Weights add up to 1, so a shifted map shifts the answer; far from its origin, too."""
-    draw = torch.Generator().manual_seed(seed)
-    latent, near = torch.randn(2, 8, generator=draw), torch.randn(2, count, 8, generator=draw)
-    place = torch.randn(2, count, 3, generator=draw, dtype=torch.float64)
+    generator = torch.Generator().manual_seed(seed)
+    latent, near = torch.randn(2, 8, generator=generator), torch.randn(2, count, 8, generator=generator)
+    place = torch.randn(2, count, 3, generator=generator, dtype=torch.float64)
     found = combined_position(latent, near, place, ridge)
-    shift = torch.tensor([5e5, -4e6, 30.0], dtype=torch.float64)
-    torch.testing.assert_close(combined_position(latent, near, place + shift, ridge), found + shift, rtol=0, atol=1e-5)
-    order = torch.randperm(count, generator=draw)
+    translation = torch.tensor([5e5, -4e6, 30.0], dtype=torch.float64)
+    torch.testing.assert_close(
+        combined_position(latent, near, place + translation, ridge), found + translation, rtol=0, atol=1e-5
+    )
+    order = torch.randperm(count, generator=generator)
     again = combined_position(latent, near[:, order], place[:, order], ridge)
     torch.testing.assert_close(again, found, rtol=0, atol=1e-6)
 
@@ -192,7 +194,9 @@ def test_a_scene_of_few_poses_has_no_more_neighbours_than_those() -> None:
     several.scenes_N[9:] = 1
     several.positions_N3[:9], several.positions_N3[9:] = torch.tensor([1.0, 0, 0]), torch.tensor([500.0, 0, 0])
     assert several.eval().most_neighbours == 3
-    found = several.answer(several.teacher.encode(torch.rand(2, 3, *SIZE), scene_B=torch.tensor([1, 0])))["position"]
+    found = several.poses_from_latents(several.teacher.encode(torch.rand(2, 3, *SIZE), scene_B=torch.tensor([1, 0])))[
+        "position"
+    ]
     torch.testing.assert_close(found[:, 0], torch.tensor([500.0, 1.0]), atol=1e-3, rtol=0)
 
 
@@ -201,7 +205,7 @@ def test_neighbours_are_of_the_scene_that_was_found() -> None:
     network.scenes_N[6:] = 1
     network.positions_N3[:6], network.positions_N3[6:] = torch.tensor([1.0, 0, 0]), torch.tensor([9.0, 0, 0])
     latents = network.teacher.encode(torch.rand(2, 3, *SIZE))
-    found = network.answer({**latents, "scene": torch.tensor([1, 0])})["position"]
+    found = network.poses_from_latents({**latents, "scene": torch.tensor([1, 0])})["position"]
     torch.testing.assert_close(found[:, 0], torch.tensor([9.0, 1.0]), atol=1e-4, rtol=0)
 
 
@@ -210,8 +214,8 @@ def test_an_answer_that_is_no_number_raises_nothing() -> None:
     network = autoencoder()
     latents = network.teacher.encode(torch.rand(2, 3, *SIZE))
     latents["position_latent"][1] = torch.nan
-    answer = network.answer(latents)["position"]
-    assert answer[0].isfinite().all() and not answer[1].isfinite().any()
+    output = network.poses_from_latents(latents)["position"]
+    assert output[0].isfinite().all() and not output[1].isfinite().any()
 
 
 @pytest.mark.parametrize(

@@ -75,8 +75,8 @@ def test_trained_from_the_command_line_and_judged_as_it_runs(small_scene: Path, 
     localizer, images = Localizer(out, device="cpu"), load_scene(f"7scenes:{small_scene}").select("test")[:3]
     model = localizer.scene_model
     assert model.architecture == "poselstm"
-    judged = predict(model.network, load_pixels(images, model.preprocessing), model.preprocessing)
-    for image, pose in zip(images, judged, strict=True):
+    predicted = predict(model.network, load_pixels(images, model.preprocessing), model.preprocessing)
+    for image, pose in zip(images, predicted, strict=True):
         estimate = localizer.localize(read_image(image.path), with_attention=True)
         np.testing.assert_allclose(estimate.pose.position, pose.position, atol=1e-5)
         assert rotation_angle_deg(estimate.pose.orientation, pose.orientation) < 1e-3

@@ -86,11 +86,11 @@ def test_the_loss_is_eq_2_with_the_auxiliary_regressors_at_a_third() -> None:
     output = {"position": torch.tensor([[3.0, 4, 0]]), "orientation": torch.tensor([[2.0, 0, 0, 0]])}
     output["auxiliary_position"] = torch.tensor([[[1.0, 0, 0], [0, 0, 2]]])
     output["auxiliary_orientation"] = torch.tensor([[[1.0, 0, 0, 0], [1.0, 0.5, 0, 0]]])
-    truth = torch.zeros(1, 3), torch.tensor([[1.0, 0, 0, 0]])
-    terms = FixedWeightPoseLoss(100)(output, labels(*truth))
+    ground_truth = torch.zeros(1, 3), torch.tensor([[1.0, 0, 0, 0]])
+    terms = FixedWeightPoseLoss(100)(output, labels(*ground_truth))
     assert terms["loss"].item() == pytest.approx(5 + 100 * 1 + 0.3 * (1 + 0) + 0.3 * (2 + 100 * 0.5))
     assert (terms["position"].item(), terms["orientation"].item()) == (5, 1)  # the last regressor's
-    learned = LearnedWeightPoseLoss(0, 0)(output, labels(*truth))
+    learned = LearnedWeightPoseLoss(0, 0)(output, labels(*ground_truth))
     assert learned["loss"].item() == pytest.approx(5 + 1 + 0.3 * (1 + 0) + 0.3 * (2 + 0.5))
 
 
@@ -167,11 +167,11 @@ def test_it_is_a_scene_model_that_runs_as_it_was_judged(tmp_path: Path, crops: i
     np.testing.assert_array_equal(estimate.covariance_66, HELD_OUT.covariance_66())
     network, views = localizer.scene_model.network, preprocessing.views(preprocessing.resize(IMAGE)[None])
     with torch.inference_mode():
-        answers = [network(normalise(view[None])) for view in views]
-    mean = torch.stack([answer["position"][0] for answer in answers]).mean(dim=0)
+        outputs = [network(normalise(view[None])) for view in views]
+    mean = torch.stack([output["position"][0] for output in outputs]).mean(dim=0)
     np.testing.assert_allclose(estimate.pose.position, mean, atol=1e-5)
     if crops == 1:
-        assert rotation_angle_deg(estimate.pose.orientation, answers[0]["orientation"][0].numpy()) < 1e-3
+        assert rotation_angle_deg(estimate.pose.orientation, outputs[0]["orientation"][0].numpy()) < 1e-3
 
 
 def test_trained_from_the_command_line_and_judged_as_it_runs(small_scene: Path, tmp_path: Path) -> None:
@@ -181,8 +181,8 @@ def test_trained_from_the_command_line_and_judged_as_it_runs(small_scene: Path, 
     localizer, images = Localizer(out, device="cpu"), load_scene(f"7scenes:{small_scene}").select("test")[:3]
     model = localizer.scene_model
     assert (model.preprocessing.crops, model.options["backbone"]) == (4, "googlenet")
-    judged = predict(model.network, load_pixels(images, model.preprocessing), model.preprocessing)
-    for image, pose in zip(images, judged, strict=True):
+    predicted = predict(model.network, load_pixels(images, model.preprocessing), model.preprocessing)
+    for image, pose in zip(images, predicted, strict=True):
         running = localizer.localize(read_image(image.path)).pose
         np.testing.assert_allclose(running.position, pose.position, atol=1e-5)
         assert rotation_angle_deg(running.orientation, pose.orientation) < 1e-3

@@ -34,8 +34,8 @@ def random_images(count: int, seed: int = 0) -> torch.Tensor:
 
 def poses(count: int) -> tuple[torch.Tensor, torch.Tensor]:
     rng = np.random.default_rng(1)
-    turns = Rotation.from_rotvec(rng.normal(0, 0.4, (count, 3))).as_quat(scalar_first=True)
-    return torch.from_numpy(rng.normal(size=(count, 3))).float(), torch.from_numpy(turns).float()
+    rotations = Rotation.from_rotvec(rng.normal(0, 0.4, (count, 3))).as_quat(scalar_first=True)
+    return torch.from_numpy(rng.normal(size=(count, 3))).float(), torch.from_numpy(rotations).float()
 
 
 @settings(max_examples=20, deadline=None)
@@ -64,16 +64,16 @@ def test_weights_at_the_edges() -> None:
 
 def test_a_query_between_two_images_gets_the_pose_between_theirs() -> None:
     network = build_model("retrieval", image_size=SIZE, neighbours=2, ridge=1e-6).eval()
-    position, turn = torch.tensor([[0.0, 0, 0], [1, 2, 4]]), Rotation.from_euler("z", [[0], [40]], degrees=True)
-    orientation = torch.from_numpy(turn.as_quat(scalar_first=True)).float() * torch.tensor([[1.0], [-1]])
+    position, rotation = torch.tensor([[0.0, 0, 0], [1, 2, 4]]), Rotation.from_euler("z", [[0], [40]], degrees=True)
+    orientation = torch.from_numpy(rotation.as_quat(scalar_first=True)).float() * torch.tensor([[1.0], [-1]])
     network.memorise(random_images(2), position, orientation)
     first, second = network.descriptors_ND
     network.descriptor = lambda _: (0.25 * first + 0.75 * second)[None]
-    answer = network(random_images(1))
-    torch.testing.assert_close(answer["position"], 0.75 * position[1:], atol=1e-3, rtol=0)
+    output = network(random_images(1))
+    torch.testing.assert_close(output["position"], 0.75 * position[1:], atol=1e-3, rtol=0)
     expected = Rotation.from_euler("z", 30, degrees=True).as_quat(scalar_first=True)
-    assert rotation_angle_deg(answer["orientation"][0].numpy(), expected) < 1.5  # the chordal mean, not the slerp
-    assert sorted(answer["neighbours"][0].tolist()) == [0, 1]
+    assert rotation_angle_deg(output["orientation"][0].numpy(), expected) < 1.5  # the chordal mean, not the slerp
+    assert sorted(output["neighbours"][0].tolist()) == [0, 1]
 
 
 def test_one_neighbour_is_the_nearest_images_pose() -> None:
@@ -81,10 +81,10 @@ def test_one_neighbour_is_the_nearest_images_pose() -> None:
     images, (position, orientation) = random_images(9), poses(9)
     for part in torch.arange(9).split(4):
         network.memorise(images[part], position[part], orientation[part])
-    answer = network(images)
-    torch.testing.assert_close(answer["position"], position)
-    assert rotation_angle_deg(answer["orientation"].numpy(), orientation.numpy()).max() < 1e-3
-    assert answer["neighbours"][:, 0].tolist() == list(range(9))
+    output = network(images)
+    torch.testing.assert_close(output["position"], position)
+    assert rotation_angle_deg(output["orientation"].numpy(), orientation.numpy()).max() < 1e-3
+    assert output["neighbours"][:, 0].tolist() == list(range(9))
     network.forget()
     with pytest.raises(ValueError, match="the memory holds no images"):
         network(images)
@@ -115,8 +115,8 @@ def test_memorised_from_the_command_line_and_judged_as_it_runs(small_scene: Path
     assert np.median(pose_errors(running, [image.pose for image in images])[0]) < 0.2  # a step of the camera is 0.17 m
     images = scene.select("test")
     running = [localizer.localize(read_image(image.path)).pose for image in images]
-    judged = predict(model.network, load_pixels(images, model.preprocessing), model.preprocessing)
-    for one, other in zip(running, judged, strict=True):
+    predicted = predict(model.network, load_pixels(images, model.preprocessing), model.preprocessing)
+    for one, other in zip(running, predicted, strict=True):
         np.testing.assert_allclose(one.position, other.position, atol=1e-5)
     loaded = SceneModel.load(out)
     loaded.save(tmp_path / "again")

@@ -71,32 +71,32 @@ def test_outputs_and_gradients() -> None:
 def test_true_cells_give_the_true_pose_and_no_loss() -> None:
     """What a perfect network would answer before a slanted wall, by another way than the loss takes."""
     network = small()
-    turn = Rotation.from_euler("xyz", [20, -35, 10], degrees=True)
-    orientation = torch.tensor(turn.as_quat(scalar_first=True), dtype=torch.float32)[None]
+    rotation = Rotation.from_euler("xyz", [20, -35, 10], degrees=True)
+    orientation = torch.tensor(rotation.as_quat(scalar_first=True), dtype=torch.float32)[None]
     position = torch.tensor([[1.0, -2.0, 0.5]])
     columns, rows = np.meshgrid(np.arange(80), np.arange(64))
     depth_HW = 2 + 0.01 * columns + 0.02 * rows
     cells = network.cells().round().long().numpy()
     z = depth_HW[cells[:, 1], cells[:, 0]]
     in_camera = z[:, None] * rays(network.cells(), CAMERA).numpy()
-    points = torch.tensor(turn.apply(in_camera) + position.numpy(), dtype=torch.float32)[None]
+    points = torch.tensor(rotation.apply(in_camera) + position.numpy(), dtype=torch.float32)[None]
     scales = torch.full((1, 80), -4.0)
-    said = {"points": points, "depth": torch.tensor(z, dtype=torch.float32)[None]}
-    said |= {"log_scale": scales, "depth_log_scale": scales}
-    pose = network.pose(said)
+    output = {"points": points, "depth": torch.tensor(z, dtype=torch.float32)[None]}
+    output |= {"log_scale": scales, "depth_log_scale": scales}
+    pose = network.pose(output)
     np.testing.assert_allclose(pose["position"], position, atol=1e-4)
     assert rotation_angle_deg(pose["orientation"].numpy(), orientation.numpy())[0] < 1e-2
     loss = SceneCoordinateLoss(network.cells(), network.ray_cells_N3)
     depth = torch.tensor(depth_HW, dtype=torch.float32)[None]
-    terms = loss(said, labels(position, orientation, depth))
+    terms = loss(output, labels(position, orientation, depth))
     assert terms["points"] < 1e-5 and terms["depth"] < 1e-5
     assert terms["loss"].item() == pytest.approx(-16, abs=1e-2)  # 3 s + s_z
-    shifted = said | {"points": points + torch.tensor([0.3, 0.0, 0.4])}
-    assert loss(shifted, labels(position, orientation, depth))["points"].item() == pytest.approx(0.5, abs=1e-5)
+    translated = output | {"points": points + torch.tensor([0.3, 0.0, 0.4])}
+    assert loss(translated, labels(position, orientation, depth))["points"].item() == pytest.approx(0.5, abs=1e-5)
     half = depth.clone()
     half[:, :32] = 0  # unknown depth says nothing
-    assert loss(said, labels(position, orientation, half))["loss"].item() == pytest.approx(-16, abs=1e-2)
-    unknown = loss(shifted, labels(position, orientation, torch.zeros_like(depth)))
+    assert loss(output, labels(position, orientation, half))["loss"].item() == pytest.approx(-16, abs=1e-2)
+    unknown = loss(translated, labels(position, orientation, torch.zeros_like(depth)))
     assert unknown["loss"].item() == 0
 
 
@@ -158,9 +158,9 @@ def test_images_of_another_place_are_counted(tmp_path: Path, capsys: pytest.Capt
         model.save(tmp_path / "model")
         data = f"7scenes:{scene}"
         assert evaluate([str(tmp_path / "model"), "--data", data, "--other", data, "--device", "cpu"]) == 0
-        told = capsys.readouterr().out
-        assert f"not localized {refused} of 8 frames of desk, another place: {refused / 8:.1%}" in told
-        assert ("localized 0 of 4 frames" in told) == (refused > 0) and ("NEES" in told) == (refused == 0)
+        printed = capsys.readouterr().out
+        assert f"not localized {refused} of 8 frames of desk, another place: {refused / 8:.1%}" in printed
+        assert ("localized 0 of 4 frames" in printed) == (refused > 0) and ("NEES" in printed) == (refused == 0)
 
 
 def test_n10_n11_a_frame_it_is_less_sure_of_than_of_its_scene_is_not_localized(tmp_path: Path) -> None:

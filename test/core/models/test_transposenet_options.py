@@ -33,8 +33,8 @@ def test_columns_and_back_are_the_same_rotation(numbers: list[float], scale: flo
 
 
 @pytest.mark.parametrize("turn", [(1.0, 0, 0, 0), (0, 1.0, 0, 0), (0, 0, 1.0, 0), (0, 0, 0, 1.0), (0.5, 0.5, 0.5, 0.5)])
-def test_the_gradient_through_6d_is_finite_and_reaches_all_six(turn: tuple[float, ...]) -> None:
-    columns = (columns_of(torch.tensor([turn])) + 0.01 * torch.arange(6)).requires_grad_()
+def test_the_gradient_through_6d_is_finite_and_reaches_all_six(rotation: tuple[float, ...]) -> None:
+    columns = (columns_of(torch.tensor([rotation])) + 0.01 * torch.arange(6)).requires_grad_()
     label = torch.nn.functional.normalize(torch.tensor([[0.8, 0.1, -0.3, 0.5]]), dim=-1)
     rotation_distance("geodesic", orientation_from_columns(columns), label).sum().backward()
     assert torch.isfinite(columns.grad).all() and (columns.grad.abs() > 1e-4).all()
@@ -83,9 +83,9 @@ def test_positions_come_out_in_metres_and_their_scale_is_in_the_scene_model(smal
     spread = (positions - positions.mean(dim=0)).norm(dim=-1).square().mean().sqrt()
     torch.testing.assert_close(network.position_scale, spread)
     latent = torch.rand(1, network.latent_width)
-    answer = network.regress({"position_latent": latent, "orientation_latent": latent})["position"]
+    output = network.regress({"position_latent": latent, "orientation_latent": latent})["position"]
     expected = network.position_head(latent) * spread + torch.tensor([500.0, 1, 2])
-    torch.testing.assert_close(answer, expected)
+    torch.testing.assert_close(output, expected)
     assert {"position_centre_3", "position_scale"} <= set(network.state_dict())
     network.scale_from(torch.ones(5, 3))  # a camera that only turned
     assert network.position_scale > 0

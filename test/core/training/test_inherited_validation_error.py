@@ -51,12 +51,12 @@ def test_t11_an_error_that_cannot_be_inherited_is_one_sentence(
         assert train(arguments(small_scene, tmp_path / "out", *LAST, *more)) == 2
         return capsys.readouterr().err.strip().splitlines()[-1]
 
-    told = sentence("--split", str(split), f"held_out_error={first}")
-    assert "but 6 frames are held out here and say the error themselves; leave it out" in told
+    text = sentence("--split", str(split), f"held_out_error={first}")
+    assert "but 6 frames are held out here and say the error themselves; leave it out" in text
     model = SceneModel.load(first)
     with_scene(model, name="attic").save(tmp_path / "attic")
-    told = sentence(f"held_out_error={tmp_path / 'attic'}")
-    assert "a model of attic, and 'desk' is learnt here; give one of the same scene" in told
+    text = sentence(f"held_out_error={tmp_path / 'attic'}")
+    assert "a model of attic, and 'desk' is learnt here; give one of the same scene" in text
     assert train(arguments(small_scene, tmp_path / "all", *LAST)) == 0
     assert "was judged on the training frames" in sentence(f"held_out_error={tmp_path / 'all'}")
     assert "absent: no such folder" in sentence(f"held_out_error={tmp_path / 'absent'}")

@@ -25,9 +25,9 @@ def test_the_network_learns_the_camera_and_the_answer_is_the_labels(small_scene:
     expected = [image.pose.position for image in scene.of_the_camera().select("train")]
     np.testing.assert_allclose(sorted(learnt.tolist()), sorted(np.array(expected).tolist()), atol=1e-5)
     for image in scene.select("train"):
-        answer = localizer.localize(read_image(image.path)).pose
-        assert answer is not None
-        np.testing.assert_allclose(answer.matrix_44, image.pose.matrix_44, atol=1e-4)
+        pose = localizer.localize(read_image(image.path)).pose
+        assert pose is not None
+        np.testing.assert_allclose(pose.matrix_44, image.pose.matrix_44, atol=1e-4)
     np.testing.assert_allclose(
         localizer.scene_model.scenes[0].training_positions_N3,
         [i.pose.position for i in scene.select("train")],

@@ -100,7 +100,9 @@ def test_an_epoch_is_every_image_once_in_a_seeded_order() -> None:
     first, again, other = (list(batches([21], 8, 3, epoch, WORLD)) for epoch in (0, 0, 1))
     assert [batch.total for batch in first] == [8, 8, 5]
     assert sorted(torch.cat([batch.index_B for batch in first]).tolist()) == list(range(21))
-    assert all(torch.equal(a.index_B, b.index_B) and torch.equal(a.draws_BK, b.draws_BK) for a, b in zip(first, again))
+    assert all(
+        torch.equal(a.index_B, b.index_B) and torch.equal(a.random_BK, b.random_BK) for a, b in zip(first, again)
+    )
     assert not torch.equal(first[0].index_B, other[0].index_B)
     assert [batch.total for batch in batches([17], 8, 0, 0, WORLD)] == [8, 8]  # poor statistics over one image
     assert [batch.total for batch in batches([3], 1, 0, 0, WORLD)] == [1, 1, 1]  # unless that is what is asked for
@@ -113,7 +115,7 @@ def test_processes_share_a_batch_without_loss_or_overlap() -> None:
     for batch, *parts in zip(whole, *shares, strict=True):
         assert sorted(torch.cat([part.index_B for part in parts]).tolist()) == sorted(batch.index_B.tolist())
         assert {part.total for part in parts} == {batch.total}
-        torch.testing.assert_close(parts[0].draws_BK, batch.draws_BK[::2])
+        torch.testing.assert_close(parts[0].random_BK, batch.random_BK[::2])
 
 
 @pytest.mark.parametrize("count", range(2, 20))

@@ -134,10 +134,13 @@ def test_transposenets_auxiliary_head_learns_and_is_in_no_scene_model(wall: Path
 def test_points_seen_are_the_walls_and_their_distance_is_weighed() -> None:
     network = build_model("transposenet", image_size=(48, 64), layers=1, width=16, camera=(52.5, 52.5, 31.5, 23.5))
     loss = AuxiliaryPointsLoss(FixedWeightPoseLoss(1.0), network, weight=3.0)
-    position, turn = torch.tensor([[1.0, 2, 3]]), torch.tensor([[0.0, 0, 0, 1]])  # half a turn about the optical axis
+    position, rotation = (
+        torch.tensor([[1.0, 2, 3]]),
+        torch.tensor([[0.0, 0, 0, 1]]),
+    )  # half a turn about the optical axis
     depth = torch.full((1, 48, 64), WALL_M)
     depth[:, :24] = 0  # half of the image has none
-    points, _, known = loss.seen(labels(position, turn, depth))
+    points, _, known = loss.seen(labels(position, rotation, depth))
     assert known.sum() == 24
     _, centres, _ = network.cells_seen()
     x, y = centres[30]
@@ -145,8 +148,8 @@ def test_points_seen_are_the_walls_and_their_distance_is_weighed() -> None:
     torch.testing.assert_close(points[0, 30], torch.tensor(expected))
     torch.nn.init.zeros_(loss.head[2].weight)
     loss.head[2].bias.data = points[0, 30].clone()
-    output = {"position": position, "orientation": turn, "cells_map": torch.rand(1, 40, 6, 8)}
-    terms = loss(output, labels(position, turn, depth))
+    output = {"position": position, "orientation": rotation, "cells_map": torch.rand(1, 40, 6, 8)}
+    terms = loss(output, labels(position, rotation, depth))
     away = (points - points[0, 30]).norm(dim=-1)[0, 24:].mean()
     torch.testing.assert_close(terms["points"], away)
     torch.testing.assert_close(terms["loss"], 3 * away)

@@ -112,18 +112,22 @@ def test_each_image_is_seen_with_its_own_camera_and_label(two_scenes: tuple[Path
         parts.append(load_pixels(scene.select("train"), preprocessing, camera=scene.intrinsics))
     assert parts[0].image_N3HW.shape[-1] != parts[1].image_N3HW.shape[-1]
     both = ScenePixels(parts)
-    index, draws = torch.tensor([13, 2, 12, 7, 16]), torch.rand(5, 10)
-    views = training_views(both, index, draws, preprocessing, config.augmentation)
+    index, random_numbers = torch.tensor([13, 2, 12, 7, 16]), torch.rand(5, 10)
+    views = training_views(both, index, random_numbers, preprocessing, config.augmentation)
     assert views.scene_B is not None and views.scene_B.tolist() == [0, 0, 1, 1, 1]
     alone = [
-        views_of_scene(parts[0], torch.tensor([2, 7]), draws[[1, 3]], preprocessing, config.augmentation),
-        views_of_scene(parts[1], torch.tensor([1, 0, 4]), draws[[0, 2, 4]], preprocessing, config.augmentation),
+        views_of_scene(parts[0], torch.tensor([2, 7]), random_numbers[[1, 3]], preprocessing, config.augmentation),
+        views_of_scene(
+            parts[1], torch.tensor([1, 0, 4]), random_numbers[[0, 2, 4]], preprocessing, config.augmentation
+        ),
     ]
     for name in ("image_B3HW", "position_B3", "orientation_B4"):
         assert torch.equal(getattr(views, name), torch.cat([getattr(view, name) for view in alone]))
     few = both.chosen(index, torch.device("cpu"))
     assert few.counts == [2, 3] and torch.equal(few.scenes[1].position_N3, views.position_B3[2:])
-    again = training_views(few, torch.arange(5), draws[both.sorted_by_scene(index)], preprocessing, config.augmentation)
+    again = training_views(
+        few, torch.arange(5), random_numbers[both.sorted_by_scene(index)], preprocessing, config.augmentation
+    )
     assert torch.equal(again.image_B3HW, views.image_B3HW) and torch.equal(again.position_B3, views.position_B3)
 
 
@@ -156,7 +160,7 @@ def test_predictions_do_not_read_the_test_labels(
     trained: Path, two_scenes: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     """With the labels of the test frames permuted the predictions file is the same to the bit; the errors are not."""
-    written, told = [], []
+    written, reports = [], []
     for name in ("true", "permuted"):
         scenes = [shutil.copytree(path, tmp_path / name / path.name) for path in two_scenes]
         if name == "permuted":
@@ -169,11 +173,11 @@ def test_predictions_do_not_read_the_test_labels(
         data = [item for scene in scenes for item in ("--data", f"7scenes:{scene}")]
         assert evaluate([str(trained), *data, "--predictions", str(out), "--json", str(out.with_suffix(".json"))]) == 0
         written.append(out.read_bytes())
-        told.append(json.loads(out.with_suffix(".json").read_text()))
+        reports.append(json.loads(out.with_suffix(".json").read_text()))
     assert written[0] == written[1] and len(written[0].splitlines()) == 1 + 12 + 5
     assert written[0].splitlines()[1].startswith(b"desk/seq-02/")
-    assert told[0]["desk"]["constant pose"] == pytest.approx(told[1]["desk"]["constant pose"])
-    accuracies = [told[0][scene]["scene_accuracy"] for scene in ("desk", "shelf")]
+    assert reports[0]["desk"]["constant pose"] == pytest.approx(reports[1]["desk"]["constant pose"])
+    accuracies = [reports[0][scene]["scene_accuracy"] for scene in ("desk", "shelf")]
     printed = capsys.readouterr().out
     assert f"scene found in {round(12 * accuracies[0])} of 12 frames" in printed
     assert f"scene found in {round(5 * accuracies[1])} of 5 frames" in printed

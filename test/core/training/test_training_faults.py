@@ -86,7 +86,7 @@ def test_t06_t12_a_run_killed_at_any_moment_resumes_to_the_unbroken_ones_weights
     same = ["epochs=2", "heads.epochs=1", "model.options.dropout=0.2", "ema_decay=0.9", "heads.position_prior=true"]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert train(arguments(small_scene, whole, *same)) == 0
-    killed, chance = 0, random.Random(int(os.environ.get("PYTEST_SEED", time.time())))
+    killed, generator = 0, random.Random(int(os.environ.get("PYTEST_SEED", time.time())))
     for _ in range(3):
         resume = ["--resume"] if (broken / "checkpoint.safetensors").exists() else []
         command = [sys.executable, str(TRAIN), *arguments(small_scene, broken, *same, *resume)]
@@ -95,7 +95,7 @@ def test_t06_t12_a_run_killed_at_any_moment_resumes_to_the_unbroken_ones_weights
         deadline = time.monotonic() + 60
         while not (broken / "checkpoint.safetensors").exists() and time.monotonic() < deadline:
             time.sleep(0.02)
-        time.sleep(chance.uniform(0, 1.5))
+        time.sleep(generator.uniform(0, 1.5))
         process.kill()
         process.communicate()
         killed += process.returncode == -signal.SIGKILL

@@ -17,7 +17,7 @@ from transposenet_core.image_files import read_image
 from transposenet_core.scene import Scene
 from transposenet_ros.make_bag import main as make_bag
 
-TRUTH = ["--pose", "/ground_truth/pose"]
+GROUND_TRUTH = ["--pose", "/ground_truth/pose"]
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def check_poses(scene: Scene, source: Path, count: int = 12) -> None:
         np.testing.assert_allclose(new.pose.orientation, old.pose.orientation, rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("pose", [TRUTH, ["--pose", "tf:map->camera_ground_truth", "--pose-frame", "camera"]])
+@pytest.mark.parametrize("pose", [GROUND_TRUTH, ["--pose", "tf:map->camera_ground_truth", "--pose-frame", "camera"]])
 @pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
 def test_raw_images_come_back_to_the_pixel_and_poses_to_1e_9(source, tmp_path, storage, pose):
     scene = imported(made(source, tmp_path / "bag", "--storage", storage), tmp_path / "data", *pose)
@@ -66,7 +66,7 @@ def test_raw_images_come_back_to_the_pixel_and_poses_to_1e_9(source, tmp_path, s
 
 def test_compressed_images_keep_their_bytes(source, tmp_path):
     bag = made(source, tmp_path / "bag", "--compressed")
-    scene = imported(bag, tmp_path / "data", *TRUTH, image="/camera/image/compressed")
+    scene = imported(bag, tmp_path / "data", *GROUND_TRUTH, image="/camera/image/compressed")
     check_poses(scene, source)
     for old, new in zip(load_scene(f"7scenes:{source}").images, scene.images, strict=True):
         assert new.path.read_bytes() == old.path.read_bytes()

@@ -82,17 +82,19 @@ def test_an_out_that_is_taken_is_refused_before_the_recording_is_read(tmp_path, 
     (tmp_path / "data" / "poses.csv").write_text("mine")
     arguments = ["nothing-there.mcap", "--image", "/camera/image", "--pose", "/odom", "--out", str(tmp_path / "data")]
     assert main(arguments) == 2
-    said = capsys.readouterr()
-    assert "data: something lies there already; name another folder, or say --overwrite" in said.err and not said.out
+    output = capsys.readouterr()
+    assert (
+        "data: something lies there already; name another folder, or say --overwrite" in output.err and not output.out
+    )
 
 
 def test_a_simulators_ground_truth_of_the_base_is_not_taken_for_the_cameras(tmp_path, capsys):
     messages = Messages()
-    truth = [
+    ground_truth = [
         ("/ground_truth/pose", T0_NS + k * 50_000_000, messages.pose_stamped(T0_NS + k * 50_000_000, "map", pose))
         for k, pose in enumerate(base_at(T0_NS + k * 50_000_000) for k in range(20))
     ]
-    bag = write_bag(tmp_path / "bag", [*drive(), *truth])
+    bag = write_bag(tmp_path / "bag", [*drive(), *ground_truth])
     assert (
         main([str(bag), "--image", "/camera/image", "--pose", "/ground_truth/pose", "--out", str(tmp_path / "d")]) == 2
     )
@@ -109,8 +111,8 @@ def test_keyframes_are_a_way_or_a_turn_apart(bag, tmp_path):
     scene = imported(bag, tmp_path / "data", "--pose", "/odom", "--keyframe-distance", "0.12", "--keyframe-angle", "90")
     # 0.025 m forward and at most 2 mm of swing by the turn from one image to the next
     assert [image.stamp for image in scene.images] == pytest.approx([T0_NS / 1e9 + 0.02 + 0.25 * n for n in range(4)])
-    turning = [(n, Pose(np.zeros(3), np.array([np.cos(n / 100), 0, 0, np.sin(n / 100)]))) for n in range(20)]
-    chosen = [number for number, _ in keyframes(turning, 1.0, 3.0)]
+    rotating = [(n, Pose(np.zeros(3), np.array([np.cos(n / 100), 0, 0, np.sin(n / 100)]))) for n in range(20)]
+    chosen = [number for number, _ in keyframes(rotating, 1.0, 3.0)]
     assert chosen == [0, 3, 6, 9, 12, 15, 18]  # 1.146 degrees each
 
 
@@ -205,8 +207,8 @@ def test_damaged_images_are_left_out_and_named(tmp_path, capsys):
     images[3].encoding, images[5].step = "mono7", 2
     scene = imported(write_bag(tmp_path / "bag", rows), tmp_path / "data", "--pose", "/odom")
     assert len(scene.images) == 17
-    said = capsys.readouterr().out
-    assert "2 of 19 images are left out: 1700000000.170000000 s: encoding 'mono7'" in said and "step 2" in said
+    output = capsys.readouterr().out
+    assert "2 of 19 images are left out: 1700000000.170000000 s: encoding 'mono7'" in output and "step 2" in output
 
 
 def test_poses_that_are_none_are_left_out(tmp_path, capsys):
@@ -227,8 +229,8 @@ def test_poses_beyond_all_measure_are_no_poses(tmp_path, capsys):
     odometry = [message for topic, _, message in rows if topic == "/odom"]
     odometry[18].pose.pose.position.x, odometry[19].pose.pose.position.x = 1e308, -1e308
     check_drive(imported(write_bag(tmp_path / "bag", rows), tmp_path / "data", "--pose", "/odom"), count=17)
-    said = capsys.readouterr().out
-    assert "17 of 19 images (89.5%) have a pose" in said and "further than 1e+06 m away" in said
+    output = capsys.readouterr().out
+    assert "17 of 19 images (89.5%) have a pose" in output and "further than 1e+06 m away" in output
 
 
 def test_images_without_stamps_take_the_times_of_recording(tmp_path, capsys):
@@ -249,15 +251,15 @@ def shaken(offset_ns: int) -> Iterator[Row]:
     m, rng = Messages(), np.random.default_rng(2)
     world = cv2.GaussianBlur(rng.integers(0, 256, (600, 1600, 3), dtype=np.uint8), (0, 0), 3)
     world = cv2.normalize(world, None, 0, 255, cv2.NORM_MINMAX)
-    turns_deg = np.interp(np.arange(0, 6, 0.01), np.arange(0, 6.5, 0.5), np.cumsum(rng.normal(0, 6, 13)))
-    turns_deg = np.convolve(np.pad(turns_deg, 10, mode="edge"), np.ones(21) / 21, "valid")
+    rotations_deg = np.interp(np.arange(0, 6, 0.01), np.arange(0, 6.5, 0.5), np.cumsum(rng.normal(0, 6, 13)))
+    rotations_deg = np.convolve(np.pad(rotations_deg, 10, mode="edge"), np.ones(21) / 21, "valid")
     focal = 200.0
-    for tick, turn_deg in enumerate(turns_deg):
+    for tick, rotation_deg in enumerate(rotations_deg):
         stamp_ns = T0_NS + tick * 10_000_000
-        pose = Pose(np.zeros(3), Rotation.from_euler("y", turn_deg, degrees=True).as_quat(scalar_first=True))
+        pose = Pose(np.zeros(3), Rotation.from_euler("y", rotation_deg, degrees=True).as_quat(scalar_first=True))
         yield "/pose", stamp_ns, m.pose_stamped(stamp_ns, "map", pose)
         if tick % 5 == 0:
-            left = 700 + focal * np.radians(turn_deg)
+            left = 700 + focal * np.radians(rotation_deg)
             H_23 = np.array([[1, 0, -left], [0, 1, -200.0]])
             image_HW3 = cv2.warpAffine(world, H_23, (240, 160), flags=cv2.INTER_LINEAR)
             yield "/image", stamp_ns, m.image(stamp_ns - offset_ns, "camera_optical", image_HW3)
@@ -267,9 +269,9 @@ def test_t03_the_time_offset_is_measured_said_and_with_auto_taken(tmp_path, caps
     bag = write_bag(tmp_path / "bag", shaken(80_000_000))
     options = ["--pose", "/pose", "--pose-frame", "camera"]
     imported(bag, tmp_path / "as-stamped", *options, image="/image")
-    said = capsys.readouterr().out
-    assert "the poses' stamps are +8" in said or "the poses' stamps are +7" in said
-    assert "warning: --time-offset 0 is taken; auto or 0.0" in said
+    output = capsys.readouterr().out
+    assert "the poses' stamps are +8" in output or "the poses' stamps are +7" in output
+    assert "warning: --time-offset 0 is taken; auto or 0.0" in output
     scene = imported(bag, tmp_path / "auto", *options, "--time-offset", "auto", image="/image")
     wrong = imported(bag, tmp_path / "again", *options, image="/image")
     true = imported(bag, tmp_path / "true", *options, "--time-offset", "0.08", image="/image")
@@ -327,7 +329,7 @@ def test_a_real_robots_transforms_carry_made_images(data_folder, tmp_path):
     scene = imported(bag, tmp_path / "data", *options, image="/oakd/image")
     assert len(scene.images) == 60
     for image, stamp_ns in zip(scene.images, stamps_ns, strict=True):
-        expected = buffer.look_up("map", camera, stamp_ns)
+        expected = buffer.lookup("map", camera, stamp_ns)
         np.testing.assert_allclose(image.pose.matrix_44, expected.matrix_44, rtol=0, atol=1e-9)
     z = np.array([image.pose.position[2] for image in scene.images])
     assert 0.1 < z.min() and z.max() < 0.5  # a TurtleBot 4's camera

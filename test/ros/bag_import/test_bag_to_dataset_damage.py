@@ -58,8 +58,8 @@ def test_e04_a_missing_part_of_a_split_recording_is_told(tmp_path, capsys):
     bag = split_recording(tmp_path / "bag")
     (bag / "robot_2.mcap").unlink()
     scene = imported(bag, tmp_path / "data", "--pose", "tf:map->base_link")
-    said = capsys.readouterr().out
-    assert "robot_2.mcap is missing" in said and "of 19 images could be read" in said
+    output = capsys.readouterr().out
+    assert "robot_2.mcap is missing" in output and "of 19 images could be read" in output
     check_drive(scene, len(scene.images))
     assert 10 <= len(scene.images) < 19
 
@@ -78,8 +78,8 @@ def test_e04_a_truncated_recording_is_read_up_to_the_damage(tmp_path, storage, m
     scene = imported(bag, tmp_path / "data", "--pose", "/odom", "--min-match", "0.5")
     check_drive(scene, len(scene.images))
     assert 50 < len(scene.images) < 149
-    said = capsys.readouterr().out
-    assert "damaged or cut off" in said and ("of 149 images could be read" in said or not metadata)
+    output = capsys.readouterr().out
+    assert "damaged or cut off" in output and ("of 149 images could be read" in output or not metadata)
 
 
 def test_e04_a_file_of_which_nothing_is_left_is_one_sentence(tmp_path, capsys):

@@ -55,15 +55,15 @@ def convert(scene_folder: Path, out: Path, *options: str) -> BagReader:
 @pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
 def test_raw_round_trip(scene_folder, drive, tmp_path, storage):
     with convert(scene_folder, tmp_path / "bag", "--storage", storage) as bag:
-        truths = bag.poses(bag.ground_truth_topic())
-        assert [t - START_NS for t in truths] == [0, 33_333_333, 66_666_667]
-        for pose, image in zip(truths.values(), drive, strict=True):
+        ground_truth_poses = bag.poses(bag.ground_truth_topic())
+        assert [t - START_NS for t in ground_truth_poses] == [0, 33_333_333, 66_666_667]
+        for pose, image in zip(ground_truth_poses.values(), drive, strict=True):
             np.testing.assert_allclose(pose.position, image.pose.position, rtol=0, atol=1e-9)
             np.testing.assert_allclose(pose.orientation, image.pose.orientation, rtol=0, atol=1e-9)
         assert list(bag.image_names().values()) == [image.name for image in drive]
         frames = list(bag.messages(bag.image_topic()))
         assert bag.count("/camera/image") == len(frames) == 3
-        for (time_ns, message), image, stamp_ns in zip(frames, drive, truths, strict=True):
+        for (time_ns, message), image, stamp_ns in zip(frames, drive, ground_truth_poses, strict=True):
             stamp = message.header.stamp
             assert time_ns == stamp.sec * 10**9 + stamp.nanosec == stamp_ns
             assert (message.encoding, message.header.frame_id, message.step) == ("rgb8", "camera_optical", 3 * WIDTH)
@@ -179,7 +179,7 @@ def test_an_unreadable_image_leaves_no_bag(drive, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["broken.jpg"]
 
 
-def test_a_image_of_another_camera_is_refused(drive, tmp_path):
+def test_an_image_of_another_camera_is_refused(drive, tmp_path):
     with pytest.raises(UserError, match=r"40x30 pixels, but the scene's intrinsics .* 640x480"):
         make_bag(drive, tmp_path / "bag", intrinsics=Intrinsics(640, 480, 525, 525, 320, 240))
     assert not list(tmp_path.iterdir())

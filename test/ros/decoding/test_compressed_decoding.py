@@ -163,7 +163,7 @@ def test_n09_a_run_between_restarts_that_is_lost_is_found() -> None:
 
 
 @pytest.mark.parametrize("flags", [[], RESTARTS, PROGRESSIVE], ids=["plain", "restarts", "progressive"])
-def test_n09_a_image_that_is_grey_itself_is_no_damage(flags: list[int]) -> None:
+def test_n09_an_image_that_is_grey_itself_is_no_damage(flags: list[int]) -> None:
     """A whole JPEG of the very grey that a decoder puts in for missing data."""
     grey_HW3 = smooth()
     grey_HW3[32:] = 128

@@ -39,8 +39,8 @@ def distance() -> Distance:
     def between(image_HW3: np.ndarray, other_HW3: np.ndarray) -> tuple[float, float]:
         one, other = localizer.localize(image_HW3).pose, localizer.localize(other_HW3).pose
         assert one is not None and other is not None
-        turn = rotation_angle_deg(one.orientation, other.orientation)
-        return float(np.linalg.norm(one.position - other.position)), float(turn)
+        rotation = rotation_angle_deg(one.orientation, other.orientation)
+        return float(np.linalg.norm(one.position - other.position)), float(rotation)
 
     return between
 

@@ -16,8 +16,8 @@ def test_the_covariance_is_that_of_many_noisy_cameras() -> None:
     errors = []
     for position_3, rotation_3 in zip(*np.split(random.normal(size=(20000, 6)), 2, axis=1), strict=True):
         position_3, rotation_3 = position_3 * [0.03, 0.02, 0.04], rotation_3 * [0.01, 0.02, 0.015]
-        turned = Rotation.from_rotvec(rotation_3) * Rotation.from_matrix(T_map_camera.rotation_33)
-        lever = turned.apply(T_camera_base.position)
+        rotated = Rotation.from_rotvec(rotation_3) * Rotation.from_matrix(T_map_camera.rotation_33)
+        lever = rotated.apply(T_camera_base.position)
         errors.append([*(T_map_camera.position + position_3 + lever - T_map_base.position), *rotation_3])
     np.testing.assert_allclose(np.cov(np.array(errors).T), expected_66, atol=5e-5)
 

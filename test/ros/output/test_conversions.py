@@ -60,8 +60,8 @@ def test_transform_and_pose_hold_the_same_values() -> None:
 
 
 def test_n13_the_orientation_is_continuous() -> None:
-    turned = np.array([1e-3, 1.0, 0.0, 0.0]), np.array([-1e-3, 1.0, 0.0, 0.0])
-    orientations = [Pose(np.zeros(3), q).orientation for q in turned]
+    rotated = np.array([1e-3, 1.0, 0.0, 0.0]), np.array([-1e-3, 1.0, 0.0, 0.0])
+    orientations = [Pose(np.zeros(3), q).orientation for q in rotated]
     assert np.linalg.norm(orientations[1] - orientations[0]) > 1.9, "half a turn is where the canonical sign flips"
     second = nearest_sign(orientations[1], orientations[0])
     assert np.linalg.norm(second - orientations[0]) < 0.01

@@ -16,8 +16,8 @@ from transposenet_core.localizer import Localizer
 from transposenet_core.scene_model import KnownFrames, MappedScene
 from transposenet_ros.output.scene_markers import MAX_TRAINING_POSES, SIGMAS_95, SceneMarkers
 
-TURN = Rotation.from_euler("xyz", [20, -35, 70], degrees=True)
-POSE = Pose(np.array([1.0, -2.0, 0.5]), TURN.as_quat(scalar_first=True))
+ROTATION = Rotation.from_euler("xyz", [20, -35, 70], degrees=True)
+POSE = Pose(np.array([1.0, -2.0, 0.5]), ROTATION.as_quat(scalar_first=True))
 STAMP = Time(sec=7, nanosec=8)
 
 
@@ -56,7 +56,7 @@ def test_training_poses_are_thinned_from_the_first_to_the_last(localizer: Locali
 
 
 def test_the_ellipsoid_is_the_covariance_of_the_position(localizer: Localizer) -> None:
-    covariance_33 = TURN.as_matrix() @ np.diag([0.04, 0.01, 0.25]) @ TURN.as_matrix().T
+    covariance_33 = ROTATION.as_matrix() @ np.diag([0.04, 0.01, 0.25]) @ ROTATION.as_matrix().T
     *_, camera, ellipsoid = (
         SceneMarkers(scene_with(localizer, 2), "map").message(estimate(covariance_33), STAMP).markers
     )
@@ -71,8 +71,8 @@ def test_the_ellipsoid_is_the_covariance_of_the_position(localizer: Localizer) -
 
 
 def test_95_percent_of_the_positions_are_within_the_ellipsoid() -> None:
-    draws = np.random.default_rng(3).normal(size=(200_000, 3))
-    assert np.mean(np.linalg.norm(draws, axis=1) < SIGMAS_95) == pytest.approx(0.95, abs=0.002)
+    samples = np.random.default_rng(3).normal(size=(200_000, 3))
+    assert np.mean(np.linalg.norm(samples, axis=1) < SIGMAS_95) == pytest.approx(0.95, abs=0.002)
 
 
 def test_without_an_estimate_the_last_one_is_taken_back(localizer: Localizer) -> None:

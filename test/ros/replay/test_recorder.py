@@ -30,15 +30,15 @@ from transposenet_ros.replay.recorder import Recorder
 def test_only_the_cameras_own_transform_is_compared_with_its_pose(domain: int, mode: str, child: str, row: str) -> None:
     seconds, T_44 = float(round(time.time())), np.eye(4)
     T_44[0, 3] = 2.0
-    shift_44 = T_44 if child == "camera" else T_44 + np.eye(4, k=3) * 0.5
-    with Client(domain, "judge") as judge, Client(domain, "localizer") as node:
-        recorder = Recorder(judge.node, "/localizer")
+    translated_44 = T_44 if child == "camera" else T_44 + np.eye(4, k=3) * 0.5
+    with Client(domain, "judge") as evaluator, Client(domain, "localizer") as node:
+        recorder = Recorder(evaluator.node, "/localizer")
         poses = node.node.create_publisher(PoseStamped, "/localizer/pose", quality())
         tf = node.node.create_publisher(TFMessage, "/tf", quality())
         health = node.node.create_publisher(DiagnosticArray, "/diagnostics", quality())
         wait_until(lambda: all(p.get_subscription_count() for p in (poses, tf, health)), "the recorder")
         time.sleep(0.2)
-        tf.publish(transforms(seconds, "map", child, shift_44))
+        tf.publish(transforms(seconds, "map", child, translated_44))
         poses.publish(stamped(PoseStamped(pose=pose_to_message(Pose.from_matrix(T_44))), seconds, "map"))
         status = DiagnosticStatus(name="/localizer: localization", values=key_values(tf_mode=mode))
         health.publish(DiagnosticArray(status=[status]))

@@ -284,7 +284,7 @@ def test_a_model_is_needed_to_start_a_node(raw_bag, capsys):
 
 
 def test_books_that_do_not_balance_are_shown():
-    truth = Pose(np.zeros(3), np.array([1.0, 0, 0, 0]))
+    ground_truth = Pose(np.zeros(3), np.array([1.0, 0, 0, 0]))
     recording = Recording(
         sent={1: 100, 2: 2_000_100, 3: 4_000_100, 4: 6_000_100},
         received={1: 3_000_100},
@@ -292,7 +292,7 @@ def test_books_that_do_not_balance_are_shown():
         before={"received": 5, "localized": 5, "dropped_superseded": 1},
         after={"received": 8, "localized": 6, "dropped_superseded": 2},
     )
-    result = evaluate_recording(Recording.from_dict(json.loads(json.dumps(recording.to_dict()))), {1: truth}, {})
+    result = evaluate_recording(Recording.from_dict(json.loads(json.dumps(recording.to_dict()))), {1: ground_truth}, {})
     assert result.dropped == {"superseded": 1, "lost_in_transport": 1}
     assert result.unaccounted == 1 and "UNACCOUNTED" in result.table()
     assert result.errors()[0].tolist() == [5.0] and result.latency_ms() == (3.0, 3.0)
@@ -310,8 +310,8 @@ def recording_of(poses: list[Pose]) -> Recording:
 def test_e02_a_truth_in_another_frame_is_named_and_never_aligned_silently(drive):
     poses = [image.pose for image in drive]
     moved = Pose([30.0, -2, 1], [0.8, 0, 0, 0.6])
-    truths = {s: moved @ pose for s, pose in enumerate(poses, start=1)}
-    result = evaluate_recording(recording_of(poses), truths, {})
+    ground_truth_poses = {s: moved @ pose for s, pose in enumerate(poses, start=1)}
+    result = evaluate_recording(recording_of(poses), ground_truth_poses, {})
     figures = result.to_dict()
     assert figures["errors"]["median_m"] > 20 and figures["aligned_se3"]["errors"]["median_m"] < 1e-9
     assert Pose.from_dict(figures["aligned_se3"]["T_truth_map"]).position == pytest.approx(moved.position, abs=1e-9)

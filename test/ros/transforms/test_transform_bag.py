@@ -56,7 +56,7 @@ def pose_by_hand(transform: Any) -> Pose:
     return Pose(np.array([p.x, p.y, p.z]), np.array([q.w, q.x, q.y, q.z]))
 
 
-def tell(buffer: TransformBuffer, transform: Any, static: bool = False) -> None:
+def feed(buffer: TransformBuffer, transform: Any, static: bool = False) -> None:
     pose = transform_from_message(transform.transform)
     buffer.set_transform(stamp_ns(transform), *link_of(transform), pose, static)
 
@@ -66,48 +66,48 @@ def recorded(data_folder: Path) -> RecordedLinks:
     return RecordedLinks(data_folder / "bags" / "nav2_turtlebot.mcap")
 
 
-def told(recorded: RecordedLinks, cache_time_s: float) -> Iterator[tuple[TransformBuffer, Any]]:
+def fed(recorded: RecordedLinks, cache_time_s: float) -> Iterator[tuple[TransformBuffer, Any]]:
     """A buffer as it stands after each transform of the recording."""
     buffer = TransformBuffer(cache_time_s)
     for transform in recorded.static:
-        tell(buffer, transform, static=True)
+        feed(buffer, transform, static=True)
     for transform in recorded.moving:
-        tell(buffer, transform)
+        feed(buffer, transform)
         yield buffer, transform
 
 
 def test_at_every_stamp_of_a_moving_link_the_base_is_where_the_links_say(recorded: RecordedLinks) -> None:
-    *_, (buffer, _) = told(recorded, cache_time_s=200.0)
+    *_, (buffer, _) = fed(recorded, cache_time_s=200.0)
     first = max(stamps_ns[0] for stamps_ns in recorded.stamps_ns.values())
     last = min(stamps_ns[-1] for stamps_ns in recorded.stamps_ns.values())
     stamps_ns = [int(stamp) for stamp in np.unique(np.concatenate(list(recorded.stamps_ns.values())))]
     known_ns = [stamp for stamp in stamps_ns if first <= stamp <= last]
     expected_N44 = np.array([recorded.map_to_base_link(stamp) for stamp in known_ns])
-    found_N44 = np.array([buffer.look_up("map", "base_link", stamp).matrix_44 for stamp in known_ns])
+    found_N44 = np.array([buffer.lookup("map", "base_link", stamp).matrix_44 for stamp in known_ns])
     np.testing.assert_allclose(found_N44, expected_N44, rtol=0, atol=1e-9)
     # The static link below adds nothing that moves: every tenth time will do.
-    found_M44 = np.array([buffer.look_up("map", "base_footprint", stamp).matrix_44 for stamp in known_ns[::10]])
+    found_M44 = np.array([buffer.lookup("map", "base_footprint", stamp).matrix_44 for stamp in known_ns[::10]])
     np.testing.assert_allclose(found_M44, expected_N44[::10] @ recorded.T_link_footprint, rtol=0, atol=1e-9)
     assert len(known_ns) > 2500 and first in known_ns and last in known_ns
     unknown_ns = [stamp for stamp in stamps_ns if not first <= stamp <= last]
     assert unknown_ns[0] < first and unknown_ns[-1] > last
     for stamp in unknown_ns:
         with pytest.raises(BackwardExtrapolationError if stamp < first else ForwardExtrapolationError):
-            buffer.look_up("map", "base_link", stamp)
+            buffer.lookup("map", "base_link", stamp)
     assert buffer.conflicts() == {}
 
 
 def test_while_it_plays_the_latest_pose_is_at_the_latest_time_that_both_links_have(recorded: RecordedLinks) -> None:
     newest: dict[tuple[str, str], int] = {}
     compared = 0
-    for count, (buffer, transform) in enumerate(told(recorded, cache_time_s=10.0)):
+    for count, (buffer, transform) in enumerate(fed(recorded, cache_time_s=10.0)):
         newest[link_of(transform)] = stamp_ns(transform)
         if count % 20 or not newest.keys() >= set(LINKS):
             continue
         latest_ns = min(newest[link] for link in LINKS)
         if latest_ns < max(stamps_ns[0] for stamps_ns in recorded.stamps_ns.values()):
             continue
-        found = buffer.look_up("map", "base_link").matrix_44
+        found = buffer.lookup("map", "base_link").matrix_44
         np.testing.assert_allclose(found, recorded.map_to_base_link(latest_ns), rtol=0, atol=1e-9)
         compared += 1
     assert compared > 200

@@ -23,10 +23,10 @@ from transposenet_ros.transforms.errors import ForwardExtrapolationError, Transf
 from transposenet_ros.transforms.listener import STATIC_TF_QUALITY, TF_QUALITY, TransformListener
 
 S = 10**9
-TURNED = np.array([0.5, 0.5, -0.5, 0.5])
+ROTATED = np.array([0.5, 0.5, -0.5, 0.5])
 
 
-def transforms(*links: tuple[float, str, str, float], orientation: np.ndarray = TURNED) -> TFMessage:
+def transforms(*links: tuple[float, str, str, float], orientation: np.ndarray = ROTATED) -> TFMessage:
     """(seconds, parent, child, metres along x) as the project's broadcaster makes them."""
     message = TFMessage()
     for seconds, parent, child, x in links:
@@ -72,10 +72,10 @@ def listening(robot: Robot, domain: int) -> Iterator[tuple[Client, TransformBuff
         listener.close()
 
 
-def answers(buffer: TransformBuffer, target: str, source: str, stamp_ns: int | None = None) -> Pose | None:
+def lookup_or_none(buffer: TransformBuffer, target: str, source: str, stamp_ns: int | None = None) -> Pose | None:
     """Never waits, as the node asks: None where there is no answer yet."""
     try:
-        return buffer.look_up(target, source, stamp_ns)
+        return buffer.lookup(target, source, stamp_ns)
     except TransformError:
         return None
 
@@ -83,16 +83,16 @@ def answers(buffer: TransformBuffer, target: str, source: str, stamp_ns: int | N
 def test_what_is_broadcast_can_be_looked_up(robot: Robot, listening: tuple[Client, TransformBuffer]) -> None:
     _, buffer = listening
     # By its name and time a late joiner has the static transform, though it was sent before the node was there.
-    pose = wait_until(lambda: answers(buffer, "base", "camera", 5 * S), "the static transform of a late joiner")
+    pose = wait_until(lambda: lookup_or_none(buffer, "base", "camera", 5 * S), "the static transform of a late joiner")
     np.testing.assert_array_equal(pose.position, [0.25, 0, 0])
-    np.testing.assert_allclose(pose.orientation, TURNED, atol=1e-15)
+    np.testing.assert_allclose(pose.orientation, ROTATED, atol=1e-15)
     robot.send((10.0, "odom", "base", 1.0), (10.5, "odom", "base", 2.0))
-    pose = wait_until(lambda: answers(buffer, "odom", "base", 10_250_000_000), "odom<-base")
+    pose = wait_until(lambda: lookup_or_none(buffer, "odom", "base", 10_250_000_000), "odom<-base")
     np.testing.assert_allclose(pose.position, [1.5, 0, 0], atol=1e-12)
     with pytest.raises(ForwardExtrapolationError, match=r"odom<-base at 10\.6"):
-        buffer.look_up("odom", "base", 10_600_000_000)
+        buffer.lookup("odom", "base", 10_600_000_000)
     robot.send((10.7, "odom", "base", 4.0))
-    pose = wait_until(lambda: answers(buffer, "odom", "base", 10_600_000_000), "what was in the future")
+    pose = wait_until(lambda: lookup_or_none(buffer, "odom", "base", 10_600_000_000), "what was in the future")
     np.testing.assert_allclose(pose.position, [3, 0, 0], atol=1e-12)
 
 
@@ -101,13 +101,13 @@ def test_a_closed_listener_hears_nothing_and_a_new_one_goes_on(robot: Robot, dom
     with Client(domain, "listening") as client:
         listener = TransformListener(client.node, buffer)
         robot.send((1.0, "odom", "base", 1.0))
-        wait_until(lambda: answers(buffer, "odom", "base", S), "odom<-base")
+        wait_until(lambda: lookup_or_none(buffer, "odom", "base", S), "odom<-base")
         listener.close()
         wait_until(lambda: not robot.listeners(), "the end of the subscriptions")
         robot.send_raw(transforms((2.0, "odom", "base", 2.0)))
         listener = TransformListener(client.node, buffer)
         robot.send((3.0, "odom", "base", 3.0))
-        wait_until(lambda: answers(buffer, "odom", "base", 3 * S), "odom<-base of the second listener")
+        wait_until(lambda: lookup_or_none(buffer, "odom", "base", 3 * S), "odom<-base of the second listener")
         assert [claim.count for claim in buffer.claims("base")] == [2], "1 s and 3 s; 2 s was sent to nobody"
         listener.close()
 
@@ -139,7 +139,7 @@ def test_n21_a_node_knows_its_own_echo_from_another_publisher(robot: Robot, doma
                 buffer.clear()  # as when the clock is set back while the echo is on its way
             own.publish(message)
         own.publish(transforms((9.0, "end", "marker", 0.0)))
-        wait_until(lambda: answers(buffer, "end", "marker"), "the last echo")
+        wait_until(lambda: lookup_or_none(buffer, "end", "marker"), "the last echo")
         assert [claim.publisher for claim in buffer.claims("odom")] == ["localizer"]
         robot.send((2.0, "map", "odom", 7.0))
         wait_until(lambda: any(not claim.publisher for claim in buffer.claims("odom")), "the other publisher's claim")
@@ -157,8 +157,8 @@ def test_transforms_that_tf2_refuses_are_named_and_the_rest_is_taken(
     message.transforms[0].transform.translation.y = float("nan")
     message.transforms += transforms((21.0, "odom", "base", 5.0)).transforms
     robot.send_raw(message)
-    pose = wait_until(lambda: answers(buffer, "odom", "base", 21 * S), "the good one of four")
-    assert pose.position[0] == 5 and answers(buffer, "odom", "nan") is None
+    pose = wait_until(lambda: lookup_or_none(buffer, "odom", "base", 21 * S), "the good one of four")
+    assert pose.position[0] == 5 and lookup_or_none(buffer, "odom", "nan") is None
     wait_until(lambda: len([line for line in log if line.name == "listening"]) == 2, "a line for each reason")
     refused, ignored = (line.msg for line in log if line.name == "listening")
     assert refused.startswith("transform odom<-nan refused: position [ 1. nan  0.]")
@@ -180,14 +180,14 @@ def test_n16_a_clock_that_jumps_back_clears_what_moves(robot: Robot, listening: 
 
     now_is(100)
     robot.send((100.0, "odom", "base", 1.0))
-    wait_until(lambda: answers(buffer, "odom", "camera", 100 * S), "odom<-camera")
+    wait_until(lambda: lookup_or_none(buffer, "odom", "camera", 100 * S), "odom<-camera")
     now_is(101)
-    assert answers(buffer, "odom", "base", 100 * S) is not None, "a clock that goes on clears nothing"
+    assert lookup_or_none(buffer, "odom", "base", 100 * S) is not None, "a clock that goes on clears nothing"
     now_is(50)
-    assert answers(buffer, "odom", "base") is None
-    assert answers(buffer, "base", "camera") is not None
+    assert lookup_or_none(buffer, "odom", "base") is None
+    assert lookup_or_none(buffer, "base", "camera") is not None
     robot.send((50.0, "odom", "base", 2.0))
-    wait_until(lambda: answers(buffer, "odom", "camera", 50 * S), "odom<-camera of the second round")
+    wait_until(lambda: lookup_or_none(buffer, "odom", "camera", 50 * S), "odom<-camera of the second round")
 
 
 def test_without_tf2_msgs_the_user_is_told_what_to_install(domain: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,11 +14,11 @@ import torch.nn.functional as F
 SHARPEST = 1e-3  # pixels; below it a blur's neighbours weigh 0
 
 
-def blurred(image_BCHW: torch.Tensor, strength: float, draws_B: torch.Tensor) -> torch.Tensor:
+def blurred(image_BCHW: torch.Tensor, strength: float, random_B: torch.Tensor) -> torch.Tensor:
     """Each image under a Gaussian of 0 to `strength` pixels (its standard deviation); a draw of 0 leaves it as is."""
     radius = math.ceil(3 * strength)
     offsets_K = torch.arange(-radius, radius + 1, device=image_BCHW.device)
-    sigma_B1 = (strength * draws_B[:, None]).clamp(min=SHARPEST)
+    sigma_B1 = (strength * random_B[:, None]).clamp(min=SHARPEST)
     weights_BK = torch.exp(-0.5 * (offsets_K / sigma_B1) ** 2)
     weights_BK = weights_BK / weights_BK.sum(dim=1, keepdim=True)
     image_BCHW = image_BCHW.float()
@@ -29,24 +29,24 @@ def blurred(image_BCHW: torch.Tensor, strength: float, draws_B: torch.Tensor) ->
     return image_BCHW
 
 
-def noised(image_BCHW: torch.Tensor, strength: float, draws_B: torch.Tensor) -> torch.Tensor:
+def noised(image_BCHW: torch.Tensor, strength: float, random_B: torch.Tensor) -> torch.Tensor:
     """Each image with Gaussian noise of 0 to `strength` grey levels on every pixel and channel; pixels 0..255.
 
     The noise itself comes from the device's generator, as that of dropout does: there are too many numbers to send.
     """
     image_BCHW = image_BCHW.float()
-    level_B111 = strength * draws_B[:, None, None, None]
+    level_B111 = strength * random_B[:, None, None, None]
     return (image_BCHW + level_B111 * torch.randn_like(image_BCHW)).clamp(0, 255)
 
 
-def erased(image_BCHW: torch.Tensor, strength: float, draws_B4: torch.Tensor) -> torch.Tensor:
+def erased(image_BCHW: torch.Tensor, strength: float, random_B4: torch.Tensor) -> torch.Tensor:
     """Each image with a rectangle of 0 in it, its sides 0 to `strength` of the image's, anywhere inside (after
     Zhong et al., "Random erasing data augmentation", 2017). Of a normalised image 0 is the mean colour."""
     covered = []
-    for side, draw_B, place_B in zip(
-        image_BCHW.shape[-2:], *(d.unbind(-1) for d in draws_B4.split(2, dim=-1)), strict=True
+    for side, random_B, place_B in zip(
+        image_BCHW.shape[-2:], *(d.unbind(-1) for d in random_B4.split(2, dim=-1)), strict=True
     ):
-        length_B1 = side * strength * draw_B[:, None]
+        length_B1 = side * strength * random_B[:, None]
         first_B1 = (side - length_B1) * place_B[:, None]
         centre_N = torch.arange(side, device=image_BCHW.device) + 0.5
         covered.append((centre_N > first_B1) & (centre_N < first_B1 + length_B1))

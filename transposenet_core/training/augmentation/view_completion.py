@@ -24,24 +24,24 @@ def companions(
     index_B: torch.Tensor,
     position_B3: torch.Tensor,
     orientation_B4: torch.Tensor,
-    draws_B: torch.Tensor,
+    random_B: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Which two of N images complete each view (B,), all of them with poses ``T_map_camera``.
 
     One is near and looks beyond the view's direction, on the side to which the view was turned from its own image
-    `index_B`, the other looks the same way from behind. A few of all, evenly spaced from a place that `draws_B` says,
+    `index_B`, the other looks the same way from behind. A few of all, evenly spaced from a place that `random_B` says,
     are looked at.
     """
     count = len(position_N3)
     offsets_K = torch.arange(0, count, max(1, count // CANDIDATES), device=index_B.device)
-    candidates_BK = ((draws_B * count).long()[:, None] + offsets_K) % count
+    candidates_BK = ((random_B * count).long()[:, None] + offsets_K) % count
     directions_N3 = matrices(orientation_N4)[..., 2]  # the cameras' z axes
     direction_B3 = matrices(orientation_B4)[..., 2]
 
     def nearest(place_B3: torch.Tensor, direction_B3: torch.Tensor) -> torch.Tensor:
         apart_BK = (position_N3[candidates_BK] - place_B3[:, None]).norm(dim=-1) / FAR_M
-        turned_BK = (directions_N3[candidates_BK] - direction_B3[:, None]).norm(dim=-1) / FAR_DIRECTION
-        best_B1 = (apart_BK + turned_BK).argmin(dim=1, keepdim=True)
+        rotated_BK = (directions_N3[candidates_BK] - direction_B3[:, None]).norm(dim=-1) / FAR_DIRECTION
+        best_B1 = (apart_BK + rotated_BK).argmin(dim=1, keepdim=True)
         return candidates_BK.gather(1, best_B1)[:, 0]
 
     beyond_B3 = direction_B3 + BEYOND * (direction_B3 - directions_N3[index_B])
@@ -57,8 +57,8 @@ def motion_between(
     """Turn (B, 4) and shift (B, 3) in the old camera's axes that lead from one pose to another, as `moved_views` takes
     them."""
     inverse_B4 = inverse(orientation_B4)
-    shift_B3 = rotated(inverse_B4, (new_position_B3 - position_B3)[:, None])[:, 0]
-    return product(inverse_B4, new_orientation_B4), shift_B3
+    translation_B3 = rotated(inverse_B4, (new_position_B3 - position_B3)[:, None])[:, 0]
+    return product(inverse_B4, new_orientation_B4), translation_B3
 
 
 def completed(view: MovedViews, other: MovedViews, which_B: torch.Tensor) -> MovedViews:

@@ -41,8 +41,8 @@ class MovedViews(NamedTuple):
 def moved_views(
     image_BCHW: torch.Tensor,
     depth_BHW: torch.Tensor,
-    turn_B4: torch.Tensor,
-    shift_B3: torch.Tensor,
+    rotation_B4: torch.Tensor,
+    translation_B3: torch.Tensor,
     camera: Intrinsics,
     size: tuple[int, int],
 ) -> MovedViews:
@@ -52,21 +52,25 @@ def moved_views(
     axes. `image_BCHW` has 0 for the value to fill with; `depth_BHW` is as `registered_depth` makes it (millimetres,
     guesses below 0).
     """
-    seen = _seen(depth_BHW, turn_B4, shift_B3, camera, size)
+    seen = _seen(depth_BHW, rotation_B4, translation_B3, camera, size)
     image = F.grid_sample(image_BCHW, seen.grid_BHW2, mode="bilinear", padding_mode="zeros", align_corners=False)
     return MovedViews(image, seen.depth_BHW, seen.shown_BHW).within(seen.shown_BHW)
 
 
 def shown(
-    depth_BHW: torch.Tensor, turn_B4: torch.Tensor, shift_B3: torch.Tensor, camera: Intrinsics, size: tuple[int, int]
+    depth_BHW: torch.Tensor,
+    rotation_B4: torch.Tensor,
+    translation_B3: torch.Tensor,
+    camera: Intrinsics,
+    size: tuple[int, int],
 ) -> torch.Tensor:
     """Where (B, *size) `moved_views` shows something."""
-    return _seen(depth_BHW, turn_B4, shift_B3, camera, size).shown_BHW
+    return _seen(depth_BHW, rotation_B4, translation_B3, camera, size).shown_BHW
 
 
-def the_other_way(shift_B3: torch.Tensor) -> torch.Tensor:
+def the_other_way(translation_B3: torch.Tensor) -> torch.Tensor:
     """As far back as it was ahead; sideways the same."""
-    return torch.cat((shift_B3[:, :2], -shift_B3[:, 2:]), dim=1)
+    return torch.cat((translation_B3[:, :2], -translation_B3[:, 2:]), dim=1)
 
 
 class _Seen(NamedTuple):
@@ -78,20 +82,24 @@ class _Seen(NamedTuple):
 
 
 def _seen(
-    depth_BHW: torch.Tensor, turn_B4: torch.Tensor, shift_B3: torch.Tensor, camera: Intrinsics, size: tuple[int, int]
+    depth_BHW: torch.Tensor,
+    rotation_B4: torch.Tensor,
+    translation_B3: torch.Tensor,
+    camera: Intrinsics,
+    size: tuple[int, int],
 ) -> _Seen:
     height, width = depth_BHW.shape[-2:]
-    turn_B33 = matrices(turn_B4).double()  # a GPU multiplies float32 matrices in TF32, to three digits
+    rotation_B33 = matrices(rotation_B4).double()  # a GPU multiplies float32 matrices in TF32, to three digits
     corner = ((height - size[0]) // 2, (width - size[1]) // 2)
     old_rays_3N, new_rays_3N = (
         _rays(start, shape, camera, depth_BHW.device) for start, shape in (((0, 0), (height, width)), (corner, size))
     )
     old_depth_B1HW = depth_BHW[:, None].float() / 1000
-    shift_B31 = shift_B3[..., None]
-    turned_shift_B31 = (turn_B33.mT @ shift_B31.double()).float()
-    p_new_B3N = (turn_B33.mT @ old_rays_3N).float() * old_depth_B1HW.abs().flatten(2) - turned_shift_B31
+    translation_B31 = translation_B3[..., None]
+    rotated_translation_B31 = (rotation_B33.mT @ translation_B31.double()).float()
+    p_new_B3N = (rotation_B33.mT @ old_rays_3N).float() * old_depth_B1HW.abs().flatten(2) - rotated_translation_B31
     new_depth_BHW = _splatted(p_new_B3N, corner, camera, size)
-    p_old_B3N = (turn_B33 @ new_rays_3N).float() * new_depth_BHW.flatten(1)[:, None] + shift_B31
+    p_old_B3N = (rotation_B33 @ new_rays_3N).float() * new_depth_BHW.flatten(1)[:, None] + translation_B31
     x_BHW, y_BHW, z_BHW = (plane.unflatten(1, size) for plane in _projected(p_old_B3N, camera))
     grid_BHW2 = torch.stack(((2 * x_BHW + 1) / width - 1, (2 * y_BHW + 1) / height - 1), dim=-1)
     old_z_B1HW = F.grid_sample(old_depth_B1HW, grid_BHW2, mode="nearest", padding_mode="zeros", align_corners=False)

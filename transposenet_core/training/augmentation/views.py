@@ -18,17 +18,17 @@ from transposenet_core.preprocessing import Preprocessing, mean_colour, normalis
 from transposenet_core.training.augmentation.image_corruptions import blurred, erased, noised
 from transposenet_core.training.augmentation.view_completion import companions, completed, motion_between
 from transposenet_core.training.augmentation.view_synthesis import MovedViews, moved_views, shown, the_other_way
-from transposenet_core.training.augmentation.virtual_rotation import sampled_turn, turned_orientation, turned_view
+from transposenet_core.training.augmentation.virtual_rotation import rotated_orientation, rotated_view, sampled_rotation
 from transposenet_core.training.config import AugmentationConfig
 from transposenet_core.training.data.pixels import PosedPixels
 from transposenet_core.training.data.scene_pixels import ScenePixels
 
 # Window's top and left, or yaw, pitch and roll; three factors; one; the way along three axes.
-VIEW, COLOUR, GAMMA, SHIFT = slice(0, 3), slice(3, 6), 6, slice(7, 10)
+VIEW, COLOUR, GAMMA, TRANSLATION = slice(0, 3), slice(3, 6), 6, slice(7, 10)
 BLUR, NOISE, ERASING = 10, 11, slice(12, 16)  # how much; how much; two sides and two places of a rectangle
 RECORDED = 16  # whether the camera stays where it was
 COMPANION, COMPLETED = 17, 18  # which other images may complete the view; whether one does
-DRAWS = 19  # numbers per image
+RANDOM_NUMBERS = 19  # numbers per image
 LUMA = (0.299, 0.587, 0.114)
 
 
@@ -49,14 +49,14 @@ class Views(NamedTuple):
 def training_views(
     pixels: ScenePixels,
     index_B: torch.Tensor,
-    draws_BK: torch.Tensor,
+    random_BK: torch.Tensor,
     preprocessing: Preprocessing,
     config: AugmentationConfig,
 ) -> Views:
     """Images `index_B` of all scenes as the network's input, sorted by scene, each cut and turned with its own camera
     (`views_of_scene`)."""
     views = [
-        views_of_scene(part, places, draws_BK[here], preprocessing, config, scene)
+        views_of_scene(part, places, random_BK[here], preprocessing, config, scene)
         for scene, (part, places, here) in enumerate(pixels.by_scene(index_B))
         if len(places)
     ]
@@ -75,7 +75,7 @@ def training_views(
 def views_of_scene(
     pixels: PosedPixels,
     index_B: torch.Tensor,
-    draws_BK: torch.Tensor,
+    random_BK: torch.Tensor,
     preprocessing: Preprocessing,
     config: AugmentationConfig,
     scene: int = 0,
@@ -83,38 +83,38 @@ def views_of_scene(
     """Images `index_B` of one scene as the network's input, with the poses of the cameras that see them so: where the
     camera is turned or moved, the label is as well."""
     scene_B = torch.full_like(index_B, scene)
-    position_B3, orientation_B4, turn_B4 = pixels.position_N3[index_B], pixels.orientation_N4[index_B], None
+    position_B3, orientation_B4, rotation_B4 = pixels.position_N3[index_B], pixels.orientation_N4[index_B], None
     if pixels.depth_NHW is not None:
-        views = _moved(pixels, index_B, draws_BK, preprocessing, config, scene_B)
+        views = _moved(pixels, index_B, random_BK, preprocessing, config, scene_B)
     else:
         if config.virtual_rotation.is_on():
-            turn_B4, _ = _motion(draws_BK, config)
-            orientation_B4 = turned_orientation(orientation_B4, turn_B4)
-        image = augmented(pixels.image_N3HW, index_B, draws_BK, preprocessing, config, pixels.camera, turn_B4)
+            rotation_B4, _ = _motion(random_BK, config)
+            orientation_B4 = rotated_orientation(orientation_B4, rotation_B4)
+        image = augmented(pixels.image_N3HW, index_B, random_BK, preprocessing, config, pixels.camera, rotation_B4)
         views = Views(image, position_B3, orientation_B4, None, scene_B)
     if config.erasing > 0:
-        views = views._replace(image_B3HW=erased(views.image_B3HW, config.erasing, draws_BK[:, ERASING]))
+        views = views._replace(image_B3HW=erased(views.image_B3HW, config.erasing, random_BK[:, ERASING]))
     return views
 
 
-def _motion(draws_BK: torch.Tensor, config: AugmentationConfig) -> tuple[torch.Tensor, torch.Tensor]:
+def _motion(random_BK: torch.Tensor, config: AugmentationConfig) -> tuple[torch.Tensor, torch.Tensor]:
     """How the cameras turn (B, 4) and move (B, 3), in their own axes; some not at all (`as_recorded`).
 
     A moved view is hardly ever whole, a robot's image is: without these the network never sees one.
     """
-    turn_B4 = sampled_turn(draws_BK[:, VIEW], config.virtual_rotation)
-    shift_B3 = (2 * draws_BK[:, SHIFT] - 1) * config.virtual_translation
+    rotation_B4 = sampled_rotation(random_BK[:, VIEW], config.virtual_rotation)
+    translation_B3 = (2 * random_BK[:, TRANSLATION] - 1) * config.virtual_translation
     if config.as_recorded > 0:
-        moves_B1 = (draws_BK[:, RECORDED, None] >= config.as_recorded).float()
+        moves_B1 = (random_BK[:, RECORDED, None] >= config.as_recorded).float()
         still_4 = F.pad(torch.ones_like(moves_B1), (0, 3))
-        turn_B4, shift_B3 = torch.lerp(still_4, turn_B4, moves_B1), shift_B3 * moves_B1
-    return turn_B4, shift_B3
+        rotation_B4, translation_B3 = torch.lerp(still_4, rotation_B4, moves_B1), translation_B3 * moves_B1
+    return rotation_B4, translation_B3
 
 
 def _moved(
     pixels: PosedPixels,
     index_B: torch.Tensor,
-    draws_BK: torch.Tensor,
+    random_BK: torch.Tensor,
     preprocessing: Preprocessing,
     config: AugmentationConfig,
     scene_B: torch.Tensor,
@@ -123,17 +123,18 @@ def _moved(
     those that complete it show from both sides (see `virtual_motion`) is 0."""
     camera, depth_NHW = pixels.camera, pixels.depth_NHW
     assert camera is not None and depth_NHW is not None  # `check_depth` has said so before
-    turn_B4, shift_B3 = _motion(draws_BK, config)
+    rotation_B4, translation_B3 = _motion(random_BK, config)
     old_position_B3, old_B4 = pixels.position_N3[index_B], pixels.orientation_N4[index_B]
     position_B3, mirrored_B3 = (
-        old_position_B3 + rotated(old_B4, way_B3[:, None])[:, 0] for way_B3 in (shift_B3, the_other_way(shift_B3))
+        old_position_B3 + rotated(old_B4, way_B3[:, None])[:, 0]
+        for way_B3 in (translation_B3, the_other_way(translation_B3))
     )
-    orientation_B4 = turned_orientation(old_B4, turn_B4)
-    mean, size = mean_colour(draws_BK.device), preprocessing.image_size
+    orientation_B4 = rotated_orientation(old_B4, rotation_B4)
+    mean, size = mean_colour(random_BK.device), preprocessing.image_size
 
     def seen_from(source_B: torch.Tensor) -> tuple[MovedViews, torch.Tensor]:
         depth_BHW, old = depth_NHW[source_B], (pixels.position_N3[source_B], pixels.orientation_N4[source_B])
-        image = coloured(pixels.image_N3HW[source_B], draws_BK, config).float() - mean
+        image = coloured(pixels.image_N3HW[source_B], random_BK, config).float() - mean
         there, mirrored = (motion_between(*old, place_B3, orientation_B4) for place_B3 in (position_B3, mirrored_B3))
         view = moved_views(image, depth_BHW, *there, camera, size)
         goes = config.virtual_translation > 0  # else both ways are one
@@ -141,10 +142,10 @@ def _moved(
 
     view, also_shown_BHW = seen_from(index_B)
     if config.completed > 0:
-        which_B = draws_BK[:, COMPLETED] < config.completed
+        which_B = random_BK[:, COMPLETED] < config.completed
         poses = pixels.position_N3, pixels.orientation_N4
         middle_B3 = (position_B3 + mirrored_B3) / 2
-        for other_B in companions(*poses, index_B, middle_B3, orientation_B4, draws_BK[:, COMPANION]):
+        for other_B in companions(*poses, index_B, middle_B3, orientation_B4, random_BK[:, COMPANION]):
             other, also_BHW = seen_from(other_B)
             view = completed(view, other, which_B)
             also_shown_BHW = also_shown_BHW | (also_BHW & which_B[:, None, None])
@@ -155,53 +156,53 @@ def _moved(
 def augmented(
     image_N3HW: torch.Tensor,
     index_B: torch.Tensor,
-    draws_BK: torch.Tensor,
+    random_BK: torch.Tensor,
     preprocessing: Preprocessing,
     config: AugmentationConfig,
     camera: Intrinsics | None = None,
-    turn_B4: torch.Tensor | None = None,
+    rotation_B4: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Images `index_B` of the cache (N, 3, h, w) uint8 as the network's input (B, 3, H, W) float32.
 
     With turns (quaternions w x y z) the `camera` of the cached images is turned by them, instead of a random crop.
     What the old image does not show is the mean colour, which is 0 for the network, as the padding of its layers.
     """
-    if turn_B4 is None:
-        image = windows(image_N3HW, index_B, *_corners(image_N3HW, draws_BK, preprocessing, config))
+    if rotation_B4 is None:
+        image = windows(image_N3HW, index_B, *_corners(image_N3HW, random_BK, preprocessing, config))
     else:
         image = image_N3HW[index_B]
-    image = coloured(image, draws_BK, config)
-    if turn_B4 is not None:
+    image = coloured(image, random_BK, config)
+    if rotation_B4 is not None:
         assert camera is not None  # `check_camera` has said so before
         mean = mean_colour(image.device)
-        image = turned_view(image.float() - mean, turn_B4, camera, preprocessing.image_size) + mean
+        image = rotated_view(image.float() - mean, rotation_B4, camera, preprocessing.image_size) + mean
     return normalise(image)
 
 
-def coloured(image_B3HW: torch.Tensor, draws_BK: torch.Tensor, config: AugmentationConfig) -> torch.Tensor:
+def coloured(image_B3HW: torch.Tensor, random_BK: torch.Tensor, config: AugmentationConfig) -> torch.Tensor:
     """Other colours, another exposure, another lens and sensor, as far as the configuration asks for them; pixels
     0..255."""
     if config.colour_jitter > 0:
-        image_B3HW = colour_jitter(image_B3HW, config.colour_jitter, draws_BK[:, COLOUR])
+        image_B3HW = colour_jitter(image_B3HW, config.colour_jitter, random_BK[:, COLOUR])
     if config.gamma > 0:
-        image_B3HW = gamma_jitter(image_B3HW, config.gamma, draws_BK[:, GAMMA])
+        image_B3HW = gamma_jitter(image_B3HW, config.gamma, random_BK[:, GAMMA])
     if config.blur > 0:
-        image_B3HW = blurred(image_B3HW, config.blur, draws_BK[:, BLUR])
+        image_B3HW = blurred(image_B3HW, config.blur, random_BK[:, BLUR])
     if config.noise > 0:
-        image_B3HW = noised(image_B3HW, config.noise, draws_BK[:, NOISE])
+        image_B3HW = noised(image_B3HW, config.noise, random_BK[:, NOISE])
     return image_B3HW
 
 
 def _corners(
-    image_N3HW: torch.Tensor, draws_BK: torch.Tensor, preprocessing: Preprocessing, config: AugmentationConfig
+    image_N3HW: torch.Tensor, random_BK: torch.Tensor, preprocessing: Preprocessing, config: AugmentationConfig
 ) -> tuple[torch.Tensor, torch.Tensor, tuple[int, int]]:
     """Tops (B,) and lefts (B,) of windows, and their size."""
     spare = [have - wanted for have, wanted in zip(image_N3HW.shape[-2:], preprocessing.image_size, strict=True)]
-    draws_B2 = draws_BK[:, VIEW][:, :2]
+    random_B2 = random_BK[:, VIEW][:, :2]
     if config.random_crop:
-        tops_B, lefts_B = (((spare[axis] + 1) * draws_B2[:, axis]).long() for axis in (0, 1))
+        tops_B, lefts_B = (((spare[axis] + 1) * random_B2[:, axis]).long() for axis in (0, 1))
     else:
-        tops_B, lefts_B = (torch.full_like(draws_B2[:, 0], spare[axis] // 2, dtype=torch.long) for axis in (0, 1))
+        tops_B, lefts_B = (torch.full_like(random_B2[:, 0], spare[axis] // 2, dtype=torch.long) for axis in (0, 1))
     return tops_B, lefts_B, preprocessing.image_size
 
 
@@ -216,11 +217,11 @@ def windows(
     return image_N3HW[images, channels, rows_BH[:, None, :, None], columns_BW[:, None, None, :]]
 
 
-def colour_jitter(image_B3HW: torch.Tensor, strength: float, draws_B3: torch.Tensor) -> torch.Tensor:
+def colour_jitter(image_B3HW: torch.Tensor, strength: float, random_B3: torch.Tensor) -> torch.Tensor:
     """Brightness, contrast and saturation of each image times a factor within 1 +- strength; pixels 0..255."""
     image = image_B3HW.float()
     low, span = max(0.0, 1 - strength), min(1.0, strength) + strength
-    factors = (low + span * draws_B3).T[:, :, None, None, None]
+    factors = (low + span * random_B3).T[:, :, None, None, None]
     image = (image * factors[0]).clamp(0, 255)
     mean = _luma(image).mean((2, 3), keepdim=True)
     image = (mean + (image - mean) * factors[1]).clamp(0, 255)
@@ -228,9 +229,9 @@ def colour_jitter(image_B3HW: torch.Tensor, strength: float, draws_B3: torch.Ten
     return (grey + (image - grey) * factors[2]).clamp(0, 255)
 
 
-def gamma_jitter(image_B3HW: torch.Tensor, strength: float, draws_B: torch.Tensor) -> torch.Tensor:
+def gamma_jitter(image_B3HW: torch.Tensor, strength: float, random_B: torch.Tensor) -> torch.Tensor:
     """Each image to a power between 1 / (1 + strength) and 1 + strength, as another exposure; pixels 0..255."""
-    exponent_B = (1 + strength) ** (2 * draws_B - 1)
+    exponent_B = (1 + strength) ** (2 * random_B - 1)
     return 255 * (image_B3HW.float() / 255) ** exponent_B[:, None, None, None]
 
 

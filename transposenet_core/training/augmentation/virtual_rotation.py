@@ -58,24 +58,24 @@ def for_camera(config: TrainConfig, scene: Scene) -> TrainConfig:
     return config
 
 
-def sampled_turn(draws_B3: torch.Tensor, config: VirtualRotationConfig) -> torch.Tensor:
+def sampled_rotation(random_B3: torch.Tensor, config: VirtualRotationConfig) -> torch.Tensor:
     """D (B, 4) as unit quaternions w x y z of uniform draws: yaw about y, then pitch about x, then roll about z, each
     about the axis as turned so far (optical axes: y down, x right, z forward). 0.5 is no turn, to the bit."""
     limits = [torch.pi / 180 * limit for limit in (config.yaw, config.pitch, config.roll)]
-    halves = [(draws_B3[:, axis] - 0.5) * limit for axis, limit in enumerate(limits)]  # half of +-limit
+    halves = [(random_B3[:, axis] - 0.5) * limit for axis, limit in enumerate(limits)]  # half of +-limit
     (cy, sy), (cp, sp), (cr, sr) = ((half.cos(), half.sin()) for half in halves)
     w, x, y, z = cy * cp, cy * sp, sy * cp, -sy * sp
     return torch.stack((w * cr - z * sr, x * cr + y * sr, y * cr - x * sr, z * cr + w * sr), dim=-1)
 
 
-def turned_orientation(orientation_B4: torch.Tensor, turn_B4: torch.Tensor) -> torch.Tensor:
+def rotated_orientation(orientation_B4: torch.Tensor, rotation_B4: torch.Tensor) -> torch.Tensor:
     """``R_map_camera D`` as quaternions w x y z with w >= 0, as `Pose` holds them and Eq. 4 needs them."""
-    product_B4 = product(orientation_B4, turn_B4)
+    product_B4 = product(orientation_B4, rotation_B4)
     return torch.where(product_B4[:, :1] < 0, -product_B4, product_B4)
 
 
-def turned_view(
-    image_BCHW: torch.Tensor, turn_B4: torch.Tensor, camera: Intrinsics, size: tuple[int, int]
+def rotated_view(
+    image_BCHW: torch.Tensor, rotation_B4: torch.Tensor, camera: Intrinsics, size: tuple[int, int]
 ) -> torch.Tensor:
     """The centre window `size` (B, C, *size) of what the turned camera sees; 0 where the old image ends.
 
@@ -83,7 +83,7 @@ def turned_view(
     Without a turn the window comes out to the bit.
     """
     height, width = image_BCHW.shape[-2:]
-    x_BHW, y_BHW = _old_pixels(turn_B4, camera, ((height - size[0]) // 2, (width - size[1]) // 2), size)
+    x_BHW, y_BHW = _old_pixels(rotation_B4, camera, ((height - size[0]) // 2, (width - size[1]) // 2), size)
     # Sides of a power of two make the way to grid_sample's -1..1 and back exact; what is added is border.
     tall, wide = (1 << (side - 1).bit_length() for side in (height, width))
     padded = F.pad(image_BCHW, (0, wide - width, 0, tall - height))
@@ -92,18 +92,18 @@ def turned_view(
 
 
 def _old_pixels(
-    turn_B4: torch.Tensor, camera: Intrinsics, corner: tuple[int, int], size: tuple[int, int]
+    rotation_B4: torch.Tensor, camera: Intrinsics, corner: tuple[int, int], size: tuple[int, int]
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """x and y (B, *size) in the old image of the new view's window whose first pixel is `corner` (top, left).
 
     As the pixel plus its way, so that small turns keep all digits: with the ray r = K^-1 p and d = (D - I) r, the way
     is (d_xy - r_xy d_z) / (1 + d_z) times the focal length.
     """
-    device = turn_B4.device
+    device = rotation_B4.device
     y_H1 = torch.arange(corner[0], corner[0] + size[0], device=device, dtype=torch.float32)[:, None]
     x_W = torch.arange(corner[1], corner[1] + size[1], device=device, dtype=torch.float32)
     ray_x, ray_y = (x_W - camera.cx) / camera.fx, (y_H1 - camera.cy) / camera.fy
-    w, x, y, z = turn_B4[..., None, None].unbind(1)
+    w, x, y, z = rotation_B4[..., None, None].unbind(1)
     d_x = -2 * (y * y + z * z) * ray_x + 2 * (x * y - w * z) * ray_y + 2 * (x * z + w * y)
     d_y = 2 * (x * y + w * z) * ray_x - 2 * (x * x + z * z) * ray_y + 2 * (y * z - w * x)
     d_z = 2 * (x * z - w * y) * ray_x + 2 * (y * z + w * x) * ray_y - 2 * (x * x + y * y)

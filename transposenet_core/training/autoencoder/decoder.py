@@ -37,7 +37,7 @@ def learn_decoder(
     image_N3HW: torch.Tensor,
     known: SeenPoses,
     true_M3HW: torch.Tensor,
-    truths: SeenPoses,
+    ground_truth_poses: SeenPoses,
     config: TrainConfig,
     world: World,
     curves: Curves,
@@ -45,7 +45,8 @@ def learn_decoder(
     """Give the network a decoder that makes the training images out of their poses, by the mean absolute error (L1)
     of RGB; all else stays. Says how it does on the judged poses, beside a decoder that answers the mean image.
 
-    Images are as `small_images` has them, `image_N3HW` of the ``known`` poses, `true_M3HW` of the ``truths``.
+    Images are as `small_images` returns them: `image_N3HW` of the ``known`` poses, `true_M3HW` of the
+    ``ground_truth_poses``.
     """
     device = image_N3HW.device
     with torch.no_grad():
@@ -65,7 +66,9 @@ def learn_decoder(
             optimizer.step()
         curves.write(config.epochs + epoch + 1, "decoder", train_l1=loss.item())
     with torch.no_grad():
-        drawn_M3HW = network.render(truths.position_N3, truths.orientation_N4, truths.scene_N)
+        drawn_M3HW = network.render(
+            ground_truth_poses.position_N3, ground_truth_poses.orientation_N4, ground_truth_poses.scene_N
+        )
     l1, plain = ((other - true_M3HW).abs().mean().item() for other in (drawn_M3HW, image_N3HW.mean(dim=0)))
     curves.write(config.epochs + epochs, "decoder", val_l1=l1, val_l1_mean_image=plain)
     print(f"decoder: L1 {l1:.4f} on the judged poses, {plain:.4f} of the mean image", flush=True)

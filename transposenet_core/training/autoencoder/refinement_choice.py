@@ -35,7 +35,7 @@ def choose_refinement(
 
     def median(neighbours: int, ridge: float) -> float:
         network.neighbours, network.ridge = neighbours, ridge
-        away_N3 = network.answer(latents)["position"] - position_N3
+        away_N3 = network.poses_from_latents(latents)["position"] - position_N3
         return float(np.median(torch.linalg.vector_norm(away_N3, dim=-1).cpu().numpy()))  # as validation has it
 
     teacher = median(0, 0.0)

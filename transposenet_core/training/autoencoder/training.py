@@ -66,11 +66,11 @@ class AutoencoderLoss(nn.Module):
         latents = network.latents(position_B3, q_B4, target.get("scene"))
         both = [F.mse_loss(latents[name], target[name]) for name in ("position_latent", "orientation_latent")]
         regress: Any = network.teacher.regress  # frozen, and the gradient goes through it
-        answer = regress(latents)
+        output = regress(latents)
         # A teacher of several scenes answers with the sign of its clusters' centres; Eq. 4 is not blind to it.
-        backwards_B1 = (answer["orientation"] * q_B4).sum(dim=-1, keepdim=True) < 0
+        backwards_B1 = (output["orientation"] * q_B4).sum(dim=-1, keepdim=True) < 0
         scene_B = target.get("scene", torch.zeros(len(q_B4), dtype=torch.int64, device=q_B4.device))
-        terms = self.pose(answer, Labels(position_B3, torch.where(backwards_B1, -q_B4, q_B4), None, scene_B))
+        terms = self.pose(output, Labels(position_B3, torch.where(backwards_B1, -q_B4, q_B4), None, scene_B))
         return {**terms, "loss": terms["loss"] + sum(both), "latents": sum(both)}
 
 
@@ -120,7 +120,7 @@ class AutoencoderTraining:
         with write_atomically(self.out / "config.yaml") as path:
             path.write_text(yaml.safe_dump(self.config.to_dict(), sort_keys=False))
         learnt, validated = [each.pixels for each in self.data], [each.validator.pixels for each in self.data]
-        known, truths = SeenPoses.of(learnt), SeenPoses.of(validated)
+        known, ground_truth_poses = SeenPoses.of(learnt), SeenPoses.of(validated)
         print(f"{len(known.scene_N)} training frames, judged on {self.validators.source}, {self.device}", flush=True)
         network = self.network
         network.positions_N3.copy_(known.position_N3)
@@ -131,13 +131,15 @@ class AutoencoderTraining:
         try:
             targets = self._latents_of(learnt)
             held_out = self._latents_of(validated) if self._holds_out(any) else targets
-            self._learn(known, targets, truths, held_out, curves)
-            self._refine(held_out if len(validated) == 1 else self._latents_of(validated, told_the_scene=False), truths)
+            self._learn(known, targets, ground_truth_poses, held_out, curves)
+            self._refine(
+                held_out if len(validated) == 1 else self._latents_of(validated, scene_given=False), ground_truth_poses
+            )
             self.validation = self.validators(network)
             self._save()
             if self.config.decoder.epochs:
                 small = [small_images(each, self.preprocessing, self.device) for each in (learnt, validated)]
-                learn_decoder(network, small[0], known, small[1], truths, self.config, self.world, curves)
+                learn_decoder(network, small[0], known, small[1], ground_truth_poses, self.config, self.world, curves)
                 self.config.model.options["decoder"] = True
                 self._save()
         finally:
@@ -150,7 +152,7 @@ class AutoencoderTraining:
         self,
         known: SeenPoses,
         targets: dict[str, torch.Tensor],
-        truths: SeenPoses,
+        ground_truth_poses: SeenPoses,
         held_out: dict[str, torch.Tensor],
         curves: Curves,
     ) -> None:
@@ -177,7 +179,7 @@ class AutoencoderTraining:
             if (epoch + 1) % config.validate_every == 0 or epoch + 1 == stage.epochs:
                 with torch.no_grad():
                     terms = loss(network, targets, known.position_N3, known.orientation_N4)
-                    val = loss(network, held_out, truths.position_N3, truths.orientation_N4)
+                    val = loss(network, held_out, ground_truth_poses.position_N3, ground_truth_poses.orientation_N4)
                 figures = {f"train_{k}": v.item() for k, v in terms.items()} | {
                     f"val_{k}": v.item() for k, v in val.items()
                 }
@@ -188,11 +190,11 @@ class AutoencoderTraining:
             flush=True,
         )
 
-    def _refine(self, latents: dict[str, torch.Tensor], truths: SeenPoses) -> None:
+    def _refine(self, latents: dict[str, torch.Tensor], ground_truth_poses: SeenPoses) -> None:
         """Choose how positions are refined, where the configuration leaves it open, by latents of the judged images
         in the scenes that the robot would take them for."""
         self.network.eval()  # with what it has learnt
-        choice = choose_refinement(self.network, latents, truths.position_N3, self._holds_out(all))
+        choice = choose_refinement(self.network, latents, ground_truth_poses.position_N3, self._holds_out(all))
         self.network.neighbours, self.network.ridge = choice.neighbours, choice.ridge
         self.config.model.options |= {"neighbours": choice.neighbours, "ridge": choice.ridge}
         print(choice.sentence, flush=True)
@@ -202,15 +204,17 @@ class AutoencoderTraining:
         return quantity(each.validator.pixels is not each.pixels for each in self.data)
 
     @torch.no_grad()
-    def _latents_of(self, scenes: list[PosedPixels], told_the_scene: bool = True) -> dict[str, torch.Tensor]:
+    def _latents_of(self, scenes: list[PosedPixels], scene_given: bool = True) -> dict[str, torch.Tensor]:
         """What the teacher finds in the images of all scenes as the robot sees them."""
         encode: Any = self.network.teacher.encode
         parts = []
         for number, pixels in enumerate(scenes):
             for image_B3HW in pixels.image_N3HW.split(32):
-                several = self.network.several and told_the_scene
-                told = {"scene_B": torch.full((len(image_B3HW),), number, device=self.device)} if several else {}
-                parts.append(encode(normalise(self.preprocessing.crop(image_B3HW).to(self.device)), **told))
+                several = self.network.several and scene_given
+                scene_inputs = (
+                    {"scene_B": torch.full((len(image_B3HW),), number, device=self.device)} if several else {}
+                )
+                parts.append(encode(normalise(self.preprocessing.crop(image_B3HW).to(self.device)), **scene_inputs))
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
     def _save(self) -> None:

@@ -17,14 +17,14 @@ def noisy(images: list[PosedImage], config: LabelsConfig, seed: int) -> list[Pos
     as a rotation vector in the map. Without noise the list itself."""
     if config.position_noise == 0 and config.rotation_noise == 0:
         return images
-    chance = np.random.default_rng(seed)
-    shifts_N3 = chance.normal(0, config.position_noise, (len(images), 3))
-    turns_N = Rotation.from_rotvec(chance.normal(0, np.radians(config.rotation_noise), (len(images), 3)))
+    generator = np.random.default_rng(seed)
+    translations_N3 = generator.normal(0, config.position_noise, (len(images), 3))
+    rotations_N = Rotation.from_rotvec(generator.normal(0, np.radians(config.rotation_noise), (len(images), 3)))
     return [
-        replace(image, pose=Pose(image.pose.position + shift, _turned(turn, image.pose)))
-        for image, shift, turn in zip(images, shifts_N3, turns_N, strict=True)
+        replace(image, pose=Pose(image.pose.position + translation, _rotated(rotation, image.pose)))
+        for image, translation, rotation in zip(images, translations_N3, rotations_N, strict=True)
     ]
 
 
-def _turned(turn: Rotation, pose: Pose) -> np.ndarray:
-    return (turn * Rotation.from_quat(pose.orientation, scalar_first=True)).as_quat(scalar_first=True)
+def _rotated(rotation: Rotation, pose: Pose) -> np.ndarray:
+    return (rotation * Rotation.from_quat(pose.orientation, scalar_first=True)).as_quat(scalar_first=True)

@@ -29,9 +29,9 @@ class NeighboursLoss(nn.Module):
         """The pose loss's terms; ``moved`` and ``turned`` are those of position and orientation between neighbours."""
         terms = self.pose(output, labels)
         position_P3, orientation_P4 = relative(output["position"], output["orientation"])
-        answered = {"position": position_P3, "orientation": orientation_P4}
+        predicted = {"position": position_P3, "orientation": orientation_P4}
         position_P3, orientation_P4 = relative(labels.position_B3, labels.orientation_B4)
-        between = self.pose(answered, Labels(position_P3, orientation_P4, None, labels.scene_B[: len(position_P3)]))
+        between = self.pose(predicted, Labels(position_P3, orientation_P4, None, labels.scene_B[: len(position_P3)]))
         loss = terms["loss"] + self.weight * between["loss"]
         return {**terms, "loss": loss, "moved": between["position"], "turned": between["orientation"]}
 

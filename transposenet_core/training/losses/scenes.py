@@ -41,7 +41,7 @@ class SceneLoss(nn.Module):
         # The sign of the label that is nearer to its centre: Eq. 4 is not blind to it.
         backwards_B = along_BK[rows_B, q_cluster_B] < 0
         orientation_B4 = torch.where(backwards_B[:, None], -orientation_B4, orientation_B4)
-        answer = {
+        chosen = {
             "position": output["cluster_positions"][rows_B, scene_B, x_cluster_B],
             "orientation": output["cluster_orientations"][rows_B, scene_B, q_cluster_B],
         }
@@ -52,6 +52,6 @@ class SceneLoss(nn.Module):
                 output["orientation_cluster_log_probability"][rows_B, scene_B], q_cluster_B
             ),
         }
-        terms = self.pose(answer, labels._replace(orientation_B4=orientation_B4)) | likelihoods
+        terms = self.pose(chosen, labels._replace(orientation_B4=orientation_B4)) | likelihoods
         terms["loss"] = terms["loss"] + sum(likelihoods.values())
         return {name: terms[name] for name in self.TERMS}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from transposenet_core.preprocessing import Preprocessing
 from transposenet_core.training.augmentation.image_corruptions import blurred, erased, noised
-from transposenet_core.training.augmentation.views import DRAWS, ERASING, views_of_scene
+from transposenet_core.training.augmentation.views import ERASING, RANDOM_NUMBERS, views_of_scene
 from transposenet_core.training.config import AugmentationConfig
 from transposenet_core.training.data.pixels import PosedPixels
 
@@ -46,12 +46,12 @@ def test_noise_has_the_drawn_spread_image_by_image() -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.floats(0, 0.999), min_size=4, max_size=4), st.floats(0.1, 1.0))
-def test_what_is_erased_is_one_rectangle_of_the_drawn_sides(draws: list[float], strength: float) -> None:
-    gone = (erased(torch.ones(1, 3, 24, 32), strength, torch.tensor([draws])) == 0)[0]
+def test_what_is_erased_is_one_rectangle_of_the_drawn_sides(random_numbers: list[float], strength: float) -> None:
+    gone = (erased(torch.ones(1, 3, 24, 32), strength, torch.tensor([random_numbers])) == 0)[0]
     assert torch.equal(gone[0], gone[2])
     rows, columns = gone[0].any(dim=1), gone[0].any(dim=0)
     assert torch.equal(gone[0], rows[:, None] & columns[None])
-    for there, side, share in ((rows, 24, draws[0]), (columns, 32, draws[1])):
+    for there, side, share in ((rows, 24, random_numbers[0]), (columns, 32, random_numbers[1])):
         if gone.any():
             assert abs(int(there.sum()) - side * strength * share) <= 1
             first, last = there.nonzero()[[0, -1], 0].tolist()
@@ -60,13 +60,13 @@ def test_what_is_erased_is_one_rectangle_of_the_drawn_sides(draws: list[float], 
 
 def test_views_are_degraded_as_configured_and_the_default_is_not() -> None:
     pixels = PosedPixels(random_image(2).byte(), torch.zeros(2, 3), torch.tensor([[1.0, 0, 0, 0]]).repeat(2, 1))
-    draws = torch.full((2, DRAWS), 0.5)
-    draws[1, ERASING] = 0.0
+    random_numbers = torch.full((2, RANDOM_NUMBERS), 0.5)
+    random_numbers[1, ERASING] = 0.0
 
     def seen(**options: float) -> torch.Tensor:
         torch.manual_seed(0)
         config = AugmentationConfig(random_crop=False, colour_jitter=0.0, **options)
-        return views_of_scene(pixels, torch.arange(2), draws, Preprocessing(24, (24, 32)), config).image_B3HW
+        return views_of_scene(pixels, torch.arange(2), random_numbers, Preprocessing(24, (24, 32)), config).image_B3HW
 
     plain = seen()
     for options in ({"blur": 1.0}, {"noise": 10.0}):

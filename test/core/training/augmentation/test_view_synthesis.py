@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from drawn_room import CAMERA, HEIGHT, POSE, WIDTH, draw_room, one_camera, posed
+from rendered_room import CAMERA, HEIGHT, POSE, WIDTH, one_camera, posed, render_room
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
@@ -17,36 +17,36 @@ from transposenet_core.geometry.pose import Pose
 from transposenet_core.preprocessing import Preprocessing, mean_colour, normalise
 from transposenet_core.scene import Scene
 from transposenet_core.training.augmentation.view_synthesis import moved_views
-from transposenet_core.training.augmentation.views import DRAWS, RECORDED, views_of_scene
+from transposenet_core.training.augmentation.views import RANDOM_NUMBERS, RECORDED, views_of_scene
 from transposenet_core.training.config import AugmentationConfig, VirtualRotationConfig
 from transposenet_core.training.data.depth import check_depth, registered_depth
 from transposenet_core.training.data.pixels import PosedPixels
 
-TURN = Rotation.from_euler("YXZ", [6, -4, 5], degrees=True)
-SHIFT = np.array([0.12, -0.05, 0.1])
+ROTATION = Rotation.from_euler("YXZ", [6, -4, 5], degrees=True)
+TRANSLATION = np.array([0.12, -0.05, 0.1])
 
 
 @pytest.fixture(scope="module")
 def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """0.png and 1.png: the room from a camera and from the same camera moved, with their depth."""
     T_old_new = np.eye(4)
-    T_old_new[:3, :3], T_old_new[:3, 3] = TURN.as_matrix(), SHIFT
-    return draw_room(tmp_path_factory.mktemp("room"), [POSE.matrix_44, POSE.matrix_44 @ T_old_new])
+    T_old_new[:3, :3], T_old_new[:3, 3] = ROTATION.as_matrix(), TRANSLATION
+    return render_room(tmp_path_factory.mktemp("room"), [POSE.matrix_44, POSE.matrix_44 @ T_old_new])
 
 
-def moved(room: Path, turn: Rotation, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def moved(room: Path, rotation: Rotation, translation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     image = torch.from_numpy(cv2.imread(str(room / "0.png")).astype(np.float32)).permute(2, 0, 1)[None] + 1
     depth = torch.from_numpy(registered_depth(posed(room), one_camera(), CAMERA))[None]
-    quaternion = torch.from_numpy(turn.as_quat(scalar_first=True)).float()[None]
+    quaternion = torch.from_numpy(rotation.as_quat(scalar_first=True)).float()[None]
     size = (HEIGHT - 40, WIDTH - 40)
-    view, z, _ = moved_views(image, depth, quaternion, torch.from_numpy(shift).float()[None], CAMERA, size)
+    view, z, _ = moved_views(image, depth, quaternion, torch.from_numpy(translation).float()[None], CAMERA, size)
     return view[0].permute(1, 2, 0).numpy() - 1, z[0].numpy()
 
 
 def test_the_moved_image_is_the_rendered_one(room: Path) -> None:
     expected = cv2.imread(str(room / "1.png")).astype(np.float32)[20:-20, 20:-20]
     expected_z = cv2.imread(str(room / "1.depth.png"), cv2.IMREAD_UNCHANGED)[20:-20, 20:-20] / 1000
-    view, z = moved(room, TURN, SHIFT)
+    view, z = moved(room, ROTATION, TRANSLATION)
     known = z > 0
     assert known.mean() > 0.6
     differences = np.abs(view - expected).mean(axis=-1)[known]
@@ -55,7 +55,7 @@ def test_the_moved_image_is_the_rendered_one(room: Path) -> None:
     assert np.median(differences) < 4 and np.mean(differences) < 12
     assert np.median(off) < 0.01 and np.mean(off > 0.1) < 0.03
     # Moved the other way it is another image.
-    wrong, wrong_z = moved(room, TURN.inv(), -SHIFT)
+    wrong, wrong_z = moved(room, ROTATION.inv(), -TRANSLATION)
     assert np.median(np.abs(wrong - expected).mean(axis=-1)[wrong_z > 0]) > 3 * np.median(differences)
 
 
@@ -88,11 +88,11 @@ def test_depth_is_brought_to_the_colour_camera(room: Path) -> None:
     original = cv2.imread(str(room / "0.depth.png"), cv2.IMREAD_UNCHANGED)
     same = registered_depth(posed(room), one_camera(), CAMERA)
     np.testing.assert_array_equal(same[original > 0], original[original > 0])
-    shifted = registered_depth(posed(room), one_camera(Pose([-0.1, 0, 0], [1, 0, 0, 0])), CAMERA)
+    translated = registered_depth(posed(room), one_camera(Pose([-0.1, 0, 0], [1, 0, 0, 0])), CAMERA)
     rows, columns = np.mgrid[20:220:7, 100:300:7]
     z = original[rows, columns]
     there = np.rint(columns - CAMERA.fx * 0.1 / (z / 1000)).astype(int)
-    found = shifted[rows, there]
+    found = translated[rows, there]
     assert np.mean(np.abs(np.abs(found) - z) < 40) > 0.85
     # A smaller depth image is the same camera's, sampled less often: nothing is invented as measured.
     cv2.imwrite(str(room / "2.depth.png"), original[::2, ::2])
@@ -120,10 +120,12 @@ def test_the_label_goes_with_the_view(room: Path) -> None:
     image = torch.from_numpy(cv2.imread(str(old.path))).permute(2, 0, 1)[None].contiguous()
     position = torch.tensor([[1.0, 2.0, 3.0]])
     pixels = PosedPixels(image, position, orientation, CAMERA, torch.from_numpy(depth_HW)[None])
-    turn = VirtualRotationConfig(yaw=8.0, pitch=6.0, roll=6.0)
-    config = AugmentationConfig(random_crop=False, colour_jitter=0.0, virtual_rotation=turn, virtual_translation=0.2)
-    draws = torch.full((1, DRAWS), 0.9)
-    views = views_of_scene(pixels, torch.tensor([0]), draws, Preprocessing(HEIGHT, (HEIGHT, WIDTH)), config)
+    rotation = VirtualRotationConfig(yaw=8.0, pitch=6.0, roll=6.0)
+    config = AugmentationConfig(
+        random_crop=False, colour_jitter=0.0, virtual_rotation=rotation, virtual_translation=0.2
+    )
+    random_numbers = torch.full((1, RANDOM_NUMBERS), 0.9)
+    views = views_of_scene(pixels, torch.tensor([0]), random_numbers, Preprocessing(HEIGHT, (HEIGHT, WIDTH)), config)
 
     def lifted(depth: np.ndarray, place: Pose) -> np.ndarray:
         rows, columns = np.nonzero(depth > 0)
@@ -145,15 +147,18 @@ def test_some_views_stay_as_they_were_recorded(room: Path) -> None:
     image = torch.from_numpy(cv2.imread(str(old.path))).permute(2, 0, 1)[None].contiguous()
     position, orientation = torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([[0.5, -0.5, 0.5, 0.5]])
     pixels = PosedPixels(image, position, orientation, CAMERA, depth_HW[None])
-    turn, preprocessing = VirtualRotationConfig(yaw=8.0, pitch=6.0, roll=6.0), Preprocessing(HEIGHT, (HEIGHT, WIDTH))
-    draws = torch.full((2, DRAWS), 0.9)
-    draws[:, RECORDED] = torch.tensor([0.29, 0.31])
+    rotation, preprocessing = (
+        VirtualRotationConfig(yaw=8.0, pitch=6.0, roll=6.0),
+        Preprocessing(HEIGHT, (HEIGHT, WIDTH)),
+    )
+    random_numbers = torch.full((2, RANDOM_NUMBERS), 0.9)
+    random_numbers[:, RECORDED] = torch.tensor([0.29, 0.31])
     both = torch.tensor([0, 0])
     for moved, have in ((0.2, pixels), (0.0, replace(pixels, depth_NHW=None))):
         config = AugmentationConfig(
-            colour_jitter=0.0, virtual_rotation=turn, virtual_translation=moved, as_recorded=0.3
+            colour_jitter=0.0, virtual_rotation=rotation, virtual_translation=moved, as_recorded=0.3
         )
-        views = views_of_scene(have, both, draws, preprocessing, config)
+        views = views_of_scene(have, both, random_numbers, preprocessing, config)
         torch.testing.assert_close(views.position_B3[0], position[0], rtol=0, atol=0)
         torch.testing.assert_close(views.orientation_B4[0], orientation[0], rtol=0, atol=0)
         error = (views.image_B3HW[0] - normalise(image)[0]).abs()
@@ -169,13 +174,13 @@ def test_empty_places_do_not_tell_which_way_the_camera_went(yaw: float) -> None:
     depth, image = torch.full((1, 60, 80), 2000, dtype=torch.int16), torch.full((1, 3, 60, 80), 100, dtype=torch.uint8)
     depth[:, 20:40, 30:50] = 1200
     pixels = PosedPixels(image, torch.zeros(1, 3), torch.tensor([[1.0, 0, 0, 0]]), camera, depth)
-    turn = VirtualRotationConfig(yaw=2 * yaw)
+    rotation = VirtualRotationConfig(yaw=2 * yaw)
     config = AugmentationConfig(
-        random_crop=False, colour_jitter=0.0, virtual_rotation=turn, virtual_translation=0.4, completed=1.0
+        random_crop=False, colour_jitter=0.0, virtual_rotation=rotation, virtual_translation=0.4, completed=1.0
     )
-    draws = torch.full((3, DRAWS), 0.5)
-    draws[:, 0], draws[:, 9] = 0.75, torch.tensor([0.25, 0.5, 0.75])
-    views = views_of_scene(pixels, torch.tensor([0, 0, 0]), draws, Preprocessing(60, size), config)
+    random_numbers = torch.full((3, RANDOM_NUMBERS), 0.5)
+    random_numbers[:, 0], random_numbers[:, 9] = 0.75, torch.tensor([0.25, 0.5, 0.75])
+    views = views_of_scene(pixels, torch.tensor([0, 0, 0]), random_numbers, Preprocessing(60, size), config)
     assert views.position_B3[:, 2].tolist() == pytest.approx([-0.2, 0.0, 0.2]) and views.depth_BHW is not None
     back, still, ahead = (views.image_B3HW[:, 0] - normalise(mean_colour(image.device))[0, 0]).abs().numpy() > 0.01
     assert ((views.depth_BHW > 0).numpy() & ~np.stack((back, still, ahead))).sum() == 0

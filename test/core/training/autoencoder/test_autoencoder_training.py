@@ -95,9 +95,9 @@ def test_it_runs_as_it_was_judged(place: Path, tmp_path: Path) -> None:
     model = localizer.scene_model
     assert (model.options["neighbours"], model.options["ridge"]) == (5, 0.3) and not model.options["decoder"]
     images = load_scene(f"7scenes:{place / 'desk'}").select("test")
-    judged = predict(model.network, load_pixels(images, model.preprocessing), model.preprocessing)
+    predicted = predict(model.network, load_pixels(images, model.preprocessing), model.preprocessing)
     teacher = Localizer(place / "teacher", device="cpu")
-    for image, expected in zip(images, judged, strict=True):
+    for image, expected in zip(images, predicted, strict=True):
         image_HW3 = read_image(image.path)
         estimate = localizer.localize(image_HW3, with_attention=True)
         np.testing.assert_allclose(estimate.pose.position, expected.position, atol=1e-5)
@@ -145,24 +145,24 @@ def test_the_benchmark_judges_it_as_it_runs(place: Path, trained: Path, capsys: 
 class TeacherThatIsOff(PoseAutoencoder):
     """Answers are off by a metre; neighbours' latents are found exactly at the truth."""
 
-    def __init__(self, truth_N3: torch.Tensor, error: float) -> None:
-        super().__init__(image_size=(32, 48), teacher_options={"layers": 1}, poses=len(truth_N3))
-        self.positions_N3[:], self.orientations_N4[:] = truth_N3, torch.tensor([1.0, 0, 0, 0])
-        self.truth_N3, self.error = truth_N3, error
+    def __init__(self, ground_truth_N3: torch.Tensor, error: float) -> None:
+        super().__init__(image_size=(32, 48), teacher_options={"layers": 1}, poses=len(ground_truth_N3))
+        self.positions_N3[:], self.orientations_N4[:] = ground_truth_N3, torch.tensor([1.0, 0, 0, 0])
+        self.ground_truth_N3, self.error = ground_truth_N3, error
 
-    def answer(self, latents: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    def poses_from_latents(self, latents: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         better = 0.5 if self.neighbours == 5 and self.ridge == 0.1 else 1.0
         error = self.error if self.neighbours == 0 else better
-        return {"position": self.truth_N3 + torch.tensor([error, 0, 0])}
+        return {"position": self.ground_truth_N3 + torch.tensor([error, 0, 0])}
 
 
 def test_neighbours_and_ridge_are_the_best_of_the_held_out_frames_or_none() -> None:
-    truth_N3 = torch.rand(8, 3)
+    ground_truth_N3 = torch.rand(8, 3)
 
     def choice(error: float, held_out: bool = True, neighbours: int = -1, ridge: float = 0.0) -> tuple[int, float]:
-        network = TeacherThatIsOff(truth_N3, error)
+        network = TeacherThatIsOff(ground_truth_N3, error)
         network.neighbours, network.ridge = neighbours, ridge
-        chosen = choose_refinement(network, {}, truth_N3, held_out)
+        chosen = choose_refinement(network, {}, ground_truth_N3, held_out)
         return chosen.neighbours, chosen.ridge
 
     assert choice(1.0) == (5, 0.1)

@@ -11,12 +11,12 @@ from transposenet_core.scene import PosedImage, Scene
 from transposenet_core.training.data.holdout import GUARD, GUARD_VIEWS, VIEW_M, hold_out_validation, view_changes
 
 
-def corridor(frames: int, speed: float, turn_deg: float = 0.0) -> Scene:
-    """A camera that goes straight on by `speed` metres and turns by `turn_deg` per frame."""
+def corridor(frames: int, speed: float, rotation_deg: float = 0.0) -> Scene:
+    """A camera that goes straight on by `speed` metres and turns by `rotation_deg` per frame."""
     images = []
     for i in range(frames):
-        turn = Rotation.from_euler("y", i * turn_deg, degrees=True).as_quat(scalar_first=True)
-        images.append(PosedImage(f"{i}", Path(f"{i}"), Pose([i * speed, 0, 0], turn), "train", "drive", i / 30))
+        rotation = Rotation.from_euler("y", i * rotation_deg, degrees=True).as_quat(scalar_first=True)
+        images.append(PosedImage(f"{i}", Path(f"{i}"), Pose([i * speed, 0, 0], rotation), "train", "drive", i / 30))
     return Scene("corridor", images)
 
 
@@ -32,7 +32,7 @@ def test_t04_a_slow_cameras_held_out_views_are_no_copies(speed: float) -> None:
 
 
 def test_turning_on_the_spot_changes_the_view() -> None:
-    scene = corridor(600, 0.0, turn_deg=0.8)
+    scene = corridor(600, 0.0, rotation_deg=0.8)
     assert view_changes(scene.images)[-1] == pytest.approx(599 * 0.8 / 8)
     held = hold_out_validation(scene)
     assert len(held.select("val")) == pytest.approx(60, abs=6)

@@ -46,16 +46,16 @@ def test_each_process_has_whole_pairs_of_the_same_batches(count: int) -> None:
         for each in (batch, *parts):
             first, second = each.index_B.chunk(2)
             assert ((second - first) == APART).all() and len(first) == len(second) > 0
-            assert len(each.draws_BK) == len(each.index_B)
+            assert len(each.random_BK) == len(each.index_B)
 
 
 def test_what_lies_between_is_the_motion_of_the_camera() -> None:
-    turns = Rotation.random(6, rng=0)
+    rotations = Rotation.random(6, rng=0)
     positions_B3 = torch.rand(6, 3, generator=torch.Generator().manual_seed(0))
-    moved_P3, turned_P4 = relative(positions_B3, torch.from_numpy(turns.as_quat(scalar_first=True)))
+    moved_P3, rotated_P4 = relative(positions_B3, torch.from_numpy(rotations.as_quat(scalar_first=True)))
     torch.testing.assert_close(moved_P3, positions_B3[3:] - positions_B3[:3])
-    found = Rotation.from_quat(turned_P4.numpy(), scalar_first=True)
-    assert (found.inv() * (turns[:3].inv() * turns[3:])).magnitude() == pytest.approx(0, abs=1e-6)
+    found = Rotation.from_quat(rotated_P4.numpy(), scalar_first=True)
+    assert (found.inv() * (rotations[:3].inv() * rotations[3:])).magnitude() == pytest.approx(0, abs=1e-6)
 
 
 def test_an_error_that_neighbours_share_costs_nothing_more_and_another_its_weight() -> None:

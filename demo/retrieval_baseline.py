@@ -27,7 +27,7 @@ def write_thumbnails(path: Path, images: Iterable[np.ndarray]) -> None:
         cv2.imwrite(str(temporary), cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR))
 
 
-def load_look_up(path: Path) -> ThumbnailRetrieval:
+def load_retrieval_baseline(path: Path) -> ThumbnailRetrieval:
     """The look-up over all training views of the demo. UserError where the file does not hold them."""
     poses = [pose for drive in training_drives() for pose in drive.poses]
     grid_HW3 = read_image(path)

@@ -21,7 +21,7 @@ K = camera_matrix(WIDTH, HEIGHT)
 CAMERA = Intrinsics(WIDTH, HEIGHT, K[0, 0], K[1, 1], K[0, 2], K[1, 2])
 POSE = test_drive().poses[90]
 # A process of its own, as everywhere: the room and its depth from some cameras.
-DRAW_VIEWS = """
+RENDER_VIEWS = """
 import json, sys
 import cv2, numpy as np
 from demo.camera_effects import light_at
@@ -36,11 +36,11 @@ for k, matrix in enumerate(json.loads(sys.argv[2])):
 """
 
 
-def draw_room(folder: Path, matrices: Sequence[np.ndarray]) -> Path:
+def render_room(folder: Path, matrices: Sequence[np.ndarray]) -> Path:
     """K.png and K.depth.png in the folder for the K-th ``T_map_camera`` (4, 4)."""
     check_graphics()
     arguments = [str(folder), json.dumps([matrix.tolist() for matrix in matrices])]
-    subprocess.run([sys.executable, "-c", DRAW_VIEWS, *arguments], cwd=ROOT, check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", RENDER_VIEWS, *arguments], cwd=ROOT, check=True, timeout=60)
     return folder
 
 
