@@ -117,8 +117,8 @@ class ConventionVerdict:
         if self.outcome == "no reading fits":
             return (
                 f"no pose convention explains the motion of the images: the best is {best.convention} ({best}), "
-                f"{self.given} ({declared}) was declared; check whether images and poses belong together (order, time offset) and "
-                f"whether the camera's intrinsics are right; {evidence}"
+                f"{self.given} ({declared}) was declared; check whether images and poses belong together (order, "
+                f"time offset) and whether the camera's intrinsics are right; {evidence}"
             )
         if (body := self.winner) is not None and self.outcome == "another body":
             return (

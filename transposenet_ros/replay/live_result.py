@@ -163,7 +163,7 @@ def evaluate_recording(
     sent = list(recording.sent)
     if sent and not any(stamp_ns in ground_truth_poses for stamp_ns in sent):
         raise UserError(
-            f"no image has the stamp of a true pose: images from {_range(sent)}, "
+            f"no image has the stamp of a ground-truth pose: images from {_range(sent)}, "
             f"ground truth from {_range(ground_truth_poses)}; record both with the same clock"
         )
     estimates = {s: _pose(recording.poses[s]) for s in sent if s in recording.poses}

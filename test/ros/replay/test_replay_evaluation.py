@@ -229,7 +229,7 @@ def test_e01_no_overlap_is_one_sentence(drive, model, tmp_path, capsys):
     bag = rewrite(good, tmp_path / "bad", later)
     assert main(["--model", str(model), "--bag", str(bag), "--wait-each"]) == 2
     error = capsys.readouterr().err
-    assert error.startswith("error: no image has the stamp of a true pose") and error.count("\n") == 1
+    assert error.startswith("error: no image has the stamp of a ground-truth pose") and error.count("\n") == 1
     assert "1000.000 to 1000.033 s" in error and "5000.000 to 5000.000 s" in error
 
 
@@ -314,7 +314,8 @@ def test_e02_a_truth_in_another_frame_is_named_and_never_aligned_silently(drive)
     result = evaluate_recording(recording_of(poses), ground_truth_poses, {})
     figures = result.to_dict()
     assert figures["errors"]["median_m"] > 20 and figures["aligned_se3"]["errors"]["median_m"] < 1e-9
-    assert Pose.from_dict(figures["aligned_se3"]["T_truth_map"]).position == pytest.approx(moved.position, abs=1e-9)
+    T_ground_truth_map = Pose.from_dict(figures["aligned_se3"]["T_ground_truth_map"])
+    assert T_ground_truth_map.position == pytest.approx(moved.position, abs=1e-9)
     lines = result.table().splitlines()
     assert lines[0].startswith("WARN") and "looks like that of another frame" in figures["warnings"][0]
     assert any(line.startswith("position error") and f"{figures['errors']['median_m']:.3f} m" in line for line in lines)
@@ -332,7 +333,7 @@ def test_e03_few_true_poses_are_said_first(drive, raw_bag, model, capsys):
     poses = [image.pose for image in drive]
     some = {s: pose for s, pose in enumerate(poses, start=1) if s <= 0.8 * FRAMES}
     result = evaluate_recording(recording_of(poses), some, {})
-    expected = f"only {len(some)} of {FRAMES} images have the stamp of a true pose, 90% are wanted (--min-match)"
+    expected = f"only {len(some)} of {FRAMES} images have the stamp of a ground-truth pose, 90% are required"
     assert expected in result.to_dict()["warnings"][0] and expected in result.table().splitlines()[0]
     assert evaluate_recording(recording_of(poses), some, {}, min_match=0.75).warnings() == []
     assert main(["--model", str(model), "--bag", str(raw_bag), "--min-match", "90"]) == 2
