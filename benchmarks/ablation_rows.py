@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks import markdown
 from benchmarks.paper_tables import Errors, Paper
 
-# Section 3.3. Fine-tuning (stage 2) is off: Table 8 says so, and the row that all four tables share, 0.65/3.63, is not
+# Section 3.3. Fine-tuning (stage 2) is off, as in Table 8, and the row that all four tables share, 0.65/3.63, is not
 # the fine-tuned network's 0.55/3.49 of Table 1. The encoders' MLP keeps the dimension, so both change together.
 BASE = {"backbone": "efficientnet-b0", "layers": 6, "width": 256, "mlp_width": 256}
 BASE |= {"position_level": 4, "orientation_level": 3}
@@ -33,7 +33,7 @@ class Row:
     options: dict[str, Any]
 
     def overrides(self, given: Sequence[str]) -> tuple[str, ...]:
-        """For training/train.py: the paper's base, then what the user wants everywhere, then what the row varies."""
+        """Overrides for training/train.py: the paper's base, the user's for all rows, those that the row varies."""
         return ("heads.epochs=0", *_options(BASE), *given, *_options(self.options))
 
 
@@ -54,7 +54,7 @@ def all_rows(paper: Paper) -> list[Row]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a row: its result (see `runs`), or why there is none."""
+    """The outcome of a row: its result (see `runs`), or why there is none."""
 
     row: Row
     result: dict[str, Any] | None
@@ -67,7 +67,7 @@ class Outcome:
 
 
 def tables_text(paper: Paper, outcomes: Sequence[Outcome], scene: str, smoke: bool) -> str:
-    """All four tables as Markdown, and below them why rows were not run."""
+    """All four tables as Markdown, followed by the reasons for rows that were not run."""
     parts = ["smoke run: not a result"] if smoke else []
     for number in VARIED:
         table = paper.tables[number]

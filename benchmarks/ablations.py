@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Tables 5 to 8 of the paper on a scene of yours: backbone, layers, dimension, activation map of each branch.
+"""The paper's Tables 5 to 8 on your own scene: backbone, layers, dimension, activation map of each branch.
 
 python benchmarks/ablations.py --data FORMAT:PATH [--split FILE] [--rows 5,6.2,...] [--epochs N] [key=value ...]
 
-Every row is the preset without its second stage but for the one thing it varies; row 6.2 is the second of Table 6. Rows
-that come to the same network share one run. A row's run lies in DIR/ROW and is not trained again; DIR gets table.md and
-results.json. When the learning rate steps is the preset's: with few epochs give schedule.step_epochs as well.
+Every row is the preset without its second stage and with one setting varied; row 6.2 is the second row of Table 6. Rows
+with the same network share one run. The run of a row is kept in DIR/ROW and not repeated; table.md and results.json are
+written to DIR. The learning rate steps at the preset's epochs: with few epochs, set schedule.step_epochs as well.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LEAST_EPOCHS = 60
 
 
 def ablate(args: argparse.Namespace) -> None:
-    """Do what is left to do of the chosen rows; the tables are written after each. UserError if one failed."""
+    """Run the chosen rows that are not finished; the tables are written after each row. UserError if a row failed."""
     paper = Paper.read()
     rows = all_rows(paper)
     chosen, runs = choose(rows, args.rows), plan(rows, args)
@@ -49,18 +49,18 @@ def ablate(args: argparse.Namespace) -> None:
     print(f"\n{text}\nwritten: table.md and results.json in {args.out}")
     failed = [number for number, outcome in attempted.items() if outcome.failed]
     if failed:
-        raise UserError(f"rows {', '.join(failed)} failed; {args.out / 'table.md'} says why")
+        raise UserError(f"rows {', '.join(failed)} failed; {args.out / 'table.md'} has the reasons")
 
 
 def choose(rows: list[Row], wanted: str | None) -> list[Row]:
-    """The rows that `wanted` names: 6.2, or 6 for all rows of Table 6. UserError for a name that there is not."""
+    """The rows that `wanted` names: 6.2, or 6 for all rows of Table 6. UserError for an unknown name."""
     if wanted is None:
         return rows
     names = [name.strip() for name in wanted.split(",")]
     for name in names:
         if name not in {row.number for row in rows} | {row.table for row in rows}:
             numbers = ", ".join(row.number for row in rows)
-            raise UserError(f"--rows {wanted}: no row '{name}'; there are {numbers}, and 5 to 8 for whole tables")
+            raise UserError(f"--rows {wanted}: no row '{name}'; allowed are {numbers}, and 5 to 8 for whole tables")
     return [row for row in rows if row.number in names or row.table in names]
 
 
@@ -76,30 +76,30 @@ def plan(rows: list[Row], args: argparse.Namespace) -> dict[str, Run]:
 
 
 def _check(runs: list[Run], smoke: bool) -> None:
-    """UserError before the first hour of training, not after it: too few epochs, or other runs in their folders."""
+    """UserError before any training starts: too few epochs, or results of another setup in the folders."""
     for run in runs:
         epochs = run.config.epochs
         if epochs < LEAST_EPOCHS and not smoke:
             raise UserError(
                 f"row {run.folder.name} would have {epochs} epochs, a result needs at least {LEAST_EPOCHS}: give more "
-                "with --epochs, or add --smoke for a table that says it is no result"
+                "with --epochs, or add --smoke for a table that is marked as no result"
             )
         run.finished()
 
 
 def _attempt(row: Row, run: Run) -> Outcome:
-    """The row's result, after whatever is left to do for it, or why there is none."""
+    """Run the row unless it is finished; its result, or why there is none."""
     if not run.finished() and (reason := why_not_buildable(run.config)):
         return Outcome(row, None, reason)
     try:
         return Outcome(row, run.finish())
     except UserError as error:
-        print(f"row {row.number} failed, the others go on: {error}", file=sys.stderr)
+        print(f"row {row.number} failed, the others continue: {error}", file=sys.stderr)
         return Outcome(row, None, str(error), failed=True)
 
 
 def _left_earlier(row: Row, run: Run) -> Outcome:
-    """What an earlier call, or a row with the same network, left of a row that is not chosen."""
+    """The result of a row that is not chosen, from an earlier call or from a row with the same network."""
     try:
         result = run.finished()
     except UserError as error:
@@ -108,7 +108,7 @@ def _left_earlier(row: Row, run: Run) -> Outcome:
 
 
 def why_not_buildable(config: TrainConfig) -> str:
-    """Why this machine cannot build the configured network; empty where it can."""
+    """Why this machine cannot build the configured network; empty if it can."""
     image_size = (config.image.height, config.image.width)
     try:
         build_model(config.model.name, **config.model.options, image_size=image_size)
@@ -123,15 +123,15 @@ def main(arguments: list[str] | None = None) -> int:
         epilog=f"formats of --data:\n{describe_formats()}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--data", required=True, metavar="FORMAT:PATH", help="the paper's is cambridge:.../ShopFacade")
-    parser.add_argument("--split", help="a CSV 'split,image'; the data set's own split where it is left out")
+    parser.add_argument("--data", required=True, metavar="FORMAT:PATH", help="the paper uses cambridge:.../ShopFacade")
+    parser.add_argument("--split", help="a CSV 'split,image'; default: the data set's own split")
     preset = ROOT / "config" / "train" / "transposenet_outdoor.yaml"
-    parser.add_argument("--config", type=Path, default=preset, metavar="PRESET", help=f"instead of {preset.name}")
-    parser.add_argument("--out", type=Path, default=Path("runs/ablations"), metavar="DIR", help="%(default)s")
-    parser.add_argument("--rows", help="for example 5,6.2: Table 5 and the second row of Table 6; all where left out")
-    parser.add_argument("--epochs", type=int, metavar="N", help=f"at least {LEAST_EPOCHS}; the preset's where left out")
-    parser.add_argument("--smoke", action="store_true", help="allow fewer epochs; the tables say they are no result")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="handed to training/train.py for every row")
+    parser.add_argument("--config", type=Path, default=preset, metavar="PRESET", help=f"default: {preset.name}")
+    parser.add_argument("--out", type=Path, default=Path("runs/ablations"), metavar="DIR", help="default: %(default)s")
+    parser.add_argument("--rows", help="for example 5,6.2: Table 5 and the second row of Table 6; default: all")
+    parser.add_argument("--epochs", type=int, metavar="N", help=f"at least {LEAST_EPOCHS}; default: the preset's")
+    parser.add_argument("--smoke", action="store_true", help="allow fewer epochs; the tables are marked as no result")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="passed to training/train.py for every row")
     args = parser.parse_intermixed_args(arguments)
     return exit_code(lambda: ablate(args))
 

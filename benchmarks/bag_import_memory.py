@@ -2,8 +2,8 @@
 
     python benchmarks/bag_import_memory.py [--gigabytes 2] [--storage mcap|sqlite3]
 
-Raw 640x480 images at 30 Hz, odometry at 100 Hz, 40 joints in /tf at 50 Hz and a static mounting. The import runs in a
-process of its own; its peak is what the kernel counts (ru_maxrss), so pages of shared libraries are in it.
+Raw 640x480 images at 30 Hz, odometry at 100 Hz, 40 joints in /tf at 50 Hz and a static camera transform. The import
+runs in a separate process; the peak is the kernel's ru_maxrss, which includes pages of shared libraries.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def odometry(stamp_ns: int, yaw: float) -> Any:
 
 
 def rows(seconds: float) -> Iterator[tuple[str, int, Any]]:
-    """Messages in the order of their stamps; the noise of an image is rolled on, so that none is like another."""
+    """Messages in the order of their stamps; every image is the same noise rolled further, so that no two are equal."""
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, 3 * WIDTH * HEIGHT, dtype=np.uint8)
     yield (

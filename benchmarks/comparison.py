@@ -1,4 +1,4 @@
-"""Our results of a data set among the published ones: Tables 1 and 2, or 3 and 4, and Figure 2."""
+"""Our results on a data set among the published ones: Tables 1 and 2, or 3 and 4, and Figure 2."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmarks.runs import write_json, write_text
 
 RULE = (
     "Averages are means of the medians above, rounded half up; ranks are by each average and then by the sum of both, "
-    "equal ones share the better rank. All are recomputed among the rows shown; the baseline is not ranked."
+    "ties share the better rank. All are recomputed among the rows shown; the baseline is not ranked."
 )
 
 
@@ -42,7 +42,7 @@ class Outcome:
 
 
 def publish(paper: Paper, data_set: DataSet, ours: Outcome, out: Path) -> str:
-    """Write table.md, results.json and, of the scenes with a result, errors.png. Returns the text of table.md."""
+    """Write table.md, results.json and errors.png (of the scenes with a result). Returns the text of table.md."""
     text = tables_text(paper, data_set, ours)
     content = {"data_set": data_set.name, "method": ours.method, "setup": ours.setup}
     write_json(out / "results.json", content | {"scenes": ours.results, "missing": ours.missing})
@@ -64,7 +64,7 @@ def _in_order(data_set: DataSet, ours: Outcome) -> list[dict[str, Any]]:
 
 
 def tables_text(paper: Paper, data_set: DataSet, ours: Outcome) -> str:
-    """Both tables as Markdown with our row, and below them the rule, the paper's slips, and how ours came about."""
+    """Both tables as Markdown with our row, then the rule, the paper's inconsistencies, and how ours was obtained."""
     errors_table, averages_table = paper.tables[data_set.errors_table], paper.tables[data_set.averages_table]
     published = errors_table.errors()
     medians = [(result["median_m"], result["median_deg"]) for result in _in_order(data_set, ours)]
@@ -78,10 +78,12 @@ def tables_text(paper: Paper, data_set: DataSet, ours: Outcome) -> str:
         for name in rows
         if name != paper.baseline
     ]
-    numbers = f"Table {data_set.averages_table} as printed is not what Table {data_set.errors_table} gives"
+    numbers = (
+        f"Values of Table {data_set.averages_table} that differ from those computed from Table {data_set.errors_table}"
+    )
     notes = [
         RULE,
-        f"{numbers}: {'; '.join(disagreements(before, averages_table)) or 'nowhere'}.",
+        f"{numbers}: {'; '.join(disagreements(before, averages_table)) or 'none'}.",
         f"{ours.method}: {ours.setup}.",
         *(f"{scene}: {describe(result)}." for scene, result in ours.results.items()),
         *(f"{scene}: no result, {why}." for scene, why in ours.missing.items()),
@@ -97,7 +99,7 @@ def tables_text(paper: Paper, data_set: DataSet, ours: Outcome) -> str:
 
 
 def describe(result: dict[str, Any]) -> str:
-    """How a result came about, in one line."""
+    """How a result was obtained, in one line."""
     heads = f" and {result['head_epochs']} per head" if result["head_epochs"] else ""
     chosen = "none held out to choose the checkpoint on"
     if result["chosen_on"]:
@@ -106,5 +108,5 @@ def describe(result: dict[str, Any]) -> str:
         )
     return (
         f"trained on {result['trained_on']} frames ({result['epochs']} epochs{heads}), {chosen}, "
-        f"judged on {result['count']} test frames"
+        f"evaluated on {result['count']} test frames"
     )

@@ -42,7 +42,7 @@ from transposenet_core.training.step import TrainStep
 
 MODEL = ROOT / "demo" / "model"
 PRESET = ROOT / "config" / "train" / "transposenet_fast.yaml"
-# Dropout draws from the device's generator, which a graph advances differently.
+# Dropout takes its random numbers from the device's generator, which a graph advances differently.
 QUIET = ["model.options.dropout=0.0", "model.options.drop_connect=0.0", "precision=float32", "batch_size=8"]
 QUIET += ["image.smaller_edge=54", "image.height=48", "image.width=64"]
 STEPS, RATE, IMAGES = 10, 1e-4, 32
@@ -51,7 +51,7 @@ METRES, DEGREES = 0.005, 0.1  # between devices
 
 
 class CheckFailedError(Exception):
-    """With what was found."""
+    """A check failed; the message has what was found."""
 
 
 def expect(passed: bool, text: str) -> str:
@@ -134,7 +134,7 @@ def node_values(device: str) -> dict[str, str]:
 
 def check_node(device: torch.device) -> str:
     values = node_values(device.type)
-    expect(values["device"].startswith(device.type), f"asked for {device.type}, runs on '{values['device']}'")
+    expect(values["device"].startswith(device.type), f"requested {device.type}, runs on '{values['device']}'")
     with patch.dict(os.environ, CUDA_VISIBLE_DEVICES=""):
         fallback = node_values("auto")
     expect(fallback["device"] == "cpu" and "no CUDA" in fallback["device_note"], f"auto with CUDA hidden: {fallback}")
@@ -180,7 +180,7 @@ def run(args: argparse.Namespace) -> list[str]:
             passed, text = True, check(device)
         except CheckFailedError as error:
             passed, text = False, str(error)
-        except (RuntimeError, ImportError, OSError, UserError):  # the other checks still tell something
+        except (RuntimeError, ImportError, OSError, UserError):  # the other checks are still useful
             passed, text = False, traceback.format_exc()
         outcome, seconds = "passed" if passed else "FAILED", time.perf_counter() - began
         print(f"{name:<10} {outcome} ({seconds:.0f} s): {text}", flush=True)

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Whether a model reads from how views are made how far ahead the camera is: errors against what is done to images.
+"""Whether a network takes traces of view synthesis for a cue to how far ahead the camera is: errors by image change.
 
 python benchmarks/cue_bias.py MODEL --data FORMAT:PATH [--split FILE] [--select val] [--borders 4 8] [--blurs 0.4 0.8]
 
-A view made for a camera that moved ahead has no borders and is less sharp; a robot's images come as they come. Each
-row does one thing to all images, at the size the network sees: a border of so many percent of the width, or a
-Gaussian blur of so many pixels. Printed are the median errors and the mean error along the camera's own axes: a mean
-that runs with what is done says that the network takes it for a sign of where the camera is.
+A view synthesised for a camera that moved ahead has no empty borders and is less sharp, while a robot's images are
+whatever its camera delivers. Each row applies one change to all images, at the size the network sees: a border of a
+percentage of the width, or a Gaussian blur of some pixels. The table has the median errors and the mean error along
+the camera's own axes: a mean that grows with the change shows that the network uses it as a cue to the position.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def framed(image_B3HW: torch.Tensor, percent: float) -> torch.Tensor:
 
 
 def changed(image_N3HW: torch.Tensor, args: argparse.Namespace) -> Iterator[tuple[str, torch.Tensor]]:
-    """What is done, and the images to which it was done."""
+    """Each change by name, and the changed images."""
     yield "as recorded", image_N3HW
     for percent in args.borders:
         yield f"border of {percent:g} %", framed(image_N3HW, percent)
@@ -66,12 +66,12 @@ def errors(found: list[Pose], ground_truth_poses: list[Pose]) -> tuple[str, ...]
 
 def compare(args: argparse.Namespace) -> None:
     if not all(0 <= percent < 30 for percent in args.borders):
-        raise UserError(f"--borders {args.borders}: percent of the image's width, from 0 to below 30")
+        raise UserError(f"--borders {args.borders}: give percent of the image's width, from 0 to below 30")
     if not all(0 < sigma <= 5 for sigma in args.blurs):
-        raise UserError(f"--blurs {args.blurs}: pixels, above 0 and up to 5")
+        raise UserError(f"--blurs {args.blurs}: give pixels, above 0 and up to 5")
     model = SceneModel.load(args.model)
     if len(model.scenes) > 1:
-        raise UserError(f"{args.model}: a scene model of {model.title}, one of a single scene is needed")
+        raise UserError(f"{args.model}: a scene model of {model.title}; give one of a single scene")
     scene = replace(load_scene(args.data, args.split), T_pose_camera=model.scenes[0].T_pose_camera).of_the_camera()
     images = scene.select(args.select)
     pixels = load_pixels(images, model.preprocessing, camera=scene.intrinsics)

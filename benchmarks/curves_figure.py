@@ -1,4 +1,4 @@
-"""A row of small plots, one curve each, from 0 upwards: for tables that one reads better as a line."""
+"""A row of small plots, one curve each, with y axes from 0: for tables that are easier to read as a curve."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Which damage to a JPEG's compressed data the decoder notices, on real images; OpenCV alone decodes all of them.
+"""Which damage to a JPEG's compressed data the decoder detects, on real images; OpenCV alone decodes all of them.
 
 python benchmarks/damaged_jpegs.py FOLDER [--every 5] [--seed 0]
 
 Each JPEG of the folder is damaged at a random place in each way; the headers and the end marker stay. Prints the share
-that was refused, and that of undamaged images (which must be 0).
+that was refused, also for undamaged images (where it must be 0).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from transposenet_core.errors import UserError
 from transposenet_ros.decoding.image_decoding import DecodeError, decode_image
 from transposenet_ros.decoding.jpeg_stream import read_jpeg
 
-# From scan data and a generator to damaged scan data.
+# Takes scan data and a generator, returns damaged scan data.
 Damage = Callable[[bytes, np.random.Generator], bytes]
 
 
@@ -80,7 +80,7 @@ def is_refused(data: bytes) -> bool:
 def run(args: argparse.Namespace) -> None:
     files = sorted(path for path in args.folder.glob("*") if path.suffix.lower() in {".jpg", ".jpeg"})[:: args.every]
     if not files:
-        raise UserError(f"{args.folder} has no .jpg or .jpeg; name a folder with images of a camera")
+        raise UserError(f"{args.folder} has no .jpg or .jpeg file; give a folder with camera images")
     random = np.random.default_rng(args.seed)
     refused = dict.fromkeys(DAMAGES, 0)
     for file in tqdm(files, unit="image"):
@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="of JPEG files, at least 2 kB each")
+    parser.add_argument("folder", type=Path, help="folder of JPEG files, at least 2 kB each")
     parser.add_argument("--every", type=int, default=1, help="take every N-th file")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(arguments)

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""What random damage to the fields and bytes of images does to the node's way from message to pose.
+"""The effect of random damage to fields and bytes of image messages on the node's path from message to pose.
 
 python benchmarks/decode_fuzz.py [--messages 100000] [--seed 0] [--model FOLDER]
 
-Every message is decoded; what comes out is localized with the scene model. Prints how many there were of each end,
-which add up to the messages, and by how much decoding one of them raised the process's peak of memory at most. Exit
-code 1 where one crashed (another error than a named reason), gave an image that is none, or a pose that is not finite
-or whose quaternion is not of length one.
+Every message is decoded, and every decoded image is localized with the scene model. Prints the count of each outcome,
+which add up to the number of messages, and the largest rise of the process's peak memory while one message was decoded.
+Exit code 1 if one crashed (an error other than a named reason), gave an invalid image, or gave a pose that is not
+finite or whose quaternion is not of unit length.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from transposenet_ros.decoding.image_decoding import DecodeError, decode_image
 
 
 class Ends:
-    """How each message ended: `localized`, a reason, `crashed` or what was invalid."""
+    """The outcome of each message: `localized`, a reason, `crashed` or what was invalid."""
 
     def __init__(self, localizer: Localizer) -> None:
         self._localizer = localizer
@@ -44,7 +44,7 @@ class Ends:
         self.counts: collections.Counter[str] = collections.Counter()
 
     def take(self, message: Any) -> None:
-        """Send one message all the way and count its end."""
+        """Decode and localize one message and count its outcome."""
         try:
             self.counts[self._end_of(message)] += 1
         except Exception:  # noqa: BLE001 - a crash is a figure of this benchmark
@@ -65,18 +65,18 @@ class Ends:
         estimate = self._localizer.localize(image_HW3)
         if (pose := estimate.pose) is None:
             return estimate.reason
-        # To a model that knows its scene noise is another place; its pose has to be sound all the same.
+        # A model that rejects other places rejects noise; its pose must be valid all the same.
         finite = np.isfinite(pose.position).all() and np.isfinite(estimate.covariance_66).all()
         return "localized" if finite and abs(np.linalg.norm(pose.orientation) - 1) < 1e-6 else "invalid pose"
 
 
 def peak_megabytes() -> float:
-    """The most memory that this process ever held."""
+    """The peak resident memory of this process so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def fuzz(ends: Ends, count: int, seed: int) -> None:
-    """Send `count` messages. Nothing is shrunk or kept: a benchmark counts."""
+    """Send `count` messages. Failing ones are neither shrunk nor stored: a benchmark only counts."""
     everything = list(hypothesis.HealthCheck)
     progress = tqdm(total=count, unit="msg", mininterval=1)
 
@@ -129,5 +129,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    faulthandler.enable()  # a decoder that ends the process would take the table with it
+    faulthandler.enable()  # a decoder that crashes the process leaves a traceback, but no table
     sys.exit(main())

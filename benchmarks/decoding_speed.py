@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""What decoding a message costs, encoding by encoding, beside one cv2.cvtColor of the same size.
+"""The decoding time of a message for each encoding, compared with one cv2.cvtColor of the same size.
 
 python benchmarks/decoding_speed.py [--width 640] [--height 480] [--seconds 0.2] [--padding 0]
 
-Milliseconds of `decode_image` for a received message; the yardstick is OpenCV's BGR to RGB on an array, timed in turns
-with it, on one thread. JPEG is a smooth image of quality 95, PNG the same at OpenCV's own level.
+Milliseconds of `decode_image` for a received message; the yardstick is OpenCV's BGR to RGB on an array, timed
+alternately with it, on one thread. JPEG is a smooth image of quality 95, PNG the same at OpenCV's default level.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ LEAST_ROUNDS = 7
 
 
 def camera_messages(width: int, height: int, padding: int) -> dict[str, Any]:
-    """One message of each encoding; raw ones hold noise, as no converter's time depends on what it sees."""
+    """One message of each encoding; raw ones hold noise, as no converter's time depends on the content."""
     random = np.random.default_rng(0)
     found: dict[str, Any] = {}
     for name, layout in ENCODINGS.items():
@@ -49,7 +49,7 @@ def camera_messages(width: int, height: int, padding: int) -> dict[str, Any]:
 
 
 def milliseconds(work: Callable[[], object], yardstick: Callable[[], object], seconds: float) -> tuple[float, float]:
-    """Median time of each of the two, in turns, so that a busy machine is as slow for one as for the other."""
+    """Median time of each of the two, measured alternately, so that other load slows both down equally."""
     times: tuple[list[float], list[float]] = [], []
     deadline = time.perf_counter() + seconds
     while time.perf_counter() < deadline or len(times[0]) < LEAST_ROUNDS:
@@ -63,7 +63,7 @@ def milliseconds(work: Callable[[], object], yardstick: Callable[[], object], se
 def run(args: argparse.Namespace) -> None:
     if min(args.width, args.height) < 4 or args.width % 2 or args.height % 2:
         raise UserError(
-            f"--width {args.width} --height {args.height}: give even numbers from 4, which every encoding has"
+            f"--width {args.width} --height {args.height}: give even numbers from 4, which every encoding allows"
         )
     cv2.setNumThreads(1)
     bgr_HW3 = np.zeros((args.height, args.width, 3), np.uint8)
@@ -82,7 +82,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--width", type=int, default=640)
     parser.add_argument("--height", type=int, default=480)
-    parser.add_argument("--padding", type=int, default=0, help="pixels behind each row")
+    parser.add_argument("--padding", type=int, default=0, help="pixels of padding after each row")
     parser.add_argument("--seconds", type=float, default=0.2, help="for each encoding")
     args = parser.parse_args(arguments)
     return exit_code(lambda: run(args))

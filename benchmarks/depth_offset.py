@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Where the depth camera sits beside the colour camera: depth jumps are laid over colour edges.
+"""The position of the depth camera relative to the colour camera, from depth discontinuities and colour edges.
 
 python benchmarks/depth_offset.py --data 7scenes:PATH [--split FILE] [--frames 100] [--range 0.05] [--step 0.005]
 
-Points on the near side of jumps in the depth images are brought into the colour images for offsets of the depth
-camera along the image's x and y axes, and the root of the colour gradient under them is read (1: the gradient's
-mean). Where the offset is right jumps lie on edges and the figure is largest. Training frames alone are looked at.
+Points on the near side of discontinuities in the depth images are projected into the colour images for offsets of the
+depth camera along the image's x and y axes, and the square root of the colour gradient at these points is averaged
+(1: the gradient's mean). At the right offset they lie on edges and the value is largest. Only training frames are used.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ AXES = {"x": 0, "y": 1}
 
 
 def grey(path: Path | None) -> np.ndarray:
-    """An image of one channel (H, W) as it is, colours as grey. UserError where the file is none."""
+    """An image as one channel (H, W), colours as grey. UserError if the file is not an image."""
     flags = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_GRAYSCALE
     image_HW = cv2.imread(str(path), flags)
     if image_HW is None:
-        raise UserError(f"{path}: no image; copy it again or leave the frame out")
+        raise UserError(f"{path}: not an image; copy it again or leave the frame out")
     return np.asarray(image_HW)
 
 
 def jumps(depth_HW: np.ndarray, depth_camera: Intrinsics, axis: int) -> np.ndarray:
-    """Points (N, 3) in the depth camera's frame, metres, at jumps along the image's `axis` (0: x, 1: y)."""
+    """Points (N, 3) in the depth camera's frame, metres, at discontinuities along the image's `axis` (0: x, 1: y)."""
     a_HW = depth_HW if axis == 0 else depth_HW.T
     left, right = a_HW[:, :-1], a_HW[:, 1:]
     nearer = np.minimum(left, right)
@@ -56,14 +56,14 @@ def jumps(depth_HW: np.ndarray, depth_camera: Intrinsics, axis: int) -> np.ndarr
 
 
 def gradient(path: Path, axis: int) -> np.ndarray:
-    """The root of the image's gradient (H, W) along `axis` without its sign, 1 being the gradient's mean."""
+    """The square root of the absolute gradient (H, W) along `axis`, 1 where the gradient equals its mean."""
     smooth_HW = cv2.GaussianBlur(grey(path).astype(np.float32), (0, 0), SMOOTH_PX)
     slope = np.abs(cv2.Sobel(smooth_HW, cv2.CV_32F, 1 - axis, axis))
     return np.sqrt(slope / max(float(slope.mean()), 1e-6))
 
 
 def under(gradient_HW: np.ndarray, p_camera_N3: np.ndarray, camera: Intrinsics) -> np.ndarray:
-    """The gradient under the points that fall into the image."""
+    """The gradient at the points that project into the image."""
     height, width = gradient_HW.shape
     u_N = camera.fx * p_camera_N3[:, 0] / p_camera_N3[:, 2] + camera.cx
     v_N = camera.fy * p_camera_N3[:, 1] / p_camera_N3[:, 2] + camera.cy
@@ -73,10 +73,10 @@ def under(gradient_HW: np.ndarray, p_camera_N3: np.ndarray, camera: Intrinsics) 
 
 
 def scan(scene: Scene, images: list[PosedImage], offsets_M: np.ndarray, axis: int) -> list[float]:
-    """For each offset of the depth camera along `axis` the mean gradient under the jumps."""
+    """For each offset of the depth camera along `axis` the mean gradient at the discontinuities."""
     camera, depth_camera = scene.intrinsics, scene.depth_camera
     if camera is None or depth_camera is None:
-        raise UserError(f"scene {scene.name} ({scene.root}) has no intrinsics or no depth images; give it both")
+        raise UserError(f"scene {scene.name} ({scene.root}) has no intrinsics or no depth images; add both")
     found: list[list[np.ndarray]] = [[] for _ in offsets_M]
     for image in images:
         depth_HW = grey(image.depth_path) * depth_camera.metres_per_unit
@@ -108,7 +108,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help="FORMAT:PATH of a scene with depth images")
     parser.add_argument("--split", help="split file")
-    parser.add_argument("--frames", type=int, default=100, help="training frames to look at")
+    parser.add_argument("--frames", type=int, default=100, help="training frames to use")
     parser.add_argument("--range", type=float, default=0.05, help="metres to either side")
     parser.add_argument("--step", type=float, default=0.005, help="metres")
     args = parser.parse_args(arguments)

@@ -36,7 +36,7 @@ REPLY_SECONDS = 20.0
 
 
 def save_smallest_model(folder: Path) -> Path:
-    """A scene model for 64x96 images with random weights: its poses mean nothing."""
+    """A scene model for 64x96 images with random weights: its poses are meaningless."""
     torch.manual_seed(0)
     network = build_model("transposenet", **SMALLEST).eval()
     held_out = HeldOutError((0.1, 0.1, 0.1), (0.01, 0.01, 0.01), "none: random weights")
@@ -46,7 +46,7 @@ def save_smallest_model(folder: Path) -> Path:
 
 
 def stamp_now(message: Any, frame_id: str = "camera") -> int:
-    """Stamp an image with the wall clock; the stamp in nanoseconds."""
+    """Stamp an image with the wall clock. Returns the stamp in nanoseconds."""
     now_ns = time.time_ns()
     message.header.frame_id = frame_id
     message.header.stamp.sec, message.header.stamp.nanosec = divmod(now_ns, 10**9)
@@ -54,7 +54,7 @@ def stamp_now(message: Any, frame_id: str = "camera") -> int:
 
 
 class DrivenNode:
-    """What a camera, a subscriber of poses and one of diagnostics have of a node. `on_pose` is called in a thread."""
+    """A node seen through DDS: sends it images, receives poses and diagnostics. `on_pose` is called in a thread."""
 
     def __init__(self, process: subprocess.Popen, log: Path, domain: int, name: str, transport: str) -> None:
         self.process, self._log = process, log
@@ -93,23 +93,25 @@ class DrivenNode:
                     self._news.notify_all()
 
     def wait(self, condition: Callable[[], bool], what: str, seconds: float) -> None:
-        """Until a message makes `condition()` true. UserError, with the node's last words, where none does."""
+        """Wait until a message makes `condition()` true. UserError, with the end of the node's log, if none does."""
         with self._news:
             if not self._news.wait_for(condition, seconds):
-                raise UserError(f"{self._name}: no {what} within {seconds:g} s; it said: {last_words(self._log)}")
+                raise UserError(
+                    f"{self._name}: no {what} within {seconds:g} s; its log ends with: {last_words(self._log)}"
+                )
 
     def publish(self, message: Any) -> None:
         self._camera.publish(message)
 
     def localize(self, message: Any) -> float:
-        """Stamp and publish an image and wait for its pose; the seconds that took."""
+        """Stamp and publish an image and wait for its pose. Returns the seconds that this took."""
         began, stamp_ns = time.perf_counter(), stamp_now(message)
         self.publish(message)
         self.wait(lambda: self._newest_ns >= stamp_ns, "pose", REPLY_SECONDS)
         return time.perf_counter() - began
 
     def localize_all(self, messages: Iterable[Any]) -> None:
-        """The pose of each, the next one on its way while the node works on the last: faster, and none superseded."""
+        """Wait for the pose of each; the next is sent meanwhile, which is faster, and none is superseded."""
         newest_ns = 0
         for message in messages:
             last_ns, newest_ns = newest_ns, stamp_now(message)
@@ -118,7 +120,7 @@ class DrivenNode:
         self.wait(lambda: self._newest_ns >= newest_ns, "pose", REPLY_SECONDS)
 
     def status(self) -> DiagnosticStatus:
-        """Diagnostics made after this call."""
+        """Diagnostics that the node published after this call."""
         reports = self._reports
         self.wait(lambda: self._reports > reports + 1, "diagnostics", REPLY_SECONDS)
         return self._status
@@ -127,18 +129,20 @@ class DrivenNode:
         return {pair.key: pair.value for pair in self.status().values}
 
     def wait_until_heard(self, state: str = "active") -> None:
-        """Until the node is active and has settled on the reliability of this camera."""
+        """Wait until the node is active and its subscription has the reliability of this camera."""
         self.wait(lambda: any(pair.value == state for pair in self._status.values), f"state {state}", START_SECONDS)
         deadline = time.monotonic() + REPLY_SECONDS
         while self.values().get("reliability") != "reliable" or not self._camera.get_subscription_count():
             if time.monotonic() > deadline:
-                raise UserError(f"{self._name} does not listen to this camera; it said: {last_words(self._log)}")
+                raise UserError(
+                    f"{self._name} has not subscribed to this camera; its log ends with: {last_words(self._log)}"
+                )
 
     def change(self, *transitions: str) -> None:
-        """Life-cycle transitions by name. UserError where the node refuses one."""
+        """Life-cycle transitions by name. UserError if the node refuses one."""
         client = self._node.create_client(ChangeState, f"{self._name}/change_state")
         client.wait_for_service(REPLY_SECONDS)
-        time.sleep(0.1)  # a service that is matched here has not yet matched us
+        time.sleep(0.1)  # the service is discovered here, but may not have discovered this client yet
         for name in transitions:
             request = ChangeState.Request()
             request.transition.id = getattr(Transition, f"TRANSITION_{name.upper()}")
@@ -146,11 +150,11 @@ class DrivenNode:
             future = client.call_async(request)
             future.add_done_callback(lambda _, replied=replied: replied.set())
             if not replied.wait(REPLY_SECONDS) or not future.result().success:
-                raise UserError(f"{self._name} did not {name}; it said: {last_words(self._log)}")
+                raise UserError(f"{self._name} did not {name}; its log ends with: {last_words(self._log)}")
         self._node.destroy_client(client)
 
     def restart(self) -> None:
-        """Another life of the node: its statistics begin anew."""
+        """Take the node through a life cycle back to active: its statistics start again."""
         self.change("deactivate", "cleanup", "configure", "activate")
         self.wait_until_heard()
 
@@ -179,11 +183,11 @@ class DrivenNode:
 
 @contextmanager
 def driven_node(model: Path, domain: int, name: str = "/localizer", **parameters: object) -> Iterator[DrivenNode]:
-    """An active node that has heard of this process's camera."""
-    # Read when DDS starts: images go through shared memory, as the documentation asks of every camera.
+    """An active node that has subscribed to this process's camera."""
+    # Read when DDS starts: images go through shared memory, as the documentation recommends for every camera.
     os.environ.update(publisher_environment())
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    # What is sent shows no place at all, and a pose is waited for.
+    # The images show no place at all, and each of them must still result in a pose.
     always = {"diagnostics_period": 0.1, "torch_threads": 1, "out_of_scene": "publish"}
     values = {"model": str(model), **always, **parameters}
     with (

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""What Bayesian PoseNet's samples cost beside the one pass of its trunk that they share.
+"""The cost of Bayesian PoseNet's dropout samples, compared with the one backbone pass that they share.
 
 python benchmarks/dropout_samples.py [--samples 40 200] [--sizes 224x224 96x128] [--repeats 20]
 
-Milliseconds of one core's own time, which other work on the machine disturbs less than the clock's.
+Milliseconds of CPU time of one core, which other load on the machine disturbs less than wall-clock time.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from transposenet_core.models import build_model
 
 
 def milliseconds(work: Callable[[], object], repeats: int) -> float:
-    """The median of so many runs, after two that do not count."""
+    """The median of `repeats` runs, after two warm-up runs."""
     times = []
     for _ in range(repeats + 2):
         started = time.process_time()

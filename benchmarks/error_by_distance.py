@@ -5,8 +5,8 @@ python benchmarks/error_by_distance.py --data FORMAT:PATH --split FILE --predict
     [--split FILE --predictions FILE ...] --out FILE.png
 
 Predictions are those that `training/evaluate.py --predictions` writes for the test frames of the split; several folds
-are judged together. The distance counts in views, the larger of metres / 0.15 and degrees / 8. Beside the model stands
-a look-up that is told which training pose is nearest and copies it: what is below it was not looked up.
+are evaluated together. The distance is in views, the larger of metres / 0.15 and degrees / 8. The model is compared
+with an ideal retrieval, which copies the nearest training pose: an error below it cannot come from retrieval alone.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from transposenet_core.scene import Scene
 from transposenet_core.training.data.holdout import VIEW_DEG, VIEW_M
 
 BINS = (0.0, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, np.inf)  # views
-FEWEST = 5  # frames of a bin that is worth a median
+FEWEST = 5  # frames; bins with less are left out
 LABEL = "copying the nearest training pose"
 X_LABEL = "test view to nearest training view\n(1: 0.15 m or 8 deg)"
 
 
 def nearest(scene: Scene) -> tuple[np.ndarray, list[int]]:
-    """Of each test frame the distance in views to the nearest training frame, and which that is."""
+    """For each test frame the distance in views to the nearest training frame, and its index."""
     positions_N3, orientations_N4 = stack([image.pose for image in scene.select("train")])
     distances, chosen = [], []
     for image in scene.select("test"):
@@ -52,13 +52,13 @@ def nearest(scene: Scene) -> tuple[np.ndarray, list[int]]:
 
 
 def copied(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
-    """Errors (N,) in metres and degrees of the nearest training frame's pose, taken for a test frame's."""
+    """Errors (N,) in metres and degrees if each test frame gets the pose of the nearest training frame."""
     training = [image.pose for image in scene.select("train")]
     return pose_errors([training[i] for i in nearest(scene)[1]], [image.pose for image in scene.select("test")])
 
 
 class ByDistance:
-    """Frames in bins of their distance; a bin of a few frames says nothing and is left out."""
+    """Frames in bins by distance; bins with few frames are left out, because their medians mean little."""
 
     def __init__(self, distances_N: np.ndarray) -> None:
         parts = [(low, high, (distances_N >= low) & (distances_N < high)) for low, high in itertools.pairwise(BINS)]
@@ -105,7 +105,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, metavar="FORMAT:PATH")
     parser.add_argument("--split", required=True, action="append", metavar="FILE", help="once for each fold")
-    parser.add_argument("--predictions", required=True, action="append", type=Path, metavar="FILE", help="as often")
+    parser.add_argument(
+        "--predictions", required=True, action="append", type=Path, metavar="FILE", help="once for each fold"
+    )
     parser.add_argument("--out", required=True, type=Path, metavar="FILE.png")
     args = parser.parse_args(arguments)
     return exit_code(lambda: compare(args))

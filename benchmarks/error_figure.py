@@ -1,4 +1,4 @@
-"""The paper's Figure 2: errors of pose regressors per scene, the image-retrieval baseline as the bar to get under."""
+"""The paper's Figure 2: errors of pose regressors per scene, the image-retrieval baseline as the bar to beat."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""What poor ground truth costs: the error of models trained on labels with noise, judged on the true ones.
+"""The cost of poor ground truth: the error of models trained on noisy labels, evaluated on the original ones.
 
 python benchmarks/label_noise.py --data 7scenes:PATH --split FILE --out DIR [--preset FILE] [key=value ...]
 
-Trains one model for each noise (none; 2, 5, 10 cm; 1, 3 degrees) and goes on where it was interrupted. Writes
+Trains one model for each noise (none; 2, 5, 10 cm; 1, 3 degrees) and resumes where it was interrupted. Writes
 DIR/label_noise.md and DIR/label_noise.png: median errors on the test frames against the noise.
 """
 
@@ -36,7 +36,7 @@ def compare(args: argparse.Namespace) -> None:
 
 
 def report(out: Path, results: dict[tuple[float, float], dict]) -> None:
-    """The table and the image of what is there so far."""
+    """The table and the figure of the results so far."""
     rows = [
         (f"{100 * metres:g} cm", f"{degrees:g} deg", f"{r['median_m']:.3f} m", f"{r['median_deg']:.2f} deg")
         for (metres, degrees), r in results.items()

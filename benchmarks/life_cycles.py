@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""What life cycles leave behind in the node: memory, threads, open files and ends on the graph.
+"""What life cycles leave behind in the node: memory, threads, open files and endpoints on the graph.
 
 python benchmarks/life_cycles.py [--cycles 200] [--warm-up 20] [--model FOLDER]
 
-Each cycle is one image localized, deactivate, cleanup, configure, activate, through the node's services. Without
---model the smallest network that there is runs, with random weights. The warm-up's cycles are not in the table.
+Each cycle localizes one image, then calls deactivate, cleanup, configure and activate through the node's services.
+Without --model a very small network with random weights is used. The warm-up cycles are not in the table.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from transposenet_ros.replay.processes import free_domain
 
 
 def live_once(node: DrivenNode, image: Image) -> None:
-    """From an active node to the next active one, with an image between."""
+    """Localize an image, then take the node through a life cycle back to active."""
     node.localize(image)
     node.restart()
 
 
 def measure(node: DrivenNode, cycles: int, warm_up: int) -> list[dict[str, int]]:
-    """Resources before the first and after the last of `cycles`."""
+    """Resources before the first and after the last of `cycles` life cycles."""
     image = Image(height=64, width=96, step=288, encoding="rgb8", data=array.array("B", bytes(64 * 288)))
     for _ in tqdm(range(warm_up), desc="warm-up", mininterval=1):
         live_once(node, image)

@@ -1,4 +1,4 @@
-"""Tables as Markdown that is aligned for the screen as well, the best results in bold."""
+"""Markdown tables with aligned columns, the best results in bold."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ ABSENT = "-"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """The first column to the left, the others to the right."""
+    """A table whose first column is left-aligned and whose others are right-aligned."""
     widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
     lines = [_line(header, widths)]
     lines.append("|" + "|".join("-" * (w + 1) + (":" if i else "-") for i, w in enumerate(widths)) + "|")

@@ -1,6 +1,6 @@
-"""Random sensor_msgs images that are nearly right: hypothesis strategies of the fuzz test and of decode_fuzz.py.
+"""Random sensor_msgs images that are nearly valid: hypothesis strategies of the fuzz test and of decode_fuzz.py.
 
-A message starts legal; then up to three of its fields, or up to four places of its compressed bytes, are made wrong.
+A message starts valid; then up to three of its fields, or up to four places of its compressed bytes, are corrupted.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ RUBBISH = np.random.default_rng(0).integers(0, 256, 200_000, np.uint8).tobytes()
 
 
 def _files() -> list[bytes]:
-    """Small JPEGs and PNGs of every kind that cameras and recordings have."""
+    """Small JPEGs and PNGs of every kind that cameras and recordings produce."""
     random = np.random.default_rng(1)
     coarse_HW3 = random.integers(0, 256, (6, 8, 3), np.uint8)
     image_HW3 = cv2.resize(coarse_HW3, (48, 32), interpolation=cv2.INTER_CUBIC)

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""The figures that the running node has to hold, measured through DDS on the node's real process.
+"""The figures that the running node must meet, measured through DDS on the real process of the node.
 
 python benchmarks/node_under_load.py [--parts ages fuzz soak] [--model FOLDER] [--seconds 10] [--messages 5000]
     [--frames 100000] [--pause 30]
 
-ages (and overhead): 640x480 rgb8 to --model for --seconds at each rate. With the smallest network that there is: fuzz,
---messages damaged images; soak, --frames images after the first 2000, a pause, the end.
-Overhead is what the node does beside the network: decoding and publishing as it counts them, preparing the image as
-this process counts it. Exit code 1 where a figure is missed.
+ages (and overhead): 640x480 rgb8 images to --model for --seconds at each rate. The other parts use a very small
+network: fuzz sends --messages damaged images; soak sends --frames images after the first 2000, pauses and shuts down.
+Overhead is the node's work beside the network: decoding and publishing as the node measures them, preparing the image
+as this process measures it. Exit code 1 if a figure is missed.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def image(height: int, width: int) -> Image:
 
 
 def stream(node: DrivenNode, message: Image, rate: float, seconds: float) -> int:
-    """Publish at a steady pace; each image is stamped as it leaves. How many there were."""
+    """Publish at a steady rate; each image is stamped as it is sent. Returns the number of images."""
     began, count = time.perf_counter(), max(1, round(rate * seconds))
     for k in range(count):
         time.sleep(max(0.0, began + k / rate - time.perf_counter()))
@@ -100,7 +100,7 @@ def ages(model: Path, domain: int, seconds: float) -> list[Figure]:
 
 
 class FuzzedNodes:
-    """A raw and a compressed node that get what decode_fuzz makes, and a judge of every pose they publish."""
+    """A raw and a compressed node that receive the messages of decode_fuzz; every pose they publish is checked."""
 
     def __init__(self, nodes: dict[str, DrivenNode]) -> None:
         self._nodes, self._next = nodes, time.perf_counter()
@@ -109,7 +109,7 @@ class FuzzedNodes:
             node.on_pose = self._evaluate
 
     def take(self, message: Any) -> None:
-        """Send one, well stamped."""
+        """Send one message with a valid stamp."""
         time.sleep(max(0.0, self._next - time.perf_counter()))
         self._next = time.perf_counter() + 1 / FUZZ_RATE_HZ
         stamp_now(message)
@@ -155,7 +155,7 @@ def growth_and_end(model: Path, domain: int, frames: int, pause: float) -> list[
         paused = time.perf_counter()
         while node.status().level != DiagnosticStatus.STALE:
             if time.perf_counter() - paused > pause:
-                raise UserError(f"no STALE within --pause {pause:g} s")
+                raise UserError(f"/diagnostics did not become STALE within --pause {pause:g} s; give a longer pause")
         stale = time.perf_counter() - paused
         time.sleep(max(0.0, pause - stale))
         recovered = node.localize(message)

@@ -1,8 +1,8 @@
 """The paper's tables as data, and the rule by which it averages and ranks.
 
-The rule, found from Tables 1-4 of Shavit, Ferens, Keller ("final ranking is set according to the average rank"): a
+The rule, inferred from Tables 1-4 of Shavit, Ferens, Keller ("final ranking is set according to the average rank"): a
 method's averages are the means of its scenes' medians, rounded half up to two decimals of a metre and three digits of a
-degree; methods are ranked by each rounded average, equal ones share the better rank and the next rank is left out; the
+degree; methods are ranked by each rounded average, ties share the better rank and the next rank is left out; the
 final rank orders the sums of both ranks the same way. The image-retrieval baseline is shown and not ranked.
 """
 
@@ -26,10 +26,10 @@ class Errors(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Errors:
-        """Of ``0.60/2.43``. ValueError for anything else."""
+        """From ``0.60/2.43``. ValueError for anything else."""
         metres, separator, degrees = text.partition("/")
         if not separator or not all(part.replace(".", "", 1).isdigit() for part in (metres, degrees)):
-            raise ValueError(f"'{text}' is no pair METRES/DEGREES")
+            raise ValueError(f"'{text}' is not a pair METRES/DEGREES")
         return cls(Decimal(metres), Decimal(degrees))
 
     @classmethod
@@ -69,7 +69,7 @@ class Table:
     rows: dict[str, list[str]]
 
     def errors(self) -> dict[str, Sequence[Errors | None]]:
-        """Every row's cells as numbers. ValueError where the table holds anything else."""
+        """Every row's cells as numbers. ValueError if the table has anything else."""
         return {name: [Errors.parse(cell) for cell in cells] for name, cells in self.rows.items()}
 
 
@@ -97,7 +97,7 @@ def ranks(values: Mapping[str, Decimal | int]) -> dict[str, int]:
 
 
 def standings(rows: Mapping[str, Sequence[Errors | None]], unranked: str) -> dict[str, Standing]:
-    """Averages and ranks of all rows that have every scene, but for the row `unranked`."""
+    """Averages and ranks of all rows that have every scene, except the row `unranked`."""
     whole = {name: [e for e in errors if e] for name, errors in rows.items() if name != unranked and all(errors)}
     averages = {name: average(errors) for name, errors in whole.items()}
     position = ranks({name: mean.metres for name, mean in averages.items()})
@@ -107,7 +107,7 @@ def standings(rows: Mapping[str, Sequence[Errors | None]], unranked: str) -> dic
 
 
 def disagreements(recomputed: Mapping[str, Standing], published: Table) -> list[str]:
-    """Where a paper's table of averages and ranks is not what its own numbers per scene give."""
+    """Where a paper's table of averages and ranks differs from what its own numbers per scene give."""
     found = []
     for name, cells in published.rows.items():
         for column, printed, ours in zip(published.columns[1:], cells, recomputed[name].cells(), strict=True):

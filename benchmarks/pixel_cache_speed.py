@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""How long a scene's images take to be ready for training, the first time and the second.
+"""How long it takes until the images of a scene are ready for training, the first and the second time.
 
 python benchmarks/pixel_cache_speed.py --data 7scenes:PATH [--split FILE] [--smaller-edge 256] [--threads 2]
 
-Every time is a process of its own, from reading the labels to the last image of the mapped tensor, with the time that
-Python and torch take to start apart. The cache is an empty folder that is removed afterwards.
+Each time is measured in a separate process, from reading the labels to the last image of the mapped tensor, without
+the start of Python and torch. The cache is an initially empty folder that is removed afterwards.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def compare(args: argparse.Namespace) -> None:
-    """Start a process for the first time and one for the second."""
+    """Start one process for the first time and another for the second."""
     with tempfile.TemporaryDirectory(prefix="pixel-cache-") as folder:
         for name in ("first time", "second time"):
             command = [sys.executable, __file__, *sys.argv[1:], "--cache", folder]
@@ -45,7 +45,7 @@ def compare(args: argparse.Namespace) -> None:
 
 
 def once(args: argparse.Namespace) -> None:
-    """Print one time."""
+    """Measure and print one time."""
     started, used = time.perf_counter(), time.process_time()
     scene = load_scene(args.data, args.split)
     size = Preprocessing(args.smaller_edge, (args.smaller_edge, args.smaller_edge))
@@ -54,7 +54,7 @@ def once(args: argparse.Namespace) -> None:
     touched = int(sum(int(image.amax()) for image in pixels) > 0)
     seconds, used = time.perf_counter() - started, time.process_time() - used
     count, _, height, width = pixels.shape
-    print(f"{seconds:6.2f} s, {used:.2f} s of them on CPUs, {count * touched} images of {width}x{height} pixels")
+    print(f"{seconds:6.2f} s, {used:.2f} s of CPU time, {count * touched} images of {width}x{height} pixels")
 
 
 if __name__ == "__main__":

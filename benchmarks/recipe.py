@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""The training recipe, one change at a time: each row is its base and one thing more, judged on held-out frames.
+"""The training recipe, one change at a time: each row is its base with one change, validated on held-out frames.
 
 python benchmarks/recipe.py --data 7scenes:PATH --split FILE --out DIR [--rows NAME,...] [key=value ...]
 
 The split needs val frames; test frames are never read. Every row sees the same number of images of the same size
-(4:3, `--height`) and is judged once, after its last epoch. DIR/recipe.jsonl gets a line for each row that is done,
-which is not done again; DIR/recipe.md is the table. One process, one row after another: call it again to go on.
+(4:3, `--height`) and is validated once, after its last epoch. DIR/recipe.jsonl gets a line for each finished row,
+which is not repeated; DIR/recipe.md is the table. Rows run one after another in one process: the same command resumes.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ HEADER = ("row", "changes", "val median", "val median", "against its base", "tra
 
 
 def measure(args: argparse.Namespace) -> None:
-    """Do the chosen rows that are left. UserError for a row that there is not."""
+    """Run the chosen rows that are not finished. UserError for an unknown row."""
     chosen = choose(args.rows)
     args.out.mkdir(parents=True, exist_ok=True)
     budget = {"height": args.height, "epochs": args.epochs, "given": args.overrides}
     for line in read(args.out):
         if (other := line.get("budget", budget)) != budget:
             raise UserError(
-                f"--out {args.out}: its rows have another budget ({other}); give that, or name another --out"
+                f"--out {args.out}: its rows have another budget ({other}); use that budget or give another --out"
             )
     for row in chosen:
         overrides = row.overrides(args.height, args.epochs, args.overrides)
@@ -57,17 +57,17 @@ def measure(args: argparse.Namespace) -> None:
 
 
 def choose(names: str | None) -> list[RecipeRow]:
-    """The rows of these names, in the order asked for; all where there are none."""
+    """The rows with these names, in the given order; all rows without names."""
     known = {row.name: row for row in ROWS}
     wanted = [name.strip() for name in names.split(",")] if names else list(known)
     for name in wanted:
         if name not in known:
-            raise UserError(f"--rows: there is no row '{name}'; there are {', '.join(known)}")
+            raise UserError(f"--rows: no row '{name}'; allowed are {', '.join(known)}")
     return [known[name] for name in wanted]
 
 
 def run(args: argparse.Namespace, row: RecipeRow, overrides: list[str]) -> dict:
-    """What came of a row's training: its last judgement, or the exit code of a training that failed."""
+    """The outcome of a row's training: its last validation, or the exit code of a training that failed."""
     folder = args.out / row.name
     what = ["--data", args.data, "--split", args.split, "--config", str(args.config), "--out", str(folder)]
     resume = ["--resume"] if (folder / "checkpoint.safetensors").exists() else []
@@ -97,7 +97,7 @@ def read(out: Path) -> list[dict]:
 
 
 def table(lines: list[dict]) -> str:
-    """The rows that are done, each beside its base."""
+    """The finished rows, each compared with its base."""
     done = {line["name"]: line for line in lines}
     cells = []
     for row in (row for row in ROWS if row.name in done):
@@ -119,11 +119,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", required=True, metavar="FORMAT:PATH")
     parser.add_argument("--split", required=True, help="a CSV 'split,image' with train and val frames")
     preset = ROOT / "config" / "train" / "transposenet_fast.yaml"
-    parser.add_argument("--config", type=Path, default=preset, metavar="PRESET", help=f"instead of {preset.name}")
+    parser.add_argument("--config", type=Path, default=preset, metavar="PRESET", help=f"default: {preset.name}")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR")
-    parser.add_argument("--rows", metavar="NAME,...", help="all where left out")
-    parser.add_argument("--height", type=int, default=48, metavar="PIXELS", help="of the image (%(default)s)")
-    parser.add_argument("--epochs", type=int, default=15, metavar="N", help="%(default)s")
+    parser.add_argument("--rows", metavar="NAME,...", help="default: all")
+    parser.add_argument("--height", type=int, default=48, metavar="PIXELS", help="of the image, default: %(default)s")
+    parser.add_argument("--epochs", type=int, default=15, metavar="N", help="default: %(default)s")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="for every row, bases included")
     args = parser.parse_intermixed_args(arguments)
     return exit_code(lambda: measure(args))

@@ -1,4 +1,4 @@
-"""The rows of the recipe's table: what each changes, and what it is to be compared with."""
+"""The rows of the recipe's table: what each changes, and what it is compared with."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LONGER = 3
 class RecipeRow:
     """`changes` are overrides beside those of the row `base` ('' for none); `margin` is the resized image's height as
     a multiple of the window's, `length` the epochs and `size` the window's height as multiples of the budget's; a
-    `square` window throws the image's sides away."""
+    `square` window discards the sides of the image."""
 
     name: str
     base: str = ""
@@ -35,7 +35,7 @@ class RecipeRow:
         return " ".join((*self.changes, ", ".join(parts))).strip() or "-"
 
     def overrides(self, height: int, epochs: int, given: Sequence[str] = ()) -> list[str]:
-        """For training/train.py: the budget, then what the user wants everywhere, the base, what the row changes."""
+        """Overrides for training/train.py: the budget, the user's for all rows, the base's, the row's own."""
         bases, row = [self], self
         while row.base:
             row = _row(row.base)
@@ -62,13 +62,13 @@ ROWS = [
     RecipeRow("crop_seed1", "crop", ("seed=1",)),
     RecipeRow("crop_papers_rate", "crop", ("optimizer.learning_rate=1e-4", "schedule.kind=step")),
     RecipeRow("whole_image", "crop", ("augmentation.random_crop=false",), margin=1.0),
-    # Virtual rotation in the crop's place, on the whole image: the base of what follows.
+    # Virtual rotation instead of the crop, on the whole image: the base of what follows.
     RecipeRow("virtual", "", VIRTUAL),
     RecipeRow("virtual_seed1", "virtual", ("seed=1",)),
     RecipeRow("virtual_seed2", "virtual", ("seed=2",)),
     RecipeRow("virtual_half", "virtual", HALF),
     RecipeRow("virtual_margin", "virtual", margin=9 / 8),
-    # What to see of the image for as many pixels in all: the papers' 224 of 256, to scale; 256x341; wider.
+    # Which part of the image to see, for as many pixels in total: the papers' 224 of 256, to scale; 256x341; wider.
     RecipeRow("square", "virtual", margin=8 / 7, size=7 / 6, square=True),
     RecipeRow("wide", "virtual", size=4 / 3, length=9 / 16),
     RecipeRow("wider", "virtual", size=2.0, length=1 / 4),
@@ -99,9 +99,9 @@ ROWS = [
     RecipeRow("rays", "virtual", ("model.options.position_encoding=rays",)),
     RecipeRow("neighbours", "virtual", ("loss.neighbours=1",)),
     RecipeRow("neighbours_crop", "crop", ("loss.neighbours=1",)),
-    # From a recording with depth: the camera moved as well; a head for scene coordinates that is thrown away.
+    # From a recording with depth: the camera is translated as well; a scene-coordinate head that is discarded.
     RecipeRow("translation", "virtual", ("augmentation.virtual_translation=0.2",)),
-    RecipeRow("translation_completed", "translation", ("augmentation.completed=1",)),
+    RecipeRow("translation_completed", "translation", ("augmentation.view_completion=1",)),
     RecipeRow("points", "virtual", ("loss.points=1",)),
     RecipeRow("translation_points", "translation", ("loss.points=1",)),
 ]

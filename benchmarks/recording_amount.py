@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""How much recording is enough: the error against the number of training frames and against how near they come.
+"""How much recording is enough: the error against the number of training frames and against how close they are.
 
 python benchmarks/recording_amount.py --data 7scenes:PATH --split FILE --out DIR [--preset FILE] [key=value ...]
 
-Trains on all training frames of the split, every second, fourth and eighth of them, with as many steps each, and goes
-on where it was interrupted. Writes DIR/recording_amount.md and DIR/recording_amount.png: the median errors on the test
-frames beside those of a look-up that copies the nearest training pose, and the errors of the model of most frames by
-the test view's distance from its nearest training view (1 is 0.15 m or 8 degrees).
+Trains on all training frames of the split, every second, fourth and eighth of them, with as many steps each, and
+resumes where it was interrupted. Writes DIR/recording_amount.md and DIR/recording_amount.png: the median errors on the
+test frames beside those of an ideal retrieval that copies the nearest training pose, and the errors of the model of
+most frames by the test view's distance from its nearest training view (1 is 0.15 m or 8 degrees).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def compare(args: argparse.Namespace) -> None:
         split = args.out / f"every_{every}.csv"
         fewer = thinned(scene, every)
         write_split(split, fewer)
-        # As many steps for each: fewer frames are seen more often.
+        # The same number of steps for each: fewer frames are seen more often.
         overrides = (*args.overrides, f"epochs={epochs * every}", f"validate_every={epochs * every}")
         run = Run(args.data, str(split), args.preset, overrides, args.out / f"every_{every}")
         run.finish()
@@ -65,7 +65,7 @@ def write_split(path: Path, scene: Scene) -> None:
 
 
 def report(out: Path, scene: Scene, results: dict[int, tuple[Scene, Path]]) -> None:
-    """The table and the image of what is there so far."""
+    """The table and the figure of the results so far."""
     rows, medians, copies = [], [], []
     for count, (fewer, predictions) in results.items():
         median = [float(np.median(errors)) for errors in prediction_errors(predictions, fewer.select("test"))]

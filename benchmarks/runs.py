@@ -1,4 +1,4 @@
-"""One training and its judgement on the test frames: done once, gone on with where it was interrupted."""
+"""One training and its evaluation on the test frames: done once, resumed where it was interrupted."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ POSITION, ORIENTATION = PREDICTION_COLUMNS[1:4], PREDICTION_COLUMNS[4:8]
 
 @dataclass(frozen=True)
 class Run:
-    """What is trained on what, and the folder that the scene model, the predictions and the result go to."""
+    """A training's data and configuration, and the folder for its scene model, predictions and result."""
 
     data: str
     split: str | None
@@ -49,7 +49,7 @@ class Run:
         return load_config(self.preset, self.overrides)
 
     def finished(self) -> dict[str, Any] | None:
-        """The result that lies in the folder, or None. UserError where it is of another configuration or other frames.
+        """The result in the folder, or None. UserError if it is of another configuration or other frames.
 
         A result holds the figures of `ErrorSummary` over all test frames; how many training frames were trained on,
         held out to choose the checkpoint on, or left out between the two; and the epochs of both stages.
@@ -61,25 +61,27 @@ class Run:
             content = json.loads(path.read_text())
             setup, result = content["setup"], content["result"]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{path}: no result of a run ({error!r}); remove the file or name another --out") from None
+            raise UserError(
+                f"{path}: not the result of a run ({error!r}); remove the file or give another --out"
+            ) from None
         changed = difference(setup, self._setup())
         if changed:
-            raise UserError(f"{path}: made with another setup ({'; '.join(changed)}); take that or name another --out")
+            raise UserError(f"{path}: made with another setup ({'; '.join(changed)}); use that or give another --out")
         return result
 
     def finish(self) -> dict[str, Any]:
-        """The result, after whatever is left to do for it. UserError where it cannot be done, KeyboardInterrupt too."""
+        """Train and evaluate unless finished; the result. UserError if that fails, KeyboardInterrupt if interrupted."""
         result = self.finished()
         if result is not None:
             print(f"{self.folder}: finished before, not trained again")
             return result
-        scene = load_scene(self.data, self.split, skip_bad=True)  # a fault is said as it is, not as an exit code
+        scene = load_scene(self.data, self.split, skip_bad=True)  # reports a fault itself, not as an exit code
         what = ["--data", self.data, "--skip-bad", *(["--split", self.split] if self.split else [])]
         resume = ["--resume"] if (self.folder / CHECKPOINT).exists() else []
         _call(train.main, ["--config", self.preset, *what, "--out", str(self.folder), *resume, *self.overrides])
         torch.set_float32_matmul_precision("highest")  # training allows TF32, evaluation does not
         evaluated = self._evaluated(scene)
-        # All test frames count, as in the papers: a frame that the localizer itself would not trust is judged as well.
+        # All test frames count, as in the papers: frames that the localizer itself rejects are evaluated as well.
         result = self._frames_and_epochs(scene) | summarise(*evaluated.errors_of_all()).to_dict()
         write_json(self.folder / RESULT, {"setup": self._setup(), "result": result})
         return result
@@ -110,13 +112,13 @@ class Run:
         }
 
     def _setup(self) -> dict[str, Any]:
-        """What a result depends on, as JSON gives it back."""
+        """What a result depends on, as it is after a round trip through JSON."""
         return json.loads(json.dumps({"config": self.config.to_dict(), "frames": _digest(self.data, self.split)}))
 
 
 @lru_cache
 def _digest(data: str, split: str | None) -> str:
-    """Of a scene's frames; one program asks many times, and reading thousands of poses takes seconds."""
+    """Digest of a scene's frames, cached: it is needed many times, and reading thousands of poses takes seconds."""
     return frames_digest(load_scene(data, split, skip_bad=True))
 
 
@@ -131,12 +133,12 @@ def _call(main: Any, arguments: list[str]) -> None:
 def prediction_errors(path: Path, images: list[PosedImage]) -> tuple[np.ndarray, np.ndarray]:
     """Position errors (N,) in metres and orientation errors (N,) in degrees of the poses that a file has for `images`.
 
-    UserError where it has other images.
+    UserError if it has other images.
     """
     with open(path, newline="") as file:
         rows = {row["image"]: row for row in csv.DictReader(file)}
     if rows.keys() != {image.name for image in images}:
-        raise UserError(f"{path}: {len(rows)} images that are not the {len(images)} test frames; remove the file")
+        raise UserError(f"{path}: its {len(rows)} images are not the {len(images)} test frames; remove the file")
     estimates = [_pose(rows[image.name]) for image in images]
     return pose_errors(estimates, [image.pose for image in images])
 

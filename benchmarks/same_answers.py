@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What a checkout answers, to the bit: the guard of a change that must change nothing.
+"""The results of a checkout, to the bit: verifies that a refactoring changes no result.
 
 python benchmarks/same_answers.py --data DATA --out before.json                          before the change
 python benchmarks/same_answers.py --data DATA --out after.json --compare before.json     after it, on the same machine
@@ -74,11 +74,11 @@ CASES = {
             "model.options.rotation=6d",
             "model.options.normalise_position=true",
             "augmentation.virtual_translation=0.1",
-            "augmentation.completed=0.5",
+            "augmentation.view_completion=0.5",
         ),
     ),
 }
-# First frame and step of two small parts of RedKitchen; every sixth frame validates, every sixth is tested.
+# First frame and step of two small parts of RedKitchen; every sixth frame is val, every sixth is test.
 SPLITS = {"near": (0, 2), "far": (500, 3)}
 FRAMES = 36
 
@@ -93,7 +93,7 @@ def write_split(path: Path, first: int, step: int) -> Path:
 
 
 class Checkout:
-    """The programs of a checkout, run on one thread each with a cache of their own."""
+    """The programs of a checkout, run on one thread each with a separate cache."""
 
     def __init__(self, folder: Path, data: Path, work: Path) -> None:
         self.folder, self.data, self.work = folder, data, work
@@ -169,7 +169,7 @@ class Checkout:
 
 
 def weights_digest(path: Path) -> str:
-    """Of the network's tensors by name, whatever else the file holds."""
+    """Digest of the network's tensors by name, whatever else is in the file."""
     digest = hashlib.sha256()
     with safe_open(path, framework="np") as file:
         for name in sorted(key for key in file.keys() if key.startswith(MODEL_PREFIX)):  # noqa: SIM118
@@ -216,8 +216,8 @@ def differences(before: object, after: object, where: str = "") -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="the folder of the real data sets")
-    parser.add_argument("--out", type=Path, required=True, help="the answers, JSON")
-    parser.add_argument("--compare", type=Path, help="answers of another checkout")
+    parser.add_argument("--out", type=Path, required=True, help="the results, JSON")
+    parser.add_argument("--compare", type=Path, help="results of another checkout")
     parser.add_argument("--checkout", type=Path, default=ROOT)
     parser.add_argument("--only", nargs="*", help="names of trainings instead of everything")
     args = parser.parse_args()

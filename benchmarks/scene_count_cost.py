@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""What one more scene costs the multi-scene transformer: time of an image and of a training step, and parameters.
+"""The cost of one more scene in the multi-scene transformer: time of an image and of a training step, parameters.
 
 python benchmarks/scene_count_cost.py [--scenes 2 5 10 20 50] [--size 96 128] [--repeat 9]
 
 Random weights and images: the work does not depend on them. Times are CPU time of one thread, so that other load on
-the machine counts little; medians, the rows taken in turns.
+the machine matters little; medians, with the rows measured alternately.
 """
 
 import argparse
@@ -29,7 +29,7 @@ BATCH = 8
 
 
 def built(scenes: int, size: tuple[int, int]) -> nn.Module:
-    """The network of config/train/multiscene_transformer.yaml for so many scenes."""
+    """The network of config/train/multiscene_transformer.yaml for this number of scenes."""
     options = {"encoder_layers": 3, "decoder_layers": 2, "dropout": 0.0, "image_size": size, "scenes": scenes}
     network = build_model("multiscene_transformer", **options)
     rng = np.random.default_rng(0)
@@ -61,12 +61,12 @@ def measured(counts: Sequence[int], size: tuple[int, int], repeat: int) -> dict[
     networks = {count: built(count, size) for count in counts}
     work = {count: jobs(network, count, size) for count, network in networks.items()}
     times: dict[int, dict[str, list[float]]] = {count: {name: [] for name in work[count]} for count in counts}
-    for rotation in range(repeat + 1):
+    for attempt in range(repeat + 1):
         for count in counts:
             for name, job in work[count].items():
                 started = time.process_time()
                 job()
-                if rotation:  # the first one is slower
+                if attempt:  # the first one is slower
                     times[count][name].append(1e3 * (time.process_time() - started))
     return {
         count: {name: statistics.median(values) for name, values in times[count].items()}

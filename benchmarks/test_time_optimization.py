@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""What test-time optimisation gains and costs: a pose_autoencoder with it, beside its teacher alone.
+"""The gain and cost of test-time optimisation: a pose_autoencoder with it, compared with its teacher alone.
 
 python benchmarks/test_time_optimization.py MODEL --data FORMAT:PATH --split FILE [--select test] [--grid]
 
-The row `as chosen` is the model as it runs on a robot; `3 neighbours` is the paper's number, with the ridge that does
-best on these very frames, which is a hint and no result. `--grid` prints the median of every setting that training
+The row `as chosen` is the model as it runs on a robot; `3 neighbours` is the paper's number, with the ridge that is
+best on these same frames, which is a hint and not a result. `--grid` prints the median of every setting that training
 chooses from. Milliseconds are medians over single frames, CPU time of one thread.
 """
 
@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("model", type=Path, metavar="MODEL", help="a scene model of pose_autoencoder")
     parser.add_argument("--data", required=True, metavar="FORMAT:PATH")
     parser.add_argument("--split", help=SPLIT_HELP)
-    parser.add_argument("--select", default="test", choices=("train", "val", "test"), help="frames to judge on")
+    parser.add_argument("--select", default="test", choices=("train", "val", "test"), help="frames to evaluate on")
     parser.add_argument("--grid", action="store_true", help="print the median of every setting")
     args = parser.parse_args(arguments)
     return exit_code(lambda: run(args))
@@ -54,14 +54,14 @@ def run(args: argparse.Namespace) -> None:
     model = SceneModel.load(args.model)
     network = model.network
     if not isinstance(network, PoseAutoencoder):
-        raise UserError(f"{args.model}: a scene model of '{model.architecture}', one of pose_autoencoder is needed")
+        raise UserError(f"{args.model}: a scene model of '{model.architecture}'; give one of pose_autoencoder")
     if len(model.scenes) > 1:
-        raise UserError(f"{args.model}: a scene model of {model.title}, one of a single scene is needed")
+        raise UserError(f"{args.model}: a scene model of {model.title}; give one of a single scene")
     scene = load_scene(args.data, args.split)
     images = scene.select(args.select)
     chosen = network.neighbours, network.ridge
     latents, milliseconds = teacher_latents(model, scene, images)
-    # The network answers where the camera is; the truth may be of another body on its mount.
+    # The network returns the pose of the camera; the ground truth may be that of another body on the same mount.
     seen = replace(scene, T_pose_camera=model.scenes[0].T_pose_camera, images=images).of_the_camera()
     ground_truth_poses = [image.pose for image in seen.images]
     tried = {
@@ -69,7 +69,9 @@ def run(args: argparse.Namespace) -> None:
     }
     papers = [pair for pair in tried if pair[0] == 3]
     if not papers:
-        raise UserError(f"{args.model}: {network.most_neighbours} training poses, the paper's 3 neighbours are needed")
+        raise UserError(
+            f"{args.model}: {network.most_neighbours} training poses; give a model with at least the paper's 3"
+        )
     three = min(papers, key=lambda pair: tried[pair].median_m)
     rows = {"teacher": tried[0, 0.0], f"as chosen: {named(chosen)}": tried[chosen], named(three): tried[three]}
     print(table(rows))
@@ -78,7 +80,7 @@ def run(args: argparse.Namespace) -> None:
     if args.grid:
         print_grid(tried)
     beside = refinement_milliseconds(network, chosen if chosen[0] else three, latents)
-    print(f"teacher {milliseconds:.2f} ms, test-time optimisation beside it {beside:.2f} ms a frame")
+    print(f"teacher {milliseconds:.2f} ms, test-time optimisation {beside:.2f} ms more a frame")
 
 
 def named(pair: tuple[int, float]) -> str:
@@ -91,7 +93,7 @@ def settings(network: PoseAutoencoder, chosen: tuple[int, float], grid: bool) ->
 
 
 def teacher_latents(model: SceneModel, scene: Scene, images: list[PosedImage]) -> tuple[Latents, float]:
-    """The teacher's latents, frame by frame, and the milliseconds of its own answer."""
+    """The teacher's latents, frame by frame, and the milliseconds of its own pose."""
     network, times, found = model.network, [], []
     read = image_reader(scene, model.scenes[0])
     assert isinstance(network, PoseAutoencoder)

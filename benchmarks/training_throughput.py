@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""How fast train.py trains, beside the papers' network as its authors run it, in one run on one machine.
+"""How fast train.py trains, compared with the papers' network as its authors run it, in one run on one machine.
 
 python benchmarks/training_throughput.py --yardstick reference_speed.py [--seconds 60] [--threads N] [--batch 8 ...]
 
 The yardstick is a Python file with the reference network `Net(False)` (whole backbone, explicit attention, float32) and
-`pose_loss`; it gets its images as ready tensors on the device. Ours start from JPEG files of 640 x 480: reading,
-decoding and resizing them is timed and counted in as for the preset's 300 epochs. The two take turns, medians count.
+`pose_loss`; its images are ready tensors on the device. Ours start from JPEG files of 640 x 480: the time of reading,
+decoding and resizing them is included, spread over the preset's 300 epochs. Steps alternate; times are medians.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def our_train_step(config: TrainConfig, images: list[PosedImage], device: torch.
 
 
 def endless_batches(train_step: TrainStep) -> Iterator[Batch]:
-    """The same ones each time."""
+    """Batches without end, the same ones at every call."""
     counts, size = train_step.pixels.counts, train_step.config.batch_size
     return (batch for epoch in range(10**9) for batch in batches(counts, size, 0, epoch, train_step.world))
 
@@ -127,7 +127,7 @@ def our_step(config: TrainConfig, images: list[PosedImage], device: torch.device
 
 
 def median_seconds(steps: dict[str, Callable[[], None]], seconds: float, device: torch.device) -> dict[str, float]:
-    """Median time of each step; they take turns, so that a busy machine is as slow for one as for the other."""
+    """Median time of each step, measured alternately, so that other load slows all down equally."""
 
     def timed(step: Callable[[], None], repeats: int) -> float:
         started = time.perf_counter()
@@ -160,7 +160,7 @@ def run(args: argparse.Namespace) -> None:
     sys.argv = sys.argv[:1]
     spec.loader.exec_module(yardstick)
     where = torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
-    print(f"{where}, torch {torch.__version__}; img/s, loading counted in over {EPOCHS} epochs")
+    print(f"{where}, torch {torch.__version__}; img/s includes loading, spread over {EPOCHS} epochs")
     with tempfile.TemporaryDirectory() as folder:
         for batch in args.batch:
             images = make_images(Path(folder), max(64, 2 * batch))
@@ -187,8 +187,10 @@ def compare(yardstick: ModuleType, batch: int, images: list[PosedImage], seconds
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--yardstick", required=True, type=Path, help="Python file with the reference network")
-    parser.add_argument("--seconds", type=float, default=60.0, help="of turns; at least three turns are taken")
-    parser.add_argument("--threads", type=int, default=0, help="of a CPU; 0: torch's own choice")
+    parser.add_argument(
+        "--seconds", type=float, default=60.0, help="to measure for; each step is timed at least three times"
+    )
+    parser.add_argument("--threads", type=int, default=0, help="of the CPU; 0: torch's default")
     parser.add_argument("--batch", type=int, nargs="+", default=[8])
     args = parser.parse_args(arguments)
     return exit_code(lambda: run(args))

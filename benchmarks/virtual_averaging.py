@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Test-time averaging over virtual rotations: turn the image, ask the network, turn the answer back, take the mean.
+"""Test-time averaging over virtual rotations: rotate the image, run the network, rotate the pose back, take the mean.
 
-python benchmarks/virtual_averaging.py MODEL --data FORMAT:PATH --split FILE [--select val] [--turns 2 5 10]
+python benchmarks/virtual_averaging.py MODEL --data FORMAT:PATH --split FILE [--select val] [--rotations 2 5 10]
 
-One network pass for each view: 1, 3 (turned to both sides) and 7 (up, down and about the optical axis as well). Prints
-the median errors of each and how well the spread of the views' answers orders the frames by their error (Spearman's
-rank correlation, 1: perfectly, 0: not at all): the spread as a measure of doubt. Needs the camera's intrinsics.
+One network pass for each view: 1, 3 (rotated to both sides) and 7 (up, down and about the optical axis as well). Prints
+the median errors of each and how well the spread of the views' poses orders the frames by their error (Spearman's
+rank correlation, 1: perfectly, 0: not at all): the spread as a measure of uncertainty. Needs the camera's intrinsics.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ from transposenet_core.training.augmentation.virtual_rotation import rotated_vie
 from transposenet_core.training.config import VirtualRotationConfig
 from transposenet_core.training.data.pixels import PosedPixels, load_pixels
 
-# Yaw, pitch, roll as shares of the turn; the first view is the image itself.
+# Yaw, pitch, roll as shares of the rotation; the first view is the image itself.
 SIDES = ((0, 0, 0), (1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1))
 COUNTS = (3, 7)
 
 
 def rotations(degrees: float) -> torch.Tensor:
-    """The views' turns D (V, 4), w x y z: ``R_map_camera' = R_map_camera D``."""
+    """The views' rotations D (V, 4), w x y z: ``R_map_camera' = R_map_camera D``."""
     limits = VirtualRotationConfig(degrees, degrees, degrees)
     return sampled_rotation((torch.tensor(SIDES, dtype=torch.float32) + 1) / 2, limits)
 
 
 @torch.inference_mode()
 def predictions(model: SceneModel, pixels: PosedPixels, rotation_V4: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Positions (N, V, 3) and orientations (N, V, 4), turned back, of every image's views."""
+    """Positions (N, V, 3) and orientations (N, V, 4), rotated back, of every image's views."""
     assert pixels.camera is not None
     device = pixels.position_N3.device
     mean, size = mean_colour(device), model.preprocessing.image_size
@@ -70,9 +70,11 @@ def compare(args: argparse.Namespace) -> None:
     scene = load_scene(args.data, args.split)
     images = scene.select(args.select)
     if not images:
-        raise UserError(f"{args.split or args.data}: no {args.select} frames; name others with --select")
+        raise UserError(f"{args.split or args.data}: no {args.select} frames; choose others with --select")
     if scene.intrinsics is None:
-        raise UserError(f"scene {scene.name} ({scene.root}) has no intrinsics, which turning an image needs")
+        raise UserError(
+            f"scene {scene.name} ({scene.root}) has no intrinsics, which virtual rotation needs; add them to the data"
+        )
     pixels = load_pixels(images, model.preprocessing, threads=0, camera=scene.intrinsics).to(device)
     of_camera = scene if model.scenes[0].T_pose_camera is None else scene.of_the_camera()  # as the model was trained
     ground_truth_poses = [image.pose for image in of_camera.select(args.select)]
@@ -82,7 +84,7 @@ def compare(args: argparse.Namespace) -> None:
         if not rows:
             rows.append(_row("1 (the image)", position_NV3[:, :1], orientation_NV4[:, :1], ground_truth_poses))
         for count in COUNTS:
-            name = f"{count}, turned by {degrees:g} deg"
+            name = f"{count}, rotated by {degrees:g} deg"
             rows.append(_row(name, position_NV3[:, :count], orientation_NV4[:, :count], ground_truth_poses))
     print(markdown.table(("views", "median", "median", "spread orders position error", "orientation error"), rows))
 
@@ -106,9 +108,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path, metavar="MODEL", help="a scene model's folder")
     parser.add_argument("--data", required=True, metavar="FORMAT:PATH")
-    parser.add_argument("--split", help="a CSV 'split,image'; the data set's own split where it is left out")
-    parser.add_argument("--select", default="val", help="which frames: %(default)s")
-    parser.add_argument("--turns", type=float, nargs="+", default=[2.0, 5.0, 10.0], metavar="DEG")
+    parser.add_argument("--split", help="a CSV 'split,image'; default: the data set's own split")
+    parser.add_argument("--select", default="val", help="which frames, default: %(default)s")
+    parser.add_argument("--rotations", type=float, nargs="+", default=[2.0, 5.0, 10.0], metavar="DEG")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda", "auto"])
     args = parser.parse_args(arguments)
     return exit_code(lambda: compare(args))

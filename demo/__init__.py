@@ -1,1 +1,1 @@
-"""The demo: a room that the project renders itself, drives through it, and what is shown of it."""
+"""The demo: a room that the project renders itself, drives through it, and the localizer run on them."""

@@ -1,7 +1,7 @@
 """Drives through the room: training drives along the lanes of a patrol, and one test drive between the lanes.
 
 The camera stands on a small robot, can be panned, and looks towards +x of the map within `MAX_YAW_DEG`. Training
-covers every lane with many headings; the test drive runs where training never was, so it asks for interpolation.
+covers every lane with many headings; the test drive runs between them, so it needs interpolation.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def novelty(test_poses: list[Pose], train_poses: list[Pose], verbose: bool = Tru
     """How new the test views are: median over them of the distance to the nearest training view.
 
     Returns metres by position alone, and the median of min over training views of max(metres / 0.15, degrees / 8):
-    1 or more says that half of the test views have no training view within both 0.15 m and 8 degrees.
+    1 or more means that half of the test views have no training view within both 0.15 m and 8 degrees.
     """
     test_p, test_q = stack(test_poses)
     train_p, train_q = stack(train_poses)

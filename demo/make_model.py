@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Make the demo's scene model anew, as anyone can on a CPU: render the training drives, train, keep what ships.
+"""Rebuild the demo's scene model on a CPU: render the training drives, train, and keep the files that ship.
 
 python demo/make_model.py        # what `make demo-model` runs; under half an hour on one core
 
-Work lies in demo/out and may be interrupted: images that are there are kept and the training goes on where it was.
-Ends with demo/model: the scene model, metrics.jsonl and training.log of its training, and training_thumbnails.png,
-which the demo's look-up baseline knows the training images by.
+Intermediate files are in demo/out. After an interruption, existing images are kept and the training is resumed.
+The result is demo/model: the scene model, metrics.jsonl and training.log of its training, and training_thumbnails.png,
+the training images of the demo's nearest-neighbour retrieval baseline.
 """
 
 from __future__ import annotations
@@ -59,13 +59,13 @@ def make_model(out: Path = OUT, ship: Path = SHIPPED_MODEL) -> None:
         size = sum(file.stat().st_size for file in folder.iterdir())
         if size > MAX_BYTES:
             raise UserError(
-                f"{ship}: {size / 1e6:.1f} MB where {MAX_BYTES / 1e6:.0f} MB may ship; make the network smaller"
+                f"{ship}: {size / 1e6:.1f} MB, at most {MAX_BYTES / 1e6:.0f} MB may ship; make the network smaller"
             )
     print(f"{ship}: {size / 1e6:.1f} MB, {(time.monotonic() - started) / 60:.1f} min")
 
 
 def _train(scene: Path, run: Path, log: TextIO, started: float) -> None:
-    """The training script as a user would call it; what it prints goes to the screen and, with its time, to the log."""
+    """Run the training script as a user would; its output is printed and, with the time, written to the log."""
     command = [
         sys.executable,
         str(ROOT / "training" / "train.py"),
@@ -79,7 +79,7 @@ def _train(scene: Path, run: Path, log: TextIO, started: float) -> None:
             print(line, end="", flush=True)
             log.write(f"{(time.monotonic() - started) / 60:5.1f} min  {line.replace(f'{ROOT}/', '')}")
     if process.returncode:
-        raise UserError(f"training ended with exit code {process.returncode}; run make demo-model again to go on")
+        raise UserError(f"training ended with exit code {process.returncode}; run make demo-model again to continue")
 
 
 if __name__ == "__main__":

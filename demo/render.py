@@ -1,7 +1,7 @@
-"""Turn the demo's drives into images in the 7-Scenes layout: `python demo/render.py --out DIR`.
+"""Render the demo's drives as images in the 7-Scenes layout: `python demo/render.py --out DIR`.
 
-The images are drawn by child processes: VTK ends its process where a graphics library is missing or fails, and the
-caller shall live to say so. `render_drives` is the same as a function.
+The images are rendered by child processes: VTK ends its process if a graphics library is missing or fails, and the
+caller must survive to report it. `render_drives` is the same as a function.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def camera_matrix(width: int, height: int) -> np.ndarray:
 
 
 def check_graphics(libraries: Sequence[str] = GRAPHICS_LIBRARIES) -> None:
-    """Raises UserError where a library that VTK needs cannot be loaded: VTK itself would end the process."""
+    """Raises UserError if a library that VTK needs cannot be loaded: VTK itself would end the process."""
     for library in libraries:
         try:
             ctypes.CDLL(library)
@@ -70,9 +70,9 @@ def render_drives(
 ) -> Path:
     """Render drives (`train`, `test`, `all`; at most `frames` of each) to `out` in the 7-Scenes layout; returns `out`.
 
-    With `keep` the images that are there already are left as they are.
+    With `keep` existing images are not rendered again.
 
-    Raises UserError where a graphics library is missing or a rendering process dies.
+    Raises UserError if a graphics library is missing or a rendering process dies.
     """
     check_graphics()
     out = Path(out)
@@ -101,7 +101,7 @@ def _write_descriptions(out: Path, drives: list[Drive], size: tuple[int, int]) -
             temporary.write_text("".join(line + "\n" for line in lines))
     with write_atomically(out / "color-intrinsics.txt") as temporary:
         np.savetxt(temporary, camera_matrix(*size), fmt="%.9f")
-    # The same camera; by the layout's custom its figures are those of 640 columns, however many the images have.
+    # The same camera; in this layout its figures are for 640 columns, whatever the width of the images.
     with write_atomically(out / "depth-intrinsics.txt") as temporary:
         np.savetxt(temporary, np.diag([640 / size[0], 640 / size[0], 1]) @ camera_matrix(*size), fmt="%.9f")
     objects = [{"name": t.name, "kind": t.kind, "bounds_m": t.bounds} for t in build_room(SEED).things]
@@ -163,7 +163,7 @@ def _work(options: argparse.Namespace) -> None:
 
 
 def _photograph(image_HW3: np.ndarray, drive: Drive, index: int) -> np.ndarray:
-    """The rendering as the camera sees it: flow from the turn between neighbouring frames."""
+    """The rendering as the camera sees it: flow from the rotation between neighbouring frames."""
     last = len(drive.poses) - 1
     a, b = (drive.poses[int(np.clip(index + step, 0, last))] for step in (-1, 1))
     ahead_in_a = a.rotation_33.T @ b.rotation_33[:, 2]
@@ -189,7 +189,7 @@ def _size(text: str) -> tuple[int, int]:
     # Even, because the renderer's own image is one and a half times as large.
     if width < 16 or height < 16 or width % 2 or height % 2:
         raise argparse.ArgumentTypeError(
-            f"'{text}' is not an image size; give WIDTHxHEIGHT in even numbers from 16x16, as 320x240"
+            f"'{text}' is not an image size; give WIDTHxHEIGHT in even numbers from 16x16, for example 320x240"
         )
     return width, height
 
@@ -198,11 +198,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Render the demo room in the 7-Scenes layout.")
     parser.add_argument("--out", required=True, type=Path, help="folder to write")
     parser.add_argument("--drives", choices=("train", "test", "all"), default="all")
-    parser.add_argument("--frames", type=int, help="at most so many frames of each drive")
+    parser.add_argument("--frames", type=int, help="at most this many frames of each drive")
     parser.add_argument("--size", type=_size, default=(320, 240), help="WIDTHxHEIGHT in pixels, 320x240")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--depth", action="store_true", help="also write depth in millimetres, 16-bit PNG")
-    parser.add_argument("--keep", action="store_true", help="draw only the images that are not there yet")
+    parser.add_argument("--keep", action="store_true", help="render only the images that do not exist yet")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.worker:

@@ -1,4 +1,4 @@
-"""The room on VTK, off screen: import this only in a process that may die (see `demo.render`)."""
+"""The room on VTK, off screen: import this only in a process that may crash (see `demo.render`)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from transposenet_core.geometry.pose import Pose
 NEAR, FAR = 0.05, 12.0
 OVERSAMPLING = 1.5
 GLOWING = ("window", "lamp")
-# Lit from below by the floor, which no light of the renderer does.
+# Lit from below by the floor, which the lights of the renderer do not do.
 CEILING_AMBIENT = 0.45
 
 
@@ -32,7 +32,7 @@ class RoomRenderer:
         self.lamp = pv.Light(light_type="scene light", positional=True, cone_angle=180, color=(1.0, 0.97, 0.92))
         self.plotter.add_light(self.sun)
         self.plotter.add_light(self.lamp)
-        # Near things first, walls last: what is hidden is then never shaded.
+        # Near objects first, walls last: hidden surfaces are then never shaded.
         shell = {surface.texture for surface in room.shell}
         names = sorted(room.textures, key=lambda name: name in shell)
         self.actors = {name: actor for name in names if (actor := self._add(name, room)) is not None}
@@ -50,7 +50,7 @@ class RoomRenderer:
         mesh.active_texture_coordinates = surface.uv_N2.astype(np.float32)
         texture = pv.Texture(np.ascontiguousarray(room.textures[name]))
         texture.mipmap = texture.interpolate = True
-        # Mesa's software renderer spends minutes on an anisotropic look-up of a face seen exactly edge-on.
+        # Mesa's software renderer spends minutes on anisotropic filtering of a face seen exactly edge-on.
         texture.SetMaximumAnisotropicFiltering(1.0)
         actor = self.plotter.add_mesh(mesh, texture=texture, smooth_shading=True, reset_camera=False)
         actor.prop.specular = 0.0
@@ -74,7 +74,7 @@ class RoomRenderer:
         return cv2.resize(image_HW3, self.size, interpolation=cv2.INTER_AREA)
 
     def depth(self) -> np.ndarray:
-        """Depth along the optical axis (H, W) in metres of the image rendered last, never between two surfaces."""
+        """Depth along the optical axis (H, W) in metres of the last rendered image, never between two surfaces."""
         window = self.plotter.render_window
         width, height = window.GetSize()
         buffer = vtkFloatArray()

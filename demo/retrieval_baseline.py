@@ -1,4 +1,4 @@
-"""The look-up baseline of the demo: thumbnails of all training views in one image, so nobody has to render them."""
+"""The retrieval baseline of the demo: thumbnails of all training views in one image, so that none is rendered."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COLUMNS = 50
 
 
 def write_thumbnails(path: Path, images: Iterable[np.ndarray]) -> None:
-    """Images (H, W, 3) uint8 as a grid of the look-up's thumbnails, row by row: what it would make of them itself."""
+    """Images (H, W, 3) uint8 as a grid of thumbnails, row by row, as the retrieval baseline would make them."""
     small = [cv2.resize(image_HW3, THUMBNAIL_SIZE, interpolation=cv2.INTER_AREA) for image_HW3 in images]
     small += [np.zeros_like(small[0])] * (-len(small) % COLUMNS)
     rows = [np.hstack(small[start : start + COLUMNS]) for start in range(0, len(small), COLUMNS)]
@@ -28,14 +28,14 @@ def write_thumbnails(path: Path, images: Iterable[np.ndarray]) -> None:
 
 
 def load_retrieval_baseline(path: Path) -> ThumbnailRetrieval:
-    """The look-up over all training views of the demo. UserError where the file does not hold them."""
+    """The retrieval baseline with all training views of the demo. UserError if the file does not contain them."""
     poses = [pose for drive in training_drives() for pose in drive.poses]
     grid_HW3 = read_image(path)
     width, height = THUMBNAIL_SIZE
     rows = -(-len(poses) // COLUMNS)
     if grid_HW3.shape != (rows * height, COLUMNS * width, 3):
         raise UserError(
-            f"{path}: {grid_HW3.shape} pixels, not {len(poses)} thumbnails; make it anew with make demo-model"
+            f"{path}: {grid_HW3.shape} pixels, not {len(poses)} thumbnails; rebuild it with make demo-model"
         )
     cells = grid_HW3.reshape(rows, height, COLUMNS, width, 3).swapaxes(1, 2).reshape(-1, height, width, 3)
     return ThumbnailRetrieval(list(cells[: len(poses)]), poses)

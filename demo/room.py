@@ -1,4 +1,4 @@
-"""The demo room: what stands where, as textured surfaces; the same for every call with the same seed.
+"""The demo room: objects and their places, as textured surfaces; the same for every call with the same seed.
 
 Map frame: origin in a corner of the floor, x towards the wall the robot looks at, y to its left, z up; metres.
 """
@@ -161,7 +161,7 @@ def _add_storage(room: Room) -> None:
 
 
 def _shelf(at: tuple[float, float], yaw: float, rows: list[int]) -> list[Surface]:
-    """A bookshelf whose open side faces +y before it is turned."""
+    """A bookshelf whose open side faces +y before it is rotated."""
     parts = [box((dx, 0, 0.95), (0.03, 0.32, 1.9), "walnut") for dx in (-0.56, 0.56)]
     parts += [box((0, 0, z), (1.1, 0.32, 0.03), "walnut") for z in (0.05, 0.5, 0.95, 1.4, 1.88)]
     for level, row in enumerate(rows):

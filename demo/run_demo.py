@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""The whole way in two minutes: render a drive that training never saw, replay it to the live localizer, judge it.
+"""The demo in two minutes: render a drive that training never saw, replay it to the live localizer, evaluate it.
 
-python demo/run_demo.py          # what `make demo` runs; results lie in demo/out
+python demo/run_demo.py          # what `make demo` runs; results are in demo/out
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ MODEL = ROOT / "demo" / "model"
 def run_demo(model: Path, out: Path) -> None:
     started = time.monotonic()
     scene_model, lookup = SceneModel.load(model), load_retrieval_baseline(MODEL / THUMBNAILS)
-    _step("render the test drive in a room made by code")
+    _step("render the test drive in a procedural room")
     training = [pose for drive in training_drives() for pose in drive.poses]
     print(f"{len(build_room().things)} objects, floor {LENGTH:g} x {WIDTH:g} m")
     trained, new = len(scene_model.scenes[0].training_positions_N3), len(test_drive().poses)
-    print(f"{len(training)} recorded views, {trained} of them trained on; the test drive has {new} new ones")
+    print(f"{len(training)} recorded views, {trained} of them used for training; the test drive has {new} new ones")
     novelty(test_drive().poses, training)
     scene = load_scene(f"7scenes:{render_drives(out / 'test_drive', 'test')}")
     images = scene.select("test")
@@ -70,7 +70,7 @@ def _step(what: str) -> None:
 
 
 def _baselines(lookup: ThumbnailRetrieval, images: list[PosedImage]) -> dict[str, ErrorSummary]:
-    """What a look-up among all training views and their mean pose reach on the same drive."""
+    """Errors of nearest-neighbour retrieval among all training views, and of their mean pose, on the same drive."""
     ground_truth_poses = [image.pose for image in images]
     constant = mean_pose([pose for drive in training_drives() for pose in drive.poses])
     found = [lookup.lookup(read_image(image.path)) for image in images]
@@ -86,11 +86,11 @@ def _print_verdict(rows: dict[str, ErrorSummary]) -> None:
         return
     print(f"\nmedian position error: {live.median_m / max(LENGTH, WIDTH):.1%} of the floor's longer side")
     metres, degrees = live.median_m / lookup.median_m, live.median_deg / lookup.median_deg
-    print(f"share of the look-up's error: position {metres:.0%}, orientation {degrees:.0%}")
+    print(f"share of the retrieval baseline's error: position {metres:.0%}, orientation {degrees:.0%}")
 
 
 def _draw(path: Path, live: LiveResult, images: list[PosedImage], scene_model: SceneModel) -> Path:
-    """The drive as the node saw it: images were sent in the bag's order, each under a stamp of its own."""
+    """The drive as the node received it: images are sent in the bag's order, each with its own stamp."""
     frames = [
         EvaluatedFrame(stamp * 1e-9, live.ground_truth_poses[stamp], live.estimates.get(stamp)) for stamp in live.sent
     ]
@@ -103,9 +103,9 @@ def _draw(path: Path, live: LiveResult, images: list[PosedImage], scene_model: S
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=MODEL, help="another scene model of the demo's room")
-    parser.add_argument("--out", type=Path, default=ROOT / "demo" / "out", help="where the results go")
+    parser.add_argument("--out", type=Path, default=ROOT / "demo" / "out", help="folder for the results")
     options = parser.parse_args(arguments)
-    # The default action would leave the localizer behind.
+    # With the default action the localizer would keep running.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     return exit_code(lambda: run_demo(options.model, options.out))
 

@@ -18,7 +18,7 @@ class Surface:
     texture: str
 
     def moved(self, offset: tuple[float, float, float], yaw_deg: float = 0.0) -> Surface:
-        """Turned about z, then shifted."""
+        """Rotated about z, then translated."""
         c, s = np.cos(np.radians(yaw_deg)), np.sin(np.radians(yaw_deg))
         R = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
         return replace(self, points_N3=self.points_N3 @ R.T + offset, normals_N3=self.normals_N3 @ R.T)
@@ -47,7 +47,7 @@ def merged(surfaces: list[Surface]) -> Surface:
 
 
 def box(centre, size, texture: str, yaw_deg: float = 0.0) -> Surface:
-    """An axis-parallel box turned about its own z; each face carries the whole texture, upright on the sides."""
+    """An axis-parallel box rotated about its own z; each face has the whole texture, upright on the sides."""
     x, y, z = np.diag(np.asarray(size, dtype=float) / 2)
     faces = [(x, y, z), (-x, -y, z), (y, -x, z), (-y, x, z), (z, y, -x), (-z, y, x)]
     sides = [rectangle(normal, right, up, texture) for normal, right, up in faces]
@@ -57,7 +57,7 @@ def box(centre, size, texture: str, yaw_deg: float = 0.0) -> Surface:
 def revolved(centre, profile_K2, texture: str, segments: int = 20) -> Surface:
     """A body of revolution about z: profile (K, 2) of radius and height above `centre`, from bottom to top.
 
-    A kink wants its profile point twice: every segment has the normals of its own slope.
+    At a kink the profile point must be given twice: every segment has the normals of its own slope.
     """
     angles = np.linspace(0, 2 * np.pi, segments + 1)
     ring = np.stack([np.cos(angles), np.sin(angles)], axis=1)

@@ -1,4 +1,4 @@
-"""Textures made by code: every function takes a random generator and returns an RGB image, uint8 (H, W, 3)."""
+"""Procedural textures: every function takes a random generator and returns an RGB image, uint8 (H, W, 3)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def grained_wood(rng, colour: Colour, height: int = 128, width: int = 256) -> np
 
 
 def planks(rng, colour: Colour, size: int, count: int) -> np.ndarray:
-    """A wooden floor: `count` rows of boards of their own brightness and joints."""
+    """A wooden floor: `count` rows of boards with different brightness and joints."""
     image = np.zeros((size, size, 3))
     height = size // count
     for row in range(count):

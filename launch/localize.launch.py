@@ -20,7 +20,7 @@ def config_file(name: str) -> PathJoinSubstitution:
 
 
 def parameter_argument(name: str) -> DeclareLaunchArgument:
-    """An argument for a parameter. Empty leaves it to params_file: a default here would silently win over the file."""
+    """An argument for a parameter. Empty leaves it to params_file: a default here would silently override the file."""
     row = ROWS[name].metadata
     choices = ["true", "false"] if TYPES[name] is bool else list(row["choices"])
     return DeclareLaunchArgument(
@@ -38,7 +38,7 @@ def start_localizer(context: LaunchContext) -> list[Node]:
     cameras = topics_of(LaunchConfiguration("cameras").perform(context))
     image = LaunchConfiguration("image").perform(context)
     if cameras and image != "image":
-        raise UserError(f"image:={image} and cameras:= are both given; give cameras:= their topics, or image:= alone")
+        raise UserError(f"image:={image} and cameras:= are both set; use cameras:= with the topics, or image:= alone")
     images = [(f"{name}:image", topic) for name, topic in cameras.items()] or [("image", image)]
     shown = [("image", images[0][1])]  # RViz shows one camera
     if cameras:
@@ -47,7 +47,7 @@ def start_localizer(context: LaunchContext) -> list[Node]:
     localizer = Node(
         package="transposenet_ros",
         executable="localizer",
-        # With a name launch_ros writes parameters for a node of that name alone, and cameras are nodes below it.
+        # With a name, launch_ros writes parameters for a node of that name alone, and cameras are nodes below it.
         name=None if cameras else "localizer",
         namespace=LaunchConfiguration("namespace"),
         parameters=[LaunchConfiguration("params_file"), sim_time, *([overrides] if overrides else [])],

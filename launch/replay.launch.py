@@ -42,16 +42,18 @@ ARGUMENTS = {
         "image", default_value="/camera/image", description="Topic of the bag's images, without /compressed"
     ),
     "image_transport": DeclareLaunchArgument(
-        "image_transport", default_value="raw", choices=TRANSPORTS, description="How the bag holds the images"
+        "image_transport", default_value="raw", choices=TRANSPORTS, description="Transport of the images in the bag"
     ),
     "rate": DeclareLaunchArgument("rate", default_value="1.0", description="Times the recorded rate"),
     "wait_each": DeclareLaunchArgument(
         "wait_each",
         default_value="false",
         choices=["true", "false"],
-        description="Send each frame when the last one is answered, so that none is skipped",
+        description="Send each frame after the last one is processed, so that none is dropped",
     ),
-    "max_frames": DeclareLaunchArgument("max_frames", default_value="", description="First frames only; empty: all"),
+    "max_frames": DeclareLaunchArgument(
+        "max_frames", default_value="", description="Send the first frames only; empty: all"
+    ),
     "out": DeclareLaunchArgument(
         "out", default_value="replay_report", description="Folder for poses.csv and summary.json"
     ),

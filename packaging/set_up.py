@@ -24,7 +24,7 @@ IMPORT_CHECK = (
 
 
 class SetUpError(Exception):
-    """Something on this machine is in the way; the message says what to install or to do."""
+    """Something on this machine prevents the set-up; the message has what to install or to do."""
 
 
 def ros_is_sourced(environment: Mapping[str, str]) -> bool:
@@ -60,11 +60,11 @@ def check_machine(with_ros: bool) -> None:
 
 
 def warn_without_graphics() -> None:
-    """Only the demo draws: the rest of the project works without it."""
+    """Only the demo renders: the rest of the project works without these libraries."""
     missing = [f"lib{name}" for name in ("EGL", "GL") if ctypes.util.find_library(name) is None]
     if missing:
         packages = "libegl1 libgl1 libgl1-mesa-dri"
-        print(f"warning: {missing[0]} is missing, make demo draws with it: sudo apt install {packages}", flush=True)
+        print(f"warning: {missing[0]} is missing, make demo renders with it: sudo apt install {packages}", flush=True)
 
 
 def step(text: str) -> None:
@@ -99,7 +99,7 @@ class Environment:
             self.pip("--no-deps", "--no-build-isolation", "packaging/tf2_msgs")
 
     def is_usable(self) -> bool:
-        """Whether an environment of the right kind and Python is there, not one whose making was interrupted."""
+        """Whether a complete environment of the right kind and Python exists, not an interrupted one."""
         probe = "import sys, pip; print('%d.%d' % sys.version_info[:2])"
         try:
             result = subprocess.run(

@@ -1,6 +1,6 @@
-"""A camera worked out by hand, for the conventions of the formats: swapped, transposed or reordered it is another one.
+"""A camera computed by hand, for the conventions of the formats: swapped, transposed or reordered it is another one.
 
-In a map with z up it stands upright at (10, 2, 1.5) and looks along x: its right is -y, its down is -z. R_map_camera
+In a map with z up it is upright at (10, 2, 1.5) and looks along x: its right is -y, its down is -z. R_map_camera
 has the columns (0, -1, 0), (0, 0, -1), (1, 0, 0), which is the quaternion (1, -1, 1, -1) / 2, w first.
 """
 
@@ -23,7 +23,7 @@ def words(*numbers: object) -> str:
 
 
 def is_known(pose: Pose) -> bool:
-    """Where it is, what is ahead of it and what is below it, as a person would say it."""
+    """Whether its position, viewing direction and down direction are those above."""
     ahead = pose.matrix_44 @ [0, 0, 1, 1] - pose.matrix_44 @ [0, 0, 0, 1]
     down = pose.matrix_44 @ [0, 1, 0, 1] - pose.matrix_44 @ [0, 0, 0, 1]
     places = [(pose.position, POSITION), (ahead[:3], (1, 0, 0)), (down[:3], (0, 0, -1))]

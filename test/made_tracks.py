@@ -1,4 +1,4 @@
-"""Scenes without images: poses made by code, for checks that look at labels alone."""
+"""Scenes without images: generated poses, for checks of labels only."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def made_track(
     stamps_N: np.ndarray | None = None,
     sequence: str = "seq-01",
 ) -> Scene:
-    """A scene of one sequence; the camera is level and looks along the map's y unless `rotations` says otherwise."""
+    """A scene of one sequence; the camera is level and looks along the map's y unless `rotations` are given."""
     count = len(positions_N3)
     quaternions = (rotations or Rotation.concatenate([LEVEL] * count)).as_quat(scalar_first=True)
     stamps = np.arange(count) / rate_hz if stamps_N is None else stamps_N
@@ -38,6 +38,6 @@ def made_track(
 
 
 def walk(count: int, metres_per_frame: float = 0.05) -> np.ndarray:
-    """Positions (count, 3) along a wavy way, at a constant height of 1.5 m."""
+    """Positions (count, 3) along a wavy path, at a constant height of 1.5 m."""
     along = np.arange(count) * metres_per_frame
     return np.column_stack([along, 0.3 * np.sin(along), np.full(count, 1.5)])

@@ -1,4 +1,4 @@
-"""Learning 32 images by heart from the command line, and what the localizer then says of these same images."""
+"""Overfitting 32 images from the command line, and the errors of the localizer on these same images."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def arguments(preset: str, scene: Path, out: Path, *more: str) -> list[str]:
 
 
 def training_errors(preset: str, folder: Path, *more: str) -> tuple[float, float]:
-    """Median error in metres and degrees on the images that were learnt, as the localizer answers."""
+    """Median error in metres and degrees of the localizer on the training images."""
     scene, out = write_small_scene(folder / "desk", frames=32), folder / "out"
     assert train(arguments(preset, scene, out, *more)) == 0
     localizer = Localizer(out, device="cpu")

@@ -1,6 +1,6 @@
 """Networks whose state dicts have the names and shapes of the papers' public reference implementations.
 
-Written anew on PyTorch's own attention: names and shapes are facts, and a second way of computing is what a test needs.
+Written independently with PyTorch's own attention: names and shapes are facts; a test needs a second implementation.
 """
 
 from __future__ import annotations
@@ -122,11 +122,13 @@ class Reference(nn.Module):
             self.scene_embed = nn.Linear(2 * width, 1)
         with torch.no_grad():
             for name, parameter in self.named_parameters():
-                if ".norm" in name or name.endswith("bias"):  # a fresh one hides that it was not taken
+                if ".norm" in name or name.endswith(
+                    "bias"
+                ):  # with the initial values a missing one would not be noticed
                     parameter.add_(0.3 * torch.randn_like(parameter))
             for module in self.modules():
                 if isinstance(module, nn.BatchNorm2d):
-                    module.momentum = None  # the image's own statistics, or all answers would be alike
+                    module.momentum = None  # the image's own statistics, or all outputs would be alike
             self.train()._maps(torch.rand(2, 3, 224, 224))
         self.eval()
 

@@ -1,4 +1,4 @@
-"""The demo's room and its depth as cameras see them that tests put somewhere."""
+"""Images and depth of the demo's room from given camera poses."""
 
 import json
 import subprocess
@@ -20,7 +20,7 @@ WIDTH, HEIGHT = 320, 240
 K = camera_matrix(WIDTH, HEIGHT)
 CAMERA = Intrinsics(WIDTH, HEIGHT, K[0, 0], K[1, 1], K[0, 2], K[1, 2])
 POSE = test_drive().poses[90]
-# A process of its own, as everywhere: the room and its depth from some cameras.
+# In a separate process, as everywhere: the room and its depth from some cameras.
 RENDER_VIEWS = """
 import json, sys
 import cv2, numpy as np

@@ -1,4 +1,4 @@
-"""The small scene in the layout of Cambridge Landmarks: the same images and poses, written the other way."""
+"""The small scene in the layout of Cambridge Landmarks: the same images and poses, in the other format."""
 
 import shutil
 from pathlib import Path

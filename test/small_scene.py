@@ -1,4 +1,4 @@
-"""A small scene in the 7-Scenes layout, made by code: a camera slides over a random texture, so it can be learnt."""
+"""A small scene in the 7-Scenes layout, generated: a camera slides over a random texture, so it can be learnt."""
 
 from pathlib import Path
 

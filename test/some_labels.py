@@ -13,6 +13,6 @@ def labels(
     depth_BHW: torch.Tensor | None = None,
     scene_B: torch.Tensor | None = None,
 ) -> Labels:
-    """Those of one scene where no other is named."""
+    """Labels of one scene by default."""
     scene_B = torch.zeros(len(position_B3), dtype=torch.int64) if scene_B is None else scene_B
     return Labels(position_B3, orientation_B4, depth_BHW, scene_B)

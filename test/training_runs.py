@@ -1,4 +1,4 @@
-"""Small trainings for tests: train.py's own `main`, and what it leaves."""
+"""Small trainings for tests: the `main` of train.py, and its results."""
 
 import json
 import runpy

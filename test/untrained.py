@@ -1,4 +1,4 @@
-"""Scene models with random weights whose answers still differ from image to image."""
+"""Scene models with random weights whose outputs still differ from image to image."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HELD_OUT = HeldOutError((0.1, 0.2, 0.3), (0.01, 0.02, 0.03), "none: random weigh
 
 
 def one_scene(name: str = "textures", map_frame: str = "map", **fields: Any) -> tuple[MappedScene]:
-    """The scenes of a model that knows one."""
+    """The scenes of a model of one scene."""
     return (MappedScene(name, map_frame, fields.pop("held_out_error", HELD_OUT), **fields),)
 
 
@@ -38,7 +38,7 @@ def save_untrained(
     name: str = "textures",
     map_frame: str = "map",
 ) -> Path:
-    """Seeded random weights; batch norm has seen the images, or all answers of the model would be alike."""
+    """Seeded random weights; batch norm has seen the images, or all outputs of the model would be alike."""
     options = {"image_size": list(preprocessing.image_size), **(NARROW if options is None else options)}
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(5)

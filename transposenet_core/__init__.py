@@ -1,4 +1,4 @@
-"""Learn a place from posed images, localize an image in it, judge the result. No ROS import anywhere."""
+"""Train on posed images of a place, localize images in it, evaluate the result. No ROS import anywhere."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""How every program of the project ends: one sentence for what a user can mend, a traceback for what we must, and the
-command to type next."""
+"""How every program of the project ends: one sentence for what a user can fix, a traceback for what we must fix,
+and the command to run next."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from transposenet_core.errors import UserError
 from transposenet_core.printable import printable
 
 PROGRAM = "transposenet"
-# Programs of a checkout that is not installed, by the command they stand for.
+# Programs of a checkout that is not installed, by the command they replace.
 IN_CHECKOUT = {
     "check": "check_dataset.py",
     "train": "train.py",
@@ -27,7 +27,7 @@ IN_CHECKOUT = {
 
 
 def exit_code(work: Callable[[], object]) -> int:
-    """Do `work` and return 0; 2 after a sentence on a user's error or a file that cannot be used (3 where a
+    """Do `work` and return 0; 2 after one sentence about a user's error or a file that cannot be used (3 where a
     training diverged); 130 after Ctrl-C."""
     try:
         work()
@@ -36,7 +36,7 @@ def exit_code(work: Callable[[], object]) -> int:
         return error.exit_code
     except OSError as error:
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        print(f"error: {printable(what)}; check the path and its rights, or name another", file=sys.stderr)
+        print(f"error: {printable(what)}; check the path and its permissions, or give another", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
@@ -59,7 +59,7 @@ def next_node(model: str | Path) -> str | None:
     if words is None:
         return None
     words += ["--ros-args", "-p", f"model:={printable(str(model))}", "-r", "image:=/camera/image_raw"]
-    # ROS finds its plug-ins by this; a virtual environment with the wheels does not announce itself.
+    # ROS finds its plug-ins by this; a virtual environment with the wheels does not set it.
     prefix = "" if os.environ.get("AMENT_PREFIX_PATH") else f"AMENT_PREFIX_PATH={shlex.quote(sys.prefix)} "
     return prefix + " ".join(map(shlex.quote, words))
 
@@ -83,7 +83,7 @@ def _checkout_words(name: str) -> list[str]:
 
 
 def _shown(path: Path) -> str:
-    """As it can be typed here: relative where it lies below the current folder."""
+    """As it can be typed here: relative where it is below the current folder."""
     try:
         relative = str(path.absolute().relative_to(Path.cwd()))
     except ValueError:

@@ -8,6 +8,6 @@ class UserError(Exception):
 
 
 class TrainingDivergedError(UserError):
-    """Gradients, step after step, or answers are not finite: another learning rate or other data are needed."""
+    """Gradients, step after step, or outputs are not finite: another learning rate or other data are needed."""
 
     exit_code = 3

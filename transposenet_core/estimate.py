@@ -1,4 +1,4 @@
-"""What one call of the localizer answers."""
+"""What one call of the localizer returns."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from transposenet_core.geometry.pose import Pose
 
-LOST_VARIANCE = 1e4  # m^2, rad^2: what an estimate without a pose carries
+LOST_VARIANCE = 1e4  # m^2, rad^2: of an estimate without a pose
 # Why a frame is not localized.
 NON_FINITE_OUTPUT, OUT_OF_SCENE = "non_finite_output", "out_of_scene"
 REASONS = (NON_FINITE_OUTPUT, OUT_OF_SCENE)
@@ -16,17 +16,17 @@ REASONS = (NON_FINITE_OUTPUT, OUT_OF_SCENE)
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
-    """Where the camera is, how sure that is, and whether to believe it at all.
+    """Where the camera is, how certain that is, and whether it can be trusted.
 
     ``pose`` is ``T_map_camera``, None where ``reason`` is ``non_finite_output``; where it is ``out_of_scene`` the frame
-    is taken for one of another place, ``explanation`` says why, and the pose is not to be believed. ``covariance_66``
+    is taken for one of another place, ``explanation`` tells why, and the pose is not to be trusted. ``covariance_66``
     orders position then rotation vector, both along the axes of the map frame, in metres and radians; ``reason`` is
     empty where ``localized`` is true; ``map_frame`` names the frame the pose is in. ``attention``, empty unless it was
     asked for, holds under ``position`` and ``orientation`` how much each encoder's token attends to the cells of the
     window that the network saw (`Preprocessing.window`): (H_m, W_m) float32, not negative, together at most 1
-    (TransPoseNet, section 4.2 and Figure 3). ``covariance_source`` says in words what the covariance rests on. Of a
-    model of several scenes ``scene`` is the one found, ``scene_probability`` how sure the network is of it (None of one
-    scene), and the covariance is the error within it.
+    (TransPoseNet, section 4.2 and Figure 3). ``covariance_source`` describes where the covariance comes from. Of a
+    model of several scenes ``scene`` is the selected one, ``scene_probability`` how sure the network is of it (None
+    of one scene), and the covariance is the error within it.
     """
 
     pose: Pose | None

@@ -10,14 +10,14 @@ import numpy as np
 
 from transposenet_core.errors import UserError
 
-# The network's image is as wide as this one is for its height: a row of 20 000 pixels would become 4 GB.
+# The network's input keeps the aspect ratio of the image: a row of 20 000 pixels would become 4 GB.
 MAX_SIDE_RATIO = 100
 
 
 def decode_image_bytes(data: bytes | np.ndarray) -> np.ndarray | None:
     """JPEG or PNG bytes to (H, W, 3) uint8 RGB, or None where OpenCV cannot decode them.
 
-    Orientation tags are ignored: a pose belongs to the sensor's pixels, not to how a viewer would turn them.
+    Orientation tags are ignored: a pose belongs to the sensor's pixels, not to how a viewer would rotate them.
     """
     import cv2  # only where an image is decoded: a command's help needs the formats and no OpenCV
 
@@ -29,25 +29,27 @@ def decode_image_bytes(data: bytes | np.ndarray) -> np.ndarray | None:
 
 
 def check_sides(width: int, height: int, what: str = "an image") -> None:
-    """UserError for a strip beyond MAX_SIDE_RATIO, which resizing to a window would blow up."""
+    """UserError for a strip beyond MAX_SIDE_RATIO, which resizing to a window would make huge."""
     if max(height, width) > MAX_SIDE_RATIO * min(height, width):
         raise UserError(
-            f"{what} of {width}x{height} pixels is a strip, sides up to {MAX_SIDE_RATIO}:1 are taken; leave it out"
+            f"{what} of {width}x{height} pixels is a strip; up to {MAX_SIDE_RATIO}:1 is allowed: leave it out"
         )
 
 
 def read_image(path: str | Path) -> np.ndarray:
-    """An image file as (H, W, 3) uint8 RGB. UserError where it is missing, is no image, or one that `check_sides`
-    refuses."""
+    """An image file as (H, W, 3) uint8 RGB. UserError where it is missing, is not an image, or is one that
+    `check_sides` refuses."""
     path = Path(path)
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise UserError(f"{path}: the image cannot be read ({error.strerror}); check the path and its rights") from None
+        raise UserError(
+            f"{path}: the image cannot be read ({error.strerror}); check the path and its permissions"
+        ) from None
     image_HW3 = decode_image_bytes(data)
     if image_HW3 is None:
         raise UserError(
-            f"{path}: {len(data)} bytes that are no image; JPEG and PNG are read: copy the file again or leave it out"
+            f"{path}: {len(data)} bytes that are not an image; allowed are JPEG and PNG: copy it again or leave it out"
         )
     check_sides(image_HW3.shape[1], image_HW3.shape[0], f"{path}: an image")
     return image_HW3
@@ -62,7 +64,7 @@ def image_size(paths: Sequence[str | Path]) -> tuple[int, int]:
         with suppress(UserError):
             height, width = read_image(path).shape[:2]
             return width, height
-    raise UserError(f"{paths[0]}: none of {len(paths)} images can be read; JPEG and PNG are: copy them again")
+    raise UserError(f"{paths[0]}: none of {len(paths)} images can be read; allowed are JPEG and PNG: copy them again")
 
 
 def find_image(path: Path) -> Path | None:
@@ -72,7 +74,7 @@ def find_image(path: Path) -> Path | None:
 
 
 def is_file(path: Path) -> bool:
-    """Path.is_file, and false for a name that no file system has: labels are files of others."""
+    """Path.is_file, and false for a name that no file system has: labels come from others."""
     try:
         return path.is_file()
     except OSError:  # a name that is too long

@@ -1,4 +1,4 @@
-"""The public face of inference: one image in, one estimate out. Node, evaluator and notebooks all call it."""
+"""The public interface of inference: one image in, one estimate out. Node, evaluator and notebooks all call it."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ BACKENDS = ("torch",)
 
 
 class Localizer:
-    """A scene model ready to run. UserError where the model, the device or the back end is not to be had."""
+    """A scene model ready to run. UserError where the model, the device or the back end is not available."""
 
     def __init__(self, path: str | Path, device: str = "auto", backend: str = "torch") -> None:
         if backend not in BACKENDS:
             raise UserError(f"backend '{backend}' is unknown, allowed are: {', '.join(BACKENDS)}")
         self.device = choose_device(device)
         self.scene_model = SceneModel.load(path)
-        network: Any = self.scene_model.network  # mypy's stubs know no memory_format here
+        network: Any = self.scene_model.network  # mypy's stubs lack memory_format here
         self._network = network.to(self.device, memory_format=torch.channels_last)
         self._scenes = self.scene_model.scenes
 
     def warm_up(self, frames: int = 3) -> None:
-        """Run the network on grey images, so that the first real frame costs no more than the thousandth."""
+        """Run the network on grey images, so that the first real frame is as fast as the later ones."""
         height, width = self.scene_model.preprocessing.image_size
         for _ in range(frames):
             self.localize(np.full((height, width, 3), 128, np.uint8))
 
     @torch.inference_mode()
     def localize(self, image_HW3: np.ndarray, with_attention: bool = False) -> Estimate:
-        """``T_map_camera`` of an (H, W, 3) uint8 RGB image. ValueError for an array that is no such image.
+        """``T_map_camera`` of an (H, W, 3) uint8 RGB image. ValueError for any other array.
 
-        ``with_attention`` adds the attention maps of both encoders, which cost a little, and changes no pose; a model
-        that has none, or that sees several windows, adds none. The covariance is the network's own for this frame,
-        scaled to its errors on held-out frames, where it answers a ``covariance`` and the scene model has the scale;
-        else the error on those frames, the same for all. A frame of which the network is less sure than of those is not
-        localized: ``out_of_scene``. A model of several scenes finds out which one it is; pose, map frame and covariance
-        are that scene's. Where its labels are of another body on the camera's mount (``T_pose_camera``), so is the
-        pose.
+        ``with_attention`` adds the attention maps of both encoders at a small cost and changes no pose; a model without
+        attention maps, or with several windows, adds none. The covariance is the network's own for this frame, scaled
+        to its errors on held-out frames, where the network returns a ``covariance`` and the scene model has its
+        calibration; otherwise the error on those frames, the same for all. A frame whose covariance is larger than
+        those of the held-out frames is not localized: ``out_of_scene``. A model of several scenes selects one; pose,
+        map frame and covariance are that scene's. Where its labels are of another body on the camera's mount
+        (``T_pose_camera``), so is the pose.
         """
         image_N3HW = self.scene_model.preprocessing(image_HW3).to(self.device)
         asked = {"with_attention": True} if with_attention and self._network.has_attention else {}
@@ -63,7 +63,7 @@ class Localizer:
             pose, covariance_66, reason = Pose(position, orientation), scene.held_out_error.covariance_66(), ""
             calibration = scene.calibration.get(self.scene_model.architecture)
             if "covariance" in output and calibration:
-                source = f"what the network says of this frame, scaled to its error on {scene.held_out_error.source}"
+                source = f"the network's covariance of this frame, scaled to its error on {scene.held_out_error.source}"
                 covariance_66 = scaled(_covariance_of(output), calibration.covariance_scale)
                 reason, explanation = abstention(covariance_66, calibration, scene.held_out_error.source)
             if scene.T_pose_camera is not None:
@@ -85,7 +85,7 @@ class Localizer:
 
 
 def abstention(covariance_66: np.ndarray, calibration: Calibration, held_out: str) -> tuple[str, str]:
-    """Reason and explanation where a frame's own covariance is beyond what the `held_out` frames of the scene have,
+    """Reason and explanation where a frame's own covariance is larger than those of the `held_out` frames of the scene,
     else two ''."""
     largest, sigma = calibration.largest_sigma_m, float(position_sigma(covariance_66))
     if largest is None or sigma <= largest:
@@ -95,7 +95,7 @@ def abstention(covariance_66: np.ndarray, calibration: Calibration, held_out: st
 
 
 def of_the_labelled(pose: Pose, covariance_66: np.ndarray, T_pose_camera: Pose) -> tuple[Pose, np.ndarray]:
-    """Pose and covariance of the body that the labels are of, from the camera's: ``T_map_camera T_camera_pose``."""
+    """Pose and covariance of the labelled body, from the camera's: ``T_map_camera T_camera_pose``."""
     labelled = pose @ T_pose_camera.inverse()
     return labelled, moved_covariance(covariance_66, labelled.position - pose.position)
 
@@ -119,7 +119,7 @@ def choose_device(device: str) -> torch.device:
     if device not in DEVICES:
         raise UserError(f"device '{device}' is unknown, allowed are: {', '.join(DEVICES)}")
     if device == "cuda" and not torch.cuda.is_available():
-        raise UserError("device 'cuda' is asked for, but torch finds no CUDA device; use device 'auto' or 'cpu'")
+        raise UserError("device 'cuda' is requested, but torch finds no CUDA device; use device 'auto' or 'cpu'")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(device)

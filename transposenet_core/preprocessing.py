@@ -1,7 +1,7 @@
 """The one way from an image to the network's input, used by training and running alike.
 
 Resizing happens on uint8 on the CPU with antialiasing (what torchvision computes), so an image cached for training and
-one that arrives on a robot give the same numbers to the bit.
+one that arrives on a robot give bit-identical values.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Preprocessing:
     """Resize the smaller edge to `smaller_edge` pixels, then take the centre `image_size` (height, width).
 
     TransPoseNet section 4: 256, then 224 x 224. ``smaller_edge = height`` with a 4:3 size keeps a 4:3 image whole.
-    With ``crops`` above 1 the network sees so many windows, evenly spread over the resized image, instead of the
-    centre (PoseNet, section 3.1: 128), and its answers are averaged by `mean_over_views`.
+    With ``crops`` above 1 the network sees that many windows, evenly spread over the resized image, instead of the
+    centre (PoseNet, section 3.1: 128), and its outputs are averaged by `mean_over_views`.
     """
 
     smaller_edge: int = 256
@@ -40,7 +40,7 @@ class Preprocessing:
     def resize(self, image_HW3: np.ndarray) -> torch.Tensor:
         """(H, W, 3) uint8 RGB to (3, h, w) uint8, at least `image_size`.
 
-        Raises ValueError where the array is no uint8 RGB image, UserError for one that `check_sides` refuses.
+        Raises ValueError where the array is not a uint8 RGB image, UserError for one that `check_sides` refuses.
         """
         if image_HW3.dtype != np.uint8 or image_HW3.ndim != 3 or image_HW3.shape[2] != 3 or 0 in image_HW3.shape:
             raise ValueError(f"an (H, W, 3) uint8 RGB image is needed, got {image_HW3.dtype} {image_HW3.shape}")
@@ -85,7 +85,7 @@ class Preprocessing:
 
     def views(self, image_B3HW: torch.Tensor) -> torch.Tensor:
         """What the network sees of resized images: (B * n, 3, h, w), an image's n windows in a row; n is at most
-        ``crops``, for an image with little to spare has fewer different windows."""
+        ``crops``, because an image hardly larger than a window has fewer different windows."""
         if self.crops == 1:
             return self.crop(image_B3HW)
         height, width = self.image_size
@@ -118,13 +118,13 @@ def normalise(image_B3HW: torch.Tensor) -> torch.Tensor:
 
 
 def mean_colour(device: torch.device) -> torch.Tensor:
-    """The colour (1, 3, 1, 1), 0..255, that `normalise` turns to 0."""
+    """The colour (1, 3, 1, 1), 0..255, that `normalise` maps to 0."""
     return _moments(device)[0]
 
 
 @cache
 def _moments(device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Made once per device: a CUDA graph may hold no copy from the host."""
+    """Made once per device: a CUDA graph must not contain a copy from the host."""
     with torch.inference_mode(False):
         mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) * 255 for v in (IMAGENET_MEAN, IMAGENET_STD))
         return mean, std

@@ -12,7 +12,7 @@ FOLDER = Path("config") / "train"
 
 
 def preset_folder() -> Path:
-    """The folder of the presets. UserError where no place has it."""
+    """The folder of the presets. UserError where it is not found."""
     places = shared_places(FOLDER)
     for place in places:
         if place.is_dir():
@@ -23,7 +23,7 @@ def preset_folder() -> Path:
 
 
 def preset_names() -> list[str]:
-    """All presets, sorted. UserError as of `preset_folder`."""
+    """All presets, sorted. UserError as in `preset_folder`."""
     return sorted(path.stem for path in preset_folder().glob("*.yaml"))
 
 

@@ -11,7 +11,7 @@ from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
 
 SPLITS = ("train", "val", "test")
-LEFT_OUT = "left_out"  # neither trained nor validated on: between the two, or their neighbours would leak
+LEFT_OUT = "left_out"  # neither trained nor validated on: between the two, so that neighbours do not leak
 UNITS = ("metres", "arbitrary")
 
 
@@ -29,7 +29,7 @@ class DepthCamera:
 
 @dataclass(frozen=True, eq=False)
 class PosedImage:
-    """One image of a scene: where it lies, where its camera was (``T_map_camera``), and which split it is in.
+    """One image of a scene: its file, where its camera was (``T_map_camera``), and which split it is in.
 
     ``name`` is the image's path below the data set's root, as split files write it; ``stamp`` is in seconds;
     ``depth_path`` is the 16-bit depth image taken with it.
@@ -49,8 +49,8 @@ class Scene:
     """Posed images under one map frame, in the order in which they were taken.
 
     Where the poses are not the colour camera's own but another body's on its mount, ``T_pose_camera`` takes a point of
-    the camera's optical frame to that body's; None: they are the camera's. ``units`` of UNITS says whether positions
-    are metres or have an unknown scale; ``time_offset_s`` was added to the images' stamps to find their poses.
+    the camera's optical frame to that body's; None: they are the camera's. ``units`` (one of UNITS): positions are
+    metres or have an unknown scale; ``time_offset_s`` was added to the images' stamps to find their poses.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Scene:
     time_offset_s: float = 0.0
 
     def of_the_camera(self) -> Scene:
-        """The same scene with the poses of the colour camera itself, which is what a network can see."""
+        """The same scene with the poses of the colour camera itself, which a network can learn."""
         T = self.T_pose_camera
         if T is None:
             return self

@@ -21,7 +21,7 @@ def load_scenes(
     """The scenes that `data` names, each with its split and name; both lists may be empty.
 
     Of several, each has a map frame of its own: one that more than one data set has becomes NAME_map. UserError where
-    there are not as many splits or names as scenes, or two scenes have the same name; otherwise as of `load_scene`.
+    there are not as many splits or names as scenes, or two scenes have the same name; otherwise as in `load_scene`.
     """
     for option, given in (("--split", splits), ("--name", names)):
         if given and len(given) != len(data):
@@ -41,7 +41,7 @@ def load_scenes(
 
 
 def split_name(splits: Sequence[str], number: int) -> str:
-    """What a scene model says of the split of scene `number`."""
+    """How a scene model describes the split of scene `number`."""
     split = splits[number] if splits else OWN_SPLIT
     return "the data set's own" if split == OWN_SPLIT else Path(split).name
 

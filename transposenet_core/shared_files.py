@@ -15,7 +15,7 @@ def shared_places(relative: str | Path) -> list[Path]:
     `relative` is as in the source tree, for instance config/train.
     """
     package = Path(__file__).resolve().parent
-    # PREFIX/lib/python3.x/site-packages/transposenet_core: pip --user and --prefix install beside no sys.prefix.
+    # PREFIX/lib/python3.x/site-packages/transposenet_core: pip --user and --prefix do not install below sys.prefix.
     prefixes = [*map(str, package.parents[3:4]), sys.prefix, *os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)]
     installed = [Path(prefix) / SHARE / relative for prefix in dict.fromkeys(filter(None, prefixes))]
     return [package.parent / relative, *installed]

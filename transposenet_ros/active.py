@@ -19,7 +19,7 @@ from transposenet_ros.throttled_log import ThrottledLog
 class Active:
     """Works on the images of `topic` until it is closed; opened completely or not at all.
 
-    The publishers of `configured` are to be active before. UserError for a topic of the node's own.
+    The publishers of `configured` must be active already. UserError where `image` is one of the node's own topics.
     """
 
     def __init__(self, node: LifecycleNode, parameters: Parameters, configured: Configured) -> None:
@@ -43,10 +43,10 @@ class Active:
             self.camera = ImageInput(node, transport, quality, self.worker.put, statistics.lose)
             opened.enter_context(closing(self.camera))
             self.watch = InputWatch(node, self.camera, parameters.no_frames_timeout)
-            opened.pop_all()  # all are there: `close` closes them
+            opened.pop_all()  # all are open: `close` closes them
 
     def close(self) -> None:
-        """Unsubscribe, finish the frame in hand, end the worker's thread."""
+        """Unsubscribe, finish the current frame, end the worker's thread."""
         self.watch.close()
         self._camera_info.close()
         self.camera.close()

@@ -1,4 +1,4 @@
-"""Several cameras in one process: a managed node for each, and one network that all of them look with."""
+"""Several cameras in one process: a managed node for each, and one network that they share."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ def camera_names(args: Sequence[str] | None) -> list[str]:
     names = parser.parse_args(remove_ros_args(args=list(_given(args)))).cameras
     for name, times in Counter(names).items():
         if times > 1 or not NAME.fullmatch(name):
-            found = f"is given {times} times" if times > 1 else "is no name in ROS"
+            found = f"is given {times} times" if times > 1 else "is not a ROS name"
             raise UserError(f"--cameras: '{name}' {found}; letters, digits and _, beginning with a letter, once each")
     return names
 
 
 def camera_nodes(make_node: Callable[..., Node], names: Sequence[str], args: Sequence[str] | None) -> list[Node]:
-    """The nodes ``~/NAME`` of a process that would else be one node. Parameters and remappings go to each of them, what
-    begins with ``NAME:`` to that one alone, as does the block of a parameter file that names it.
+    """The nodes ``~/NAME`` of a process that would otherwise be one node. Parameters and remappings go to each of them,
+    what begins with ``NAME:`` to that one alone, as does the block of a parameter file that names it.
 
-    Raises UserError where two of them would read the same images or say where the robot is.
+    Raises UserError where two of them would read the same images or publish where the robot is.
     """
     whole = rclpy.create_node("localizer", start_parameter_services=False, enable_rosout=False)
     namespace, group = whole.get_namespace().rstrip("/"), whole.get_fully_qualified_name()
@@ -54,7 +54,7 @@ def camera_nodes(make_node: Callable[..., Node], names: Sequence[str], args: Seq
     nodes: list[Node] = []
     try:
         for name in names:
-            # The first rule that fits counts: what the user remaps comes before what a camera has by itself.
+            # The first matching rule applies: the user's remappings come before the camera's defaults.
             own = [*_arguments_of(name, names, _given(args)), "-r", f"image:={namespace}/{name}/image"]
             nodes.append(make_node(name, namespace=group, cli_args=own, use_global_arguments=False))
         check(nodes)
@@ -66,26 +66,26 @@ def camera_nodes(make_node: Callable[..., Node], names: Sequence[str], args: Seq
 
 
 def check(nodes: Sequence[Node]) -> None:
-    """UserError where two nodes would read the same images, or say where the robot is, on /tf or /initialpose."""
+    """UserError where two nodes would read the same images, or publish where the robot is, on /tf or /initialpose."""
     read = [parameters.read(node) for node in nodes]
     topics = [input_topic(node, values.image_transport) for node, values in zip(nodes, read, strict=True)]
     for topic, times in Counter(topics).items():
         if times > 1:
             taken = " and ".join(node.get_name() for node, its in zip(nodes, topics, strict=True) if its == topic)
-            raise UserError(f"--cameras: {taken} all look at {topic}; remap each by itself with -r NAME:image:=TOPIC")
+            raise UserError(f"--cameras: {taken} all subscribe to {topic}; remap each one with -r NAME:image:=TOPIC")
     leading = [node.get_name() for node, values in zip(nodes, read, strict=True) if values.tf_mode in ONE_PARENT]
     if len(leading) > 1:
         raise UserError(
-            f"parameter 'tf_mode' is {' or '.join(ONE_PARENT)} for the cameras {' and '.join(leading)}, and one alone "
-            f"can say where the robot is; give the others none, as in -p {leading[1]}:tf_mode:=none"
+            f"parameter 'tf_mode' is {' or '.join(ONE_PARENT)} for the cameras {' and '.join(leading)}, but only "
+            f"one may publish where the robot is; set the others to none, as in -p {leading[1]}:tf_mode:=none"
         )
     starting = [
         node.get_name() for node, values in zip(nodes, read, strict=True) if values.publish_initialpose != "off"
     ]
     if len(starting) > 1:
         raise UserError(
-            f"parameter 'publish_initialpose' is not off for the cameras {' and '.join(starting)}, and one alone can "
-            f"say where the robot starts; set it for that one, as in -p {starting[0]}:publish_initialpose:=once"
+            f"parameter 'publish_initialpose' is not off for the cameras {' and '.join(starting)}, but only one may "
+            f"publish where the robot starts; set it for that one, as in -p {starting[0]}:publish_initialpose:=once"
         )
 
 
@@ -106,15 +106,15 @@ def _given(args: Sequence[str] | None) -> Sequence[str]:
 
 
 def _arguments_of(name: str, names: Sequence[str], args: Sequence[str]) -> list[str]:
-    """The arguments for one camera. Rules that rename nodes are for none, or all would have one name; a parameter that
-    begins with a camera's name is that one's and comes last: by itself ROS would take it for a node of no namespace."""
+    """The arguments for one camera. Rules that rename nodes are dropped, or all would have one name; a parameter that
+    begins with a camera's name is that one's and comes last: ROS would assign it to a node without a namespace."""
     for_all: list[str] = []
     its_own: list[str] = []
     for argument in args:
         flag = for_all[-1] if for_all else ""
         for_one = re.match(r"(\w+):\w+:=", argument) if flag in ("-p", "--param", "-r", "--remap") else None
         if for_one and for_one[1] not in names and not for_one[1].startswith("__"):
-            raise UserError(f"{flag} {argument}: '{for_one[1]}' is none of the cameras, which are {', '.join(names)}")
+            raise UserError(f"{flag} {argument}: '{for_one[1]}' is not one of the cameras {', '.join(names)}")
         whose, _, rule = argument.partition(":") if flag in ("-p", "--param") else ("", "", "")
         if flag in ("-r", "--remap") and re.match(r"(\w+:)?__(node|name|ns):=", argument):
             for_all.pop()

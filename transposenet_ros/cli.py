@@ -29,13 +29,13 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     if name not in COMMANDS:
         hint = did_you_mean(name, COMMANDS) or f"; commands: {', '.join(COMMANDS)}"
-        print(f"error: '{printable(name)}' is no command{hint}", file=sys.stderr)
+        print(f"error: '{printable(name)}' is not a command{hint}", file=sys.stderr)
         return 2
     return run_command(load_command(name), rest, f"{program()} {name}")
 
 
 def program() -> str:
-    """What was typed to get here."""
+    """The program as it was called."""
     return "python -m transposenet_ros.cli" if Path(sys.argv[0]).name == "cli.py" else PROGRAM
 
 
@@ -44,9 +44,9 @@ def overview() -> str:
     commands = "\n".join(f"  {name:<16}{text}" for name, (_, text) in COMMANDS.items())
     return (
         f"usage: {program()} COMMAND ...\n\n"
-        "A robot's camera looks at a known place; one network pass says where the camera is.\n\n"
+        "Estimates the pose of a robot's camera in a known place with one network pass.\n\n"
         f"commands, in the order in which they are used:\n{commands}\n\n"
-        f"{program()} COMMAND --help says more of each; --version says which version this is.\n"
+        f"{program()} COMMAND --help describes each; --version prints the version.\n"
         'Tab completion: put  eval "$(transposenet completion bash)"  into ~/.bashrc (zsh: ~/.zshrc).'
     )
 

@@ -1,4 +1,4 @@
-"""What the node has between configure and cleanup: the model, the publishers, and what was counted."""
+"""What the node has between configure and cleanup: the model, the publishers, and the counts."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from transposenet_ros.statistics import Statistics
 class Configured:
     """Opened completely or not at all; `load` makes a localizer of a model's folder, warmed up.
 
-    Raises UserError where decoder, model or device are not to be had, or as of Outputs.
+    Raises UserError where decoder, model or device are not available, or as of Outputs.
     """
 
     def __init__(self, node: LifecycleNode, parameters: Parameters, load: Callable[[str], GuardedLocalizer]) -> None:
         self.decode = image_decoder(parameters.decoder)
         self.localizer = load(parameters.model)
         self.statistics = Statistics()
-        self.outputs = Outputs(node, parameters, self.localizer.scene_model)  # the one that opens something: the last
+        self.outputs = Outputs(node, parameters, self.localizer.scene_model)  # last, because it alone opens something
 
     def show(self, localizer: GuardedLocalizer, parameters: Parameters) -> None:
-        """Draw another scene from now on, which `localizer` localizes in."""
+        """Show another scene from now on, that of `localizer`."""
         self.localizer, scene_model = localizer, localizer.scene_model
         self.outputs.on_demand.show_scene(scene_model, map_frame_of(parameters, scene_model.scenes[0].map_frame))
         self.outputs.forget()
 
     def close(self) -> None:
-        """Let the publishers go."""
+        """Close the publishers."""
         self.outputs.close()

@@ -1,4 +1,4 @@
-"""The node's services: switch it on and off, take one frame, begin anew."""
+"""The node's services: switch it on and off, localize one frame, reset."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Running = tuple[FrameWorker, Outputs]
 
 
 class Control:
-    """`~/set_enabled`, `~/relocalize` and `~/reset`; each says no, and why, while the node is not active.
+    """`~/set_enabled`, `~/relocalize` and `~/reset`; each fails, with the reason, while the node is not active.
 
-    `running` gives the worker and the outputs of an active node, None of another.
+    `running` returns the worker and the outputs of an active node, None of another.
     """
 
     def __init__(self, node: LifecycleNode, running: Callable[[], Running | None]) -> None:
@@ -45,7 +45,7 @@ class Control:
         def reset(worker: FrameWorker, outputs: Outputs) -> str:
             worker.restart()
             outputs.forget()
-            return "stamps, track, transforms and the conflict about them are forgotten"
+            return "stamps, path, transforms and the conflict about them are cleared"
 
         return self._respond(response, reset)
 

@@ -15,7 +15,7 @@ from transposenet_ros.statistics import Statistics
 
 
 class Diagnostics:
-    """A message every `period` seconds of wall time: a stopped /clock must not silence the node that could say so."""
+    """A message every `period` seconds of wall time: a stopped /clock must not stop the diagnostics that report it."""
 
     def __init__(self, node: Node, period: float, node_state: Callable[[], NodeState]) -> None:
         self._node, self._node_state = node, node_state
@@ -35,7 +35,7 @@ class Diagnostics:
     def _publish(self) -> None:
         now = self._node.get_clock().now()
         snapshot = self._statistics.snapshot(now.nanoseconds)
-        # Without news since the last report the frames are judged as they were then: a slow camera does not flicker.
+        # Without news since the last report the level is that of the frames before it: a slow camera does not flicker.
         if (snapshot.localized, snapshot.dropped) != (self._newest.localized, self._newest.dropped):
             self._before = self._newest
         self._newest = snapshot

@@ -57,7 +57,7 @@ class FrameLocalizer:
         return self._current[1]
 
     def learn_camera(self, info: CameraInfo) -> None:
-        """Compare a CameraInfo with the model's camera; what is wrong is said, but not at every message."""
+        """Compare a CameraInfo with the model's camera; a fault is logged, but not at every message."""
         self._info = info
         before, verdict = self.camera.verdict, self.camera.update(info)
         if verdict != before and verdict.level != DiagnosticStatus.OK:

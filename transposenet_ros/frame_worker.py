@@ -1,4 +1,4 @@
-"""What becomes of one image: admit, decode, localize, publish; every other way out has a name and a count."""
+"""The way of an image through the node: admit, decode, localize, publish; every drop is counted under a reason."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ CLOCK_JUMP = JumpThreshold(min_forward=Duration(seconds=60), min_backward=Durati
 
 @dataclass(frozen=True)
 class Arrival:
-    """A message whose header is good; `track` is the run of time that it belongs to, `asked` says that somebody wants
-    this one, though frames are switched off."""
+    """A message with a valid header; `segment` is the time segment that it belongs to, `asked` means that it was
+    requested by ~/relocalize while frames are switched off."""
 
     message: Any
     stamp_ns: int
     camera_frame: str
-    track: int
+    segment: int
     asked: bool
     seconds: float
 
 
 class FrameWorker:
-    """Takes messages from the executor without making it wait and works on the newest in a thread of its own.
+    """Takes messages from the executor without blocking it and processes the newest in its own thread.
 
-    `put` belongs to the executor's thread, as do the gate for stamps, the clock, and `on_new_time`, which is called as
-    soon as it is known that time has jumped; everything else is the worker's.
+    `put` runs in the executor's thread, as do the gate for stamps, the clock, and `on_new_time`, which is called as
+    soon as a jump of time is detected; everything else runs in the worker's.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class FrameWorker:
         self._statistics, self._topic, self._parameters = statistics, topic, parameters
         self._on_new_time = on_new_time
         self._gate = StampGate(stamp_rules(parameters))
-        self._camera_frame, self._track = "", self._gate.track
+        self._camera_frame, self._segment = "", self._gate.segment
         self._enabled, self._one_shot = True, False
         self._worker: Worker[Arrival] = Worker(self._handle)
         self._jumps = self._clock.create_jump_callback(CLOCK_JUMP, post_callback=self._on_clock_jump)
@@ -79,14 +79,14 @@ class FrameWorker:
         if not (self._enabled or self._one_shot):
             self._statistics.drop(reasons.DISABLED)
             return
-        track = self._gate.track
+        segment = self._gate.segment
         try:
             arrival = self._admit(message, now_ns)
         except HeaderError as error:
             self._drop(error.reason, str(error))
             return
-        finally:  # a frame that is refused may show it, too
-            if self._gate.track != track:
+        finally:  # a refused frame may start a time segment, too
+            if self._gate.segment != segment:
                 self._begin_time(now_ns)
         self._one_shot = False
         if self._worker.mailbox.put(arrival):
@@ -101,7 +101,7 @@ class FrameWorker:
         self._one_shot = True
 
     def restart(self) -> None:
-        """Judge stamps anew and let the outputs forget, as after a jump of the clock."""
+        """Reset the checks of stamps and the outputs, as after a jump of the clock."""
         self._gate.restart()
         self._begin_time(self._clock.now().nanoseconds)
 
@@ -110,7 +110,7 @@ class FrameWorker:
         self._on_new_time()
 
     def stop(self) -> None:
-        """Finish the frame in hand and end the thread."""
+        """Finish the current frame and end the thread."""
         self._jumps.unregister()
         if self._worker.stop():
             self._statistics.drop(reasons.DEACTIVATED)
@@ -127,13 +127,15 @@ class FrameWorker:
                 "with --clock and use_sim_time, synchronise cameras",
                 seconds=float("inf"),
             )
-        return Arrival(message, stamp_ns, frame, self._gate.track, not self._enabled, time.perf_counter())
+        return Arrival(message, stamp_ns, frame, self._gate.segment, not self._enabled, time.perf_counter())
 
     def _on_clock_jump(self, jump: TimeJump) -> None:
         now = self._clock.now()
         if now.nanoseconds == jump.delta.nanoseconds:
-            return  # the first word of /clock
-        self._log.info("clock_jump", f"the clock jumped by {jump.delta.nanoseconds / SECOND_NS:.3f} s: starting anew")
+            return  # the first message of /clock
+        self._log.info(
+            "clock_jump", f"the clock jumped by {jump.delta.nanoseconds / SECOND_NS:.3f} s: a new time segment starts"
+        )
         self.restart()
 
     def _handle(self, arrival: Arrival) -> None:
@@ -143,14 +145,14 @@ class FrameWorker:
         except (DecodeError, FrameError) as error:
             self._drop(error.reason, str(error))
         except Exception as error:  # noqa: BLE001
-            # The promise is that data and hardware never end the node; whatever a frame raises is that frame's end.
+            # Neither data nor hardware may end the node; an exception drops its frame alone.
             if self._context.ok():
                 self._drop(reasons.INFERENCE_FAILED, f"{type(error).__name__}: {error}")
         if arrival.asked and not localized and not self._enabled:
             self.take_one()
 
     def _process(self, arrival: Arrival) -> bool:
-        """Whether the frame was localized; where not, it is counted under its reason or an exception says it."""
+        """Whether the frame was localized; where not, it is counted under its reason or an exception is raised."""
         if self._is_outdated(arrival):
             return False
         self._follow(arrival)
@@ -172,19 +174,19 @@ class FrameWorker:
         return estimate.localized
 
     def _follow(self, arrival: Arrival) -> None:
-        """Let the outputs start anew when time has jumped or another camera speaks."""
+        """Reset the outputs when time has jumped or the camera's frame has changed."""
         before, self._camera_frame = self._camera_frame or arrival.camera_frame, arrival.camera_frame
-        if (self._track, before) == (arrival.track, arrival.camera_frame):
-            return  # the first frame, too: what /tf has said before it is of use
+        if (self._segment, before) == (arrival.segment, arrival.camera_frame):
+            return  # the first frame, too: transforms received before it are still valid
         if before != arrival.camera_frame:
             text = f"{self._topic}: the camera's frame is now '{arrival.camera_frame}', it was '{before}'"
             self._log.info("camera_frame", text)
-        self._track = arrival.track
+        self._segment = arrival.segment
         for output in self._outputs:
             output.forget()
 
     def _is_idle(self) -> bool:
-        """Whether nobody would notice a pose; the frame is counted then."""
+        """Whether no output has a subscriber; the frame is counted then."""
         idle = self._parameters.idle_without_listeners and not any(o.has_listeners() for o in self._outputs)
         if idle:
             self._statistics.drop(reasons.NOT_LISTENED)
@@ -192,7 +194,7 @@ class FrameWorker:
 
     def _is_outdated(self, arrival: Arrival) -> bool:
         """Whether time has jumped since the frame arrived; it is counted then."""
-        outdated = arrival.track != self._gate.track
+        outdated = arrival.segment != self._gate.segment
         if outdated:
             self._statistics.drop(reasons.CLOCK_JUMPED)
         return outdated

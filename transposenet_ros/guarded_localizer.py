@@ -1,4 +1,4 @@
-"""A localizer that outlives its GPU: one retry, then the CPU or a named failure."""
+"""A localizer that survives a GPU out of memory: one retry, then the CPU or a named failure."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _loading = Lock()
 
 
 class DeviceFailedError(UserError):
-    """The device cannot hold or run the network any more, and the policy allows no other."""
+    """The device can no longer hold or run the network, and the policy allows no other."""
 
 
 class GuardedLocalizer:
     """`Localizer`, loaded and warmed up, whose device may run out of memory then or at any frame
     (``on_device_error``: cpu or error).
 
-    ``note`` is a sentence on what the user did not ask for: no CUDA with `auto`, or a fallback to the CPU, which
+    ``note`` is a sentence on an unexpected device: no CUDA with `auto`, or a fallback to the CPU, which
     ``fallback_reason`` holds as well. UserError as of `Localizer`; DeviceFailedError where the policy is error or the
     CPU failed as well.
     """
@@ -40,7 +40,7 @@ class GuardedLocalizer:
         self.note = self.fallback_reason = ""
         chosen = choose_device(device)
         if device == "auto" and chosen.type == "cpu":
-            self._note("device 'auto' found no CUDA and runs on the CPU; set device to 'cpu' where that is meant")
+            self._note("device 'auto' found no CUDA and runs on the CPU; set device to 'cpu' if that is intended")
         # The weights alone may be too many for the device.
         self._localizer = self._twice(chosen, lambda: _ready(path, chosen.type)) or _ready(path, "cpu")
 
@@ -75,7 +75,7 @@ class GuardedLocalizer:
         trouble = f"{device} ran out of memory twice ({reason})"
         if self._policy == "error" or device.type == "cpu":
             raise DeviceFailedError(
-                f"{trouble} and parameter 'on_device_error' is '{self._policy}'; free its memory, or clean the node up "
+                f"{trouble} and parameter 'on_device_error' is '{self._policy}'; free its memory, or clean up the node "
                 "and set 'device' or 'on_device_error' to cpu"
             )
         self.fallback_reason = f"{trouble}; running on the CPU from now on"
@@ -88,14 +88,14 @@ class GuardedLocalizer:
 
 
 def _ready(path: Path, device: str) -> Localizer:
-    """Warmed up: the one that another node of the process has of the same files, or a new one. What nobody has any
-    more is let go."""
+    """Warmed up: the one that another node of the process uses for the same files, or a new one. Unused ones are
+    freed."""
     files = [path / name for name in (DESCRIPTION, WEIGHTS)]
     written = [(file.stat().st_mtime_ns, file.stat().st_size) if file.is_file() else None for file in files]
     key = (path.resolve(), device, *written)
     with _loading:
         if key in _loaded:
-            gc.collect()  # or it might be one that nobody uses any more, which its node was to let go
+            gc.collect()  # or it might find one that is no longer used and not freed yet
         localizer = _loaded.get(key)
         if localizer is None:
             localizer = Localizer(path, device=device)

@@ -1,4 +1,4 @@
-"""The node's entry on /diagnostics: what it does, since when it does not, and why."""
+"""The node's entry on /diagnostics: level, message and values."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class NodeState:
 
     `fault` is the sentence of its last failed transition, `clock_fault` and `input_fault` are those of InputWatch;
     `stale_after` is the parameter, `stamps_behind_s` is FrameWorker's, `conflict` is RobotFrames'. `warnings` are other
-    sentences about what goes on but not as it should, `notes` further values to show.
+    sentences about restricted operation, `notes` further values to show.
     """
 
     state: str
@@ -76,7 +76,7 @@ def _diagnose_frames(node_state: NodeState, before: Snapshot, now: Snapshot) -> 
     if reasons.DISABLED in found:
         return DiagnosticStatus.OK, "disabled by ~/set_enabled"
     level = DiagnosticStatus.ERROR if reasons.ERRORS.intersection(found) else DiagnosticStatus.WARN
-    return level, f"no frame localized: {', '.join(found) or 'the first is in hand'}"
+    return level, f"no frame localized: {', '.join(found) or 'the first is in progress'}"
 
 
 def diagnostic_status(name: str, node_state: NodeState, before: Snapshot, now: Snapshot) -> DiagnosticStatus:

@@ -1,4 +1,4 @@
-"""Life-cycle callbacks that say what went wrong: rclpy hides exceptions there, and raises out of spin elsewhere."""
+"""Life-cycle callbacks that report what went wrong: rclpy hides exceptions there, and raises out of spin elsewhere."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from transposenet_core.errors import UserError
 
 
 def reported(transition: Callable[[Any, LifecycleState], None]) -> Callable[[Any, LifecycleState], Any]:
-    """Make a life-cycle callback of a method that raises: rclpy would hide the exception, and the user with it.
+    """Make a life-cycle callback of a method that raises: rclpy would hide the exception.
 
     The node's `fault` becomes the sentence, or empty where the transition succeeded.
     """
@@ -21,10 +21,10 @@ def reported(transition: Callable[[Any, LifecycleState], None]) -> Callable[[Any
     def on_transition(self: Any, state: LifecycleState) -> TransitionCallbackReturn:
         try:
             transition(self, state)
-        except Exception as error:  # noqa: BLE001 - whatever it was, the user gets a sentence and the node lives on
+        except Exception as error:  # noqa: BLE001 - whatever it was, it is logged and the node goes on
             text = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
             self.fault = f"{transition.__name__.removeprefix('on_')} failed: {text}"
-            if self.context.ok():  # else the node was told to end meanwhile, and the failure is that
+            if self.context.ok():  # otherwise the node was shut down meanwhile, which is the failure
                 self.get_logger().error(self.fault)
             return TransitionCallbackReturn.FAILURE
         self.fault = ""
@@ -34,7 +34,7 @@ def reported(transition: Callable[[Any, LifecycleState], None]) -> Callable[[Any
 
 
 def refuse_impossible_transitions(node: LifecycleNode) -> None:
-    """Answer no to a transition that the state does not have: rclpy alone raises out of spin."""
+    """Refuse a transition that the state does not have: rclpy alone raises out of spin."""
     service = node._service_change_state
     change_state = service.callback
 
@@ -50,12 +50,12 @@ def refuse_impossible_transitions(node: LifecycleNode) -> None:
 
 
 def start_by_itself(node: LifecycleNode) -> None:
-    """Configure and activate; where that fails, say how to go on from here."""
+    """Configure and activate; where that fails, log how to continue."""
     if node.trigger_configure() == TransitionCallbackReturn.SUCCESS:
         node.trigger_activate()
     elif node.context.ok():
         name = node.get_fully_qualified_name()
         node.get_logger().warning(
-            f"the node stays unconfigured; set what is wrong right (as in ros2 param set {name} model FOLDER), then "
+            f"the node stays unconfigured; fix the cause (for instance ros2 param set {name} model FOLDER), then "
             f"ros2 lifecycle set {name} configure and ros2 lifecycle set {name} activate"
         )

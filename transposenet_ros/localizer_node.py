@@ -79,13 +79,13 @@ class LocalizerNode(LifecycleNode):
 
     @reported
     def on_deactivate(self, state: LifecycleState) -> None:
-        """Unsubscribe, finish the frame in hand, fall silent."""
+        """Unsubscribe, finish the current frame, stop publishing."""
         self._stop()
         super().on_deactivate(state)
 
     @reported
     def on_cleanup(self, state: LifecycleState) -> None:
-        """Let the model and the publishers go."""
+        """Release the model and the publishers."""
         self._release()
 
     @reported
@@ -110,7 +110,7 @@ class LocalizerNode(LifecycleNode):
         self._configured = None
 
     def _load(self, model: str) -> GuardedLocalizer:
-        """A localizer that is warmed up. UserError where the model or the device is not to be had."""
+        """A localizer that is warmed up. UserError where the model or the device is not available."""
         values = parameters.read(self)
         path = allowed_model(model, values.models_dir, running=self._configured is not None)
         localizer = GuardedLocalizer(path, values.device, values.on_device_error, self.get_logger().warning)

@@ -21,13 +21,13 @@ class ModelChange:
 
     def __init__(self, node: Node, load: Callable[[str], GuardedLocalizer], is_configured: Callable[[], bool]) -> None:
         self._load, self._is_configured = load, is_configured
-        # By model, until the request that asked for it is answered: the localizer, or why there is none.
+        # By model, until the request for it has its response: the localizer, or why there is none.
         self._prepared: dict[str, GuardedLocalizer | str] = {}
         self._pool = ThreadPoolExecutor(1, "load_model")
         prepare_parameter_changes(node, "model", self._prepare, self._forget, self._pool)
 
     def check(self, model: str) -> str:
-        """Why a configured node cannot have this model; empty where it can."""
+        """Why a configured node cannot take this model; empty where it can."""
         if model not in self._prepared:  # set from within the process: nobody has prepared it
             self._prepare(model)
         prepared = self._prepared.get(model, "the node was cleaned up meanwhile; set the parameter again")
@@ -47,7 +47,7 @@ class ModelChange:
             return
         try:
             self._prepared[model] = self._load(model)
-        except Exception as error:  # noqa: BLE001 - whatever it was, the old model goes on
+        except Exception as error:  # noqa: BLE001 - whatever it was, the old model stays in use
             self._prepared[model] = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
 
     def _forget(self, model: str) -> None:
@@ -59,7 +59,7 @@ def allowed_model(model: str, models_dir: str, running: bool) -> Path:
     """The folder of a model that may be loaded. UserError where it is empty or outside `models_dir`.
 
     Links are followed first: one inside the folder that points out of it leads outside. Without a `models_dir` a
-    running node keeps its model: whoever can set a parameter could otherwise have any file read.
+    running node keeps its model: otherwise setting a parameter could make it read any file.
     """
     if not model:
         raise UserError("parameter 'model' is empty; set it to the folder of a scene model (transposenet train --out)")
@@ -67,7 +67,7 @@ def allowed_model(model: str, models_dir: str, running: bool) -> Path:
     if not models_dir:
         if running:
             raise UserError(
-                "the model of a running node can be changed below parameter 'models_dir' alone, which is empty"
+                "a running node loads models only from below parameter 'models_dir', which is empty; set it at start"
             )
         return path
     if not path.is_relative_to(Path(models_dir).expanduser().resolve()):

@@ -18,7 +18,7 @@ ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 def spin(node: Node) -> None:
-    """Run the node until it is told to end. A callback that raises is logged: no message may end the process."""
+    """Run the node until it is shut down. A callback that raises is logged: no message may end the process."""
     context = node.context
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
@@ -54,10 +54,10 @@ def run_nodes(make_nodes: Callable[[], Sequence[Any]], args: list[str] | None = 
         for thread in others:
             thread.join()
     finally:
-        with ExitStack() as ending:  # whatever one of them does, all are closed before any goes
+        with ExitStack() as ending:  # even if one raises, all are closed before any is destroyed
             ending.callback(_stay_to_the_end)
             ending.callback(rclpy.try_shutdown)
-            for step in ("destroy_node", "close"):  # the last one named is the first one done
+            for step in ("destroy_node", "close"):  # the last one pushed runs first
                 for node in nodes:
                     ending.callback(methodcaller(step), node)
     return 0

@@ -37,7 +37,7 @@ def node_state_of(
 
 
 def _warnings(configured: Configured | None, active: Active | None) -> tuple[str, ...]:
-    """What goes on, but not as it should."""
+    """Sentences about restricted operation."""
     fallback_reason = configured.localizer.fallback_reason if configured else ""
     trouble = configured.outputs.robot_frames.trouble if configured else ""
     verdict = active.frame_localizer.camera.verdict if active else None

@@ -44,11 +44,9 @@ class Parameters:
     models_dir: str = _row(
         "", "Folder below which every model must lie; empty: anywhere at start, and no change after", "only at start"
     )
-    device: str = _row(
-        "auto", "Where the network runs; auto is CUDA where there is one", choices=("auto", "cpu", "cuda")
-    )
+    device: str = _row("auto", "Where the network runs; auto is CUDA if available", choices=("auto", "cpu", "cuda"))
     on_device_error: str = _row(
-        "cpu", "Where a GPU runs out of memory twice in a row: go on on the CPU, or fail", choices=("cpu", "error")
+        "cpu", "If a GPU runs out of memory twice in a row: continue on the CPU, or fail", choices=("cpu", "error")
     )
     image_transport: str = _row(
         "raw",
@@ -63,16 +61,16 @@ class Parameters:
     )
     decoder: str = _row(
         "builtin",
-        "What converts raw images: builtin needs nothing, cv_bridge is ROS's own where it is installed "
+        "Converter of raw images: builtin needs no package, cv_bridge is ROS's own and has to be installed "
         "(docs/decoding.md)",
         choices=("builtin", "cv_bridge"),
     )
-    map_frame: str = _row("", "Frame of the published poses; empty takes the scene model's")
-    camera_frame: str = _row("", "Frame of the camera's optical axes; empty takes the image's frame_id")
+    map_frame: str = _row("", "Frame of the published poses; empty: the scene model's")
+    camera_frame: str = _row("", "Frame of the camera's optical axes; empty: the image's frame_id")
     tf_mode: str = _row(
         "map_to_camera",
         "Transform on /tf; map_to_camera only where the camera's frame has no other parent, map_to_base where the base "
-        "has none, map_to_odom beside odometry",
+        "has none, map_to_odom with odometry",
         choices=("none", "map_to_camera", "map_to_base", "map_to_odom"),
     )
     base_frame: str = _row("base_link", "Frame of the robot's base, for ~/base_pose and tf_mode; empty: none")
@@ -90,36 +88,36 @@ class Parameters:
     )
     on_camera_mismatch: str = _row(
         "warn",
-        "Where CameraInfo is of another camera than the training's: go on, drop the frames, or warp the images",
+        "If CameraInfo is not of the training camera: warn and continue, drop the frames, or warp the images",
         choices=("warn", "refuse", "warp"),
     )
     out_of_scene: str = _row(
         "drop",
-        "A frame that the model takes for one of another place: drop it, or publish its pose all the same",
+        "A frame that the model takes for one of another place: drop it, or publish its pose anyway",
         choices=("drop", "publish"),
     )
-    rectified: bool = _row(False, "The live images are rectified already (image_rect)")
+    rectified: bool = _row(False, "The live images are already rectified (image_rect)")
     path_length: int = _row(1000, "Poses kept for ~/path", limits=(1, 1000000))
     path_spacing: float = _row(0.05, "Metres between two poses of ~/path", limits=(0.0, 1000.0))
     stamp_policy: str = _row(
-        "drop", "What becomes of a frame without a stamp; receive_time stamps it", choices=("drop", "receive_time")
+        "drop", "A frame without a stamp: drop it, or stamp it on arrival", choices=("drop", "receive_time")
     )
     future_tolerance: float = _row(
         1.0, "Seconds that a stamp may be ahead of the node's clock; beyond: future_stamp", limits=(0.0, 1e9)
     )
     max_age: float = _row(
         5.0,
-        "Seconds that a stamp may be behind the node's clock on arrival, beyond: stale; more than 60 behind from the "
-        "start is a recording or another clock, which passes with a WARN; 0.0 takes any age",
+        "Seconds that a stamp may be behind the node's clock on arrival; beyond: stale; more than 60 behind from the "
+        "start is a recording or another clock, which is accepted with a WARN; 0.0 accepts any age",
         limits=(0.0, 1e9),
     )
-    idle_without_listeners: bool = _row(True, "Localize nothing while nobody subscribes to any output")
+    idle_without_listeners: bool = _row(True, "Run no inference while no output has a subscriber")
     autostart: bool = _row(
         True, "Configure and activate at start; false leaves it to a life-cycle manager", "only at start"
     )
-    torch_threads: int = _row(0, "Threads of one inference on a CPU; 0 leaves torch's choice", limits=(0, 256))
+    torch_threads: int = _row(0, "Threads of one inference on a CPU; 0: torch's default", limits=(0, 256))
     no_frames_timeout: float = _row(
-        5.0, "Seconds without a frame, or with a /clock that stands still, until a WARN says why", limits=(0.1, 3600.0)
+        5.0, "Seconds without a frame, or with a stopped /clock, until a WARN gives the cause", limits=(0.1, 3600.0)
     )
     stale_after: float = _row(
         0.8,
@@ -135,7 +133,7 @@ TYPES = {name: type(row.default) for name, row in ROWS.items()}
 
 
 def fault_of(name: str, value: object) -> str | None:
-    """What is wrong with a parameter's value, as a sentence that says what is allowed; None for a good one."""
+    """What is wrong with a parameter's value, as a sentence with what is allowed; None for a good one."""
     allowed = f"; allowed is {allowed_text(name)}"
     if type(value) is not TYPES[name]:
         hint = f" (write {value}.0)" if TYPES[name] is float and type(value) is int else ""
@@ -157,7 +155,7 @@ def allowed_text(name: str) -> str:
 
 def declare(node: Node) -> None:
     """Declare every row on a node. UserError names each override that is unknown, of a wrong type or out of range."""
-    overrides = node._parameter_overrides  # the one place where a misspelt parameter shows: rclpy ignores those
+    overrides = node._parameter_overrides  # the only place where a misspelt parameter shows: rclpy ignores those
     overrides.update({name: as_meant(override) for name, override in overrides.items()})
     node.add_pre_set_parameters_callback(lambda changes: [as_meant(change) for change in changes])
     faults = [_override_fault(node, name, override.value) for name, override in overrides.items()]
@@ -168,7 +166,7 @@ def declare(node: Node) -> None:
 
 
 def as_meant(parameter: Parameter) -> Parameter:
-    """YAML, and with it `ros2 param set`, makes false of a bare `off`: the word again, for a row that knows it."""
+    """YAML, and with it `ros2 param set`, reads a bare `off` as false: this restores the word for a row that has it."""
     row = ROWS.get(parameter.name)
     meant = parameter.value is False and row is not None and "off" in row.metadata["choices"]
     return Parameter(parameter.name, value="off") if meant else parameter

@@ -1,4 +1,4 @@
-"""Every reason why a frame gives no pose: one table that the node counts by and that prints docs/reasons.md."""
+"""Every reason why a frame gives no pose: one table, by which the node counts and which prints docs/reasons.md."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ Level = Literal["OK", "WARN", "ERROR"]
 
 @dataclass(frozen=True)
 class Reason:
-    """A row: `meaning` is what docs/reasons.md says, `level` what /diagnostics shows while no frame is localized and
-    this is why; after `error_after` in a row without any other end between it is an ERROR. A row with
+    """A row: `meaning` is the text in docs/reasons.md, `level` what /diagnostics shows while no frame is localized and
+    this is why; after `error_after` in a row without any other outcome it is an ERROR. A row with
     `in_localized_share` counts in `localized_share`: it shows whether the camera can be localized."""
 
     name: str
@@ -22,7 +22,7 @@ class Reason:
 
 
 ROWS: dict[str, Reason] = {}
-# Of a replay's own books: frames of the recording that the node never had.
+# Counted by a replay: frames of the recording that the node never received.
 REPLAY_ROWS: dict[str, str] = {}
 
 
@@ -43,7 +43,7 @@ SUPERSEDED = _row(
     "a newer frame came while it waited: the network is slower than the camera, which is normal",
     in_localized_share=False,
 )
-BAD_DIMS = _row("bad_dims", "no pixel, more than 64 million, a strip, or sides that the encoding cannot have")
+BAD_DIMS = _row("bad_dims", "no pixels or more than 64 million, a thin strip, or sides that the encoding cannot have")
 BAD_STEP = _row("bad_step", "`step` is shorter than a row of pixels, or ends within a pixel")
 BAD_SIZE = _row("bad_size", "`data` has fewer bytes than the rows take")
 BAD_ENCODING = _row("bad_encoding", "an encoding or a compressed format that is not supported", "ERROR")
@@ -56,21 +56,23 @@ FUTURE_STAMP = _row(
 STALE = _row(
     "stale",
     "more than `max_age` (5 s) behind it on arrival. A recording on wall time, which is more than a minute behind, "
-    "passes with a WARN",
+    "is accepted with a WARN",
 )
-DUPLICATE_STAMP = _row("duplicate_stamp", "the stamp of the image before; each is published once")
-OUT_OF_ORDER = _row("out_of_order", "older than the image before: time runs forward; a looped recording begins anew")
-CLOCK_JUMPED = _row("clock_jumped", "the clock jumped while the frame waited or was in hand", in_localized_share=False)
+DUPLICATE_STAMP = _row("duplicate_stamp", "the same stamp as the image before; each is published once")
+OUT_OF_ORDER = _row("out_of_order", "older than the image before; a looped recording starts a new time segment")
+CLOCK_JUMPED = _row(
+    "clock_jumped", "the clock jumped while the frame waited or was processed", in_localized_share=False
+)
 NOT_LISTENED = _row(
     "not_listened",
-    "nobody subscribes to any output: the network rests (`idle_without_listeners`)",
+    "no output has a subscriber, so no inference is run (`idle_without_listeners`)",
     "OK",
     in_localized_share=False,
 )
 DISABLED = _row("disabled", "switched off by `~/set_enabled`", "OK", in_localized_share=False)
 CAMERA_MISMATCH = _row(
     "camera_mismatch",
-    "CameraInfo is of another camera than the training's, and `on_camera_mismatch` is `refuse`",
+    "CameraInfo is not of the training camera, and `on_camera_mismatch` is `refuse`",
     "ERROR",
 )
 DEVICE_FAILED = _row(
@@ -80,21 +82,23 @@ DEVICE_FAILED = _row(
 )
 OUT_OF_SCENE = _row(
     "out_of_scene",
-    "the model is less sure of it than of frames of its scene: another place, a covered lens, much hidden; "
-    "`out_of_scene: publish` lets its pose pass",
+    "the model is less certain of it than of frames of its scene: another place, a covered lens, strong occlusion; "
+    "`out_of_scene: publish` publishes its pose",
 )
-NON_FINITE_OUTPUT = _row("non_finite_output", "the network answered NaN: train again", error_after=10)
-INFERENCE_FAILED = _row("inference_failed", "the network raised an error; the sentence in the log says which", "ERROR")
+NON_FINITE_OUTPUT = _row("non_finite_output", "the network output NaN: train again", error_after=10)
+INFERENCE_FAILED = _row("inference_failed", "the network raised an error, which is in the log", "ERROR")
 DEACTIVATED = _row("deactivated", "the frame that waited when the node was deactivated", in_localized_share=False)
 
 LOST_IN_TRANSPORT = _replay_row("lost_in_transport", "it was sent and never reached the node")
 DAMAGED_IN_BAG = _replay_row("damaged_in_bag", "its message cannot be read, so it was not sent")
-REPEATED_STAMP = _replay_row("repeated_stamp", "its stamp was sent before, so it was not: answers are told apart by it")
+REPEATED_STAMP = _replay_row(
+    "repeated_stamp", "its stamp was sent before, so it was not sent: poses are matched by stamp"
+)
 
 ERRORS = frozenset(row.name for row in ROWS.values() if row.level == "ERROR")
-# Ends of frames that say nothing about whether the camera can be localized.
+# Outcomes that have no information on whether the camera can be localized.
 NOT_IN_LOCALIZED_SHARE = frozenset(row.name for row in ROWS.values() if not row.in_localized_share)
-# So often in a row the network's fault is no accident.
+# This many in a row mean that the network itself is broken.
 BROKEN_NETWORK = {row.name: row.error_after for row in ROWS.values() if row.error_after is not None}
 
 
@@ -106,7 +110,7 @@ def markdown() -> str:
         "Printed by `python -m transposenet_ros.reasons`; a test compares. The node counts every frame without a pose",
         "under one of these names, as `dropped_REASON` in `/diagnostics`, and logs it at most every 5 s. The level is",
         "what `/diagnostics` shows while no frame is localized and this is why. `localized_share` counts the frames",
-        "whose end says something about whether the camera can be localized.",
+        "whose outcome shows whether the camera can be localized.",
         "",
         "| reason | level | in `localized_share` | what it means |",
         "|---|---|---|---|",
@@ -116,7 +120,7 @@ def markdown() -> str:
         lines.append(f"| `{row.name}` | {level} | {'yes' if row.in_localized_share else 'no'} | {row.meaning} |")
     lines += [
         "",
-        "A replay (`replay_evaluation`) adds what the node cannot count:",
+        "A replay (`replay_evaluation`) adds what the node itself cannot count:",
         "",
         "| reason | what it means |",
         "|---|---|",

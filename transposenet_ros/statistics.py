@@ -1,4 +1,4 @@
-"""What happened to every frame: counts by reason, rates and ages on the node's clock, latencies by stage."""
+"""The outcome of every frame: counts by reason, rates and ages on the node's clock, latencies by stage."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ RATE_SECONDS = 3.0
 class Snapshot:
     """Counts since configure; the rest is of now.
 
-    ``received`` is the sum of ``localized``, all of ``dropped`` and the frames in hand; ``lost`` never arrived. Rates
-    are in frames per second of the node's clock, over the last `RATE_SECONDS`; ``silence_s`` is the time since a frame
-    arrived, None before the first. ``latencies`` by stage and ``age`` (p50, p95, milliseconds) and ``localized_share``
-    are of the last `RECENT_FRAMES`; ``in_a_row`` is how often the newest reason for no pose came without any other end
-    between.
+    ``received`` is the sum of ``localized``, all of ``dropped`` and the frames in progress; ``lost`` never arrived.
+    Rates are in frames per second of the node's clock, over the last `RATE_SECONDS`; ``silence_s`` is the time since a
+    frame arrived, None before the first. ``latencies`` by stage and ``age`` (p50, p95, milliseconds) and
+    ``localized_share`` are of the last `RECENT_FRAMES`; ``in_a_row`` is how often the newest reason for no pose came
+    without any other outcome between.
     """
 
     received: int = 0
@@ -39,8 +39,8 @@ class Snapshot:
 
 
 class Statistics:
-    """Counters of one configured life, safe for threads: the executor counts what arrives, the worker what became of
-    it. Every `now_ns` is the node's clock."""
+    """Thread-safe counters from configure to cleanup: the executor counts arrivals, the worker outcomes. Every
+    `now_ns` is on the node's clock."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -60,14 +60,14 @@ class Statistics:
             self._arrivals.append(now_ns)
 
     def lose(self, frames: int) -> None:
-        """Frames that were sent to us and did not arrive."""
+        """Frames that were sent and did not arrive."""
         with self._lock:
             self._lost += frames
 
     def drop(self, reason: str) -> None:
         """A frame without a pose. ValueError for a reason that is not in the table, `reasons.ROWS`."""
         if reason not in reasons.ROWS:
-            raise ValueError(f"'{reason}' is none of the reasons in transposenet_ros.reasons")
+            raise ValueError(f"'{reason}' is not one of the reasons in transposenet_ros.reasons")
         with self._lock:
             self._dropped[reason] += 1
             if reason not in reasons.NOT_IN_LOCALIZED_SHARE:
@@ -90,7 +90,7 @@ class Statistics:
                 self._seconds.setdefault(stage, deque(maxlen=RECENT_FRAMES)).append(duration)
 
     def restart_time(self, heard_ns: int | None = None) -> None:
-        """Forget what stands on the node's clock, which has jumped; `heard_ns` is what counts as the last arrival."""
+        """Clear what is measured on the node's clock, which has jumped; `heard_ns` counts as the last arrival."""
         with self._lock:
             self._arrivals.clear()
             self._outputs.clear()

@@ -1,4 +1,4 @@
-"""A log that says the same thing at most every few seconds: at camera rate nobody could read it otherwise."""
+"""A log that repeats a line at most every few seconds: at camera rate it would be unreadable otherwise."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ LOG_SECONDS = 5.0
 
 
 class ThrottledLog:
-    """A node's logger with a key for each subject, which gets one line per `seconds`; each method says whether this
-    was it."""
+    """A node's logger with a key for each subject, which gets one line per `seconds`; each method returns whether it
+    logged."""
 
     def __init__(self, logger: Any) -> None:
         self._logger = logger

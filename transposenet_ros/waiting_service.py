@@ -1,4 +1,4 @@
-"""Parameter changes that take seconds to prepare, answered when they are ready while the executor goes on."""
+"""Parameter changes that take seconds to prepare: the response is sent when they are ready, the executor goes on."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from rclpy.task import Future
 def prepare_parameter_changes(
     node: Node, name: str, prepare: Callable[[str], None], forget: Callable[[str], None], pool: ThreadPoolExecutor
 ) -> None:
-    """Let `prepare(value)` run in `pool` before a request to change the parameter `name` is judged, `forget(value)`
-    once it is answered.
+    """Let `prepare(value)` run in `pool` before a request to change the parameter `name` is checked, `forget(value)`
+    after its response.
 
-    rclpy judges inside the executor's thread, where loading a model would hold up every frame. The two services that
-    change parameters get a callback that waits without blocking; what `prepare` found out is for the judge to use.
+    rclpy checks inside the executor's thread, where loading a model would delay every frame. The two services that
+    change parameters get a callback that waits without blocking; the check uses what `prepare` found out.
     """
-    # A group of their own: in the node's, the one that waits would keep every other callback waiting.
+    # A group of their own: in the node's, the one that waits would block every other callback.
     group = ReentrantCallbackGroup()
 
     def waiting(respond: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
@@ -52,7 +52,7 @@ def _in_pool(node: Node, pool: ThreadPoolExecutor, prepare: Callable[[str], None
         finally:
             done.set_result(None)
             if node.executor is not None:
-                node.executor.wake()  # it may be waiting for messages, and asks for nothing meanwhile
+                node.executor.wake()  # it may be waiting for messages and would not check the future meanwhile
 
     pool.submit(work)
     return done

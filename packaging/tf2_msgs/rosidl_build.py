@@ -1,6 +1,6 @@
 """Generates and compiles tf2_msgs/msg/TFMessage against the ROS 2 wheels of the running Python.
 
-`check_machine` says in one sentence what is in the way; `build` writes the finished Python package into a folder.
+`check_machine` raises where the machine prevents the build; `build` writes the finished Python package into a folder.
 The generators are driven from Python because the `rosidl` command fails with these wheels (duplicate entry points).
 """
 
@@ -26,7 +26,7 @@ GENERATORS = ["rosidl_generator_type_description", "rosidl_generator_c", "rosidl
 
 
 class BuildError(Exception):
-    """Something about this machine prevents the build; the message says what to do."""
+    """Something on this machine prevents the build; the message has what to do."""
 
 
 def check_machine() -> None:

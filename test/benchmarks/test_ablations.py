@@ -1,4 +1,4 @@
-"""Tables 5 to 8 from the command line: what each row varies, shared and kept runs, and what is no result."""
+"""Tables 5 to 8 from the command line: what each row varies, shared and finished runs, and what is not a result."""
 
 import json
 from pathlib import Path
@@ -27,7 +27,7 @@ def rows_of(out: Path) -> dict:
     return json.loads((out / "results.json").read_text())["rows"]
 
 
-def test_each_row_varies_what_its_table_says_and_nothing_else() -> None:
+def test_each_row_varies_what_its_table_varies_and_nothing_else() -> None:
     rows = all_rows(Paper.read())
     assert [row.number for row in rows][::4] == ["5.1", "6.2", "7.2", "8.2"] and len(rows) == 15
     for row in rows:
@@ -47,7 +47,7 @@ def test_each_row_varies_what_its_table_says_and_nothing_else() -> None:
     assert base == ["5.2", "6.3", "7.3", "8.3"]
 
 
-def test_what_the_user_gives_holds_but_for_what_a_row_varies() -> None:
+def test_overrides_apply_except_to_what_a_row_varies() -> None:
     rows = {row.number: row for row in all_rows(Paper.read())}
     assert options(rows["5.2"], "model.options.layers=1")["layers"] == 1
     assert options(rows["6.4"], "model.options.layers=1")["layers"] == 8
@@ -74,15 +74,17 @@ def test_two_rows_then_a_third_that_shares_a_run(small_scene: Path, tmp_path: Pa
     assert rows_of(out) == rows
 
 
-def test_a_network_that_cannot_be_built_is_not_run_and_says_why(small_scene: Path, tmp_path: Path) -> None:
+def test_a_network_that_cannot_be_built_is_not_run_and_the_table_has_the_reason(
+    small_scene: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     assert ablate(small_scene, out, "--epochs", "60", "--rows", "6", "model.options.heads=3") == 0
     rows = rows_of(out)
     assert {rows[f"6.{n}"]["status"] for n in (1, 2, 3, 4)} == {"not run"}
-    assert "- not run: 6.1, 6.2, 6.3, 6.4: width 32 cannot be shared by 3 heads" in (out / "table.md").read_text()
+    assert "- not run: 6.1, 6.2, 6.3, 6.4: width 32 is not divisible by 3 heads" in (out / "table.md").read_text()
 
 
-def test_a_row_that_fails_is_named_and_the_next_goes_on(small_scene: Path, tmp_path: Path, capsys: Sentences) -> None:
+def test_a_row_that_fails_is_named_and_the_next_one_runs(small_scene: Path, tmp_path: Path, capsys: Sentences) -> None:
     out = tmp_path / "out"
     (out / "6.1").mkdir(parents=True)
     (out / "6.1" / "checkpoint.safetensors").write_bytes(b"broken")
@@ -108,7 +110,7 @@ def test_rows_of_another_setup_are_refused_or_left_out(small_scene: Path, tmp_pa
     [
         (["--epochs", "59"], "row 5.1 would have 59 epochs, a result needs at least 60"),
         (["epochs=5"], "row 5.1 would have 5 epochs"),
-        (["--epochs", "60", "--rows", "5.4"], "--rows 5.4: no row '5.4'; there are 5.1, 5.2, 5.3, 6.1"),
+        (["--epochs", "60", "--rows", "5.4"], "--rows 5.4: no row '5.4'; allowed are 5.1, 5.2, 5.3, 6.1"),
         (["--rows", ""], "no row ''"),
         (["--epochs", "60", "--split", "absent.csv"], "absent.csv: the split file cannot be read"),
         (["--epochs", "60", "--config", "absent.yaml"], "absent.yaml: the configuration cannot be read"),

@@ -1,4 +1,4 @@
-"""The benchmark from the command line: real and made scenes, whole and partial sets, done once and gone on with."""
+"""The benchmark from the command line: real and generated scenes, whole and partial sets, repeated and resumed."""
 
 import json
 import shutil
@@ -30,7 +30,7 @@ def table_row(text: str, name: str, number: int = 0) -> list[str]:
 
 
 def medians(scene: Path, run: Path) -> tuple[float, float]:
-    """Of the predictions in `run` against the pose files, by other means than the project's."""
+    """Of the predictions in `run` against the pose files, computed without the project's code."""
     lines = [line.split(",") for line in (run / "predictions.csv").read_text().splitlines()[1:]]
     metres, degrees = [], []
     for name, *numbers in lines:
@@ -55,7 +55,7 @@ def test_a_partial_set_of_real_scenes(data_folder: Path, tmp_path: Path, capsys:
     assert shown[:6] == ["-"] * 6 and shown[6] != "-"
     assert table_row(text, "transposenet (this run)", 1) == ["-", "-", "-"]
     assert table_row(text, "AttLoc", 1) == ["0.20/**7.56**", "2/1", "1"]
-    assert "trained on 6 frames (1 epochs), none held out" in text and "judged on 6 test frames" in text
+    assert "trained on 6 frames (1 epochs), none held out" in text and "evaluated on 6 test frames" in text
     result = json.loads((out / "results.json").read_text())["scenes"]["stairs"]
     assert (result["median_m"], result["median_deg"]) == pytest.approx(
         medians(data / "stairs", out / "stairs"), abs=1e-6
@@ -90,7 +90,7 @@ def test_a_whole_set_is_averaged_ranked_and_drawn_and_not_trained_again(tmp_path
     assert "result.json: made with another setup (config.seed was 0, is 3)" in capsys.readouterr().err
 
 
-def test_one_faulty_scene_does_not_keep_the_others_waiting(tmp_path: Path, capsys: Sentences) -> None:
+def test_one_faulty_scene_does_not_stop_the_others(tmp_path: Path, capsys: Sentences) -> None:
     for scene in CAMBRIDGE[:2]:
         write_small_cambridge(tmp_path / scene, frames=4)
     labels = tmp_path / CAMBRIDGE[0] / "dataset_train.txt"
@@ -107,7 +107,7 @@ def test_one_faulty_scene_does_not_keep_the_others_waiting(tmp_path: Path, capsy
     assert f"{CAMBRIDGE[0]}: no result, " in table and f"{labels} line 8" in table
 
 
-def test_an_interrupted_scene_goes_on(tmp_path: Path) -> None:
+def test_an_interrupted_scene_is_resumed(tmp_path: Path) -> None:
     write_small_scene(tmp_path / "heads", frames=12)
     out, epochs = tmp_path / "out", 20
     command = [sys.executable, str(PROGRAM), "7scenes", "--data", str(tmp_path), "--out", str(out), *TINY]
@@ -128,7 +128,7 @@ def test_an_interrupted_scene_goes_on(tmp_path: Path) -> None:
     assert json.loads((out / "heads" / "result.json").read_text())["result"]["count"] == 12
 
 
-def test_a_trained_scene_that_was_not_judged_is_only_judged(tmp_path: Path) -> None:
+def test_a_trained_scene_without_a_result_is_only_evaluated(tmp_path: Path) -> None:
     write_small_scene(tmp_path / "heads", frames=6)
     out = tmp_path / "out"
     command = ["7scenes", "--data", str(tmp_path), "--out", str(out), *TINY, "epochs=2"]
@@ -147,7 +147,7 @@ def test_other_frames_in_a_finished_scene_are_noticed(tmp_path: Path, capsys: Se
     assert main(command) == 0
     shutil.rmtree(tmp_path / "heads")
     write_small_scene(tmp_path / "heads", frames=5)
-    # In a process of its own: one program reads a scene once.
+    # In a separate process: one program reads a scene once.
     again = subprocess.run([sys.executable, str(PROGRAM), *command], capture_output=True, text=True, check=False)
     assert again.returncode == 2 and "made with another setup (frames was" in again.stderr
 
@@ -155,8 +155,8 @@ def test_other_frames_in_a_finished_scene_are_noticed(tmp_path: Path, capsys: Se
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["7scenes", "--data", "{here}"], "no scene of 7scenes there"),
-        (["cambridge", "--data", "{here}/absent"], "no scene of cambridge there"),
+        (["7scenes", "--data", "{here}"], "no scene of 7scenes found"),
+        (["cambridge", "--data", "{here}/absent"], "no scene of cambridge found"),
         (["7scenes", "--data", "{here}/room", "--config", "{here}/absent.yaml"], "absent.yaml: the configuration"),
         (["7scenes", "--data", "{here}/room", "epoch=3"], "unknown key 'epoch'"),
         (["nuscenes", "--data", "{here}"], "invalid choice: 'nuscenes'"),

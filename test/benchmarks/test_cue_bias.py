@@ -1,4 +1,4 @@
-"""What a border or blur does to the error: images are changed as said, unchanged the localizer's."""
+"""The effect of a border or blur on the error: images are changed as requested, unchanged ones are the localizer's."""
 
 import argparse
 from pathlib import Path
@@ -17,7 +17,7 @@ from transposenet_core.localizer import Localizer
 from transposenet_core.preprocessing import Preprocessing, normalise
 
 
-def test_a_border_is_nothing_to_the_network_and_leaves_the_rest() -> None:
+def test_a_border_is_zero_for_the_network_and_leaves_the_rest() -> None:
     image = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 3, 60, 80), dtype=np.uint8))
     framed = cue_bias.framed(image, 5)
     assert framed.dtype == torch.uint8 and torch.equal(framed[..., 4:-4, 4:-4], image[..., 4:-4, 4:-4])
@@ -26,14 +26,14 @@ def test_a_border_is_nothing_to_the_network_and_leaves_the_rest() -> None:
     assert torch.equal(cue_bias.framed(image, 0), image)
 
 
-def test_what_is_done_is_done_to_what_the_network_sees() -> None:
+def test_changes_apply_to_what_the_network_sees() -> None:
     """At the size of its window, not of the resized image that the window is cut from."""
     image, args = torch.full((1, 3, 96, 128), 200, dtype=torch.uint8), argparse.Namespace(borders=[4], blurs=[])
     (_, plain), (_, framed) = cue_bias.changed(image, args)
     assert torch.equal(plain, image) and (framed[..., :5] != 200).all() and (framed[..., 5:-5, 5:-5] == 200).all()
 
 
-def test_the_table_holds_what_the_localizer_errs_by(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_has_the_errors_of_the_localizer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     scene = write_small_scene(tmp_path / "desk", frames=6)
     images = load_scene(f"7scenes:{scene}").select("test")
     images_NHW3 = np.stack([read_image(image.path) for image in images])

@@ -1,4 +1,4 @@
-"""What labels and recordings cost: the scripts train what they say, and their tables hold what was measured."""
+"""Label noise and recording amount: the scripts train what they document, and their tables have what was measured."""
 
 import csv
 import json
@@ -60,7 +60,7 @@ def estimate(pose: Pose) -> Estimate:
 
 
 def test_errors_stand_beside_their_distance(scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Predictions 5 cm off everywhere, judged as two folds; the look-up has the medians of copied poses."""
+    """Predictions 5 cm off everywhere, evaluated as two folds; retrieval has the medians of copied poses."""
     data = arguments(scene, tmp_path / "out")[:4]
     whole = load_scene(data[1], data[3])
     test, predictions = whole.select("test"), tmp_path / "predictions.csv"
@@ -80,7 +80,7 @@ def test_errors_stand_beside_their_distance(scene: Path, tmp_path: Path, capsys:
     assert "--split is given 2 times and --predictions 1 times" in capsys.readouterr().err
 
 
-def test_each_noise_is_trained_with_once(scene: Path, tmp_path: Path) -> None:
+def test_each_noise_level_is_trained_once(scene: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     more = ["--position-noise", "0.05", "--rotation-noise"]
     assert label_noise.main([*arguments(scene, out), *more]) == 0
@@ -91,8 +91,10 @@ def test_each_noise_is_trained_with_once(scene: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("offset_px", [-6, 3])
-def test_the_depth_cameras_place_is_found(scene: Path, capsys: pytest.CaptureFixture[str], offset_px: int) -> None:
-    """Boxes at 1 m before a wall at 2 m; the colour image shows them shifted as from another place."""
+def test_the_position_of_the_depth_camera_is_found(
+    scene: Path, capsys: pytest.CaptureFixture[str], offset_px: int
+) -> None:
+    """Boxes at 1 m before a wall at 2 m; the colour image shows them shifted as from another position."""
     (scene / "depth-intrinsics.txt").write_text("500 0 320\n0 500 240\n0 0 1\n")
     (scene / "color-intrinsics.txt").write_text("500 0 320\n0 500 240\n0 0 1\n")
     rng = np.random.default_rng(1)

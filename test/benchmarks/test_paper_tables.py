@@ -46,7 +46,7 @@ def test_every_table_is_whole(table: str, methods: int, columns: int) -> None:
         ),
     ],
 )
-def test_the_rule_gives_the_papers_averages_and_ranks_but_for_its_own_slips(
+def test_the_rule_gives_the_papers_averages_and_ranks_except_for_its_own_slips(
     errors_table: str, averages_table: str, slips: set[str]
 ) -> None:
     recomputed = standings(PAPER.tables[errors_table].errors(), IR)
@@ -55,7 +55,7 @@ def test_the_rule_gives_the_papers_averages_and_ranks_but_for_its_own_slips(
 
 
 def test_the_ranks_printed_in_table_2_are_not_those_of_its_own_averages() -> None:
-    """3.45 stands above 3.47 there; the rest of both tables' ranks follows from the averages beside them."""
+    """3.45 is ranked behind 3.47 there; the rest of both tables' ranks follows from the averages beside them."""
     wrong = []
     for table in ("2", "4"):
         rows = PAPER.tables[table].rows
@@ -69,7 +69,7 @@ def test_the_ranks_printed_in_table_2_are_not_those_of_its_own_averages() -> Non
     assert wrong == ["IRPNet [31]", OURS]
 
 
-def test_the_numbers_bear_out_what_the_papers_text_says_of_them() -> None:
+def test_the_numbers_confirm_the_papers_text() -> None:
     """Section 4.1; that TransPoseNet is best in Shop Facade's orientation is not so: IRPNet has 3.47 against 3.49."""
     for scene in range(4):
         errors = column("1", scene)
@@ -109,8 +109,8 @@ def test_rounding_is_half_up_with_the_papers_digits(metres: float, degrees: floa
 
 
 @pytest.mark.parametrize("text", ["0.60", "0.60/", "/2.4", "a/b", "0.6/2.4/1", "-1/2", "1..0/2", "nan/2"])
-def test_a_cell_that_is_no_pair_of_errors_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is no pair METRES/DEGREES"):
+def test_a_cell_that_is_not_a_pair_of_errors_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a pair METRES/DEGREES"):
         Errors.parse(text)
 
 

@@ -1,4 +1,4 @@
-"""The recipe's rows change what they say and nothing else; what is done is not done again; turned views turn back."""
+"""The recipe's rows change what they declare and nothing else; finished rows are not repeated; views rotate back."""
 
 import json
 from pathlib import Path
@@ -84,7 +84,7 @@ def test_each_row_is_done_once_and_failures_are_rows_too(
     assert "its rows have another budget" in capsys.readouterr().err
 
 
-def test_turned_views_are_turned_back(data: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_rotated_views_are_rotated_back(data: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     assert recipe.main([*data, "--out", str(out), "--rows", "virtual", "--height", "32", "--epochs", "1", *TINY]) == 0
     folder = out / "virtual"
@@ -96,7 +96,7 @@ def test_turned_views_are_turned_back(data: list[str], tmp_path: Path, capsys: p
     # Yaw is about the optical frame's y axis: half of 10 degrees in the quaternion.
     torch.testing.assert_close(rotation[1], torch.tensor([0.99619, 0, 0.08716, 0]), atol=1e-5, rtol=0)
     model.network.eval()
-    last = model.network.orientation_head[-1]  # a network that answers one orientation, whatever it sees
+    last = model.network.orientation_head[-1]  # the network returns one orientation for every image
     torch.nn.init.zeros_(last.weight)
     constant = torch.nn.functional.normalize(torch.tensor([0.5, 0.5, -0.1, 0.3]), dim=-1)
     last.bias.data.copy_(constant)
@@ -104,10 +104,10 @@ def test_turned_views_are_turned_back(data: list[str], tmp_path: Path, capsys: p
     assert orientation.shape == (len(pixels), 7, 4)
     torch.testing.assert_close(product(orientation[0], rotation), constant.expand(7, 4), atol=1e-6, rtol=1e-5)
     capsys.readouterr()
-    assert virtual_averaging.main([str(folder), *data, "--turns", "5"]) == 0
+    assert virtual_averaging.main([str(folder), *data, "--rotations", "5"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("|")[1].strip() for line in lines[2:]] == [
         "1 (the image)",
-        "3, turned by 5 deg",
-        "7, turned by 5 deg",
+        "3, rotated by 5 deg",
+        "7, rotated by 5 deg",
     ]

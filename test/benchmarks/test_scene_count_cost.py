@@ -1,4 +1,4 @@
-"""The benchmark of what one more scene costs measures every row it prints."""
+"""The benchmark of the cost of one more scene measures every row that it prints."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The speed table: its arithmetic and its face. Nothing here asserts how fast anything is."""
+"""The speed table: its arithmetic and its layout. No test asserts a speed."""
 
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def test_each_row_stands_beside_the_reference_in_the_same_run(
     assert float(ours[-1]) == pytest.approx(float(ours[-2]) / float(reference[-2]), abs=0.06)
 
 
-def test_loading_really_reads(tmp_path: Path) -> None:
+def test_loading_reads_the_files(tmp_path: Path) -> None:
     images = make_images(tmp_path, 4)
     options = ["image.smaller_edge=32", "image.height=32", "image.width=32", "model.options.layers=1"]
     config = load_config(None, [*options, "batch_size=2", "device=cpu"])

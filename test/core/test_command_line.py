@@ -1,4 +1,4 @@
-"""How programs end: exit codes, one sentence without a traceback for what a user can mend, the next command."""
+"""How programs end: exit codes, one sentence without a traceback for what a user can fix, the next command."""
 
 import sys
 from pathlib import Path

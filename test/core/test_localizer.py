@@ -38,7 +38,7 @@ def test_attention_follows_the_image(localizer: Localizer) -> None:
         assert np.abs(first[name] - second[name]).max() > 1e-6, name
 
 
-def test_the_answer_is_the_labelled_bodys_where_that_is_not_the_camera(tmp_path, localizer: Localizer) -> None:
+def test_the_pose_is_the_labelled_bodys_where_that_is_not_the_camera(tmp_path, localizer: Localizer) -> None:
     model = localizer.scene_model
     T_pose_camera = Pose(np.array([0.1, -0.2, 0.3]), np.array([0.8, 0.3, -0.4, 0.1]))
     with_scene(model, T_pose_camera=T_pose_camera).save(tmp_path / "mounted")
@@ -48,8 +48,8 @@ def test_the_answer_is_the_labelled_bodys_where_that_is_not_the_camera(tmp_path,
     assert np.trace(labelled.covariance_66[:3, :3]) > np.trace(camera.covariance_66[:3, :3])
 
 
-def test_the_covariance_goes_along_with_the_lever() -> None:
-    """Against poses drawn around a camera's: position and rotation vector in map axes."""
+def test_the_covariance_is_moved_along_the_lever() -> None:
+    """Against poses sampled around a camera's: position and rotation vector in map axes."""
     rng = np.random.default_rng(0)
     A = rng.normal(size=(6, 6)) * 0.01
     camera = Pose(np.array([1.0, 2.0, 3.0]), np.array([0.5, -0.5, 0.2, 0.4]))

@@ -79,7 +79,7 @@ def test_random_crops_are_windows_of_their_image_and_differ() -> None:
         torch.testing.assert_close(window, image[0, :, top : top + 32, left : left + 32])
 
 
-def test_the_draws_decide_the_crop_and_a_centre_crop_takes_none() -> None:
+def test_random_numbers_choose_the_crop_and_a_centre_crop_uses_none() -> None:
     preprocessing = Preprocessing(64, (32, 32))
     image = torch.from_numpy(np.stack([random_image(64, 80, seed) for seed in range(4)])).permute(0, 3, 1, 2)
     random_numbers = torch.rand(4, RANDOM_NUMBERS, generator=torch.Generator().manual_seed(1))

@@ -1,4 +1,4 @@
-"""Presets by name: from the source tree, from an installation, and what is said of a name that is none."""
+"""Presets by name: from the source tree, from an installation, and the error for an unknown name."""
 
 import sys
 from pathlib import Path

@@ -33,7 +33,7 @@ def test_what_ships_is_whole_and_small() -> None:
     assert "held-out frames" in model.scenes[0].held_out_error.source
 
 
-def test_the_look_up_knows_every_training_view() -> None:
+def test_the_retrieval_baseline_has_every_training_view() -> None:
     lookup = load_retrieval_baseline(MODEL / THUMBNAILS)
     poses = [pose for drive in training_drives() for pose in drive.poses]
     assert len(poses) == 2000
@@ -46,7 +46,7 @@ def test_the_look_up_knows_every_training_view() -> None:
 
 def test_thumbnails_of_another_room_are_refused(tmp_path: Path) -> None:
     write_thumbnails(tmp_path / "few.png", [np.zeros((24, 32, 3), np.uint8)] * 7)
-    with pytest.raises(UserError, match="not 2000 thumbnails; make it anew with make demo-model"):
+    with pytest.raises(UserError, match="not 2000 thumbnails; rebuild it with make demo-model"):
         load_retrieval_baseline(tmp_path / "few.png")
 
 
@@ -63,14 +63,14 @@ def test_the_shipped_model_localizes_new_views(tmp_path: Path) -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(400)
-def test_the_whole_demo_is_as_good_as_it_says(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_the_whole_demo_is_as_good_as_documented(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert run_demo(["--out", str(tmp_path)]) == 0
     summary = json.loads((tmp_path / "summary.json").read_text())
     live, methods = summary["live"], summary["methods"]
     assert live["frames_sent"] == 300 and live["unaccounted"] == 0
     assert live["localized"] + sum(live["dropped"].values()) == 300
     assert live["tf"]["transforms"] == live["localized"] > 0 and live["tf"]["worst_m"] < 1e-9
-    ours, lookup = methods["live localizer"], methods["thumbnail look-up"]
+    ours, lookup = methods["live localizer"], methods["nearest-neighbour retrieval"]
     assert ours["median_m"] <= LARGEST_SHARE_OF_FLOOR * max(LENGTH, WIDTH) and ours["median_deg"] <= LARGEST_DEG
     assert ours["median_m"] < 0.8 * lookup["median_m"] and ours["median_deg"] < 0.8 * lookup["median_deg"]
     assert read_image(tmp_path / "report.png").shape[1] > 1000

@@ -1,4 +1,4 @@
-"""The demo's renderer: its geometry, its drives, the layout it writes and what it says when it cannot run."""
+"""The demo's renderer: its geometry, its drives, the layout it writes and its error messages."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from transposenet_core.geometry.pose import rotation_angle_deg, stack
 
 test_drive.__test__ = False
 SPHERE_RADIUS = 0.03
-# A process of its own, as everywhere: a sphere of 3 cm glows in a black room at each of the points.
+# In a separate process, as everywhere: a sphere of 3 cm glows in a black room at each of the points.
 RENDER_SPHERES = """
 import json, sys
 import cv2, numpy as np
@@ -49,7 +49,7 @@ def rendered(tmp_path_factory) -> Path:
     return render.render_drives(tmp_path_factory.mktemp("room"), frames=3, depth=True, progress=False)
 
 
-def test_a_known_point_is_drawn_where_the_camera_matrix_says(tmp_path):
+def test_a_known_point_is_rendered_where_the_camera_matrix_projects_it(tmp_path):
     poses = [test_drive().poses[k] for k in (0, 90, 200)]
     camera_points = np.array([[0.0, 0.0, 1.2], [0.55, -0.35, 1.4], [-0.9, 0.5, 1.9]])
     sizes = [(320, 240), (320, 240), (320, 240)]
@@ -117,7 +117,7 @@ def test_depth_is_metric_and_within_the_room(rendered):
         assert abs(points[:, 0].max() - LENGTH) < 0.03 or abs(points[:, 1] - WIDTH / 2).max() > WIDTH / 2 - 0.03
 
 
-def test_a_second_run_draws_the_same_images(rendered, tmp_path):
+def test_a_second_run_renders_the_same_images(rendered, tmp_path):
     again = render.render_drives(tmp_path, drives="test", frames=3, processes=1, progress=False)
     for index in range(3):
         name = f"seq-09/frame-{index:06d}.color.jpg"
@@ -174,7 +174,7 @@ def test_drives_move_as_a_robot_does():
 
 
 def test_training_shows_many_headings_everywhere():
-    """Each eighth of the patrol area has views in all six sectors of the pan, so heading does not tell the place."""
+    """Each eighth of the patrol area has views in all six sectors of the pan: heading does not give the place."""
     positions, _ = stack(poses := [pose for drive in training_drives() for pose in drive.poses])
     yaw = np.degrees([np.arctan2(pose.rotation_33[1, 2], pose.rotation_33[0, 2]) for pose in poses])
     table, _ = np.histogramdd(np.column_stack([positions[:, :2], yaw]), bins=(2, 4, 6))

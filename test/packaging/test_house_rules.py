@@ -1,4 +1,4 @@
-"""Rules that keep the house livable: what the packages may import and call, and what no file may name."""
+"""House rules: what the packages may import and call, and what no file may name."""
 
 import ast
 import json

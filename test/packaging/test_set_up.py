@@ -1,4 +1,4 @@
-"""`make setup` says in one sentence what is missing, and can be repeated after an interruption."""
+"""`make setup` reports in one sentence what is missing, and can be repeated after an interruption."""
 
 import importlib.util
 import subprocess

@@ -111,7 +111,7 @@ def test_may_be_installed_again_over_our_own(rosidl_build: ModuleType, tmp_path:
     (tmp_path / "tf2_msgs").mkdir()
     (tmp_path / "tf2_msgs" / "__init__.py").write_text(f'"""{rosidl_build.OURS} from a one-message IDL."""\n')
     rosidl_build.refuse_foreign([tmp_path], [tmp_path])
-    (tmp_path / "tf2_msgs" / "__init__.py").write_text("")  # what makes the difference is whose it says it is
+    (tmp_path / "tf2_msgs" / "__init__.py").write_text("")  # the origin named in it makes the difference
     with pytest.raises(rosidl_build.BuildError):
         rosidl_build.refuse_foreign([tmp_path], [tmp_path])
 

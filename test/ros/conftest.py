@@ -1,4 +1,4 @@
-"""Fixtures of the tests that need ROS 2; where rclpy is absent they are left out and the head of the run says so."""
+"""Fixtures of the tests that need ROS 2; where rclpy is absent they are left out and the head of the run reports it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ collect_ignore_glob = [] if HAVE_ROS else ["*"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Live tests get a second try, which the summary counts: on a shared machine a process may stand still."""
+    """Live tests get a second try, which the summary counts: on a shared machine a process may stall."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.flaky(reruns=1))
@@ -59,14 +59,14 @@ def scene_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def localizer(scene_model_folder: Path) -> Localizer:
-    """The same model in this process: what the node must answer."""
+    """The same model in this process: what the node must publish."""
     torch.set_num_threads(1)  # torch's threads spin, and beside the node's they make a small machine ten times slower
     return Localizer(scene_model_folder, device="cpu")
 
 
 @pytest.fixture(scope="session")
 def image_HW3() -> np.ndarray:
-    """A smooth 64x96 image with structure in every channel: what JPEG keeps and a network can tell apart."""
+    """A smooth 64x96 image with structure in every channel: what JPEG keeps and a network can distinguish."""
     rows, columns = np.mgrid[0:64, 0:96]
     waves = [np.sin(rows / 7 + 1.3 * k) + np.cos(columns / (5 + 2 * k)) for k in range(3)]
     return np.round(127 + 60 * np.stack(waves, axis=-1)).astype(np.uint8)
@@ -74,5 +74,5 @@ def image_HW3() -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def images(image_HW3: np.ndarray) -> list[np.ndarray]:
-    """Four images with four answers."""
+    """Four images with four poses."""
     return [np.roll(image_HW3, 11 * k, axis=1) for k in range(4)]

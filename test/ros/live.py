@@ -26,7 +26,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from transposenet_ros.replay.processes import ros_environment
 
 ROOT = Path(__file__).resolve().parents[2]
-# A service that is matched here has not yet matched us: an answer sent before it has is lost.
+# A service that is matched here has not yet matched us: a response sent before it has is lost.
 MATCH_SECONDS = 0.1
 
 
@@ -42,7 +42,7 @@ def wait_until(condition: Callable[[], Any], what: str, timeout: float = 20.0) -
 
 @final
 class Process:
-    """A Python module or a script (a path) run as a process of its own; its whole output is kept in `log`."""
+    """A Python module or a script (a path) run as its own process; its whole output is kept in `log`."""
 
     def __init__(self, program: str | Path, *arguments: str, domain: int, **environment: str) -> None:
         run = [str(program)] if isinstance(program, Path) else ["-m", program]
@@ -193,7 +193,7 @@ class Client:
             wait_until(client.service_is_ready, f"service {name}", timeout)
             time.sleep(MATCH_SECONDS)
             future = client.call_async(request)
-            wait_until(future.done, f"the answer of {name}", timeout)
+            wait_until(future.done, f"the response of {name}", timeout)
             return future.result()
         finally:
             self.node.destroy_client(client)
@@ -204,7 +204,7 @@ class Client:
         return self.call(ChangeState, f"{node}/change_state", request).success
 
     def state(self, node: str = "/localizer") -> str:
-        """Asked again where no answer comes: to ask changes nothing, and on a busy machine an answer may be lost."""
+        """Repeated where no response comes: a request changes nothing, and on a busy machine a response may be lost."""
         for _ in range(3):
             try:
                 return self.call(GetState, f"{node}/get_state", GetState.Request(), timeout=5.0).current_state.label
@@ -216,7 +216,7 @@ class Client:
         wait_until(lambda: self.state(node) == label, f"{node} to be {label}", timeout)
 
     def set_parameters(self, node: str = "/localizer", **values: object) -> tuple[bool, str]:
-        """Whether the node took all of them, and its reason where not."""
+        """Whether the node accepted all of them, and its reason where not."""
         request = SetParametersAtomically.Request()
         request.parameters = [Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
         result = self.call(SetParametersAtomically, f"{node}/set_parameters_atomically", request).result

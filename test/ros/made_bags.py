@@ -150,7 +150,7 @@ def texture(seed: int, width: int = 64, height: int = 48) -> np.ndarray:
 
 
 def drive(ros1: bool = False, count: int = 20, step_ns: int = 50_000_000) -> Iterator[Row]:
-    """Rows of a robot: base_link moves along x and turns in the map, a camera on it; images between the poses."""
+    """Rows of a robot: base_link moves along x and rotates in the map, a camera on it; images between the poses."""
     m = Messages(ros1)
     T_base_camera = Pose(np.array([0.2, -0.1, 0.5]), np.array([0.5, -0.5, 0.5, -0.5]))
     yield "/tf_static", T0_NS, m.tf(m.transform(T0_NS, "base_link", "camera_optical", T_base_camera))
@@ -172,7 +172,7 @@ def drive(ros1: bool = False, count: int = 20, step_ns: int = 50_000_000) -> Ite
 
 
 def base_at(stamp_ns: int) -> Pose:
-    """Constant velocity and constant turning: what interpolation gives back exactly."""
+    """Constant velocity and constant rotation rate: what interpolation gives back exactly."""
     seconds = (stamp_ns - T0_NS) / 1e9
     return Pose(np.array([0.5 * seconds, 0.1, 0.0]), np.array([np.cos(0.2 * seconds), 0, 0, np.sin(0.2 * seconds)]))
 

@@ -1,4 +1,4 @@
-"""tf2's rules written down the long way, to judge the transform buffer by."""
+"""tf2's rules in their simplest form, as a reference for the transform buffer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The localizer node that listens for a rival so long that a busy machine can look at images meanwhile."""
+"""The localizer node with a longer wait for another publisher, so that a busy machine can process images meanwhile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A robot with a camera: its own transforms, known in closed form, and all that a localizer says about it."""
+"""A robot with a camera: its own transforms, known in closed form, and all that a localizer publishes about it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SPEED, YAW_RATE = np.array([0.4, -0.2, 0.0]), 0.3
 
 @final
 class Robot:
-    """`odom` <- `base_link` <- `camera`, said when the test wants it; it is silent after `with`."""
+    """`odom` <- `base_link` <- `camera`, published when the test calls for it; nothing is sent after `with`."""
 
     def __init__(self, client: Client, begin: float) -> None:
         self._node, self._begin = client.node, begin
@@ -40,16 +40,16 @@ class Robot:
         self._tf_static = self._node.create_publisher(TFMessage, "/tf_static", STATIC_TF_QUALITY)
 
     def mount(self) -> None:
-        """Say where the camera is."""
+        """Publish where the camera is."""
         self._tf_static.publish(transforms(0.0, "base_link", "camera", T_BASE_CAMERA_44))
 
     def rotate_camera(self, *seconds: float) -> None:
-        """Say the same of a camera that could turn, at each of these times."""
+        """Publish the same for a camera that could rotate, at each of these times."""
         for time_s in seconds:
             self._tf.publish(transforms(time_s, "base_link", "camera", T_BASE_CAMERA_44))
 
     def drive(self, *seconds: float) -> None:
-        """Say where the base is in odom, at each of these times."""
+        """Publish where the base is in odom, at each of these times."""
         for time_s in seconds:
             self._tf.publish(transforms(time_s, "odom", "base_link", self.T_odom_base_44(time_s)))
 
@@ -89,7 +89,7 @@ def transforms(seconds: float, parent: str, child: str, T_parent_child_44: np.nd
 
 @dataclass
 class Trip:
-    """One life of the node with a camera, a robot and all that came of it."""
+    """One configured node with a camera, a robot and all that was published."""
 
     node: Watched
     camera: Any
@@ -111,7 +111,7 @@ class Trip:
         return wait_until(lambda: _at(self.base_poses, seconds), f"a base pose at {seconds}")
 
     def transforms(self, child: str) -> list[TransformStamped]:
-        """What this node said (and not the robot) of a frame's parent."""
+        """What this node (and not the robot) published of a frame's parent."""
         transforms = [transform for message in list(self.tf) for transform in message.transforms]
         return [t for t in transforms if t.child_frame_id == child and t.header.frame_id == "office_map"]
 
@@ -124,7 +124,7 @@ class Trip:
 
 @contextmanager
 def trip(node: Watched, **parameters: object) -> Iterator[Trip]:
-    """A new life of the node under these parameters, on a robot that has said nothing yet."""
+    """The node configured anew with these parameters, on a robot that has published nothing yet."""
     node.reconfigure(**parameters)
     camera, client = node.camera(), node.client
     base_poses = client.collect(PoseWithCovarianceStamped, "/localizer/base_pose")

@@ -44,7 +44,7 @@ def arguments(model: Path, *ros_arguments: str) -> list[str]:
 def test_each_camera_has_its_images_and_topics_and_its_parameters(
     scene_model_folder: Path, localizer: Localizer, image_HW3: np.ndarray, domain: int
 ) -> None:
-    """In a namespace and by another name, as a launch file gives them; `rear` is remapped and keeps off TF."""
+    """In a namespace and by another name, as a launch file gives them; `rear` is remapped and publishes no TF."""
     rules = [
         "-r",
         "__ns:=/robot",
@@ -86,14 +86,14 @@ def test_each_camera_has_its_images_and_topics_and_its_parameters(
         assert process.wait(5) == 0
 
 
-def test_n26_two_cameras_without_listeners_rest_and_say_where_images_are(
+def test_n26_two_cameras_without_listeners_rest_and_report_where_images_are(
     scene_model_folder: Path, image_HW3: np.ndarray, domain: int
 ) -> None:
-    """The cameras hear each other's /tf, which is nobody's asking; what they would draw themselves is no camera."""
+    """Cameras subscribe to each other's /tf, which does not count; what they would draw themselves is no camera."""
     with Client(domain) as client:
         client.node.create_publisher(Image, "/elsewhere/image_raw", 1)
         with Process(NODE, *arguments(scene_model_folder), domain=domain) as process:
-            process.wait_for_log("nobody publishes it; images are on /elsewhere/image_raw: remap rear:image")
+            process.wait_for_log("it has no publisher; images are on /elsewhere/image_raw: remap rear:image")
             assert "attention" not in process.log and "remap front:image" in process.log
             diagnostics = client.collect(DiagnosticArray, "/diagnostics")
             camera = client.image_publisher(Image, "/front/image")
@@ -112,13 +112,13 @@ def test_n26_two_cameras_without_listeners_rest_and_say_where_images_are(
 @pytest.mark.parametrize(
     ("rules", "sentence"),
     [
-        (["-p", "publish_initialpose:=once"], "and one alone can say where the robot starts; set it for that one"),
-        (["-p", "rere:tf_mode:=none"], "-p rere:tf_mode:=none: 'rere' is none of the cameras, which are front, rear"),
-        (["-r", "rere:image:=/x"], "-r rere:image:=/x: 'rere' is none of the cameras"),
-        (["-p", "tf_mode:=map_to_odom"], "for the cameras front and rear, and one alone can say where the robot is"),
+        (["-p", "publish_initialpose:=once"], "but only one may publish where the robot starts; set it for that one"),
+        (["-p", "rere:tf_mode:=none"], "-p rere:tf_mode:=none: 'rere' is not one of the cameras front, rear"),
+        (["-r", "rere:image:=/x"], "-r rere:image:=/x: 'rere' is not one of the cameras"),
+        (["-p", "tf_mode:=map_to_odom"], "for the cameras front and rear, but only one may publish where the robot is"),
         (
             ["-r", "image:=/camera"],
-            "front and rear all look at /camera; remap each by itself with -r NAME:image:=TOPIC",
+            "front and rear all subscribe to /camera; remap each one with -r NAME:image:=TOPIC",
         ),
         (["-p", "rear:tf_mod:=none"], "did you mean 'tf_mode'"),
     ],
@@ -135,7 +135,7 @@ def test_names_are_those_that_ros_takes() -> None:
     assert camera_names(["--ros-args", "-r", "__ns:=/robot"]) == []
     assert camera_names(["--cameras", "front", "rear", "--ros-args", "-p", "model:=x"]) == ["front", "rear"]
     assert camera_names(["--cameras", "front", "--cameras", "rear"]) == ["front", "rear"]
-    for names, found in ((["front", "front"], "'front' is given 2 times"), (["2nd"], "'2nd' is no name in ROS")):
+    for names, found in ((["front", "front"], "'front' is given 2 times"), (["2nd"], "'2nd' is not a ROS name")):
         with pytest.raises(UserError, match=f"--cameras: {found}"):
             camera_names(["--cameras", *names])
 
@@ -162,4 +162,4 @@ def test_nodes_of_one_process_share_a_network_while_its_files_stay(scene_model_f
     its = weakref.ref(third._localizer)
     del third
     gc.collect()
-    assert its() is None  # nobody looks with it any more
+    assert its() is None  # it is no longer used

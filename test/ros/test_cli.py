@@ -1,4 +1,4 @@
-"""`transposenet`: its commands, their help, Tab completion, and what is said where something is missing."""
+"""`transposenet`: its commands, their help, Tab completion, and the message where something is missing."""
 
 from __future__ import annotations
 
@@ -76,10 +76,10 @@ def test_the_overview_names_every_command_with_its_help(capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("typed", "hint"),
     [
-        ("trian", "'trian' is no command; did you mean 'train'?"),
+        ("trian", "'trian' is not a command; did you mean 'train'?"),
         ("make_bag", "did you mean 'make-bag'?"),
-        ("zzz", "'zzz' is no command; commands: bag-to-dataset, check, train, "),
-        ("--confg", "'--confg' is no command; commands: "),
+        ("zzz", "'zzz' is not a command; commands: bag-to-dataset, check, train, "),
+        ("--confg", "'--confg' is not a command; commands: "),
     ],
 )
 def test_an_unknown_command_is_one_sentence(typed: str, hint: str, capsys: pytest.CaptureFixture) -> None:
@@ -89,7 +89,7 @@ def test_an_unknown_command_is_one_sentence(typed: str, hint: str, capsys: pytes
 
 
 def test_help_waits_for_no_heavy_library() -> None:
-    """What makes `transposenet train --help` answer at once; rclpy from wheels would even restart Python."""
+    """What makes `transposenet train --help` quick; rclpy from wheels would even restart Python."""
     code = (
         "import sys, json\nfrom transposenet_ros import cli\nfrom transposenet_ros.commands import table\n"
         "before = sorted(name for name in sys.modules if name.startswith('transposenet_'))\n"
@@ -118,7 +118,7 @@ def test_it_runs_as_a_module_with_its_exit_code(tmp_path: Path) -> None:
         ("completion bash", "completion needs shtab"),
     ],
 )
-def test_what_is_not_installed_is_said_in_one_sentence(typed: str, missing: str) -> None:
+def test_what_is_not_installed_is_one_sentence(typed: str, missing: str) -> None:
     import yaml
 
     outside = str(Path(yaml.__file__).parents[1])
@@ -174,11 +174,11 @@ def test_zsh_gets_a_script_of_its_own(capsys: pytest.CaptureFixture) -> None:
     assert cli.main(["completion", "zsh"]) == 0
     script = capsys.readouterr().out
     assert script.startswith("#compdef transposenet") and "presets:preset:(bayesian_posenet " in script
-    assert "train:'learn a scene from posed images'" in script
+    assert "train:'train on posed images of a scene'" in script
 
 
 def test_every_metavar_of_a_path_is_completed() -> None:
-    """An option whose type is a path and whose metavar nobody knows would complete nothing."""
+    """An option whose type is a path and whose metavar is unknown would complete nothing."""
     known = {*completion.FILES, *completion.FOLDERS, completion.PRESET}
     paths = {
         f"{action.option_strings} {action.metavar}"

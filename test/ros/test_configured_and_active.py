@@ -51,7 +51,7 @@ def opened(node: LocalizerNode) -> dict[str, list[str]]:
 
 
 def override(topic: str) -> dict[str, object]:
-    """A quality of service that there is not: rclpy raises when the publisher is opened."""
+    """A QoS override that does not exist: rclpy raises when the publisher is opened."""
     return {f"qos_overrides./{topic}.publisher.reliability": "very"}
 
 

@@ -52,7 +52,7 @@ def dropping(*reasons: str, **changes: object) -> Snapshot:
             dropping("non_finite_output", in_a_row=("non_finite_output", 9)),
             (WARN, "no frame localized: non_finite_output"),
         ),
-        (ACTIVE, BEFORE, (WARN, "no frame localized: the first is in hand")),
+        (ACTIVE, BEFORE, (WARN, "no frame localized: the first is in progress")),
     ],
 )
 def test_each_condition_has_its_level(node_state: NodeState, now: Snapshot, expected: tuple[bytes, str]) -> None:

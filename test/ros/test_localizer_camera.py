@@ -79,7 +79,7 @@ class Driver:
 def begin_anew(node: Watched, **parameters: object) -> None:
     """A new life, and diagnostics that are of it."""
     node.reconfigure(**parameters)
-    wait_until(lambda: "no CameraInfo has come" in node.values()["camera"], "a node that knows no camera")
+    wait_until(lambda: "no CameraInfo received" in node.values()["camera"], "a node that knows no camera")
 
 
 @contextmanager
@@ -102,7 +102,7 @@ def test_n22_without_a_useful_camera_info_it_runs_and_warns(node: Watched, local
     with driver(node, "refuse") as on:
         expected = localizer.localize(image_by(training)).pose
         assert distance(on.localize_image(training), expected) < 1e-4
-        text = node.wait_for_level(DiagnosticStatus.WARN, "localizing, but no CameraInfo has come")
+        text = node.wait_for_level(DiagnosticStatus.WARN, "localizing, but no CameraInfo received")
         assert "calibration.txt" in text
         on.describe(CameraInfo(width=96, height=64), "K is all zero")
         assert distance(on.localize_image(training), expected) < 1e-4

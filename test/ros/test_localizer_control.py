@@ -129,7 +129,9 @@ def test_a_set_of_parameters_is_taken_whole_or_not_at_all(node: Watched, camera:
     assert node.client.set_parameters(stale_after=before[0], diagnostics_period=before[1]) == (True, "")
 
 
-def test_services_of_an_inactive_node_say_what_to_do(node: Watched, camera: Any, image_HW3: np.ndarray) -> None:
+def test_services_of_an_inactive_node_return_the_command_that_is_needed(
+    node: Watched, camera: Any, image_HW3: np.ndarray
+) -> None:
     assert enable(node, False)[0]
     assert node.client.change_state(Transition.TRANSITION_DEACTIVATE)
     responses = [enable(node, True), enable(node, False), trigger(node, "relocalize"), trigger(node, "reset")]

@@ -1,4 +1,4 @@
-"""Life after life of one process: what it opens it closes. benchmarks/life_cycles.py does the same 200 times."""
+"""Many life cycles in one process: what it opens it closes. benchmarks/life_cycles.py does the same 200 times."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def resources(node: Watched) -> dict[str, int]:
     return {"threads": threads, "open files": len(os.listdir(process / "fd"))}
 
 
-def test_n31_lives_leave_nothing_behind(scene_model_folder: Path, image_HW3: np.ndarray) -> None:
+def test_n31_life_cycles_leave_nothing_behind(scene_model_folder: Path, image_HW3: np.ndarray) -> None:
     steps = [getattr(Transition, f"TRANSITION_{name}") for name in ("DEACTIVATE", "CLEANUP", "CONFIGURE", "ACTIVATE")]
     with watched(scene_model_folder, image_qos="reliable", publish_initialpose="once") as node:
         camera = node.camera()

@@ -1,4 +1,4 @@
-"""No CUDA, and a GPU that runs out of memory: the node says so and goes on, or fails by name and can be mended."""
+"""No CUDA, and a GPU that runs out of memory: the node reports it and goes on, or fails by name and can be fixed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OUT_OF_MEMORY = "cuda ran out of memory twice (CUDA out of memory. Tried to allo
 STAMPS = itertools.count(1000)
 
 
-def test_n27_auto_without_cuda_runs_on_the_cpu_and_says_so(
+def test_n27_auto_without_cuda_runs_on_the_cpu_and_reports_it(
     monkeypatch: pytest.MonkeyPatch, scene_model_folder: Path, image_HW3: np.ndarray
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
@@ -39,14 +39,14 @@ def test_n27_auto_without_cuda_runs_on_the_cpu_and_says_so(
         assert node.values()["device"] == "cpu"
 
 
-def test_n27_cuda_without_cuda_fails_configure_and_can_be_mended(
+def test_n27_cuda_without_cuda_fails_configure_and_can_be_fixed(
     monkeypatch: pytest.MonkeyPatch, domain: int, scene_model_folder: Path
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     with localizer_process(domain, scene_model_folder, device="cuda") as process, Client(domain) as client:
         process.wait_for_log("the node stays unconfigured")
         (line,) = [line for line in process.log.splitlines() if "[ERROR]" in line]
-        assert "configure failed: device 'cuda' is asked for, but torch finds no CUDA device; use device 'auto'" in line
+        assert "configure failed: device 'cuda' is requested, but torch finds no CUDA device; use device 'auto'" in line
         assert client.state() == "unconfigured"
         assert client.set_parameters(device="cpu") == (True, "")
         assert client.change_state(Transition.TRANSITION_CONFIGURE)
@@ -104,7 +104,7 @@ def failing(scene_model_folder: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def localized(failing: Failing, camera: Any, image_HW3: np.ndarray, localizer: Localizer) -> None:
-    """Hold that the node answers an image with the offline pose."""
+    """Assert that the node publishes the offline pose for an image."""
     stamp = next(STAMPS)
     camera.publish(image_message(image_HW3, stamp))
     live = pose_from_message(failing.node.pose_at(stamp).pose)
@@ -148,7 +148,7 @@ def test_n28_out_of_memory_while_running_falls_to_the_cpu(
     failing.node.client.node.destroy_publisher(camera)
 
 
-def test_n28_out_of_memory_while_running_is_an_error_where_so_ordered(
+def test_n28_out_of_memory_while_running_is_an_error_by_parameter(
     failing: Failing, image_HW3: np.ndarray, localizer: Localizer
 ) -> None:
     failing.fail()

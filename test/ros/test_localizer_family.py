@@ -40,7 +40,7 @@ def save(folder: Path, name: str, image_B3HW: torch.Tensor) -> Path:
     scenes = one_scene(name, f"{name}_map")
     model = SceneModel(name, options, Preprocessing(72, SIZE), network.eval(), scenes)
     model.save(folder / name)
-    if name == "scene_coordinates":  # and one that has never been as unsure of a frame of its scene
+    if name == "scene_coordinates":  # and one that was never this uncertain of a frame of its scene
         with_scene(model, calibration={name: Calibration((1.0, 1.0), 1e-3)}).save(folder / "sure")
     return folder / name
 
@@ -66,7 +66,7 @@ def covariances(node: Watched) -> list[PoseWithCovarianceStamped]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_answers_live_as_it_does_offline(
+def test_it_returns_live_what_it_returns_offline(
     node: Watched, covariances: list, models_dir: Path, image_HW3: np.ndarray, name: str
 ) -> None:
     assert node.client.set_parameters(model=str(models_dir / name)) == (True, "")

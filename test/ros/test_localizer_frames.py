@@ -1,4 +1,4 @@
-"""A running localizer and the robot's frames: what it says of base, odom and camera, and what it does without them."""
+"""A running localizer and the robot's frames: what it publishes of base, odom and camera, and what without them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_what_follows_for_the_base_is_composed_right_and_stamped_right(
             base = on.base_pose_at(now)
             assert base.header.frame_id == "office_map"
             np.testing.assert_allclose(pose_from_message(base.pose.pose).matrix_44, T_map_base_44, atol=1e-6)
-        assert len(on.transforms(child)) == len(images), "each is said once"
+        assert len(on.transforms(child)) == len(images), "each is published once"
         node.wait_for_level(DiagnosticStatus.OK, "localizing")
         assert int(node.values()["tf_withheld"]) == 0
 
@@ -97,7 +97,7 @@ def test_n18_another_camera_frame_is_another_mount(node: Watched, images: list[n
 
 
 def _check_covariance(base: PoseWithCovarianceStamped, camera_44: np.ndarray, camera_66: np.ndarray) -> None:
-    """Sound, and as small turns and shifts of the camera in the map move the base."""
+    """Sound, and as small rotations and translations of the camera in the map move the base."""
     covariance_66 = np.array(base.pose.covariance).reshape(6, 6)
     np.testing.assert_array_equal(covariance_66, covariance_66.T)
     assert np.linalg.eigvalsh(covariance_66).min() > 0
@@ -108,7 +108,7 @@ def _check_covariance(base: PoseWithCovarianceStamped, camera_44: np.ndarray, ca
     assert abs(covariance_66[:3, 3:]).max() > 1e-4, "the lever shows"
 
 
-def test_n20_without_fresh_odometry_no_map_to_odom_is_said_and_then_it_is_again(
+def test_n20_without_fresh_odometry_no_map_to_odom_is_published_and_then_it_is_again(
     node: Watched, images: list[np.ndarray]
 ) -> None:
     with trip(node, tf_mode="map_to_odom", transform_tolerance=0.0) as on:
@@ -194,7 +194,7 @@ def test_transforms_that_came_after_a_reset_serve_the_first_frame_after_it(
         assert node.client.set_parameters(tf_timeout=5.0) == (True, "")
         on.reset()
         now = time.time() + 0.5
-        on.localize_image(images[3], now)  # before the odometry's first word, which is as late as any
+        on.localize_image(images[3], now)  # before the odometry's first message, which is as late as any
         on.robot.drive(now - 0.05)
         time.sleep(0.1)
         on.robot.drive(now + 0.05)
@@ -217,7 +217,7 @@ def test_what_moved_before_a_reset_is_forgotten(node: Watched, images: list[np.n
 
 
 def test_n21_a_camera_that_hangs_on_the_robot_is_left_there(node: Watched, images: list[np.ndarray]) -> None:
-    """The default mode on an ordinary robot, whose description comes when the node has spoken already."""
+    """The default mode on an ordinary robot, whose description comes after the node's first transform."""
     with trip(node, tf_mode="map_to_camera") as on:
         on.transform_at("camera", on.localize_image(images[0]))
         on.robot.mount()
@@ -235,7 +235,7 @@ def test_n21_a_camera_that_hangs_on_the_robot_is_left_there(node: Watched, image
 
 
 @pytest.mark.parametrize("parent", ["office_map", "world"])
-def test_n21_where_somebody_else_gives_odom_a_parent_the_node_stands_back_until_reset(
+def test_n21_where_another_node_gives_odom_a_parent_this_one_stops_until_reset(
     node: Watched, images: list[np.ndarray], parent: str
 ) -> None:
     with trip(node, tf_mode="map_to_odom", transform_tolerance=0.0) as on:
@@ -261,7 +261,7 @@ def test_n21_where_somebody_else_gives_odom_a_parent_the_node_stands_back_until_
         silent = len(ours())
         for image_HW3 in images:
             on.base_pose_at(localize_image(image_HW3))
-        assert len(ours()) == silent, "off, even though the other has fallen silent"
+        assert len(ours()) == silent, "off, even though the other has stopped"
         on.reset()
         begin = time.monotonic()
         wait_until(lambda: localize_image(images[0]) and len(ours()) > silent, "a transform again")
@@ -273,7 +273,7 @@ def test_n21_where_somebody_else_gives_odom_a_parent_the_node_stands_back_until_
         on.reset()
 
 
-def test_n21_after_a_reset_the_node_listens_for_the_rival_before_it_speaks(
+def test_n21_after_a_reset_the_node_listens_for_the_other_before_it_publishes(
     scene_model_folder: Path, images: list[np.ndarray]
 ) -> None:
     with (
@@ -300,10 +300,10 @@ def test_n21_after_a_reset_the_node_listens_for_the_rival_before_it_speaks(
         )
         silent, begun = ours(), time.monotonic()
         on.reset()
-        for image_HW3 in images:  # before the rival's next word
+        for image_HW3 in images:  # before the other's next message
             localize_image(image_HW3)
         time.sleep(0.1)
         assert time.monotonic() - begun < LISTEN_SECONDS, "the machine is too slow for this test"
         assert ours() == silent
-        wait_until(lambda: localize_image(images[2]) and ours() > silent, "a transform, as the rival stays silent")
+        wait_until(lambda: localize_image(images[2]) and ours() > silent, "a transform, as the other stays silent")
         assert time.monotonic() - begun > LISTEN_SECONDS

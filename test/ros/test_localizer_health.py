@@ -1,4 +1,4 @@
-"""A running localizer and its health: cameras that go and come, load, listeners, and a clock of another speed."""
+"""A running localizer and its health: cameras that stop and return, load, listeners, and a clock of another speed."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def node(scene_model_folder: Path) -> Iterator[Watched]:
         yield running
 
 
-def test_the_first_silence_is_told_once_and_completely(node: Watched) -> None:
+def test_the_first_silence_is_reported_once_and_completely(node: Watched) -> None:
     other = node.client.node.create_publisher(Image, "/front/image_raw", 1)
-    text = node.wait_for_level(DiagnosticStatus.WARN, "nobody publishes it")
-    asked = "no frame for 1 s on /image (sensor_msgs/msg/Image, asked for as best effort volatile)"
+    text = node.wait_for_level(DiagnosticStatus.WARN, "it has no publisher")
+    asked = "no frame for 1 s on /image (sensor_msgs/msg/Image, requested as best effort volatile)"
     assert text.startswith(asked) and text.endswith("; the node's clock is wall time")
     time.sleep(1.5)
     assert node.process.log.count(asked) == 1
     node.client.node.destroy_publisher(other)
 
 
-def test_n24_a_camera_that_goes_is_stale_and_is_welcome_back_with_another_resolution(
+def test_n24_a_camera_that_stops_is_stale_and_may_return_with_another_resolution(
     node: Watched, image_HW3: np.ndarray
 ) -> None:
     camera = node.camera()
@@ -47,7 +47,7 @@ def test_n24_a_camera_that_goes_is_stale_and_is_welcome_back_with_another_resolu
     text = node.wait_for_level(DiagnosticStatus.STALE)
     assert time.time() - last < 2
     assert text.startswith("no frame for ") and text.endswith(" s on /image")
-    assert "nobody publishes it" in node.wait_for_level(DiagnosticStatus.STALE, "no frame for 1 s")
+    assert "it has no publisher" in node.wait_for_level(DiagnosticStatus.STALE, "no frame for 1 s")
     assert len(node.poses) == published, "nothing is published while nothing comes"
     camera = node.camera(reliable=False)
     first = time.time()
@@ -74,11 +74,11 @@ def test_diagnostics_hold_rates_ages_and_stages(node: Watched, image_HW3: np.nda
     node.client.node.destroy_publisher(camera)
 
 
-def test_n23_an_incompatible_camera_is_told_with_both_qos(scene_model_folder: Path) -> None:
+def test_n23_an_incompatible_camera_is_reported_with_both_qos(scene_model_folder: Path) -> None:
     with watched(scene_model_folder, image_qos="reliable", no_frames_timeout=0.5) as node:
         node.client.node.create_publisher(Image, "/image", quality(reliable=False))
         text = node.wait_for_level(DiagnosticStatus.WARN, "published by /test_client")
-        assert "asked for as reliable volatile" in text
+        assert "requested as reliable volatile" in text
         assert "(best effort volatile, INCOMPATIBLE with reliable volatile: set parameter 'image_qos' to auto)" in text
         node.process.wait_for_log("INCOMPATIBLE with reliable volatile")
 
@@ -154,7 +154,7 @@ def test_n16_the_frame_in_hand_when_the_clock_jumps_is_not_published(slow: Watch
 
 
 def wait_for_rest(node: Watched) -> None:
-    """Until no frame is under way: by diagnostics made after this call."""
+    """Until no frame is in progress: by diagnostics made after this call."""
     seen = len(node.diagnostics) + 1
 
     def at_rest() -> bool:

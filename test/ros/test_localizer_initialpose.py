@@ -1,4 +1,4 @@
-"""A running localizer that gives AMCL and its like their start: when, to whom, and in what state."""
+"""A running localizer that publishes initial poses for AMCL and similar: when, to whom, and in what state."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_n38_what_goes_to_initialpose_passes_the_checks_of_nav2(node: Watched, i
         on.robot.mount()
         wait_until(lambda: on.localize_image(images[0]) and on.base_poses, "a base pose, while nobody listens")
         sent = client.collect(PoseWithCovarianceStamped, "/initialpose")
-        wait_until(lambda: on.localize_image(images[1]) and sent, "the initial pose of whoever comes later")
+        wait_until(lambda: on.localize_image(images[1]) and sent, "the initial pose for a late-joining subscriber")
         for image_HW3 in images:
             on.localize_image(image_HW3)
         assert len(sent) == 1
@@ -69,7 +69,7 @@ def test_n30_a_bare_off_of_a_parameter_file_is_the_word(scene_model_folder: Path
 
 
 def _check_as_nav2(message: PoseWithCovarianceStamped) -> None:
-    """What nav2_util's validateMsg asks of a pose, and AMCL of its frame."""
+    """What nav2_util's validateMsg requires of a pose, and AMCL of its frame."""
     position, q = message.pose.pose.position, message.pose.pose.orientation
     assert message.header.frame_id == "office_map" and seconds_of(message) > 0
     assert np.isfinite([position.x, position.y, position.z]).all()

@@ -19,7 +19,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
 from lifecycle_msgs.msg import Transition
 from live import Client, Process, image_message, localizer_process, quality, wait_until
-from nav_msgs.msg import Path as Track
+from nav_msgs.msg import Path as PathMessage
 from sensor_msgs.msg import Image
 from small_models import small_model
 from tf2_msgs.msg import TFMessage
@@ -67,7 +67,7 @@ def test_transitions_that_the_state_does_not_have_are_refused(managed: Managed) 
 
 
 def damaged(scene_model_folder: Path, tmp_path: Path, damage: str) -> tuple[str, list[str]]:
-    """A path to give as `model`, and words of the sentence that must come back."""
+    """A path to give as `model`, and words of the sentence that must be returned."""
     folder = tmp_path / "model"
     shutil.copytree(scene_model_folder, folder)
     weights, description = folder / "model.safetensors", folder / "scene.json"
@@ -82,7 +82,7 @@ def damaged(scene_model_folder: Path, tmp_path: Path, damage: str) -> tuple[str,
         return str(folder), [str(weights), "100000 bytes", "truncated"]
     if damage == "no JSON":
         description.write_text("{")
-        return str(folder), [str(description), "no valid JSON"]
+        return str(folder), [str(description), "not valid JSON"]
     if damage == "older schema":
         description.write_text(json.dumps({**json.loads(description.read_text()), "schema": 0}))
         return str(folder), [str(description), "schema 0"]
@@ -116,10 +116,10 @@ def test_n29_n32_a_bad_model_fails_configure_in_one_sentence(
     assert "Traceback" not in managed.process.log
 
 
-def test_n32_an_exception_in_activate_leaves_an_inactive_node_that_says_nothing(
+def test_n32_an_exception_in_activate_leaves_an_inactive_node_that_publishes_nothing(
     scene_model_folder: Path, domain: int
 ) -> None:
-    """The user took /tf for a topic of images, and one node cannot hear two types on one topic."""
+    """The user took /tf for a topic of images, and one node cannot subscribe to two types on one topic."""
     with (
         localizer_process(domain, scene_model_folder, "-r", "image:=/tf", publish_initialpose="once") as process,
         Client(domain) as client,
@@ -135,7 +135,7 @@ def test_n32_an_exception_in_activate_leaves_an_inactive_node_that_says_nothing(
             assert names["state"] == "inactive"
             diagnostics.clear()
             assert client.change_state(Transition.TRANSITION_ACTIVATE) is False and client.state() == "inactive"
-        paths = client.collect(Track, "/localizer/path")
+        paths = client.collect(PathMessage, "/localizer/path")
         wait_until(lambda: client.node.get_publishers_info_by_topic("/localizer/path"), "the path's publisher")
         time.sleep(0.5)
         assert not paths, "an inactive node is silent"
@@ -144,7 +144,9 @@ def test_n32_an_exception_in_activate_leaves_an_inactive_node_that_says_nothing(
         assert process.wait(10) == 0
 
 
-def test_the_whole_life_through_its_services(managed: Managed, scene_model_folder: Path, image_HW3: np.ndarray) -> None:
+def test_the_whole_life_cycle_through_its_services(
+    managed: Managed, scene_model_folder: Path, image_HW3: np.ndarray
+) -> None:
     client = managed.client
     assert client.set_parameters(model=str(scene_model_folder)) == (True, "")
     poses = client.collect(PoseStamped, "/localizer/pose")
@@ -169,7 +171,7 @@ def test_the_whole_life_through_its_services(managed: Managed, scene_model_folde
         wait_until(lambda: client.node.get_publishers_info_by_topic("/tf") == [], "the transform's publisher to go")
 
 
-def test_n12_a_network_that_answers_no_number_publishes_none(
+def test_n12_a_network_that_outputs_no_number_publishes_none(
     managed: Managed, scene_model_folder: Path, image_HW3: np.ndarray, tmp_path: Path
 ) -> None:
     broken = SceneModel.load(scene_model_folder)
@@ -226,7 +228,7 @@ def test_n30_parameters_at_run_time(managed: Managed, scene_model_folder: Path) 
     taken, reason = client.set_parameters(device="cpu")
     assert not taken and "unconfigured" in reason
     taken, reason = client.set_parameters(model="/somewhere/else")
-    assert not taken and "below parameter 'models_dir' alone, which is empty" in reason
+    assert not taken and "from below parameter 'models_dir', which is empty" in reason
     assert client.set_parameters(diagnostics_period=0.1) == (True, "")
     assert client.node.get_publishers_info_by_topic("/tf") == []
 

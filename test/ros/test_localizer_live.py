@@ -1,4 +1,4 @@
-"""A running localizer, fed through DDS: good images get the offline answer, bad ones a name and nothing else."""
+"""A running localizer, fed through DDS: good images get the offline pose, bad ones a reason and nothing else."""
 
 from __future__ import annotations
 
@@ -209,10 +209,10 @@ def test_n01_n02_n04_n05_n14_a_bad_frame_is_dropped_by_name_and_the_next_good_on
     assert running.process.alive
 
 
-def test_a_burst_is_answered_with_the_newest_and_every_frame_is_accounted_for(
+def test_of_a_burst_the_newest_is_localized_and_every_frame_is_accounted_for(
     running: Running, image_HW3: np.ndarray
 ) -> None:
-    """More images than the network can take: the last one is answered, the replaced ones are counted."""
+    """More images than the network can process: the last one is localized, the replaced ones are counted."""
     burst = [running.image(np.roll(image_HW3, k, axis=0)) for k in range(40)]
     for message in burst:
         running.camera.publish(message)
@@ -231,7 +231,7 @@ def test_a_burst_is_answered_with_the_newest_and_every_frame_is_accounted_for(
     assert running.count("superseded") > 0
 
 
-def test_diagnostics_tell_latencies_model_and_topic(running: Running, image_HW3: np.ndarray) -> None:
+def test_diagnostics_have_latencies_model_and_topic(running: Running, image_HW3: np.ndarray) -> None:
     reports = len(running.diagnostics)
     running.localize(running.image(image_HW3))
     wait_until(lambda: (DiagnosticStatus.OK, "localizing") in running.reported(since=reports), "a good report")

@@ -1,4 +1,4 @@
-"""The slot keeps the newest, its worker misses no wake-up and ends when told."""
+"""The slot keeps the newest, its worker misses no wake-up and ends when stopped."""
 
 from __future__ import annotations
 

@@ -134,14 +134,14 @@ def test_another_scene_from_the_next_frame_on(
     ("model", "words"),
     [
         pytest.param("truncated", "truncated", id="truncated"),
-        pytest.param("garbage", "no valid JSON", id="garbage"),
+        pytest.param("garbage", "not valid JSON", id="garbage"),
         pytest.param("nowhere", "no such folder", id="missing"),
         pytest.param("link", "is not below parameter 'models_dir'", id="link_that_leads_out"),
         pytest.param("../office", "is not below parameter 'models_dir'", id="outside"),
         pytest.param("", "'model' is empty", id="empty"),
     ],
 )
-def test_n34_a_bad_model_is_refused_and_the_old_one_goes_on(
+def test_n34_a_bad_model_is_refused_and_the_old_one_stays_in_use(
     node: Watched, camera: Any, models_dir: Path, image_HW3: np.ndarray, model: str, words: str
 ) -> None:
     old = model_of(node.client)
@@ -152,7 +152,7 @@ def test_n34_a_bad_model_is_refused_and_the_old_one_goes_on(
     assert not taken and words in reason and wanted in reason
     assert model_of(node.client) == old
     assert {pose.header.frame_id for pose in stream.poses} == {f"{Path(old).name}_map"}
-    assert any(seconds_of(pose) > replied for pose in stream.poses), "frames after the answer"
+    assert any(seconds_of(pose) > replied for pose in stream.poses), "frames after the response"
     assert stream.counts()["dropped"] == stream.counts()["dropped_superseded"], "every frame has its end, and a name"
 
 

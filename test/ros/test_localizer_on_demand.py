@@ -1,4 +1,4 @@
-"""What a running localizer shows to whoever looks: for nobody, for one who comes late, and with every frame."""
+"""What a running localizer publishes on demand: without a subscriber, for a late-joining one, with every frame."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from live import MATCH_SECONDS, image_message, wait_until
-from nav_msgs.msg import Path as Track
+from nav_msgs.msg import Path as PathMessage
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image, PointCloud2
 from std_srvs.srv import Trigger
@@ -26,7 +26,7 @@ LASTING = QoSProfile(
     reliability=ReliabilityPolicy.RELIABLE,
     durability=DurabilityPolicy.TRANSIENT_LOCAL,
 )
-KINDS = {"path": Track, "markers": MarkerArray, "training_positions": PointCloud2}
+KINDS = {"path": PathMessage, "markers": MarkerArray, "training_positions": PointCloud2}
 HEAT_MAPS = ("attention/position", "attention/orientation")
 
 
@@ -43,7 +43,7 @@ def listen(node: Watched, topic: str) -> list:
     return received
 
 
-def test_path_markers_attention_and_training_positions_come_to_those_who_look(
+def test_path_markers_attention_and_training_positions_are_published_to_subscribers(
     scene_model_folder: Path, localizer: Localizer, images: list[np.ndarray], tmp_path: Path
 ) -> None:
     folder = surveyed(localizer.scene_model, tmp_path / "office")

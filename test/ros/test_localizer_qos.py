@@ -1,4 +1,4 @@
-"""The qualities of service that a running localizer offers, and those that its user asks for instead."""
+"""The QoS that a running localizer offers, and that which its user sets instead."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_every_publisher_follows_the_standard_overrides(scene_model_folder: Path
     with watched(
         scene_model_folder, "--params-file", str(parameters), listen=False, publish_initialpose="once"
     ) as node:
-        for _ in range(2):  # in its second life, too
+        for _ in range(2):  # also when configured a second time
             assert {offered(node, topic) for topic in OVERRIDDEN} == {ReliabilityPolicy.BEST_EFFORT}
             assert offered(node, "/localizer/pose_with_covariance") == ReliabilityPolicy.RELIABLE
             node.reconfigure(tf_mode="map_to_base")

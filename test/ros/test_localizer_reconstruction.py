@@ -1,4 +1,4 @@
-"""The image that a running localizer expects to see: for those who look, where its scene model can draw."""
+"""The image that a running localizer expects to see: for subscribers, where its scene model has a decoder."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def is_offered(node: Watched) -> bool:
     return bool(node.client.node.get_publishers_info_by_topic(TOPIC))
 
 
-def test_the_expected_image_comes_to_those_who_look_where_the_model_draws(
+def test_the_expected_image_is_published_to_subscribers_where_the_model_has_a_decoder(
     models_dir: Path, image_HW3: np.ndarray
 ) -> None:
     with watched(models_dir / "plain", listen=False, models_dir=models_dir) as node:

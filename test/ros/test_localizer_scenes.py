@@ -102,7 +102,7 @@ def test_the_map_frame_follows_the_scene_that_was_found(two_scenes: Path) -> Non
             np.testing.assert_allclose(live.position, estimate.pose.position, atol=1e-5)
             assert (live.position.min() > 30) == (name == "shelf")
             assert found["covariance"].pose.covariance[0] == pytest.approx(0.01 if name == "desk" else 0.04)
-            assert len(found["path"].poses) == 1  # the track of another map is another track
+            assert len(found["path"].poses) == 1  # the path in another map is another path
             wait_until(
                 lambda name=name: clouds and clouds[-1].header.frame_id == f"{name}_map", "the scene's positions"
             )

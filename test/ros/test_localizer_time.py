@@ -84,7 +84,7 @@ def test_n17_each_stamp_is_published_once_and_none_after_a_newer_one(
     assert stamps == sorted(set(stamps))
 
 
-def test_n18_a_frame_that_changes_is_told_once_and_starts_a_new_track(
+def test_n18_a_frame_that_changes_is_logged_once_and_resets_the_sign(
     wall: Watched, camera: Any, opposite_images: tuple[np.ndarray, np.ndarray]
 ) -> None:
     first_HW3, second_HW3 = opposite_images
@@ -96,8 +96,8 @@ def test_n18_a_frame_that_changes_is_told_once_and_starts_a_new_track(
     image_HW3 = first_HW3
     if sign(image_HW3, "camera") > 0:
         image_HW3 = second_HW3
-        assert sign(image_HW3, "camera") < 0, "the same track"
-    assert sign(image_HW3, "/right") > 0, "a new track"
+        assert sign(image_HW3, "camera") < 0, "continuous"
+    assert sign(image_HW3, "/right") > 0, "reset"
     assert sign(image_HW3, "right") > 0
     lines = [line for line in wall.process.log.splitlines() if "the camera's frame is now 'right'" in line]
     assert len(lines) == 1 and "[INFO]" in lines[0] and "it was 'camera'" in lines[0]
@@ -113,7 +113,7 @@ def test_n16_a_looped_recording_on_wall_time_goes_on_at_once(
         sent(camera, first_HW3, 1000 + k / 30)
         time.sleep(0.05)
     wall.pose_at(1000 + 3 / 30)
-    assert wall.pose_at(sent(camera, second_HW3, 1020)).pose.orientation.w < 0, "the same track"
+    assert wall.pose_at(sent(camera, second_HW3, 1020)).pose.orientation.w < 0, "the same time segment"
     assert wall.pose_at(sent(camera, second_HW3, 1000)).pose.orientation.w > 0, "the first frame of the loop"
     text = wall.wait_for_level(DiagnosticStatus.WARN, "localizing, but the stamps are")
     assert "behind the node's clock" in text and float(wall.values()["stamps_behind_s"]) > 1e9
@@ -145,14 +145,14 @@ def test_n16_a_clock_that_jumps_starts_everything_anew_within_one_frame(
         assert simulated.pose_at(sent(camera, second_HW3, begin)).pose.orientation.w < 0
         clock.set(begin + jump)
         resumed = time.monotonic()
-        assert simulated.pose_at(sent(camera, second_HW3, begin + jump)).pose.orientation.w > 0, "a new track"
+        assert simulated.pose_at(sent(camera, second_HW3, begin + jump)).pose.orientation.w > 0, "a new time segment"
         assert time.monotonic() - resumed < 1
-        assert re.search(r"the clock jumped by -100\.\d+ s: starting anew", simulated.process.log)
+        assert re.search(r"the clock jumped by -100\.\d+ s: a new time segment starts", simulated.process.log)
         simulated.wait_for_level(DiagnosticStatus.OK, "localizing")
     simulated.client.node.destroy_publisher(camera)
 
 
-def test_n16_a_clock_that_stands_still_is_told_with_its_publisher(simulated: Watched) -> None:
+def test_n16_a_clock_that_stands_still_is_reported_with_its_publisher(simulated: Watched) -> None:
     with SimTime(simulated, 60_000.0):
         text = simulated.wait_for_level(DiagnosticStatus.WARN, "has stood still")
         assert "/clock of /test_client has stood still for 0.5 s" in text

@@ -35,7 +35,7 @@ def test_a_best_effort_camera_with_the_profile_loses_nothing() -> None:
     assert arrivals(environment) >= FRAMES - 2
 
 
-def test_the_profile_says_what_environment_demands() -> None:
+def test_the_profile_has_large_buffers_and_only_its_own_transports() -> None:
     text = ElementTree.parse(dds_profile.profile_path()).getroot()
     values = {element.tag.split("}")[1]: (element.text or "").strip() for element in text.iter()}
     assert values["segment_size"] == "16777216" and values["maxMessageSize"] == "2097152"

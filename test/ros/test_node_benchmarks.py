@@ -18,7 +18,7 @@ def profile_of_this_test_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(dds_profile.VARIABLE, str(dds_profile.profile_path()))
 
 
-def test_n31_the_script_for_many_lives_prints_its_table(capsys: pytest.CaptureFixture[str]) -> None:
+def test_n31_the_script_for_many_cycles_prints_its_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert life_cycles.main(["--cycles", "1", "--warm-up", "0"]) == 0
     rows = re.findall(r"^(\D+?) +(\d+) +(\d+) +([+-]\d+)$", capsys.readouterr().out, re.MULTILINE)
     assert [row[0] for row in rows][:3] == ["resident memory, kB", "threads", "open files"] and len(rows) == 4

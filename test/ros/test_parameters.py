@@ -97,7 +97,7 @@ def test_ros_own_parameters_are_no_strangers() -> None:
         assert node.get_parameter("use_sim_time").value is True
 
 
-def test_n30_changes_at_run_time_are_judged_together() -> None:
+def test_n30_changes_at_run_time_are_checked_together() -> None:
     good, bad = Parameter("device", value="cpu"), Parameter("tf_mode", value="all")
     assert check_change([good], unconfigured=True).successful
     refused = check_change([good, bad], unconfigured=True)

@@ -66,7 +66,7 @@ def test_diagnostics_show_the_level_of_the_table(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", reasons.ROWS)
-def test_a_reason_is_judged_as_the_table_says(name: str) -> None:
+def test_a_reason_counts_in_the_localized_share_as_in_the_table(name: str) -> None:
     statistics = Statistics()
     statistics.drop(name)
     snapshot = statistics.snapshot(0)
@@ -74,7 +74,7 @@ def test_a_reason_is_judged_as_the_table_says(name: str) -> None:
     assert snapshot.localized_share == (0.0 if reasons.ROWS[name].in_localized_share else None)
 
 
-def test_whatever_the_core_and_the_decoders_answer_is_in_the_table() -> None:
+def test_every_reason_of_the_core_and_the_decoders_is_in_the_table() -> None:
     kinds = [kind for kind in vars(decoding_errors).values() if isinstance(kind, type)]
     decoding = {kind.reason for kind in kinds if issubclass(kind, decoding_errors.DecodeError)}
     assert len(decoding) == 5
@@ -84,7 +84,7 @@ def test_whatever_the_core_and_the_decoders_answer_is_in_the_table() -> None:
 @pytest.mark.parametrize("name", ["bad_luck", "", "lost_in_transport"])
 def test_a_reason_that_is_not_in_the_table_is_refused_and_not_counted(name: str) -> None:
     statistics = Statistics()
-    with pytest.raises(ValueError, match=f"'{name}' is none of the reasons in transposenet_ros.reasons"):
+    with pytest.raises(ValueError, match=f"'{name}' is not one of the reasons in transposenet_ros.reasons"):
         statistics.drop(name)
     assert statistics.snapshot(0) == Snapshot()
 

@@ -134,7 +134,7 @@ def test_the_policy_denies_and_requests_nothing_else() -> None:
     assert len(names) == len(set(names)), "a name stands twice"
 
 
-def test_the_node_speaks_to_nobody_but_through_dds(running: Running) -> None:
+def test_the_node_communicates_only_through_dds(running: Running) -> None:
     """DDS uses UDP and shared memory here: a TCP socket would be somebody's telemetry or download."""
     for process in running.processes:
         folder = Path(f"/proc/{process.pid}")

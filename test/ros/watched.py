@@ -1,4 +1,4 @@
-"""A localizer under watch: what it says about itself, what it publishes, and a clock that the test moves."""
+"""A localizer under observation: its diagnostics, what it publishes, and a clock that the test sets."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Watched:
         )
 
     def reconfigure(self, **parameters: object) -> None:
-        """Begin a new life with other parameters."""
+        """Configure and activate anew with other parameters."""
         for step in (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP):
             assert self.client.change_state(step)
         assert self.client.set_parameters(**parameters) == (True, "")
@@ -104,7 +104,7 @@ class SimTime:
         return sim + (time.monotonic() - wall) * self._rate
 
     def set(self, seconds: float) -> None:
-        """Let it be another time, and wait until the node knows."""
+        """Set another time, and wait until the node has received it."""
         self._origin = (time.monotonic(), seconds)
         known = self._watched.diagnostics
         wait_until(lambda: abs(seconds_of(known[-1]) - self.now()) < 0.5 + self._rate, "the node to take the time over")

@@ -1,1 +1,1 @@
-"""Weights that other programs have written."""
+"""Weights written by other programs."""

@@ -1,4 +1,4 @@
-"""Backbone weights from elsewhere: the one module that reads PyTorch's pickled files, and of these tensors alone."""
+"""Backbone weights from elsewhere: the one module that reads PyTorch's pickled files, and only tensors from them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from transposenet_core.scene_model import WEIGHTS, SceneModel
 SUFFIXES = (".pth", ".pt", ".safetensors")
 # What training programs put before a network's own names: DistributedDataParallel, Lightning, our scene models.
 WRAPPERS = re.compile(r"^((module|model|backbone)\.)+")
-# Blocks in each part of a public network, which tells its name when it is not the one asked for.
+# Blocks in each part of a public network, to name it when it is not the requested one.
 NETWORKS = {
     (16,): "efficientnet-b0",
     (23,): "efficientnet-b1 or -b2",
@@ -40,11 +40,12 @@ Tensors = dict[str, torch.Tensor]
 
 
 def load_pretrained_backbone(backbone: Backbone, name: str, weights: str) -> str:
-    """Fill `backbone`, which ``build_backbone(name, ...)`` made, in place; answers the file's name and sha256.
+    """Fill `backbone`, which ``build_backbone(name, ...)`` made, in place; returns the file's name and sha256.
 
     `weights` is ``none``, ``imagenet`` (the publisher's file, see ``published_weights``), a file (.pth, .pt,
-    .safetensors) or the folder of a scene model. Names of the published networks and our own are understood; what
-    lies beyond the cut is ignored. UserError says what cannot be had, read or fitted; the backbone is then unchanged.
+    .safetensors) or the folder of a scene model. Names of the published networks and our own are accepted; what
+    lies beyond the cut is ignored. UserError where weights are missing, unreadable or do not fit; the
+    backbone is then unchanged.
     """
     if weights == "none":
         return "none (from scratch)"
@@ -64,7 +65,7 @@ def _of_scene_model(folder: Path, name: str) -> Tensors:
     model = SceneModel.load(folder)
     theirs = {**default_options(model.architecture), **model.options}.get("backbone")
     if theirs != name:
-        raise UserError(f"{folder}: the backbone of this scene model is {theirs}, and {name} is to be filled")
+        raise UserError(f"{folder}: the backbone of this scene model is {theirs}, but {name} is needed")
     network: Any = model.network
     return network.backbone.state_dict()
 
@@ -87,10 +88,10 @@ def _tensors(path: Path, data: bytes) -> Tensors:
 def named_tensors(path: Path, data: bytes) -> Tensors:
     """The named tensors of `data`, which is what the file at `path` holds: bare, or under ``state_dict`` or ``model``.
 
-    UserError where its ending is none of SUFFIXES, or it is damaged, or holds anything that reading would have to run.
+    UserError where its suffix is not in SUFFIXES, or it is damaged, or contains anything that would run code if read.
     """
     if path.suffix not in SUFFIXES:
-        raise UserError(f"{path} ends in none of {', '.join(SUFFIXES)}; name such a file of weights")
+        raise UserError(f"{path} does not end in {', '.join(SUFFIXES)}; give such a file of weights")
     try:
         content = load_safetensors(data) if path.suffix == ".safetensors" else _unpickled(data)
     except Exception as error:  # noqa: BLE001 - a damaged file raises whatever its bytes happen to lead to
@@ -111,30 +112,30 @@ def _why_unreadable(path: Path, data: bytes, error: Exception) -> str:
     reason = " ".join(str(error).split())
     if foreign := re.search(r"GLOBAL ([\w.]+)", reason):
         return (
-            f"refused, for it holds {foreign[1]} where only tensors are allowed, and reading such objects runs code; "
+            f"refused: it holds {foreign[1]} where only tensors are allowed, and reading such objects runs code; "
             "save the network's state_dict() alone, or a .safetensors file"
         )
-    # torch puts advice around its finding, which is not for users of ours.
+    # torch adds advice to its finding, which does not apply here.
     finding = re.split(r"\. | Check ", reason.rpartition("error: ")[2])[0][:100]
     return (
-        f"{len(data)} bytes that are no whole {path.suffix} file of tensors alone ({type(error).__name__}: {finding}); "
-        "copy or fetch it again"
+        f"{len(data)} bytes that are not a complete {path.suffix} file of tensors ({type(error).__name__}: {finding}); "
+        "copy or download it again"
     )
 
 
 def fill(backbone: Backbone, name: str, found: Tensors, path: Path) -> None:
     """Put the tensors found, by published names or ours, into `backbone`; what lies beyond its cut is ignored.
 
-    UserError, which calls them those of `path`, where they do not fit; the backbone is then unchanged.
+    UserError, which names `path`, where they do not fit; the backbone is then unchanged.
     """
     own = backbone.state_dict()
     renamed = {_our_name(key, backbone.PUBLISHED_NAMES): value for key, value in found.items()}
     # Beyond the cut anything may follow; inside a stage of ours, one more tensor means a deeper network.
     parts = {_part(key) for key in own}
-    more = [f"{key} is too many" for key in renamed if key not in own and _part(key) in parts]
+    more = [f"{key} is not expected" for key in renamed if key not in own and _part(key) in parts]
     if faults := [*misfits(own, renamed), *more]:
         text = listed(faults)
-        raise UserError(f"{path}: no weights of {name}: {text}; it seems to hold {_what_it_holds(found)}")
+        raise UserError(f"{path}: not weights of {name}: {text}; it seems to hold {_what_it_holds(found)}")
     backbone.load_state_dict(own | {key: renamed[key] for key in own if key in renamed})
 
 
@@ -175,4 +176,4 @@ def _what_it_holds(found: Tensors) -> str:
         return NETWORKS.get(depths, f"a network of {'+'.join(map(str, depths))} blocks")
     if blocks:
         return f"a backbone of ours with {depths[0]} {next(iter(blocks))}"
-    return f"no network known here (first tensors: {', '.join(list(found)[:3]) or 'none'})"
+    return f"no known network (first tensors: {', '.join(list(found)[:3]) or 'none'})"

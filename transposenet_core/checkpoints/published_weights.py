@@ -1,4 +1,4 @@
-"""The backbones' public ImageNet weights: fetched once by torch.hub, checked at every use."""
+"""The backbones' public ImageNet weights: downloaded once by torch.hub, checked at every use."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ STALLED_SECONDS = 60.0
 
 def published_weights(name: str) -> Path:
     """The publisher's file for backbone `name`: ``<torch.hub.get_dir()>/checkpoints/<its name>``, which honours
-    TORCH_HOME. It is fetched where it is absent. UserError where it cannot be had or is not the published one."""
+    TORCH_HOME. It is downloaded if absent. UserError where it is not available or not the published one."""
     if name not in PUBLISHED:
         raise UserError(
-            f"backbone.weights=imagenet: nobody publishes a file for the backbone {name} that is read here, only for "
+            f"backbone.weights=imagenet: there is no published file for the backbone {name}, only for "
             f"{', '.join(PUBLISHED)}; set backbone.weights=FILE or backbone.weights=none"
         )
     url = PUBLISHED[name]
@@ -43,7 +43,7 @@ def published_weights(name: str) -> Path:
     if not digest.startswith(digits):
         raise UserError(
             f"{path}: {path.stat().st_size} bytes whose sha256 does not begin with {digits}, the file is truncated or "
-            f"another one; delete it, then the next start fetches {url} again, or put a whole copy in its place"
+            f"another one; delete it, then the next start downloads {url} again, or put a complete copy in its place"
         )
     return path
 
@@ -53,24 +53,24 @@ def _fetch(url: str, path: Path, digits: str) -> None:
     ways_on = (
         f"put the file by hand at {path}, or set backbone.weights=FILE (a copy elsewhere) or backbone.weights=none"
     )
-    print(f"fetching {url} to {path}", file=sys.stderr, flush=True)
+    print(f"downloading {url} to {path}", file=sys.stderr, flush=True)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _socket_timeout(STALLED_SECONDS):
             torch.hub.download_url_to_file(url, str(path), hash_prefix=digits)
     except (OSError, http.client.HTTPException) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"backbone.weights=imagenet: {url} cannot be fetched ({reason}); {ways_on}") from None
+        raise UserError(f"backbone.weights=imagenet: {url} cannot be downloaded ({reason}); {ways_on}") from None
     except RuntimeError:
         raise UserError(
-            f"backbone.weights=imagenet: what {url} answered has a sha256 that does not begin with {digits} (a broken "
+            f"backbone.weights=imagenet: the response from {url} does not have the sha256 {digits}... (a broken "
             f"connection, or the page of a proxy); try again, {ways_on}"
         ) from None
 
 
 @contextmanager
 def _socket_timeout(seconds: float) -> Iterator[None]:
-    """torch.hub sets no limit of its own and would wait for ever for a connection that has gone silent."""
+    """torch.hub sets no timeout and would wait forever on a silent connection."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:

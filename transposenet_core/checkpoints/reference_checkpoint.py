@@ -1,6 +1,6 @@
-"""Checkpoints of the papers' public reference implementations, turned into our networks: names and shapes, no code.
+"""Checkpoints of the papers' public reference implementations, converted to our networks: names and shapes, no code.
 
-Everything about such a network shows in its tensors' shapes but the number of attention heads, which has to be said.
+The tensors' shapes determine the whole network except for the number of attention heads, which must be given.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ BACKBONE = "backbone.0.body."
 @dataclass(frozen=True, eq=False)
 class Conversion:
     """A network in evaluation mode with a checkpoint's weights; the model and options that build it again; how many of
-    the checkpoint's numbers nothing reads; the file's name and sha256."""
+    the checkpoint's numbers are not used; the file's name and sha256."""
 
     architecture: str
     options: dict
@@ -34,9 +34,9 @@ class Conversion:
 
 
 def convert(path: str | Path, heads: int = HEADS) -> Conversion:
-    """Read a checkpoint (.pth, .pt, .safetensors) of a reference implementation, for tensors alone.
+    """Read a checkpoint (.pth, .pt, .safetensors) of a reference implementation, only tensors.
 
-    UserError, in one sentence, where it is no such file, or a tensor is missing, left over, not finite or misshapen.
+    UserError, in one sentence, where it is not such a file, or a tensor is missing, left over, not finite or misshapen.
     """
     path = Path(path)
     data = path.read_bytes()
@@ -46,7 +46,7 @@ def convert(path: str | Path, heads: int = HEADS) -> Conversion:
     layout = next((read for marker, read in LAYOUTS.items() if marker in left), None)
     if not layout:
         raise UserError(
-            f"{path}: no checkpoint of a reference implementation, for it has neither {' nor '.join(LAYOUTS)} (first "
+            f"{path}: not a checkpoint of a reference implementation: it has neither {' nor '.join(LAYOUTS)} (first "
             f"tensors: {', '.join(list(found)[:3]) or 'none'}); a scene model of ours needs no conversion"
         )
     try:
@@ -55,10 +55,10 @@ def convert(path: str | Path, heads: int = HEADS) -> Conversion:
     except KeyError as missing:
         raise UserError(f"{path}: {missing.args[0]} is missing; save the network's whole state_dict()") from None
     except (ValueError, TypeError, IndexError, RuntimeError) as error:
-        raise UserError(f"{path}: makes no network of ours ({' '.join(str(error).split())[:150]})") from None
+        raise UserError(f"{path}: does not match our networks ({' '.join(str(error).split())[:150]})") from None
     own = {key: value for key, value in network.state_dict().items() if not key.startswith("backbone.")}
-    if faults := [*misfits(own, ours), *(f"{key} is too many" for key in left)]:
-        raise UserError(f"{path}: its tensors make no {architecture}: {listed(faults)}")
+    if faults := [*misfits(own, ours), *(f"{key} is not expected" for key in left)]:
+        raise UserError(f"{path}: its tensors are not a {architecture}: {listed(faults)}")
     fill(network.backbone, "efficientnet-b0", body, path)
     network.load_state_dict(network.state_dict() | ours)
     used = sum(value.numel() for value in network.state_dict().values())

@@ -49,7 +49,7 @@ def _transposenet(left: Tensors) -> tuple[str, dict, Tensors]:
 
 
 def _multiscene(left: Tensors) -> tuple[str, dict, Tensors]:
-    """The same of the multi-scene Transformer. Its answers are poses as they are: our centres of the scenes are 0."""
+    """The same of the multi-scene Transformer. Its outputs are poses themselves: our scene centres are 0."""
     options = _common_options(left) | {"scenes": len(left["query_embed_t.weight"])}
     ours: Tensors = {}
     for theirs, branch in BRANCHES.items():
@@ -64,7 +64,7 @@ def _multiscene(left: Tensors) -> tuple[str, dict, Tensors]:
         ours |= _head(left, f"regressor_head_{theirs}.", f"{branch}.residual.")
         outputs = len(ours[f"{branch}.residual.2.bias"])
         ours |= {f"{branch}.centre_SKP": torch.zeros(options["scenes"], 1, outputs)}
-    weight, _ = left.pop("scene_embed.weight"), left.pop("scene_embed.bias")  # a softmax is blind to the bias
+    weight, _ = left.pop("scene_embed.weight"), left.pop("scene_embed.bias")  # a softmax does not depend on the bias
     if options["scenes"] > 1:
         ours["scene.weight"] = weight
     token = torch.zeros(1, options["width"] // 2)  # ours has an entry for one, which is not read
@@ -77,7 +77,7 @@ def _common_options(left: Tensors) -> dict:
         channels = left[f"input_proj_{theirs}.weight"].shape[1]
         if channels not in LEVELS:
             raise ValueError(
-                f"input_proj_{theirs} takes {channels} channels, {' or '.join(map(str, LEVELS))} are known"
+                f"input_proj_{theirs} takes {channels} channels, {' or '.join(map(str, LEVELS))} are supported"
             )
         options[f"{branch}_level"] = LEVELS[channels]
     options["width"] = len(left["input_proj_t.weight"])
@@ -125,7 +125,7 @@ def _decoder(left: Tensors, theirs: str, ours: str) -> Tensors:
 
 
 def _attention(left: Tensors, theirs: str, ours: str) -> Tensors:
-    """Ours has no bias of keys, to which a softmax is blind."""
+    """Ours has no bias of keys, on which a softmax does not depend."""
     moved = _moved(left, f"{theirs}out_proj.", f"{ours}out.")
     for part in ("weight", "bias"):
         packed = left.pop(f"{theirs}in_proj_{part}").chunk(3)
@@ -137,7 +137,7 @@ def _attention(left: Tensors, theirs: str, ours: str) -> Tensors:
 
 
 def _head(left: Tensors, theirs: str, ours: str) -> Tensors:
-    """A head's two layers; of two first layers the one that sees the other branch's latent as well is in use."""
+    """A head's two layers; of two first layers the one that also sees the other branch's latent is in use."""
     hidden = _moved(left, f"{theirs}fc_h.", f"{ours}0.")
     if f"{theirs}fc_h_prior.weight" in left:
         hidden = _moved(left, f"{theirs}fc_h_prior.", f"{ours}0.")
@@ -161,7 +161,7 @@ def _moved(left: Tensors, theirs: str, ours: str) -> Tensors:
     return {ours + part: left.pop(theirs + part) for part in ("weight", "bias")}
 
 
-# A tensor that such a checkpoint alone has -> what reads it: the model, its options, the tensors by our names.
+# A tensor that only such a checkpoint has -> what reads it: the model, its options, the tensors by our names.
 LAYOUTS: dict[str, Callable[[Tensors], tuple[str, dict, Tensors]]] = {
     "pose_token_embed_t": _transposenet,
     "query_embed_t.weight": _multiscene,

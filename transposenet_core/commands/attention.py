@@ -12,7 +12,7 @@ from transposenet_core.commands.image_paths import SUFFIXES, images_of
 from transposenet_core.errors import UserError
 
 HELP = "draw what a model's two encoders attend to"
-DESCRIPTION = """Show what a scene model's two encoders attend to, and say whether that is corners and edges
+DESCRIPTION = """Show what a scene model's two encoders attend to, and whether that is corners and edges
 (TransPoseNet, Figure 3).
 
   transposenet attention MODEL --images FILE_OR_FOLDER ... --out figure.png [--rows 4]
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     if args.out.suffix not in SUFFIXES:
         raise UserError(
-            f"--out {args.out}: '{args.out.suffix}' is no format of a figure here; {', '.join(SUFFIXES)} are"
+            f"--out {args.out}: '{args.out.suffix}' is not a format of figures; allowed are {', '.join(SUFFIXES)}"
         )
     if args.rows < 1:
         raise UserError(f"--rows {args.rows}: a figure has at least 1 row")
@@ -54,8 +54,8 @@ def run(args: argparse.Namespace) -> None:
         if figure is None:
             network = localizer.scene_model.architecture
             raise UserError(
-                f"{args.model}: its network ({network}) gives no attention maps; transposenet and transposenet_fast "
-                "do, with image.crops=1"
+                f"{args.model}: its network ({network}) has no attention maps; transposenet and transposenet_fast "
+                "have, with image.crops=1"
             )
         figures.append(figure)
     chosen = sorted({round(place) for place in np.linspace(0, len(paths) - 1, min(args.rows, len(paths)))})

@@ -1,4 +1,4 @@
-"""`transposenet check`: look at a data set before a network learns it."""
+"""`transposenet check`: check a data set before training on it."""
 
 from __future__ import annotations
 
@@ -19,15 +19,14 @@ if TYPE_CHECKING:
     from transposenet_core.dataset_check.check import Findings
     from transposenet_core.dataset_check.matching import Matches
 
-HELP = "everything that is wrong with a data set, a card of figures, an image"
-DESCRIPTION = """Look at a data set before a network learns it: everything that is wrong at once, a card of
-figures, an image.
+HELP = "all faults of a data set, a card of figures, an overview image"
+DESCRIPTION = """Check a data set before training on it: all faults at once, a card of figures, an overview image.
 
   transposenet check FORMAT:PATH [--split FILE] [--out DIR]
-  transposenet check --format labels-csv --data FILE --labels-only      the images are not there
+  transposenet check --format labels-csv --data FILE --labels-only      without the images
 
-DIR gets card.json (the card and every fault) and overview.png. Exit code 0: good data, remarks or
-none; 2: refused."""
+DIR gets card.json (the card and every fault) and overview.png. Exit code 0: good data, with or
+without remarks; 2: refused."""
 help_all = list_formats
 
 
@@ -35,14 +34,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("place", nargs="?", metavar="FORMAT:PATH", help="the data set; --data does the same")
     add("--data", metavar="FORMAT:PATH")
-    add("--format", help="the format, where it does not stand before the path")
+    add("--format", help="the format, if it is not before the path")
     add("--split", metavar="FILE", help=SPLIT_HELP)
-    add("--labels-only", action="store_true", help="the images are not there: judge the labels alone")
+    add("--labels-only", action="store_true", help="check the labels alone, without the images")
     add("--no-motion", action="store_true", help="do not compare the poses with the images' motion")
     add("--skip-bad", action="store_true", help=SKIP_BAD_HELP)
     add("--all", action="store_true", help="print every fault, not the first five of a kind")
     add("--out", type=Path, metavar="DIR", help="for card.json and overview.png; default: check_SCENE")
-    add("--threads", type=int, default=2, help="that decode images")
+    add("--threads", type=int, default=2, help="threads that decode images")
     parser.set_defaults(usage_error=parser.error)
 
 
@@ -86,7 +85,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def training_command(findings: Findings, data: str, args: argparse.Namespace) -> str:
-    """What learns the data; of labels alone the check with the images, which comes before that."""
+    """The command that trains on the data; for labels alone the check with the images, which comes first."""
     options = ["--split", args.split] * bool(args.split) + ["--skip-bad"] * args.skip_bad
     if args.labels_only:
         return next_command("check", data, *options)
@@ -96,7 +95,7 @@ def training_command(findings: Findings, data: str, args: argparse.Namespace) ->
 
 
 def file_name(findings: Findings) -> str:
-    """The scene's name as a file's."""
+    """The scene's name as a file name."""
     return re.sub(r"[^\w.-]+", "_", findings.scene.name)
 
 
@@ -125,9 +124,9 @@ def verdict(findings: Findings, data: str, skip_bad: bool) -> str:
     refused, used = len(findings.faults.refused), len(findings.scene.images)
     few = used > 0 and refused <= MOST_SKIPPED * (used + refused)
     if not used or (refused and not (skip_bad and few)):
-        advice = "mend them, or leave them out with --skip-bad" if few else f"more than {MOST_SKIPPED:.0%}: mend them"
-        raise UserError(f"{data}: refused for {refused} faults beside {used} good images; {advice}")
+        advice = "fix them, or leave them out with --skip-bad" if few else f"more than {MOST_SKIPPED:.0%}: fix them"
+        raise UserError(f"{data}: refused for {refused} faults, {used} images are good; {advice}")
     if findings.motion and findings.motion.wrong:
         text = f"{findings.motion.sentence()}; {findings.motion.advice()}"
         raise UserError(f"{data}: refused, the images contradict the poses: {text}")
-    return f"good: {used} images to be used" + (f", {refused} faults left out" if refused else "")
+    return f"good: {used} usable images" + (f", {refused} faults left out" if refused else "")

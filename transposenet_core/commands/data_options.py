@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 
 SPLIT_HELP = (
-    "a CSV 'split,image', or how to split anew: blocks (of time, with gaps between), sequences, random (which leaks); "
-    "the data set's own split where it is left out"
+    "a CSV 'split,image', or a method: blocks (of time, with gaps between), sequences, random (which leaks); "
+    "default: the data set's own split"
 )
 SKIP_BAD_HELP = "leave out rows with faults, up to 5 %% of them"
 SEVERAL_HELP = "given several times: several scenes in one model"
-SEVERAL_SPLITS_HELP = "with several --data as often as that, in the same order; 'own' is the data set's own"
-NAME_HELP = "of the scene in the model, as often as --data; the data set's folder where it is left out"
+SEVERAL_SPLITS_HELP = "with several --data one for each, in the same order; 'own' is the data set's own"
+NAME_HELP = "the scene's name in the model, one for each --data; default: the data set's folder"
 MODEL_HELP = "a scene model: the folder that train --out wrote"
 
 
@@ -26,7 +26,7 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
 
 
 def data_again(args: argparse.Namespace) -> list[str]:
-    """The same options as words, for the command that comes next."""
+    """The same options as words, for the next command."""
     words = []
     for option in ("data", "split", "name"):
         words += [word for value in getattr(args, option) for word in (f"--{option}", value)]

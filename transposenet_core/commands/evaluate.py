@@ -16,32 +16,32 @@ if TYPE_CHECKING:
     from transposenet_core.localizer import Localizer
     from transposenet_core.scene import Scene
 
-HELP = "judge a scene model on images it has not seen"
-DESCRIPTION = """Judge a scene model on posed images it has not seen, beside a thumbnail look-up and a constant
-pose.
+HELP = "evaluate a scene model on images it has not seen"
+DESCRIPTION = """Evaluate a scene model on posed images it has not seen, beside two baselines: nearest-neighbour
+retrieval and a constant pose.
 
 transposenet evaluate MODEL --data 7scenes:PATH --split FILE [--predictions out.csv] [--report DIR]
     [--json FILE] [--other FORMAT:PATH]
 
-The look-up and the constant pose know the training frames of the split. The predictions file has a
+The baselines know the training frames of the split. The predictions file has a
 line per image: image,x,y,z,qw,qx,qy,qz (T_map_camera, metres), sigma_x,sigma_y,sigma_z (metres),
-localized (0/1). Of a model of several scenes --data says which one the images are of, by its
-name; a frame taken for another one counts as not localized."""
+localized (0/1). Of a model of several scenes --data selects one by its name; a frame taken for
+another one counts as not localized."""
 help_all = list_formats
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, metavar="MODEL", help=MODEL_HELP)
     add_data_options(parser)
-    parser.add_argument("--select", default="test", choices=("train", "val", "test", "all"), help="frames to judge on")
+    parser.add_argument("--select", default="test", choices=("train", "val", "test", "all"), help="frames to evaluate")
     parser.add_argument(
-        "--other", action="append", default=[], metavar="FORMAT:PATH", help="another place: how many are refused"
+        "--other", action="append", default=[], metavar="FORMAT:PATH", help="another place: count frames not localized"
     )
     parser.add_argument(
         "--crops",
         type=int,
         metavar="N",
-        help="average the answers for N windows of an image (PoseNet: 128), fewer where it has little to spare",
+        help="average the poses of N windows of an image (PoseNet: 128), fewer in an image hardly larger",
     )
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--predictions", type=Path, metavar="FILE", help="write the poses as CSV")
@@ -50,8 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Evaluate every scene, print its figures and write the files asked for. UserError where that cannot be done."""
-    # Torch takes seconds to import, which --help and a wrong argument need not wait for.
+    """Evaluate every scene, print its figures and write the requested files. UserError where that is impossible."""
+    # Torch takes seconds to import, for which --help and a wrong argument need not wait.
     from transposenet_core.evaluation.errors import write_predictions
     from transposenet_core.evaluation.offline import find_mapped_scene, with_crops
     from transposenet_core.evaluation.other_place import evaluate_other_place
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> None:
         localizer.scene_model.preprocessing = with_crops(localizer.scene_model, args.crops)
     scenes = load_scenes(args.data, args.split, args.name, args.skip_bad)
     for scene in scenes:
-        find_mapped_scene(localizer.scene_model, scene)  # a wrong name is said before the first scene is evaluated
+        find_mapped_scene(localizer.scene_model, scene)  # a wrong name is reported before the first scene is evaluated
     several = len(scenes) > 1
     results = {}
     for scene in scenes:
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _evaluated(localizer: Localizer, scene: Scene, select: str, report: Path | None) -> OfflineResult:
-    """The result of one scene, printed, and drawn into the folder `report` where one is named."""
+    """The result of one scene, printed, and drawn into the folder `report` if given."""
     from transposenet_core.evaluation.offline import evaluate_offline, image_reader
     from transposenet_core.evaluation.offline_report import draw_offline_report
 

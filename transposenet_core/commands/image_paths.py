@@ -11,7 +11,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
 def images_of(places: Sequence[Path], option: str) -> list[Path]:
-    """The files named, and all images in the folders named except depth. UserError where that makes none."""
+    """The files named, and all images in the folders named except depth. UserError where there are none."""
     found = []
     for place in places:
         inside = [place]

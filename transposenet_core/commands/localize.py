@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from transposenet_core.estimate import Estimate
     from transposenet_core.scene_model import SceneModel
 
-HELP = "where images were taken: a table, or JSON"
-DESCRIPTION = """Say where images were taken: T_map_camera, the camera's centre in metres and its orientation as
+HELP = "the poses of images: a table, or JSON"
+DESCRIPTION = """Print the poses of images: T_map_camera, the camera's centre in metres and its orientation as
 a quaternion w x y z, optical axes (x right, y down, z forward), with one standard deviation.
 
   transposenet localize --model MODEL image.jpg folder_of_images ... [--json]
@@ -32,7 +32,7 @@ a quaternion w x y z, optical axes (x right, y down, z forward), with one standa
 An image that is not localized has the reason in place of 'yes', and no pose. --json prints a list
 of objects with the keys image, localized, reason, explanation, scene, scene_probability, map_frame,
 position, orientation, sigma_m and sigma_deg, null where there is none. Exit code 0: every image
-was read and answered, localized or not; 2: something to mend, said in one sentence."""
+was read and processed, localized or not; 2: an error to fix, in one sentence."""
 NUMBERS = ("x", "y", "z", "qw", "qx", "qy", "qz", "sigma_m", "sigma_deg")
 
 
@@ -40,13 +40,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("images", nargs="+", type=Path, metavar="IMAGE", help="PNG or JPEG files, or folders of them")
     add("--model", required=True, type=Path, metavar="MODEL", help=MODEL_HELP)
-    add("--json", action="store_true", help="JSON on standard output, and nothing else there")
+    add("--json", action="store_true", help="print JSON on standard output, and nothing else there")
     add("--device", default="auto", choices=("auto", "cpu", "cuda"))
     add(
         "--camera",
         type=Path,
         metavar="FILE",
-        help="camera.json of the images: its distortion is taken out for a model that learnt rectified ones",
+        help="camera.json of the images: its distortion is removed for a model trained on rectified ones",
     )
 
 
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> None:
     paths = images_of(args.images, "IMAGE")
     for path in paths:
         if not path.is_file():
-            raise UserError(f"{path}: there is no such image; name files or folders of PNG and JPEG images")
+            raise UserError(f"{path}: no such image; give files or folders of PNG and JPEG images")
     from tqdm import tqdm
 
     from transposenet_core.localizer import Localizer
@@ -68,15 +68,15 @@ def run(args: argparse.Namespace) -> None:
 
 
 def following(args: argparse.Namespace) -> str:
-    """The live node where ROS is there, else the same, or as much of it as fits into a line, for a program."""
+    """The live node where ROS is installed, else the same, or as much of it as fits into a line, for a program."""
     node = next_node(args.model) if importlib.util.find_spec("rclpy") else None
     return node or next_command("localize", "--model", args.model, *args.images[:3], "--json")
 
 
 def image_reader(model: SceneModel, camera_file: Path | None) -> Callable[[Path], np.ndarray]:
-    """Reads images (H, W, 3) uint8 as the model learnt them, where `camera_file` says what their lens does to them.
+    """Reads images (H, W, 3) uint8 as the model was trained on them, where `camera_file` has their distortion.
 
-    Says on stderr what nobody can know from an image. UserError for a file that describes no camera.
+    Notes on stderr what an image does not show. UserError for a file that does not describe a camera.
     """
     from transposenet_core.formats.camera_files import read_camera_json
     from transposenet_core.geometry.undistortion import Undistorter, bears_distortion
@@ -86,10 +86,10 @@ def image_reader(model: SceneModel, camera_file: Path | None) -> Callable[[Path]
     rectified = any(scene.intrinsics is not None and scene.intrinsics.rectified for scene in model.scenes)
     if camera is None:
         if rectified:
-            _note("the model learnt rectified images, and these are taken for such; if not, name their --camera")
+            _note("the model was trained on rectified images, and these are taken as such; if not, give their --camera")
         return read_image
     if not rectified or not bears_distortion(camera):
-        why = f"{camera_file} has no distortion" if rectified else "the model learnt images as the lens gives them"
+        why = f"{camera_file} has no distortion" if rectified else "the model was trained on images with distortion"
         _note(f"--camera changes nothing: {why}")
         return read_image
     undistorter = Undistorter(camera)
@@ -97,7 +97,7 @@ def image_reader(model: SceneModel, camera_file: Path | None) -> Callable[[Path]
 
 
 def description(image: str, estimate: Estimate) -> dict[str, Any]:
-    """What is known of one image, for JSON. A pose that is not to be believed is none."""
+    """What is known of one image, for JSON. A pose that is not localized is null."""
     pose = estimate.pose if estimate.localized else None
     variances_6 = estimate.covariance_66.diagonal()
     return {
@@ -116,7 +116,7 @@ def description(image: str, estimate: Estimate) -> dict[str, Any]:
 
 
 def table(found: Sequence[dict[str, Any]]) -> str:
-    """The same for people: a line for each image, columns aligned."""
+    """The same as text: a line for each image, columns aligned."""
     rows = [["image", *NUMBERS, "localized", "scene"]]
     for one in found:
         metres, unit = one["position"] or [None] * 3, one["orientation"] or [None] * 4

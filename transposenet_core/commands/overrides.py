@@ -9,7 +9,7 @@ from transposenet_core.errors import UserError
 from transposenet_core.training.config import TrainConfig, leaves
 
 OPTIONS = "model.options"  # its keys are those of the model
-# Those that --help shows; --help-all has the others.
+# Keys that --help shows; --help-all has the others.
 FIRST_KEYS = (
     "model.name",
     "epochs",
@@ -32,10 +32,10 @@ def key_options() -> list[str]:
 
 
 def add_key_options(parser: argparse.ArgumentParser) -> None:
-    """The first keys in the parser's help; `options_to_overrides` takes them away before anything is parsed."""
+    """The first keys in the parser's help; `options_to_overrides` removes them before parsing."""
     group = parser.add_argument_group(
-        "keys of the configuration, defaults where the preset says nothing else",
-        "Each as --KEY VALUE or KEY=VALUE, like all that --help-all lists.",
+        "keys of the configuration, with their defaults where the preset has no other value",
+        "Each as --KEY VALUE or KEY=VALUE, like all keys that --help-all lists.",
     )
     documented = {name: (value, info) for name, value, info in leaves(TrainConfig())}
     for name in FIRST_KEYS:
@@ -54,7 +54,7 @@ def add_key_options(parser: argparse.ArgumentParser) -> None:
 def options_to_overrides(arguments: Sequence[str]) -> list[str]:
     """What was typed with every ``--key value`` as ``key=value``; other options, none of which is a key, stay.
 
-    A key may be written with - for _, and one that is true or false needs no value. UserError where a value is
+    A key may be written with - for _, and a boolean needs no value. UserError where a value is
     missing.
     """
     switches = {name for name, value, _ in leaves(TrainConfig()) if isinstance(value, bool)}

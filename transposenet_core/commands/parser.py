@@ -1,4 +1,4 @@
-"""From a command's module to a program: help within 100 columns, and one sentence for what was typed wrongly."""
+"""From a command's module to a program: help within 100 columns, and one sentence for wrong arguments."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ COLUMN = 38  # of the meanings in lists of keys
 
 
 class Command(Protocol):
-    """What a command's module has. It may have besides: DESCRIPTION and EPILOG, which stand in --help as they are;
-    help_all(), what --help-all adds; expand(arguments), which rewrites what was typed before it is parsed; and
-    further_options(), names that expand() understands."""
+    """What a command's module has. Optional: DESCRIPTION and EPILOG, which --help prints unchanged;
+    help_all(), what --help-all adds; expand(arguments), which rewrites the arguments before they are parsed; and
+    further_options(), names that expand() accepts."""
 
     HELP: str
 
@@ -53,16 +53,16 @@ class CommandParser(argparse.ArgumentParser):
             description=getattr(command, "DESCRIPTION", command.HELP),
             epilog=getattr(command, "EPILOG", None),
             formatter_class=HelpFormatter,
-            allow_abbrev=False,  # or a key that --help shows would be taken for an option and forgotten
+            allow_abbrev=False,  # or a key that --help shows would be taken for an option and lost
         )
         self.command = command
-        more = "the same, and every format and key there is" if hasattr(command, "help_all") else argparse.SUPPRESS
+        more = "this help, with every format and key" if hasattr(command, "help_all") else argparse.SUPPRESS
         self.add_argument("--help-all", action=_HelpAll, help=more)
         command.add_arguments(self)
 
     def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
         """Options and positional arguments in any order. SystemExit after one sentence where they are wrong, UserError
-        as of the command's `expand`."""
+        as in the command's `expand`."""
         expanded = list(arguments)
         if hasattr(self.command, "expand"):
             expanded = self.command.expand(expanded)
@@ -71,11 +71,11 @@ class CommandParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         joint = "" if message.endswith("?") else ";"
-        print(f"error: {printable(message)}{joint} {self.prog} --help lists what there is", file=sys.stderr)
+        print(f"error: {printable(message)}{joint} {self.prog} --help lists the options", file=sys.stderr)
         sys.exit(2)
 
     def _refuse_unknown(self, arguments: list[str]) -> None:
-        """Before argparse misses what a mistyped option was to give."""
+        """Before argparse reports the missing option instead of the mistyped one."""
         known = list(self._option_string_actions)
         for word in arguments[: arguments.index("--")] if "--" in arguments else arguments:
             name = word.partition("=")[0]
@@ -96,7 +96,7 @@ class _HelpAll(argparse.Action):
 
 
 def run_command(command: Any, arguments: Sequence[str] | None, prog: str) -> int:
-    """Parse and do a command; the exit code is that of `exit_code`. `arguments` None is the process's own."""
+    """Parse and do a command; the exit code is that of `exit_code`. `arguments` None: those of the process."""
     typed = sys.argv[1:] if arguments is None else arguments
     parser = CommandParser(command, prog)
     return exit_code(lambda: command.run(parser.parse(typed)))

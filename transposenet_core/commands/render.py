@@ -16,7 +16,7 @@ DESCRIPTION = """Draw what a scene model expects a camera to see from a pose.
 
 MODEL is a scene model of pose_autoencoder with a decoder. The pose is T_map_camera: the camera's
 centre in metres and its orientation as a quaternion w x y z, optical axes (x right, y down, z
-forward). Far from the training poses the image is a guess: how far is printed."""
+forward). Far from the training poses the image is a guess; the distance is printed."""
 NUMBERS = ("X", "Y", "Z", "QW", "QX", "QY", "QZ")
 
 
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser._negative_number_matcher = re.compile(r"-\.?\d")  # -1e-05 is a number, not an option, as in Python 3.14
     add("--pose", type=float, nargs=7, required=True, metavar=NUMBERS)
     add("--out", type=Path, required=True, metavar="FILE", help="the image, PNG or JPEG")
-    add("--scene", default="", metavar="NAME", help="of a model of several scenes: the pose is in its map")
+    add("--scene", default="", metavar="NAME", help="the scene whose map the pose is in, for a model of several")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""`transposenet train`: learn a scene from posed images, on a CPU, a GPU, or several of them."""
+"""`transposenet train`: train on posed images of a scene, on a CPU, a GPU, or several of them."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from transposenet_core.training.distributed import World
     from transposenet_core.training.loop import Training
 
-HELP = "learn a scene from posed images"
-DESCRIPTION = """Learn a scene from posed images, on a CPU, a GPU, or several of them.
+HELP = "train on posed images of a scene"
+DESCRIPTION = """Train on posed images of a scene, on a CPU, a GPU, or several of them.
 
   transposenet train --config scene_coordinates --data folder:my_place --out my_model --epochs 30
   torchrun --nproc-per-node 2 -m transposenet_ros.cli train ...      the same in two processes
@@ -29,8 +29,8 @@ DESCRIPTION = """Learn a scene from posed images, on a CPU, a GPU, or several of
 
 The folder --out becomes the scene model (model.safetensors, scene.json) with metrics.jsonl,
 tensorboard/ and checkpoint.safetensors beside it. Frames of the test split are never read. Ctrl-C
-stops; --resume goes on after the last whole epoch, in any number of processes. Exit code 2:
-something to mend, said in one sentence; 3: the training diverged."""
+stops; --resume continues after the last whole epoch, in any number of processes. Exit code 2:
+an error to fix, in one sentence; 3: the training diverged."""
 
 further_options = key_options
 
@@ -39,11 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--config", required=True, metavar="PRESET", help="a preset by its name, or a YAML file")
     add_data_options(parser)
-    add("--no-check", action="store_true", help="trust poses and files: transposenet check has seen them")
-    add("--out", required=True, type=Path, metavar="DIR", help="the folder that becomes the scene model")
-    add("--resume", action="store_true", help="go on with the run in --out")
-    add("--override", action="store_true", help="with --resume: the changed configuration is meant")
-    add("--auto-batch", action="store_true", help="measure which batch_size is fastest here; the rates go by its root")
+    add("--no-check", action="store_true", help="skip the check of poses and files: transposenet check was run")
+    add("--out", required=True, type=Path, metavar="DIR", help="the folder to write the scene model to")
+    add("--resume", action="store_true", help="continue the run in --out")
+    add("--override", action="store_true", help="with --resume: allow a changed configuration")
+    add("--auto-batch", action="store_true", help="measure the fastest batch_size; learning rates scale with its root")
     add("overrides", nargs="*", metavar="key=value", help="for example epochs=20 optimizer.learning_rate=1e-4")
     add_key_options(parser)
 
@@ -73,10 +73,10 @@ def run(args: argparse.Namespace) -> None:
     config = load_config(preset, args.overrides)
     train = training_of(config)
     if args.auto_batch and train is not Training:
-        raise UserError("--auto-batch measures networks that learn from images; leave it out for an auto-encoder")
+        raise UserError("--auto-batch works for networks trained on images; leave it out for an auto-encoder")
     checkpoint = args.out / "checkpoint.safetensors"
     if checkpoint.exists() and not args.resume:
-        raise UserError(f"{args.out} holds a run already: add --resume to go on, or name another --out")
+        raise UserError(f"{args.out} already holds a run: add --resume to continue it, or name another --out")
     scenes = load_scenes(args.data, args.split, args.name, args.skip_bad)
     if not args.no_check:
         scenes = [quick_check(data, scene, args.skip_bad) for data, scene in zip(args.data, scenes, strict=True)]
@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def training_of(config: TrainConfig) -> type[Training | AutoencoderTraining]:
-    """The way through a training: an auto-encoder learns from another model, everything else from images."""
+    """The class that trains: an auto-encoder learns from another model, all other networks from images."""
     from transposenet_core.models import model_class, names_where
     from transposenet_core.training.autoencoder.training import AutoencoderTraining
     from transposenet_core.training.loop import Training
@@ -106,14 +106,14 @@ def training_of(config: TrainConfig) -> type[Training | AutoencoderTraining]:
         return AutoencoderTraining
     if config.teacher:
         able = ", ".join(names_where(lambda model: model.LEARNS_FROM == "teacher"))
-        raise UserError(f"teacher is given, but model '{config.model.name}' learns from none; {able} does")
+        raise UserError(f"teacher is given, but model '{config.model.name}' does not use one; {able} does")
     return Training
 
 
 def auto_batch(config: TrainConfig, scenes: list[Scene], world: World, resumed: Checkpoint | None) -> TrainConfig:
-    """The configuration with the batch size that is fastest here, or with the one a resumed run has."""
+    """The configuration with the batch size that is fastest here, or with that of a resumed run."""
     from transposenet_core.training.auto_batch import with_batch, with_fastest_batch
 
     if len(scenes) > 1:
-        raise UserError("--auto-batch measures one scene, and --data is given several times; give batch_size itself")
+        raise UserError("--auto-batch measures one scene, and --data is given several times; set batch_size instead")
     return with_batch(config, resumed.config["batch_size"]) if resumed else with_fastest_batch(config, scenes[0], world)

@@ -1,1 +1,1 @@
-"""Is a data set what it says it is: its poses, its images, its times and its split, looked at before training."""
+"""Checks of a data set before training: its poses, images, times and split."""

@@ -1,8 +1,9 @@
-"""How well poses agree with matches: the distance of a match from where the poses let its scene point appear.
+"""How well poses agree with matches: the distance of a match from where the poses predict its scene point.
 
 A point seen in the first frame lies on a ray. In the second frame that ray is a half line: it begins where a point at
-infinity appears (the rotation alone says where) and runs along the epipolar line as the point comes nearer. Unlike the
-Sampson distance (Hartley and Zisserman 2004, section 11.4.3) the distance from the half line sees a translation's sign.
+infinity appears (which the rotation alone determines) and runs along the epipolar line as the point comes nearer.
+Unlike the Sampson distance (Hartley and Zisserman 2004, section 11.4.3) the distance from the half line depends on a
+translation's sign.
 """
 
 from __future__ import annotations

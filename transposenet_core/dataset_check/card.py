@@ -1,4 +1,4 @@
-"""The card of a scene: what one should know of a data set before a network learns it, as figures."""
+"""The card of a scene: what to know of a data set before training on it, as figures."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Directions:
 @dataclass(frozen=True)
 class Card:
     """Metres, seconds, degrees throughout. `extent_m` is along the two level axes, `heights_m` the lowest, median and
-    highest camera; `revisited` is the share of frames at places that were come back to (10 s away or another run)."""
+    highest camera; `revisited` is the share of frames at revisited places (after 10 s elsewhere, or in another run)."""
 
     scene: str
     frames: dict[str, int]
@@ -92,7 +92,7 @@ class Card:
 def make_card(
     scene: Scene, tracks: Tracks, vertical: Vertical, leakage: dict[str, Leakage], image_counts: ImageCounts | None
 ) -> Card:
-    """The card of a scene with at least one frame; `image_counts` is None where only the labels were looked at."""
+    """The card of a scene with at least one frame; `image_counts` is None where only the labels were checked."""
     sequences: dict[str, Counter] = {}
     for image in scene.images:
         sequences.setdefault(image.sequence, Counter())[image.split] += 1
@@ -127,7 +127,7 @@ def make_card(
 
 
 def distance_from_training(tracks: Tracks, split: str) -> Distance:
-    """How far the frames of `split` are from what is learnt: who only copies poses ends there."""
+    """How far the frames of `split` are from the training frames: the error of copying the nearest pose."""
     training, evaluated = tracks.of("train"), tracks.of(split)
     metres_M, nearest_M = cKDTree(tracks.positions_N3[training]).query(tracks.positions_N3[evaluated])
     degrees_M = rotation_angle_deg(tracks.orientations_N4[evaluated], tracks.orientations_N4[training[nearest_M]])
@@ -135,7 +135,7 @@ def distance_from_training(tracks: Tracks, split: str) -> Distance:
 
 
 def share_revisited(tracks: Tracks, place_m: float) -> float:
-    """Share of frames at places (cubes of `place_m`) that the camera left for 10 s, or came to in another run."""
+    """Share of frames at places (cubes of `place_m`) that the camera left for 10 s, or visited in another run."""
     cells_N3 = np.floor((tracks.positions_N3 - tracks.positions_N3.min(axis=0)) / place_m).astype(np.int64)
     _, place_N = np.unique(cells_N3, axis=0, return_inverse=True)
     place_N = place_N.ravel()
@@ -150,7 +150,7 @@ def share_revisited(tracks: Tracks, place_m: float) -> float:
 
 
 def view_directions(tracks: Tracks, vertical: Vertical) -> Directions:
-    """Where the training views look; all views where no split is `train`."""
+    """The view directions of training; of all views where no split is `train`."""
     azimuth_N, elevation_N = vertical.azimuth_elevation_deg(tracks.directions_N3)
     sector_N = np.minimum((azimuth_N + 180) // (360 / SECTORS), SECTORS - 1).astype(int)
     training = tracks.of("train")

@@ -20,7 +20,7 @@ def card_text(card: Card) -> str:
 
 
 def faults_text(faults: Sequence[Fault], everything: bool) -> str:
-    """Refused rows first, then remarks; the first five of a kind, or all of them. "" where there is nothing to say."""
+    """Refused rows first, then remarks; the first five of a kind, or all of them. "" where there are none."""
     lines = []
     for label, refused in (("refused", True), ("remark", False)):
         for kind in _kinds(fault for fault in faults if fault.refused == refused):
@@ -32,7 +32,7 @@ def faults_text(faults: Sequence[Fault], everything: bool) -> str:
 
 
 def _kinds(faults: Iterable[Fault]) -> list[list[Fault]]:
-    """Faults that say the same of other rows: their words are equal but for numbers, names and what is brief."""
+    """Faults of the same kind: their words are equal except for numbers, names and short words."""
     kinds: dict[str, list[Fault]] = {}
     for fault in faults:
         words = [word for word in fault.what.split() if not re.search(r"[\d/_]", word)]
@@ -53,22 +53,22 @@ def _rows(card: Card) -> Iterable[tuple[str, str]]:
     yield "track", f"{card.path_m:.1f} m in {card.duration_s:.1f} s{rate}"
     yield "speed", _spread(card.speeds_m_s, "m/s")
     yield "turning", _spread(card.rotations_deg_s, "deg/s", 1)
-    yield "revisits", f"{card.revisited:.0%} of the frames at places come back to (cubes of {card.place_m:.2f} m)"
+    yield "revisits", f"{card.revisited:.0%} of the frames at revisited places (cubes of {card.place_m:.2f} m)"
     low, middle, high = card.directions.elevations_deg
     seen, all_sectors = card.directions.sectors_seen, len(card.directions.sector_shares)
-    yield "directions", f"training looks into {seen} of {all_sectors} sectors of 30 deg, {low:.0f} to {high:.0f} deg up"
+    yield "directions", f"training views in {seen} of {all_sectors} sectors of 30 deg, {low:.0f} to {high:.0f} deg up"
     for split, distance in card.distances.items():
         metres, degrees = distance.metres, distance.degrees
         text = f"median {_number(metres.median, 2)} m / {_number(degrees.median, 1)} deg from the nearest training pose"
         unseen = card.directions.unseen.get(split, 0.0)
-        blind = f"; {unseen:.0%} look where training does not" if unseen >= 0.005 else ""
+        blind = f"; {unseen:.0%} in directions without training views" if unseen >= 0.005 else ""
         yield (
             f"{split} frames",
             f"{text}, at most {_number(metres.largest, 2)} m / {_number(degrees.largest, 1)} deg{blind}",
         )
     for split, leakage in card.leakage.items():
         if leakage.nearest_frames is None:
-            yield f"{split} leakage", "none: no run has training frames as well"
+            yield f"{split} leakage", "none: no run also has training frames"
         else:
             nearest = f"the nearest training frame is a median {leakage.nearest_frames:.0f} frames away"
             yield (
@@ -91,12 +91,12 @@ def _sequences(card: Card) -> str:
 def _images(card: Card) -> str:
     counts = card.image_counts
     if counts is None:
-        return "not looked at (labels only)"
+        return "not checked (labels only)"
     sizes = ", ".join(f"{count} of {size}" for size, count in counts.sizes.items()) or "none readable"
     kinds = {
         "unreadable": counts.unreadable,
         "duplicate": counts.duplicates,
-        "taken standing still": counts.still,
+        "camera standing still": counts.still,
         "frozen": counts.frozen,
         "blurred": counts.blurred,
         "badly exposed": counts.badly_exposed,
@@ -107,7 +107,7 @@ def _images(card: Card) -> str:
 def _camera(card: Card) -> str:
     camera = card.intrinsics
     if camera is None:
-        return "unknown: no virtual views, no geometry"
+        return "unknown: virtual rotation, view synthesis and geometry are not available"
     text = f"fx {camera['fx']:.1f} fy {camera['fy']:.1f} cx {camera['cx']:.1f} cy {camera['cy']:.1f} px"
     return f"{text} at {camera['width']}x{camera['height']} (from: {camera['source']})"
 

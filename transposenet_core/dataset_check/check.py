@@ -58,8 +58,8 @@ def check_dataset(
 ) -> Findings:
     """Check labels and images of `data` (``FORMAT:PATH[,option=value]``) (fault matrix, T1, T2, T4, T10).
 
-    With `motion` the poses are compared with what the images see move (:func:`test_conventions`). UserError where
-    nothing can be read at all.
+    With `motion` the poses are compared with the motion in the images (:func:`test_conventions`). UserError where
+    nothing can be read.
     """
     scene, faults = inspect_scene(data, split, labels_only)
     if not scene.images:
@@ -71,7 +71,7 @@ def check_dataset(
     if not labels_only:
         counts = check_images(scene, examine(scene.images, threads, progress), faults)
     good = without_refused(scene, faults)
-    # A camera at 3e9 m would be the extent: the card is of what can be used, where something can.
+    # A camera at 3e9 m would set the extent: the card is of the usable rows, where there are any.
     shown_tracks = Tracks(good) if good.images else tracks
     vertical = find_vertical(shown_tracks)
     card = make_card(good if good.images else scene, shown_tracks, vertical, leakage, counts)
@@ -87,8 +87,8 @@ def check_dataset(
 
 
 def check_offset(offset: TimeOffset, period: float, faults: Faults) -> None:
-    """A remark where images and poses are off by more than a frame and more than chance (fault matrix, T3)."""
+    """A remark where images and poses are off by more than a frame and significantly (fault matrix, T3)."""
     if offset.seconds is not None and abs(offset.seconds) > max(0.75 * period, 3 * offset.sigma):
         where = "--time-offset of bag_to_dataset, time_offset= of tum and euroc"
         advice = f"add {offset.seconds:.3f} s to the images' stamps ({where})"
-        faults.remark("time", f"{offset.sentence()}: the images stand at poses of another time; {advice}")
+        faults.remark("time", f"{offset.sentence()}: the images have poses of another time; {advice}")

@@ -1,7 +1,7 @@
-"""The motion test: which convention of the stored poses explains what the images see move?
+"""The motion test: which convention of the stored poses explains the motion in the images?
 
-Wrong conventions look plausible in every plot of positions. The matches between frames that are a motion apart know
-better: each convention gets the share of them that lie where its relative pose lets them appear (`agreement`).
+Wrong conventions look plausible in every plot of positions. The matches between frames with motion between them tell
+them apart: each convention gets the share of matches that are where its relative pose predicts them (`agreement`).
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ FEWEST_MOUNTING_PAIRS = 15  # a dozen neighbouring frames let the six unknowns o
 def test_conventions(
     scene: Scene, pairs: Matches | None = None, given: PoseConvention | None = None
 ) -> ConventionVerdict:
-    """Which convention explains the images' motion. `given` is how the scene's adapter has read the poses' file.
+    """Which convention explains the images' motion. `given` is the convention that the scene's adapter used.
 
-    `pairs` are the scene's matches where the caller has them already. Nothing is raised: images that cannot be
+    `pairs` are the scene's matches where the caller already has them. Nothing is raised: images that cannot be
     matched leave the verdict undecided.
     """
     matches, given = pairs or match_neighbours(scene), given or PoseConvention()
@@ -43,7 +43,7 @@ def test_conventions(
     distances = [_distances_px(convention, matches, numbers) for convention in conventions]
     low, high = np.multiply(TOLERANCES, matches.lens.intrinsics.width)
     best = max((_score(given, d, high) for d in distances), key=lambda score: score.share)
-    # Nothing is left to explain where half of the matches lie within a pixel.
+    # Nothing is left to explain where half of the matches are within a pixel.
     mounting = _best_mounting(given, matches, numbers, high) if best.median_px > low else None
     best = best if mounting is None or best.share >= mounting.share else mounting
     tolerance = float(np.clip(2 * best.median_px, low, high))
@@ -64,17 +64,17 @@ def _outcome(given: PoseConvention, best: Score, contenders: list[Score], mounti
     if mounting is not None and better and (best.share < LEAST_SHARE or _apart(mounting, best)):
         return "another body"
     if best.share < LEAST_SHARE:
-        return "no reading fits"
+        return "no convention fits"
     if len(contenders) > 1:
         return "undecided"
-    return "as given" if best.convention == given else "another reading"
+    return "as given" if best.convention == given else "another convention"
 
 
 def _apart(mounted: Score, best: Score) -> bool:
-    """Whether a mounting is another body though a convention explains the images: the same but for axes well away.
+    """Whether a mounting is another body though a convention explains the images: equal except for distant axes.
 
-    A few degrees and centimetres are another sensor in the same housing. Another direction or order as well would be
-    two mistakes that together look like none: there the mounting has fitted the noise of little motion.
+    A few degrees and centimetres are another sensor in the same housing. With another direction or order,
+    two mistakes would cancel out: there the mounting has fitted the noise of little motion.
     """
     mounting, convention = mounted.convention, best.convention
     assert isinstance(mounting, Mounting) and isinstance(convention, PoseConvention)
@@ -88,7 +88,7 @@ def _apart(mounted: Score, best: Score) -> bool:
 
 
 def _numbers(given: PoseConvention, matches: Matches) -> Numbers:
-    """For each pair what stood in the file: centres (2, 3) and quaternions (2, 4)."""
+    """For each pair the numbers in the file: centres (2, 3) and quaternions (2, 4)."""
     pairs = []
     for pair in matches.pairs:
         p_23, q_24 = stack([pair.first.pose, pair.second.pose])

@@ -1,4 +1,4 @@
-"""An image to look at: two frames, matches in them, and where the stored poses let the first one's points appear."""
+"""An image to look at: two frames, matches in them, and where the stored poses predict the first one's points."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DEPTHS = np.geomspace(0.3, 1e4, 160)
 
 
 def median_residual_px(pair: MatchedPair, lens: Lens) -> float:
-    """Median distance in pixels of a pair's matches from where its poses (``T_map_camera``) let them appear."""
+    """Median distance in pixels of a pair's matches from where its poses (``T_map_camera``) predict them."""
     return float(np.median(ray_distances(pair, *_motion(pair)))) * lens.focal
 
 
@@ -33,7 +33,7 @@ def epipolar_image(pair: MatchedPair, lens: Lens, shown: int = SHOWN, title: boo
     """Both frames side by side (H, 2W, 3) uint8 RGB, under their caption where `title` is set.
 
     Each colour is one match: a ring in both frames, and in the second one the half line on which the poses put the
-    point. Rings on their lines: the poses explain the motion. Raises UserError where an image cannot be read.
+    point. Rings on their lines mean that the poses explain the motion. UserError where an image cannot be read.
     """
     size = lens.intrinsics.width, lens.intrinsics.height
     left_HW3, right_HW3 = (_image(frame, size) for frame in (pair.first, pair.second))

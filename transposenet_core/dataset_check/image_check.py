@@ -1,4 +1,4 @@
-"""Images that cannot be used (fault matrix, T1) or that a network learns badly from: every one is decoded once."""
+"""Images that cannot be used (fault matrix, T1) or that are bad for training: every one is decoded once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from transposenet_core.dataset_check.tracks import Tracks
 from transposenet_core.formats.faults import Faults
 from transposenet_core.scene import PosedImage, Scene
 
-WORKING_WIDTH = 320  # noise and compression count less there, motion blur still does
+WORKING_WIDTH = 320  # noise and compression matter less there, motion blur still does
 THUMBNAIL = (16, 12)
 BLURRED_SHARE = 0.2  # of the sequence's median variance of the Laplacian
 DARK_LEVEL, BRIGHT_LEVEL = 8, 247
@@ -31,7 +31,7 @@ TAIL_BYTES = 65536  # makers append previews and padding after the end
 
 @dataclass(frozen=True, eq=False)
 class ImageFacts:
-    """What one image shows; `error` says why it cannot be used, and then the rest means nothing."""
+    """The properties of one image; `error` tells why it cannot be used, and then the rest is not valid."""
 
     error: str = ""
     size: tuple[int, int] = (0, 0)  # width, height
@@ -44,14 +44,14 @@ class ImageFacts:
 
 
 def examine(images: Sequence[PosedImage], threads: int = 2, progress: bool = True) -> list[ImageFacts]:
-    """Read and decode every image, in threads; a few hundred bytes stay of each."""
+    """Read and decode every image, in threads; a few hundred bytes of each are kept."""
     with ThreadPoolExecutor(max(threads, 1)) as pool:
         work = pool.map(_examine_one, [image.path for image in images])
         return list(tqdm(work, total=len(images), desc="images", unit="img", leave=False, disable=not progress))
 
 
 def file_fault(path: Path) -> str:
-    """Why an image file cannot be whole, by its first and last bytes alone; "" where nothing speaks against it."""
+    """Why an image file cannot be whole, by its first and last bytes alone; "" where no damage is found."""
     try:
         with open(path, "rb") as file:
             head = file.read(len(PNG_START))
@@ -69,7 +69,7 @@ def _damage(head: bytes, tail: bytes, size: int) -> str:
         return "" if JPEG_END in tail else f"the JPEG is cut off after {size} bytes"
     if head.startswith(PNG_START):
         return "" if PNG_END in tail else f"the PNG is cut off after {size} bytes"
-    return f"{size} bytes that are no JPEG and no PNG"
+    return f"{size} bytes that are neither JPEG nor PNG"
 
 
 def _examine_one(path: Path) -> ImageFacts:
@@ -99,7 +99,7 @@ def _examine_one(path: Path) -> ImageFacts:
 
 @dataclass(frozen=True)
 class ImageCounts:
-    """How many images there are of each kind that the card tells; `sizes` is "WxH" -> count."""
+    """How many images there are of each kind that the card lists; `sizes` is "WxH" -> count."""
 
     unreadable: int
     sizes: dict[str, int]
@@ -111,7 +111,10 @@ class ImageCounts:
 
 
 def check_images(scene: Scene, facts: Sequence[ImageFacts], faults: Faults) -> ImageCounts:
-    """Refuses what cannot be decoded or has another shape; remarks on doubles, blur and exposure. `facts` by image."""
+    """Refuses images that cannot be decoded or have another shape; remarks on duplicates, blur and exposure.
+
+    `facts` are by image.
+    """
     readable = [(image, fact) for image, fact in zip(scene.images, facts, strict=True) if not fact.error]
     for image, fact in zip(scene.images, facts, strict=True):
         if fact.error:
@@ -135,7 +138,7 @@ def _check_sizes(scene: Scene, readable: Readable, faults: Faults) -> dict[str, 
         (width, height), _ = counts.most_common(1)[0]
         for image, fact in readable:
             if abs(fact.size[0] * height - fact.size[1] * width) > max(fact.size):  # a row or column of rounding
-                what = f"{fact.size[0]}x{fact.size[1]} pixels, most have {width}x{height}: one shape is needed"
+                what = f"{fact.size[0]}x{fact.size[1]} pixels, most have {width}x{height}: all must have one shape"
                 faults.refuse(image.path, what)
         camera = scene.intrinsics
         if camera is not None and (camera.width, camera.height) not in counts:
@@ -158,7 +161,7 @@ def _check_duplicates(readable: Readable, faults: Faults) -> int:
 
 
 def _check_neighbours(scene: Scene, facts: Sequence[ImageFacts], faults: Faults) -> tuple[int, int]:
-    """Neighbours that are one image: the camera stood still, or the image hung while the pose went on."""
+    """Neighbours that are one image: the camera stood still, or the image froze while the pose went on."""
     steps = Tracks(scene).steps
     still = frozen = 0
     for before, after, metres, degrees in zip(
@@ -197,6 +200,6 @@ def _check_exposure(readable: Readable, faults: Faults) -> int:
         dark = fact.mean < DARK_MEAN or fact.dark > DARK_SHARE
         if dark or fact.mean > BRIGHT_MEAN or fact.bright > BRIGHT_SHARE:
             share = fact.dark if dark else fact.bright
-            faults.remark(image.name, f"{'too dark' if dark else 'too bright'}: {share:.0%} of it without drawing")
+            faults.remark(image.name, f"{'too dark' if dark else 'too bright'}: {share:.0%} of it without detail")
             count += 1
     return count

@@ -9,13 +9,13 @@ import numpy as np
 from transposenet_core.dataset_check.tracks import Tracks
 from transposenet_core.formats.faults import Faults
 
-NEAR = 3  # frames: a gap that leaves out so few is none
+NEAR = 3  # frames: a gap that leaves out so few does not count
 RANDOM_SHARE = 0.5
 
 
 @dataclass(frozen=True)
 class Leakage:
-    """Of `frames` frames of a split, `same_run` were taken in a run that training frames are of, `leaking` of them
+    """Of `frames` frames of a split, `same_run` were taken in a run that also has training frames, `leaking` of them
     at most NEAR frame times from the nearest training frame; ``nearest_frames`` is the
     median of that distance in frame times, None where no run is shared."""
 
@@ -55,7 +55,7 @@ def check_leakage(tracks: Tracks, faults: Faults) -> dict[str, Leakage]:
             faults.remark(
                 f"{split} split",
                 f"leaks like a random split: {counts} have a training frame of the same run at most {NEAR} frames "
-                f"away, so errors on them say nothing of a new drive; {advice}",
+                f"away, so errors on them do not hold for a new recording; {advice}",
             )
         elif leakage.leaking:
             faults.remark(

@@ -16,7 +16,7 @@ FOCAL_GUESSES = (0.5, 0.65, 0.8, 1.0, 1.25, 1.6, 2.0)
 
 @dataclass(frozen=True)
 class Lens:
-    """The pinhole camera of an image's pixels and its distortion; ``source`` says where the figures come from."""
+    """The pinhole camera of an image's pixels and its distortion; ``source`` tells where the values come from."""
 
     intrinsics: Intrinsics
     source: str
@@ -28,7 +28,7 @@ class Lens:
 
     @classmethod
     def guesses(cls, size: tuple[int, int]) -> Sequence[Lens]:
-        """Lenses of many fields of view with the principal point in the middle, for images of a camera unknown."""
+        """Lenses of many fields of view with the principal point in the middle, for images of an unknown camera."""
         width, height = size
         middle = (width - 1) / 2, (height - 1) / 2
         cameras = [Intrinsics(width, height, f, f, *middle) for f in np.multiply(FOCAL_GUESSES, max(size))]

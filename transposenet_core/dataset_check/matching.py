@@ -1,4 +1,4 @@
-"""What the images alone say of the camera's motion: matches between frames of a sequence that are a motion apart.
+"""The camera's motion from the images alone: matches between frames of a sequence with motion between them.
 
 SIFT (Lowe 2004) with the ratio test both ways, then the essential matrix (Nister 2004) with RANSAC, all by OpenCV.
 """
@@ -24,7 +24,7 @@ MAX_WIDTH = 640
 FEATURES = 1200
 LOWE_RATIO = 0.8
 FEWEST_MATCHES = 40
-# Shares of the image's width: what moved less tells rotations from noise badly.
+# Shares of the image's width: with less motion, rotations are hard to tell from noise.
 WANTED_FLOW, LEAST_FLOW = 0.06, 0.02
 FIRST_ROTATION_DEG, LONGEST_GUESS = 6.0, 32
 TRIES = 5
@@ -81,7 +81,7 @@ class _Candidate:
 
 
 def match_neighbours(scene: Scene, count: int = PAIRS) -> Matches:
-    """Up to `count` matched pairs spread evenly over the scene; images that cannot be read are passed over.
+    """Up to `count` matched pairs spread evenly over the scene; images that cannot be read are skipped.
 
     The memory is that of a few images, however long the scene is.
     """
@@ -109,7 +109,7 @@ def by_sequence(scene: Scene) -> list[list[PosedImage]]:
 
 
 def _frames_of_a_rotation(sequence: list[PosedImage], start: int) -> int:
-    """How many frames the poses need for a turn that is well seen; only a first guess, for the poses are in doubt."""
+    """How many frames the poses need for a clear rotation; only a first guess, because the poses are in doubt."""
     for gap in range(1, min(LONGEST_GUESS, len(sequence) - start)):
         here, there = sequence[start].pose.orientation, sequence[start + gap].pose.orientation
         if rotation_angle_deg(here, there) > FIRST_ROTATION_DEG:
@@ -120,7 +120,7 @@ def _frames_of_a_rotation(sequence: list[PosedImage], start: int) -> int:
 def _find_pair(
     sequence: list[PosedImage], k: int, gap: int, features: Callable[[Path], _Features | None]
 ) -> tuple[_Candidate | None, int]:
-    """The pair that starts at frame `k`, its gap widened until the image moves, narrowed until it can be matched.
+    """The pair that starts at frame `k`, its gap widened until the image moves, then narrowed until it can be matched.
 
     Also returns the gap to begin with at the next place.
     """

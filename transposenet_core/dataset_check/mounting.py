@@ -20,7 +20,7 @@ from transposenet_core.formats.declared_convention import AXES, AXES_WORDS, ORDE
 MATCHES_PER_PAIR = 25
 ROUNDS = 6
 TRANSLATION_WEIGHT = 0.2  # radians that a unit translation counts as: its direction is seen to some 10 degrees
-# A second axis of rotation (or a direction of travel) that is seen this much less than the first is not seen.
+# A second axis of rotation (or a direction of travel) that is this much weaker than the first does not count.
 LEAST_SECOND_AXIS = 0.02
 LEVER_PRIOR = 1e-3
 NAMED_DEG = 5.0
@@ -32,7 +32,7 @@ Numbers = list[tuple[np.ndarray, np.ndarray]]  # for each pair its stored centre
 class Mounting:
     """``T_body_camera`` (optical axes) under which the poses of a body, read as `convention`, explain the matches.
 
-    ``lever_3`` is the camera's place on the body in the poses' unit.
+    ``lever_3`` is the camera's position on the body in the poses' unit.
     """
 
     convention: PoseConvention
@@ -53,13 +53,13 @@ class Mounting:
         roll, pitch, yaw = Rotation.from_matrix(self.R_body_camera_33).as_euler("xyz", degrees=True)
         x, y, z = self.lever_3
         return (
-            f"{self.convention.direction}, {ORDER_WORDS[self.convention.order]}, with the camera's optical axes turned "
-            f"by about {self.angle_deg:.0f} degrees (roll {roll:.0f}, pitch {pitch:.0f}, yaw {yaw:.0f}) against the "
-            f"body's, the camera near ({x:.2f}, {y:.2f}, {z:.2f}) on it{self._named()}"
+            f"{self.convention.direction}, {ORDER_WORDS[self.convention.order]}, with the camera's optical axes "
+            f"rotated by about {self.angle_deg:.0f} degrees (roll {roll:.0f}, pitch {pitch:.0f}, yaw {yaw:.0f}) "
+            f"against the body's, the camera near ({x:.2f}, {y:.2f}, {z:.2f}) on it{self._named()}"
         )
 
     def _named(self) -> str:
-        """Which of the usual axes the body's are, where they are."""
+        """The name of the body's axes, where they are usual ones."""
         for name, R_axes_optical_33 in AXES.items():
             rotation = Rotation.from_matrix(R_axes_optical_33.T @ self.R_body_camera_33).magnitude()
             if np.degrees(rotation) < NAMED_DEG:
@@ -68,10 +68,10 @@ class Mounting:
 
 
 def closed_form(convention: PoseConvention, matches: Matches, numbers: Numbers) -> Mounting | None:
-    """The mounting, without its lever arm, that rotation axes and directions of travel speak for (Kabsch).
+    """The mounting, without its lever arm, that fits rotation axes and directions of travel best (Kabsch).
 
     `numbers` are the stored centres (2, 3) and quaternions (2, 4) of each pair. Outliers are weighted down round by
-    round. None where all motion is about and along one axis, which fixes no rotation.
+    round. None where all motion is about and along one axis, which does not determine the rotation.
     """
     convention = replace(convention, axes="optical")
     body, camera = [], []

@@ -1,4 +1,4 @@
-"""One image of a data set to look at: what figures hide, a glance shows."""
+"""The overview image of a data set, for what figures do not show."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def draw_overview(
     """Write a PNG: tracks from above and from the side by split, view directions, the splits over time, and, where
     `images` can be read, a contact sheet and `epipolar` pairs: caption and (H, 2W, 3) uint8, at most three.
     """
-    from matplotlib.figure import Figure  # half a second to import: only where somebody draws
+    from matplotlib.figure import Figure  # half a second to import: only when drawing
     from matplotlib.text import Text
 
     figure = Figure(figsize=(17 if images else 10.5, 13.5 if epipolar else 10), dpi=100, layout="constrained")
@@ -55,7 +55,7 @@ def draw_overview(
         for cell in bands[1].axes:
             cell.set_axis_off()
     for text in figure.findobj(Text):
-        text.set_parse_math(False)  # names may hold anything: a $ is no formula
+        text.set_parse_math(False)  # names may contain anything: a $ is not a formula
     with write_atomically(path) as temporary:
         figure.savefig(temporary)
 
@@ -85,7 +85,7 @@ def _draw_sheet(cells: Any, tracks: Tracks, marked: Sequence[int]) -> None:
         cell.set_visible(True)
         try:
             image_HW3 = read_image(image.path)
-        except UserError:  # the check has told it; the rest is worth seeing
+        except UserError:  # the check has reported it; the rest is worth seeing
             cell.text(0.5, 0.5, "unreadable", ha="center", va="center", transform=cell.transAxes)
             image_HW3 = np.full((3, 4, 3), 230, np.uint8)
         scale = CELL_WIDTH / image_HW3.shape[1]

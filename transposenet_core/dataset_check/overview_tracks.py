@@ -1,4 +1,4 @@
-"""The poses' half of the overview: where the camera was, where it looked, and when, coloured by split."""
+"""The poses' half of the overview: camera positions, view directions and times, coloured by split."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from transposenet_core.scene import SPLITS
 COLOURS = {"train": "#4c86b0", "val": "#e3a32c", "test": "#d1495b"}
 LINE = "#c9d1d6"
 ARROWS = 60
-GAP_PERIODS = 20  # no line leads over a longer gap: what lies between was not recorded
+GAP_PERIODS = 20  # no line is drawn over a longer gap: what is between was not recorded
 SHOWN_RUNS = 10
 FLAT = 12  # length by height of a track whose heights would be a line
 
 
 def draw_tracks(above: Any, side: Any, tracks: Tracks, vertical: Vertical, marked: Sequence[int]) -> None:
-    """Positions seen from above and from the side, every so often the way the camera looks; `marked` get numbers."""
+    """Positions seen from above and from the side, with some view directions; `marked` get numbers."""
     level_N2, heights_N = vertical.level(tracks.positions_N3), vertical.height(tracks.positions_N3)
     long_side = int(np.argmax(np.ptp(level_N2, axis=0)))
     side_N2 = np.column_stack([level_N2[:, long_side], heights_N])
@@ -40,7 +40,7 @@ def draw_tracks(above: Any, side: Any, tracks: Tracks, vertical: Vertical, marke
                 axes.scatter(*points_N2[chosen].T, s=7, c=COLOURS[split], label=split, linewidths=0, zorder=2)
         axes.set_aspect("equal")
         axes.grid(alpha=0.25)
-        if axes is side and flat:  # stretched heights would turn the arrows
+        if axes is side and flat:  # stretched heights would rotate the arrows
             continue
         axes.quiver(
             *points_N2[shown].T, *(length * ways_N2[shown]).T,
@@ -55,7 +55,7 @@ def draw_tracks(above: Any, side: Any, tracks: Tracks, vertical: Vertical, marke
     if flat:
         side.set_aspect("auto")
     first, second, up = vertical.names
-    above.set(xlabel=f"{first} [m]", ylabel=f"{second} [m]", title="from above, with the directions of view")
+    above.set(xlabel=f"{first} [m]", ylabel=f"{second} [m]", title="from above, with view directions")
     side.set(
         xlabel=f"{(first, second)[long_side]} [m]",
         ylabel=f"up: {up} [m]",
@@ -80,7 +80,7 @@ def draw_directions(axes: Any, tracks: Tracks, vertical: Vertical) -> None:
 
 
 def draw_timeline(axes: Any, tracks: Tracks) -> None:
-    """Each run as a row of frames over time: blocks, guard gaps and random splits are seen at once."""
+    """Each run as a row of frames over time: blocks, guard gaps and random splits are easily seen."""
     shown = tracks.runs[:SHOWN_RUNS]
     names = []
     for row, run in enumerate(shown):

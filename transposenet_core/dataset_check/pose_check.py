@@ -1,6 +1,6 @@
-"""Poses that cannot be true (fault matrix, T2): what single rows do not show and a track does.
+"""Poses that cannot be right (fault matrix, T2): faults that only the whole track shows.
 
-Numbers that are no pose at all (NaN, a reflection, wrong columns) are found by the adapters, row by row.
+Numbers that are not a pose (NaN, a reflection, wrong columns) are found by the adapters, row by row.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from transposenet_core.dataset_check.tracks import Tracks
 from transposenet_core.formats.faults import Faults
 
 # A leap is longer than 5 m and more than four times as fast as its run is for three quarters of the time: at 2 Hz a
-# walker makes 0.8 m a frame and a car 8 m; the wrong rows of Cambridge Landmarks leap 6 to 80 m, its true ones 4.7 m.
+# walker makes 0.8 m a frame and a car 8 m; the wrong rows of Cambridge Landmarks leap 6 to 80 m, its right ones 4.7 m.
 LEAP_M = 5.0
 LEAP_SPEEDS = 4.0
-FEWEST_STEPS = 8  # of a run that is judged by its own speed
-OFF_TRACK_SHARE, OFF_TRACK_FRAMES = 0.05, 5  # so few frames between two leaps are wrong themselves
+FEWEST_STEPS = 8  # of a run that is checked against its own speed
+OFF_TRACK_SHARE, OFF_TRACK_FRAMES = 0.05, 5  # so few frames between two leaps count as wrong
 STILL_M, STILL_DEG = 1e-6, 1e-4
 STUCK_SECONDS = 1.0
 FAST_M_S, FAST_DEG_S = 50.0, 90.0
@@ -47,14 +47,14 @@ def _check_stamps(tracks: Tracks, faults: Faults) -> None:
         if len(run) > 1 and stamps[0] == stamps[-1]:
             first = tracks.images[run[0]].name
             faults.remark(
-                first, f"the {len(run)} frames from here on carry no time: no speeds, no leaps, no guard gaps"
+                first, f"the {len(run)} frames from here on have no time: speeds, leaps and guard gaps are not checked"
             )
             continue
         for before, after in pairwise(run):
             if tracks.stamps_N[before] == tracks.stamps_N[after]:
                 stamp = f"{tracks.stamps_N[after]:.6f} s"
                 faults.refuse(
-                    tracks.images[after].name, f"duplicate stamp {stamp}, {tracks.images[before].name} has it"
+                    tracks.images[after].name, f"duplicate stamp {stamp}, also of {tracks.images[before].name}"
                 )
 
 
@@ -81,7 +81,7 @@ def _check_leaps(tracks: Tracks, faults: Faults) -> None:
 
 
 def _track_of(tracks: Tracks, stretches: list[np.ndarray], few: float, limit_m_s: float) -> list[np.ndarray]:
-    """The stretches that are the camera's way: the longest, all long ones, and short ones no leap away from those."""
+    """The stretches of the camera's path: the longest, all long ones, and short ones without a leap to those."""
     middle = max(range(len(stretches)), key=lambda place: len(stretches[place]))
     track = [stretches[middle]]
     for stretch in stretches[middle + 1 :]:
@@ -94,7 +94,7 @@ def _track_of(tracks: Tracks, stretches: list[np.ndarray], few: float, limit_m_s
 
 
 def _leap_from(tracks: Tracks, before_M: np.ndarray, after_M: np.ndarray, limit_m_s: float) -> np.ndarray:
-    """Whether each step is longer and faster than a camera can go (M,); no opinion where frames have one time."""
+    """Whether each step is longer and faster than a camera can go (M,); false where frames have one time."""
     metres = np.linalg.norm(tracks.positions_N3[after_M] - tracks.positions_N3[before_M], axis=1)
     seconds = tracks.stamps_N[after_M] - tracks.stamps_N[before_M]
     return (metres > LEAP_M) & (seconds > 0) & (metres > limit_m_s * seconds)
@@ -126,13 +126,13 @@ def _check_scale(tracks: Tracks, faults: Faults) -> None:
     speeds = tracks.steps.speeds_M[np.isfinite(tracks.steps.speeds_M)]
     if len(speeds) and np.median(speeds) > FAST_M_S:
         speed = f"{np.median(speeds):.3g} m/s"
-        faults.remark("poses", f"the camera moves at {speed}, half of the time faster: are these metres and seconds?")
+        faults.remark("poses", f"the camera moves at {speed}, half of the time faster: check units and frame rate")
     rotations = tracks.steps.rotations_M[np.isfinite(tracks.steps.rotations_M)]
     if len(rotations) and np.median(rotations) > FAST_DEG_S:
         rotation = f"{np.median(rotations):.0f} deg/s"
-        faults.remark("poses", f"the camera turns at {rotation}, half of the time faster: is the frame rate right?")
+        faults.remark("poses", f"the camera rotates at {rotation}, half of the time faster: check the frame rate")
     farthest = float(np.linalg.norm(np.median(tracks.positions_N3, axis=0)))
     if farthest > FAR_M:
         faults.remark(
-            "poses", f"the scene lies {farthest:.3g} m from the map's origin: move the origin, float32 is too coarse"
+            "poses", f"the scene is {farthest:.3g} m from the map's origin: move the origin, float32 is too coarse"
         )

@@ -1,4 +1,4 @@
-"""The part of the check that takes seconds: it precedes every training."""
+"""The part of the check that takes seconds: it runs before every training."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ FEW_TRAINING = 100
 
 
 def quick_check(data: object, scene: Scene, skip_bad: bool = False) -> Scene:
-    """The scene without false poses and without files that are empty or cut off (fault matrix, T1, T2, T10).
+    """The scene without wrong poses and without files that are empty or cut off (fault matrix, T1, T2, T10).
 
-    Images of the test split are not touched. Remarks go to stderr. UserError where the data are refused: at any
+    Images of the test split are not read. Remarks go to stderr. UserError where the data are refused: at any
     fault, or with `skip_bad` where they are more than 5 % of the rows.
     """
     faults, tracks = Faults(), Tracks(scene)
@@ -42,9 +42,9 @@ def without_refused(scene: Scene, faults: Faults) -> Scene:
 
 
 def check_labels(tracks: Tracks, faults: Faults) -> None:
-    """What poses, stamps and their number show without a look at the images."""
+    """Checks of poses, stamps and their number, without the images."""
     check_poses(tracks, faults)
     training = len(tracks.of("train"))
     if training < FEW_TRAINING:
-        what = f"{training} images are few: a room takes several hundred, a street a thousand and more"
-        faults.remark("train split", what if training else "no images: nothing can be learnt from this split")
+        what = f"{training} images are few: a room needs several hundred, a street a thousand or more"
+        faults.remark("train split", what if training else "no images: this split cannot be trained on")

@@ -1,7 +1,7 @@
-"""The time between images and poses: how fast the images turn against how fast the poses turn.
+"""The time offset between images and poses, from their rotation speeds.
 
-A turn looks the same from the camera and from the base and in any convention, so its speed is a signal that both have.
-It is correlated over many shifts of the poses' clock. The turn between two images is fitted to the motion of corners
+A rotation is the same for the camera and the base and in any convention, so its speed is a signal that both have. It is
+correlated over many offsets of the poses' clock. The rotation between two images is fitted to the motion of corners
 (Lucas and Kanade 1981) by the rotational part of the optical flow (Longuet-Higgins and Prazdny 1980).
 """
 
@@ -22,13 +22,13 @@ from transposenet_core.scene import PosedImage
 MAX_OFFSET = 0.5
 WIDTH = 160
 CORNERS, FEWEST_CORNERS = 80, 12
-# A usual lens; only the mix of turning and rolling depends on it, for a correlation has no scale.
+# A usual lens; only the mix of yaw and roll depends on it, because a correlation has no scale.
 FOCAL_WIDTHS = 0.8
 FIT_ROUNDS = 4
 FEWEST_ROTATIONS = 30
 LEAST_ROTATION_DEG = 0.1  # standard deviation between neighbouring images: a hundredth of that is noise
 LEAST_CORRELATION = 0.5
-# Correlation at another shift that comes this near to the best one makes it a guess (periodic motion).
+# If the correlation at another offset comes this near to the best, the offset is ambiguous (periodic motion).
 RIVAL = 0.97
 SUBSTEPS = 4
 MOST_IMAGES = 600
@@ -36,9 +36,9 @@ MOST_IMAGES = 600
 
 @dataclass(frozen=True)
 class TimeOffset:
-    """An image stamped `t` belongs to the pose stamped `t + seconds`; None where the motion does not tell, see `why`.
+    """An image stamped `t` belongs to the pose stamped `t + seconds`; None where it is unknown, see `why`.
 
-    ``correlation`` is that of the two speeds at the best shift, ``sigma`` the standard error of `seconds`.
+    ``correlation`` is that of the two speeds at the best offset, ``sigma`` the standard error of `seconds`.
     """
 
     seconds: float | None
@@ -50,7 +50,7 @@ class TimeOffset:
     def sentence(self) -> str:
         """The offset in words, with its figures."""
         if self.seconds is None:
-            return f"the time offset between images and poses cannot be told: {self.why}"
+            return f"the time offset between images and poses is unknown: {self.why}"
         return (
             f"the poses' stamps are {1000 * self.seconds:+.0f} ms (+- {1000 * self.sigma:.0f}) from the images' "
             f"(correlation {self.correlation:.2f} over {self.rotations} pairs of neighbouring images)"
@@ -66,26 +66,26 @@ def estimate_time_offset(
 ) -> TimeOffset:
     """How much later than the images' clock the poses' clock is, within `max_offset` seconds either way.
 
-    `images` are the N images (H, W[, 3]) in the order of their stamps, or the N - 1 turns between them in radians
-    (NaN where unknown, see `rotations_between`). Stamps are in seconds; those of the poses need no order.
+    `images` are the N images (H, W[, 3]) in the order of their stamps, or the N - 1 rotations between them in radians
+    (NaN where unknown, see `rotations_between`). Stamps are in seconds; those of the poses may be in any order.
     """
     times_N = np.asarray(image_times_N, np.float64)
     given = isinstance(images, np.ndarray) and images.ndim == 1
     rotations_M = np.asarray(images, np.float64) if given else rotations_between(images)
     if len(rotations_M) != max(len(times_N) - 1, 0) or len(pose_times_P) != len(poses):
         raise ValueError(
-            f"{len(times_N)} stamps for {len(rotations_M)} turns, {len(pose_times_P)} for {len(poses)} poses"
+            f"{len(times_N)} stamps for {len(rotations_M)} rotations, {len(pose_times_P)} for {len(poses)} poses"
         )
     step_M = np.diff(times_N)
     usual = float(np.median(step_M)) if len(step_M) else 0.0
     used_M = np.isfinite(rotations_M) & (step_M > 0) & (step_M < 2.5 * usual)
     if used_M.sum() < FEWEST_ROTATIONS or len(poses) < 3:
-        return _untold(
+        return _unknown(
             f"only {used_M.sum()} pairs of neighbouring images can be compared, {FEWEST_ROTATIONS} are needed"
         )
     start_M, end_M, rotations_M = times_N[:-1][used_M], times_N[1:][used_M], rotations_M[used_M]
     if np.degrees(rotations_M.std()) < LEAST_ROTATION_DEG:
-        return _untold("the images hardly turn, or always at one speed")
+        return _unknown("the images hardly rotate, or always at one speed")
     pose_times, first_of = np.unique(np.asarray(pose_times_P, np.float64), return_index=True)
     rotation_at = Slerp(pose_times, Rotation.from_quat(stack(poses)[1][first_of], scalar_first=True))
     seen_M, around = rotations_M / (end_M - start_M), int(np.ceil(max_offset / usual * SUBSTEPS))
@@ -95,7 +95,7 @@ def estimate_time_offset(
 
 
 def rotations_between(images: Iterable[np.ndarray]) -> np.ndarray:
-    """Turns (N - 1,) in radians between N images (H, W[, 3]) uint8; NaN where too few corners can be followed."""
+    """Rotations (N - 1,) in radians between N images (H, W[, 3]) uint8; NaN where too few corners are tracked."""
     rotations, before_HW = [], None
     for image in images:
         grey_HW = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
@@ -119,12 +119,12 @@ def _images(frames: list[PosedImage]) -> Iterator[np.ndarray]:
     for frame in frames:
         try:
             yield read_image(frame.path)
-        except UserError:  # listed by name elsewhere in the check; nothing can be followed in it
+        except UserError:  # listed by name elsewhere in the check; nothing can be tracked in it
             yield np.zeros((WIDTH, WIDTH), np.uint8)
 
 
 def _rotation(before_HW: np.ndarray, after_HW: np.ndarray) -> float:
-    """The angle in radians of the rotation that moves most corners as they were seen to move; NaN for too few."""
+    """The angle in radians of the rotation that explains the motion of most corners; NaN for too few."""
     corners = cv2.goodFeaturesToTrack(before_HW, CORNERS, 0.01, 6)
     if corners is None or len(corners) < FEWEST_CORNERS or before_HW.shape != after_HW.shape:
         return np.nan
@@ -162,29 +162,29 @@ def _correlation(rotation_at: Slerp, start_M: np.ndarray, end_M: np.ndarray, see
 
 
 def _peak(offsets_S: np.ndarray, correlation_S: np.ndarray, rotations: int) -> TimeOffset:
-    """The best shift, between the samples by a parabola, or why there is none."""
+    """The best offset, between the samples by a parabola, or why there is none."""
     if not np.isfinite(correlation_S).any():
-        return _untold("the poses' stamps do not overlap with the images'")
+        return _unknown("the poses' stamps do not overlap with the images'")
     known_S = np.nan_to_num(correlation_S, nan=-1.0)
     k = int(known_S.argmax())
     best = float(known_S[k])
     if best < LEAST_CORRELATION:
-        return _untold(f"the two speeds correlate by {best:.2f} at most, {LEAST_CORRELATION} are needed", best)
+        return _unknown(f"the two speeds correlate by {best:.2f} at most, {LEAST_CORRELATION} are needed", best)
     if not 0 < k < len(known_S) - 1 or not np.isfinite(correlation_S[k - 1 : k + 2]).all():
-        return _untold(f"the speeds agree best at the end of the search ({offsets_S[k]:+.2f} s)", best)
+        return _unknown(f"the speeds agree best at the end of the search ({offsets_S[k]:+.2f} s)", best)
     hills = (known_S[1:-1] >= known_S[:-2]) & (known_S[1:-1] >= known_S[2:]) & (known_S[1:-1] > RIVAL * best)
     if (np.abs(offsets_S[1:-1][hills] - offsets_S[k]) > 2 * SUBSTEPS * (offsets_S[1] - offsets_S[0])).any():
-        return _untold("the motion repeats itself: several shifts fit as well", best)
+        return _unknown("the motion is periodic: several offsets fit equally well", best)
     # Over a frame either side: interpolated poses make the curve jagged between the frames.
     near = slice(max(0, k - SUBSTEPS), k + SUBSTEPS + 1)
     known = np.isfinite(correlation_S[near])
     bend, slope, _ = np.polyfit(offsets_S[near][known] - offsets_S[k], correlation_S[near][known], 2)
     if bend >= 0:
-        return _untold("the speeds' correlation has no peak", best)
+        return _unknown("the speeds' correlation has no peak", best)
     step = float(np.clip(-slope / (2 * bend), -(w := SUBSTEPS * (offsets_S[1] - offsets_S[0])), w))
     sigma = float(np.sqrt((1 - best**2) / (rotations * -2 * bend * best)))
     return TimeOffset(float(offsets_S[k]) + step, best, sigma, rotations, "")
 
 
-def _untold(why: str, correlation: float = 0.0) -> TimeOffset:
+def _unknown(why: str, correlation: float = 0.0) -> TimeOffset:
     return TimeOffset(None, correlation, float("inf"), 0, why)

@@ -1,4 +1,4 @@
-"""The poses of a scene as arrays, and the runs in which they were taken: what every other check counts with."""
+"""The poses of a scene as arrays, and the runs in which they were taken: which every other check uses."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Tracks:
             sequences[image.sequence][LAST_NUMBER.sub("", image.name)].append(index)
         runs = []
         for stems in sequences.values():
-            # Names without an order, such as hashes, tell nothing: then the sequence is the run.
+            # Names without an order, such as hashes, do not help: then the sequence is the run.
             count = sum(map(len, stems.values()))
             groups = list(stems.values()) if 2 * len(stems) <= count else [list(chain.from_iterable(stems.values()))]
             runs += [np.array(group)[np.argsort(self.stamps_N[group], kind="stable")] for group in groups]
@@ -86,7 +86,7 @@ class Tracks:
 
     @property
     def directions_N3(self) -> np.ndarray:
-        """Where each camera looks, in the map: unit vectors."""
+        """The view direction of each camera in the map: unit vectors."""
         return self.rotations_N33[:, :, 2]
 
     def of(self, split: str) -> np.ndarray:
@@ -94,7 +94,7 @@ class Tracks:
         return np.flatnonzero(self.splits_N == split)
 
     def period(self, run: np.ndarray) -> float:
-        """Seconds between two frames of a run, the median; 0 where its frames carry no time."""
+        """Seconds between two frames of a run, the median; 0 where its frames have no time."""
         seconds = np.diff(self.stamps_N[run])
         positive = seconds[seconds > 0]
         return float(np.median(positive)) if len(positive) else 0.0

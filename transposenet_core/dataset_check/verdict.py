@@ -1,4 +1,4 @@
-"""What the motion test says: how well each convention of the poses explains the images, and the verdict in words."""
+"""The result of the motion test: how well each pose convention explains the images, and the verdict in words."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FEWEST_PAIRS = 6
 LEAST_MARGIN, LEAST_SIGMAS = 0.1, 3.0
 SMALL_ROTATION_DEG = 30.0  # the usual axes are 90, 120 or 180 degrees apart
 
-Outcome = Literal["as given", "another reading", "another body", "undecided", "no reading fits", "too few pairs"]
+Outcome = Literal["as given", "another convention", "another body", "undecided", "no convention fits", "too few pairs"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,7 @@ class Score:
 
 @dataclass(frozen=True, eq=False)
 class ConventionVerdict:
-    """What the motion says of the poses. ``scores`` has all conventions, the best first.
+    """The result for the poses. ``scores`` has all conventions, the best first.
 
     ``contenders`` are the conventions that are not clearly worse than the best: one where the motion decides.
     """
@@ -62,14 +62,14 @@ class ConventionVerdict:
     @property
     def wrong(self) -> bool:
         """The convention as given is contradicted by the images."""
-        return self.outcome in ("another reading", "another body", "no reading fits")
+        return self.outcome in ("another convention", "another body", "no convention fits")
 
     @property
     def winner(self) -> Score | None:
         """The convention, or the mounting, that explains the motion; None where none does or several do."""
         if self.outcome == "another body":
             return self.mounting
-        return self.contenders[0] if self.outcome in ("as given", "another reading") else None
+        return self.contenders[0] if self.outcome in ("as given", "another convention") else None
 
     @property
     def margin(self) -> float:
@@ -82,21 +82,17 @@ class ConventionVerdict:
 
     def advice(self) -> str:
         """What to do about poses that the images contradict; "" for others."""
-        if self.outcome == "another reading":
+        if self.outcome == "another convention":
             return (
                 "read them so (option convention= of --data, where the format has it: docs/formats.md) or write them "
-                f"anew as {self.given}"
+                f"again as {self.given}"
             )
         if self.outcome == "another body":
             assert self.mounting is not None and isinstance(self.mounting.convention, Mounting)
             little = self.mounting.convention.angle_deg < SMALL_ROTATION_DEG
-            lens = (
-                "; so small a turn can also come of wrong intrinsics: see fx fy cx cy of the camera" if little else ""
-            )
-            return (
-                f"compose them with the camera's place on that body (bag_to_dataset: --pose-frame, --extrinsic){lens}"
-            )
-        return "put right what is named, the order of images and poses first" if self.wrong else ""
+            lens = "; so small a rotation may also be due to wrong intrinsics: check fx fy cx cy" if little else ""
+            return f"compose them with the camera's pose on that body (bag_to_dataset: --pose-frame, --extrinsic){lens}"
+        return "fix what is named, the order of images and poses first" if self.wrong else ""
 
     def sentence(self) -> str:
         """The verdict in words, with its figures."""
@@ -107,14 +103,15 @@ class ConventionVerdict:
             )
         best, declared = self.scores[0], self.score(self.given)
         evidence = (
-            f"counted are the matches within {self.tolerance_px:.1f} px of where the poses let them appear, of "
+            f"counted are the matches within {self.tolerance_px:.1f} px of where the poses predict them, of "
             f"{self.matches} in {self.pairs} pairs of frames; {self.camera}"
         )
         if self.outcome == "undecided":
             names = "; ".join(f"{score.convention} ({score})" for score in self.contenders[:4])
             more = f"; and {len(self.contenders) - 4} more" if len(self.contenders) > 4 else ""
-            return f"undecided: the motion fits more than one reading: {names}{more}; you said {self.given}; {evidence}"
-        if self.outcome == "no reading fits":
+            fits = f"undecided: the motion fits more than one convention: {names}{more}"
+            return f"{fits}; declared is {self.given}; {evidence}"
+        if self.outcome == "no convention fits":
             return (
                 f"no pose convention explains the motion of the images: the best is {best.convention} ({best}), "
                 f"{self.given} ({declared}) was declared; check whether images and poses belong together (order, "
@@ -122,13 +119,14 @@ class ConventionVerdict:
             )
         if (body := self.winner) is not None and self.outcome == "another body":
             return (
-                f"these poses look like those of another body than the camera: {body.convention} ({body}); you said "
+                f"these poses look like those of another body than the camera: {body.convention} ({body}); declared is "
                 f"{self.given} ({declared}); {evidence}"
             )
-        if self.outcome == "another reading":
-            return f"these poses look like {best.convention} ({best}), you said {self.given} ({declared}); {evidence}"
+        if self.outcome == "another convention":
+            found = f"these poses look like {best.convention} ({best})"
+            return f"{found}, declared is {self.given} ({declared}); {evidence}"
         second = self.scores[1]
         return (
-            f"these poses look like {best.convention}, as you said ({best}); the next best reading is "
+            f"these poses look like {best.convention}, as declared ({best}); the next best convention is "
             f"{second.convention} ({second}); {evidence}"
         )

@@ -1,4 +1,4 @@
-"""Which way is up in a map frame that does not say: 7-Scenes has y down, Cambridge z up, SLAM what it began with."""
+"""The up direction of a map frame: 7-Scenes has y down, Cambridge z up, SLAM the frame that it started in."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SNAP_DEG = 25.0
 @dataclass(frozen=True, eq=False)
 class Vertical:
     """``up_3`` in the map; ``basis_23`` are the two level directions that are drawn to the right and upwards when one
-    looks down, ``names`` what to write at their axes; ``reason`` says how up was found."""
+    looks down, ``names`` are the labels of their axes; ``reason`` tells how up was found."""
 
     up_3: np.ndarray
     basis_23: np.ndarray
@@ -23,7 +23,7 @@ class Vertical:
     reason: str
 
     def level(self, points_N3: np.ndarray) -> np.ndarray:
-        """Where points (N, 3) lie when one looks down (N, 2)."""
+        """Points (N, 3) as seen from above (N, 2)."""
         return points_N3 @ self.basis_23.T
 
     def height(self, points_N3: np.ndarray) -> np.ndarray:
@@ -40,7 +40,7 @@ class Vertical:
 def find_vertical(tracks: Tracks) -> Vertical:
     """Up is where the cameras' upper edges point on average; where they disagree, the direction of least motion.
 
-    A map axis within 25 degrees is taken in its place: axes with names are easier to read.
+    A map axis within 25 degrees is used instead: axes with names are easier to read.
     """
     mean_3 = -tracks.rotations_N33[:, :, 1].mean(axis=0)
     if np.linalg.norm(mean_3) >= UPRIGHT:

@@ -1,4 +1,4 @@
-"""What is left of the errors once estimates and truth are laid onto each other: are they in one frame at all?
+"""The errors that remain once estimates and ground truth are aligned: are they in the same frame?
 
 Umeyama, "Least-squares estimation of transformation parameters between two point patterns", 1991, on the positions.
 """
@@ -13,9 +13,9 @@ import numpy as np
 from transposenet_core.evaluation.errors import ErrorSummary, pose_errors, summarise
 from transposenet_core.geometry.pose import Pose, nearest_rotation, rotation_angle_deg, stack
 
-LEAST_FRAMES = 4  # of three noisy ones one in twenty fits by accident
-LEAST_SPREAD = 1e-6  # metres beside the main direction: on a line nothing says how to turn about it
-ANOTHER_FRAME = 0.2  # aligned median beside the raw one: so much better is no accident of the estimates
+LEAST_FRAMES = 4  # of three noisy ones one in twenty fits accidentally
+LEAST_SPREAD = 1e-6  # metres beside the main direction: on a line the rotation about it is undetermined
+ANOTHER_FRAME = 0.2  # aligned median beside the raw one: so much better is not accidental
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,25 +43,25 @@ class Alignment:
         )
 
     def another_frame(self, raw: ErrorSummary) -> str:
-        """A warning where the estimates fit a moved truth far better than the given one, else ''."""
+        """A warning where the estimates fit the ground truth far better after alignment, else ''."""
         if self.errors.median_m >= ANOTHER_FRAME * raw.median_m:
             return ""
         return (
-            f"the truth looks like that of another frame: the median is {raw.median_m:.3f} m, and "
-            f"{self.errors.median_m:.3f} m once it is laid onto the estimates"
+            f"the ground truth seems to be in another frame: the median is {raw.median_m:.3f} m, and "
+            f"{self.errors.median_m:.3f} m after alignment with the estimates"
         )
 
 
 def align(estimates: Sequence[Pose], ground_truth_poses: Sequence[Pose]) -> Alignment | None:
-    """SE(3) alignment of poses of the same frames. None for fewer than `LEAST_FRAMES`, or where they stand on one line
-    as far as the errors let one see: the turn about it would be chance."""
+    """SE(3) alignment of poses of the same frames. None for fewer than `LEAST_FRAMES`, or where they are on one line
+    within the errors: the rotation about it would be arbitrary."""
     if len(estimates) < LEAST_FRAMES:
         return None
     e_N3, t_N3 = stack(list(estimates))[0], stack(list(ground_truth_poses))[0]
     e_centre_3, t_centre_3 = e_N3.mean(axis=0), t_N3.mean(axis=0)
     e_N3, t_N3 = e_N3 - e_centre_3, t_N3 - t_centre_3
     moment_33 = t_N3.T @ e_N3
-    # How far the positions stand beside their main direction, root mean square.
+    # How far the positions are from their main direction, root mean square.
     aside = [np.linalg.svd(x_N3, compute_uv=False)[1] / np.sqrt(len(x_N3)) for x_N3 in (e_N3, t_N3)]
     if min(aside) <= LEAST_SPREAD:
         return None

@@ -1,4 +1,4 @@
-"""What a trained model has to beat: looking the nearest training image up, and always answering the mean pose."""
+"""What a trained model has to beat: the pose of the most similar training image, and the mean pose."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from tqdm import tqdm
 from transposenet_core.geometry.pose import Pose, mean_pose
 from transposenet_core.scene import PosedImage
 
-RETRIEVAL, CONSTANT = "thumbnail look-up", "constant pose"  # the baselines' names in tables and JSON
+RETRIEVAL, CONSTANT = "nearest-neighbour retrieval", "constant pose"  # the baselines' names in tables and JSON
 THUMBNAIL_SIZE = (32, 24)
 
 
 def thumbnail(image_HW3: np.ndarray) -> np.ndarray:
-    """Descriptor (D,) of unit length: a 32x24 Lab thumbnail, its lightness freed of brightness and contrast."""
+    """Descriptor (D,) of unit length: a 32x24 Lab thumbnail, without the brightness and contrast of its lightness."""
     small = cv2.resize(image_HW3, THUMBNAIL_SIZE, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB)
     lightness = (lab[..., 0] - lab[..., 0].mean()) / (lab[..., 0].std() + 1e-6)
@@ -25,7 +25,7 @@ def thumbnail(image_HW3: np.ndarray) -> np.ndarray:
 
 
 class ThumbnailRetrieval:
-    """Answers the pose of the training image whose thumbnail correlates best with the query's."""
+    """Returns the pose of the training image whose thumbnail correlates best with the query's."""
 
     def __init__(self, images: Iterable[np.ndarray], poses: Sequence[Pose]) -> None:
         self._descriptors_ND = np.stack([thumbnail(image) for image in images])
@@ -43,11 +43,11 @@ def baseline_poses(
     read: Callable[[PosedImage], np.ndarray],
     progress: bool = False,
 ) -> dict[str, list[Pose]]:
-    """The poses that both baselines, which know the `training` images, answer for each of `images`, by their names.
+    """The poses that both baselines, which know the `training` images, estimate for `images`, by the baseline's name.
 
-    `read` gives an image as (H, W, 3) uint8 RGB. With `progress` a bar goes to stderr.
+    `read` returns an image as (H, W, 3) uint8 RGB. With `progress` a bar goes to stderr.
     """
-    shown = tqdm(training, desc="look-up", unit="img", disable=not progress)
+    shown = tqdm(training, desc="retrieval", unit="img", disable=not progress)
     poses = [image.pose for image in training]
     retrieval = ThumbnailRetrieval((read(image) for image in shown), poses)
     retrieved = [retrieval.lookup(read(image)) for image in images]

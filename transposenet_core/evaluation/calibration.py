@@ -1,6 +1,6 @@
 """Whether a covariance is as large as the errors are.
 
-The yardstick is the normalised estimation error squared per axis, ``e^T C^-1 e / 3`` (Bar-Shalom, Li, Kirubarajan,
+The measure is the normalised estimation error squared per axis, ``e^T C^-1 e / 3`` (Bar-Shalom, Li, Kirubarajan,
 "Estimation with applications to tracking and navigation", 2001, section 5.4): 1 on average where C is right. Errors are
 those of `geometry.covariance.error_vectors`.
 """
@@ -22,7 +22,7 @@ def error_std(error_N6: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def nees(error_N6: np.ndarray, covariance_N66: np.ndarray) -> dict[str, float]:
-    """The mean over the frames, of position and of rotation apart."""
+    """The mean over the frames, separately for position and rotation."""
     found = {}
     for name, part in PARTS.items():
         weighed_N3 = np.linalg.solve(covariance_N66[:, part, part], error_N6[:, part, None])[..., 0]

@@ -1,4 +1,4 @@
-"""Errors of estimated poses against the truth, their figures, and the predictions file."""
+"""Errors of estimated poses against ground truth, their statistics, and the predictions file."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class ErrorSummary:
 def pose_errors(estimates: Sequence[Pose], ground_truth_poses: Sequence[Pose]) -> tuple[np.ndarray, np.ndarray]:
     """Distance (N,) in metres and angle (N,) in degrees between poses of the same frames."""
     if len(estimates) != len(ground_truth_poses):
-        raise ValueError(f"{len(estimates)} estimates for {len(ground_truth_poses)} true poses")
+        raise ValueError(f"{len(estimates)} estimates for {len(ground_truth_poses)} ground-truth poses")
     position_e, orientation_e = stack(list(estimates))
     position_t, orientation_t = stack(list(ground_truth_poses))
     return np.linalg.norm(position_e - position_t, axis=1), rotation_angle_deg(orientation_e, orientation_t)
@@ -65,7 +65,7 @@ def write_predictions(path: str | Path, names: Iterable[str], estimates: Iterabl
         writer.writerow(PREDICTION_COLUMNS)
         for name, estimate in zip(names, estimates, strict=True):
             if estimate.pose is None:
-                raise UserError(f"{name}: the model answered no finite pose, so {path} cannot be written; train again")
+                raise UserError(f"{name}: the model returned no finite pose, so {path} cannot be written; train again")
             sigma = np.sqrt(np.diag(estimate.covariance_66)[:3])
             numbers = [*estimate.pose.position, *estimate.pose.orientation, *sigma]
             writer.writerow([name, *(repr(float(number)) for number in numbers), int(estimate.localized)])

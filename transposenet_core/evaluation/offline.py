@@ -1,4 +1,4 @@
-"""Offline evaluation: localize a scene's images one after the other and set the estimates beside the ground truth."""
+"""Offline evaluation: localize a scene's images one after the other and compare the estimates with the ground truth."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def evaluate_offline(
 
     The baselines know the images of the split "train". An estimate in the map of another of the model's scenes counts
     as not localized. With `progress` bars go to stderr. UserError where the scene has no image of one of the two
-    splits, is none of a model of several scenes, or has an image that cannot be read.
+    splits, is not in a model of several scenes, or has an image that cannot be read.
     """
     scene_model = localizer.scene_model
     mapped = find_mapped_scene(scene_model, scene)
@@ -55,8 +55,8 @@ def evaluate_offline(
 
 
 def image_reader(scene: Scene, mapped: MappedScene) -> Callable[[PosedImage], np.ndarray]:
-    """A function that reads an image, (H, W, 3) uint8 RGB, as the model learnt such: without the lens's distortion,
-    where it was trained on undistorted ones. It raises UserError for what is no image."""
+    """A function that reads an image, (H, W, 3) uint8 RGB, as the model was trained on them: without the lens's
+    distortion, if those were undistorted. It raises UserError for a file that is not an image."""
     trained_on = mapped.intrinsics
     if trained_on and trained_on.rectified and scene.intrinsics:
         undistorter = Undistorter(scene.intrinsics)
@@ -65,29 +65,29 @@ def image_reader(scene: Scene, mapped: MappedScene) -> Callable[[PosedImage], np
 
 
 def find_mapped_scene(scene_model: SceneModel, scene: Scene) -> MappedScene:
-    """What the model knows of a scene; of several the one with its name. UserError where there is none."""
+    """The model's scene for the data; of several the one with its name. UserError where there is none."""
     for mapped in scene_model.scenes:
         if len(scene_model.scenes) == 1 or mapped.name == scene.name:
             return mapped
     raise UserError(
-        f"scene '{scene.name}' ({scene.root}) is none of the model's, which are {scene_model.title}; "
-        "say which with --name"
+        f"scene '{scene.name}' ({scene.root}) is not one of the model's, which are {scene_model.title}; "
+        "choose one with --name"
     )
 
 
 def in_scene(estimate: Estimate, mapped: MappedScene) -> Estimate:
-    """The estimate, not localized where it is in the map of another scene: it says nothing of where the camera is in
-    this one."""
+    """The estimate, not localized where it is in the map of another scene: it has no pose in this
+    one."""
     return estimate if estimate.scene == mapped.name else replace(estimate, localized=False, reason=OTHER_SCENE)
 
 
 def with_crops(scene_model: SceneModel, crops: int) -> Preprocessing:
-    """The model's preprocessing with so many windows an image. UserError where it could not answer for them."""
+    """The model's preprocessing with that many windows per image. UserError where the model does not support them."""
     if crops < 1:
-        raise UserError(f"--crops {crops}: at least 1 window is needed")
+        raise UserError(f"--crops {crops}: must be at least 1 window")
     if crops > 1 and scene_model.network.has_fixed_window(scene_model.options):
         raise UserError(
-            f"--crops {crops}: this '{scene_model.architecture}' knows the rays of the centre's window alone; "
-            "leave it away"
+            f"--crops {crops}: this '{scene_model.architecture}' knows the rays of the centre window alone; "
+            "leave it out"
         )
     return replace(scene_model.preprocessing, crops=crops)

@@ -1,4 +1,4 @@
-"""Images of an offline evaluation: its track and errors, and what the model expects to see, where it draws that."""
+"""Images of an offline evaluation: its track and errors, and reconstructions, of a model that draws images."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from transposenet_core.scene_model import SceneModel
 def draw_offline_report(
     folder: Path, result: OfflineResult, scene_model: SceneModel, read: Callable[[PosedImage], np.ndarray]
 ) -> dict[str, Path]:
-    """Write report.png and, of a model that draws images, reconstructions.png; what each is, and its path.
+    """Write report.png and, of a model that draws images, reconstructions.png; returns the path of each by what it is.
 
-    `read` gives an image as (H, W, 3) uint8 RGB (`offline.image_reader`). OSError where the folder cannot be written.
+    `read` returns an image as (H, W, 3) uint8 RGB (`offline.image_reader`). OSError where the folder cannot be written.
     """
     images, poses = result.images, result.localized_poses
     frames = [EvaluatedFrame(image.stamp, image.pose, pose) for image, pose in zip(images, poses, strict=True)]

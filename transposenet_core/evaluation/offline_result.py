@@ -27,7 +27,7 @@ class OfflineResult:
     radians.
 
     ``images`` are those of the split ``select`` of the scene, which ``mapped_scene`` is to the scene model;
-    ``several_scenes`` says whether the model knows others too. ``baselines`` are poses for the same images by the
+    ``several_scenes``: the model knows others, too. ``baselines`` are poses for the same images by the
     baseline's name, ``architecture`` is the model's own name beside them. ``reconstruction`` is None where the model
     draws no images. ValueError where the lists are not of the same length.
     """
@@ -45,7 +45,7 @@ class OfflineResult:
     def __post_init__(self) -> None:
         counts = {len(self.images), len(self.estimates), *map(len, self.baselines.values())}
         if len(counts) > 1:
-            raise ValueError(f"images, estimates and poses of the baselines are not as many: {sorted(counts)}")
+            raise ValueError(f"images, estimates and poses of the baselines differ in number: {sorted(counts)}")
 
     @property
     def ground_truth(self) -> list[Pose]:
@@ -63,7 +63,7 @@ class OfflineResult:
 
     @property
     def in_scene(self) -> int:
-        """How many images were taken for ones of this scene, localized or not."""
+        """How many images were assigned to this scene, localized or not."""
         return sum(estimate.reason != OTHER_SCENE for estimate in self.estimates)
 
     def errors(self) -> tuple[np.ndarray, np.ndarray]:
@@ -71,7 +71,7 @@ class OfflineResult:
         return pose_errors(*self._pairs())
 
     def errors_of_all(self) -> tuple[np.ndarray, np.ndarray]:
-        """The same of all images, whether the localizer trusts its estimate or not. ValueError where one has no
+        """The same of all images, whether localized or not. ValueError where one has no
         pose."""
         poses = [estimate.pose for estimate in self.estimates if estimate.pose is not None]
         return pose_errors(poses, self.ground_truth)
@@ -87,7 +87,7 @@ class OfflineResult:
 
     @cached_property
     def alignment(self) -> Alignment | None:
-        """The `localized` estimates laid onto the ground truth by SE(3): a diagnosis of the frames, never the
+        """The `localized` estimates aligned with the ground truth by SE(3): a diagnosis of the frames, never the
         result."""
         return align(*self._pairs())
 
@@ -101,12 +101,12 @@ class OfflineResult:
         return CovarianceCalibration.of(error_vectors(*self._pairs()), covariance_N66)
 
     def warnings(self) -> list[str]:
-        """What a reader of the figures has to know."""
+        """Warnings to print with the figures."""
         aligned = self.alignment
         return list(filter(None, [aligned.another_frame(self.summary())])) if aligned else []
 
     def to_dict(self) -> dict:
-        """The figures, unrounded, as JSON has them."""
+        """The figures, unrounded, for JSON."""
         aligned, covariance = self.alignment, self.covariance_calibration
         figures: dict = {name: summary.to_dict() for name, summary in self.summaries().items()}
         figures["aligned_se3"] = aligned and aligned.to_dict()
@@ -128,7 +128,7 @@ class OfflineResult:
         lines = [table(self.summaries())]
         lines.append(f"localized {len(self.localized)} of {count} frames of {self.scene}, split {self.select}")
         if self.alignment:
-            lines.append(f"aligned by SE(3), which says how the frames lie and is not the result: {self.alignment}")
+            lines.append(f"aligned by SE(3), to diagnose the frames, not the result: {self.alignment}")
         lines += [f"WARN {warning}" for warning in self.warnings()]
         if self.covariance_calibration:
             lines.append(str(self.covariance_calibration))
@@ -137,7 +137,7 @@ class OfflineResult:
         return "\n".join(lines)
 
     def _pairs(self) -> tuple[Sequence[Pose], Sequence[Pose]]:
-        """Estimated and true poses of the `localized` images."""
+        """Estimated and ground-truth poses of the `localized` images."""
         both = zip(self.localized_poses, self.ground_truth, strict=True)
         pairs = [(pose, ground_truth) for pose, ground_truth in both if pose is not None]
         return [pose for pose, _ in pairs], [ground_truth for _, ground_truth in pairs]

@@ -1,4 +1,4 @@
-"""The image of a judged drive: tracks from above, errors over time, a few frames with their estimates."""
+"""The report image of an evaluation: tracks from above, errors over time, a few frames with their estimates."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHOWN_FRAMES = 3
 
 @dataclass(frozen=True, eq=False)
 class EvaluatedFrame:
-    """One frame of a drive: its time in seconds, its true pose, and its estimate (None where it was not localized)."""
+    """One frame of a drive: its time in seconds, its ground truth and its estimate (None where not localized)."""
 
     seconds: float
     ground_truth: Pose
@@ -36,9 +36,9 @@ def draw_report(
 ) -> None:
     """Write a PNG. `images` maps an index into `frames` to its (H, W, 3) uint8 image; the first three are shown.
 
-    A drive of which nothing was localized still gets its image, which says so.
+    A drive of which nothing was localized also gets an image, which shows that.
     """
-    from matplotlib.figure import Figure  # half a second to import: only where somebody draws
+    from matplotlib.figure import Figure  # half a second to import: only when drawing
 
     if not frames:
         raise ValueError("there is no frame to draw")
@@ -66,13 +66,13 @@ def choose_frames(frames: Sequence[EvaluatedFrame]) -> list[int]:
 
 
 def _localized(frames: Sequence[EvaluatedFrame]) -> tuple[list[Pose], list[Pose]]:
-    """Estimated and true poses of the frames that were localized."""
+    """Estimated and ground-truth poses of the frames that were localized."""
     pairs = [(frame.estimate, frame.ground_truth) for frame in frames if frame.estimate is not None]
     return [estimate for estimate, _ in pairs], [ground_truth for _, ground_truth in pairs]
 
 
 def _unbroken(seconds_N: np.ndarray) -> list[slice]:
-    """Stretches without a gap of more than ten frames: a test split may be blocks, and no line leads between them."""
+    """Stretches without a gap of more than ten frames: a test split may be blocks, with no line between them."""
     steps = np.diff(seconds_N)
     gaps = np.flatnonzero(steps > 10 * np.median(steps)) + 1 if len(steps) else np.zeros(0, int)
     ends = [0, *gaps.tolist(), len(seconds_N)]
@@ -95,7 +95,7 @@ def _draw_tracks(axes: Any, frames: Sequence[EvaluatedFrame], training_N3: np.nd
             ground_truth_N3[part, b],
             c=GROUND_TRUTH,
             lw=2,
-            label=None if number else "true track",
+            label=None if number else "ground truth",
         )
     estimates_N3, _ = stack(estimates)
     axes.scatter(estimates_N3[:, a], estimates_N3[:, b], s=9, c=ESTIMATE, zorder=3, label="estimated")
@@ -135,7 +135,7 @@ def _draw_images(axes: Any, frames: Sequence[EvaluatedFrame], shown: dict[int, n
         frame = frames[index]
         cell.imshow(image_HW3)
         cell.set_axis_off()
-        lines = [f"{number}: true  {_numbers(frame.ground_truth)}"]
+        lines = [f"{number}: ground truth {_numbers(frame.ground_truth)}"]
         if frame.estimate is not None:
             metres, degrees = pose_errors([frame.estimate], [frame.ground_truth])
             lines += [f"estimated {_numbers(frame.estimate)}", f"error {metres[0]:.3f} m, {degrees[0]:.2f} deg"]

@@ -1,7 +1,7 @@
-"""Data-set adapters: each turns files of one layout into a :class:`Scene`.
+"""Data-set adapters: each reads files of one layout as a :class:`Scene`.
 
 `--data FORMAT:PATH[,option=value ...]` names one, with - or _ in its name alike; where the format is left out, the
-first adapter that recognises the path is taken. An adapter is a module with the members of :class:`Adapter`.
+first adapter that recognises the path is used. An adapter is a module with the members of :class:`Adapter`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Adapter(Protocol):
         ...
 
     def load(self, path: Path, split_file: Path | None, options: dict[str, str], faults: Faults) -> Scene:
-        """The scene at `path`, without the rows that `faults` has; UserError where nothing can be read at all."""
+        """The scene at `path`, without the rows that `faults` has; UserError where nothing can be read."""
         ...
 
 
@@ -71,7 +71,7 @@ OPTION = re.compile(r",(\w+)=([^,]*)$")
 
 @dataclass(frozen=True)
 class DataSource:
-    """`--data` taken apart: which adapter reads which path, with which options."""
+    """`--data` parsed: which adapter reads which path, with which options."""
 
     adapter: Adapter
     path: Path
@@ -79,7 +79,7 @@ class DataSource:
 
 
 def load_scene(data: str | Path, split: str | Path | None = None, skip_bad: bool = False) -> Scene:
-    """The scene that `data` (``FORMAT:PATH[,option=value]``) names, split as the data set or `split` says.
+    """The scene that `data` (``FORMAT:PATH[,option=value]``) names, split by the data set itself or by `split`.
 
     `split` is a file or one of SPLIT_METHODS, which splits all of the scene anew. Remarks go to stderr. Raises
     UserError where the format or an option is unknown, the path is missing, or the files have faults; with `skip_bad`
@@ -87,7 +87,7 @@ def load_scene(data: str | Path, split: str | Path | None = None, skip_bad: bool
     """
     scene, faults = inspect_scene(data, split)
     if LABELS_ONLY in parse_source(data).options:
-        raise UserError(f"--data {data}: labels alone can only be checked; leave {LABELS_ONLY} out")
+        raise UserError(f"--data {data}: labels without images can only be checked; leave {LABELS_ONLY} out")
     faults.raise_refused(data, len(scene.images), skip_bad)
     for remark in faults.remarks:
         print(remark, file=sys.stderr)
@@ -97,16 +97,16 @@ def load_scene(data: str | Path, split: str | Path | None = None, skip_bad: bool
 
 
 def inspect_scene(data: str | Path, split: str | Path | None = None, labels_only: bool = False) -> tuple[Scene, Faults]:
-    """The same without an opinion on faulty rows: they are left out of the scene and listed.
+    """The same without an error for faulty rows: they are left out of the scene and listed.
 
-    With `labels_only` the images are not looked for. UserError where the format cannot do without them.
+    With `labels_only` the images are not needed. UserError where the format requires them.
     """
     source, faults = parse_source(data), Faults()
     options = source.options
     if labels_only:
         if LABELS_ONLY not in source.adapter.OPTIONS:
             able = ", ".join(name for name, adapter in ADAPTERS.items() if LABELS_ONLY in adapter.OPTIONS)
-            raise UserError(f"{data}: {source.adapter.NAME} finds its rows by the images; labels alone: {able}")
+            raise UserError(f"{data}: {source.adapter.NAME} finds its rows by the images; formats without: {able}")
         options = options | {LABELS_ONLY: "yes"}
     method = str(split) if str(split) in SPLIT_METHODS else None
     split_file = None if split is None or method else Path(split).expanduser()
@@ -130,10 +130,10 @@ def parse_source(data: str | Path) -> DataSource:
             raise UserError(f"--data {data}: the format '{name}' is unknown; known formats: {known}")
         found = [module for module in ADAPTERS.values() if module.recognises(path)]
         if not found:
-            raise UserError(f"--data {data}: no known layout recognised there; write FORMAT:PATH with one of: {known}")
+            raise UserError(f"--data {data}: no known layout found there; write FORMAT:PATH with one of: {known}")
         adapter = found[0]
     if not path.exists():
-        raise UserError(f"--data {data}: there is no {path}; {adapter.NAME} reads {adapter.LAYOUT}")
+        raise UserError(f"--data {data}: {path} does not exist; {adapter.NAME} reads {adapter.LAYOUT}")
     for option in options:
         if option not in adapter.OPTIONS:
             allowed = ", ".join(adapter.OPTIONS) or "none"

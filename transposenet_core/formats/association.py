@@ -2,8 +2,8 @@
 
 Interpolated, not the nearest within a tolerance as TUM's own tool does it: at 1 m/s the nearest of poses at 10 Hz is up
 to 5 cm off. Positions lie on the line between the neighbours and rotations on the shorter arc at constant speed
-(slerp), as tf2 has it: exact for a constant velocity and a constant angular velocity. Nothing is extrapolated, and
-neighbours further apart than `max_gap` say nothing of what the camera did in between.
+(slerp), as in tf2: exact for a constant velocity and a constant angular velocity. Nothing is extrapolated, and
+neighbours further apart than `max_gap` do not determine the camera's motion in between.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Association:
 
     @property
     def clock_offset_s(self) -> float:
-        """What to add to the images' stamps to make both ranges begin together: a guess for clocks set apart."""
+        """What to add to the images' stamps to make both ranges begin together: a guess for clocks that differ."""
         return (self.pose_range_ns[0] - self.image_range_ns[0]) / NANOSECONDS
 
     def __str__(self) -> str:
@@ -68,9 +68,9 @@ class Association:
             return
         images, poses = (_range_text(r) for r in (self.image_range_ns, self.pose_range_ns))
         raise UserError(
-            f"{where}: {self}, but {lowest:.0%} must: the images' stamps run from {images}, the poses' from "
-            f"{poses}; were it another clock, {self.clock_offset_s:+.3f} s on the images' stamps would make the "
-            "starts meet; take the files of one recording, correct the clock (time_offset) or the longest gap (max_gap)"
+            f"{where}: {self}, but {lowest:.0%} must have one: the images' stamps run from {images}, the poses' from "
+            f"{poses}; if the clocks differ, {self.clock_offset_s:+.3f} s added to the images' stamps would make the "
+            "starts equal; use the files of one recording, correct the clock (time_offset) or the longest gap (max_gap)"
         )
 
 
@@ -83,8 +83,8 @@ def associate(
 ) -> Association:
     """The poses at the images' stamps (whole nanoseconds), `offset_s` seconds added to those.
 
-    Images and poses may come in any order; of poses with the same stamp the first is taken. An image at a pose's own
-    stamp has that pose however far the neighbours. ValueError where there is no image or no pose.
+    Images and poses may come in any order; of poses with the same stamp the first is used. An image at a pose's own
+    stamp has that pose, however far away its neighbours are. ValueError where there is no image or no pose.
     """
     if not len(stamps_ns) or not len(poses) or len(poses) != len(pose_stamps_ns):
         raise ValueError(f"{len(stamps_ns)} images, {len(poses)} poses with {len(pose_stamps_ns)} stamps")
@@ -117,14 +117,14 @@ def _interpolated(poses: Sequence[Pose], earlier_N: np.ndarray, later_N: np.ndar
 
 
 def nanoseconds(seconds: str) -> int:
-    """A stamp written in seconds as whole nanoseconds, none lost to float64; ValueError where it is none."""
+    """A stamp written in seconds as whole nanoseconds, not rounded to float64; ValueError where it is not one."""
     try:
         stamp = Decimal(seconds)
         if abs(stamp) <= Decimal(LARGEST_STAMP_NS) / NANOSECONDS:  # false for inf, an InvalidOperation for nan
             return round(stamp * NANOSECONDS)
     except InvalidOperation:
         pass
-    raise ValueError(f"'{seconds}' is no time stamp in seconds")
+    raise ValueError(f"'{seconds}' is not a time stamp in seconds")
 
 
 def _range_text(range_ns: tuple[int, int]) -> str:

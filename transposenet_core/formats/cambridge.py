@@ -1,9 +1,9 @@
 """The layout of Cambridge Landmarks: images in seqN/ below a folder with dataset_train.txt and dataset_test.txt.
 
 Convention: `IMAGE X Y Z W P Q R`, where X Y Z is the camera's centre in map metres and W P Q R the quaternion (w
-first) that turns map axes into the camera's optical axes: world-to-camera, so it is inverted here. PoseNet's text files
+first) that rotates map axes to the camera's optical axes: world-to-camera, so it is inverted here. PoseNet's text files
 of other data sets (7-Scenes) look the same but hold camera-to-world quaternions: posenet_txt.py. The published files
-have rows that cannot be right, which are refused: quaternions off unit length (0.945 to 2.013 in Street, 41 rows; 7 in
+have wrong rows, which are refused: quaternions off unit length (0.945 to 2.013 in Street, 41 rows; 7 in
 StMarysChurch) and a camera at 3.4e9 m (GreatCourt). Frames carry no time: the videos were thinned to 2 Hz (Kendall et
 al. 2015).
 """

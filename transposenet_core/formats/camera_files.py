@@ -17,11 +17,11 @@ from transposenet_core.scene import DepthCamera
 
 
 def read_matrix(path: Path, rows: int, columns: int, what: str) -> np.ndarray:
-    """A text file of `rows` x `columns` finite numbers. UserError that says `what` it should be."""
+    """A text file of `rows` x `columns` finite numbers. UserError that states `what` it should be."""
     try:
         matrix = np.loadtxt(path, dtype=np.float64).reshape(rows, columns)
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: no {what} ({error}); write {rows} lines of {columns} numbers") from None
+        raise UserError(f"{path}: not a {what} ({error}); write {rows} lines of {columns} numbers") from None
     if not np.isfinite(matrix).all():
         raise UserError(f"{path}: a number that is not finite; a {what} is {rows} lines of {columns} numbers")
     return matrix
@@ -31,11 +31,11 @@ def read_camera_matrix(path: Path, width: int, height: int, scale: float = 1.0) 
     """The 3x3 camera matrix in `path`, in pixels, of a `width` x `height` image.
 
     `scale` is for an image of which only every 1/scale-th pixel was kept: with centres at whole numbers pixel u
-    becomes u * scale. UserError where the matrix is none of a camera.
+    becomes u * scale. UserError where it is not a camera matrix.
     """
     K = read_matrix(path, 3, 3, "3x3 camera matrix in pixels")
     if K[0, 0] <= 0 or K[1, 1] <= 0 or not np.allclose(K[2], [0, 0, 1]):
-        raise UserError(f"{path}: {K.tolist()} is no camera matrix; write fx 0 cx, 0 fy cy, 0 0 1 in pixels")
+        raise UserError(f"{path}: {K.tolist()} is not a camera matrix; write fx 0 cx, 0 fy cy, 0 0 1 in pixels")
     fx, fy, cx, cy = (float(K[i] * scale) for i in ((0, 0), (1, 1), (0, 2), (1, 2)))
     return Intrinsics(width, height, fx, fy, cx, cy, source=path.name)
 
@@ -54,8 +54,8 @@ def read_depth_camera_json(path: Path) -> DepthCamera:
         scale = float(units)  # type: ignore[arg-type]
     except (TypeError, ValueError, KeyError) as error:
         raise UserError(
-            f"{path}: no depth camera ({error!r}); it has metres_per_unit, a number, and T_camera_depth with position "
-            "(3 numbers) and orientation_wxyz (4)"
+            f"{path}: not a depth camera ({error!r}); it has metres_per_unit, a number, and T_camera_depth with "
+            "position (3 numbers) and orientation_wxyz (4)"
         ) from None
     if not 0 < scale < math.inf:
         raise UserError(f"{path}: metres_per_unit is {units}, it must be a number above 0, such as 0.001")
@@ -67,7 +67,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: no JSON ({error}); mend or remove the file") from None
+        raise UserError(f"{path}: not valid JSON ({error}); fix or remove the file") from None
     if not isinstance(content, dict):
         raise UserError(f"{path}: a {type(content).__name__}, it must be a JSON object {{...}}")
     return content
@@ -92,7 +92,7 @@ def _intrinsics(path: Path, content: dict[str, Any]) -> Intrinsics:
     whole = all(isinstance(content[key], int) and content[key] > 0 for key in needed[:2])
     if not (np.isfinite(numbers + distortion).all() and whole and camera.fx > 0 and camera.fy > 0):
         raise UserError(
-            f"{path}: {dict(zip(needed, numbers, strict=True))} is no camera; sizes and focal lengths are > 0"
+            f"{path}: {dict(zip(needed, numbers, strict=True))} is not a camera; sizes and focal lengths are > 0"
         )
     if camera.distortion_model not in DISTORTION_MODELS:
         raise UserError(

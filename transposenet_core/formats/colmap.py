@@ -2,8 +2,8 @@
 
 Convention: images hold world-to-camera transforms, quaternion w first, optical axes; they are inverted here. A model
 made from images alone has no metric scale and an arbitrary frame unless it was geo-registered or aligned; `scale=`
-says how many metres a unit has. COLMAP puts the centre of the upper left pixel at (0.5, 0.5), we at (0, 0): its
-principal point moves by half a pixel. Images carry no time: the numbers in their names count `rate=`.
+gives the metres per unit. COLMAP puts the centre of the upper left pixel at (0.5, 0.5), we at (0, 0): its
+principal point moves by half a pixel. Images have no time: the numbers in their names count frames at `rate=`.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ NAME = "colmap"
 LAYOUT = "cameras, images and points3D, .bin or .txt, in the folder, in sparse/0 or sparse; images in images/"
 CONVENTION = "world-to-camera, inverted; optical axes; pixel centres moved by half; no metric scale of its own"
 OPTIONS = {
-    "camera": "ID of the camera whose images are taken; needed where the model has several that differ",
+    "camera": "ID of the camera whose images are used; required where the model has several that differ",
     "images": labels.IMAGES_MEANING.split(";")[0] + "; default: images/ in PATH",
-    "scale": "metres that a unit of the model has; default 1, with a remark",
-    "rate": "images a second, default 30",
+    "scale": "metres per unit of the model; default 1, with a remark",
+    "rate": "images per second, default 30",
     labels.LABELS_ONLY: labels.LABELS_ONLY_MEANING,
 }
 MODELS = (".", "sparse/0", "sparse", "colmap/sparse/0")
@@ -60,22 +60,22 @@ def pose_convention(options: dict[str, str], scene_name: str) -> PoseConvention:
 
 
 def load(root: Path, split_file: Path | None, options: dict[str, str], faults: Faults) -> Scene:
-    """The registered images of the model in `root`, all `train` where no split file says otherwise.
+    """The registered images of the model in `root`, all `train` without a split file.
 
-    UserError where pycolmap is not installed or cannot read the model, and where it has several cameras.
+    UserError where pycolmap is not installed or cannot read the model, or it has several cameras.
     """
     folder = _model_folder(root)
     if folder is None:
-        raise UserError(f"{root}: no COLMAP model there; {NAME} reads {LAYOUT}")
+        raise UserError(f"{root}: no COLMAP model found there; {NAME} reads {LAYOUT}")
     model = _read(folder)
     rate_hz = positive_option(options, "rate", USUAL_RATE_HZ, root)
     scale = positive_option(options, "scale", 1.0, root)
     if "scale" not in options:
-        what = "COLMAP models have no metric scale unless geo-registered; a unit is taken as a metre, or say ,scale="
+        what = "COLMAP models have no metric scale unless geo-registered; a unit is taken as a metre, or give ,scale="
         faults.remark(folder, what)
     posed = {image.name: image for image in model.images.values() if image.has_pose}
     if not posed:
-        raise UserError(f"{folder}: the model has {model.num_images()} images and none is registered; map it again")
+        raise UserError(f"{folder}: none of the model's {model.num_images()} images is registered; map them again")
     camera_ids = _cameras(folder, model, posed, options)
     kept = {name: image for name, image in posed.items() if image.camera_id in camera_ids}
     splits = dict.fromkeys(sorted(kept, key=natural_order), "train")
@@ -131,7 +131,7 @@ def _pose(where: str, image: Any, scale: float, reader: PoseReader) -> Pose | No
 
 
 def _cameras(folder: Path, model: Any, images: dict[str, Any], options: dict[str, str]) -> set[int]:
-    """The camera that is asked for, or all of those that have images where they are the same."""
+    """The requested camera, or all cameras with images where they are the same."""
     counts: dict[int, int] = {}
     for image in images.values():
         counts[image.camera_id] = counts.get(image.camera_id, 0) + 1
@@ -160,7 +160,7 @@ def _intrinsics(folder: Path, camera: Any) -> Intrinsics:
     if camera.model_name not in LENSES:
         known = ", ".join(LENSES)
         raise UserError(
-            f"{folder}: the camera {camera.camera_id} has the model {camera.model_name}; known are {known}: let "
+            f"{folder}: the camera {camera.camera_id} has the model {camera.model_name}; supported are {known}: let "
             "COLMAP's image_undistorter make pinhole images and a model of them"
         )
     lens, places, bent = LENSES[camera.model_name]

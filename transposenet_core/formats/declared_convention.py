@@ -1,4 +1,4 @@
-"""The conventions in which seven numbers are a camera's pose: what data sets disagree about.
+"""The conventions in which seven numbers are a camera's pose: what differs between data sets.
 
 A convention is a direction (which transform the numbers are), the place of the quaternion's w, and the axes of the
 camera's frame. Every format declares its own (`Adapter.pose_convention`).
@@ -15,7 +15,7 @@ from scipy.spatial.transform import Rotation
 # The camera's pose in the map; the inverse of it, as COLMAP writes it; or the camera's centre in the map beside the
 # rotation from map to camera, as Cambridge Landmarks has it.
 DIRECTIONS = ("camera-to-map", "map-to-camera", "centre + map-to-camera")
-# Which of the numbers w x y z (as they were read) are the true w, x, y, z.
+# Which of the numbers w x y z (as they were read) are really w, x, y, z.
 ORDERS = {"wxyz": (0, 1, 2, 3), "xyzw": (3, 0, 1, 2), "zwxy": (1, 2, 3, 0)}
 ORDER_WORDS = {
     "wxyz": "quaternion w x y z",
@@ -45,7 +45,7 @@ class PoseConvention:
 
     def __post_init__(self) -> None:
         if self.direction not in DIRECTIONS or self.order not in ORDERS or self.axes not in AXES:
-            raise ValueError(f"no reading: {self}; allowed: {DIRECTIONS}, {list(ORDERS)}, {list(AXES)}")
+            raise ValueError(f"not a convention: {self}; allowed: {DIRECTIONS}, {list(ORDERS)}, {list(AXES)}")
 
     def __str__(self) -> str:
         return f"{self.direction}, {ORDER_WORDS[self.order]}, {AXES_WORDS[self.axes]}"
@@ -61,7 +61,7 @@ class PoseConvention:
         return p_N3, R * Rotation.from_matrix(AXES[self.axes])
 
     def numbers(self, positions_N3: np.ndarray, R_map_camera: Rotation) -> tuple[np.ndarray, np.ndarray]:
-        """The numbers that this convention makes these poses of: the inverse of `poses`."""
+        """The numbers that are these poses in this convention: the inverse of `poses`."""
         p_N3, R = np.asarray(positions_N3, np.float64), R_map_camera * Rotation.from_matrix(AXES[self.axes]).inv()
         if self.direction == "map-to-camera":
             p_N3 = -R.inv().apply(p_N3)

@@ -53,7 +53,7 @@ LENSES = {  # the sensor file's names -> ROS's
 
 @dataclass(frozen=True, eq=False)
 class Sensor:
-    """What a sensor.yaml says of a camera."""
+    """A camera as a sensor.yaml describes it."""
 
     intrinsics: Intrinsics
     T_body_camera: Pose
@@ -68,7 +68,7 @@ def pose_convention(options: dict[str, str], scene_name: str) -> PoseConvention:
 
 
 def load(root: Path, split_file: Path | None, options: dict[str, str], faults: Faults) -> Scene:
-    """The scene at `root`, a sequence or a folder of sequences; all `train` where no split file says otherwise."""
+    """The scene at `root`, a sequence or a folder of sequences; all `train` without a split file."""
     camera = options.get("camera", "cam0")
     table = f"mav0/{camera}/data.csv"
     folders = sequence_folders(root, [GROUND_TRUTH, table])
@@ -87,7 +87,7 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
         )
         frames += [(frame, body @ sensors[-1].T_body_camera) for frame, body in bodies]
         if sensors[-1].intrinsics != sensors[0].intrinsics:
-            raise UserError(f"{folder}: another camera than in {folders[0]}; a scene has one: take them one by one")
+            raise UserError(f"{folder}: another camera than in {folders[0]}; a scene has one: load them one by one")
     splits = {frame.name: "train" for frame, _ in frames}
     if split_file is not None:
         splits = labels.chosen_splits(root, split_file, splits.keys(), table, faults)
@@ -120,7 +120,7 @@ def _frames(folder: Path, camera: str, prefix: str, faults: Faults) -> list[Fram
 
 def _trajectory(path: Path, faults: Faults) -> Trajectory:
     trajectory, reader = Trajectory(path, faults), PoseReader(faults)
-    row = "'timestamp,p_x,p_y,p_z,q_w,q_x,q_y,q_z', further columns are passed over"
+    row = "'timestamp,p_x,p_y,p_z,q_w,q_x,q_y,q_z', further columns are ignored"
     for where, words in stamped_rows(path, ",", f"rows {row}"):
         if len(words) < 8:
             faults.refuse(where, f"{len(words)} columns, a row is {row}")
@@ -134,12 +134,12 @@ def _trajectory(path: Path, faults: Faults) -> Trajectory:
 def _stamp(where: str, text: str, faults: Faults) -> int | None:
     if text.isdecimal() and len(text) < 20 and int(text) < LARGEST_STAMP_NS:
         return int(text)
-    faults.refuse(where, f"'{text}' is no time stamp in whole nanoseconds")
+    faults.refuse(where, f"'{text}' is not a time stamp in whole nanoseconds")
     return None
 
 
 def read_sensor(path: Path, faults: Faults) -> Sensor:
-    """A camera's sensor.yaml. UserError where it is none of a pinhole or fisheye camera."""
+    """A camera's sensor.yaml. UserError where it does not describe a pinhole or fisheye camera."""
     content = _read_yaml(path)
     try:
         width, height = (int(value) for value in content["resolution"])
@@ -149,18 +149,18 @@ def read_sensor(path: Path, faults: Faults) -> Sensor:
         model, lens = str(content.get("camera_model", "pinhole")), str(content["distortion_model"])
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(
-            f"{path}: no camera ({error!r}); it has resolution [w, h], intrinsics [fx, fy, cx, cy], distortion_model, "
-            "distortion_coefficients, and T_BS with 16 numbers in data"
+            f"{path}: not a camera ({error!r}); it has resolution [w, h], intrinsics [fx, fy, cx, cy], "
+            "distortion_model, distortion_coefficients, and T_BS with 16 numbers in data"
         ) from None
     if model != "pinhole" or lens not in LENSES:
-        allowed = f"known are pinhole with {', '.join(LENSES)}"
+        allowed = f"allowed are pinhole with {', '.join(LENSES)}"
         raise UserError(f"{path}: camera_model '{model}' with distortion_model '{lens}'; {allowed}: convert it")
     if min(width, height, fx, fy) <= 0 or not np.isfinite([fx, fy, cx, cy, *bent]).all():
         raise UserError(f"{path}: {width}x{height}, intrinsics {fx, fy, cx, cy}; sizes and focal lengths are above 0")
     rotation = PoseReader(faults)
     T_body_camera = rotation.from_matrix(path, T_44)
     if T_body_camera is None:
-        raise UserError(f"{faults.refused[-1]} (T_BS); mend the file")
+        raise UserError(f"{faults.refused[-1]} (T_BS); fix the file")
     source = f"EuRoC {path.parent.name}/{path.name}"
     rectified = lens == "none" or not any(bent)
     name, figures = ("none", ()) if rectified else (LENSES[lens], bent)
@@ -168,12 +168,12 @@ def read_sensor(path: Path, faults: Faults) -> Sensor:
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
-    """OpenCV's dialect: the head `%YAML:1.0` and the tag !!opencv-matrix are no YAML."""
+    """OpenCV's dialect: the head `%YAML:1.0` and the tag !!opencv-matrix are not YAML."""
     lines = [line for line in read_lines(path, "a camera's sensor.yaml") if not line.startswith("%YAML")]
     try:
         content = yaml.safe_load("\n".join(lines).replace("!!opencv-matrix", ""))
     except yaml.YAMLError as error:
-        raise UserError(f"{path}: no YAML ({' '.join(str(error).split())}); mend the file") from None
+        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())}); fix the file") from None
     if not isinstance(content, dict):
         raise UserError(f"{path}: a {type(content).__name__}, it must be 'key: value' lines")
     return content

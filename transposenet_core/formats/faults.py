@@ -1,7 +1,7 @@
-"""What an adapter finds wrong in the files it reads: all of it at once, each fault at its file and row.
+"""The faults that an adapter finds in the files it reads: all at once, each with its file and row.
 
-An adapter never stops at a bad row: it reports the row and leaves it out. Who loads a scene to use it gets one
-UserError (:meth:`Faults.raise_refused`); who checks a data set gets the list.
+An adapter never stops at a bad row: it reports the row and leaves it out. Loading a scene raises one
+UserError (:meth:`Faults.raise_refused`); checking a data set returns the list.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MOST_SKIPPED = 0.05  # fault matrix, T1
 
 @dataclass(frozen=True)
 class Fault:
-    """`where` is a file or ``file line 7``, `what` the rest of the sentence; a remark is mended silently but told."""
+    """`where` is a file or ``file line 7``, `what` the rest of the sentence; a remark does not stop the loading."""
 
     where: str
     what: str
@@ -38,7 +38,7 @@ class Faults:
         self.all.append(Fault(str(where), what, refused=True))
 
     def remark(self, where: object, what: str) -> None:
-        """Something that was put right, such as a rotation block that is not quite orthonormal."""
+        """Something that was corrected, such as a rotation block that is not quite orthonormal."""
         self.all.append(Fault(str(where), what, refused=False))
 
     @property
@@ -60,8 +60,8 @@ class Faults:
         shown = "; ".join(str(fault) for fault in self.refused[:SHOWN])
         more = f"; and {count - SHOWN} more" if count > SHOWN else ""
         advice = (
-            f"that is more than {MOST_SKIPPED:.0%} of them, too many to leave out: mend the data"
+            f"that is more than {MOST_SKIPPED:.0%} of them, too many to leave out: fix the data"
             if skip_bad
-            else "mend them or leave these rows out with --skip-bad; transposenet check lists all of them"
+            else "fix them or leave these rows out with --skip-bad; transposenet check lists all of them"
         )
-        raise UserError(f"{data}: {count} fault{'s' * (count > 1)} beside {used} good images: {shown}{more}; {advice}")
+        raise UserError(f"{data}: {count} fault{'s' * (count > 1)} and {used} good images: {shown}{more}; {advice}")

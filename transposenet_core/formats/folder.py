@@ -1,4 +1,4 @@
-"""A plain folder: images, poses.csv, camera.json. What bag_to_dataset writes, and what a script writes easily.
+"""A plain folder: images, poses.csv, camera.json. bag_to_dataset writes it, and a script easily can.
 
 Convention: `image,stamp_ns,x,y,z,qw,qx,qy,qz`: the camera's centre in map metres and the camera-to-map quaternion, w
 first, optical axes; further columns split, sequence, depth. Instead of stamp_ns (whole nanoseconds) there may be stamp
@@ -24,7 +24,7 @@ from transposenet_core.scene import SPLITS, UNITS, PosedImage, Scene
 NAME = "folder"
 LAYOUT = (
     "poses.csv (image,stamp_ns,x,y,z,qw,qx,qy,qz[,split][,sequence][,depth]; or stamp in seconds), camera.json, "
-    "images where poses.csv says"
+    "images at the paths in poses.csv"
 )
 CONVENTION = "x y z is the camera's centre in map metres, qw qx qy qz camera-to-map, optical axes"
 OPTIONS: dict[str, str] = {labels.LABELS_ONLY: labels.LABELS_ONLY_MEANING}
@@ -76,7 +76,7 @@ def _time_offset(path: Path, about: dict) -> float:
     try:
         offsets = [float(seconds) for seconds in dict(about.get("time_offset_s", {})).values()]
     except (TypeError, ValueError):
-        raise UserError(f"{path}: time_offset_s is no object of seconds by recording; mend or remove it") from None
+        raise UserError(f"{path}: time_offset_s is not an object of seconds by recording; fix or remove it") from None
     return statistics.median(offsets) if offsets else 0.0
 
 
@@ -97,9 +97,9 @@ def _read_table(path: Path) -> list[dict[str, str]]:
 def _row(where: str, line: dict[str, str], faults: Faults) -> Row | None:
     split = line.get("split", "train")
     if "more" in line:
-        faults.refuse(where, "more columns than the first line of the file names")
+        faults.refuse(where, "more columns than the header of the file")
     elif split not in ("", *SPLITS):
-        faults.refuse(where, f"split '{split}', allowed are {', '.join(SPLITS)} and nothing, which is not used")
+        faults.refuse(where, f"split '{split}', allowed are {', '.join(SPLITS)} and empty (not used)")
     else:
         return Row(line["image"], split, where, [line[name] for name in NUMBERS])
     return None
@@ -123,13 +123,13 @@ def _image(
 
 
 def _stamp(where: str, line: dict[str, str], faults: Faults) -> float | None:
-    """Seconds. Whole nanoseconds are divided as integers: the nearest float, whose grid is 240 ns for today's dates."""
+    """Seconds. Whole nanoseconds are divided as integers: the nearest float, 240 ns apart for today's dates."""
     column = "stamp_ns" if "stamp_ns" in line else "stamp"
     try:
         stamp = int(line[column]) / NANOSECONDS if column == "stamp_ns" else float(line[column])
     except ValueError:
         wanted = "whole nanoseconds" if column == "stamp_ns" else "seconds"
-        faults.refuse(where, f"{column} '{line[column]}' is no stamp, {wanted} are allowed")
+        faults.refuse(where, f"{column} '{line[column]}' is not a stamp, {wanted} are allowed")
         return None
     if not abs(stamp) < float("inf"):
         faults.refuse(where, "a stamp that is not finite")

@@ -1,7 +1,7 @@
 """Writes the layout `folder` (read by folder.py): images, poses.csv, camera.json, dataset.json, in one folder.
 
 Nothing is lost: positions and quaternions are written with all digits of a float64, stamps as whole nanoseconds,
-images as PNG or as the bytes that came. The folder appears whole or not at all.
+images as PNG or as the given bytes. The folder appears whole or not at all.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ NANOSECONDS = 10**9
 
 
 class FolderWriter:
-    """Takes the images of a scene one at a time; made by :func:`folder_dataset`, whose end writes the rest.
+    """Takes the images of a scene one at a time; made by :func:`folder_dataset`, which writes the rest at its end.
 
-    ``images`` are the frames so far, all `train`; :meth:`set_splits` says otherwise. The attributes may be set until
+    ``images`` are the frames so far, all `train`; :meth:`set_splits` changes that. The attributes may be set until
     the end: a camera is often known with the first message only. ``about`` is kept in dataset.json for people to read.
     """
 
@@ -112,17 +112,17 @@ class FolderWriter:
 
 
 def check_free(path: Path, overwrite: bool) -> None:
-    """UserError where something lies at `path` that is not to be overwritten: data sets alone ever are."""
+    """UserError where `path` exists and must not be overwritten: only data sets ever are."""
     if path.exists() and not (path.is_dir() and (not any(path.iterdir()) or (overwrite and (path / POSES).is_file()))):
-        how = "name another folder, or say --overwrite" if (path / POSES).is_file() else "name another folder"
-        raise UserError(f"{path}: something lies there already; {how}")
+        how = "name another folder, or add --overwrite" if (path / POSES).is_file() else "name another folder"
+        raise UserError(f"{path}: already exists; {how}")
 
 
 @contextmanager
 def folder_dataset(path: str | Path, name: str | None = None, overwrite: bool = False) -> Iterator[FolderWriter]:
     """A :class:`FolderWriter` whose folder becomes `path` when the block ends without an error.
 
-    UserError where something lies at `path` that is not to be overwritten, or where the disk does not take it all.
+    UserError where `path` exists and must not be overwritten, or where the disk is full.
     """
     path = Path(path)
     check_free(path, overwrite)
@@ -142,10 +142,10 @@ def write_folder_dataset(
     stamps_ns: Sequence[int] | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Write `scene` with `contents` in the order of its images; without them the files that it names are copied.
+    """Write `scene` with `contents` in the order of its images; without them its files are copied.
 
-    Images are taken one at a time. Stamps are the scene's, to the nanosecond, where `stamps_ns` is left out; depth
-    images are copied. Names of arrays must end in .png (lossless) or .jpg. UserError as :func:`folder_dataset`.
+    Images are read one at a time. Stamps are the scene's, to the nanosecond, where `stamps_ns` is left out; depth
+    images are copied. Names of arrays must end in .png (lossless) or .jpg. UserError as in :func:`folder_dataset`.
     """
     path, images = Path(path), scene.images
     stamps = stamps_ns if stamps_ns is not None else [round(Fraction(i.stamp) * NANOSECONDS) for i in images]
@@ -165,7 +165,7 @@ def write_folder_dataset(
 def encode(image: np.ndarray, suffix: str) -> bytes:
     """(H, W, 3) uint8 BGR or (H, W) uint16 as the bytes of an image file. ValueError for another array or suffix."""
     if suffix not in (".png", ".jpg") or image.dtype not in (np.uint8, np.uint16):
-        raise ValueError(f"{image.dtype} images as '{suffix}' are not written")
+        raise ValueError(f"{image.dtype} images cannot be written as '{suffix}'")
     import cv2  # only where an image is encoded: a command's help needs the formats and no OpenCV
 
     quality = [cv2.IMWRITE_PNG_COMPRESSION, 3] if suffix == ".png" else [cv2.IMWRITE_JPEG_QUALITY, 95]

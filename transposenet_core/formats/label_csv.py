@@ -1,8 +1,8 @@
 """Label tables of the reference implementations: `scene,split,seq,img_path,t1,t2,t3,q1,q2,q3,q4`, one scene or several.
 
 Convention: t1 t2 t3 is the camera's centre in map metres, q1 q2 q3 q4 a quaternion, w first, in optical axes. As in the
-files that they were made of, 7-Scenes' quaternions are camera-to-map and Cambridge's map-to-camera; for a scene of
-another name the user says it.
+files that they were made from, 7-Scenes' quaternions are camera-to-map and Cambridge's map-to-camera; for a scene of
+another name the user gives it.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def pose_convention(options: dict[str, str], scene_name: str) -> PoseConvention:
 def load(path: Path, split_file: Path | None, options: dict[str, str], faults: Faults) -> Scene:
     """The scene whose labels are in the file `path`, or the one of its scenes that the option `scene` names."""
     if not path.is_file():
-        raise UserError(f"{path}: {NAME} reads {LAYOUT}; name the file")
+        raise UserError(f"{path}: {NAME} reads {LAYOUT}; give the file")
     files = labels.files_of_splits(path)
     found = [(scene, row) for file in files for scene, row in _read_rows(file, faults)]
     scene = _chosen_scene(path, sorted({scene for scene, _ in found}), options.get("scene"))
@@ -73,7 +73,7 @@ def load(path: Path, split_file: Path | None, options: dict[str, str], faults: F
 
 
 def _read_rows(path: Path, faults: Faults) -> Iterator[tuple[str, Row]]:
-    """Scene and row of each line; a line with another number of columns or another split is a fault already."""
+    """Scene and row of each line; a line with the wrong number of columns or an unknown split is a fault."""
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             lines = list(csv.reader(file))
@@ -81,7 +81,7 @@ def _read_rows(path: Path, faults: Faults) -> Iterator[tuple[str, Row]]:
         raise UserError(f"{path}: the labels cannot be read ({error}); {NAME} reads {LAYOUT}") from None
     if len(lines) < 2 or lines[0] != COLUMNS:
         found = ",".join(lines[0]) if lines else "nothing"
-        raise UserError(f"{path}: '{found:.100}' found, a label table starts with {','.join(COLUMNS)} and has rows")
+        raise UserError(f"{path}: '{found:.100}' found; a label table starts with {','.join(COLUMNS)} and has rows")
     for number, line in enumerate(lines[1:], start=2):
         where = f"{path} line {number}"
         if len(line) != len(COLUMNS):
@@ -97,7 +97,7 @@ def _chosen_scene(path: Path, scenes: list[str], wanted: str | None) -> str:
         return wanted
     if wanted is None and len(scenes) == 1:
         return scenes[0]
-    known = ", ".join(scenes) or "none, for every row has a fault"
+    known = ", ".join(scenes) or "none, because every row has a fault"
     found = f"no scene '{wanted}' there" if wanted else "several scenes there"
     raise UserError(f"{path}: {found}; its scenes: {known}; write {NAME}:{path},scene=NAME with one of them")
 

@@ -15,13 +15,13 @@ from transposenet_core.image_files import find_image
 from transposenet_core.scene import SPLITS, PosedImage
 
 LABELS_ONLY = "labels_only"
-LABELS_ONLY_MEANING = "yes: judge the labels alone, images are not looked for (transposenet check)"
-IMAGES_MEANING = "the folder that the images' names start from; default: the labels' own"
+LABELS_ONLY_MEANING = "yes: check the labels alone, without the images (transposenet check)"
+IMAGES_MEANING = "the folder that the images' names start from; default: the folder of the labels"
 
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a label file: an image's name, its split, where the line stands, and its numbers as text."""
+    """A line of a label file: an image's name, its split, the place of the line, and its numbers as text."""
 
     name: str
     split: str
@@ -35,9 +35,9 @@ def by_name(rows: Iterable[Row], faults: Faults) -> dict[str, Row]:
     for row in rows:
         if not below(row.name):
             what = f"the image {row.name} is not below the folder of the images"
-            faults.refuse(row.where, f"{what}; a leading / is taken by the format posenet_txt alone")
+            faults.refuse(row.where, f"{what}; only the format posenet_txt allows a leading /")
         elif row.name in known:
-            faults.refuse(row.where, f"{row.name} stands in {known[row.name].where} already")
+            faults.refuse(row.where, f"{row.name} is already in {known[row.name].where}")
         else:
             known[row.name] = row
     return known
@@ -46,8 +46,8 @@ def by_name(rows: Iterable[Row], faults: Faults) -> dict[str, Row]:
 def chosen_splits(root: Path, split_file: Path, known: Collection[str], labels: str, faults: Faults) -> dict[str, str]:
     """The split file's choice by the names that the labels have; its names start at `root` or at its parent.
 
-    PNG and JPEG are one, because lists of images outlive conversions. A name without a row is a fault; UserError
-    where no name has one, because then it is another scene's split.
+    PNG and JPEG count as one, because lists of images outlive conversions. A name without a row is a fault; UserError
+    where no name has one, because the split is then of another scene.
     """
     folder = f"{root.resolve().name}/"
     names = {_stem(name): name for name in known}
@@ -72,13 +72,13 @@ def _stem(name: str) -> str:
 
 
 class ImageFiles:
-    """Where the images of a data set lie: missing and empty ones are faults (fault matrix, T1)."""
+    """Where the images of a data set are: missing and empty ones are faults (fault matrix, T1)."""
 
     def __init__(self, folder: Path, faults: Faults, labels_only: bool = False) -> None:
         self.folder, self.faults, self.labels_only = folder, faults, labels_only
 
     def find(self, name: str, where: object) -> Path | None:
-        """The image's file, PNG or JPEG whatever `name` says; None, and a fault, where there is none."""
+        """The image's file, PNG or JPEG, whatever the suffix of `name`; None, and a fault, where there is none."""
         if self.labels_only:
             return self.folder / name
         path = find_image(self.folder / name)
@@ -98,9 +98,9 @@ def posed_images(
     convention: str,
     rate_hz: float,
 ) -> list[PosedImage]:
-    """The chosen rows (x y z qw qx qy qz, as `convention` says) as images in the order of their numbers.
+    """The chosen rows (x y z qw qx qy qz, in `convention`) as images in the order of their numbers.
 
-    The formats have no time: the number in an image's name counts frames of `rate_hz`.
+    The formats have no time: the number in an image's name counts frames at `rate_hz`.
     """
     images, sequences = [], _sequences(rows)
     for name, split in splits.items():
@@ -114,7 +114,7 @@ def posed_images(
 
 
 def _sequences(names: Collection[str]) -> dict[str, str]:
-    """Image -> its folder's name, with the clip's where a folder has several that count anew (Cambridge's Street)."""
+    """Image -> its folder's name, with the clip's where a folder has several numbered from 0 (Cambridge's Street)."""
     clips: dict[PurePosixPath, set[str]] = {}
     for name in names:
         clips.setdefault(PurePosixPath(name).parent, set()).add(_clip_and_number(name)[0])
@@ -142,7 +142,7 @@ def natural_order(name: str) -> list[tuple[int, str]]:
 def files_of_splits(path: Path) -> dict[Path, str | None]:
     """A label file NAME_train.EXT with the NAME_val.EXT and NAME_test.EXT beside it, and their splits.
 
-    A file whose name says no split stands alone, with None.
+    A file without a split in its name is alone, with None.
     """
     for split in SPLITS:
         if path.stem.endswith(f"_{split}"):

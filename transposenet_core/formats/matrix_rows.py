@@ -1,7 +1,7 @@
 """Poses as rows of sixteen numbers, 4x4 row-major, beside a folder of images and the camera matrix.
 
-Convention: poses.txt holds camera-to-map transforms in metres, optical axes, unless `convention=` says otherwise; its
-rows belong to the images of images/ in the order of their names. Frames carry no time: their order counts `rate=`.
+Convention: poses.txt holds camera-to-map transforms in metres, optical axes, unless `convention=` is given; its
+rows belong to the images of images/ in the order of their names. Frames have no time: they are counted at `rate=`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LAYOUT = "poses.txt (a line per image: 16 numbers, a 4x4 matrix row by row), K.t
 CONVENTION = "camera-to-map in metres, optical axes; rows in the order of the images' names"
 OPTIONS = {
     "convention": "camera_to_map (default) | map_to_camera: what the matrices are",
-    "rate": "images a second, default 30: the layout has no time",
+    "rate": "images per second, default 30: the layout has no time",
 }
 POSES, CAMERA, IMAGES = "poses.txt", "K.txt", "images"
 SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -38,7 +38,7 @@ def pose_convention(options: dict[str, str], scene_name: str) -> PoseConvention:
 
 
 def load(root: Path, split_file: Path | None, options: dict[str, str], faults: Faults) -> Scene:
-    """The scene in the folder `root`, all of it `train` where no split file says otherwise."""
+    """The scene in the folder `root`, all of it `train` without a split file."""
     convention, rate_hz = convention_of(options, CAMERA_TO_MAP, NAME, root), _rate(root, options)
     numbered = enumerate(read_lines(root / POSES, LAYOUT), start=1)
     lines = [(f"{root / POSES} line {number}", line.split()) for number, line in numbered if line.strip()]
@@ -47,7 +47,7 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
     if not lines or len(lines) != len(names):
         raise UserError(
             f"{root}: {len(lines)} rows in {POSES} and {len(names)} images in {IMAGES}/; there must be a row for "
-            "each image, in the order of the names: complete one or remove from the other"
+            "each image, in the order of the names: add what is missing or remove the surplus"
         )
     rows = {f"{IMAGES}/{name}": (index, *line) for index, (name, line) in enumerate(zip(names, lines, strict=True))}
     splits = dict.fromkeys(rows, "train")
@@ -60,7 +60,7 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
         pose = None if values is None else reader.from_matrix(where, values.reshape(4, 4), convention)
         if pose is not None and path is not None:
             images.append(PosedImage(name, path, pose, split, IMAGES, index / rate_hz))
-    reader.remark_on_mended(root / POSES)
+    reader.remark_on_corrected(root / POSES)
     images.sort(key=lambda image: image.stamp)
     scene = Scene(root.resolve().name, images, root=root)
     if images and (root / CAMERA).is_file():
@@ -76,5 +76,5 @@ def _rate(root: Path, options: dict[str, str]) -> float:
     except ValueError:
         rate_hz = 0.0
     if not 0 < rate_hz < float("inf"):
-        raise UserError(f"{root}: rate={text}; it must be the number of images a second, above 0")
+        raise UserError(f"{root}: rate={text}; it must be the number of images per second, above 0")
     return rate_hz

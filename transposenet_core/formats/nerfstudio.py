@@ -1,9 +1,9 @@
 """nerfstudio's transforms.json (Instant NGP's, too): a frame per image with its pose, one camera.
 
-Convention: `transform_matrix` is camera-to-world with OpenGL's camera axes (x right, y up, z back): y and z are turned
-round here. `applied_transform` (3x4 or 4x4) and `applied_scale` are what nerfstudio's converters did to the poses of
+Convention: `transform_matrix` is camera-to-world with OpenGL's camera axes (x right, y up, z back): y and z are negated
+here. `applied_transform` (3x4 or 4x4) and `applied_scale` are what nerfstudio's converters applied to the poses of
 the recording, p' = scale * (A p): they are undone, so that the map is the recording's frame and unit, as an adapter of
-the source would give it. The file says nothing of its unit: `scale=` does. Pixel centres are at 0.5 (nerfstudio's rays,
+the source would give it. The file has no unit: `scale=` gives it. Pixel centres are at 0.5 (nerfstudio's rays,
 and COLMAP's figures, which it copies), so the principal point moves by half a pixel.
 """
 
@@ -30,8 +30,8 @@ NAME = "nerfstudio"
 LAYOUT = "transforms.json (frames with file_path and transform_matrix; fl_x, fl_y, cx, cy, w, h) beside its images"
 CONVENTION = "camera-to-world 4x4, OpenGL camera axes (x right, y up, z back); applied_transform and _scale undone"
 OPTIONS = {
-    "scale": "metres that a unit of the poses has; default 1, with a remark",
-    "rate": "images a second, default 30",
+    "scale": "metres per unit of the poses; default 1, with a remark",
+    "rate": "images per second, default 30",
     labels.LABELS_ONLY: labels.LABELS_ONLY_MEANING,
 }
 FILE = "transforms.json"
@@ -50,16 +50,16 @@ def pose_convention(options: dict[str, str], scene_name: str) -> PoseConvention:
 
 
 def load(root: Path, split_file: Path | None, options: dict[str, str], faults: Faults) -> Scene:
-    """The scene in the folder `root`; all `train` where neither the file's lists nor a split file say otherwise.
+    """The scene in the folder `root`; all `train` without lists in the file or a split file.
 
-    Frames that the file's lists leave out are not used. UserError where the file is none, or has several cameras.
+    Frames that the file's lists leave out are not used. UserError where the file is wrong, or has several cameras.
     """
     path = root / FILE
     content = read_json(path)
     rate_hz = positive_option(options, "rate", USUAL_RATE_HZ, path)
     scale = positive_option(options, "scale", 1.0, path)
     if "scale" not in options:
-        what = "the file says no unit, and poses from COLMAP have none; a unit is taken as a metre, or say ,scale="
+        what = "the file has no unit, nor do poses from COLMAP; a unit is taken as a metre, or give ,scale="
         faults.remark(path, what)
     frames = _frames(root, content, faults)
     splits = {name: "train" for name in frames}
@@ -78,7 +78,7 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
         if pose is not None and image is not None:
             sequence = str(PurePosixPath(name).parent)
             images.append(PosedImage(name, image, pose, split, sequence, stamps[name]))
-    reader.remark_on_mended(path)
+    reader.remark_on_corrected(path)
     images.sort(key=lambda image: natural_order(image.name))
     files = [] if image_files.labels_only else [image.path for image in images]
     intrinsics = read_intrinsics(path, content, [frame for _, frame in frames.values()], files, faults)
@@ -87,7 +87,7 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
 
 
 class _Undone:
-    """Turns a file's camera-to-world matrix into that of the recording, with positions in metres."""
+    """Converts a file's camera-to-world matrix to that of the recording, with positions in metres."""
 
     def __init__(self, path: Path, content: dict[str, Any], metres_per_unit: float) -> None:
         applied = content.get("applied_transform", np.eye(4).tolist())
@@ -95,12 +95,14 @@ class _Undone:
         try:
             A_44 = square(applied)
         except ValueError as error:
-            raise UserError(f"{path}: applied_transform is no 3x4 or 4x4 matrix ({error}); mend or remove it") from None
+            raise UserError(
+                f"{path}: applied_transform is not a 3x4 or 4x4 matrix ({error}); fix or remove it"
+            ) from None
         R = A_44[:3, :3]
         if not (np.isfinite(A_44).all() and np.allclose(R @ R.T, np.eye(3), atol=1e-4) and np.linalg.det(R) > 0):
-            raise UserError(f"{path}: applied_transform {A_44[:3].tolist()} is no rotation with a shift; mend it")
+            raise UserError(f"{path}: applied_transform {A_44[:3].tolist()} is not a rigid transform; fix it")
         if not (isinstance(scale, (int, float)) and 0 < scale < float("inf")):
-            raise UserError(f"{path}: applied_scale is {scale}, it must be a number above 0; mend or remove it")
+            raise UserError(f"{path}: applied_scale is {scale}, it must be a number above 0; fix or remove it")
         self._A_44, self._shrunk, self._metres = A_44, float(scale), metres_per_unit
 
     def __call__(self, T_44: np.ndarray) -> np.ndarray:
@@ -126,12 +128,12 @@ def _matrix(where: str, frame: dict[str, Any], faults: Faults) -> np.ndarray | N
     try:
         return square(frame.get("transform_matrix"))
     except ValueError as error:
-        faults.refuse(where, f"transform_matrix is no 4x4 matrix ({error})")
+        faults.refuse(where, f"transform_matrix is not a 4x4 matrix ({error})")
         return None
 
 
 def _frames(root: Path, content: dict[str, Any], faults: Faults) -> dict[str, tuple[str, dict[str, Any]]]:
-    """Where each frame stands, and its entry, by its image's name."""
+    """The place of each frame in the file, and its entry, by its image's name."""
     path, given = root / FILE, content.get("frames")
     if not isinstance(given, list) or not given:
         raise UserError(f"{path}: it has no frames; {NAME} reads {LAYOUT}")
@@ -139,7 +141,7 @@ def _frames(root: Path, content: dict[str, Any], faults: Faults) -> dict[str, tu
     for index, frame in enumerate(given):
         where = f"{path} frames[{index}]"
         if not isinstance(frame, dict) or not isinstance(frame.get("file_path"), str):
-            faults.refuse(where, "no frame: it has file_path and transform_matrix")
+            faults.refuse(where, "not a frame: a frame has file_path and transform_matrix")
             continue
         name = _image_name(root, frame["file_path"])
         entries[where] = frame
@@ -169,9 +171,9 @@ def _listed(
         for given in names:
             name = _image_name(root, str(given))
             if name not in frames:
-                faults.refuse(path, f"{key} names {given}, which is no frame")
+                faults.refuse(path, f"{key} names {given}, which is not a frame")
             elif splits.setdefault(name, split) != split:
-                faults.refuse(path, f"{key} names {given}, which is in {splits[name]}_filenames already")
+                faults.refuse(path, f"{key} names {given}, which is already in {splits[name]}_filenames")
     if len(splits) < len(frames):
-        faults.remark(path, f"{len(frames) - len(splits)} frames stand in none of its lists and are not used")
+        faults.remark(path, f"{len(frames) - len(splits)} frames are in none of its lists and are not used")
     return splits

@@ -22,20 +22,20 @@ LENSES: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 COEFFICIENTS = ("k1", "k2", "k3", "k4", "p1", "p2")
 KEYS = ("w", "h", "fl_x", "fl_y", "cx", "cy", "camera_angle_x", "camera_angle_y", *COEFFICIENTS)
-SAME_CAMERA = 0.02  # of the focal length: what a phone's autofocus does to it
+SAME_CAMERA = 0.02  # of the focal length: as far as a phone's autofocus changes it
 
 
 def read_intrinsics(
     path: Path, content: dict[str, Any], frames: list[dict[str, Any]], files: list[Path], faults: Faults
 ) -> Intrinsics | None:
-    """The camera of the frames; `files` are images to take the size from where it has none.
+    """The camera of the frames; `files` are images that give the size where the camera has none.
 
     Frames whose cameras differ by up to 2 % (an autofocus) get the median one, with a remark. None, and a remark, where
-    the file has no camera; UserError where frames differ by more, or the camera is none.
+    the file has no camera; UserError where frames differ by more, or it is not a camera.
     """
     model = str(content.get("camera_model") or "OPENCV")
     if model not in LENSES:
-        raise UserError(f"{path}: camera_model '{model}', known are {', '.join(LENSES)}; undistort the images first")
+        raise UserError(f"{path}: camera_model '{model}', allowed are {', '.join(LENSES)}; undistort the images first")
     cameras = [_numbers(path, content | frame) for frame in frames]
     if not any("fl_x" in camera or "camera_angle_x" in camera for camera in cameras):
         faults.remark(path, "no camera: it has neither fl_x nor camera_angle_x, so the scene has no intrinsics")
@@ -54,7 +54,7 @@ def read_intrinsics(
             "scene has one: write a transforms.json for each"
         )
     if apart.any():
-        faults.remark(path, f"the frames' cameras differ by up to {apart.max():.3g} px; the median one is taken")
+        faults.remark(path, f"the frames' cameras differ by up to {apart.max():.3g} px; the median one is used")
     width, height, fx, fy, cx, cy, *bent = median.tolist()
     lens, _ = LENSES[model]
     source = f"{path.name} ({model})"
@@ -64,14 +64,14 @@ def read_intrinsics(
 
 
 def _numbers(path: Path, entry: dict[str, Any]) -> dict[str, float]:
-    """The camera's keys that are there."""
+    """The camera's keys that are present."""
     given = {key: entry[key] for key in KEYS if entry.get(key) is not None}
     try:
         numbers = {key: float(value) for key, value in given.items()}
     except (TypeError, ValueError, OverflowError) as error:
-        raise UserError(f"{path}: {error} in the camera {given}; its figures are numbers in pixels") from None
+        raise UserError(f"{path}: {error} in the camera {given}; its values are numbers in pixels") from None
     if not all(map(math.isfinite, numbers.values())):
-        raise UserError(f"{path}: the camera {given} has a number that is not finite; mend it")
+        raise UserError(f"{path}: the camera {given} has a number that is not finite; fix it")
     return numbers
 
 
@@ -83,11 +83,11 @@ def _figures(path: Path, camera: dict[str, float], model: str) -> list[float]:
     fx = camera.get("fl_x") or _focal(width, camera.get("camera_angle_x"))
     fy = camera.get("fl_y") or _focal(height, camera.get("camera_angle_y")) or fx
     if not (fx and fx > 0 and fy and fy > 0 and width > 0 and height > 0):
-        raise UserError(f"{path}: the camera {camera} is none; w, h and fl_x are above 0")
+        raise UserError(f"{path}: {camera} is not a camera; w, h and fl_x must be above 0")
     _, keys = LENSES[model]
     if strange := [key for key in COEFFICIENTS if key not in keys and camera.get(key)]:
         raise UserError(
-            f"{path}: {', '.join(strange)} of the camera_model {model} cannot be taken, only "
+            f"{path}: {', '.join(strange)} of the camera_model {model} are not supported, only "
             f"{', '.join(keys) or 'none'}; undistort the images first"
         )
     centre = camera.get("cx", width / 2), camera.get("cy", height / 2)

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from transposenet_core.errors import UserError
 
-LARGEST = 2e9  # between clocks that count from 1970 and from switching on
+LARGEST = 2e9  # between a clock that counts from 1970 and one that counts from power-on
 
 
 def number_option(options: dict[str, str], name: str, default: float, where: object) -> float:
@@ -21,7 +21,7 @@ def number_option(options: dict[str, str], name: str, default: float, where: obj
         value = math.nan
     if not abs(value) <= LARGEST:
         raise UserError(
-            f"{where}: the option {name}={text} is no number up to {LARGEST:g}; write one such as "
+            f"{where}: the option {name}={text} is not a number up to {LARGEST:g}; write for example "
             f"{name}={default or 0.08:g}"
         )
     return value
@@ -36,7 +36,7 @@ def positive_option(options: dict[str, str], name: str, default: float, where: o
 
 
 def frame_stamps(names: Sequence[str], rate_hz: float) -> dict[str, float]:
-    """Seconds of images that carry no time: the last number in each name counts frames, or their order does.
+    """Stamps in seconds of images without time: the last number in each name counts frames, or their order does.
 
     Their order where a name has no number, or two in a folder have the same.
     """

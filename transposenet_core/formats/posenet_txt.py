@@ -1,8 +1,9 @@
-"""PoseNet's text files: three header lines, then `IMAGE X Y Z W P Q R`, the layout that Cambridge Landmarks has too.
+"""PoseNet's text files: three header lines, then `IMAGE X Y Z W P Q R`, the layout that Cambridge Landmarks also has.
 
-Convention: X Y Z is the camera's centre in map metres, W P Q R a quaternion, w first, in optical axes. Which way it
-turns the format does not fix: the older files of 7-Scenes (names like /seq-01/frame-000000.color.png) hold
-camera-to-map, Cambridge's map-to-camera, and the labels do not tell which they are. So the user must say.
+Convention: X Y Z is the camera's centre in map metres, W P Q R a quaternion, w first, in optical axes. Its direction
+is not fixed by the format: the older files of 7-Scenes (names like /seq-01/frame-000000.color.png) hold
+camera-to-map, Cambridge's map-to-camera, and the labels do not show which they are. So the user must
+give it.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ LAYOUT = (
     "a file NAME_train.txt, with NAME_val.txt and NAME_test.txt beside it, or any one file: 3 header lines, then "
     "IMAGE X Y Z W P Q R"
 )
-CONVENTION = "X Y Z is the camera's centre in map metres, W P Q R (w first) the way that convention= says, optical axes"
+CONVENTION = "X Y Z is the camera's centre in map metres, W P Q R (w first) as convention= gives it, optical axes"
 OPTIONS = {
-    "convention": "camera_to_map | map_to_camera, required: what W P Q R turns; 7-Scenes' files have camera_to_map, "
-    "Cambridge's map_to_camera; transposenet check finds out from the images",
+    "convention": "camera_to_map | map_to_camera, required: the direction of W P Q R; 7-Scenes has camera_to_map, "
+    "Cambridge map_to_camera; transposenet check determines it from the images",
     "images": labels.IMAGES_MEANING,
     labels.LABELS_ONLY: labels.LABELS_ONLY_MEANING,
 }
@@ -51,10 +52,10 @@ def pose_convention(options: dict[str, str], scene_name: str) -> PoseConvention:
 
 
 def load(path: Path, split_file: Path | None, options: dict[str, str], faults: Faults) -> Scene:
-    """The scene whose labels are in the file `path`; rows of a file that names no split are `train`."""
+    """The scene whose labels are in the file `path`; rows of a file without a split in its name are `train`."""
     convention = convention_of(options, None, NAME, path)
     if not path.is_file():
-        raise UserError(f"{path}: {NAME} reads {LAYOUT}; name the file")
+        raise UserError(f"{path}: {NAME} reads {LAYOUT}; give the file")
     files = labels.files_of_splits(path)
     read = (row for file, split in files.items() for row in read_rows(file, split or "train"))
     # 7-Scenes' names start with a slash that means the scene's folder.
@@ -73,11 +74,11 @@ def _scene_name(path: Path) -> str:
 
 
 def read_rows(path: Path, split: str, whose: str = "PoseNet") -> Iterator[Row]:
-    """The rows of one file, nothing of them judged yet. UserError where the file is none of this layout."""
+    """The rows of one file, not yet checked. UserError where the file does not have this layout."""
     lines = read_lines(path, f"labels of {whose}: three header lines, then IMAGE X Y Z W P Q R")
     if len(lines) <= HEADER_LINES or not lines[1].startswith("ImageFile"):
         raise UserError(
-            f"{path}: no labels of {whose}, which are three header lines, the second '{COLUMNS}', and a line "
+            f"{path}: not labels of {whose}, which are three header lines, the second '{COLUMNS}', and a line "
             "per image; put the header back"
         )
     for number, line in enumerate(lines[HEADER_LINES:], start=HEADER_LINES + 1):

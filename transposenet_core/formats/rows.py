@@ -14,25 +14,25 @@ from transposenet_core.geometry.pose import Pose
 CAMERA_TO_MAP, MAP_TO_CAMERA = "camera_to_map", "map_to_camera"
 CONVENTIONS = (CAMERA_TO_MAP, MAP_TO_CAMERA)
 MAX_POSITION_M = 1e6  # no scene is larger; GreatCourt has a camera at 3e9 m
-MAX_NORM_DEVIATION = 1e-3  # six printed digits give 1e-6; more is another fault than rounding
-MAX_ORTHONORMAL_DEVIATION = 1e-2  # of R^T R from one: beyond it the block is no rounded rotation
+MAX_NORM_DEVIATION = 1e-3  # six printed digits give 1e-6; more is not rounding
+MAX_ORTHONORMAL_DEVIATION = 1e-2  # of R^T R from one: beyond it the block is not a rounded rotation
 REPORTED_ORTHONORMAL_DEVIATION = 1e-5  # six printed digits give 1e-5
 
 
 class PoseReader:
-    """Makes poses of numbers. Refused rows go to `faults`; mended rotations are reported once, by
-    :meth:`remark_on_mended`."""
+    """Makes poses from numbers. Refused rows go to `faults`; corrected rotations are reported once, by
+    :meth:`remark_on_corrected`."""
 
     def __init__(self, faults: Faults) -> None:
         self.faults = faults
-        self.mended = 0
+        self.corrected = 0
         self.largest = 0.0
         self.worst = ""
 
     def from_quaternion(self, where: object, numbers: Sequence[str], convention: str = CAMERA_TO_MAP) -> Pose | None:
         """``T_map_camera`` of x y z (the camera's centre in map metres) qw qx qy qz; None for a row with a fault.
 
-        With `convention` map_to_camera the quaternion turns map axes into camera axes and is inverted.
+        With `convention` map_to_camera the quaternion rotates map axes to camera axes and is inverted.
         """
         values = self.numbers(where, numbers, 7)
         if values is None or not self._near(where, values[:3]):
@@ -54,10 +54,10 @@ class PoseReader:
         if not np.allclose(T[3], [0, 0, 0, 1], atol=1e-6):
             refuse(where, f"the last row of the matrix is {T[3].tolist()}, it must be 0 0 0 1")
         elif determinant < 0:
-            refuse(where, f"the rotation block has determinant {determinant:.3g}: a mirror, a rotation has +1")
+            refuse(where, f"the rotation block has determinant {determinant:.3g}: a reflection; a rotation has +1")
         elif deviation > MAX_ORTHONORMAL_DEVIATION:
             refuse(
-                where, f"the rotation block is {deviation:.3g} off orthonormal, {MAX_ORTHONORMAL_DEVIATION} is taken"
+                where, f"the rotation block is {deviation:.3g} off orthonormal, {MAX_ORTHONORMAL_DEVIATION} is allowed"
             )
         elif self._near(where, T[:3, 3]):
             self._note(where, deviation)
@@ -80,30 +80,30 @@ class PoseReader:
             return None
         return values
 
-    def remark_on_mended(self, where: object) -> None:
-        """One remark on all the rotation blocks that were mended, however many."""
-        if self.mended:
+    def remark_on_corrected(self, where: object) -> None:
+        """One remark on all the rotation blocks that were corrected, however many."""
+        if self.corrected:
             self.faults.remark(
                 where,
-                f"{self.mended} rotation blocks were not orthonormal and became the nearest rotation: "
+                f"{self.corrected} rotation blocks were not orthonormal and were replaced by the nearest rotation: "
                 f"at most {self.largest:.2g} off, in {self.worst}",
             )
 
     def _near(self, where: object, position_3: np.ndarray) -> bool:
         distance = float(np.linalg.norm(position_3))
         if distance > MAX_POSITION_M:
-            self.faults.refuse(where, f"a camera at {distance:.3g} m, at most {MAX_POSITION_M:g} m is taken")
+            self.faults.refuse(where, f"a camera at {distance:.3g} m, at most {MAX_POSITION_M:g} m is allowed")
         return distance <= MAX_POSITION_M
 
     def _note(self, where: object, deviation: float) -> None:
         if deviation > REPORTED_ORTHONORMAL_DEVIATION:
-            self.mended += 1
+            self.corrected += 1
             if deviation > self.largest:
                 self.largest, self.worst = deviation, str(where)
 
 
 def below(name: str) -> bool:
-    """Whether an image's name stays below its folder: labels are files of others."""
+    """Whether an image's name stays below its folder: labels come from others."""
     path = PurePosixPath(name)
     return bool(name) and not path.is_absolute() and ".." not in path.parts
 
@@ -113,9 +113,9 @@ def convention_of(options: dict[str, str], default: str | None, name: str, path:
     convention = options.get("convention", default)
     if convention is None:
         raise UserError(
-            f"{path}: the format {name} fixes no convention: write {name}:{path},convention={CAMERA_TO_MAP} (as "
-            f"7-Scenes' files have it) or ...,convention={MAP_TO_CAMERA} (as Cambridge's have it); which one explains "
-            "the motion between the images is what transposenet check measures"
+            f"{path}: the format {name} has no fixed convention: write {name}:{path},convention={CAMERA_TO_MAP} (as "
+            f"7-Scenes' files have it) or ...,convention={MAP_TO_CAMERA} (as Cambridge's have it); transposenet check "
+            "measures which one explains the motion between the images"
         )
     if convention not in CONVENTIONS:
         raise UserError(f"{path}: convention={convention} is unknown; allowed are {' and '.join(CONVENTIONS)}")
@@ -123,7 +123,7 @@ def convention_of(options: dict[str, str], default: str | None, name: str, path:
 
 
 def read_lines(path: Path, what: str) -> list[str]:
-    """A text file's lines. UserError that says `what` the file should be where it cannot be read."""
+    """A text file's lines. UserError that states `what` the file should be where it cannot be read."""
     try:
         return path.read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:

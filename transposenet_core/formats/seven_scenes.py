@@ -1,8 +1,8 @@
 """The layout of 7-Scenes: seq-XX/frame-NNNNNN.color.(png|jpg) beside frame-NNNNNN.pose.txt and .depth.png.
 
 Convention: pose.txt is a 4x4 camera-to-world matrix in metres, optical axes. Its rotation block is often a little off
-orthonormal (3.8e-4 in RedKitchen) and is replaced by the nearest rotation. Frames carry no time: 30 Hz is the sensor's.
-The poses come from tracking the depth camera, which sits 2.5 cm beside the colour camera: `Scene.T_pose_camera`.
+orthonormal (3.8e-4 in RedKitchen) and is replaced by the nearest rotation. Frames have no time: 30 Hz is the sensor's.
+The poses come from tracking the depth camera, which is mounted 2.5 cm beside the colour camera: `Scene.T_pose_camera`.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from transposenet_core.scene import DepthCamera, PosedImage, Scene
 
 NAME = "7scenes"
 LAYOUT = (
-    "folders seq-XX with frame-NNNNNN.color.(png|jpg), .pose.txt and perhaps .depth.png; TrainSplit.txt, TestSplit.txt"
+    "folders seq-XX with frame-NNNNNN.color.(png|jpg), .pose.txt and optional .depth.png; TrainSplit.txt, TestSplit.txt"
 )
 CONVENTION = "pose.txt is camera-to-map, 4x4, metres, optical axes"
 OPTIONS: dict[str, str] = {}
 RATE_HZ = 30.0
-# The commonly used figures for the Kinect's cameras. A scene's own file holds the depth camera's, never the colour's.
+# The commonly used values for the Kinect's cameras. A scene's own file holds the depth camera's, never the colour's.
 COLOUR_FOCAL_640, DEPTH_FOCAL_640 = 525.0, 585.0
-DEPTH_IN_COLOUR_M = np.array([-0.025, 0.0, 0.0])  # the usual figure too; measured by benchmarks/depth_offset.py
+DEPTH_IN_COLOUR_M = np.array([-0.025, 0.0, 0.0])  # the usual value too; measured by benchmarks/depth_offset.py
 METRES_PER_UNIT = 1e-3
 COLOUR_INTRINSICS = "color-intrinsics.txt"
 SPLIT_FILES = {"train": "TrainSplit.txt", "test": "TestSplit.txt"}
@@ -51,7 +51,7 @@ def pose_convention(options: dict[str, str], scene_name: str) -> PoseConvention:
 
 
 def load(root: Path, split_file: Path | None, options: dict[str, str], faults: Faults) -> Scene:
-    """The scene at `root`: a scene folder, or a folder of scenes where a split file names images of one of them."""
+    """The scene at `root`: a scene folder, or a folder of scenes with a split file that names images of one."""
     if split_file is not None:
         root, splits = _anchor(root, read_split_file(split_file))
     else:
@@ -61,7 +61,7 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
     depths = lru_cache(_depth_images)
     found = (_posed_image(name, split, named, reader, image_files, depths) for name, split in splits.items())
     images = [image for image in found if image is not None]
-    reader.remark_on_mended(root)
+    reader.remark_on_corrected(root)
     scene = Scene(root.resolve().name, images, root=root)
     if images:
         folder = images[0].path.parent.parent
@@ -81,19 +81,17 @@ def _anchor(root: Path, splits: dict[str, str]) -> tuple[Path, dict[str, str]]:
                 return folder, splits
     first = next(iter(splits))
     raise UserError(
-        f"{root}: the split file names {first}, which is neither below that folder nor below its parent, and so "
-        "are all the others; give the folder that the names start from"
+        f"{root}: the split file names {first}, which is neither below that folder nor below its parent, nor "
+        "are the others; give the folder that the names start from"
     )
 
 
 def _official_splits(root: Path, faults: Faults) -> dict[str, str]:
-    """Image -> split as the two files say; a recording of one's own that has neither of them is all `train`."""
+    """Image -> split from the two files; a recording that has neither of them is all `train`."""
     if not any((root / name).is_file() for name in SPLIT_FILES.values()):
         frames = {path.name: _frames(path) for path in sorted(root.glob("seq-*"))}
         if any(frames.values()):
-            faults.remark(
-                root, f"no {' or '.join(SPLIT_FILES.values())} there: all is train unless --split says otherwise"
-            )
+            faults.remark(root, f"no {' or '.join(SPLIT_FILES.values())} there: all is train without --split")
             return {str(frame.relative_to(root)): "train" for found in frames.values() for frame in found}
     splits: dict[str, str] = {}
     for split, name in SPLIT_FILES.items():
@@ -108,9 +106,9 @@ def _official_splits(root: Path, faults: Faults) -> dict[str, str]:
             for frame in frames_there:
                 image = str(frame.relative_to(root))
                 if splits.setdefault(image, split) != split:
-                    raise UserError(f"{file}: sequence{number} stands in the other split as well; keep one of the two")
+                    raise UserError(f"{file}: sequence{number} is also in the other split; keep one of the two")
     if not splits:
-        raise UserError(f"{root}: TrainSplit.txt and TestSplit.txt list no sequence; they need lines like 'sequence1'")
+        raise UserError(f"{root}: TrainSplit.txt and TestSplit.txt list no sequence; they have lines like 'sequence1'")
     return splits
 
 
@@ -139,21 +137,21 @@ def _posed_image(
 
 
 def read_pose(path: Path, reader: PoseReader) -> Pose | None:
-    """The pose in a ``pose.txt``; None, and a fault, where the file is missing or is no camera-to-world matrix."""
+    """The pose in a ``pose.txt``; None, and a fault, where the file is missing or is not a camera-to-world matrix."""
     try:
         words = path.read_text().split()
     except (OSError, UnicodeDecodeError) as error:
-        reader.faults.refuse(path, f"no pose can be read ({error})")
+        reader.faults.refuse(path, f"the pose cannot be read ({error})")
         return None
     if len(words) != 16:
-        reader.faults.refuse(path, f"no 4x4 camera-to-world matrix: {len(words)} numbers, there must be 16")
+        reader.faults.refuse(path, f"not a 4x4 camera-to-world matrix: {len(words)} numbers, there must be 16")
         return None
     values = reader.numbers(path, words, 16)
     return None if values is None else reader.from_matrix(path, values.reshape(4, 4))
 
 
 def _depth_images(folder: Path) -> dict[str, Path]:
-    """frame-NNNNNN -> its depth image (.depth.png before another .depth*.png); empty files are none."""
+    """frame-NNNNNN -> its depth image (.depth.png before another .depth*.png); empty files are ignored."""
     found = (entry for entry in os.scandir(folder) if re.search(r"\.depth[^/]*\.png$", entry.name))
     names = sorted(entry.name for entry in found if entry.stat().st_size)
     return {name.split(".")[0]: folder / name for name in reversed(names)}
@@ -171,8 +169,8 @@ def _intrinsics(folder: Path, images: list[PosedImage]) -> Intrinsics:
 def _depth_camera(folder: Path, images: list[PosedImage]) -> DepthCamera | None:
     """The depth images' camera: depth-intrinsics.txt is for 640 columns, of which fewer may have been kept.
 
-    How the two cameras sit is said by depth-to-colour.txt (4x4, metres). Without it and color-intrinsics.txt they are
-    7-Scenes' Kinect; with color-intrinsics.txt alone they are taken for one.
+    depth-to-colour.txt (4x4, metres) is the transform between the two cameras. Without it and color-intrinsics.txt
+    they are 7-Scenes' Kinect; with color-intrinsics.txt alone they are taken as one.
     """
     path = next((image.depth_path for image in images if image.depth_path), None)
     if path is None:
@@ -181,7 +179,7 @@ def _depth_camera(folder: Path, images: list[PosedImage]) -> DepthCamera | None:
 
     depth_HW = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if depth_HW is None or depth_HW.ndim != 2 or depth_HW.dtype != np.uint16:
-        raise UserError(f"{path}: no depth image, which is a PNG of one 16-bit channel in millimetres; remove it")
+        raise UserError(f"{path}: not a depth image, which is a PNG of one 16-bit channel in millimetres; remove it")
     height, width = depth_HW.shape
     scale = width / 640
     file, extrinsics = folder / "depth-intrinsics.txt", folder / "depth-to-colour.txt"
@@ -194,5 +192,5 @@ def _depth_camera(folder: Path, images: list[PosedImage]) -> DepthCamera | None:
         try:
             T = Pose.from_matrix(read_matrix(extrinsics, 4, 4, "4x4 transform from the depth to the colour camera"))
         except ValueError as error:
-            raise UserError(f"{extrinsics}: no transform from the depth to the colour camera ({error})") from None
+            raise UserError(f"{extrinsics}: not a transform from the depth to the colour camera ({error})") from None
     return DepthCamera(camera, METRES_PER_UNIT, T)

@@ -29,16 +29,16 @@ def read_split_file(path: Path) -> dict[str, str]:
         if split not in SPLITS or not image:
             raise UserError(f"{path} line {line}: split '{split}' of '{image}', allowed are {', '.join(SPLITS)}")
         if splits.setdefault(image, split) != split:
-            raise UserError(f"{path} line {line}: {image} stands in both '{splits[image]}' and '{split}'")
+            raise UserError(f"{path} line {line}: {image} is in both '{splits[image]}' and '{split}'")
     if not splits:
         raise UserError(
-            f"{path}: the split file names no image; it needs lines like 'train,seq-01/frame-000000.color.png'"
+            f"{path}: the split file names no image; it has lines like 'train,seq-01/frame-000000.color.png'"
         )
     return splits
 
 
 def _near(path: Path) -> str:
-    """A file beside a missing one, or a way to split anew, that was probably meant."""
+    """A file beside a missing one, or a method to split, that was probably meant."""
     if path.exists():
         return ""
     beside = [file.name for file in path.parent.glob("*.csv")]

@@ -1,7 +1,7 @@
-"""Train, val and test for recordings that bring no split: whole sequences, or blocks of time with a gap between.
+"""Train, val and test for recordings without a split: whole sequences, or blocks of time with a gap between.
 
-Neighbouring frames show the same: where they stand on both sides of a split, a look-up among the training images is
-nearly exact and the figures say nothing about other views (fault matrix, T4). All of it is deterministic.
+Neighbouring frames look alike: where they are on both sides of a split, retrieving the nearest training image is nearly
+exact and the errors tell nothing about other views (fault matrix, T4). All of it is deterministic.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ SPLIT_METHODS = ("sequences", "blocks", "random")
 RANK = {"train": 0, "val": 1, "test": 2}
 VAL_SHARE, TEST_SHARE = 0.1, 0.2
 MINIMUM_BLOCK, USUAL_BLOCK, BLOCKS = 5, 50, 15  # frames, frames, blocks that a short scene is cut into
-SHORT_BLOCK, FEWEST_BLOCKS = 10, 6  # frames: guards eat up shorter ones; blocks that hold all three splits
-MINIMUM_GUARD = 4  # frames: the check calls a split leaky whose sides stand at most three frames apart
+SHORT_BLOCK, FEWEST_BLOCKS = 10, 6  # frames: guards use up shorter ones; blocks that hold all three splits
+MINIMUM_GUARD = 4  # frames: the check calls a split leaky if its sides are at most three frames apart
 
 
 def split_scene(
     scene: Scene, method: str, faults: Faults, val_share: float = VAL_SHARE, test_share: float = TEST_SHARE
 ) -> Scene:
-    """`scene` split anew by `method`, one of SPLIT_METHODS; a random split is made and remarked on. UserError."""
+    """`scene` split by `method`, one of SPLIT_METHODS; a random split gets a warning. UserError."""
     if method == "sequences":
         return split_by_sequence(scene, val_share, test_share)
     if method == "blocks":
@@ -37,7 +37,7 @@ def split_scene(
         raise UserError(f"a split by '{method}' is unknown; allowed are {', '.join(SPLIT_METHODS)}, or a CSV file")
     faults.remark(
         "WARN: split random",
-        "neighbouring frames stand on both sides, so errors come out far too small; take blocks or sequences",
+        "neighbouring frames are on both sides, so errors are far too small; use blocks or sequences",
     )
     return split_randomly(scene, val_share, test_share)
 
@@ -77,7 +77,7 @@ def split_by_blocks(
 
     A frame within `guard` frames or `guard_s` seconds of a frame of val or test in its sequence is left out of train;
     val keeps the same distance from test. By default a block has 50 frames, fewer in a short scene, and a guard is a
-    fifth of a block and at least 4 frames. UserError where a split comes out empty.
+    fifth of a block and at least 4 frames. UserError where a split is empty.
     """
     _check_shares(val_share, test_share)
     block = block or _usual_block(len(scene.images))
@@ -97,7 +97,7 @@ def split_by_blocks(
 
 
 def split_randomly(scene: Scene, val_share: float = VAL_SHARE, test_share: float = TEST_SHARE, seed: int = 0) -> Scene:
-    """Frames drawn one by one, neighbours on both sides: only to compare with work that splits so."""
+    """Frames sampled one by one, neighbours on both sides: only to compare with work that splits this way."""
     _check_shares(val_share, test_share)
     order = list(range(len(scene.images)))
     random.Random(seed).shuffle(order)
@@ -113,7 +113,7 @@ def _usual_block(frames: int) -> int:
 
 def _check_shares(val_share: float, test_share: float) -> None:
     if not (0 <= val_share < 1 and 0 <= test_share < 1 and val_share + test_share < 1):
-        raise UserError(f"shares {val_share} of val and {test_share} of test; both are from 0, and below 1 together")
+        raise UserError(f"shares {val_share} of val and {test_share} of test; both are at least 0, together below 1")
 
 
 def _sequences(images: list[PosedImage]) -> list[list[int]]:
@@ -126,19 +126,19 @@ def _sequences(images: list[PosedImage]) -> list[list[int]]:
 
 def _split_of_block(number: int, val_share: float, test_share: float) -> str:
     """Every 1/share-th block, the first in the middle of the first period; val is spread over what test leaves."""
-    if _falls(number, test_share):
+    if _is_selected(number, test_share):
         return "test"
-    rest = number - _fallen(number, test_share)
-    return "val" if _falls(rest, val_share / (1 - test_share)) else "train"
+    rest = number - _count_selected(number, test_share)
+    return "val" if _is_selected(rest, val_share / (1 - test_share)) else "train"
 
 
-def _falls(number: int, share: float) -> bool:
-    """Whether the `number`-th of a row is one of those that are `share` of it."""
-    return _fallen(number + 1, share) > _fallen(number, share)
+def _is_selected(number: int, share: float) -> bool:
+    """Whether the `number`-th of a row is selected, so that the share of those is `share`."""
+    return _count_selected(number + 1, share) > _count_selected(number, share)
 
 
-def _fallen(number: int, share: float) -> int:
-    """How many of the first `number`."""
+def _count_selected(number: int, share: float) -> int:
+    """How many of the first `number` are selected."""
     return math.floor(number * share + 0.5 + 1e-9)
 
 

@@ -1,4 +1,4 @@
-"""What recordings share whose images and poses have stamps of their own: rows with stamps, poses found by time."""
+"""Shared by recordings whose images and poses have separate stamps: rows with stamps, poses found by time."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from transposenet_core.formats.rows import below, read_lines
 from transposenet_core.geometry.pose import Pose
 
 TIME_OPTIONS = {
-    "max_gap": f"seconds between two poses that are interpolated at most, default {MAX_GAP_S:g}",
-    "time_offset": "seconds added to the images' stamps before their poses are looked up, default 0",
+    "max_gap": f"longest gap in seconds between two poses to interpolate, default {MAX_GAP_S:g}",
+    "time_offset": "seconds added to the images' stamps before poses are found for them, default 0",
     labels.LABELS_ONLY: labels.LABELS_ONLY_MEANING,
 }
 
@@ -40,15 +40,15 @@ class Trajectory:
 
     def add(self, where: str, stamp_ns: int, pose: Pose) -> None:
         if stamp_ns in self.poses:
-            self.faults.refuse(where, f"the stamp stands in {self._places[stamp_ns]} already")
+            self.faults.refuse(where, f"the stamp is already in {self._places[stamp_ns]}")
         else:
             self.poses[stamp_ns], self._places[stamp_ns] = pose, where
 
 
 def stamped_rows(path: Path, separator: str | None, what: str) -> Iterator[tuple[str, list[str]]]:
-    """Where each row of a table stands, and its words; comments (#) and empty lines are passed over.
+    """The place of each row of a table, and its words; comments (#) and empty lines are skipped.
 
-    UserError that says `what` the file should be where it cannot be read or has no rows.
+    UserError that states `what` the file should be where it cannot be read or has no rows.
     """
     found = False
     for number, line in enumerate(read_lines(path, what), start=1):
@@ -72,12 +72,12 @@ def pose_frames(
 ) -> list[tuple[Frame, Pose]]:
     """The frames of the file `source` with the poses at their time; those without one are left out, with a remark.
 
-    UserError where that are too many (fault matrix, T3), or an option is no number.
+    UserError where those are too many (fault matrix, T3), or an option is not a number.
     """
     max_gap_s = positive_option(options, "max_gap", MAX_GAP_S, source)
     offset_s = number_option(options, "time_offset", 0.0, source)
     if not frames or not trajectory.poses:
-        return []  # all rows were faults, and are told as such
+        return []  # all rows had faults, which are reported
     stamps_ns, poses = list(trajectory.poses), list(trajectory.poses.values())
     found = associate([frame.stamp_ns for frame in frames], stamps_ns, poses, max_gap_s, offset_s)
     found.require(f"{source} with {trajectory.path}")
@@ -87,7 +87,7 @@ def pose_frames(
 
 
 def sequence_folders(root: Path, marks: Sequence[str]) -> list[Path]:
-    """`root` where one of the files `marks` lies in it, or else the folders in it of which that is true."""
+    """`root` if it has one of the files `marks`, otherwise the folders in it that have one."""
     folders = [root, *sorted(folder for folder in root.glob("*") if folder.is_dir())]
     found = [folder for folder in folders if any((folder / mark).is_file() for mark in marks)]
     return found[:1] if root in found else found

@@ -2,7 +2,7 @@
 
 Convention: groundtruth.txt has `timestamp tx ty tz qx qy qz qw`: the centre of the colour camera in map metres and its
 camera-to-map quaternion, w last, optical axes (Sturm et al. 2012, file formats). Poses are interpolated at the
-images' stamps. Depth is registered to colour, 5000 units a metre; of the depth images the nearest in time is taken,
+images' stamps. Depth is registered to colour, 5000 units per metre; the depth image nearest in time is used,
 up to 20 ms off.
 """
 
@@ -71,10 +71,10 @@ def pose_convention(options: dict[str, str], scene_name: str) -> PoseConvention:
 
 
 def load(root: Path, split_file: Path | None, options: dict[str, str], faults: Faults) -> Scene:
-    """The scene at `root`, a sequence or a folder of sequences; all `train` where no split file says otherwise."""
+    """The scene at `root`, a sequence or a folder of sequences; all `train` without a split file."""
     folders = sequence_folders(root, [COLOUR])
     if not folders:
-        raise UserError(f"{root}: no {COLOUR} there or in a folder below; {NAME} reads {LAYOUT}")
+        raise UserError(f"{root}: no {COLOUR} found there or in a folder below; {NAME} reads {LAYOUT}")
     image_files = ImageFiles(root, faults, labels.is_labels_only(options))
     frames: list[tuple[Frame, Pose]] = []
     depths: dict[str, Frame] = {}
@@ -154,13 +154,13 @@ def _nearest(frames: list[Frame], depths: list[Frame]) -> dict[str, Frame]:
 
 
 def _intrinsics(folder: Path, size: tuple[int, int], options: dict[str, str], faults: Faults) -> Intrinsics | None:
-    """By the options, camera.json or the folder's name, in this order; None, and a remark, where none says it."""
+    """By the options, camera.json or the folder's name, in this order; None, and a remark, where none has it."""
     width, height = size
     given = [name for name in (*CAMERA_OPTIONS, *DISTORTION_OPTIONS) if name in options]
     if given:
         missing = [name for name in CAMERA_OPTIONS if name not in options]
         if missing:
-            raise UserError(f"{folder}: the options {', '.join(given)} need {', '.join(missing)} as well, in pixels")
+            raise UserError(f"{folder}: the options {', '.join(given)} also need {', '.join(missing)}, in pixels")
         fx, fy = (positive_option(options, name, 525, folder) for name in ("fx", "fy"))
         cx, cy = (number_option(options, name, 0, folder) for name in ("cx", "cy"))
         bent = tuple(number_option(options, name, 0, folder) for name in DISTORTION_OPTIONS)
@@ -175,7 +175,7 @@ def _intrinsics(folder: Path, size: tuple[int, int], options: dict[str, str], fa
     found = f", and images are {width}x{height}" if match else ""
     faults.remark(
         folder,
-        f"no camera known: the name {name} has no freiburg1, 2 or 3{found}; "
+        f"the camera is unknown: the name {name} has no freiburg1, 2 or 3{found}; "
         f"give it as {NAME}:PATH,fx=...,fy=...,cx=...,cy=... or in {CAMERA}",
     )
     return None
@@ -186,5 +186,5 @@ def _one_camera(cameras: dict[Path, Intrinsics | None]) -> Intrinsics | None:
     (first, camera), *others = cameras.items()
     for folder, other in others:
         if other != camera:
-            raise UserError(f"{folder}: another camera than {first}'s; a scene has one: take the folders one by one")
+            raise UserError(f"{folder}: another camera than {first}'s; a scene has one: load the folders one by one")
     return camera

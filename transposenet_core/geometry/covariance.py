@@ -1,6 +1,6 @@
 """Pose errors as vectors, and covariances of them.
 
-Errors are position in metres and rotation vector in radians, both along the map's axes, as ROS's covariances have them.
+Errors are position in metres and rotation vector in radians, both along the map's axes, as in ROS's covariances.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from transposenet_core.geometry.pose import Pose, stack
 
 
 def error_vectors(estimates: Sequence[Pose], ground_truth_poses: Sequence[Pose]) -> np.ndarray:
-    """Position error and the rotation vector of ``R_estimate R_truth^T`` (N, 6)."""
+    """Position error and the rotation vector of ``R_estimate R_ground_truth^T`` (N, 6)."""
     position_e, orientation_e = stack(list(estimates))
     position_t, orientation_t = stack(list(ground_truth_poses))
     estimated, true = (Rotation.from_quat(q_N4, scalar_first=True) for q_N4 in (orientation_e, orientation_t))
@@ -22,7 +22,7 @@ def error_vectors(estimates: Sequence[Pose], ground_truth_poses: Sequence[Pose])
 
 
 def scaled(covariance_66: np.ndarray, scale: tuple[float, float]) -> np.ndarray:
-    """Multiplied by `scale` of position and of rotation; what connects the two by the root of both."""
+    """Multiplied by `scale` of position and of rotation; their cross terms by the root of both."""
     root_6 = np.sqrt(np.repeat(scale, 3))
     return covariance_66 * np.outer(root_6, root_6)
 
@@ -35,7 +35,7 @@ def position_sigma(covariance_66: np.ndarray) -> np.ndarray:
 def moved_covariance(covariance_66: np.ndarray, lever_map_3: np.ndarray) -> np.ndarray:
     """Covariance (position, rotation vector; along the map's axes) of a point `lever_map_3` away on the same body.
 
-    An error d_theta of the rotation moves the far point by d_theta x lever, so its position is less sure.
+    An error d_theta of the rotation moves the far point by d_theta x lever, so its position is less certain.
     """
     x, y, z = lever_map_3
     jacobian_66 = np.eye(6)

@@ -13,9 +13,9 @@ DISTORTION_MODELS = ("none", "plumb_bob", "rational_polynomial", "equidistant")
 class Intrinsics:
     """Pinhole intrinsics in pixels of a `width` x `height` image; pixel centres are whole numbers (OpenCV).
 
-    ``source`` says where the figures come from, because a wrong camera is a silent error. ``rectified`` says whether
-    the lens's distortion has been taken out of the images; None where nobody has said so. Where it has not,
-    ``distortion_model`` (a name of sensor_msgs/CameraInfo, see DISTORTION_MODELS) and ``distortion`` say how to.
+    ``source`` tells where the values come from, because a wrong camera is a silent error. ``rectified`` tells whether
+    the lens's distortion has been removed from the images; None where that is unknown. Where it has not,
+    ``distortion_model`` (a name of sensor_msgs/CameraInfo, see DISTORTION_MODELS) and ``distortion`` describe it.
     """
 
     width: int
@@ -41,7 +41,7 @@ class Intrinsics:
         return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1]])
 
     def resized(self, width: int, height: int) -> Intrinsics:
-        """The pinhole of the same images resized to `width` x `height`: their edges, not pixel centres, meet."""
+        """The pinhole of the same images resized to `width` x `height`: their edges coincide, not pixel centres."""
         x, y = width / self.width, height / self.height
         return replace(
             self,

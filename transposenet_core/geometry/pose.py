@@ -46,11 +46,11 @@ class Pose:
 
     @classmethod
     def from_dict(cls, numbers: dict) -> Pose:
-        """The inverse of `to_dict`. KeyError, TypeError or ValueError where it is none."""
+        """The inverse of `to_dict`. KeyError, TypeError or ValueError where it is not a pose."""
         return cls(np.array(numbers["position"], np.float64), np.array(numbers["orientation_wxyz"], np.float64))
 
     def to_dict(self) -> dict:
-        """As JSON files hold it."""
+        """As it is stored in JSON files."""
         return {"position": self.position.tolist(), "orientation_wxyz": self.orientation.tolist()}
 
     @property
@@ -85,7 +85,7 @@ def nearest_rotation(matrix_33: np.ndarray) -> np.ndarray:
 
 
 def rotation_angle_deg(orientation_a: np.ndarray, orientation_b: np.ndarray) -> np.ndarray:
-    """Angle in degrees between quaternions (..., 4), exact at 0 and 180 and blind to their signs and lengths.
+    """Angle in degrees between quaternions (..., 4), exact at 0 and 180 and independent of their signs and lengths.
 
     The atan2 form: acos of a dot product loses half its digits near 0 and is NaN when rounding exceeds 1.
     """

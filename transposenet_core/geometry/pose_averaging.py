@@ -11,7 +11,7 @@ def mean_orientation(orientation_BN4: torch.Tensor, weight_BN: torch.Tensor | No
     """The weighted chordal mean (B, 4) of quaternions w x y z of any length and sign, with w >= 0, float64.
 
     It is the eigenvector with the largest eigenvalue of ``sum w q q^T`` (Markley et al., "Averaging quaternions", 2007,
-    Eq. 12 and 13), in which q and -q are one rotation; the sum of quaternions is another thing, which depends on their
+    Eq. 12 and 13), in which q and -q are one rotation; the sum of quaternions is something else, which depends on their
     signs. Weights may be negative, as those of an affine combination are.
     """
     q_BN4 = torch.nn.functional.normalize(orientation_BN4.double(), dim=-1)
@@ -32,11 +32,11 @@ def sample_covariance(
 
 
 def mean_over_views(output: dict[str, torch.Tensor], images: int) -> dict[str, torch.Tensor]:
-    """One answer per image from the answers for several views of each, an image's views in a row.
+    """One output per image from the outputs for several views of each, an image's views in a row.
 
     Positions are averaged, orientations by `mean_orientation`, covariances too; what belongs to one view is left out.
     The output itself where there is one view of each. An image's views are in one scene, the likeliest on average;
-    where the network answers in one scene alone, it is one that a view was taken for, and only those count.
+    where the network estimates a pose in one scene only, it is one found in a view, and only those views count.
     """
     views = len(output["position"]) // images
     if views == 1:

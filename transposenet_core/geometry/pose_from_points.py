@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from transposenet_core.geometry.quaternions import cross_matrix, leading_eigenvector, product, rotated, small_rotation
 
-ROBUST = 2.0  # standard deviations beyond which a point begins to lose its weight (Cauchy)
+ROBUST = 2.0  # standard deviations beyond which a point loses weight (Cauchy)
 
 
 def aligned(
@@ -47,9 +47,9 @@ def refined(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """The pose after Gauss-Newton steps, and its information (B, 6, 6): position, then rotation vector in map axes.
 
-    A point's residual has the covariance ``variance I + ray_variance r r^T``: in the map it is uncertain alike in all
+    A point's residual has the covariance ``variance I + ray_variance r r^T``: in the map it is equally uncertain in all
     directions, in the camera's frame along its ray ``r = p / z`` alone, with ``ray_variance`` that of its depth. A
-    plain alignment takes both for alike, which costs twice the error where depths are guessed from one image.
+    plain alignment treats both alike, which doubles the error where depths are guessed from one image.
     """
     eye_33 = torch.eye(3, dtype=p_camera_BN3.dtype, device=p_camera_BN3.device)
     ray_BN3 = p_camera_BN3 / p_camera_BN3[..., 2:].clamp(min=1e-6)

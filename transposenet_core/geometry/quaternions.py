@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 
 def rotated(orientation_B4: torch.Tensor, points_BN3: torch.Tensor) -> torch.Tensor:
-    """Points turned by unit quaternions: ``p + 2 w (v x p) + 2 v x (v x p)``."""
+    """Points rotated by unit quaternions: ``p + 2 w (v x p) + 2 v x (v x p)``."""
     w, v = orientation_B4[:, None, :1], orientation_B4[:, None, 1:].expand_as(points_BN3)
     twice = 2 * torch.linalg.cross(v, points_BN3)
     return points_BN3 + w * twice + torch.linalg.cross(v, twice)
@@ -36,7 +36,7 @@ def matrices(orientation_B4: torch.Tensor) -> torch.Tensor:
 
 
 def inverse(orientation_B4: torch.Tensor) -> torch.Tensor:
-    """Unit quaternions w x y z that turn back."""
+    """Unit quaternions w x y z of the inverse rotation."""
     return torch.cat((orientation_B4[:, :1], -orientation_B4[:, 1:]), dim=-1)
 
 
@@ -69,7 +69,7 @@ def rotation_vectors(to_X4: torch.Tensor, from_X4: torch.Tensor) -> torch.Tensor
 def leading_eigenvector(symmetric_BNN: torch.Tensor) -> torch.Tensor:
     """The eigenvector (B, N) of the largest eigenvalue; NaN where the matrix is not finite.
 
-    LAPACK refuses what is not finite; such a pose is to come out as it is, for the localizer says so by name.
+    LAPACK refuses what is not finite; such a pose is passed on, because the localizer reports it by name.
     """
     finite_B1 = torch.isfinite(symmetric_BNN).flatten(1).all(dim=1, keepdim=True)
     symmetric_BNN = torch.where(finite_B1[..., None], symmetric_BNN, torch.zeros_like(symmetric_BNN))

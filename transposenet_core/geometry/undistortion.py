@@ -1,4 +1,4 @@
-"""Images without their lens's distortion, for training and for the node alike: both look up the same maps.
+"""Images without their lens's distortion, for training and for the node alike: both use the same maps.
 
 The rectified image keeps the size and the matrix K of the image it is made of. So the node, given the same K, makes
 the same image of a live one, the scale in the middle stays that of the lens, and the figures do not depend on the
@@ -23,10 +23,10 @@ Maps = tuple[np.ndarray, np.ndarray]
 
 
 class Undistorter:
-    """Takes the distortion out of images of one camera; made once, its maps serve every image.
+    """Removes the distortion from images of one camera; its maps are computed once.
 
-    ``rectified`` are the intrinsics of the images it makes. Where `intrinsics` bear no distortion it is not
-    ``needed``: images come back as they are. UserError for distortion that is none.
+    ``rectified`` are the intrinsics of the images it makes. Where `intrinsics` have no distortion it is not
+    ``needed``: images come back as they are. UserError for invalid distortion.
     """
 
     def __init__(self, intrinsics: Intrinsics) -> None:
@@ -50,21 +50,21 @@ class Undistorter:
         camera = self.intrinsics
         if (width, height) != (camera.width, camera.height):
             raise UserError(
-                f"an image of {width}x{height}, but its camera ({camera.source}) is described for "
+                f"an image of {width}x{height}, but its camera ({camera.source}) is for "
                 f"{camera.width}x{camera.height}: give the intrinsics of the images, or the images they belong to"
             )
         return remap(image_HW3, self._maps)
 
 
 def bears_distortion(intrinsics: Intrinsics) -> bool:
-    """Whether the images have distortion that is known. UserError where its figures fit no lens model."""
+    """Whether the images have distortion that is known. UserError where its coefficients fit no lens model."""
     lens, distortion = intrinsics.distortion_model, np.array(intrinsics.distortion)
     if intrinsics.rectified or lens == "none" or not distortion.any():
         return False
     if len(distortion) not in COEFFICIENTS.get(lens, ()) or not np.isfinite(distortion).all():
         raise UserError(
             f"the camera ({intrinsics.source}) has the distortion {distortion.tolist()} of the model '{lens}'; known "
-            f"are {known_lenses()}: correct it, or set the model 'none' for images that are rectified"
+            f"are {known_lenses()}: correct it, or set the model 'none' for rectified images"
         )
     return True
 
@@ -82,10 +82,10 @@ def rectifying_maps(
     size: tuple[int, int],
     R_33: np.ndarray | None = None,
 ) -> Maps:
-    """Where each pixel of a rectified `size` (width, height) image with the matrix `new_33` lies in the one taken.
+    """Where each pixel of a rectified `size` (width, height) image with the matrix `new_33` is in the original one.
 
-    x and y, float32 (height, width). `R_33` turns the images as well, as CameraInfo's R; without coefficients there
-    is no distortion to take out.
+    x and y, float32 (height, width). `R_33` also rotates the images, as CameraInfo's R; without coefficients there
+    is no distortion to remove.
     """
     R_33 = np.eye(3) if R_33 is None else R_33
     if lens == "equidistant" and len(distortion):
@@ -95,7 +95,7 @@ def rectifying_maps(
 
 
 def fixed_point(x_HW: np.ndarray, y_HW: np.ndarray) -> Maps:
-    """The maps in steps of 1/32 pixel, which every image reads faster."""
+    """The maps in steps of 1/32 pixel, which remap images faster."""
     return cv2.convertMaps(x_HW, y_HW, cv2.CV_16SC2)
 
 

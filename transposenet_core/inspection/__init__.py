@@ -1,1 +1,1 @@
-"""What a network looks at, and what it expects to see."""
+"""What a network attends to, and the images that it expects to see."""

@@ -1,6 +1,7 @@
 """What the two encoders attend to: how far apart their maps are, and whether they lie on corners or on edges.
 
-TransPoseNet (sections 1 and 4.2, Figure 3) has the position's encoder look at corners, the orientation's at long edges.
+TransPoseNet (sections 1 and 4.2, Figure 3) claims that the position encoder attends to corners, the orientation encoder
+to long edges.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class AttentionFigures:
 
 
 def attention_figures(localizer: Localizer, image_HW3: np.ndarray) -> AttentionFigures | None:
-    """Figures of the last layer's attention in an (H, W, 3) uint8 RGB image, or None where the model gives none."""
+    """Figures of the last layer's attention in an (H, W, 3) uint8 RGB image, or None where the model has none."""
     attention = localizer.localize(image_HW3, with_attention=True).attention
     if not set(BRANCHES) <= set(attention):
         return None
@@ -40,8 +41,8 @@ def attention_figures(localizer: Localizer, image_HW3: np.ndarray) -> AttentionF
 def compare(position_HW: np.ndarray, orientation_HW: np.ndarray, seen_HW3: np.ndarray) -> AttentionFigures:
     """Figures of two attention maps over the window `seen_HW3` (uint8 RGB), all on the coarser of their two grids.
 
-    Ranks are correlated, for attention has a few great values. Corners have gradients as well, so either response is
-    also correlated with the other one's part in the ranks taken out ("corners | edges").
+    Ranks are correlated, because attention has a few large values. Corners also have gradients, so either response is
+    also correlated with the other one's part removed from the ranks ("corners | edges").
     """
     grid = tuple(map(min, position_HW.shape, orientation_HW.shape))
     maps = [on_grid(map_HW, grid).ravel() for map_HW in (position_HW, orientation_HW)]
@@ -62,7 +63,7 @@ def responses(image_HW3: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     grey_HW = cv2.cvtColor(image_HW3, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
     corners_HW = cv2.cornerMinEigenVal(grey_HW, NEIGHBOURHOOD, ksize=SOBEL)
     across, down = (cv2.Sobel(grey_HW, cv2.CV_32F, dx, 1 - dx, ksize=SOBEL) for dx in (1, 0))
-    return np.maximum(corners_HW, 0), np.hypot(across, down)  # rounding leaves some just below 0
+    return np.maximum(corners_HW, 0), np.hypot(across, down)  # rounding makes some just below 0
 
 
 def on_grid(map_HW: np.ndarray, grid: tuple[int, ...]) -> np.ndarray:
@@ -71,7 +72,7 @@ def on_grid(map_HW: np.ndarray, grid: tuple[int, ...]) -> np.ndarray:
 
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Of ranks; 0 where one of them is the same everywhere."""
+    """Of ranks; 0 where one of them is constant."""
     a, b = a.ravel() - a.mean(), b.ravel() - b.mean()
     scale = np.linalg.norm(a) * np.linalg.norm(b)
     return float(a @ b / scale) if scale > 0 else 0.0
@@ -120,4 +121,4 @@ def _verdict(values: np.ndarray) -> str:
     mean, error = _mean(values)
     if abs(mean) <= 2 * error:
         return "undecided (within two standard errors)"
-    return "holds here" if mean > 0 else "does not hold here, it is the other way round"
+    return "holds here" if mean > 0 else "does not hold here, the opposite does"

@@ -1,4 +1,4 @@
-"""The papers' figure of attention: image, what the position's encoder looks at, what the orientation's does."""
+"""The papers' figure of attention: image, attention of the position's encoder, attention of the orientation's."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ COLUMNS = ("image", "position's attention", "orientation's attention")
 def draw_attention(path: str | Path, localizer: Localizer, images: Sequence[np.ndarray], dpi: int = 80) -> None:
     """Write TransPoseNet's Figure 3, a row for each (H, W, 3) uint8 RGB image: the last layer, the token's attention.
 
-    The ending of `path` chooses the format. ValueError where there is no image or the model gives no attention.
+    The suffix of `path` chooses the format. ValueError where there is no image or the model has no attention.
     """
-    from matplotlib.figure import Figure  # half a second to import: only where somebody draws
+    from matplotlib.figure import Figure  # half a second to import: only when drawing
 
     if not images:
         raise ValueError("there is no image to draw")
@@ -30,7 +30,7 @@ def draw_attention(path: str | Path, localizer: Localizer, images: Sequence[np.n
     for row, image_HW3 in zip(axes, images, strict=True):
         attention = localizer.localize(image_HW3, with_attention=True).attention
         if not set(BRANCHES) <= set(attention):
-            raise ValueError("the model gives no attention")
+            raise ValueError("the model has no attention")
         preprocessing = localizer.scene_model.preprocessing
         drawn = [image_HW3, *(overlay(image_HW3, attention[branch], preprocessing) for branch in BRANCHES)]
         for place, image in zip(row, drawn, strict=True):

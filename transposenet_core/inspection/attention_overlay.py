@@ -1,4 +1,4 @@
-"""What an encoder looks at: its attention as a heat map over the image (TransPoseNet, section 4.2 and Figure 3)."""
+"""An encoder's attention as a heat map over the image (TransPoseNet, section 4.2 and Figure 3)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ INSIDE, OUTSIDE, HEAT = 0.5, 0.2, 0.7
 def overlay(image_HW3: np.ndarray, attention_HW: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
     """The image (H, W, 3) uint8 RGB with the map (H_m, W_m) over the window that the network saw; the rest is dark.
 
-    Colours show the square root of attention as a share of the map's greatest value: they compare places of one
+    Colours show the square root of attention as a share of the map's largest value: they compare places in one
     image, not two images. The map's cells divide the window evenly, which is exact to a cell's fraction at its
     right and lower edge where the window is no multiple of the cell.
     """

@@ -1,4 +1,4 @@
-"""The image that a scene model expects to see from a pose, where it has learnt to draw one."""
+"""The image that a scene model expects to see from a pose, where it has a decoder."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def has_decoder(scene_model: SceneModel) -> bool:
 
 @torch.inference_mode()
 def reconstruct(scene_model: SceneModel, pose: Pose, scene: str = "") -> np.ndarray:
-    """The window (h, w, 3) uint8 RGB that the network would see from `pose`, a pose as the localizer answers it, in
-    the map of `scene`, which a model of one scene need not be told.
+    """The window (h, w, 3) uint8 RGB that the network would see from `pose`, a pose as the localizer returns it, in
+    the map of `scene`, which may be empty for a model of one scene.
 
     It is drawn with 64 x 64 pixels and stretched to the window's size. UserError where the model has no decoder, or
-    does not know which scene is meant.
+    `scene` is not one of its scenes.
     """
     network = scene_model.network
     if not network.can_render:
@@ -38,7 +38,7 @@ def reconstruct(scene_model: SceneModel, pose: Pose, scene: str = "") -> np.ndar
         )
     number = scene_number(scene_model, scene)
     T_pose_camera = scene_model.scenes[number].T_pose_camera
-    if T_pose_camera is not None:  # labels, and with them answers, are another body's
+    if T_pose_camera is not None:  # labels, and with them estimates, are another body's
         pose = pose @ T_pose_camera
     device = next(network.parameters()).device
     position_13, orientation_14 = (
@@ -61,25 +61,25 @@ def nearest_training_pose(scene_model: SceneModel, pose: Pose, scene: str = "") 
 
 
 def scene_number(scene_model: SceneModel, scene: str) -> int:
-    """The place of a scene in its model. UserError where the model does not know it; '' is the only one of one."""
+    """The index of a scene in its model. UserError where the model does not have it; '' is the only one."""
     names = [its.name for its in scene_model.scenes]
     if not scene and len(names) == 1:
         return 0
     if scene not in names:
-        found = f"scene '{scene}' is none of its scenes" if scene else "which scene is meant is not said"
+        found = f"scene '{scene}' is none of its scenes" if scene else "no scene is given"
         known = ", ".join(names)
-        raise UserError(f"scene model '{scene_model.title}': {found}; give the name of one (--scene), it knows {known}")
+        raise UserError(f"scene model '{scene_model.title}': {found}; give the name of one (--scene): {known}")
     return names.index(scene)
 
 
 def pose_of_numbers(numbers: Sequence[float]) -> Pose:
-    """x y z qw qx qy qz as a pose. UserError where they are none."""
+    """x y z qw qx qy qz as a pose. UserError where they are not a pose."""
     try:
         return Pose(np.array(numbers[:3]), np.array(numbers[3:]))
     except ValueError:
         shown = " ".join(f"{number:g}" for number in numbers)
         raise UserError(
-            f"--pose {shown}: no pose; three metres and a quaternion w x y z that is not 0 are needed, all finite"
+            f"--pose {shown}: not a pose; three metres and a quaternion w x y z that is not 0 are needed, all finite"
         ) from None
 
 
@@ -87,7 +87,7 @@ def write_image(path: str | Path, image_HW3: np.ndarray) -> None:
     """Write an (H, W, 3) uint8 RGB image as PNG or JPEG, whole or not at all. UserError for another suffix."""
     path = Path(path)
     if path.suffix.lower() not in FORMATS:
-        raise UserError(f"{path}: suffix '{path.suffix}', an image is written as {', '.join(FORMATS)}")
+        raise UserError(f"{path}: suffix '{path.suffix}', allowed are {', '.join(FORMATS)}")
     _, data = cv2.imencode(path.suffix.lower(), cv2.cvtColor(image_HW3, cv2.COLOR_RGB2BGR))
     with write_atomically(path) as temporary:
         temporary.write_bytes(data.tobytes())

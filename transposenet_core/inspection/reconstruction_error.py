@@ -16,8 +16,9 @@ from transposenet_core.scene_model import SceneModel
 
 @dataclass(frozen=True)
 class ReconstructionError:
-    """Mean absolute differences of RGB, 0 to 1, over the window that the network sees: of drawings from the true poses,
-    from the estimates of those that were localized (None: of none), and of the training frames' mean image."""
+    """Mean absolute differences of RGB, 0 to 1, over the window that the network sees: of images drawn
+    from the ground-truth poses, from the estimates of those that were localized (None: of none), and of the training
+    frames' mean image."""
 
     true_poses: float
     estimates: float | None
@@ -36,7 +37,7 @@ class ReconstructionError:
         scene: str = "",
         progress: bool = True,
     ) -> ReconstructionError:
-        """Of `images`, of which `estimates` are the answers, in the map of `scene`. UserError without a decoder."""
+        """Of `images` and their `estimates`, in the map of `scene`. UserError without a decoder."""
         seen = scene_model.preprocessing.seen
         mean_HW3 = np.zeros((*scene_model.preprocessing.image_size, 3))
         for image in training:

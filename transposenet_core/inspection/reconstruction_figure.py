@@ -1,4 +1,4 @@
-"""Images as they are beside those that a scene model draws from poses."""
+"""Camera images beside those that a scene model draws from poses."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COLUMNS = ("the camera's image", "drawn from the true pose", "drawn from the est
 
 @dataclass(frozen=True, eq=False)
 class ShownFrame:
-    """A frame's image (H, W, 3) uint8 RGB, its name, its true pose and its estimate, if it has one."""
+    """A frame's image (H, W, 3) uint8 RGB, its name, its ground-truth pose and its estimate, if it has one."""
 
     name: str
     image_HW3: np.ndarray
@@ -31,11 +31,11 @@ def draw_reconstructions(
     path: str | Path, scene_model: SceneModel, frames: Sequence[ShownFrame], scene: str = ""
 ) -> None:
     """Write a PNG with a row for each frame: what the network saw, and what it draws from either pose in the map of
-    `scene`, which a model of one scene need not be told.
+    `scene`, which may be empty for a model of one scene.
 
     UserError where the model has no decoder.
     """
-    from matplotlib.figure import Figure  # half a second to import: only where somebody draws
+    from matplotlib.figure import Figure  # half a second to import: only when drawing
 
     if not frames:
         raise ValueError("there is no frame to draw")

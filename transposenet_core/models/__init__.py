@@ -1,4 +1,4 @@
-"""Models: each takes ``image_B3HW`` and returns named tensors (`contract`); `registry` knows them by name."""
+"""Models: each takes ``image_B3HW`` and returns named tensors (`contract`); `registry` builds them by name."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Test-time optimisation of a position among the training poses near it.
 
 Shavit, Keller, "Camera pose auto-encoders for improving pose regression", 2022: the position is the affine combination
-of its nearest training positions whose latents explain the image's latent best. The paper finds the weights by a few
+of its nearest training positions whose latents fit the image's latent best. The paper finds the weights by a few
 iterations of AdamW; the problem is a constrained least-squares one, so here they are its closed-form solution, which
-needs no iterations and no state and gives the same answer every time.
+needs no iterations and no state and is the same every time.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def pose_distance(
 ) -> torch.Tensor:
     """(B, N) squared: distance in units of `scale_B` metres, and the chord between unit quaternions of equal sign.
 
-    Both are what the auto-encoder's inputs differ by: a scene's radius weighs as much as a turn by 60 degrees.
+    These are the differences of the auto-encoder's inputs: a scene's radius weighs as much as a rotation by 60 degrees.
     """
     away_BN3 = (position_B3[:, None] - known_positions_N3) / scale_B[:, None, None]
     alike_BN = (orientation_B4 @ known_orientations_N4.mT).abs().clamp(max=1)
@@ -32,13 +32,13 @@ def pose_distance(
 def combined_position(
     latent_BC: torch.Tensor, near_latents_BkC: torch.Tensor, near_positions_Bk3: torch.Tensor, ridge: float
 ) -> torch.Tensor:
-    """Positions (B, 3): the affine combination of those near whose latents come closest to `latent_BC`.
+    """Positions (B, 3): the affine combination of the near positions whose latents come closest to `latent_BC`.
 
-    `ridge` draws the weights towards equal ones, as `affine_weights` has it. A latent that is not finite gives a
-    position that is not, without an error.
+    `ridge` pulls the weights towards equal ones, as in `affine_weights`. A latent that is not finite gives a position
+    that is not finite, without an error.
     """
     weight_Bk = affine_weights(latent_BC.double(), near_latents_BkC.double(), ridge)
-    # Relative to one of them: far from the map's origin the difference is what has digits.
+    # Relative to one of them: far from the map's origin this keeps the precision of the differences.
     origin_B13 = near_positions_Bk3[:, :1].double()
     away_B3 = torch.einsum("bk,bkd->bd", weight_Bk, near_positions_Bk3.double() - origin_B13)
     return (origin_B13[:, 0] + away_B3).to(near_positions_Bk3.dtype)

@@ -1,4 +1,4 @@
-"""Backbones by name; EfficientNet, cut after the last end point in use: 4.4 of B0's 5.3 M parameters never run."""
+"""Backbones by name; EfficientNet, cut after the last end point in use: 4.4 of B0's 5.3 M parameters are never used."""
 
 from __future__ import annotations
 
@@ -86,8 +86,8 @@ def backbone_names() -> list[str]:
 def build_backbone(name: str, levels: tuple[int, ...], drop_connect: float) -> Backbone:
     """The backbone `name` with random weights, cut after the last of the reduction levels.
 
-    `drop_connect` is EfficientNet's; ResNet has none. ValueError names what is allowed; UserError where resnet50 is
-    asked for and torchvision cannot be imported.
+    `drop_connect` is EfficientNet's; ResNet has none. ValueError for an unknown name; UserError if resnet50 is
+    requested and torchvision cannot be imported.
     """
     if name not in _BUILDERS:
         raise ValueError(f"backbone '{name}' is unknown, known are {', '.join(_BUILDERS)}")

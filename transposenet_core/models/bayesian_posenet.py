@@ -9,23 +9,24 @@ import torch
 from transposenet_core.geometry.pose_averaging import mean_orientation, sample_covariance
 from transposenet_core.models.posenet import PoseNet, Regressor
 
-FLOOR = 1e-3  # metres and radians: nothing is known better here, and an EKF takes zero variance for certainty
+FLOOR = 1e-3  # metres and radians: no pose is more accurate here, and an EKF takes zero variance for certainty
 SEED = 2016
 
 
 class SampledRegressor(Regressor):
-    """Dropout before and after the fully connected layer, in training by chance, when running by fixed masks.
+    """Dropout before and after the fully connected layer: random in training, with fixed masks at inference.
 
-    The masks are drawn once, from a seed of their own: the same image gives the same answer to the bit, on every
-    machine and whatever else draws chance. The trunk has no dropout, so all samples share its one pass and each costs
-    one small layer. (The paper drops its trunk's last maps as well; the vector pooled from them stands for them here.)
+    The masks are generated once, from a separate seed: the same image gives the same output to the bit, on every
+    machine and whatever else uses random numbers. The backbone has no dropout, so all samples share its one pass and
+    each costs one small layer. (The paper has dropout on the last maps of its backbone as well; here it is on the
+    vector that is pooled from them.)
     """
 
     before_SC: torch.Tensor
     after_SF: torch.Tensor
 
     def sample_masks(self, samples: int) -> None:
-        """Draw the masks of so many samples."""
+        """Generate the masks of this many samples."""
         layer, kept = self.feature[0], 1 - self.dropout.p
         generator = torch.Generator().manual_seed(SEED)
         for name, width in (("before_SC", layer.in_features), ("after_SF", layer.out_features)):
@@ -33,7 +34,7 @@ class SampledRegressor(Regressor):
             self.register_buffer(name, mask, persistent=False)
 
     def forward(self, pooled_BC: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Of one thinned network in training, of the whole one else."""
+        """The pose of one thinned network in training, of the whole network otherwise."""
         return super().forward(self.dropout(pooled_BC))
 
     @property
@@ -41,7 +42,7 @@ class SampledRegressor(Regressor):
         return self.feature[0].in_features  # type: ignore[return-value]
 
     def latent(self, pooled_BC: torch.Tensor) -> torch.Tensor:
-        """The pooled vector itself: the samples part before the fully connected layer."""
+        """The pooled vector itself: the samples differ from before the fully connected layer on."""
         return pooled_BC
 
     def poses_from_latents(
@@ -49,7 +50,7 @@ class SampledRegressor(Regressor):
     ) -> dict[str, torch.Tensor]:
         """The mean, and ``covariance`` (B, 6, 6) of the samples: position, then rotation vector, along map axes."""
         position_BS3, orientation_BS4 = self.sampled(position_latent_BL)
-        if orientation_latent_BL is not position_latent_BL:  # an auto-encoder's; of an image they are one
+        if orientation_latent_BL is not position_latent_BL:  # from an auto-encoder; those of an image are the same
             _, orientation_BS4 = self.sampled(orientation_latent_BL)
         position_B3, orientation_B4 = position_BS3.mean(dim=1), mean_orientation(orientation_BS4)
         covariance_B66 = sample_covariance(position_BS3, orientation_BS4, position_B3, orientation_B4)
@@ -57,21 +58,21 @@ class SampledRegressor(Regressor):
         return {"position": position_B3, "orientation": orientation_B4.float(), "covariance": covariance_B66}
 
     def sampled(self, pooled_BC: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Positions (B, S, 3) and orientations (B, S, 4), one of each mask."""
+        """Positions (B, S, 3) and orientations (B, S, 4), one for each mask."""
         return self.pose(self.feature(pooled_BC[:, None] * self.before_SC) * self.after_SF)
 
 
 class BayesianPoseNet(PoseNet):
-    """PoseNet that answers the mean of dropout samples and their covariance, which is the network's doubt in itself.
+    """PoseNet that returns the mean of dropout samples and their covariance, the uncertainty of the network.
 
-    It knows nothing of errors that all samples share, so it is no calibrated error of the pose: on RedKitchen it was a
-    tenth of it (docs/experiments/model-family.md). Compare it with the held-out error in scene.json before a filter
-    relies on it.
+    The covariance does not contain errors that all samples share, so it is not a calibrated error of the pose: on
+    RedKitchen it was a tenth of it (docs/experiments/model-family.md). Compare it with the validation error in
+    scene.json before a filter relies on it.
     """
 
     OPTIONS: ClassVar[dict[str, str]] = PoseNet.OPTIONS | {
-        "dropout": "before and after the last fully connected layer, in training and in the samples",
-        "samples": "thinned networks whose poses make mean and covariance",
+        "dropout": "before and after the last fully connected layer, in training and for the samples",
+        "samples": "number of thinned networks whose poses give mean and covariance",
     }
     REGRESSOR: ClassVar[type[Regressor]] = SampledRegressor
 
@@ -87,7 +88,7 @@ class BayesianPoseNet(PoseNet):
     ) -> None:
         super().__init__(backbone, image_size, feature_width, dropout, auxiliary_dropout, drop_connect)
         if not 0 < dropout < 1:
-            raise ValueError(f"dropout is {dropout!r}, samples differ only where it is above 0 and below 1")
+            raise ValueError(f"dropout is {dropout!r}, samples differ only if it is above 0 and below 1")
         if not isinstance(samples, int) or samples < 7:
             raise ValueError(f"samples is {samples!r}, a covariance of six numbers needs a whole number from 7")
         self.regressor.sample_masks(samples)  # type: ignore[operator]

@@ -10,7 +10,7 @@ from transposenet_core.models.backbone import map_size
 def cell_centres(image_size: tuple[int, int], level: int, stride: int = 1) -> torch.Tensor:
     """Centres (N, 2) of a level's cells in an image of (height, width), x and y in pixels, row by row.
 
-    With a stride, of the tokens that are made of stride x stride cells, the last of which may reach over the border.
+    With a stride, those of tokens of stride x stride cells each, the last of which may extend beyond the border.
     """
     sides = []
     for pixels, cells in zip(image_size, map_size(image_size, level), strict=True):

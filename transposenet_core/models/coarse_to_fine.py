@@ -1,7 +1,7 @@
 """Coarse to fine: the multi-scene transformer with clusters of each scene's poses, classified and then refined.
 
 Section III-C of the paper. K-means of the training labels gives the centres, which are part of the weights; training
-refines the true pose's cluster, running the likeliest one. Nothing derived from a label is read when running.
+refines in the cluster of the true pose, inference in the likeliest one. Inference uses nothing derived from a label.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What every model of the family is to the rest of the project: what it takes and returns, what it needs and can do.
+"""The interface of every model: what it takes and returns, what it needs and what it can do.
 
-Nothing outside of `models` asks for a model by its name, for its layers, or whether it has a method: it reads the class
-attributes below, which say "no" where a model does not say otherwise. `test/core/models/test_contract.py` holds every
-model to this page.
+Code outside of `models` does not depend on the name of a model, on its layers or on whether it has a method: it reads
+the class attributes below, whose defaults mean "no". `test/core/models/test_contract.py` checks every model against
+this interface.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import nn
 
 from transposenet_core.geometry.pose import mean_of_stacked
 
-# Of one scene its training poses, as labelled for the camera: positions (N, 3) metres, orientations (N, 4) w x y z.
+# The training poses of one scene, those of the camera: positions (N, 3) metres, orientations (N, 4) w x y z.
 ScenePoses = tuple[np.ndarray, np.ndarray]
 
 
@@ -33,19 +33,19 @@ OUTPUTS: dict[str, OutputKey] = {
     "position": OutputKey(("B", 3), "m", "of T_map_camera"),
     "orientation": OutputKey(("B", 4), "1", "of T_map_camera, w x y z; of unit length outside of training"),
     "covariance": OutputKey(("B", 6, 6), "m^2, rad^2", "of position, then rotation vector, along the map's axes"),
-    "position_attention": OutputKey(("B", "H", "V"), "1", "the position token's attention to the cells; on request"),
-    "orientation_attention": OutputKey(("B", "P", "Q"), "1", "the same of the orientation's; on request"),
-    "position_latent": OutputKey(("B", "W"), "1", "what the position is regressed from; of `encode` alone"),
-    "orientation_latent": OutputKey(("B", "W"), "1", "the same of the orientation; of `encode` alone"),
-    "cells_map": OutputKey(("B", "C", "P", "Q"), "1", "the map behind `cells_seen`; in training alone"),
-    "auxiliary_position": OutputKey(("B", "A", 3), "m", "of the auxiliary regressors; in training alone"),
-    "auxiliary_orientation": OutputKey(("B", "A", 4), "any", "the same, of any length; in training alone"),
+    "position_attention": OutputKey(("B", "H", "V"), "1", "attention of the position token to the cells; on request"),
+    "orientation_attention": OutputKey(("B", "P", "Q"), "1", "the same of the orientation token; on request"),
+    "position_latent": OutputKey(("B", "W"), "1", "what the position is regressed from; from `encode` only"),
+    "orientation_latent": OutputKey(("B", "W"), "1", "the same for the orientation; from `encode` only"),
+    "cells_map": OutputKey(("B", "C", "P", "Q"), "1", "the map behind `cells_seen`; in training only"),
+    "auxiliary_position": OutputKey(("B", "A", 3), "m", "of the auxiliary regressors; in training only"),
+    "auxiliary_orientation": OutputKey(("B", "A", 4), "any", "the same, of any length; in training only"),
     "points": OutputKey(("B", "N", 3), "m", "the point of the map that a cell sees"),
     "depth": OutputKey(("B", "N"), "m", "of that point along the optical axis"),
     "log_scale": OutputKey(("B", "N"), "log m", "of the point's deviation"),
     "depth_log_scale": OutputKey(("B", "N"), "log m", "of the depth's deviation"),
     "neighbours": OutputKey(("B", "M"), "index", "of the training images that the pose is combined from"),
-    "weights": OutputKey(("B", "M"), "1", "of the neighbours, together 1"),
+    "weights": OutputKey(("B", "M"), "1", "of the neighbours; their sum is 1"),
     "scene": OutputKey(("B",), "index", "the likeliest scene, in whose map the pose is"),
     "scene_log_probability": OutputKey(("B", "S"), "log 1", "of each scene"),
     "scene_positions": OutputKey(("B", "S", 3), "m", "the position if the image is of that scene"),
@@ -55,7 +55,7 @@ OUTPUTS: dict[str, OutputKey] = {
     "cluster_positions": OutputKey(("B", "S", "K", 3), "m", "the position if it lies in that cluster"),
     "cluster_orientations": OutputKey(("B", "S", "L", 4), "1", "the orientation if it lies in that cluster"),
 }
-# What each model answers outside of training, whatever else it adds.
+# What every model returns outside of training; a model may return more.
 ALWAYS = ("position", "orientation")
 
 
@@ -66,15 +66,15 @@ class PoseModel(Protocol):
     from those of the class that documents them. ``LOSS`` names its loss in `training.losses`; ``LEARNS_FROM`` is images
     or the latents of a trained teacher. ``NEEDS_DEPTH``: training needs depth images. ``TAKES_CAMERA``: its option
     `camera` is the pinhole of the window. ``TAKES_SCENES``: its option `scenes` is their number, and one network may
-    have several. ``MEMORISES``: it has no gradient, `memorise` shows it the training images, `forget` begins anew.
+    have several. ``MEMORISES``: it has no gradient; `memorise` adds training images, `forget` removes them.
     ``HAS_LATENTS``: `encode` and `regress` are the two halves of `forward`, so it can be a teacher. ``HEADS`` are the
-    modules that the paper's second stage trains one by one, and ``PRIOR_OPTION`` is the option by which the last of
-    them sees more. ``HAS_CELLS``: `cells_seen` says where the cells of ``cells_map`` lie. ``SILENT_OPTIONS`` change
-    what the same tensors compute without a trace in their shapes.
+    modules that the paper's second stage trains one by one, and ``PRIOR_OPTION`` is the option that gives the
+    last of them a second input. ``HAS_CELLS``: `cells_seen` returns where the cells of ``cells_map`` are.
+    ``SILENT_OPTIONS`` change what the weights compute but not their shapes.
 
-    Attributes of a network: ``image_size`` (height, width) of the window it is made for; ``scenes``, how many it knows;
-    ``backbone``, None where it has none; ``latent_width`` of the latents, 0 without; ``has_attention``: `forward` takes
-    `with_attention`; ``can_render``: it draws what it expects to see from a pose.
+    Attributes of a network: ``image_size`` (height, width) of the window it is made for; ``scenes``, their number;
+    ``backbone``, None if it has none; ``latent_width`` of the latents, 0 without; ``has_attention``: `forward` takes
+    `with_attention`; ``can_render``: it renders the image that it expects at a pose.
     """
 
     OPTIONS: ClassVar[dict[str, str]]
@@ -100,30 +100,30 @@ class PoseModel(Protocol):
 
     @classmethod
     def has_fixed_window(cls, options: Mapping[str, Any]) -> bool:
-        """Whether a network with these options knows the rays of the cells it sees, which are those of the centre's
-        window: of another window of the image its pose would be wrong by construction."""
+        """Whether a network with these options has the rays of its cells built in. They are those of the centre window:
+        for another window of the image its pose would be wrong by construction."""
         return False
 
     def forward(self, image_B3HW: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Of normalised images (`preprocessing.normalise`) the tensors of `OUTPUTS` that the model has; outside of
-        training at least those of `ALWAYS`. ``with_attention=True`` is taken where ``has_attention``."""
+        """The tensors of `OUTPUTS` that the model has, for normalised images (`preprocessing.normalise`); outside of
+        training at least those of `ALWAYS`. ``with_attention=True`` is accepted if ``has_attention``."""
         ...
 
     def start_from(self, position: torch.Tensor, orientation: torch.Tensor) -> None:
-        """Let the untrained network of one scene answer this pose: position (3,), orientation (4,) w x y z."""
+        """Make the untrained network of one scene return this pose: position (3,), orientation (4,) w x y z."""
 
     def start_from_poses(self, poses: Sequence[ScenePoses]) -> None:
-        """The same by the training poses of every scene, in the network's order. ValueError where they do not fit."""
+        """The same with the training poses of every scene, in the network's order. ValueError if they do not fit."""
         mean = mean_of_stacked(*poses[0])
         self.start_from(torch.from_numpy(mean.position), torch.from_numpy(mean.orientation))
 
     def earlier_state(self, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Tensors of a network that was trained before, as this one takes them; as they are where nothing differs."""
+        """The tensors of an earlier version of the network in the form that this one loads; unchanged by default."""
         return state
 
     # Where HAS_LATENTS:
     def encode(self, image_B3HW: torch.Tensor, with_attention: bool = False) -> dict[str, torch.Tensor]:
-        """The latents of `OUTPUTS`, and what `forward` says beside the pose."""
+        """The latents of `OUTPUTS`, and what `forward` returns besides the pose."""
         raise TypeError(f"{type(self).__name__} has no latents")
 
     def regress(self, latents: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -141,7 +141,7 @@ class PoseModel(Protocol):
 
     # Where HAS_CELLS:
     def cells_seen(self) -> tuple[int, torch.Tensor, torch.Tensor]:
-        """Channels of ``cells_map``, the centres (N, 2) of its cells in the window's pixels and their rays (N, 3) with
+        """Channels of ``cells_map``, the centres (N, 2) of its cells in pixels of the window and their rays (N, 3) with
         z = 1. ValueError without the camera's intrinsics."""
         raise TypeError(f"{type(self).__name__} has no such cells")
 
@@ -149,5 +149,5 @@ class PoseModel(Protocol):
     def render(
         self, position_B3: torch.Tensor, orientation_B4: torch.Tensor, scene_B: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Images (B, 3, h, w), RGB from 0 to 1, that are expected at poses."""
-        raise TypeError(f"{type(self).__name__} renders nothing")
+        """Images (B, 3, h, w), RGB from 0 to 1, as expected at poses."""
+        raise TypeError(f"{type(self).__name__} cannot render")

@@ -1,4 +1,4 @@
-"""GoogLeNet as PoseNet's trunk: without batch norm, as in 2015; torchvision's, which has it, beside it."""
+"""GoogLeNet as PoseNet's backbone: without batch norm, as in 2015, and torchvision's, which has it."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class Inception(nn.Module):
 class GoogLeNet(nn.Module):
     """Activation maps after the blocks 4a, 4d (1/16 of the image's size) and 5b (1/32); ``channels[block]`` deep.
 
-    Convolutions start as He et al., "Delving deep into rectifiers", 2015, Eq. 10 has it: 22 layers without batch norm
-    learn nothing from PyTorch's own start, with which each layer halves what comes through.
+    Convolutions are initialised as in He et al., "Delving deep into rectifiers", 2015, Eq. 10: 22 layers without batch
+    norm learn nothing from PyTorch's default initialisation, with which each layer halves its input.
     """
 
     PUBLISHED_NAMES: ClassVar[dict[str, str]] = {}
@@ -95,8 +95,8 @@ def from_minus_1_to_1(image_B3HW: torch.Tensor) -> torch.Tensor:
 class TorchvisionGoogLeNet(nn.Module):
     """The same maps of torchvision's GoogLeNet: with batch norm, and 3x3 where the paper has 5x5.
 
-    Its published weights were trained on pixels from -1 to 1 (torchvision's ``transform_input``), so that is what it
-    gets. Raises UserError where torchvision cannot be imported.
+    Its published weights were trained on pixels from -1 to 1 (torchvision's ``transform_input``), so it
+    receives these. Raises UserError if torchvision cannot be imported.
     """
 
     PUBLISHED_NAMES: ClassVar[dict[str, str]] = {

@@ -10,21 +10,21 @@ from torch import nn
 
 
 def check_counts(**counts: int) -> None:
-    """ValueError names the first that is no whole number above 0."""
+    """ValueError names the first one that is not a whole number above 0."""
     for name, value in counts.items():
         if not isinstance(value, int) or value < 1:
             raise ValueError(f"{name} is {value!r}, a whole number above 0 is needed")
 
 
 def layer_mlp(width: int, hidden: int, dropout: float) -> nn.Sequential:
-    """What every Transformer layer ends in."""
+    """The MLP at the end of every Transformer layer."""
     return nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, width))
 
 
 class PositionEncoding2d(nn.Module):
-    """Learned encodings of a token and a map's cells: two 1-D tables, entry 0 of each is the token's alone (Eq. 2).
+    """Learned encodings of a token and a map's cells: two 1-D tables, entry 0 of each belongs to the token (Eq. 2).
 
-    The tables are made for one map size; for another they are interpolated linearly, the token's entries kept.
+    The tables are made for one map size; for another they are interpolated linearly, except the token's entries.
     """
 
     def __init__(self, map_size: tuple[int, int], width: int) -> None:
@@ -45,9 +45,9 @@ class PositionEncoding2d(nn.Module):
 
 
 class RayEncoding(nn.Module):
-    """The same by what a cell looks at instead of its place in the map: a linear function of its ray.
+    """The same from the viewing direction of a cell instead of its index in the map: a linear function of its ray.
 
-    One camera's, and one image size's: `rays_N3` are the directions of the cells, row by row.
+    For one camera and one image size: `rays_N3` are the directions of the cells, row by row.
     """
 
     rays_N3: torch.Tensor
@@ -61,22 +61,22 @@ class RayEncoding(nn.Module):
     def forward(self, map_size: tuple[int, int]) -> torch.Tensor:
         """(1 + H_m * W_m, width). ValueError for a map of another size: its rays would be another camera's."""
         if map_size[0] * map_size[1] != len(self.rays_N3):
-            raise ValueError(f"a map of {map_size[0]} x {map_size[1]} cells, there are rays of {len(self.rays_N3)}")
+            raise ValueError(f"a map of {map_size[0]} x {map_size[1]} cells, but there are rays of {len(self.rays_N3)}")
         return torch.cat((self.token, self.ray(self.rays_N3)))
 
 
 def _resized(table_NC: torch.Tensor, length: int) -> torch.Tensor:
-    """The table stretched or shrunk to `length` entries; as it is where it has that many."""
+    """The table interpolated to `length` entries; unchanged if it has that many."""
     if len(table_NC) == length:
         return table_NC
     return F.interpolate(table_NC.T[None], size=length, mode="linear", align_corners=False)[0].T
 
 
 class EncoderLayer(nn.Module):
-    """Pre-norm self-attention and MLP, each added back with dropout; positions are added to queries and keys.
+    """Pre-norm self-attention and MLP, each a residual branch with dropout; positions are added to queries and keys.
 
-    In training `drop_path` of the images skip each of the two (Huang et al., "Deep networks with stochastic depth",
-    2016).
+    In training a share `drop_path` of the images skips each of the two (Huang et al., "Deep networks with stochastic
+    depth", 2016).
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class EncoderLayer(nn.Module):
     ) -> None:
         super().__init__()
         if width % heads:
-            raise ValueError(f"width {width} cannot be shared by {heads} heads")
+            raise ValueError(f"width {width} is not divisible by {heads} heads")
         if not 0 <= attention_dropout < 1:
             raise ValueError(f"attention_dropout is {attention_dropout}, at least 0 and below 1 is allowed")
         if not 0 <= drop_path < 1:
@@ -105,7 +105,7 @@ class EncoderLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x_BNC: torch.Tensor, position_NC: torch.Tensor, rows: int | None = None) -> torch.Tensor:
-        """The new state of the first `rows` entries (B, rows, C), of all where it is None; all entries are read."""
+        """The new state of the first `rows` entries (B, rows, C), of all if None; attention is over all entries."""
         normed = self.norm_attention(x_BNC)
         query, key = (self._by_head(t) for t in self._query_key(normed + position_NC, rows))
         value = self._by_head(self.value(normed))
@@ -127,7 +127,7 @@ class EncoderLayer(nn.Module):
         return F.linear(x_BNC[:, :rows], query_CC, query_C), F.linear(x_BNC, key_CC, key_C)
 
     def token_attention(self, x_BNC: torch.Tensor, position_NC: torch.Tensor) -> torch.Tensor:
-        """How much the token attends to each entry (B, N): the mean over the heads, a row that sums to 1."""
+        """How much the token attends to each entry (B, N): the mean over the heads; each row sums to 1."""
         query, key = (self._by_head(t) for t in self._query_key(self.norm_attention(x_BNC) + position_NC, 1))
         scores = (query @ key.transpose(-2, -1)) / query.shape[-1] ** 0.5
         return scores.softmax(dim=-1).mean(dim=1)[:, 0]
@@ -139,10 +139,11 @@ class EncoderLayer(nn.Module):
 class TokenEncoder(nn.Module):
     """An activation map to one latent (Eq. 1): projection, a learned token first, encoder layers, final norm.
 
-    The paper's encoder is the default of the last options. ``stride`` makes one cell out of stride x stride by the
-    projection. With ``latents`` the cells are only read: `latents` learned tokens attend to them and each other in
-    every layer, which costs as much per layer as there are latents, not cells. ``drop_path`` is the last layer's,
-    earlier ones have less in proportion. With ``rays_N3`` a cell's position is its ray's, not its place's.
+    The defaults of the last options give the paper's encoder. With ``stride`` the projection makes one cell out of
+    stride x stride. With ``latents`` the cells are not updated: `latents` learned tokens attend to them and to each
+    other in every layer, so the cost per layer grows with the latents, not with the cells. ``drop_path`` is the rate
+    of the last layer, in proportion lower in earlier ones. With ``rays_N3`` positions are encoded from the rays of the
+    cells, not from their indices.
     """
 
     def __init__(
@@ -178,7 +179,7 @@ class TokenEncoder(nn.Module):
         nn.init.trunc_normal_(self.token, std=0.02)
 
     def forward(self, map_BCHW: torch.Tensor, with_attention: bool = False) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """The token's final state (B, width), and on request what it attends to in the last layer (B, H_m, W_m).
+        """The token's final state (B, width), and on request its attention in the last layer (B, H_m, W_m).
 
         The attention map is the mean over the heads; with the tokens' attention to themselves its cells sum to 1.
         """
@@ -189,13 +190,13 @@ class TokenEncoder(nn.Module):
         tokens = self.token.shape[1]
         x = torch.cat((self.token.expand(len(cells_BNC), -1, -1), cells_BNC), dim=1)
         position = self.position((height_m, width_m))
-        if tokens > 1:  # the token's own entry is every latent's: they differ by what they have learnt
+        if tokens > 1:  # all latents share the token's position: they differ by what they have learnt
             position = torch.cat((position[:1].expand(tokens, -1), position[1:]))
         for layer in self.layers[:-1]:
             x = torch.cat((layer(x, position, tokens), cells_BNC), dim=1) if self.latents else layer(x, position)
         last: Any = self.layers[-1]
         attention = last.token_attention(x, position)[:, tokens:] if with_attention else None
-        latent = self.norm(last(x, position, 1)[:, 0])  # nothing reads the other entries' last state
+        latent = self.norm(last(x, position, 1)[:, 0])  # the last state of the other entries is not used
         return latent, None if attention is None else attention.unflatten(-1, (height_m, width_m))
 
 

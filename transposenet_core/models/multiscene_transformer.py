@@ -1,7 +1,7 @@
 """Several scenes in one network.
 
 Shavit, Ferens, Keller, "Coarse-to-Fine Multi-Scene Pose Regression with Transformers", 2023: sections III-A and III-B,
-and III-C where clusters are asked for.
+and III-C with clusters.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from transposenet_core.models.scene_queries import ClusterHead, SceneTransformer
 
 
 class MultiSceneTransformer(nn.Module, PoseModel):
-    """Two Transformers over two activation maps of one backbone, each asked once per scene; the scene is classified.
+    """Two Transformers over two activation maps of one backbone, with one query per scene; the scene is classified.
 
-    The heads are all scenes'. What they regress is added to the mean pose of the scene, or of one of its clusters, from
-    the training labels: maps may lie kilometres apart. With clusters each is one more answer, and which holds is
+    The scenes share the heads. What they regress is added to the mean pose of the scene, or of one of its clusters,
+    from the training labels: maps may lie kilometres apart. Each cluster has its own output, and the cluster is
     classified.
     """
 
@@ -35,8 +35,8 @@ class MultiSceneTransformer(nn.Module, PoseModel):
     OPTIONS: ClassVar[dict[str, str]] = {
         "backbone": "as of transposenet",
         "image_size": "(height, width) that the position tables are made for; train.py sets it from `image`",
-        "scenes": "how many scenes; train.py sets it from `--data`",
-        "position_level": "reduction level of the map that the position is read from (section III-A, as transposenet)",
+        "scenes": "number of scenes; train.py sets it from `--data`",
+        "position_level": "reduction level of the map for the position (section III-A, as transposenet)",
         "orientation_level": "the same for the orientation",
         "encoder_layers": "of either Transformer (section III-A)",
         "decoder_layers": "the same of its decoder",
@@ -46,10 +46,10 @@ class MultiSceneTransformer(nn.Module, PoseModel):
         "width": "of cells and latents",
         "mlp_width": "hidden units of a layer's MLP",
         "head_width": "hidden units of the pose heads",
-        "dropout": "on what each layer adds back",
-        "attention_dropout": "on attention weights: forbids fused attention",
+        "dropout": "on the residual branches of each layer",
+        "attention_dropout": "on attention weights; prevents fused attention",
         "mlp_dropout": "inside a layer's MLP; None: as `dropout`",
-        "drop_connect": "of EfficientNet's last block",
+        "drop_connect": "rate of EfficientNet's last block",
         "position_clusters": "centres of each scene's positions (section III-C); 1: its mean position",
         "orientation_clusters": "the same of its orientations",
     }
@@ -117,12 +117,12 @@ class MultiSceneTransformer(nn.Module, PoseModel):
         """``position`` (B, 3) in metres and ``orientation`` (B, 4), a unit quaternion w x y z: ``T_map_camera`` in the
         map of ``scene`` (B,), the likeliest by ``scene_log_probability`` (B, S).
 
-        Of every scene ``scene_positions`` (B, S, 3) and ``scene_orientations`` (B, S, 4), each of its likeliest
-        cluster, by ``position_cluster_log_probability`` and ``orientation_cluster_log_probability`` (B, S, K); of
+        For every scene ``scene_positions`` (B, S, 3) and ``scene_orientations`` (B, S, 4), those of its likeliest
+        cluster, by ``position_cluster_log_probability`` and ``orientation_cluster_log_probability`` (B, S, K); for
         every cluster ``cluster_positions`` (B, S, K, 3) and ``cluster_orientations`` (B, S, K, 4).
         """
         x_latent_BSC, q_latent_BSC, scene_log_probability_BS = self._latents(image_B3HW)
-        # Under autocast the heads stay in float32: bfloat16 holds a position of 3 m to no better than 1 cm.
+        # Under autocast the heads stay in float32: bfloat16 resolves a position of 3 m to 1 cm at best.
         with torch.autocast(image_B3HW.device.type, enabled=False):
             position_BSK3, position_cluster_BSK = self.position(x_latent_BSC)
             orientation_BSK4, orientation_cluster_BSK = self.orientation(q_latent_BSC)
@@ -146,9 +146,9 @@ class MultiSceneTransformer(nn.Module, PoseModel):
     def encode(
         self, image_B3HW: torch.Tensor, with_attention: bool = False, scene_B: torch.Tensor | None = None
     ) -> dict[str, torch.Tensor]:
-        """What the heads read in one scene, `scene_B` (B,) or the likeliest: ``position_latent`` and
+        """The inputs of the heads for one scene, `scene_B` (B,) or the likeliest: ``position_latent`` and
         ``orientation_latent`` (B, width), ``scene`` (B,), and ``scene_log_probability`` (B, S). There are no attention
-        maps to ask for."""
+        maps."""
         x_latent_BSC, q_latent_BSC, scene_log_probability_BS = self._latents(image_B3HW)
         scene_B = scene_log_probability_BS.argmax(dim=-1) if scene_B is None else scene_B
         return {
@@ -159,7 +159,7 @@ class MultiSceneTransformer(nn.Module, PoseModel):
         }
 
     def regress(self, latents: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """``position``, ``orientation`` and what is said of scenes, as `forward`, from what `encode` returns."""
+        """``position``, ``orientation`` and the scene outputs, as `forward`, from what `encode` returns."""
         scene_B1 = latents["scene"][:, None]
         with torch.autocast(scene_B1.device.type, enabled=False):
             position_B1K3, position_cluster_B1K = self.position(latents["position_latent"][:, None], scene_B1)
@@ -172,8 +172,8 @@ class MultiSceneTransformer(nn.Module, PoseModel):
         return output | {name: value for name, value in latents.items() if name.startswith("scene")}
 
     def _latents(self, image_B3HW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """What every scene's query found for the position and the orientation (B, S, width), and the scenes'
-        log-probabilities (B, S)."""
+        """The latents of every scene's query for position and orientation (B, S, width), and the log-probabilities
+        of the scenes (B, S)."""
         maps = self.backbone(image_B3HW)
         x_latent_BSC = self.position_transformer(maps[self.position_level])
         q_latent_BSC = self.orientation_transformer(maps[self.orientation_level])
@@ -188,7 +188,7 @@ class MultiSceneTransformer(nn.Module, PoseModel):
     def start_from_poses(self, poses: Sequence[ScenePoses]) -> None:
         """Take each scene's centres from its training labels, positions (N, 3) and orientations (N, 4).
 
-        ValueError where there are other scenes than the network is for, or they do not make so many clusters.
+        ValueError if their number is not that of the network's scenes, or a scene has too few poses for the clusters.
         """
         if len(poses) != self.scenes:
             raise ValueError(f"{len(poses)} scenes are given, the network is for {self.scenes}")

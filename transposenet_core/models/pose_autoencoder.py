@@ -1,4 +1,4 @@
-"""Camera pose auto-encoder: a pose to the latents that a trained network, its teacher, finds in an image from there.
+"""Camera pose auto-encoder: from a pose to the latents that a trained network, its teacher, computes from its image.
 
 Shavit, Keller, "Camera pose auto-encoders for improving pose regression", 2022.
 """
@@ -43,25 +43,25 @@ def fourier_features(value_BC: torch.Tensor) -> torch.Tensor:
 
 
 class PoseAutoencoder(nn.Module, PoseModel):
-    """A trained network as it is, beside it the auto-encoder, the training poses and perhaps a decoder.
+    """A trained network, the teacher, with the auto-encoder, the training poses and optionally a decoder.
 
-    The teacher answers; then the position is refined by test-time optimisation (`affine_refinement`) among the training
-    poses of the first estimate's scene, and the orientation stays. A teacher has ``encode`` (images to a dictionary
-    with ``position_latent`` and ``orientation_latent`` (B, ``latent_width``), with several scenes also ``scene`` (B,)
-    int64, the likeliest or as it is told), and ``regress`` from that to its answer. It stays frozen.
+    The teacher gives the first estimate; then the position is refined by test-time optimisation (`affine_refinement`)
+    among the training poses of the estimated scene; the orientation is not changed. A teacher has ``encode`` (images to
+    a dictionary with ``position_latent`` and ``orientation_latent`` (B, ``latent_width``), with several scenes also
+    ``scene`` (B,) int64, the likeliest or the given one), and ``regress`` from that to its output. It stays frozen.
     """
 
     OPTIONS: ClassVar[dict[str, str]] = {
-        "teacher": "the trained network's name; train.py sets it and all but the last three from the key `teacher`",
+        "teacher": "name of the trained network; train.py sets it and all but the last three from the key `teacher`",
         "teacher_options": "its options",
         "image_size": "(height, width) of its images",
         "centres": "per scene, the training positions' median along each axis: subtracted from a position (metres)",
-        "scales": "per scene, the metres that a position is divided by after that",
-        "poses": "how many training poses are kept",
+        "scales": "per scene, the metres that a position is then divided by",
+        "poses": "number of training poses that are kept",
         "neighbours": "training poses that a position is combined from (the paper: 3); 0: no test-time optimisation; "
-        "-1: as the held-out frames like it best",
-        "ridge": "of the combination's fit, as a share of its mean; 0: as the held-out frames like it best",
-        "decoder": "whether poses can be turned into images; train.py sets it from decoder.epochs",
+        "-1: chosen on the held-out frames",
+        "ridge": "of the combination's fit, as a share of its mean; 0: chosen on the held-out frames",
+        "decoder": "whether images can be rendered at poses; train.py sets it from decoder.epochs",
     }
 
     LEARNS_FROM: ClassVar[Literal["images", "teacher"]] = "teacher"
@@ -94,13 +94,13 @@ class PoseAutoencoder(nn.Module, PoseModel):
         self.teacher = build_teacher(teacher, {"image_size": list(self.image_size), **(teacher_options or {})})
         self.backbone, self.has_attention = None, self.teacher.has_attention
         width = self.teacher.latent_width
-        # Where a position lies in its scene stands in the description: half-precision weights would move it.
+        # Centres and scales are options, not weights: half precision would change the positions.
         for name, value in (("centres_S3", centres), ("scales_S", scales)):
             self.register_buffer(name, torch.tensor(value, dtype=torch.float64), persistent=False)
         self.scenes = len(scales)
         self.several = self.scenes > 1
         if self.scenes != self.teacher.scenes:
-            raise ValueError(f"centres and scales are of {self.scenes} scenes, the teacher knows {self.teacher.scenes}")
+            raise ValueError(f"centres and scales are of {self.scenes} scenes, the teacher has {self.teacher.scenes}")
         self.position_encoder = PoseEncoder(3 + self.several, width)
         self.orientation_encoder = PoseEncoder(4 + self.several, width)
         self.decoder = PoseDecoder(2 * width) if decoder else None
@@ -112,7 +112,7 @@ class PoseAutoencoder(nn.Module, PoseModel):
 
     @classmethod
     def has_fixed_window(cls, options: Mapping[str, Any]) -> bool:
-        """As the teacher."""
+        """If that of the teacher is fixed."""
         teacher = options.get("teacher")
         return bool(teacher) and model_class(str(teacher)).has_fixed_window(options.get("teacher_options") or {})
 
@@ -121,28 +121,28 @@ class PoseAutoencoder(nn.Module, PoseModel):
         return self.decoder is not None
 
     def start_from_poses(self, poses: Sequence[ScenePoses]) -> None:
-        """Nothing: the teacher answers already."""
+        """Does nothing: the teacher is trained already."""
 
     @property
     def most_neighbours(self) -> int:
-        """How many training poses every scene has: more would be another scene's."""
+        """The training poses of the smallest scene: more neighbours would belong to another scene."""
         if self._most_neighbours is None:
             self._most_neighbours = int(torch.bincount(self.scenes_N, minlength=self.scenes).min())
         return self._most_neighbours
 
     def train(self, mode: bool = True) -> PoseAutoencoder:
-        """The teacher always runs as it does on the robot; what is known of the training poses is computed anew."""
+        """The teacher always runs in inference mode; the latents of the training poses are recomputed."""
         super().train(mode)
         self.teacher.eval()
         self._known_latents_NC = self._most_neighbours = None
         return self
 
     def forward(self, image_B3HW: torch.Tensor, with_attention: bool = False) -> dict[str, torch.Tensor]:
-        """The teacher's answer with ``position`` (B, 3) refined; with attention also what the teacher says of it."""
+        """The teacher's output with ``position`` (B, 3) refined; with attention also the teacher's attention maps."""
         return self.poses_from_latents(self.teacher.encode(image_B3HW, with_attention))
 
     def poses_from_latents(self, latents: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """What `forward` answers where the teacher has found these latents."""
+        """The output of `forward` if the teacher has computed these latents."""
         output = self.teacher.regress(latents)
         count = min(self.neighbours, self.most_neighbours)
         if count < 1:
@@ -166,7 +166,7 @@ class PoseAutoencoder(nn.Module, PoseModel):
     def latents(
         self, position_B3: torch.Tensor, orientation_B4: torch.Tensor, scene_B: torch.Tensor | None = None
     ) -> dict[str, torch.Tensor]:
-        """What the teacher should find in images taken at poses ``T_map_camera``, of which q and -q are one."""
+        """The latents that the teacher should compute from images at poses ``T_map_camera``; q and -q give the same."""
         scene_B = torch.zeros_like(position_B3[:, 0], dtype=torch.int64) if scene_B is None else scene_B
         rotated_B4 = torch.where(orientation_B4[:, :1] < 0, -orientation_B4, orientation_B4)
         return {
@@ -181,7 +181,7 @@ class PoseAutoencoder(nn.Module, PoseModel):
         return self.position_encoder(self._with_scene(normal_B3.float(), scene_B))
 
     def _with_scene(self, value_BC: torch.Tensor, scene_B: torch.Tensor) -> torch.Tensor:
-        """The scene's index, spread from -1 to 1, appended where there are several."""
+        """The scene's index, scaled to -1 to 1, appended if there are several."""
         if not self.several:
             return value_BC
         place_B1 = 2 * scene_B[:, None].to(value_BC.dtype) / (self.scenes - 1) - 1
@@ -190,7 +190,7 @@ class PoseAutoencoder(nn.Module, PoseModel):
     def render(
         self, position_B3: torch.Tensor, orientation_B4: torch.Tensor, scene_B: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Images (B, 3, 64, 64), RGB from 0 to 1, that the window is expected to show at poses; ValueError without a
+        """Images (B, 3, 64, 64), RGB from 0 to 1, of the window as expected at poses; ValueError without a
         decoder."""
         if self.decoder is None:
             raise ValueError("this auto-encoder has no decoder")

@@ -16,16 +16,16 @@ OUTLIER_SHARE, OUTLIER_FACTOR = 0.1, 10.0
 
 
 def plausible_positions(positions_N3: np.ndarray) -> np.ndarray:
-    """Which positions (N,) lie where the scene is: at most 10 times as far from the median as nine tenths of them do.
+    """Which positions (N,) lie within the scene: at most 10 times as far from the median as nine tenths of them do.
 
-    One row of Cambridge's lists stands 3e9 m away, and would be a cluster of its own.
+    One row of the Cambridge lists is 3e9 m away and would become a separate cluster.
     """
     away_N = np.linalg.norm(positions_N3 - np.median(positions_N3, axis=0), axis=1)
     return away_N <= OUTLIER_FACTOR * np.quantile(away_N, 1 - OUTLIER_SHARE) + 1e-9
 
 
 def position_clusters(positions_N3: np.ndarray, clusters: int) -> np.ndarray:
-    """Centres (K, 3) in metres. ValueError where the positions do not make so many clusters."""
+    """Centres (K, 3) in metres. ValueError if the positions are too few for the clusters."""
     labels_N = _k_means(positions_N3, clusters, "position")
     return np.stack([positions_N3[labels_N == k].mean(axis=0) for k in range(clusters)])
 
@@ -51,10 +51,10 @@ def _k_means(features_ND: np.ndarray, clusters: int, what: str) -> np.ndarray:
             f"{clusters} {what} clusters are asked for, the training frames have {different} different {what}s; "
             f"set model.options.{what}_clusters to at most {different}"
         )
-    from sklearn.cluster import KMeans  # a second to import, and no other model needs it
+    from sklearn.cluster import KMeans  # takes a second to import, and no other model needs it
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of empty clusters, which are refused below
+        warnings.simplefilter("ignore")  # about empty clusters, which are refused below
         labels_N = KMeans(clusters, n_init=10, random_state=0).fit_predict(features_ND)
     if (full := len(np.unique(labels_N))) < clusters:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""What a pose looks like: an image out of an auto-encoder's latents (camera pose auto-encoders, image reconstruction).
+"""The image of a pose, decoded from an auto-encoder's latents (camera pose auto-encoders, image reconstruction).
 
 Shavit, Keller, "Camera pose auto-encoders for improving pose regression", 2022.
 """
@@ -26,6 +26,6 @@ class PoseDecoder(nn.Sequential):
 
     @torch.no_grad()
     def start_from(self, mean_3HW: torch.Tensor) -> None:
-        """Answer the training images' mean, more or less, before anything is learnt."""
+        """Make the untrained decoder return approximately the mean of the training images."""
         last: Any = self[-3]
         last.bias.copy_(torch.logit(mean_3HW, eps=0.02).flatten())

@@ -13,10 +13,10 @@ ROWS, STATE = 32, 256
 
 
 class LSTMRegressor(Regressor):
-    """A regressor that reads its feature vector as an image of 32 rows, from all four sides, before it answers.
+    """A regressor that reduces its feature vector, as a matrix of 32 rows, by LSTMs from all four sides.
 
-    Four LSTMs of 256 units walk over the rows up and down and over the columns left and right; what they know at their
-    ends, 1024 numbers, is what the pose is read from (section 3.2). The vector's 2048 numbers are 32 x 64.
+    Four LSTMs of 256 units run over the rows up and down and over the columns left and right; the pose is regressed
+    from their final states, 1024 numbers (section 3.2). The vector's 2048 numbers are 32 x 64.
     """
 
     def reduction(self, width: int) -> int:

@@ -10,7 +10,7 @@ from torch import nn
 
 from transposenet_core.models.backbone import map_size
 from transposenet_core.models.contract import PoseModel
-from transposenet_core.models.posenet_backbones import build_trunk
+from transposenet_core.models.posenet_backbones import build_posenet_backbone
 
 AUXILIARY_LEVEL = 4  # GoogLeNet's blocks 4a and 4d have 1/16 of the image's size
 AUXILIARY_CHANNELS, AUXILIARY_WIDTH = 128, 1024
@@ -28,11 +28,11 @@ class Regressor(nn.Module):
         self.position, self.orientation = nn.Linear(reduced, 3), nn.Linear(reduced, 4)
 
     def reduction(self, width: int) -> int:
-        """Add what stands between the feature vector and the pose, if anything. Returns its outputs' number."""
+        """Add the layers between the feature vector and the pose, if any. Returns the number of their outputs."""
         return width
 
     def reduced(self, feature_BC: torch.Tensor) -> torch.Tensor:
-        """What the pose is read from."""
+        """The input of the pose layers."""
         return feature_BC
 
     def forward(self, pooled_BC: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -44,23 +44,23 @@ class Regressor(nn.Module):
 
     @property
     def latent_width(self) -> int:
-        """L of `latent`."""
+        """The width L of `latent`."""
         return self.position.in_features
 
     def latent(self, pooled_BC: torch.Tensor) -> torch.Tensor:
-        """(B, L) that position and orientation are read from when running."""
+        """(B, L) from which position and orientation are computed at inference."""
         return self.reduced(self.feature(pooled_BC))
 
     def poses_from_latents(
         self, position_latent_BL: torch.Tensor, orientation_latent_BL: torch.Tensor
     ) -> dict[str, torch.Tensor]:
-        """What the robot gets from `latent`, once for each half of the pose."""
+        """The output at inference from `latent`, one for each half of the pose."""
         orientation = self.orientation(orientation_latent_BL)
         return {"position": self.position(position_latent_BL), "orientation": F.normalize(orientation, dim=-1)}
 
     @torch.no_grad()
     def start_from(self, position: torch.Tensor, orientation: torch.Tensor) -> None:
-        """Answer this pose, more or less, before anything is learnt."""
+        """Make the untrained layers return approximately this pose."""
         for affine, poses_from_latents in ((self.position, position), (self.orientation, orientation)):
             nn.init.normal_(affine.weight, std=1e-2 / affine.in_features**0.5)
             affine.bias.copy_(poses_from_latents if affine is self.position else F.normalize(poses_from_latents, dim=0))
@@ -69,14 +69,14 @@ class Regressor(nn.Module):
 class PoseNet(nn.Module, PoseModel):
     """One pose from the 2048-vector at GoogLeNet's end, and in training two more from blocks 4a and 4d (section 3.2).
 
-    The auxiliary regressors are GoogLeNet's alone; the other trunks have one. In training the quaternions are of any
-    length, as Eq. 2 compares them; when running they are of unit length. 128 crops (section 3.1): `image.crops`.
+    Only GoogLeNet has the auxiliary regressors; the other backbones have one regressor. In training the quaternions are
+    of any length, as in Eq. 2; at inference they are of unit length. 128 crops (section 3.1): `image.crops`.
     """
 
     OPTIONS: ClassVar[dict[str, str]] = {
         "backbone": "googlenet (no batch norm), googlenet_tv (torchvision's), or a backbone of transposenet",
         "image_size": "(height, width) that the auxiliary regressors are made for; train.py sets it from `image`",
-        "feature_width": "of the vector that the pose is read from (section 3.2), a multiple of 32",
+        "feature_width": "of the vector that the pose is regressed from (section 3.2), a multiple of 32",
         "dropout": "on that vector",
         "auxiliary_dropout": "on the auxiliary regressors' vectors",
         "drop_connect": "of EfficientNet's last block (efficientnet-pytorch)",
@@ -98,7 +98,7 @@ class PoseNet(nn.Module, PoseModel):
         if not isinstance(feature_width, int) or feature_width < 32 or feature_width % 32:
             raise ValueError(f"feature_width is {feature_width!r}, a multiple of 32 is needed")
         self.image_size = (int(image_size[0]), int(image_size[1]))
-        self.backbone = build_trunk(backbone, drop_connect)
+        self.backbone = build_posenet_backbone(backbone, drop_connect)
         *self.auxiliary_maps, self.last_map = self.backbone.channels
         cells = map_size(self.image_size, AUXILIARY_LEVEL)
         if self.auxiliary_maps and min(cells) < WINDOW:
@@ -128,22 +128,22 @@ class PoseNet(nn.Module, PoseModel):
         if not self.training:
             return self.regress(self.encode(image_B3HW))
         maps = self.backbone(image_B3HW)
-        # Under autocast the regressors stay in float32: bfloat16 holds a position of 3 m to no better than 1 cm.
+        # Under autocast the regressors stay in float32: bfloat16 resolves a position of 3 m to 1 cm at best.
         with torch.autocast(image_B3HW.device.type, enabled=False):
             position, orientation = self.regressor(self._pooled(maps))
             output = {"position": position, "orientation": orientation}
             return output | self._auxiliary_outputs(image_B3HW, maps)
 
     def encode(self, image_B3HW: torch.Tensor, with_attention: bool = False) -> dict[str, torch.Tensor]:
-        """What the pose is read from when running: ``position_latent`` and ``orientation_latent``
-        (B, ``latent_width``), one and the same vector here. There are no attention maps to ask for."""
+        """The input of the pose layers at inference: ``position_latent`` and ``orientation_latent``
+        (B, ``latent_width``), one and the same vector here. There are no attention maps."""
         maps = self.backbone(image_B3HW)
         with torch.autocast(image_B3HW.device.type, enabled=False):
             latent_BL = self.regressor.latent(self._pooled(maps))
         return {"position_latent": latent_BL, "orientation_latent": latent_BL}
 
     def regress(self, latents: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """What the robot gets, from what `encode` returns."""
+        """The output at inference, from what `encode` returns."""
         x_latent, q_latent = latents["position_latent"], latents["orientation_latent"]
         with torch.autocast(x_latent.device.type, enabled=False):
             return self.regressor.poses_from_latents(x_latent, q_latent)
@@ -168,6 +168,6 @@ class PoseNet(nn.Module, PoseModel):
 
     @torch.no_grad()
     def start_from(self, position: torch.Tensor, orientation: torch.Tensor) -> None:
-        """Let the untrained regressors answer the training set's mean pose."""
+        """Make the untrained regressors return the training set's mean pose."""
         for regressor in (self.regressor, *self.auxiliary):
             regressor.start_from(position, orientation)  # type: ignore[operator]

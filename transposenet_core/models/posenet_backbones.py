@@ -1,4 +1,4 @@
-"""What PoseNet and its kin stand on: GoogLeNet with three places to regress from, or a backbone with one."""
+"""Backbones of PoseNet and its variants: GoogLeNet, with three maps to regress from, or a backbone with one."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ DEEPEST = 5  # the reduction level in front of a backbone's classifier
 _GOOGLENETS = {"googlenet": GoogLeNet, "googlenet_tv": TorchvisionGoogLeNet}
 
 
-def trunk_names() -> list[str]:
+def posenet_backbone_names() -> list[str]:
     return [*_GOOGLENETS, *backbone_names()]
 
 
-def build_trunk(name: str, drop_connect: float) -> Any:
-    """A module that takes images (B, 3, H, W) and returns named maps; its ``channels`` has their depths, the last of
-    which is the deepest. Random weights. ValueError names what is allowed, UserError where torchvision is missing."""
+def build_posenet_backbone(name: str, drop_connect: float) -> Any:
+    """A module that takes images (B, 3, H, W) and returns named maps, the deepest one last; its ``channels`` are their
+    depths. Random weights. ValueError for an unknown name, UserError if torchvision is missing."""
     if name in _GOOGLENETS:
         return _GOOGLENETS[name]()
     if name not in backbone_names():
-        raise ValueError(f"backbone '{name}' is unknown, known are {', '.join(trunk_names())}")
+        raise ValueError(f"backbone '{name}' is unknown, known are {', '.join(posenet_backbone_names())}")
     return build_backbone(name, (DEEPEST,), drop_connect)

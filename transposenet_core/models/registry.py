@@ -1,4 +1,4 @@
-"""Models by name. Their modules are imported where one is asked for, so that a model may build another."""
+"""Models by name. A module is imported when its model is requested, so that a model may build another one."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def model_names() -> list[str]:
 
 
 def model_class(name: str) -> type[PoseModel]:
-    """The class of the model `name`, whose attributes say what it needs and can do. UserError names what is known."""
+    """The class of the model `name`; its attributes describe what it needs and can do. UserError lists the models."""
     if name not in _CLASSES:
         known = f"known models: {', '.join(model_names())}"
         raise UserError(f"unknown model '{name}', {known}{did_you_mean(name, _CLASSES)}")
@@ -41,13 +41,13 @@ def model_class(name: str) -> type[PoseModel]:
 
 
 def names_where(able: Callable[[type[PoseModel]], bool]) -> list[str]:
-    """The models whose class attributes fulfil `able`, for messages and choices."""
+    """The models whose class fulfils `able`, for messages and choices."""
     return [name for name in model_names() if able(model_class(name))]
 
 
 def build_model(name: str, **options: object) -> Any:
     """The model `name` with its options (`default_options` lists them): a `PoseModel` that is an ``nn.Module``.
-    UserError names what is allowed; ValueError where a value is not."""
+    UserError for an unknown option; ValueError for a value that is not allowed."""
     allowed = default_options(name)
     for key in options:
         if key not in allowed:
@@ -72,12 +72,12 @@ def describe_option(name: str, option: str) -> str:
 
 
 def build_teacher(name: str, options: dict) -> Any:
-    """The frozen network `name`. UserError where it has no latents of its own for position and orientation."""
+    """The frozen network `name`. UserError if it has no latents of position and orientation."""
     if not model_class(name).HAS_LATENTS:
         able = names_where(lambda model: model.HAS_LATENTS)
         raise UserError(
-            f"model '{name}' has no latents of position and orientation that a pose could be encoded as; a teacher of "
-            f"{', '.join(able)} is needed"
+            f"model '{name}' has no latents of position and orientation and cannot be a teacher; use one of "
+            f"{', '.join(able)}"
         )
     network: nn.Module = build_model(name, **options)
     return network.requires_grad_(False).eval()

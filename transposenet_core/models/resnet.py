@@ -15,10 +15,10 @@ class ResNetEndpoints(nn.Module):
 
     He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", Table 1: the stem is level 1, conv2_x to
     conv5_x (torchvision's layer1 to layer4) are levels 2 to 5. ``channels[level]`` is the depth of a level's map.
-    Raises UserError where torchvision cannot be imported.
+    Raises UserError if torchvision cannot be imported.
     """
 
-    # Names of torchvision's network, as its published weights have them, and ours.
+    # Names in torchvision's network and its published weights, and ours.
     PUBLISHED_NAMES: ClassVar[dict[str, str]] = {"conv1": "stem", "bn1": "stem_norm"} | {
         f"layer{i}": f"stages.{i - 1}" for i in range(1, 5)
     }

@@ -1,4 +1,4 @@
-"""Image retrieval as a pose regressor: the baseline below which no regressor may fall.
+"""Image retrieval as a pose regressor: the baseline that every regressor should exceed.
 
 Sattler, Zhou, Pollefeys, Leal-Taixe, "Understanding the limitations of CNN-based absolute camera pose regression",
 2019, section 5: the pose is the combination of the nearest training poses whose descriptors explain the query's best.
@@ -16,7 +16,7 @@ from torch import nn
 
 from transposenet_core.geometry.pose_averaging import mean_orientation
 from transposenet_core.models.contract import PoseModel
-from transposenet_core.models.posenet_backbones import build_trunk
+from transposenet_core.models.posenet_backbones import build_posenet_backbone
 from transposenet_core.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 
 THUMBNAIL = (24, 32)
@@ -27,17 +27,17 @@ MEMORY = {"descriptors_ND": 1, "positions_N3": 3, "orientations_N4": 4}  # buffe
 
 
 class Retrieval(nn.Module, PoseModel):
-    """Descriptors of the training images with their poses; nothing is learnt by gradient, one epoch is enough.
+    """Descriptors of the training images with their poses; there is no gradient, one epoch is enough.
 
-    Nearest neighbours by scikit-learn, on the CPU. The memory is part of the weights, so a scene model holds it.
+    Nearest neighbours by scikit-learn, on the CPU. The memory is part of the weights, so a scene model contains it.
     """
 
     LOSS: ClassVar[str] = "none"
     MEMORISES: ClassVar[bool] = True
     OPTIONS: ClassVar[dict[str, str]] = {
-        "backbone": "none: a thumbnail is the descriptor; else a backbone of posenet, which wants backbone.weights",
+        "backbone": "none: a thumbnail is the descriptor; else a backbone of posenet, which needs backbone.weights",
         "image_size": "(height, width) of the image; train.py sets it from `image`",
-        "neighbours": "training images that a pose is combined from; 1: the nearest one's pose",
+        "neighbours": "training images that a pose is combined from; 1: the pose of the nearest one",
         "ridge": "added to the diagonal of the fit of their weights, as a share of its mean",
     }
 
@@ -59,7 +59,7 @@ class Retrieval(nn.Module, PoseModel):
             raise ValueError(f"ridge is {ridge!r}, a number above 0 is needed")
         self.image_size = (int(image_size[0]), int(image_size[1]))
         self.neighbours, self.ridge = neighbours, float(ridge)
-        self.backbone: nn.Module | None = None if backbone == "none" else build_trunk(backbone, 0.0)
+        self.backbone: nn.Module | None = None if backbone == "none" else build_posenet_backbone(backbone, 0.0)
         for name, width in MEMORY.items():
             self.register_buffer(name, torch.zeros(0, width))
         self._index: Any = None
@@ -89,10 +89,10 @@ class Retrieval(nn.Module, PoseModel):
         self.positions_N3, self.orientations_N4 = self.positions_N3[:0], self.orientations_N4[:0]
 
     def forward(self, image_B3HW: torch.Tensor) -> dict[str, torch.Tensor]:
-        """``position`` (B, 3) and ``orientation`` (B, 4), `T_map_camera`; ``neighbours`` (B, k), places in the memory,
+        """``position`` (B, 3) and ``orientation`` (B, 4), `T_map_camera`; ``neighbours`` (B, k), indices in the memory,
         nearest first, and their ``weights`` (B, k), which add up to 1 and may be negative.
 
-        ValueError where the memory is empty.
+        ValueError if the memory is empty.
         """
         query_BD = self.descriptor(image_B3HW).double()
         near_Bk = self._nearest(query_BD)
@@ -106,7 +106,7 @@ class Retrieval(nn.Module, PoseModel):
         if not len(self.descriptors_ND):
             raise ValueError("the memory holds no images; train for one epoch, or load a scene model")
         if self._index is None:
-            from sklearn.neighbors import NearestNeighbors  # a second to import, and no other model needs it
+            from sklearn.neighbors import NearestNeighbors  # takes a second to import, and no other model needs it
 
             count = min(self.neighbours, len(self.descriptors_ND))
             self._index = NearestNeighbors(n_neighbors=count).fit(self.descriptors_ND.detach().double().cpu().numpy())
@@ -114,10 +114,10 @@ class Retrieval(nn.Module, PoseModel):
         return torch.from_numpy(near_Bk).to(self.descriptors_ND.device)
 
     def start_from(self, position: torch.Tensor, orientation: torch.Tensor) -> None:
-        """Nothing: without images there is no answer."""
+        """Does nothing: without images there is no pose."""
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
-        """Make room for as many images as the file holds."""
+        """Allocate memory for as many images as the file holds."""
         for name in MEMORY:
             if prefix + name in state_dict:
                 setattr(self, name, torch.empty_like(state_dict[prefix + name], device=getattr(self, name).device))
@@ -126,7 +126,7 @@ class Retrieval(nn.Module, PoseModel):
 
 
 def thumbnails(image_B3HW: torch.Tensor) -> torch.Tensor:
-    """Unit vectors (B, 2304) of images as `normalise` makes them: lightness freed of brightness and contrast, and
+    """Unit vectors (B, 2304) of images as `normalise` makes them: lightness without brightness and contrast, and
     two chromas, at 24 x 32."""
     small = F.interpolate(image_B3HW.float(), THUMBNAIL, mode="bilinear", antialias=True, align_corners=False)
     mean, std, luma = (small.new_tensor(v).view(1, 3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD, LUMA))

@@ -1,9 +1,9 @@
-"""Scene coordinates: every cell of the image says which point of the map it sees, the cells together give the pose.
+"""Scene coordinates: every cell of the image predicts the map point that it sees; together they give the pose.
 
 TransPoseNet's parts (EfficientNet's end points, a Transformer encoder over the cells: Shavit, Ferens, Keller, section
-3), with another end: instead of one token that regresses a pose, each cell regresses its point in the map (as in
-Shotton et al., "Scene coordinate regression forests", 2013), that point's depth, and how sure it is of both. The pose
-that explains them best follows by a few fixed steps of algebra (`pose_from_points`): one network pass, no matching.
+3), with another output: instead of one token that regresses a pose, each cell regresses its point in the map (as in
+Shotton et al., "Scene coordinate regression forests", 2013), the depth of that point, and the uncertainty of both. The
+pose that fits them best is computed in a few fixed steps (`pose_from_points`): one network pass, no matching.
 """
 
 from __future__ import annotations
@@ -22,16 +22,17 @@ from transposenet_core.models.camera_rays import cell_centres, rays
 from transposenet_core.models.contract import PoseModel
 from transposenet_core.models.layers import EncoderLayer
 
-TYPICAL_DEPTH_M = 2.0  # where the points lie before anything is learnt
-LEAST_INFORMATION = 1e-4  # 100 m, 100 rad: cells that say nothing still have an inverse
-LOG_SCALES = (-5.0, 2.0)  # of metres: 7 mm to 7 m
+TYPICAL_DEPTH_M = 2.0  # depth of the points before training
+LEAST_INFORMATION = 1e-4  # 100 m, 100 rad: the information matrix stays invertible if the cells have none
+LOG_SCALES = (-5.0, 2.0)  # logarithms of metres: 7 mm to 7 m
 
 
 class SceneCoordinates(nn.Module, PoseModel):
     """A point of the map, a depth and their scales for each cell, and the pose from them.
 
     The cells are those of the finer of two maps (``detail_level``); the Transformer works on the coarser (``level``).
-    Each token is told the ray its cell looks along, not its index. Needs depth images for training alone.
+    The position encoding of a token comes from the ray of its cell, not from its index. Depth images are needed for
+    training only.
     """
 
     LOSS: ClassVar[str] = "scene_coordinates"
@@ -42,14 +43,14 @@ class SceneCoordinates(nn.Module, PoseModel):
         "backbone": "as of transposenet",
         "image_size": "(height, width) of the image; train.py sets it from `image`",
         "camera": "(fx, fy, cx, cy) in pixels of that image; train.py sets it from the scene",
-        "level": "reduction level of the map that the Transformer reads",
-        "detail_level": "reduction level of the map whose cells answer",
+        "level": "reduction level of the map that the Transformer works on",
+        "detail_level": "reduction level of the map whose cells regress points",
         "layers": "encoder layers",
         "heads": "attention heads",
         "width": "of tokens and cells",
         "mlp_width": "hidden units of a layer's MLP",
-        "dropout": "on what each layer adds back",
-        "drop_connect": "of EfficientNet's last block (efficientnet-pytorch)",
+        "dropout": "on the residual branches of each layer",
+        "drop_connect": "rate of EfficientNet's last block (efficientnet-pytorch)",
         "iterations": "Gauss-Newton steps from the cells' points to the pose",
     }
 
@@ -95,20 +96,21 @@ class SceneCoordinates(nn.Module, PoseModel):
 
     @classmethod
     def has_fixed_window(cls, options: Mapping[str, Any]) -> bool:
-        """Always: a cell's ray says where its point may lie."""
+        """Always: the point of a cell depends on its ray."""
         return True
 
     def cells(self, level: int | None = None) -> torch.Tensor:
-        """Centres (N, 2) of a level's cells in the image, x and y in pixels, row by row; the answering cells'."""
+        """Centres (N, 2) of a level's cells in the image, x and y in pixels, row by row; `detail_level` if None."""
         return cell_centres(self.image_size, self.detail_level if level is None else level)
 
     def forward(self, image_B3HW: torch.Tensor) -> dict[str, torch.Tensor]:
         """``points`` (B, N, 3) in the map, ``depth`` (B, N) along the optical axis, in metres, with the logarithms of
         their scales, ``log_scale`` and ``depth_log_scale`` (B, N); outside of training also ``position`` (B, 3) and
-        ``orientation`` (B, 4), ``T_map_camera``, and their ``covariance`` (B, 6, 6) by what the cells say: it orders
-        the frames by their error, and its size is for `covariance_scale` to mend, for neighbouring cells err together.
+        ``orientation`` (B, 4), ``T_map_camera``, and their ``covariance`` (B, 6, 6) from the scales of the cells: it
+        orders the frames by their error, and `covariance_scale` corrects its size, since the errors of neighbouring
+        cells are correlated.
 
-        ValueError for an image of another size: its rays would be another camera's.
+        ValueError for an image of another size: its rays would be those of another camera.
         """
         if tuple(image_B3HW.shape[-2:]) != self.image_size:
             raise ValueError(f"an image of {tuple(image_B3HW.shape[-2:])} pixels, the camera is for {self.image_size}")
@@ -122,7 +124,7 @@ class SceneCoordinates(nn.Module, PoseModel):
         coarse = tokens_BNC.transpose(1, 2).unflatten(2, maps[self.level].shape[-2:])
         coarse = F.interpolate(coarse, size=fine.shape[-2:], mode="bilinear", align_corners=False)
         cells_BNC = self.head((coarse + self.detail(fine)).flatten(2).transpose(1, 2))
-        with torch.autocast(image_B3HW.device.type, enabled=False):  # bfloat16 holds 3 m to no better than 1 cm
+        with torch.autocast(image_B3HW.device.type, enabled=False):  # bfloat16 resolves 3 m to 1 cm at best
             numbers = self.out(cells_BNC.float())
             points_BN3 = numbers[..., :3] + self.centre_3
             depth_BN = TYPICAL_DEPTH_M * torch.exp(numbers[..., 3] / 2)
@@ -132,9 +134,9 @@ class SceneCoordinates(nn.Module, PoseModel):
             return output if self.training else output | self.pose(output)
 
     def pose(self, cells: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Position, orientation and covariance of what the cells say."""
+        """Position, orientation and covariance from the outputs of the cells."""
         p_camera_BN3 = self.ray_cells_N3 * cells["depth"][..., None]
-        # A mean absolute deviation b goes with a standard deviation of sqrt(2) b; of a distance, a third per axis.
+        # A mean absolute deviation b means a standard deviation of sqrt(2) b; a third of its square per axis.
         variance_BN = 2 * torch.exp(2 * cells["log_scale"]) / 3
         ray_variance_BN = 2 * torch.exp(2 * cells["depth_log_scale"])
         position, orientation = aligned(p_camera_BN3, cells["points"], 1 / (3 * variance_BN + ray_variance_BN))
@@ -148,7 +150,7 @@ class SceneCoordinates(nn.Module, PoseModel):
 
     @torch.no_grad()
     def start_from(self, position: torch.Tensor, orientation: torch.Tensor) -> None:
-        """Let the untrained cells see a point before the training set's mean camera."""
+        """Make the untrained cells predict points in front of the training set's mean camera."""
         ahead_113 = torch.tensor([[[0.0, 0.0, TYPICAL_DEPTH_M]]])
         self.centre_3.copy_(position.float() + rotated(orientation.float()[None], ahead_113)[0, 0])
         last = self.out

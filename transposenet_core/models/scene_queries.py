@@ -1,4 +1,4 @@
-"""What several scenes in one network are made of: a Transformer that is asked for one latent per scene, and heads."""
+"""Layers for several scenes in one network: a Transformer with one query, and so one latent, per scene, and heads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from transposenet_core.models.layers import EncoderLayer, PoseHead, PositionEnco
 
 
 class Attention(nn.Module):
-    """Multi-head attention. Keys have no bias: the softmax is blind to it."""
+    """Multi-head attention. Keys have no bias: the softmax does not depend on it."""
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -19,7 +19,7 @@ class Attention(nn.Module):
         self.value, self.out = nn.Linear(width, width), nn.Linear(width, width)
 
     def forward(self, query_BQC: torch.Tensor, key_BNC: torch.Tensor, value_BNC: torch.Tensor) -> torch.Tensor:
-        """(B, Q, C): for each query the values that its keys answer for."""
+        """(B, Q, C): for each query the mean of the values, weighted by the keys."""
         projected = self.query(query_BQC), self.key(key_BNC), self.value(value_BNC)
         query, key, value = (x_BNC.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x_BNC in projected)
         dropout = self.dropout if self.training else 0.0
@@ -28,9 +28,9 @@ class Attention(nn.Module):
 
 
 class DecoderLayer(nn.Module):
-    """Pre-norm: the queries look at each other, then at the encoded cells, then an MLP; each is added back.
+    """Pre-norm: the queries attend to each other, then to the encoded cells, then an MLP; each is a residual branch.
 
-    The first layer's queries have nothing to tell each other yet (see `SceneTransformer`): it has no self-attention.
+    The first layer has no self-attention: its queries all have the same state (see `SceneTransformer`).
     """
 
     def __init__(
@@ -64,9 +64,9 @@ class DecoderLayer(nn.Module):
 
 
 class SceneTransformer(nn.Module):
-    """An activation map to one latent per scene: an encoder without a token, a decoder with a learned query a scene.
+    """An activation map to one latent per scene: an encoder without a token, a decoder with a learned query per scene.
 
-    The decoder's input is zeros. Over zeros the first self-attention answers the same vector to every query, whatever
+    The decoder's input is zeros. For zeros the first self-attention returns the same vector for every query, whatever
     its weights: ``start`` is that vector.
     """
 
@@ -114,7 +114,7 @@ class SceneTransformer(nn.Module):
 
 
 class ClusterHead(nn.Module):
-    """A pose component per scene and cluster: the cluster's centre plus what is regressed, and which cluster it is.
+    """A pose component per scene and cluster: the cluster's centre plus a residual, and the cluster's probability.
 
     With one cluster a scene's centre is its mean pose, and nothing is classified.
     """
@@ -131,8 +131,8 @@ class ClusterHead(nn.Module):
     def forward(
         self, latent_BSC: torch.Tensor, scene_BS: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Components (B, S, K, outputs) and the clusters' log-probabilities (B, S, K): of every scene, or of those that
-        `scene_BS` says the latents are of."""
+        """Components (B, S, K, outputs) and the clusters' log-probabilities (B, S, K): of every scene, or of the scenes
+        `scene_BS` of the latents."""
         centre = self.centre_SKP if scene_BS is None else self.centre_SKP[scene_BS]
         output_BSKP = centre + self.residual(latent_BSC).unflatten(-1, (self.clusters, self.outputs))
         if self.classify is None:

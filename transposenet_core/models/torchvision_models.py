@@ -1,4 +1,4 @@
-"""Networks of torchvision, an extra: imported only where one is asked for."""
+"""Networks of torchvision, an optional dependency: imported only when one is requested."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from transposenet_core.errors import UserError
 
 def torchvision_model(name: str, backbone: str, instead: str, **options: Any) -> Any:
     """torchvision's network `name` with random weights, for our `backbone`. UserError, which names what to choose
-    `instead`, where torchvision is not there.
+    `instead`, if torchvision cannot be imported.
 
     A torchvision that was built for another torch raises RuntimeError or AttributeError at import.
     """

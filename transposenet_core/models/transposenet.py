@@ -16,16 +16,16 @@ from transposenet_core.models.contract import PoseModel, ScenePoses
 from transposenet_core.models.layers import PoseHead, TokenEncoder, check_counts
 
 FIRST_PRIOR_LAYER = "orientation_head.0.weight"
-SMALLEST_SPREAD_M = 0.01  # of training positions: of a camera that only turned it is 0
+SMALLEST_SPREAD_M = 0.01  # of training positions: 0 for a camera that only rotated
 
 
 class TransPoseNet(nn.Module, PoseModel):
     """Two Transformer encoders over two activation maps of one backbone, one for position and one for orientation.
 
-    The defaults are the paper's, but for dropout on the attention weights: it forbids fused attention and costs a CPU
-    a factor of 2.5 to 4.6 per step, so it is an option. ``image_size`` is the (height, width) that the position tables
-    are made for; images of other sizes are taken with interpolated tables. ``orientation_prior`` lets the orientation
-    head see the position's latent as well, as the paper's second stage does outdoors (section 4).
+    The defaults are the paper's, except for dropout on the attention weights: it prevents fused attention and makes a
+    step on a CPU 2.5 to 4.6 times slower, so it is an option. ``image_size`` is the (height, width) that the position
+    tables are made for; for images of other sizes they are interpolated. ``orientation_prior`` gives the orientation
+    head the position latent as well, as in the paper's second stage outdoors (section 4).
     """
 
     OPTIONS: ClassVar[dict[str, str]] = {
@@ -34,23 +34,23 @@ class TransPoseNet(nn.Module, PoseModel):
         "position_level": "reduction level of the position encoder's map: its size is the image's / 2^level (3.3)",
         "orientation_level": "the same for the orientation encoder (section 3.3, Table 8)",
         "layers": "encoder layers in each branch (section 3.3, Table 6)",
-        "heads": "attention heads; the paper says 4 (section 3.3), its code runs 8",
+        "heads": "attention heads; 4 in the paper (section 3.3), 8 in its code",
         "width": "of tokens and latents (section 3.3, Table 7)",
         "mlp_width": "hidden units of a layer's MLP (section 3.3)",
         "head_width": "hidden units of the pose heads (section 3.1)",
-        "dropout": "on what each layer adds back (section 3.3)",
-        "attention_dropout": "on attention weights, as the paper's code has it: forbids fused attention (ours: 0)",
+        "dropout": "on the residual branches of each layer (section 3.3)",
+        "attention_dropout": "on attention weights, as in the paper's code; prevents fused attention (ours: 0)",
         "mlp_dropout": "inside a layer's MLP; None: as `dropout`",
-        "drop_connect": "of EfficientNet's last block; earlier ones have less (efficientnet-pytorch)",
-        "orientation_prior": "the orientation head sees the position latent as well (section 4, outdoors)",
-        "position_stride": "cells of the map in a token's side, position encoder (1 is the paper's)",
+        "drop_connect": "rate of EfficientNet's last block; lower in earlier blocks (efficientnet-pytorch)",
+        "orientation_prior": "the orientation head also receives the position latent (section 4, outdoors)",
+        "position_stride": "side of a token in cells of the map, position encoder (paper: 1)",
         "orientation_stride": "the same for the orientation encoder",
-        "latents": "learned tokens that read the cells instead of updating them; 0: the paper's encoder",
-        "drop_path": "of the last layer, earlier ones less: share of images that skip what it adds (ours)",
-        "position_encoding": "tables (Eq. 2), or rays: of each cell's viewing direction, where there are intrinsics",
+        "latents": "learned tokens that attend to the cells, which are not updated; 0: the paper's encoder",
+        "drop_path": "share of images that skip a branch of the last layer; lower in earlier layers (ours)",
+        "position_encoding": "tables (Eq. 2), or rays: from the viewing direction of each cell; needs intrinsics",
         "camera": "(fx, fy, cx, cy) in pixels of the image; train.py sets it from the scene",
-        "rotation": "what the orientation head answers: quaternion, or 6d (a matrix's first columns, Zhou et al. 2019)",
-        "normalise_position": "the position head answers in the training positions' own scale; metres come out",
+        "rotation": "output of the orientation head: quaternion, or 6d (a matrix's first columns, Zhou et al. 2019)",
+        "normalise_position": "the position head regresses in the scale of the training positions; output in metres",
     }
 
     TAKES_CAMERA: ClassVar[bool] = True
@@ -136,7 +136,7 @@ class TransPoseNet(nn.Module, PoseModel):
 
     @classmethod
     def has_fixed_window(cls, options: Mapping[str, Any]) -> bool:
-        """Where a cell's position is its ray's."""
+        """If the positions of cells are encoded from their rays."""
         return options.get("position_encoding") == "rays"
 
     def forward(self, image_B3HW: torch.Tensor, with_attention: bool = False) -> dict[str, torch.Tensor]:
@@ -147,21 +147,21 @@ class TransPoseNet(nn.Module, PoseModel):
         return self.regress(self.encode(image_B3HW, with_attention))
 
     def encode(self, image_B3HW: torch.Tensor, with_attention: bool = False) -> dict[str, torch.Tensor]:
-        """What the heads read: ``position_latent`` and ``orientation_latent`` (B, width), and on request attention."""
+        """Inputs of the heads: ``position_latent`` and ``orientation_latent`` (B, width), and attention on request."""
         maps = self.backbone(image_B3HW)
         x_latent, x_attention = self.position_encoder(maps[self.position_level], with_attention)
         q_latent, q_attention = self.orientation_encoder(maps[self.orientation_level], with_attention)
         latents = {"position_latent": x_latent.float(), "orientation_latent": q_latent.float()}
-        if self.training:  # for a head that is thrown away afterwards: `loss.points`
+        if self.training:  # for an auxiliary head that is not kept: `loss.points`
             latents["cells_map"] = maps[self.orientation_level]
         if with_attention:
             latents |= {"position_attention": x_attention.float(), "orientation_attention": q_attention.float()}
         return latents
 
     def regress(self, latents: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """The answer of `forward` from what `encode` returns."""
+        """The output of `forward` from what `encode` returns."""
         x_latent, q_latent = latents["position_latent"], latents["orientation_latent"]
-        # Under autocast the heads stay in float32: bfloat16 holds a position of 3 m to no better than 1 cm.
+        # Under autocast the heads stay in float32: bfloat16 resolves a position of 3 m to 1 cm at best.
         with torch.autocast(x_latent.device.type, enabled=False):
             position = self.position_head(x_latent)
             if self.normalise_position:
@@ -173,8 +173,8 @@ class TransPoseNet(nn.Module, PoseModel):
         return output | {name: value for name, value in latents.items() if name.endswith(("_attention", "_map"))}
 
     def cells_seen(self) -> tuple[int, torch.Tensor, torch.Tensor]:
-        """Channels of ``cells_map``, which the answer has in training (B, C, H_m, W_m), and of its cells the centres
-        (N, 2), x and y in the image's pixels, and the rays (N, 3). ValueError without intrinsics."""
+        """Channels of ``cells_map``, which is in the output during training (B, C, H_m, W_m), the centres (N, 2) of its
+        cells, x and y in pixels of the image, and their rays (N, 3). ValueError without intrinsics."""
         if self.camera is None:
             raise ValueError("a cell's ray needs the camera's intrinsics; give the scene its camera matrix")
         centres_N2 = cell_centres(self.image_size, self.orientation_level)
@@ -182,7 +182,7 @@ class TransPoseNet(nn.Module, PoseModel):
 
     @torch.no_grad()
     def start_from(self, position: torch.Tensor, orientation: torch.Tensor) -> None:
-        """Let the untrained heads answer the training set's mean pose: the paper leaves their initial bias open."""
+        """Make the untrained heads return the training set's mean pose: the paper leaves their initial bias open."""
         if self.normalise_position:
             self.position_centre_3.copy_(position)
             position = torch.zeros_like(position)
@@ -195,7 +195,7 @@ class TransPoseNet(nn.Module, PoseModel):
         self.scale_from(torch.from_numpy(poses[0][0]))
 
     def earlier_state(self, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """From before the position prior: the new columns are zero, so the orientation head answers as it did."""
+        """Weights without the position prior: the new columns are zero, so the orientation head returns the same."""
         narrow, wide = state.get(FIRST_PRIOR_LAYER), self.state_dict()[FIRST_PRIOR_LAYER]
         if narrow is not None and wide.shape[1] == 2 * narrow.shape[1]:
             return state | {FIRST_PRIOR_LAYER: torch.cat((narrow, torch.zeros_like(narrow)), dim=1)}
@@ -203,7 +203,7 @@ class TransPoseNet(nn.Module, PoseModel):
 
     @torch.no_grad()
     def scale_from(self, positions_N3: torch.Tensor) -> None:
-        """Let the position head's 1 be the spread of the training positions (N, 3), where it answers in their scale."""
+        """Make the spread of the training positions (N, 3) the unit of the position head, with `normalise_position`."""
         if self.normalise_position:
             self.position_scale.copy_(positions_N3.std(dim=0, correction=0).norm().clamp(min=SMALLEST_SPREAD_M))
 

@@ -1,8 +1,8 @@
-"""TransPoseNet on fewer tokens: the same two encoders for robots without a GPU.
+"""TransPoseNet with fewer tokens: the same two encoders for robots without a GPU.
 
-Each encoder's 8 learned tokens read the cells of the map by cross-attention; the cells are never updated. Four layers
-instead of six, dropout on the residual branches alone. The other way to fewer tokens, ``latents=0,
-orientation_stride=2`` (a quarter of the cells), was measured beside it: docs/experiments/redkitchen.md.
+In each encoder 8 learned tokens attend to the cells of the map; the cells are never updated. Four layers instead of
+six, dropout on the residual branches only. The other way to fewer tokens, ``latents=0, orientation_stride=2`` (a
+quarter of the cells), was measured for comparison: docs/experiments/redkitchen.md.
 """
 
 from __future__ import annotations

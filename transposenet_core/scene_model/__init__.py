@@ -1,4 +1,4 @@
-"""The scene model: a folder `model.safetensors` + `scene.json` that describes itself; a node needs its path alone."""
+"""The scene model: a folder `model.safetensors` + `scene.json` that is self-contained; a node only needs its path."""
 
 from __future__ import annotations
 

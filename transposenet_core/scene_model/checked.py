@@ -1,4 +1,4 @@
-"""Values of a description as they may be: a scene model may come from elsewhere, and every number has its bounds.
+"""Checks of the values of a description: a scene model may come from elsewhere, and every number has its bounds.
 
 Each function returns the value or raises ValueError with its name, what was found and what is allowed.
 """
@@ -42,7 +42,7 @@ def numbers(
 
 
 def text(name: str, value: Any, allowed: tuple[str, ...] = ()) -> str:
-    """A string that is not too long, and one of `allowed` where there are such."""
+    """A string that is not too long, and one of `allowed` if given."""
     if not isinstance(value, str) or len(value) > LONGEST_TEXT or (allowed and value not in allowed):
         wanted = f"one of {', '.join(allowed)}" if allowed else f"a text of at most {LONGEST_TEXT} characters"
         raise ValueError(f"{name} is {str(value)[:80]!r}, {wanted} is allowed")
@@ -84,5 +84,5 @@ def poses(name: str, positions_N3: np.ndarray, orientations_N4: np.ndarray) -> t
         raise ValueError(f"{name}: a position that is not finite or beyond {LARGEST:g}")
     lengths_N = np.linalg.norm(orientations_N4, axis=1)
     if not (np.abs(lengths_N - 1) < 1e-2).all():
-        raise ValueError(f"{name}: an orientation that is no unit quaternion")
+        raise ValueError(f"{name}: an orientation that is not a unit quaternion")
     return positions_N3, orientations_N4

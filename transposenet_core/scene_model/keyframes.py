@@ -1,7 +1,7 @@
-"""Keyframes of a scene: training images small and grey, with depth and pose, for whoever refines a pose against them.
+"""Keyframes of a scene: small grey training images with depth and pose, for refining a pose against them.
 
-A scene model may go without. They lie in a file of their own beside the weights, read when they are asked for, because
-they show the place and most uses do without.
+They are optional, and in a separate file beside the weights, read only when needed, because they show the place and
+most uses do not need them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MOST_KEYFRAMES, LONGEST_SIDE = 100_000, 4096
 class Keyframes:
     """Grey images (K, h, w) uint8 of `camera`, their depth (K, h, w) float16 along the optical axis in the scene's
     units, 0 where it is not known, and their poses ``T_map_camera``: positions (K, 3), orientations (K, 4) w x y z.
-    ValueError where they do not fit together or a number is out of bounds."""
+    ValueError where they are inconsistent or a number is out of bounds."""
 
     image_KHW: np.ndarray
     depth_KHW: np.ndarray
@@ -56,7 +56,7 @@ class Keyframes:
         return len(self.image_KHW)
 
     def to_bytes(self) -> bytes:
-        """As the file holds them."""
+        """The content of the file."""
         header = {"format": FORMAT, "camera": self.camera.to_dict()}
         return save_arrays(
             {name: np.ascontiguousarray(getattr(self, name)) for name in ARRAYS}, {"keyframes": json.dumps(header)}
@@ -80,7 +80,7 @@ class Keyframes:
 
 @dataclass(eq=False)
 class KeyframesFile:
-    """Keyframes that are in memory, or in a file until they are asked for. UserError where the file is another one."""
+    """Keyframes that are in memory, or in a file until they are needed. UserError where the file is another one."""
 
     count: int
     sha256: str
@@ -92,7 +92,7 @@ class KeyframesFile:
         return cls(len(keyframes), hashlib.sha256(keyframes.to_bytes()).hexdigest(), None, keyframes)
 
     def load(self) -> Keyframes:
-        """Read once, and compared with its hash."""
+        """Read once, and checked against its hash."""
         if self._loaded is None:
             self.data()
             assert self.path is not None  # else they were in memory from the beginning

@@ -20,8 +20,8 @@ MOST_FRAMES = 2_000_000
 @dataclass(frozen=True, eq=False)
 class KnownFrames:
     """Frames by name, in the order of the data set: ``split_N`` (N,) numbers `SPLITS`; positions (N, 3) in the scene's
-    units and orientations (N, 4) w x y z are ``T_map_camera`` as labelled, float64. ValueError where they do not fit
-    together. A name is the image's path below the data set's root; '' where none is known."""
+    units and orientations (N, 4) w x y z are ``T_map_camera`` as labelled, float64. ValueError where they are
+    inconsistent. A name is the image's path below the data set's root; '' where none is known."""
 
     names: tuple[str, ...] = ()
     split_N: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint8))
@@ -41,7 +41,7 @@ class KnownFrames:
 
     @classmethod
     def of(cls, scene: Scene) -> KnownFrames:
-        """Those of a scene as it is trained: its test frames are not known to the model."""
+        """Those of a scene in training: its test frames are not known to the model."""
         images = [image for image in scene.images if image.split in SPLITS]
         split_N = np.array([SPLITS.index(image.split) for image in images], np.uint8)
         return cls(tuple(image.name for image in images), split_N, *stack([image.pose for image in images]))
@@ -50,7 +50,7 @@ class KnownFrames:
     def trained_on(
         cls, positions_N3: np.ndarray, orientations_N4: np.ndarray, names: Sequence[str] = ()
     ) -> KnownFrames:
-        """Training frames alone; without names they have none."""
+        """Only training frames; their names may be missing."""
         count = len(positions_N3)
         return cls(tuple(names) or ("",) * count, np.zeros(count, np.uint8), positions_N3, orientations_N4)
 
@@ -77,6 +77,6 @@ class KnownFrames:
         """The inverse of `tensors`. KeyError or ValueError where something is missing or wrong."""
         names = json.loads(tensors["names"].numpy().tobytes().decode())
         if not isinstance(names, list) or len(names) > MOST_FRAMES:
-            raise ValueError(f"frames: names are no list of at most {MOST_FRAMES}")
+            raise ValueError(f"frames: names are not a list of at most {MOST_FRAMES}")
         listed = tuple(checked.text("frames: a name", name) for name in names)
         return cls(listed, *(tensors[key].numpy() for key in ("split_N", "positions_N3", "orientations_N4")))

@@ -1,4 +1,4 @@
-"""What a scene model knows of a scene besides the network: map, camera, where it was recorded, how exact it is."""
+"""What a scene model knows of a scene besides the network: map, camera, frames, accuracy."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LARGEST_STD = 1e6
 @dataclass(frozen=True)
 class HeldOutError:
     """Standard deviations of the error on frames the weights were not fitted to: along the map's axes, scene units and
-    radians (rotation vector). ``source`` says which frames these were."""
+    radians (rotation vector). ``source`` describes these frames."""
 
     position_std: tuple[float, float, float]
     rotation_std: tuple[float, float, float]
@@ -35,11 +35,11 @@ class HeldOutError:
 
 @dataclass(frozen=True)
 class Calibration:
-    """How the covariances that a model gives for single frames become as large as its errors on held-out frames.
+    """The factors that make a model's covariances of single frames as large as its errors on held-out frames.
 
     ``covariance_scale`` is what they are multiplied by, position and rotation apart. ``largest_sigma_m`` is the
     standard deviation of the position, all axes together, that they then stay within on nearly all of those frames
-    (`KEPT`): beyond it a frame is taken for another place's. None where no frames were held out."""
+    (`KEPT`): beyond it a frame is taken as one of another place. None where no frames were held out."""
 
     covariance_scale: tuple[float, float]
     largest_sigma_m: float | None = None
@@ -61,9 +61,9 @@ class Calibration:
 class MappedScene:
     """A scene under its map frame.
 
-    ``frames`` are those it was made from. ``T_pose_camera`` is the scene's: the network answers the camera's pose, the
-    localizer that of the labelled body. ``units`` says whether positions are metres; ``time_offset_s`` is added to an
-    image's stamp to get the time of its pose. ``calibration`` is by the name of the model whose covariances it is of;
+    ``frames`` are those it was made from. ``T_pose_camera`` is the scene's: the network estimates the camera's pose,
+    the localizer returns that of the labelled body. ``units`` tells whether positions are metres; ``time_offset_s`` is
+    added to an image's stamp to get the time of its pose. ``calibration`` is by the name of its model;
     ``keyframes`` may be left out.
     """
 

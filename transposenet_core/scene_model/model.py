@@ -1,4 +1,4 @@
-"""A trained network with all it needs to be run and judged, and the two files that it lies in."""
+"""A trained network with all that is needed to run and evaluate it, and its two files."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ Tensors = dict[str, torch.Tensor]
 
 @dataclass(eq=False)
 class SceneModel:
-    """What a scene, or several, are to a robot.
+    """A trained model of one scene or several.
 
     ``network`` is a `PoseModel` built by ``build_model(architecture, **options)``; ``scenes`` are those it knows, in
-    its own order. ``parity_image_P3HW`` are windows (P, 3, h, w) uint8 whose poses are stored when it is saved and are
-    ``parity`` when it was loaded.
+    its own order. ``parity_image_P3HW`` are windows (P, 3, h, w) uint8 whose poses are stored on saving and are
+    in ``parity`` after loading.
     """
 
     architecture: str
@@ -61,12 +61,12 @@ class SceneModel:
 
     @property
     def camera(self) -> Intrinsics | None:
-        """The camera that all scenes were recorded with; None where they were not, or it is not known."""
+        """The camera that all scenes were recorded with; None where they differ, or it is unknown."""
         cameras = {scene.intrinsics and replace(scene.intrinsics, source="") for scene in self.scenes}
         return self.scenes[0].intrinsics if len(cameras) == 1 else None
 
     def save(self, folder: str | Path, half_precision: bool = False) -> None:
-        """Write its files; each appears whole or not at all, and the description carries the hashes of the others."""
+        """Write its files; each appears whole or not at all, and the description has the hashes of the others."""
         folder = Path(folder)
         state = {key: value.detach().cpu() for key, value in self.network.state_dict().items()}
         if half_precision:
@@ -80,7 +80,7 @@ class SceneModel:
             tensors |= {PARITY_PREFIX + key: value for key, value in parity.tensors().items()}
         data = save_tensors({key: value.contiguous() for key, value in tensors.items()})
         description = json.dumps(self._describe(hashlib.sha256(data).hexdigest()), indent=1, allow_nan=False)
-        # All are on the disk before any gets its name: the moment in which they do not fit is a few renames long.
+        # All are on disk before any gets its name: they are inconsistent only during a few renames.
         with ExitStack() as files:
             text, weights = (files.enter_context(write_atomically(folder / n)) for n in (DESCRIPTION, WEIGHTS))
             for number, scene in enumerate(self.scenes):
@@ -122,7 +122,7 @@ class SceneModel:
 def _assembled(cls: type[SceneModel], description: dict, tensors: Tensors, folder: Path) -> SceneModel:
     described = description["scenes"]
     if not isinstance(described, list) or not 1 <= len(described) <= MOST_SCENES:
-        raise ValueError(f"scenes are no list of 1 to {MOST_SCENES}")
+        raise ValueError(f"scenes are not a list of 1 to {MOST_SCENES}")
     scenes = tuple(
         MappedScene.read(checked.mapping("scene", each), _below(tensors, FRAMES_PREFIX.format(number)), folder)
         for number, each in enumerate(described)
@@ -171,7 +171,7 @@ def _read_description(folder: Path) -> dict:
     try:
         description = json.loads(path.read_text())
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise UserError(f"{path}: no valid JSON ({error}); copy the scene model again") from None
+        raise UserError(f"{path}: not valid JSON ({error}); copy the scene model again") from None
     schema = description.get("schema") if isinstance(description, dict) else None
     if schema != SCHEMA:
         raise UserError(f"{path}: schema {schema!r} found, this version reads schema {SCHEMA}; train the scene again")

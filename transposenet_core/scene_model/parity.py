@@ -1,4 +1,4 @@
-"""A few inputs with the poses that the network gives for them: what another way of running it has to reproduce."""
+"""A few inputs with the poses that the network returns for them, which another way of running it has to reproduce."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from transposenet_core.geometry.pose import rotation_angle_deg
 from transposenet_core.preprocessing import normalise
 from transposenet_core.scene_model import checked
 
-MOST_INPUTS, FRAMES = 16, 3  # that a file may hold; that a training keeps
+MOST_INPUTS, FRAMES = 16, 3  # allowed in a file; stored by training
 
 
 @dataclass(frozen=True, eq=False)
 class Parity:
-    """Windows (P, 3, h, w) uint8 RGB as the network sees them before `preprocessing.normalise`, and what its weights as
-    they are stored answer on a CPU in float32: positions (P, 3) and orientations (P, 4), float32."""
+    """Windows (P, 3, h, w) uint8 RGB as the network sees them before `preprocessing.normalise`, and the output of its
+    stored weights on a CPU in float32: positions (P, 3) and orientations (P, 4), float32."""
 
     image_P3HW: torch.Tensor
     position_P3: torch.Tensor
@@ -31,13 +31,13 @@ class Parity:
         count = len(self.image_P3HW)
         shapes = tuple(self.position_P3.shape), tuple(self.orientation_P4.shape)
         if self.image_P3HW.dtype != torch.uint8 or self.image_P3HW.dim() != 4 or shapes != ((count, 3), (count, 4)):
-            raise ValueError(f"parity: {self.image_P3HW.dtype} {tuple(self.image_P3HW.shape)} with answers {shapes}")
+            raise ValueError(f"parity: {self.image_P3HW.dtype} {tuple(self.image_P3HW.shape)} with outputs {shapes}")
         if not 1 <= count <= MOST_INPUTS:
             raise ValueError(f"parity: {count} inputs, 1 to {MOST_INPUTS} are allowed")
 
     @classmethod
     def of(cls, network: nn.Module, state: dict[str, torch.Tensor], image_P3HW: torch.Tensor) -> Parity:
-        """What a copy of the network answers with the tensors `state`; the network itself is left as it is."""
+        """The output of a copy of the network with the tensors `state`; the network itself is not changed."""
         twin: Any = copy.deepcopy(network)
         twin = twin.to("cpu", memory_format=torch.channels_last)
         twin.load_state_dict(
@@ -46,8 +46,8 @@ class Parity:
         return cls(image_P3HW.cpu(), *_outputs(twin.eval(), image_P3HW.cpu()))
 
     def difference(self, run: Callable[[torch.Tensor], dict[str, torch.Tensor]]) -> tuple[float, float]:
-        """By how much `run`, a network or what stands for it, misses the expected poses at worst: scene units and
-        degrees. NaN where an answer is not finite."""
+        """The largest difference of `run`, a network or an equivalent, from the expected poses: scene units and
+        degrees. NaN where an output is not finite."""
         position_P3, orientation_P4 = _outputs(run, self.image_P3HW)
         away = torch.linalg.vector_norm(position_P3 - self.position_P3, dim=-1).max().item()
         degrees = rotation_angle_deg(orientation_P4.numpy(), self.orientation_P4.numpy()).max()
@@ -69,7 +69,7 @@ class Parity:
 def _outputs(
     run: Callable[[torch.Tensor], dict[str, torch.Tensor]], image_P3HW: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Position and orientation, one input after the other as on a robot."""
+    """Position and orientation, one input after the other, as on a robot."""
     outputs = [run(normalise(image_3HW[None])) for image_3HW in image_P3HW]
     position_P3, orientation_P4 = (
         torch.cat([output[name].float().cpu() for output in outputs]) for name in ("position", "orientation")

@@ -1,1 +1,1 @@
-"""Learning a scene: configuration, pixels, augmentation, loss, the step, the loop, and what outlives it."""
+"""Training: configuration, pixels, augmentation, loss, the step, the loop, and the results."""

@@ -30,10 +30,10 @@ LARGEST = 512
 def with_fastest_batch(config: TrainConfig, scene: Scene, world: World) -> TrainConfig:
     """The configuration with the fastest batch size and the rates that go with it (`with_batch`).
 
-    Raises UserError in several processes: one that measures alone says nothing about all of them.
+    Raises UserError in several processes: the measurement of one does not hold for all of them.
     """
     if world.size > 1:
-        raise UserError("--auto-batch measures one process; with torchrun give batch_size itself")
+        raise UserError(f"--auto-batch works with one process, found {world.size}; with torchrun set batch_size")
     make_repeatable(config)
     training = scene.select("train")
     # Enough images for the largest batch: a step's time does not depend on which they are.
@@ -55,7 +55,7 @@ def with_fastest_batch(config: TrainConfig, scene: Scene, world: World) -> Train
     if config.heads.epochs > 0:
         rates += f" heads.learning_rate={config.heads.learning_rate:.3g}"
     figures = ", ".join(f"{size}: {speed:.1f}" for size, speed in measured.items())
-    print(f"--auto-batch: img/s by batch size: {figures}; taken: batch_size={size} {rates}", flush=True)
+    print(f"--auto-batch: img/s by batch size: {figures}; chosen: batch_size={size} {rates}", flush=True)
     return config
 
 
@@ -71,7 +71,7 @@ def with_batch(config: TrainConfig, size: int) -> TrainConfig:
 
 
 def _step_on(config: TrainConfig, pixels: ScenePixels, world: World, scene: Scene) -> Callable[[], None]:
-    """A step of the first stage on one batch of a network of its own."""
+    """A step of the first stage on one batch, with a separate network."""
     stage = plan(config)[0]
     network = build_network(config, stage, [scene.select("train")], scene.intrinsics)
     network = network.to(world.device, memory_format=torch.channels_last)

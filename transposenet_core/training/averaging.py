@@ -1,4 +1,4 @@
-"""A moving average of a network's weights, which is judged and kept in the place of the weights themselves."""
+"""A moving average of a network's weights, which is validated and saved in place of the weights themselves."""
 
 from __future__ import annotations
 

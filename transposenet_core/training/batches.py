@@ -1,4 +1,4 @@
-"""The order of an epoch and all its chance, drawn from one seed: what a step gets."""
+"""The batches of an epoch: its order and all its random numbers, generated from one seed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ APART = 10
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """This process's share of a batch of `total` images: places in the cache (B,) and uniform numbers (B, DRAWS)."""
+    """This process's share of a batch of `total` images: indices in the cache (B,) and uniform numbers
+    (B, RANDOM_NUMBERS)."""
 
     index_B: torch.Tensor
     random_BK: torch.Tensor
@@ -27,14 +28,14 @@ class Batch:
 def batches(
     counts: Sequence[int], size: int, seed: int, epoch: int, world: World, neighbours: bool = False
 ) -> Iterator[Batch]:
-    """So many images of each scene in random order, `size` at a time over all processes.
+    """The images of all scenes in random order, `counts` of each, `size` at a time over all processes.
 
-    Of several scenes each gives as many images as the largest has: all of its own as often as that goes, then some of
-    them again. With `neighbours` the rows of a share's second half are neighbours of those of its first, one by one.
-    The same for a resumed run and an unbroken one, for one process and many. A last batch of one image makes poor
+    With several scenes each gives as many images as the largest has: all of its images as often as possible, then some
+    of them again. With `neighbours` the rows of a share's second half are neighbours of those of its first, one by one.
+    The same for a resumed and an uninterrupted run, for one process and many. A last batch of one image gives poor
     statistics and is left out, unless no other is larger; so is one with fewer images (or pairs) than processes.
     """
-    # One seed for what all processes share, one for what each has of its own: dropout and drop-connect.
+    # One seed for what all processes share, one for what differs between them: dropout and drop-connect.
     torch.manual_seed((seed * 1_000_003 + epoch) * 4096 + world.rank)
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     if neighbours and size < 2 * world.size:
@@ -55,7 +56,7 @@ def batches(
 
 
 def _equalised(counts: Sequence[int], generator: torch.Generator) -> torch.Tensor:
-    """The places of an epoch's images, counted through all scenes."""
+    """The indices of an epoch's images, counted through all scenes."""
     parts, begin, largest = [], 0, max(counts)
     for count in counts:
         whole = torch.arange(count).repeat(largest // count)
@@ -66,20 +67,20 @@ def _equalised(counts: Sequence[int], generator: torch.Generator) -> torch.Tenso
 
 
 def pairs(counts: Sequence[int], generator: torch.Generator) -> torch.Tensor:
-    """Places (M, 2) of images that stand `APART` apart in the data set's order, none of them twice.
+    """Indices (M, 2) of images that are `APART` frames apart in the data set's order, none of them twice.
 
-    Where frames were held out, or a sequence ends, two may have been recorded further apart: their relative pose is as
-    true.
+    If frames between them were held out, or a sequence ends, they may have been recorded further apart; their relative
+    pose is still correct.
 
-    UserError where there is more than one scene, or no neighbour.
+    UserError if there is more than one scene, or no neighbour.
     """
     if len(counts) != 1 or counts[0] < 2:
         found = f"{len(counts)} scenes" if len(counts) != 1 else "one training frame"
-        raise UserError(f"loss.neighbours is for one scene of at least 2 training frames, found {found}; set it to 0")
+        raise UserError(f"loss.neighbours needs one scene of at least 2 training frames, found {found}; set it to 0")
     (count,) = counts
     apart = min(APART, count // 2)
-    # Every second stretch of the recording begins pairs and the next one ends them; where they begin is chance, so that
-    # over the epochs every image has a neighbour on either side.
+    # Pairs go from every second stretch of the recording to the next one; the start is random, so that over the epochs
+    # every image has a neighbour on either side.
     shift = int(torch.randint(2 * apart, (1,), generator=generator)) if count > 2 * apart else 0
     first_N = torch.arange(count - apart)
     first_M = first_N[(first_N + shift) // apart % 2 == 0]

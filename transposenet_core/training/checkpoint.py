@@ -17,15 +17,15 @@ from transposenet_core.errors import UserError
 from transposenet_core.training.averaging import MovingAverage
 from transposenet_core.training.config import TrainConfig
 
-START = "start_from"  # the name under which a given scene model is judged before anything is learnt
+START = "start_from"  # the name under which a given scene model is validated before training
 
 
 @dataclass
 class Progress:
     """Where a run stands: the stage it is in, that stage's finished epochs, and the best validation score so far.
 
-    ``best`` holds what the held-out frames said of each stage's best weights; ``epochs_before`` counts earlier stages'.
-    ``backbone`` says where its first weights came from.
+    ``best`` holds the validation results of each stage's best weights; ``epochs_before`` are the epochs of earlier
+    stages, ``backbone`` is the origin of its first weights.
     """
 
     stage: int = 0
@@ -39,7 +39,7 @@ class Progress:
 
 @dataclass(eq=False)
 class State:
-    """What moves during a stage."""
+    """What changes during a stage."""
 
     network: nn.Module
     loss: nn.Module
@@ -48,12 +48,12 @@ class State:
 
     @property
     def validated(self) -> nn.Module:
-        """What is validated and kept."""
+        """The network that is validated and saved."""
         return self.network if self.average is None else self.average.network
 
 
 def save_checkpoint(path: Path, state: State, progress: Progress, config: dict) -> None:
-    """Write the whole state of a run; a crash or a full disk leaves the last one. UserError on a full disk."""
+    """Write the whole state of a run; a crash or a full disk leaves the last one intact. UserError on a full disk."""
     tensors = {f"network.{key}": value for key, value in state.network.state_dict().items()}
     tensors |= {f"loss.{key}": value for key, value in state.loss.state_dict().items()}
     for index, moments in state.optimizer.state_dict()["state"].items():
@@ -69,12 +69,12 @@ def save_checkpoint(path: Path, state: State, progress: Progress, config: dict) 
         with write_atomically(path) as temporary:
             save_file(contiguous, temporary, metadata={"state": json.dumps(header)})
     except SafetensorError as error:
-        raise UserError(f"{path}: the checkpoint cannot be written ({error}); make room, then --resume") from None
+        raise UserError(f"{path}: the checkpoint cannot be written ({error}); free disk space and --resume") from None
 
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """A checkpoint that was read: where the run stood, with which configuration, and its tensors."""
+    """A loaded checkpoint: the progress of the run, its configuration and its tensors."""
 
     path: Path
     progress: Progress
@@ -84,7 +84,7 @@ class Checkpoint:
 
     @classmethod
     def read(cls, path: Path) -> Checkpoint:
-        """UserError where the file is missing, broken or of an older version."""
+        """UserError if the file is missing, damaged or of an older version."""
         try:
             with safe_open(path, framework="pt") as file:
                 header = json.loads((file.metadata() or {})["state"])
@@ -99,37 +99,37 @@ class Checkpoint:
             raise UserError(f"{path}: the checkpoint cannot be read ({error}); start again without --resume") from None
 
     def check(self, config: dict, override: bool) -> None:
-        """UserError where the run was started with another configuration, unless the change is meant: then say it."""
+        """UserError if the run was started with another configuration; with `override` print the changes instead."""
         changed = sorted(difference(_filled(self.config, TrainConfig().to_dict()), config))
         if changed and not override:
             raise UserError(
                 f"{self.path}: the run was started with another configuration: {'; '.join(changed)}; "
-                "take that one again, or add --override to go on with the new one"
+                "use that configuration again, or add --override to continue with the new one"
             )
         for phrase in changed:
             print(f"--override: {phrase}", file=sys.stderr)
 
     def progress_in(self, stages: list[str], epochs: int) -> Progress:
-        """Where the run stood, to go on through `stages`, the first of them with `epochs`.
+        """The progress of the run, to continue with `stages`, the first of them with `epochs`.
 
-        UserError where those that have begun are other ones, or where epochs are asked of a first stage that is over.
+        UserError if the stages that were started differ, or `epochs` changes after the first stage is finished.
         """
         progress = self.progress
         begun = progress.stages[: progress.stage + 1 + progress.stages.count(START)]
         if begun != stages[: len(begun)]:
             raise UserError(
-                f"{self.path}: the run has begun {', '.join(begun)}, and the configuration now has "
-                f"{', '.join(stages)}; start a new --out, from this model with start_from={self.path.parent}"
+                f"{self.path}: the run has started {', '.join(begun)}, but the configuration now has "
+                f"{', '.join(stages)}; start a run in another --out, from this model with start_from={self.path.parent}"
             )
         if "all" in begun[:-1] and epochs != self.config["epochs"]:
             raise UserError(
-                f"{self.path}: epochs was {self.config['epochs']}, is {epochs}, but stage 1 is over; take the old one "
-                f"again, or start a new --out with start_from={self.path.parent}"
+                f"{self.path}: epochs was {self.config['epochs']}, is {epochs}, but stage 1 is finished; use the old "
+                f"value, or start a run in another --out with start_from={self.path.parent}"
             )
         return replace(progress, stages=stages)
 
     def load_into(self, state: State) -> None:
-        """Put all but the network back where the run stood. UserError where the configured one has other tensors."""
+        """Restore everything but the network. UserError if the configured run has other tensors."""
         try:
             state.loss.load_state_dict(_below(self.tensors, "loss."))
             _load_optimizer(state.optimizer, _below(self.tensors, "optimizer."))
@@ -141,7 +141,7 @@ class Checkpoint:
             raise self._other(error) from None
 
     def load_network(self, network: nn.Module) -> None:
-        """The network, first: a loss may be built from what it holds. UserError where the configured one has others."""
+        """Restore the network, before the loss, which may be built from it. UserError if its tensors differ."""
         try:
             network.load_state_dict(_below(self.tensors, "network."))
         except RuntimeError as error:
@@ -149,7 +149,7 @@ class Checkpoint:
 
     def _other(self, error: Exception) -> UserError:
         reason = " ".join(str(error).split())[:200]
-        return UserError(f"{self.path}: not of the configured network ({reason}); start a new --out")
+        return UserError(f"{self.path}: does not fit the configured network ({reason}); start a run in another --out")
 
 
 def _below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
@@ -164,14 +164,14 @@ def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, torch.T
         index, key = name.split(".", 1)
         parameter = parameters[int(index)]
         if value.shape == parameter.shape:
-            # The fused step walks through memory in order, so moments need their parameter's (channels-last) layout.
+            # The fused step runs through memory in order, so moments need their parameter's (channels-last) layout.
             value = torch.empty_like(parameter).copy_(value)
         whole["state"].setdefault(int(index), {})[key] = value
     optimizer.load_state_dict(whole)
 
 
 def _filled(config: dict, defaults: dict) -> dict:
-    """A configuration from before some keys were there: they had their defaults, which change nothing."""
+    """A configuration from before some keys existed, with their defaults, which change nothing."""
     missing = {key: value for key, value in defaults.items() if key not in config}
     nested = {k: _filled(config[k], v) for k, v in defaults.items() if isinstance(v, dict) and k in config}
     return {**config, **missing, **nested}

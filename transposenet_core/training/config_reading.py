@@ -1,4 +1,4 @@
-"""A configuration from a YAML preset and `key=value` overrides, every mistake named; and its printed documentation."""
+"""The configuration from a YAML preset and `key=value` overrides, with errors that name the key; and its help."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from transposenet_core.training.config import TINY, KeyInfo, TrainConfig, leaves
 
 
 def load_config(path: str | Path | None, overrides: typing.Sequence[str] = ()) -> TrainConfig:
-    """The configuration of a YAML preset with `a.b=value` overrides on top. UserError for every fault in either."""
+    """The configuration of a YAML preset with `a.b=value` overrides on top. UserError for any mistake in either."""
     config = TrainConfig()
     if path is not None:
         _merge(config, _read_yaml(Path(path)), str(path))
     for override in overrides:
         key, separator, text = override.partition("=")
         if not separator:
-            raise UserError(f"'{override}' is no override: write key=value, for example epochs=50")
+            raise UserError(f"'{override}' is not an override; write key=value, for example epochs=50")
         try:
             value = yaml.safe_load(text)
         except yaml.YAMLError:
@@ -38,14 +38,14 @@ def load_config(path: str | Path | None, overrides: typing.Sequence[str] = ()) -
 
 
 class _EachKeyOnce(yaml.SafeLoader):
-    """YAML forbids a key that comes twice, PyYAML takes the last."""
+    """YAML forbids a key that appears twice, but PyYAML takes the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         keys = [key.value for key, _ in node.value]
         for number, key in enumerate(keys):
             if key in keys[:number]:
                 line = node.value[number][0].start_mark.line + 1
-                raise yaml.constructor.ConstructorError(None, None, f"key '{key}' comes a second time in line {line}")
+                raise yaml.constructor.ConstructorError(None, None, f"key '{key}' appears a second time in line {line}")
         return super().construct_mapping(node, deep)
 
 
@@ -53,9 +53,9 @@ def _read_yaml(path: Path) -> dict:
     try:
         content = _EachKeyOnce(path.read_text()).get_single_data() or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: the configuration cannot be read ({error}); presets lie in config/train") from None
+        raise UserError(f"{path}: the configuration cannot be read ({error}); presets are in config/train") from None
     if not isinstance(content, dict):
-        raise UserError(f"{path}: a {type(content).__name__} found, a configuration is a mapping of keys to values")
+        raise UserError(f"{path}: found a {type(content).__name__}, but a configuration is a mapping of keys to values")
     return content
 
 
@@ -99,13 +99,13 @@ def _check(config: TrainConfig) -> None:
             raise UserError(f"{name} is {value}, allowed is a finite value {_range(info)}")
     if config.loss.neighbours > 0 and config.batch_size % 2:
         raise UserError(
-            f"batch_size is {config.batch_size}, and loss.neighbours needs an even one: two neighbours share a batch"
+            f"batch_size is {config.batch_size}, but loss.neighbours needs an even one: two neighbours share a batch"
         )
     augmentation = config.augmentation
-    if augmentation.completed > 0 and not augmentation.moves():
+    if augmentation.view_completion > 0 and not augmentation.moves():
         raise UserError(
-            f"augmentation.completed is {augmentation.completed:g}, and no view is turned or moved that could be "
-            "completed; set augmentation.virtual_rotation or virtual_translation, or completed=0"
+            f"augmentation.view_completion is {augmentation.view_completion:g}, but no view is rotated or translated; "
+            "set augmentation.virtual_rotation or virtual_translation, or view_completion=0"
         )
 
 

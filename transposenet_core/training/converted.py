@@ -1,4 +1,4 @@
-"""A converted checkpoint becomes a scene model: what scenes need beyond weights comes from their data."""
+"""A scene model from a converted checkpoint: what scenes need besides weights comes from their data."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from transposenet_core.training.outcome import mapped_scenes
 from transposenet_core.training.scene_validation import SceneValidators
 from transposenet_core.training.validation import NOT_HELD_OUT, SceneValidation, Validator
 
-SMALLER_EDGE = 256  # the reference's, from which it cuts the centre
-VALIDATED = 200  # frames of a scene: on a CPU a few take a second
+SMALLER_EDGE = 256  # as in the reference, which crops the centre
+VALIDATED = 200  # frames per scene: a CPU runs a few per second
 PREPROCESSING = Preprocessing(SMALLER_EDGE, IMAGE_SIZE)
 
 
 def converted_scene_model(conversion: Conversion, scenes: Sequence[Scene]) -> tuple[SceneModel, str]:
-    """The scene model of a converted network, and in words how good it is in each scene and whether that can be right.
+    """The scene model of a converted network, and a text with its errors in each scene and whether they are plausible.
 
-    `scenes` are those it was trained on, in its own order. Each is validated on its `val` frames, or on some training
-    frames where there are none; that error is the covariance. Images are taken as they are, as the reference does: a
-    lens's distortion stays in. UserError where there are not as many scenes as the network knows, one has no training
-    frames, an image is unreadable or an answer not finite.
+    `scenes` are those it was trained on, in its order. Each is validated on its `val` frames, or on some training
+    frames if there are none; that error gives the covariance. Images are used as they are, as in the reference: lens
+    distortion is not removed. UserError if the number of scenes is not that of the network, one has no training
+    frames, an image is unreadable or a pose is not finite.
     """
     known = conversion.options.get("scenes", 1)
     if len(scenes) != known:
         raise UserError(
-            f"--data is given {len(scenes)} times, the checkpoint is of {known} scenes: give each of them once, in the "
-            "order in which it was trained (by name, in the reference)"
+            f"--data is given {len(scenes)} times, but the checkpoint has {known} scenes; give each of them once, in "
+            "the order of its training (by name, in the reference)"
         )
     validators = SceneValidators(
         [validator_of(scene, number, conversion.architecture) for number, scene in enumerate(scenes)],
         [scene.name for scene in scenes],
     )
     validation = validators(conversion.network)
-    # The reference learns the labels as they are: its network's answer is the labelled pose already.
+    # The reference learns the labels as they are: its network returns the labelled pose already.
     labelled = [replace(scene, T_pose_camera=None) for scene in scenes]
     model = SceneModel(
         architecture=conversion.architecture,
@@ -74,14 +74,14 @@ def validator_of(scene: Scene, number: int, model: str) -> Validator:
 
 
 def summary(scene: Scene, validator: Validator, validation: SceneValidation) -> str:
-    """The errors beside those of the mean training pose; a checkpoint that is no better has been mistaken."""
+    """The errors beside those of the mean training pose, with a warning if they are no better."""
     found = validation.summary
     mean = summarise(
         *pose_errors([validator.constant] * len(validator.ground_truth_poses), validator.ground_truth_poses)
     )
     line = (
         f"{scene.name}: median {found.median_m:.3f} m {found.median_deg:.2f} deg on {validator.source}, "
-        f"{validation.scene_accuracy:.0%} taken for this scene; the mean pose: {mean.median_m:.3f} m "
+        f"{validation.scene_accuracy:.0%} classified as this scene; the mean pose: {mean.median_m:.3f} m "
         f"{mean.median_deg:.2f} deg"
     )
     if found.median_m >= mean.median_m or found.median_deg >= mean.median_deg:

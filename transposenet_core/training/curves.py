@@ -1,4 +1,4 @@
-"""Figures of a run in metrics.jsonl and TensorBoard, appended to when a run goes on."""
+"""Metrics of a run in metrics.jsonl and TensorBoard; a resumed run appends to them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Several processes that train one network, started by torchrun: gradients and batch statistics are shared.
 
-Gradients are summed by hand and not by DistributedDataParallel: the step stays one visible piece, which a CUDA graph
-can hold whole, and the network keeps its names in checkpoints. `batch_size` counts the images of all processes
+Gradients are summed explicitly and not by DistributedDataParallel: the step stays one function, which a CUDA graph can
+record as a whole, and the network keeps its names in checkpoints. `batch_size` counts the images of all processes
 together, so a run means the same with any number of them.
 """
 
@@ -32,7 +32,7 @@ class World:
 
     @property
     def leads(self) -> bool:
-        """Whether this is the process that judges, saves and prints."""
+        """Whether this is the process that validates, saves and prints."""
         return self.rank == 0
 
     def share(self, batch_B: torch.Tensor) -> torch.Tensor:
@@ -40,7 +40,7 @@ class World:
         return batch_B[self.rank :: self.size]
 
     def add_up(self, tensors: Sequence[torch.Tensor]) -> None:
-        """Replace tensors by their sums over the processes, in one message."""
+        """Replace tensors by their sums over the processes, in one transfer."""
         if self.size == 1 or not tensors:
             return
         flat = torch.cat([tensor.flatten() for tensor in tensors])
@@ -51,7 +51,7 @@ class World:
 
     @torch.no_grad()
     def agree(self, module: nn.Module) -> None:
-        """Give every process the leading one's weights and statistics."""
+        """Copy the weights and statistics of the leading process to every process."""
         if self.size > 1:
             for tensor in [*module.parameters(), *module.buffers()]:
                 dense = tensor.contiguous()
@@ -61,7 +61,7 @@ class World:
 
 @contextmanager
 def joined(device: str, batch_size: int) -> Iterator[World]:
-    """The processes torchrun started, or this one alone. UserError where they cannot share a batch evenly."""
+    """The processes that torchrun started, or this one alone. UserError if they cannot share a batch evenly."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     chosen = choose_device(device)
     if size == 1:
@@ -83,7 +83,7 @@ def joined(device: str, batch_size: int) -> Iterator[World]:
 
 
 def share_batch_statistics(network: nn.Module, world: World) -> nn.Module:
-    """Let batch norm see the whole batch and not one process's part: else the network depends on how many there are."""
+    """Compute batch norm over the whole batch, not per process: else the network depends on their number."""
     if world.size == 1:
         return network
     if world.device.type == "cuda":
@@ -95,7 +95,7 @@ def share_batch_statistics(network: nn.Module, world: World) -> nn.Module:
 
 
 class _SharedBatchNorm2d(nn.BatchNorm2d):
-    """Batch norm over the images of all processes; torch's SyncBatchNorm refuses to run on a CPU."""
+    """Batch norm over the images of all processes; torch's SyncBatchNorm does not run on a CPU."""
 
     @classmethod
     def of(cls, norm: nn.BatchNorm2d) -> _SharedBatchNorm2d:

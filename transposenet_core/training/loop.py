@@ -1,4 +1,4 @@
-"""The training loop: stages, epochs, steps, and what is kept of them."""
+"""The training loop: stages, epochs, steps, and what is saved."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ PATIENCE = 20  # steps in a row without a finite gradient
 class Training:
     """One run: `out` becomes the scene model, with metrics.jsonl, tensorboard/ and checkpoint.safetensors beside it.
 
-    `scenes` are those that the network learns, in its own order. Raises UserError for what a user can mend,
-    TrainingDivergedError where the gradient stays without a finite value.
+    `scenes` are those that the network learns, in its order. Raises UserError for what a user can fix,
+    TrainingDivergedError if the gradient stays not finite.
     """
 
     def __init__(
@@ -77,15 +77,16 @@ class Training:
         )
 
     def run(self) -> None:
-        """All stages that are left."""
+        """Run all remaining stages."""
         if self.world.leads:
-            for left in self.outcome.out.glob(".*.partial*"):  # a killed process could not take it away
+            for left in self.outcome.out.glob(".*.partial*"):  # left by a killed process
                 left.unlink()
             with write_atomically(self.outcome.out / "config.yaml") as path:
                 path.write_text(yaml.safe_dump(self.config.to_dict(), sort_keys=False))
             where = f"{self.world.size} x {self.world.device}"
             print(
-                f"{len(self.pixels)} training frames, judged on {self.outcome.validators.source}, {where}", flush=True
+                f"{len(self.pixels)} training frames, validated on {self.outcome.validators.source}, {where}",
+                flush=True,
             )
         progress = self.progress
         for number in range(progress.stage, len(self.stages)):
@@ -99,7 +100,7 @@ class Training:
             print(self.outcome.report(progress))
 
     def _begin(self, stage: Stage) -> State:
-        """The stage's network where the one before left it, its loss and its optimizer; or all of them as resumed."""
+        """The network as the stage before left it, the loss and the optimizer; or all of them as resumed."""
         config, world = self.config, self.world
         network = build_network(config, stage, [each.training for each in self.data], self.data[0].camera)
         if world.leads and not self.resumed:
@@ -137,7 +138,7 @@ class Training:
                     curves.write(self.progress.epochs_before + epoch + 1, stage.learns, **figures)
                     if healthy and ((epoch + 1) % self.config.validate_every == 0 or epoch + 1 == stage.epochs):
                         self.outcome.consider(state.validated, stage, self.progress, epoch + 1, curves)
-                if healthy:  # else the last good state stays the one to go on from
+                if healthy:  # otherwise the last good checkpoint is kept
                     self.progress.epoch = epoch + 1
                     self._save(state)
             self._stop_where_it_diverged(step, patience=1)
@@ -149,7 +150,7 @@ class Training:
                 curves.close()
 
     def _epoch(self, stage: Stage, state: State, step: TrainStep, epoch: int) -> dict[str, float]:
-        """All images once. Returns the epoch's figures."""
+        """One pass over all images. Returns the epoch's metrics."""
         config, world, counts = self.config, self.world, self.pixels.counts
         count = len(counts) * max(counts)
         started, seen, rate = time.monotonic(), 0, 0.0
@@ -165,7 +166,7 @@ class Training:
                 step(batch, rate)
                 seen += batch.total
                 bar.update(batch.total)
-                if world.device.type == "cpu" or number % 10 == 0:  # asking a GPU for a number waits for it
+                if world.device.type == "cpu" or number % 10 == 0:  # reading a number from a GPU waits for it
                     self._stop_where_it_diverged(step, PATIENCE)
             means = step.means()
         figures = {f"train_{key}": value for key, value in means.items()}
@@ -184,15 +185,15 @@ class Training:
             rate = f"{'optimizer' if stage.learns == 'all' else 'heads'}.learning_rate below {stage.learning_rate:g}"
             raise TrainingDivergedError(
                 f"the last {in_row} steps had no finite gradient and were skipped; {good}epoch {self.progress.epoch}): "
-                f"go on with --resume --override optimizer.clip_norm=1 or {rate}"
+                f"continue with --resume --override optimizer.clip_norm=1 or {rate}"
             )
 
     def _leave_usable(self, stage: Stage, state: State, curves: Curves | None) -> None:
-        """After Ctrl-C there is a scene model, be it one that has learnt nothing yet."""
+        """Leave a scene model after Ctrl-C, even if it is untrained."""
         if not curves:
             return
         if not is_usable(self.outcome.out):
             self.progress.best_score = float("inf")
             self.outcome.consider(state.validated, stage, self.progress, self.progress.epoch, curves)
         whole = f"{self.progress.epoch} whole epochs of stage {self.progress.stage + 1}"
-        tqdm.write(f"stopped after {whole}; {self.outcome.out} is usable, --resume goes on", file=sys.stderr)
+        tqdm.write(f"stopped after {whole}; {self.outcome.out} is usable, --resume continues", file=sys.stderr)

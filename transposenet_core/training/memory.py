@@ -1,4 +1,4 @@
-"""Batches that fit: a sentence where one does not, and the size that a machine trains fastest with."""
+"""Batch sizes that fit into memory: an error message if one does not, and the size that trains fastest."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WORTH_IT = 1.1  # a batch twice as large must be that much faster per image
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """CUDA has a type for it, a CPU says it in words."""
+    """CUDA has an exception type for it, on a CPU only the message tells."""
     words = ("can't allocate memory", "bad_alloc", "could not create a memory", "out of memory", "STATUS_ALLOC_FAILED")
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
         isinstance(error, RuntimeError) and any(word in str(error) for word in words)
@@ -33,7 +33,7 @@ def _out_of_memory(sentence: str) -> Iterator[None]:
 
 
 def names_the_batch_size(config: TrainConfig) -> AbstractContextManager[None]:
-    """UserError that names the batch size to try where the memory does not hold one."""
+    """UserError that names the batch size to try if a batch does not fit into memory."""
     size, image = config.batch_size, config.image
     smaller = f"batch_size={size // 2}, or --auto-batch" if size > 1 else "a smaller image.height and width"
     return _out_of_memory(
@@ -42,7 +42,7 @@ def names_the_batch_size(config: TrainConfig) -> AbstractContextManager[None]:
 
 
 def names_the_images(count: int, config: TrainConfig) -> AbstractContextManager[None]:
-    """UserError where the memory does not hold all images at once."""
+    """UserError if all images together do not fit into memory."""
     return _out_of_memory(
         f"{count} images with a smaller edge of {config.image.smaller_edge} pixels do not fit into the memory; try "
         "a smaller image.smaller_edge, or fewer images by --split"
@@ -52,8 +52,8 @@ def names_the_images(count: int, config: TrainConfig) -> AbstractContextManager[
 def fastest_batch_size(step_of: Callable[[int], Callable[[], None]], sizes: list[int]) -> tuple[int, dict[int, float]]:
     """The size with the most images per second, and what was measured.
 
-    `step_of(size)` prepares a step on that many images. Sizes are tried from small to large, up to one that memory
-    does not hold or that brings less than a tenth more. UserError where not even the first fits.
+    `step_of(size)` prepares a step on that many images. Sizes are tried from small to large, up to one that does not
+    fit into memory or that is less than a tenth faster. UserError if not even the first fits.
     """
     measured: dict[int, float] = {}
     best = 0

@@ -1,4 +1,4 @@
-"""The configured network and its surroundings: options, first weights, preprocessing, arithmetic."""
+"""The configured network: options, initial weights, preprocessing, arithmetic."""
 
 from __future__ import annotations
 
@@ -26,37 +26,37 @@ def preprocessing_of(config: TrainConfig) -> Preprocessing:
 
 
 def check_scene_count(config: TrainConfig, scenes: int) -> None:
-    """UserError where the configured model is not for so many scenes, or unknown."""
+    """UserError if the configured model is not for this many scenes, or unknown."""
     asked, model = config.model.options.get("scenes", scenes), model_class(config.model.name)
     if model.LEARNS_FROM == "teacher":
-        return  # as many as its teacher's, which is looked at where that is loaded
+        return  # as many as its teacher, checked when that is loaded
     if model.TAKES_SCENES:
         if asked != scenes:
             raise UserError(
-                f"model.options.scenes is {asked}, and --data is given {scenes} times; leave the option out"
+                f"model.options.scenes is {asked}, but --data is given {scenes} times; leave the option out"
             )
     elif scenes > 1:
         able = ", ".join(names_where(lambda each: each.TAKES_SCENES))
         raise UserError(
-            f"model '{config.model.name}' learns one scene, and --data is given {scenes} times; several: {able}"
+            f"model '{config.model.name}' is for one scene, but --data is given {scenes} times; for several use {able}"
         )
 
 
 def check_start(config: TrainConfig, scenes: Sequence[Scene]) -> None:
-    """UserError where `start_from` knows several scenes and they are not these in this order: its queries and clusters
-    are numbered, so they would be another scene's."""
+    """UserError if `start_from` has several scenes and they are not these in this order: its queries and clusters are
+    numbered, so they would belong to another scene."""
     if config.start_from and len(scenes) > 1:
         known = [scene.name for scene in SceneModel.load(config.start_from).scenes]
         given = [scene.name for scene in scenes]
         if known != given:
             raise UserError(
-                f"{config.start_from}: a model of {', '.join(known)}, and --data gives {', '.join(given)}; give the "
-                "same in the same order"
+                f"{config.start_from}: a model of {', '.join(known)}, but --data gives {', '.join(given)}; give the "
+                "same scenes in the same order"
             )
 
 
 def model_options(config: TrainConfig, stage: Stage, camera: Intrinsics | None = None, scenes: int = 1) -> dict:
-    """What builds the stage's network again, by `build_model`: defaults included, which another version may change.
+    """The options of `build_model` for the stage's network, including defaults, which another version may change.
 
     `camera` is that of the images as they were recorded, of the network's first scene.
     """
@@ -72,15 +72,15 @@ def model_options(config: TrainConfig, stage: Stage, camera: Intrinsics | None =
 def build_network(
     config: TrainConfig, stage: Stage, training: Sequence[Sequence[PosedImage]], camera: Intrinsics | None = None
 ) -> Any:
-    """The configured `PoseModel`, as `start_from` has it or answering the mean pose of the training sets, one a scene.
+    """The configured `PoseModel`, with the weights of `start_from` or returning the mean training pose of each scene.
 
-    Raises UserError where it cannot be built or `start_from` does not fit.
+    Raises UserError if it cannot be built or `start_from` does not fit.
     """
     model, options = model_class(config.model.name), model_options(config, stage, camera, len(training))
     if config.image.crops > 1 and model.has_fixed_window(config.model.options):
         raise UserError(
-            f"image.crops is {config.image.crops}, and model '{config.model.name}' knows the rays of the centre's "
-            "window alone; set it to 1"
+            f"image.crops is {config.image.crops}, but model '{config.model.name}' has the rays of the centre window "
+            "only; set it to 1"
         )
     torch.manual_seed(config.seed)
     try:
@@ -100,8 +100,8 @@ def build_network(
 
 
 def fill_backbone(network: Any, config: TrainConfig) -> str:
-    """Give the backbone its pretrained weights, if any. Returns where its weights come from, which for `start_from` is
-    what that says; UserError where they cannot be had."""
+    """Load the backbone's pretrained weights, if any. Returns their origin, for `start_from` that of its provenance;
+    UserError if they cannot be loaded."""
     if config.start_from:
         return str(SceneModel.load(config.start_from).provenance.get("backbone", "unknown"))
     if config.backbone.weights == "none":
@@ -118,7 +118,7 @@ def fill_backbone(network: Any, config: TrainConfig) -> str:
 
 
 def make_repeatable(config: TrainConfig) -> None:
-    """How CUDA computes: TF32 and the fastest kernels, or with `deterministic` the same ones every time."""
+    """Configure CUDA: TF32 and the fastest kernels, or with `deterministic` the same ones every time."""
     if config.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(config.deterministic)

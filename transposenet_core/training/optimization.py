@@ -14,10 +14,10 @@ from transposenet_core.training.stages import Stage
 def build_optimizer(
     network: nn.Module, loss: nn.Module, stage: Stage, config: OptimizerConfig, device: torch.device
 ) -> torch.optim.Adam:
-    """Adam (TransPoseNet section 4) or AdamW over what the stage learns.
+    """Adam (TransPoseNet section 4) or AdamW for the parameters of the stage.
 
-    Adam's decay is on everything but what the loss learns, s_x and s_q among it; AdamW's on matrices and kernels alone,
-    not on biases, norms, position tables and tokens (as Dosovitskiy et al., 2021, and most since, train Transformers).
+    Adam's decay is on everything but the parameters of the loss, such as s_x and s_q; AdamW's on matrices and kernels
+    only, not on biases, norms, position tables and tokens (as in Dosovitskiy et al., 2021, and most later work).
     """
     learnt = [parameter for parameter in network.parameters() if parameter.requires_grad]
     decayed = learnt if config.kind == "adam" else [p for p in weights(network) if p.requires_grad]
@@ -26,7 +26,7 @@ def build_optimizer(
     groups = [{"params": decayed, "weight_decay": stage.weight_decay}]
     if others:
         groups.append({"params": others, "weight_decay": 0.0})
-    # On CUDA the rate is a tensor: a recorded step reads it anew each time it is replayed.
+    # On CUDA the rate is a tensor: a recorded step reads it at every replay.
     rate = torch.tensor(stage.learning_rate, device=device) if device.type == "cuda" else stage.learning_rate
     optimizer = torch.optim.Adam if config.kind == "adam" else torch.optim.AdamW
     return optimizer(groups, lr=rate, betas=(0.9, 0.999), eps=config.eps, fused=True, capturable=device.type == "cuda")

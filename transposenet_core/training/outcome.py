@@ -1,4 +1,4 @@
-"""What a training leaves behind: the best scene model so far, and what each stage reached."""
+"""The results of a training: the best scene model so far, and the errors of each stage."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Outcome:
     def consider(
         self, network: nn.Module, stage: Stage, progress: Progress, epoch: int, curves: Curves, name: str = ""
     ) -> None:
-        """Keep the network as the scene model where the held-out frames like it better than any before.
+        """Save the network as the scene model if its validation score is the best so far.
 
-        `name` is what it goes by in the report, the stage where it is left out.
+        `name` is its name in the report, by default that of the stage.
         """
         name = name or stage.learns
         validation, several = self.validators(network), len(self.scenes) > 1
@@ -52,7 +52,7 @@ class Outcome:
         tqdm.write(
             f"{name}, epoch {epoch}: {self.validators.source}: "
             f"median {figures.median_m:.3f} m {figures.median_deg:.2f} deg"
-            + (f", the scene of {validation.scene_accuracy:.1%} was found" if several else "")
+            + (f", scene found in {validation.scene_accuracy:.1%} of the frames" if several else "")
         )
         if validation.score < progress.best_score:
             progress.best_score = validation.score
@@ -71,12 +71,12 @@ class Outcome:
             model.save(self.out, self.config.half_precision_weights)
 
     def report(self, progress: Progress) -> str:
-        """One line per stage: the best it reached on the held-out frames, and that a stage gained nothing if so."""
+        """One line per stage: its best errors on the held-out frames, or that it brought no improvement."""
         lines, before = [f"scene model: {self.out}"], None
         for name in progress.stages:
             reached = progress.best.get(name)
             if reached is None:
-                lines.append(f"  {name}: gained nothing on {self.validators.source}")
+                lines.append(f"  {name}: no improvement on {self.validators.source}")
                 continue
             figures, gain = f"median {reached['m']:.4f} m {reached['deg']:.3f} deg", ""
             if before is not None:
@@ -89,7 +89,7 @@ class Outcome:
 def make_scene_model(
     scenes: Sequence[Scene], config: TrainConfig, stage: Stage, network: nn.Module, validation: Validation
 ) -> SceneModel:
-    """Everything a robot needs to run this network in these scenes."""
+    """The scene model of this network in these scenes."""
     return SceneModel(
         architecture=config.model.name,
         options=model_options(config, stage, scenes[0].intrinsics, len(scenes)),
@@ -101,13 +101,13 @@ def make_scene_model(
 
 
 def mapped_scenes(scenes: Sequence[Scene], validation: Validation) -> tuple[MappedScene, ...]:
-    """What a scene model keeps of its scenes."""
+    """The scenes of a scene model."""
     validated = zip(scenes, validation.scenes, strict=True)
     return tuple(MappedScene.of(scene, its.held_out_error, its.calibration) for scene, its in validated)
 
 
 def is_usable(folder: Path) -> bool:
-    """Whether a whole scene model lies in a folder."""
+    """Whether the folder contains a complete scene model."""
     try:
         SceneModel.load(folder)
     except UserError:
@@ -116,8 +116,8 @@ def is_usable(folder: Path) -> bool:
 
 
 def frames_digest(*scenes: Scene) -> str:
-    """A hash of which image is in which split and where it was taken: what a resumed run must share with its
-    beginning. Poses count to a nanometre, for another machine's rounding is no other label."""
+    """A hash of the images, their splits and poses, which must be the same for a resumed run. Poses are rounded to a
+    nanometre, so that rounding errors of another machine do not count as other labels."""
     listed = hashlib.sha256()
     for scene in scenes:
         mount = scene.T_pose_camera

@@ -1,4 +1,4 @@
-"""One scene as a training sees it: its training frames in memory, and its validation frames."""
+"""One scene for a training: its training frames in memory, and its validation frames."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from transposenet_core.training.validation import NOT_HELD_OUT, Validator
 class SceneData:
     """``scene`` is as the scene model describes it, ``camera`` that of the images as they were recorded.
 
-    A network learns where the colour camera is: what is of ``scene`` has its labels, all else the camera's own poses.
+    A network learns the poses of the colour camera: only ``scene`` has the labels, everything else the camera's poses.
     """
 
     scene: Scene
@@ -38,7 +38,7 @@ class SceneData:
 def load_scene_data(
     scene: Scene, config: TrainConfig, preprocessing: Preprocessing, world: World, number: int = 0
 ) -> SceneData:
-    """Read the images of a scene, the model's scene `number`. UserError for what a user can mend."""
+    """Read the images of a scene, the model's scene `number`. UserError for what a user can fix."""
     seen = scene.of_the_camera()
     training = noisy(seen.select("train"), config.labels, config.seed)
     depth_camera = scene.depth_camera if needs_depth(config, scene) else None
@@ -76,6 +76,6 @@ def load_scene_data(
         config.model.name,
     )
     camera = scene.intrinsics
-    if camera:  # of the images that the network sees: the node rectifies for a model of rectified ones
+    if camera:  # of the images that the network receives: the node rectifies for a model of rectified images
         scene = replace(scene, intrinsics=Undistorter(camera).rectified)
     return SceneData(scene, camera, training, pixels, validator)

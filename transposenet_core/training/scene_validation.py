@@ -1,4 +1,4 @@
-"""Validation of a network: each scene on its held-out frames, and the share of frames whose scene is found."""
+"""Validation of a network: each scene on its held-out frames, and the share of frames whose scene is recognised."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def scene_validators_of(data: Sequence[SceneData]) -> SceneValidators:
 
 @dataclass(frozen=True)
 class Validation:
-    """What the held-out frames of all scenes say of a network: figures over all of them, the mean of the scenes' scores
-    (lower is better), the share of frames whose scene was found, and each scene's own result."""
+    """Validation of a network on the held-out frames of all scenes: errors over all of them, the mean of the scenes'
+    scores (lower is better), the share of frames whose scene was recognised, and the result of each scene."""
 
     summary: ErrorSummary
     score: float
@@ -31,7 +31,7 @@ class Validation:
     scenes: tuple[SceneValidation, ...]
 
     def to_dict(self, names: Sequence[str]) -> dict:
-        """The figures for the provenance, with those of each scene where there are several."""
+        """The figures for the provenance, with those of each scene if there are several."""
         figures = self.summary.to_dict()
         if len(self.scenes) > 1:
             figures["scene_accuracy"] = self.scene_accuracy

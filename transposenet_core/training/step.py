@@ -18,15 +18,15 @@ from transposenet_core.training.distributed import World
 from transposenet_core.training.losses.labels import Labels
 from transposenet_core.training.optimization import set_rate
 
-EAGER_STEPS = 3  # before a step is recorded: cuDNN chooses its kernels, the optimizer makes its state
+EAGER_STEPS = 3  # before a step is recorded: cuDNN chooses its kernels, the optimizer creates its state
 
 
 class TrainStep:
     """Augmentation, network, loss, gradients, optimizer and moving average, for one batch after another.
 
     A step whose gradient is not finite changes nothing, neither weights nor batch statistics, and is counted.
-    No number goes to the host unless it is asked for: that would stop a GPU. A network that ``MEMORISES`` is shown the
-    images as the robot sees them and their poses, each epoch anew, and has no gradient.
+    Numbers are copied to the host only on request, since that would stall a GPU. A network that ``MEMORISES`` stores
+    the images without augmentation and their poses, again in each epoch, and has no gradient.
     """
 
     def __init__(
@@ -42,22 +42,22 @@ class TrainStep:
         self.network, self.loss, self.optimizer, self.average = network, loss, state.optimizer, state.average
         self.pixels, self.preprocessing, self.config, self.world = pixels, preprocessing, config, world
         self._learnt = [p for group in self.optimizer.param_groups for p in group["params"]]
-        # Statistics of a frozen trunk stay as they are.
+        # Statistics of a frozen backbone stay as they are.
         norms = [m for m in self.network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training]
         self._statistics = [b for norm in norms for b in (norm.running_mean, norm.running_var) if b is not None]
         zero = torch.zeros((), device=world.device)
         self._sums = zero.repeat(len(loss.TERMS))
         self._seen, self._skipped, self._in_row = (zero.clone() for _ in "123")
         self._graph: Any = None
-        # Of several scenes a batch has another number of images each time, and with it other work.
+        # With several scenes the number of images per scene changes from batch to batch, and with it the operations.
         self._may_record = world.device.type == "cuda" and config.cuda_graph and len(pixels.scenes) == 1
         self._eager_steps = 0
         self._memorises = self.network.MEMORISES
         if self._memorises and (world.size > 1 or self.average is not None):
             found = f"{world.size} processes" if world.size > 1 else f"ema_decay {config.ema_decay}"
             raise UserError(
-                f"model '{config.model.name}' memorises images, which {found} do not go with; start one process "
-                "and set ema_decay=0"
+                f"model '{config.model.name}' memorises images, which does not work with {found}; start one "
+                "process and set ema_decay=0"
             )
 
     def __call__(self, batch: Batch, rate: float) -> None:
@@ -66,10 +66,10 @@ class TrainStep:
             return
         set_rate(self.optimizer, rate)
         device = self.world.device
-        # A copy that blocks would wait for the step before.
+        # A blocking copy would wait for the step before.
         index_B, random_BK = (t.to(device, non_blocking=True) for t in (batch.index_B, batch.random_BK))
         share = len(index_B) / batch.total
-        if self.pixels.device.type != device.type:  # the device does not hold all images
+        if self.pixels.device.type != device.type:  # not all images fit on the device
             few = self.pixels.chosen(batch.index_B, device)
             random_BK = random_BK[self.pixels.sorted_by_scene(batch.index_B).to(device)]  # each image keeps its own
             self._run(few, torch.arange(len(few), device=device), random_BK, share)
@@ -121,7 +121,7 @@ class TrainStep:
             nn.utils.clip_grads_with_norm_(self._learnt, self.config.optimizer.clip_norm, norm)
         bad = (~torch.isfinite(norm)).float()
         optimizer: Any = self.optimizer
-        optimizer.found_inf = bad  # the fused optimizer looks for it on the device and leaves the weights alone
+        optimizer.found_inf = bad  # the fused optimizer reads it on the device and then leaves the weights unchanged
         optimizer.step()
         self._keep_books(bad, before, torch.stack([terms[name].detach() for name in self.loss.TERMS]), len(index_B))
 
@@ -136,7 +136,7 @@ class TrainStep:
         self._in_row.copy_((self._in_row + 1) * bad)
 
     def _recorded(self, index_B: torch.Tensor, random_BK: torch.Tensor, share: float) -> None:
-        """A few eager steps beside the current stream, as graphs want it; then record once and replay ever after."""
+        """A few eager steps on a side stream, as CUDA graphs require; then record once and replay from then on."""
         if self._graph is None and self._eager_steps < EAGER_STEPS:
             beside, current = torch.cuda.Stream(), torch.cuda.current_stream()
             beside.wait_stream(current)

@@ -1,4 +1,4 @@
-"""Validation of a network on held-out frames: figures, a score to choose by, and the error's deviation."""
+"""Validation of a network on held-out frames: errors, a score to choose by, and the standard deviation of errors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from transposenet_core.scene_model import KEPT, Calibration, HeldOutError
 from transposenet_core.training.data.pixels import PosedPixels
 
 NOT_HELD_OUT = "none were held out"
-TINY_SCALE = 1e-6  # frames without any error are no reason to be certain
+TINY_SCALE = 1e-6  # frames without any error do not justify a covariance of zero
 
 
 class InheritedValidationError(NamedTuple):
@@ -33,9 +33,9 @@ class InheritedValidationError(NamedTuple):
 
 @dataclass(frozen=True)
 class Validator:
-    """Held-out frames, their true poses, the training set's mean pose as the yardstick, what to call the frames, and
-    which of the network's scenes they are of. An ``inherited_error`` is what the scene model gets in
-    place of the frames' own; ``model`` is the name that a calibration is stored under."""
+    """Held-out frames, their ground truth, the training set's mean pose as reference, a description of the frames, and
+    the number of their scene in the network. An ``inherited_error`` replaces the validation error of the frames in the
+    scene model; ``model`` is the name under which a calibration is stored."""
 
     pixels: PosedPixels
     preprocessing: Preprocessing
@@ -47,9 +47,9 @@ class Validator:
     model: str = ""
 
     def __call__(self, network: nn.Module) -> SceneValidation:
-        """The score adds both medians, each as a share of what the constant pose reaches.
+        """The score is the sum of both medians, each divided by that of the constant pose.
 
-        A frame that is taken for another scene's has the constant pose's error, and is left out of the deviation.
+        A frame that is taken for another scene has the error of the constant pose and does not count for the deviation.
         """
         predictions = predict_in_scenes(network, self.pixels, self.preprocessing)
         estimates, scenes = predictions.poses, predictions.scenes
@@ -63,9 +63,8 @@ class Validator:
         error_N6 = error_vectors([estimates[i] for i in kept], [self.ground_truth_poses[i] for i in kept])
         position_std, rotation_std = error_std(error_N6)
         reported_N66 = None if predictions.covariance_N66 is None else predictions.covariance_N66[list(kept)]
-        floor = (
-            1e-3  # nothing is known to a millimetre or milliradian here, and zero variance means certainty to an EKF
-        )
+        # No pose is accurate to a millimetre or milliradian here, and an EKF takes zero variance for certainty.
+        floor = 1e-3
         held_out_error = HeldOutError(
             tuple(np.maximum(position_std, floor).tolist()),
             tuple(np.maximum(rotation_std, floor).tolist()),
@@ -76,18 +75,18 @@ class Validator:
         return SceneValidation(summary, score, error, calibration, errors, accuracy)
 
     def _calibration(self, error_N6: np.ndarray, reported_N66: np.ndarray | None) -> dict[str, Calibration]:
-        """Of the covariances (N, 6, 6) that the network itself gives, by the model's name; empty without any."""
+        """The calibration of the network's own covariances (N, 6, 6), by the model's name; empty if it has none."""
         scale = None if reported_N66 is None else covariance_scale(error_N6, reported_N66)
         if scale is None or reported_N66 is None:
             return {}
         largest = None
-        if NOT_HELD_OUT not in self.source:  # on what it has learnt by heart a network is too sure
+        if NOT_HELD_OUT not in self.source:  # on memorised frames a network is overconfident
             largest = float(np.quantile(position_sigma(reported_N66) * np.sqrt(scale[0]), KEPT))
         return {self.model: Calibration(scale, largest)}
 
 
 def covariance_scale(error_N6: np.ndarray, covariance_N66: np.ndarray) -> tuple[float, float] | None:
-    """What makes the network's covariances as large as these errors, or None where they are no covariances."""
+    """Factors that make the network's covariances as large as these errors, or None if they are not covariances."""
     try:
         found = nees(error_N6, covariance_N66)
     except np.linalg.LinAlgError:
@@ -98,11 +97,11 @@ def covariance_scale(error_N6: np.ndarray, covariance_N66: np.ndarray) -> tuple[
 
 @dataclass(frozen=True)
 class SceneValidation:
-    """Errors on the held-out frames of one scene: their figures, a score (lower is better), their deviation, and how
-    the network's own covariances become as large.
+    """Errors on the held-out frames of one scene: their summary, a score (lower is better), their standard deviation,
+    and the calibration of the network's own covariances.
 
-    ``errors`` are the metres (N,) and degrees (N,) themselves, ``scene_accuracy`` the share of frames whose scene was
-    found.
+    ``errors`` are the metres (N,) and degrees (N,) themselves, ``scene_accuracy`` is the share of frames whose scene
+    was recognised.
     """
 
     summary: ErrorSummary
@@ -114,14 +113,14 @@ class SceneValidation:
 
 
 def predict(network: nn.Module, pixels: PosedPixels, preprocessing: Preprocessing, batch: int = 32) -> list[Pose]:
-    """Poses of images that are in memory. TrainingDivergedError where the network answers no finite pose."""
+    """Poses of images that are in memory. TrainingDivergedError if the network returns a pose that is not finite."""
     return predict_in_scenes(network, pixels, preprocessing, batch).poses
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Poses, the scene that each is in (0 of a network of one scene), and the covariances (N, 6, 6) that the network
-    itself gives them, if it does."""
+    """Poses, the scene of each (0 for a network of one scene), and the network's own covariances (N, 6, 6), if it has
+    them."""
 
     poses: list[Pose]
     scenes: list[int]
@@ -132,12 +131,12 @@ class Predictions:
 def predict_in_scenes(
     network: nn.Module, pixels: PosedPixels, preprocessing: Preprocessing, batch: int = 32
 ) -> Predictions:
-    """The same with what else the network answers. UserError where it answers no finite pose."""
+    """The same with the other outputs of the network. TrainingDivergedError if a pose is not finite."""
     network.eval()
     poses: list[Pose] = []
     scenes: list[int] = []
     covariances: list[np.ndarray] = []
-    device = pixels.position_N3.device  # the images may be too many for it
+    device = pixels.position_N3.device  # the images may not all fit on it
     for image_B3HW in pixels.image_N3HW.split(max(batch // preprocessing.crops, 1)):
         views = network(normalise(preprocessing.views(image_B3HW).to(device)))
         output = mean_over_views(views, images=len(image_B3HW))
@@ -151,6 +150,6 @@ def predict_in_scenes(
             poses += [Pose(position, orientation) for position, orientation in numbers]
         except ValueError:
             raise TrainingDivergedError(
-                "the network answers poses that are not finite; start again with a lower optimizer.learning_rate"
+                "the network returns poses that are not finite; start again with a lower optimizer.learning_rate"
             ) from None
     return Predictions(poses, scenes, np.concatenate(covariances) if covariances else None)

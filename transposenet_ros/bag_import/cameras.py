@@ -26,7 +26,7 @@ def intrinsics_of(info: Any, topic: str, rectified: bool) -> Intrinsics:
     except ValueError as error:
         raise UserError(
             f"the CameraInfo on {shown(topic)} cannot be used: {shown(str(error))}; name another with --camera-info, "
-            "or say --camera-info none to leave the lens as it is"
+            "or set --camera-info none to keep the lens distortion"
         ) from None
     distorted = camera.distortion.any()
     return Intrinsics(
@@ -62,18 +62,18 @@ def camera_of(infos: list[Any], topic: str, options: ImportOptions) -> tuple[Int
     pinhole = f"fx {i.fx:.6g} fy {i.fy:.6g} cx {i.cx:.6g} cy {i.cy:.6g}"
     notes = [f"camera: {i.width}x{i.height}, {pinhole} by the {i.source}"]
     if rectified:
-        notes.append("camera: the images are taken as rectified, so its P holds (--no-rectified: they are not)")
+        notes.append("camera: the images are assumed to be rectified, so P is used (--no-rectified: they are not)")
     elif not intrinsics.rectified:
-        notes.append(f"camera: {intrinsics.distortion_model} distortion, which is taken out of every image")
+        notes.append(f"camera: {intrinsics.distortion_model} distortion, which is removed from every image")
     if len(infos) > 1:
-        notes.append(f"warning: {len(infos)} or more different CameraInfo on {shown(topic)}; the first is taken")
+        notes.append(f"warning: {len(infos)} or more different CameraInfo on {shown(topic)}; the first is used")
     return intrinsics, notes
 
 
 def check_size(intrinsics: Intrinsics, width: int, height: int) -> None:
-    """UserError where images of `width` x `height` are not those that the CameraInfo is about."""
+    """UserError where the CameraInfo is for images of another size than `width` x `height`."""
     if (width, height) != (intrinsics.width, intrinsics.height):
         raise UserError(
-            f"the images have {width}x{height} pixels, but {intrinsics.source} is about "
-            f"{intrinsics.width}x{intrinsics.height}; name the right one with --camera-info, or say --camera-info none"
+            f"the images have {width}x{height} pixels, but {intrinsics.source} is for "
+            f"{intrinsics.width}x{intrinsics.height}; name the right one with --camera-info, or set --camera-info none"
         )

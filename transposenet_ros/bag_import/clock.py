@@ -1,4 +1,4 @@
-"""How the images' clock is set against the poses': measured on the part of a recording that turns the most."""
+"""The offset between the clocks of images and poses, measured on the part of a recording with the most rotation."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from transposenet_ros.bag_import.survey import Survey
 from transposenet_ros.decoding.image_decoding import DecodeError
 
 NANOSECONDS = 10**9
-POSES_PER_IMAGE = 4  # what comes more often adds nothing to the speed of a turn between two images
+POSES_PER_IMAGE = 4  # more poses add nothing to the rotation speed between two images
 
 
 def measured_offset(
     bag: Recording, image_topic: str, survey: Survey, poses: CameraPoses, posed: dict[int, Pose]
 ) -> TimeOffset:
-    """What to add to the images' stamps, from at most MOST_IMAGES images; `posed` are the poses they have so far.
+    """The offset to add to the images' stamps, from at most MOST_IMAGES images; `posed` are the poses they have so far.
 
-    Images are decoded one at a time. An image that cannot be decoded, or whose size changes, is compared with none.
+    Images are decoded one at a time. An image that cannot be decoded, or whose size changes, is not compared.
     """
     numbers = _window(posed)
     stamps_N = survey.stamps_N[numbers]
     order_N = np.argsort(stamps_N, kind="stable")
-    if not len(numbers) or (np.diff(order_N) < 0).any():  # a clock that jumps back is no clock to measure
+    if not len(numbers) or (np.diff(order_N) < 0).any():  # a clock that jumps back cannot be measured
         numbers, stamps_N = numbers[:0], stamps_N[:0]
     start_ns = int(stamps_N[0]) if len(stamps_N) else 0
     margin_ns = round((MAX_OFFSET + 1) * NANOSECONDS)
@@ -53,7 +53,7 @@ def measured_offset(
 
 
 def _window(posed: dict[int, Pose]) -> np.ndarray:
-    """(N,) numbers of the MOST_IMAGES neighbouring images between which the poses turn the most."""
+    """(N,) numbers of the MOST_IMAGES neighbouring images between which the poses rotate the most."""
     numbers_N = np.array(list(posed), np.int64)
     if len(numbers_N) <= MOST_IMAGES:
         return numbers_N
@@ -72,7 +72,7 @@ def _images(bag: Recording, topic: str, kind: str, numbers: np.ndarray) -> Itera
         if number in wanted:
             try:
                 yield decoded(bag.deserialize(stored), kind)
-            except (ValueError, DecodeError):  # told when the images are written
+            except (ValueError, DecodeError):  # reported when the images are written
                 yield np.zeros((WIDTH, WIDTH, 3), np.uint8)
         if number == last:
             return

@@ -19,7 +19,7 @@ from transposenet_ros.decoding.errors import BadEncoding, BadSize, BadStep, Deco
 from transposenet_ros.decoding.gate import check_dims
 from transposenet_ros.decoding.png_stream import PNG_START, read_png
 
-NEAREST_NS = 20_000_000  # farther away in time a depth image is another image's
+NEAREST_NS = 20_000_000  # a depth image farther away in time belongs to another image
 METRES_PER_UNIT = 1e-3
 # REP 118: 16 bits are millimetres, floats metres.
 ENCODINGS = {"16UC1": "u2", "mono16": "u2", "32FC1": "f4"}
@@ -51,7 +51,7 @@ def add_depth(
         if frame != image_frame:
             raise UserError(
                 f"{bag.path}: the depth on {shown(topic)} is in {shown(frame)}, the images in {shown(image_frame)}; "
-                "--depth takes depth that is registered to the colour camera (aligned_depth_to_color, depth_registered)"
+                "--depth needs depth that is registered to the colour camera (aligned_depth_to_color, depth_registered)"
             )
         found += len(wanted[number])
         for name in wanted[number]:
@@ -62,13 +62,13 @@ def add_depth(
 
 
 def millimetres(message: Any) -> np.ndarray:
-    """(H, W) uint16, 0 where nothing was measured or what was does not fit. Raises DecodeError."""
+    """(H, W) uint16, 0 where nothing was measured or the value does not fit. Raises DecodeError."""
     if hasattr(message, "format"):
         return _from_png(bytes(memoryview(message.data).cast("B")), message.format)
     check_dims(message.width, message.height)
     kind = ENCODINGS.get(message.encoding)
     if kind is None:
-        raise BadEncoding(f"encoding {message.encoding!r}; depth is {', '.join(ENCODINGS)}")
+        raise BadEncoding(f"encoding {message.encoding!r}; supported for depth are {', '.join(ENCODINGS)}")
     dtype = np.dtype(kind).newbyteorder(">" if message.is_bigendian else "<")
     row_bytes = message.width * dtype.itemsize
     if message.step < row_bytes:
@@ -87,12 +87,12 @@ def _from_png(data: bytes, format: str) -> np.ndarray:
     if "compressedDepth" in format:
         data = data[COMPRESSED_HEAD:]
     if "32FC1" in format or not data.startswith(PNG_START):
-        raise BadEncoding(f"compressed format {format!r}; compressed depth is 16UC1 in a PNG")
+        raise BadEncoding(f"compressed format {format!r}; supported for compressed depth is 16UC1 in a PNG")
     stream = read_png(data)
     check_dims(stream.width, stream.height)
     depth_HW = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if depth_HW is None or depth_HW.ndim != 2 or depth_HW.dtype != np.uint16:
-        raise DecodeFailed("a PNG that is no depth image of one 16-bit channel")
+        raise DecodeFailed("a PNG that is not a depth image of one 16-bit channel")
     return depth_HW
 
 

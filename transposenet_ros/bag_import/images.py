@@ -1,4 +1,4 @@
-"""An image of a message as the file of a data set: lossless, and the very bytes that came where nothing changes."""
+"""An image of a message as the file of a data set: lossless, and the original bytes where nothing changes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def decoded(message: Any, kind: str) -> np.ndarray:
 
 
 def image_file(message: Any, kind: str, image_HW3: np.ndarray, correct: Correct | None) -> tuple[str, Any]:
-    """The suffix of an image's file, and the bytes that came or the corrected image (H, W, 3) uint8 RGB."""
+    """The suffix of an image's file, and the original bytes or the corrected image (H, W, 3) uint8 RGB."""
     if correct is not None:
         return ".png", correct(image_HW3)
     if IMAGE_TYPES[kind] == "raw":

@@ -1,6 +1,6 @@
 """Recordings -> a data set of the layout `folder`: surveyed, planned, then written image by image.
 
-Two passes, because which images are wanted is known when all poses are; no more than one image is held at a time.
+Two passes, because the images to write are known only once all poses are; no more than one image is held at a time.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Log = Callable[[str], object]
 
 @dataclass(eq=False)
 class Plan:
-    """What is wanted of one recording: ``keyframes`` by the number of their message, under the name ``sequence``."""
+    """What to import from one recording: ``keyframes`` by the number of their message, under the name ``sequence``."""
 
     bag: Recording
     sequence: str
@@ -69,7 +69,7 @@ def import_bags(
 ) -> Counter[str]:
     """Write the keyframes of `bags`, each a sequence, to the folder `out`; the images by split ("" for left out).
 
-    `log` gets a sentence for everything that a person should know. Raises UserError for a recording, topic, frame or
+    `log` receives a sentence for everything the user should know. Raises UserError for a recording, topic, frame or
     option that cannot be used, too few poses, a camera that changes, and an `out` that exists.
     """
     out = Path(out).expanduser()
@@ -86,7 +86,7 @@ def import_bags(
             for plan in plans:
                 _write(plan, writer, options, progress, log)
             if not writer.images:
-                raise UserError(f"{plans[0].bag.path}: not one of the images that are wanted can be decoded")
+                raise UserError(f"{plans[0].bag.path}: none of the selected images can be decoded")
             images = [replace(image, split=splits[image.name.rpartition(".")[0]]) for image in writer.images]
             writer.set_splits(image for image in images if image.split)
     return Counter(image.split for image in images)
@@ -99,13 +99,13 @@ def _plan(bag: Recording, sequence: str, options: ImportOptions, progress: bool,
     topics = [topic for topic in bag.topics if topic in (options.image, options.pose, options.tf, options.tf_static)]
     with tqdm(total=bag.count(topics), unit="message", desc=f"{name}: reading", disable=not progress) as bar:
         survey = Survey(bag, options, bar.update)
-    log(f"{name}: becomes {sequence}")
+    log(f"{name}: imported as {sequence}")
     for note in bag.notes:
         log(f"{name}: warning: {note}")
     for topic in survey.damaged:
         log(f"{name}: warning: {survey.damaged[topic]:,} damaged messages on {shown(topic)}")
     if refused := survey.transforms.refused + survey.poses.refused:
-        log(f"{name}: warning: {refused:,} transforms that are not finite or no rotation are left out")
+        log(f"{name}: warning: {refused:,} transforms that are not finite or not a rotation are left out")
     if (promised := bag.promised(options.image)) > len(survey.stamps_N):
         log(f"{name}: warning: {len(survey.stamps_N):,} of {promised:,} images could be read")
     poses = CameraPoses(str(bag.path), survey, options)
@@ -131,9 +131,9 @@ def _posed(
         offset_s = measured.seconds
         posed = with_poses(survey.stamps_N, numbers, poses, offset_s)
     elif measured.seconds is not None and abs(measured.seconds - offset_s) > max(0.01, 3 * measured.sigma):
-        log(f"{name}: warning: --time-offset {offset_s:g} is taken; {AUTO} or {measured.seconds:.3f} fits better")
+        log(f"{name}: warning: --time-offset {offset_s:g} is used; {AUTO} or {measured.seconds:.3f} fits better")
     elif options.time_offset is None:
-        log(f"{name}: warning: --time-offset {AUTO} could not tell it; 0 is taken")
+        log(f"{name}: warning: --time-offset {AUTO} could not measure it; 0 is used")
     log(f"{name}: {posed}")
     posed.require(str(bag.path), poses, options)
     return posed.poses, offset_s
@@ -156,7 +156,7 @@ def _check_together(plans: list[Plan]) -> None:
 
 
 def _splits(name: str, plans: list[Plan], options: ImportOptions, log: Log) -> dict[str, str]:
-    """The split by image's stem, "" for one in a guard gap; before anything is written, because it may be refused."""
+    """The split by image's stem, "" for a left-out image; before anything is written, because it may be refused."""
     images = []
     for plan in plans:
         for number, pose in plan.keyframes.items():
@@ -178,7 +178,7 @@ def _splits(name: str, plans: list[Plan], options: ImportOptions, log: Log) -> d
 
 
 def _write(plan: Plan, writer: FolderWriter, options: ImportOptions, progress: bool, log: Log) -> None:
-    """The second pass: the wanted images of one recording, each left out and counted where it cannot be decoded."""
+    """The second pass: the selected images of one recording; those that cannot be decoded are left out and counted."""
     wanted, kind, faults = plan.keyframes, plan.survey.image_type, list[str]()
     undistorter, written = None, dict[int, PosedImage]()
     if plan.intrinsics is not None:
@@ -211,8 +211,8 @@ def _write(plan: Plan, writer: FolderWriter, options: ImportOptions, progress: b
     if options.depth:
         if undistorter is not None and undistorter.needed:
             raise UserError(
-                f"{plan.bag.path}: --depth is of images whose lens is not taken out yet; record rectified images "
-                "and depth, or leave --depth out"
+                f"{plan.bag.path}: --depth needs images without lens distortion, and these are not rectified; record "
+                "rectified images and depth, or omit --depth"
             )
         names = {image.name: int(plan.survey.stamps_N[number]) for number, image in written.items()}
         received = options.stamps == "received"
@@ -224,7 +224,7 @@ def _write(plan: Plan, writer: FolderWriter, options: ImportOptions, progress: b
 
 
 def _about(plans: list[Plan], options: ImportOptions) -> dict:
-    """What dataset.json says of where the images come from."""
+    """The origin of the images, for dataset.json."""
     return {
         "recordings": {plan.sequence: shown(plan.bag.path.name) for plan in plans},
         "image_topic": shown(options.image),

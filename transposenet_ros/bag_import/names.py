@@ -1,4 +1,4 @@
-"""Names out of a recording as a person may see them: a topic or a frame can be any bytes its author liked."""
+"""Names from a recording, made safe to print: a topic or frame name can be any bytes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MOST = 40
 
 
 def shown(name: str) -> str:
-    """The name without what a terminal would obey, and not longer than a line."""
+    """The name without terminal control characters, and not longer than a line."""
     text = printable(name).replace("\n", "\\n")
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 

@@ -1,4 +1,4 @@
-"""What a person may choose when a recording becomes a data set."""
+"""The user's options for importing a recording as a data set."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class ImportOptions:
     """Topics and frames as they are named in the recording; seconds, metres, degrees.
 
     ``pose`` is a topic or ``tf:MAP->FRAME``. ``extrinsic`` is `T_poseframe_camera`, the camera in the frame whose pose
-    is recorded. ``time_offset`` is added to an image's stamp to get its time among the poses; None leaves it to the
-    images. ``split`` None is by sequence where there are three recordings or more, else by time block.
+    is recorded. ``time_offset`` is added to an image's stamp to get its time among the poses; None: measured from
+    the images. ``split`` None is by sequence where there are three recordings or more, else by time block.
     """
 
     image: str
@@ -67,7 +67,7 @@ class ImportOptions:
 
 
 def extrinsic_of(text: str) -> Pose:
-    """`T_poseframe_camera` from ``x,y,z,qw,qx,qy,qz``. UserError where it is none."""
+    """`T_poseframe_camera` from ``x,y,z,qw,qx,qy,qz``. UserError for anything else."""
     try:
         numbers = np.array([float(part) for part in text.split(",")])
     except ValueError:

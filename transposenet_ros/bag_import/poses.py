@@ -1,4 +1,4 @@
-"""Where the camera was: a pose topic or two TF frames, and the way from the recorded body to the camera."""
+"""The camera's poses: a pose topic or two TF frames, and the transform from the recorded body to the camera."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class Link:
 
 
 class CameraPoses:
-    """`T_map_camera` at any time that the recording covers; ``notes`` are the sentences on how it is put together.
+    """`T_map_camera` at any time that the recording covers; ``notes`` are sentences on how it is derived.
 
-    Raises UserError where frames are unknown, or the poses are not the camera's and nothing leads from them to it.
+    Raises UserError where frames are unknown, or the poses are not the camera's and no transform leads from them to it.
     """
 
     def __init__(self, name: str, survey: Survey, options: ImportOptions) -> None:
@@ -62,7 +62,7 @@ class CameraPoses:
             )
 
     def at(self, stamp_ns: int) -> Pose:
-        """Raises NoPoseError where the recording does not know it."""
+        """Raises NoPoseError where the recording has no pose."""
         T_map_body = self._T_map_body.at(stamp_ns, self._max_gap_ns)
         if np.abs(T_map_body.position).max() > MAX_POSITION_M:
             raise NoPoseError(f"further than {MAX_POSITION_M:g} m away")
@@ -71,7 +71,7 @@ class CameraPoses:
 
     @property
     def stamps_ns(self) -> np.ndarray:
-        """(N,) int64: when something was said about the body's pose, ascending."""
+        """(N,) int64: the stamps of the body's pose, ascending."""
         return self._T_map_body.log.stamps_ns(self._T_map_body.target, self._T_map_body.source)
 
     @property
@@ -100,36 +100,36 @@ class CameraPoses:
         self._body = survey.child_frame
         target = survey.map_frame or MAP
         if not len(survey.poses.frames):
-            raise UserError(f"{self._name}: no message on {shown(topic)} is whole; name another topic with --pose")
+            raise UserError(f"{self._name}: every message on {shown(topic)} is damaged; name another topic with --pose")
         parent = f"in {shown(survey.map_frame)}" if survey.map_frame else f"without a frame_id, taken as {MAP}"
-        child = f"of {shown(survey.child_frame)}" if survey.child_frame else "of a body that they do not name"
+        child = f"of {shown(survey.child_frame)}" if survey.child_frame else "of an unnamed body"
         self.notes.append(f"poses: {survey.pose_count} {survey.pose_type} on {shown(topic)}, {child}, {parent}")
         if survey.pose_type == "nav_msgs/msg/Odometry" and "odom" in target:
             self.notes.append(
-                f"warning: odometry drifts, {shown(target)} is no map; where the robot was localized as well, "
-                f"--pose 'tf:map->{shown(survey.child_frame or 'base_link')}' is better"
+                f"warning: odometry drifts, so {shown(target)} is not a map; if the robot was localized as well, "
+                f"use --pose 'tf:map->{shown(survey.child_frame or 'base_link')}'"
             )
         return Link(survey.poses, target, BODY)
 
     def _mounting(self) -> Link:
         options, log = self._options, self._survey.transforms
         if options.extrinsic is not None:
-            self.notes.append("mounting: the extrinsic that was given")
+            self.notes.append("mounting: as given by --extrinsic")
             return Link(log, "", "", options.extrinsic)
         body = self._pose_frame()
         camera = (options.camera_frame or self._survey.image_frame or "").removeprefix("/")
         if body == CAMERA and CAMERA not in log.frames:
-            self.notes.append("mounting: none, the poses are taken as those of the camera's optical frame")
+            self.notes.append("mounting: none, the poses are used as those of the camera's optical frame")
             return Link(log, "", "", STILL)
         if not camera and options.frames:
             camera = body
-            self.notes.append(f"the images name no frame; {shown(body)} is taken as the camera's optical frame")
+            self.notes.append(f"the images have no frame_id; {shown(body)} is used as the camera's optical frame")
         if body == camera:
             self.notes.append(f"mounting: none, {shown(camera)} is the frame of the images")
             return Link(log, "", "", STILL)
         if not camera:
             raise UserError(
-                f"{self._name}: the images on {shown(options.image)} name no frame, so nothing leads from "
+                f"{self._name}: the images on {shown(options.image)} have no frame_id, so no transform leads from "
                 f"{shown(body)} to the camera; name the camera's optical frame with --camera-frame, or give "
                 "--extrinsic x,y,z,qw,qx,qy,qz"
             )
@@ -137,25 +137,25 @@ class CameraPoses:
             log.check(body, camera, f"{self._name}: from {shown(body)} to the camera's frame {shown(camera)}")
         except UserError as error:
             raise UserError(
-                f"{error}; record {shown(options.tf_static)}, give --extrinsic x,y,z,qw,qx,qy,qz, or say "
-                f"--pose-frame {CAMERA} where the poses are the camera's own"
+                f"{error}; record {shown(options.tf_static)}, give --extrinsic x,y,z,qw,qx,qy,qz, or set "
+                f"--pose-frame {CAMERA} if the poses are the camera's own"
             ) from None
         moves = "" if log.is_static(body, camera) else ", which moves"
         self.notes.append(f"mounting: {shown(camera)} on {shown(body)} from the transforms{moves}")
         if "optical" not in camera:
             self.notes.append(
                 f"warning: {shown(camera)} is not called optical; if its axes are not x right, y down, z forward, name "
-                "the optical frame with --camera-frame (transposenet check tells)"
+                "the optical frame with --camera-frame (transposenet check shows it)"
             )
         return Link(log, body, camera)
 
     def _pose_frame(self) -> str:
-        """Whose pose the body's is, by option, by the messages, or because we wrote the topic ourselves."""
+        """The frame whose pose is recorded: by option, by the messages, or because we wrote the topic ourselves."""
         options = self._options
         named = (options.pose_frame or self._body).removeprefix("/")
         if options.pose_frame and self._body and named != self._body:
             self.notes.append(
-                f"the poses name {shown(self._body)}; they are taken as those of {shown(named)} as you say"
+                f"the poses name {shown(self._body)}; they are used as those of {shown(named)}, as set by --pose-frame"
             )
         if named:
             return named
@@ -163,7 +163,7 @@ class CameraPoses:
         if options.pose == GROUND_TRUTH_TOPIC and GROUND_TRUTH_FRAME in self._survey.transforms.frames:
             return CAMERA
         raise UserError(
-            f"{self._name}: the {self._survey.pose_type} on {shown(options.pose)} do not say whose pose it is; a robot "
-            f"records where its base is: say --pose-frame base_link (frames of the recording: "
-            f"{listed(self._survey.transforms.frames)}), or --pose-frame {CAMERA} where it is the camera's own"
+            f"{self._name}: the {self._survey.pose_type} on {shown(options.pose)} do not name the frame whose pose "
+            f"they hold; for a robot's base set --pose-frame base_link (frames of the recording: "
+            f"{listed(self._survey.transforms.frames)}), for the camera's own --pose-frame {CAMERA}"
         )

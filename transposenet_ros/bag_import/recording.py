@@ -1,4 +1,4 @@
-"""A recording for import: its topics, and the messages of some of them, whatever is left of it."""
+"""A recording for import: its topics, and the messages of some of them, as far as it can be read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from transposenet_ros.bag_import.names import listed, shown
 from transposenet_ros.bag_import.storage import ROSBAG1, open_storage, storage_paths
 from transposenet_ros.bags.reading import header_stamp_ns
 
-ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"  # no CDR message begins so: its first byte is 0
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"  # no CDR message begins like this: its first byte is 0
 LARGEST_MESSAGE = 2**29
 LATEST_NS = 2**62  # year 2116: what is later is damage, and sums of stamps must fit into 64 bits
 
@@ -83,7 +83,7 @@ class Recording(AbstractContextManager["Recording"]):
         found = "is not in it" if kind is None else f"is of {shown(kind)}, which cannot be used"
         raise UserError(
             f"{self.path}: the topic {shown(topic)} of {option} {found}; "
-            f"{' or '.join(sorted(types))} is wanted, and it holds {held}"
+            f"{' or '.join(sorted(types))} is needed, and it holds {held}"
         )
 
     def messages(self, topics: Collection[str]) -> Iterator[StoredMessage]:
@@ -94,7 +94,7 @@ class Recording(AbstractContextManager["Recording"]):
                     try:
                         data = _decompressed(data)
                     except (zstandard.ZstdError, MemoryError):
-                        data = b""  # counted as damaged by whoever looks at it
+                        data = b""  # counted as damaged by the caller
                 yield StoredMessage(topic, min(time_ns, LATEST_NS), data)
         self._note_faults()
 
@@ -105,7 +105,7 @@ class Recording(AbstractContextManager["Recording"]):
             if self.ros1:
                 return self._store.deserialize_ros1(message.data, kind)
             return self._store.deserialize_cdr(message.data, kind)
-        except Exception as error:  # noqa: BLE001 - each line of the parsers fails in its own way
+        except Exception as error:  # noqa: BLE001 - the parsers raise many types
             raise ValueError(f"a damaged message on {shown(message.topic)}: {error}") from None
 
     def header_stamp_ns(self, message: StoredMessage) -> int | None:

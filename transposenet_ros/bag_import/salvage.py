@@ -1,4 +1,4 @@
-"""Storage files without an end or an index: what is whole is read from the beginning, until something is not.
+"""Storage files without an end or an index: read from the beginning up to the first damage.
 
 A recorder that was killed leaves an MCAP file without its summary, a SQLite file without its last pages. `rosbags`
 refuses both; the fast-write profile of rosbag2 leaves the summary out of whole files as well.
@@ -15,7 +15,7 @@ from urllib.parse import quote
 from mcap.records import Channel, Footer, Message, Schema
 from mcap.stream_reader import StreamReader
 
-# A damaged length must not make anyone ask for all the memory there is.
+# A damaged length must not lead to an allocation of all memory.
 LARGEST_RECORD = 2**30
 Stored = tuple[str, int, bytes]
 
@@ -56,7 +56,7 @@ class SalvagedMcap:
                         yield channel.topic, schemas.get(channel.schema_id, ""), record
                     elif isinstance(record, Footer):
                         return
-            # A damaged file can fail anywhere inside the parsers, with whatever exception that line of theirs raises.
+            # A damaged file can fail anywhere inside the parsers, with any exception.
             except Exception as error:  # noqa: BLE001
                 size = self.path.stat().st_size
                 detail = str(error) or type(error).__name__

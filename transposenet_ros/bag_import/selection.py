@@ -43,9 +43,9 @@ class Posed:
         if len(known_N):
             spans += f", poses from {_seconds(known_N[0])} to {_seconds(known_N[-1])}"
         raise UserError(
-            f"{name}: only {self}, {options.min_match:.0%} must with poses at most {options.max_gap:g} s apart "
+            f"{name}: only {self}, {options.min_match:.0%} must, with poses at most {options.max_gap:g} s apart "
             f"({'; '.join(filter(None, [spans, poses.rates]))}); allow longer gaps with --max-gap, correct the clock "
-            "with --time-offset, cut with --start and --duration, or take what there is with --min-match"
+            "with --time-offset, cut with --start and --duration, or accept fewer with --min-match"
         )
 
 
@@ -57,7 +57,7 @@ def images_wanted(name: str, stamps_N: np.ndarray, options: ImportOptions) -> np
     if len(whole) < len(stamps_N) / 2:
         raise UserError(
             f"{name}: {len(stamps_N) - len(whole)} of {len(stamps_N)} images on {shown(options.image)} have no "
-            "stamp; take the times of recording with --stamps received"
+            "stamp; use the times of recording with --stamps received"
         )
     _, first = np.unique(stamps_N[whole], return_index=True)
     numbers = whole[np.sort(first)]

@@ -1,7 +1,7 @@
 """The storage files of a recording, opened one by one: rosbag2 (MCAP, SQLite, split, zstd) and rosbag1.
 
-Each file is opened by itself, so that a missing or damaged one of a split recording costs no more than itself. What
-cannot be read is not an error here but a note that says how much was lost.
+Each file is opened by itself, so that a missing or damaged file of a split recording loses only its own messages. What
+cannot be read is not an error here but a note on how much was lost.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class IndexedFile:
             for connection, time_ns, data in self._reader.messages(wanted) if wanted else ():
                 yield connection.topic, time_ns, bytes(data)
                 read += 1
-        # A damaged file can fail anywhere inside the parsers, with whatever exception that line of theirs raises.
+        # A damaged file can fail anywhere inside the parsers, with any exception.
         except Exception as error:  # noqa: BLE001
             self.fault = f"{read:,} of {total:,} messages could be read, then {str(error) or type(error).__name__}"
 
@@ -91,15 +91,15 @@ def storage_paths(bag: Path) -> tuple[list[Path], dict[str, int], list[str]]:
     except (OSError, KeyError, TypeError, ValueError, AttributeError, yaml.YAMLError) as error:
         files = sorted((file for file in bag.iterdir() if _is_storage(file)), key=_natural)
         if not files:
-            raise UserError(f"{bag}: neither a whole {METADATA} nor storage files there; name {KINDS}") from None
+            raise UserError(f"{bag}: neither a complete {METADATA} nor storage files in it; name {KINDS}") from None
         missing = isinstance(error, FileNotFoundError)
         why = f"no {METADATA}" if missing else f"{METADATA} cannot be read ({type(error).__name__})"
-        return files, {}, [f"{bag}: {why}: its {len(files)} storage files are read by their names' order"]
-    # Names alone: metadata of someone else's making must not lead out of the folder.
+        return files, {}, [f"{bag}: {why}: its {len(files)} storage files are read in the order of their names"]
+    # Names alone: metadata of unknown origin must not lead out of the folder.
     paths = [bag / PurePath(name).name for name in names]
     there = [path for path in paths if path.is_file()]
     if not there:
-        raise UserError(f"{bag}: none of the {len(paths)} storage files that {METADATA} lists is there; copy them too")
+        raise UserError(f"{bag}: none of the {len(paths)} storage files that {METADATA} lists exists; copy them too")
     lost = [path for path in paths if path not in there]
     return there, counts, [f"{bag}: the storage file {shown(path.name)} is missing" for path in lost]
 
@@ -122,7 +122,7 @@ def open_storage(path: Path, resources: ExitStack) -> StorageFile:
 
 def _salvaged(path: Path, original: Path, error: Exception) -> StorageFile:
     if path.suffix == ROSBAG1:
-        raise UserError(f"{original}: it cannot be read ({error}); mend it with `rosbag reindex` or copy it again")
+        raise UserError(f"{original}: it cannot be read ({error}); repair it with `rosbag reindex` or copy it again")
     file: StorageFile | None = None
     try:
         file = SalvagedMcap(path) if path.suffix == ".mcap" else SalvagedSqlite(path)
@@ -135,7 +135,7 @@ def _salvaged(path: Path, original: Path, error: Exception) -> StorageFile:
 
 
 def _unpacked(path: Path, folder: Path) -> Path:
-    """The decompressed file; of a truncated one what there is."""
+    """The decompressed file; of a truncated one the part that can be read."""
     out = folder / path.stem
     if out.suffix not in STORAGES:
         raise UserError(f"{path}: a compressed file of unknown content; its name should end like .mcap.zstd")

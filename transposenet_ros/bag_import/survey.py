@@ -1,4 +1,4 @@
-"""The first way through a recording: when the images were taken, every pose and transform, the camera."""
+"""The first pass over a recording: the stamps of the images, every pose and transform, the camera."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MOST_INFOS = 5
 
 
 class Survey:
-    """What a recording says before an image is decoded; made in one pass over the topics that matter.
+    """What is known of a recording before an image is decoded, from one pass over the topics that matter.
 
     ``stamps_N`` has the image's stamp in ns for every message on the image topic, in their order, -1 where it is
     damaged. ``poses`` has a pose topic as the transforms ``map_frame`` <- BODY; ``child_frame`` is the name that the
@@ -80,7 +80,7 @@ class Survey:
     def _take_image(self, message: StoredMessage) -> None:
         stamp_ns = message.time_ns if self._received else self._bag.header_stamp_ns(message)
         self._stamps.append(-1 if stamp_ns is None else stamp_ns)
-        if self.image_frame is None:  # the first that is whole speaks for all: an image's bytes are not read twice
+        if self.image_frame is None:  # the first undamaged one stands for all: an image's bytes are not read twice
             self.image_frame = self._bag.deserialize(message).header.frame_id.removeprefix("/")
 
     def _take_moving(self, message: StoredMessage) -> None:
@@ -97,7 +97,7 @@ class Survey:
             both = (f"'{child}' in '{parent}'" for parent, child in (frames, (self.map_frame, self.child_frame)))
             raise UserError(
                 f"{self._bag.path}: the poses on {shown(message.topic)} change their frames: {listed(both)}; "
-                "one body in one map is allowed: record them on topics of their own"
+                "one body in one map is allowed: record each on its own topic"
             )
         self.map_frame, self.child_frame = frames
         self.pose_count += 1

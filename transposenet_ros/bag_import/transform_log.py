@@ -1,4 +1,4 @@
-"""All transforms of a recording, kept compactly, and what was where at a time: by `TransformBuffer`, so as tf2 says.
+"""All transforms of a recording, stored compactly, and lookups in them by `TransformBuffer`, so with tf2's rules.
 
 An hour of joints at 100 Hz does not fit into a buffer's objects. Here a moving transform takes 72 bytes, and a buffer
 gets the two around the time that is asked for.
@@ -41,7 +41,7 @@ class _Link:
         self.values.extend((*pose.position, *pose.orientation))
 
     def sort(self) -> None:
-        """Of several with one stamp the one received last comes last, and holds."""
+        """Of several with one stamp the one received last comes last, and is used."""
         self.stamps_N = np.frombuffer(self.stamps_ns, np.int64)
         order_N = np.argsort(self.stamps_N, kind="stable")
         self.stamps_N = self.stamps_N[order_N]
@@ -50,7 +50,7 @@ class _Link:
         self.stamps_ns, self.values, self.parents = array("q"), array("d"), array("L")
 
     def around(self, stamp_ns: int, max_gap_ns: int, name: str) -> list[int]:
-        """The samples to know the child by at a time: the one of that stamp, or the two around it."""
+        """The samples needed for the child at a time: the one of that stamp, or the two around it."""
         behind = int(np.searchsorted(self.stamps_N, stamp_ns, side="right"))
         if behind and self.stamps_N[behind - 1] == stamp_ns:
             return [behind - 1]
@@ -62,7 +62,7 @@ class _Link:
 
 
 class TransformLog:
-    """Takes every transform, then answers; :meth:`finish` lies between the two."""
+    """Collects every transform, then serves lookups; call :meth:`finish` between the two."""
 
     def __init__(self) -> None:
         self.refused = 0
@@ -103,12 +103,12 @@ class TransformLog:
         return not any(child in self._moving for child in self._way(target, source))
 
     def stamps_ns(self, target: str, source: str) -> np.ndarray:
-        """(N,) int64: when something on the way between two frames was said to move, ascending."""
+        """(N,) int64: the stamps of the moving links between two frames, ascending."""
         stamps = [self._moving[child].stamps_N for child in self._way(target, source) if child in self._moving]
         return np.unique(np.concatenate(stamps)) if stamps else np.zeros(0, np.int64)
 
     def rates(self, target: str, source: str) -> str:
-        """How densely the moving links on the way were recorded, for people."""
+        """How often the moving links between two frames were recorded, as text."""
         texts = []
         for child in self._way(target, source):
             if child in self._moving and len(stamps_N := self._moving[child].stamps_N) > 1:
@@ -148,7 +148,7 @@ class TransformLog:
             raise NoPoseError(f"beyond all numbers between {shown(target)} and {shown(source)}") from None
 
     def _way(self, target: str, source: str, option: str = "the transforms") -> list[str]:
-        """The children of the links between two frames."""
+        """The children of all links between two frames."""
         if (target, source) not in self._ways:
             up_target, up_source = self._up(target), self._up(source)
             meeting = next((frame for frame in up_source if frame in up_target), None)

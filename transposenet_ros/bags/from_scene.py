@@ -36,7 +36,7 @@ def frame_times_ns(images: list[PosedImage], rate_hz: float, start_s: float, kee
         elif before is not None and image.stamp <= before.stamp:
             raise UserError(
                 f"{image.path}: recorded at {image.stamp:g} s, not after {before.name} at {before.stamp:g} s; "
-                "leave --keep-gaps away to space the frames evenly"
+                "omit --keep-gaps to space the frames evenly"
             )
         times.append(start_ns + round((image.stamp + offset_s) * 1e9))
     return times

@@ -34,7 +34,7 @@ class BagReader(AbstractContextManager["BagReader"]):
             self._reader.open()
         except UserError:
             raise
-        # A damaged file can fail anywhere inside the parsers, with whatever exception that line of theirs raises.
+        # A damaged file can fail anywhere inside the parsers, with any exception.
         except Exception as error:
             raise _unreadable(self.path, error) from error
 
@@ -139,7 +139,7 @@ def header_stamp_ns(data: bytes) -> int | None:
 
 
 def _storage(path: Path) -> Path:
-    """What rosbags is to open: a folder without metadata.yaml that holds a single storage file stands for that file."""
+    """The path for rosbags: a folder without metadata.yaml that holds a single storage file stands for that file."""
     if not path.exists():
         raise UserError(f"{path}: no such recording; name a rosbag2 folder or a .mcap or .db3 file")
     if path.is_file() and path.suffix not in STORAGE_SUFFIXES:

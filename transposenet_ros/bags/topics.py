@@ -16,5 +16,5 @@ IMAGE_TYPES = {"sensor_msgs/msg/Image": "raw", "sensor_msgs/msg/CompressedImage"
 # Beside metadata.yaml: which source image a stamp belongs to. rosbag2 ignores files it does not know.
 IMAGE_NAMES_FILE = "images.csv"
 
-# A fixed day: bags of the same scene are the same, and no stamp is zero, which ROS reads as "unknown".
+# A fixed day: bags of the same scene are the same, and no stamp is zero, which ROS takes as "unknown".
 DEFAULT_START_S = 1_700_000_000.0

@@ -36,9 +36,9 @@ SIGNATURES = {b"\xff\xd8\xff": "jpeg", b"\x89PNG\r\n\x1a\n": "png"}
 
 
 class SceneBagWriter:
-    """Writes posed images one by one: image, CameraInfo, and the true pose as PoseStamped and as TF.
+    """Writes posed images one by one: image, CameraInfo, and the ground-truth pose as PoseStamped and as TF.
 
-    ``map_frame`` is the parent of the true pose, ``camera_frame`` the frame_id of image and CameraInfo.
+    ``map_frame`` is the parent of the ground-truth pose, ``camera_frame`` the frame_id of image and CameraInfo.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class SceneBagWriter:
         self._connections = {t: writer.add_connection(t, kind, typestore=self._store) for t, kind in kinds.items()}
 
     def write(self, image: PosedImage, stamp_ns: int) -> None:
-        """One image with its true pose. UserError where its file is unreadable or does not fit the intrinsics."""
+        """One image with its ground truth. UserError where its file is unreadable or does not fit the intrinsics."""
         image_HW3 = read_image(image.path)
         if self._intrinsics is not None:
             self._check_size(image, image_HW3, self._intrinsics)
@@ -137,7 +137,9 @@ def open_bag_writer(out: Path, storage: str, overwrite: bool = False) -> Iterato
     UserError where `out` exists: only a recording is replaced, and only with `overwrite`.
     """
     if out.exists() and not (overwrite and (out / "metadata.yaml").exists()):
-        raise UserError(f"{out} exists already; name another place with --out, or replace a recording with --overwrite")
+        raise UserError(
+            f"{out} already exists; name another folder with --out, or replace a recording with --overwrite"
+        )
     out.parent.mkdir(parents=True, exist_ok=True)
     # The storage file carries the folder's name, so the recording gets its final name inside a temporary folder.
     work = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
@@ -150,7 +152,7 @@ def open_bag_writer(out: Path, storage: str, overwrite: bool = False) -> Iterato
 
 
 def write_image_names(folder: Path, names: dict[int, str]) -> None:
-    """The list by which a replay knows the source image of a stamp (ns)."""
+    """The list from which a replay reads the source image of a stamp (ns)."""
     with open(folder / IMAGE_NAMES_FILE, "w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["stamp_ns", "image"])

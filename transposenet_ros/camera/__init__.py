@@ -1,1 +1,1 @@
-"""Whether the live camera is the training's, and what to do if not."""
+"""Whether the live camera is the training camera, and what to do if not."""

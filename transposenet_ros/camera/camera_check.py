@@ -1,4 +1,4 @@
-"""Keeps the live camera's description and corrects its images: a wrong camera gives wrong poses without any error."""
+"""Compares the live camera with the training camera and corrects its images: a wrong camera gives wrong poses."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from transposenet_ros.camera.live_camera import LiveCamera, live_camera
 class CameraCheck:
     """Compares each CameraInfo with a scene model's `intrinsics`, and corrects images where that helps.
 
-    A model of rectified images gets them rectified from a lens that distorts; `rectified` says that the live ones
-    are so already. ``on_mismatch``: `warn` goes on; `refuse` makes the verdict an ERROR; `warp` turns the images into
-    those of the training camera, black where the live one does not see. That is exact for any lens where the model was
-    trained on rectified images, and otherwise where both lenses distort alike.
+    For a model of rectified images, distorted live images are rectified; `rectified` means that they already are.
+    ``on_mismatch``: `warn` continues; `refuse` makes the verdict an ERROR; `warp` warps the images into the training
+    camera's view, black where the live camera sees nothing. That is exact for any lens where the model was trained on
+    rectified images, and otherwise where both lenses have the same distortion.
 
-    `update` is the executor's, `correct` the worker's. ValueError for an unknown `on_mismatch`.
+    The executor calls `update`, the worker `correct`. ValueError for an unknown `on_mismatch`.
     """
 
     def __init__(self, intrinsics: Intrinsics | None, on_mismatch: str = "warn", rectified: bool = False) -> None:
@@ -41,11 +41,11 @@ class CameraCheck:
         self._content: tuple | None = None
         self._camera: LiveCamera | None = None
         self._size: tuple[int, int] | None = None  # of the images, where one was seen under this CameraInfo
-        self._fault = "no CameraInfo has come"
+        self._fault = "no CameraInfo received"
         self._check_camera()
 
     def update(self, info: CameraInfo) -> Verdict:
-        """The verdict on a camera; cheap where the message says what the last one said."""
+        """The verdict on a camera; cheap where the message repeats the last one."""
         with self._lock:
             if (content := _content(info)) != self._content:
                 self._content, self._size = content, None
@@ -57,7 +57,7 @@ class CameraCheck:
             return self.verdict
 
     def correct(self, image_HW3: np.ndarray) -> np.ndarray:
-        """The image (H, W, 3) uint8 as the model wants it: the same array where nothing is to be done."""
+        """The image (H, W, 3) uint8 as the model needs it: the same array where nothing has to change."""
         height, width = image_HW3.shape[:2]
         with self._lock:
             if (width, height) != self._size:

@@ -1,4 +1,4 @@
-"""Whether a live camera is the one a scene model was trained with, and what its images become if it is not."""
+"""Compares a live camera with the one a scene model was trained with, and finds how to correct its images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COARSE = 64  # samples along the longer side to measure that share
 
 @dataclass(frozen=True)
 class Verdict:
-    """What diagnostics say about the camera; where it is `refused`, images are to be dropped as ``reason``."""
+    """What diagnostics show about the camera; where it is `refused`, images must be dropped as ``reason``."""
 
     level: bytes
     reason: str
@@ -34,7 +34,7 @@ class Verdict:
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """The camera that an image is turned into before it is localized: a pinhole and its size (width, height)."""
+    """The camera that an image is warped to before it is localized: a pinhole and its size (width, height)."""
 
     matrix_33: np.ndarray
     size: tuple[int, int]
@@ -42,7 +42,7 @@ class Target:
 
 
 def compare(training: Intrinsics, camera: LiveCamera, policy: str) -> tuple[Verdict, Target | None]:
-    """The verdict on `camera`, which is of its images' size, and what to turn them into; None leaves them alone."""
+    """The verdict on `camera`, which has its images' size, and the camera to warp them to; None changes nothing."""
     undistort = training.rectified is True and len(camera.distortion) > 0
     difference = _difference(training, camera, undistort)
     if undistort and difference and not _difference(training, by_its_own_matrix := camera.kept_matrix(), True):
@@ -61,7 +61,7 @@ def compare(training: Intrinsics, camera: LiveCamera, policy: str) -> tuple[Verd
 def unknown(training: Intrinsics | None, reason: str) -> Verdict:
     """The verdict where there is nothing to compare."""
     if training is None:
-        return _ok("the scene model does not say which camera it was trained with")
+        return _ok("the scene model has no intrinsics of its training camera")
     return Verdict(DiagnosticStatus.WARN, "camera_unknown", f"{reason}: not compared with {describe(training)}")
 
 
@@ -79,7 +79,7 @@ def describe(training: Intrinsics) -> str:
 
 
 def _difference(training: Intrinsics, camera: LiveCamera, undistort: bool) -> str:
-    """In what the live camera is not the training one at another resolution; '' where it is."""
+    """How the live camera differs from the training camera, resolution aside; '' where it does not."""
     if differ(camera.width / camera.height, training.width / training.height, ASPECT_TOLERANCE):
         return f"the sides are {camera.width}:{camera.height} instead of {training.width}:{training.height}"
     scaled = camera.scaled(training.width, training.height)
@@ -97,7 +97,7 @@ def _difference(training: Intrinsics, camera: LiveCamera, undistort: bool) -> st
 
 
 def _warp(training: Intrinsics, camera: LiveCamera, undistort: bool, difference: str) -> tuple[Verdict, Target]:
-    """Into the training camera, with as many pixels as the live one has, or the training one where that has more."""
+    """Warp to the training camera, with the pixels of the live one, or of the training one where that has more."""
     factor = max(1.0, camera.width * camera.height / training.width / training.height) ** 0.5
     size = round(training.width * factor), round(training.height * factor)
     K_33 = np.array([[training.fx, 0, training.cx], [0, training.fy, training.cy], [0, 0, 1]])

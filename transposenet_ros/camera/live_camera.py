@@ -1,4 +1,4 @@
-"""A camera as its CameraInfo describes it, and the look-up maps that turn its images into another camera's."""
+"""A camera as its CameraInfo describes it, and the pixel maps that warp its images to another camera."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from transposenet_core.geometry.undistortion import COEFFICIENTS, known_lenses, 
 class LiveCamera:
     """Pinhole matrix ``K_33`` in pixels of a `width` x `height` image (pixel centres are whole numbers, OpenCV).
 
-    ``distortion`` has the coefficients of ``lens``, none where the images bear no distortion; ``rectified_33`` is the
-    pinhole matrix and ``R_33`` the turn of the images that rectifying makes, as image_proc does it.
+    ``distortion`` has the coefficients of ``lens``, none where the images have no distortion; ``rectified_33`` is the
+    pinhole matrix and ``R_33`` the rotation of rectification, as in image_proc.
     """
 
     width: int
@@ -33,7 +33,7 @@ class LiveCamera:
         return replace(self, width=width, height=height, K_33=K_33, rectified_33=rectified_33)
 
     def kept_matrix(self) -> LiveCamera:
-        """The same camera, rectified to its own matrix K instead of P: as data sets are that know no P."""
+        """The same camera, rectified to its own matrix K instead of P, as in data sets without a P."""
         return replace(self, rectified_33=self.K_33, R_33=np.eye(3))
 
     def maps(self, matrix_33: np.ndarray, size: tuple[int, int], undistort: bool) -> tuple[np.ndarray, np.ndarray]:

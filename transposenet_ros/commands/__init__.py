@@ -1,1 +1,1 @@
-"""One module a command of `transposenet` that works with recordings or the live node; all commands in `table`."""
+"""One module per command of `transposenet` for recordings or the live node; all commands are in `table`."""

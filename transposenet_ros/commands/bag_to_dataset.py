@@ -1,4 +1,4 @@
-"""`transposenet bag-to-dataset`: posed images out of what a robot recorded, rosbag2 or rosbag1."""
+"""`transposenet bag-to-dataset`: posed images from a robot's recordings, rosbag2 or rosbag1."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from transposenet_ros.bag_import.choices import AUTO, CAMERA, NONE, SPLITS, STAM
 from transposenet_ros.bag_import.names import shown
 from transposenet_ros.commands.needed import require
 
-HELP = "posed images out of a robot's recordings"
+HELP = "convert a robot's recordings to posed images"
 DESCRIPTION = """Writes the images of recordings, each with the pose of its camera, as a data set that training
 reads (--data folder:DIR). Poses are interpolated at the images' stamps and never extrapolated;
-nothing in a recording is trusted; what was read, in which frames, is said."""
+nothing in a recording is trusted; the topics and frames that were read are printed."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,13 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--image", required=True, metavar="TOPIC", help="the images, Image or CompressedImage")
     pose_help = "PoseStamped, PoseWithCovarianceStamped, Odometry, TransformStamped, or TF as 'tf:MAP->FRAME' (quoted)"
     add("--pose", required=True, metavar="TOPIC|tf:MAP->FRAME", help=pose_help)
-    add("--out", required=True, metavar="DIR", help="the data set's folder, made here")
+    add("--out", required=True, metavar="DIR", help="folder of the data set, which is created")
     frames = parser.add_argument_group("frames")
     frames.add_argument(
-        "--pose-frame", metavar="FRAME", help=f"whose pose it is, where the messages do not say; or '{CAMERA}'"
+        "--pose-frame", metavar="FRAME", help=f"frame whose pose is recorded, if the messages lack it; or '{CAMERA}'"
     )
     frames.add_argument(
-        "--extrinsic", metavar="x,y,z,qw,qx,qy,qz", help="the camera in that frame, where /tf_static lacks it"
+        "--extrinsic", metavar="x,y,z,qw,qx,qy,qz", help="the camera in that frame, if /tf_static lacks it"
     )
     frames.add_argument("--camera-frame", metavar="FRAME", help="optical frame, instead of the images' frame_id")
     frames.add_argument("--tf-topic", default="/tf", metavar="TOPIC", help="moving transforms")
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     camera.add_argument(
         "--rectified",
         action=argparse.BooleanOptionalAction,
-        help="the images are rectified already; left out: those of a topic called image_rect are",
+        help="the images are already rectified; default: only those of a topic called image_rect",
     )
     camera.add_argument(
         "--depth", metavar="TOPIC", help="depth registered to the images' camera, for the model scene_coordinates"
@@ -56,20 +56,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar=f"SECONDS|{AUTO}",
         help="added to the images' stamps to find their poses",
     )
-    times.add_argument("--stamps", choices=STAMPS, default="header", help="which times are taken")
-    times.add_argument("--start", type=float, default=0.0, metavar="SECONDS", help="after the first image")
-    times.add_argument("--duration", type=float, default=math.inf, metavar="SECONDS", help="from there on")
-    choice = parser.add_argument_group("choice of images")
+    times.add_argument("--stamps", choices=STAMPS, default="header", help="times to use")
+    times.add_argument("--start", type=float, default=0.0, metavar="SECONDS", help="start, after the first image")
+    times.add_argument("--duration", type=float, default=math.inf, metavar="SECONDS", help="length, from --start on")
+    choice = parser.add_argument_group("image selection")
     choice.add_argument(
-        "--keyframe-distance", type=float, default=0.05, metavar="METRES", help="an image is taken after this way"
+        "--keyframe-distance", type=float, default=0.05, metavar="METRES", help="take an image after this distance"
     )
-    choice.add_argument("--keyframe-angle", type=float, default=3.0, metavar="DEGREES", help="or after this turn")
+    choice.add_argument("--keyframe-angle", type=float, default=3.0, metavar="DEGREES", help="or after this rotation")
     choice.add_argument(
         "--split",
         choices=SPLITS,
-        help="train, val and test; left out: by sequence of three or more, else blocks",
+        help="train, val and test; default: by sequence if there are three or more, else blocks",
     )
-    add("--overwrite", action="store_true", help="replace a data set that is there")
+    add("--overwrite", action="store_true", help="replace an existing data set")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""`transposenet completion`: the script with which bash or zsh completes commands, options, files and names."""
+"""`transposenet completion`: the script by which bash or zsh completes commands, options, files and names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from transposenet_core.errors import UserError
 from transposenet_core.presets import preset_folder, preset_names
 from transposenet_ros.commands.table import COMMANDS, load_command
 
-HELP = "print what lets a shell complete all of this with Tab"
+HELP = "print the script for Tab completion in bash or zsh"
 DESCRIPTION = """Prints a script for the shell. Put one line into ~/.bashrc, or with zsh into ~/.zshrc:
 
   eval "$(transposenet completion bash)"
@@ -28,7 +28,7 @@ PRESETS_FUNCTION = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("shell", choices=("bash", "zsh"), help="whose script is printed")
+    parser.add_argument("shell", choices=("bash", "zsh"), help="shell to print the script for")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -51,9 +51,9 @@ def run(args: argparse.Namespace) -> None:
 
 
 def full_parser() -> argparse.ArgumentParser:
-    """One parser of all commands, as shtab wants it."""
+    """One parser of all commands, as shtab needs it."""
     parser = argparse.ArgumentParser(PROGRAM)
-    parser.add_argument("--version", action="store_true", help="which version this is")
+    parser.add_argument("--version", action="store_true", help="print the version")
     commands = parser.add_subparsers(parser_class=CommandParser)
     for name, (_, text) in COMMANDS.items():
         commands.add_parser(name, help=text, command=load_command(name)).description = text
@@ -70,6 +70,6 @@ def actions_of(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
 
 
 def models_of_presets() -> list[str]:
-    """The networks that presets name, which are all: asking the networks themselves takes a shell seconds."""
+    """The networks that presets name, which are all: importing the networks themselves takes seconds."""
     presets = [yaml.safe_load(path.read_text()) for path in preset_folder().glob("*.yaml")]
     return sorted({preset["model"]["name"] for preset in presets if "model" in preset})

@@ -1,4 +1,4 @@
-"""`transposenet make-bag`: a camera drive out of posed images, as a rosbag2 recording."""
+"""`transposenet make-bag`: a camera drive from posed images, as a rosbag2 recording."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from transposenet_ros.bags.topics import (
 )
 from transposenet_ros.commands.needed import require
 
-HELP = "a scene's posed images as a recording"
+HELP = "write a scene's posed images as a recording"
 DESCRIPTION = f"""Writes the posed images of a scene as a rosbag2 recording: images on {IMAGE_TOPIC} (or
 {COMPRESSED_TOPIC}), {CAMERA_INFO_TOPIC}, and the ground truth on
 {GROUND_TRUTH_TOPIC} and as TF to {GROUND_TRUTH_FRAME}."""
@@ -28,9 +28,9 @@ help_all = list_formats
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--data", required=True, metavar="FORMAT:PATH", help="the scene, for instance 7scenes:PATH")
-    add("--split", default="none", metavar="FILE", help="split file (split,image); none: the data's own")
+    add("--split", default="none", metavar="FILE", help="split file (split,image); none: the data set's own")
     add("--select", default="test", choices=["train", "test", "val", "all"], help="which images")
-    add("--out", required=True, metavar="BAG", help="the recording's folder, made here")
+    add("--out", required=True, metavar="BAG", help="folder of the recording, which is created")
     add("--storage", default="mcap", choices=STORAGES, help="file format")
     add("--compressed", action="store_true", help="CompressedImage with the files' JPEG or PNG bytes")
     add("--rate", type=float, default=30.0, metavar="HZ", help="frames per second")
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--keep-gaps", action="store_true", help="keep the recorded times; else the rate is constant")
     add("--map-frame", default="map", metavar="FRAME", help="TF frame of the ground truth")
     add("--camera-frame", default="camera_optical", metavar="FRAME", help="TF frame of the images")
-    add("--overwrite", action="store_true", help="replace a recording that is there")
+    add("--overwrite", action="store_true", help="replace an existing recording")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""What a command needs besides the packages of requirements.txt, found out without importing it."""
+"""Checks, without an import, for what a command needs besides the packages of requirements.txt."""
 
 from __future__ import annotations
 

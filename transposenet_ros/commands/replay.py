@@ -1,4 +1,4 @@
-"""`transposenet replay`: a recording through the live localizer, and how good its poses are."""
+"""`transposenet replay`: replays a recording to the live localizer and evaluates its poses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from transposenet_core.errors import UserError
 from transposenet_ros.commands.needed import require
 from transposenet_ros.replay.protocol import MIN_MATCH
 
-HELP = "a recording through the live node: errors, losses, latency"
+HELP = "replay a recording to the live node: errors, losses, latency"
 DESCRIPTION = "Replays a recording's images to the live localizer and prints errors, losses and latency."
 
 
@@ -25,19 +25,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         *("--wait-each", "--every-frame"),
         action="store_true",
-        help="send each frame when the last one is answered: none is dropped, and on a CPU the poses repeat to the bit",
+        help="send each frame after the last is processed: none is dropped, and on a CPU the poses repeat to the bit",
     )
-    add("--min-match", type=float, default=MIN_MATCH, metavar="SHARE", help="of images with a truth")
+    add("--min-match", type=float, default=MIN_MATCH, metavar="SHARE", help="of images with ground truth")
     add("--max-frames", type=int, metavar="N", help="send the first N frames only")
-    add("--start-node", action=flag, default=True, help="start a localizer in a ROS domain of its own")
+    add("--start-node", action=flag, default=True, help="start a localizer in its own ROS domain")
     add("--node-name", default="localizer", metavar="NAME", help="name of the node, with its namespace")
     add("--start-timeout", type=float, default=60.0, metavar="SECONDS", help="until the node is active")
     add("--device", default="auto", help="parameter 'device' of the node that is started")
     add("--image-topic", metavar="TOPIC", help="topic of the images; needed if there are several")
-    add("--ground-truth-topic", metavar="TOPIC", help="PoseStamped topic of the true poses")
-    add("--out", metavar="DIR", help="writes poses.csv, summary.json and localizer.log there")
-    add("--json", metavar="FILE", help="writes the figures there")
-    add("--predictions", metavar="FILE.csv", help="writes one line per named image there")
+    add("--ground-truth-topic", metavar="TOPIC", help="PoseStamped topic of the ground truth")
+    add("--out", metavar="DIR", help="folder for poses.csv, summary.json and localizer.log")
+    add("--json", metavar="FILE", help="file for the figures")
+    add("--predictions", metavar="FILE.csv", help="file for the predictions, a line per named image")
 
 
 def run(args: argparse.Namespace) -> None:

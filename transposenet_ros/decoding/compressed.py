@@ -49,7 +49,7 @@ def decode_compressed(message: CompressedImage) -> np.ndarray:
 
 
 def _read(data: bytes, format: str) -> JpegStream | PngStream:
-    """By what the bytes are: `format` is free text that drivers fill as they like, and only explains other bytes."""
+    """By the bytes: `format` is free text that drivers fill as they like, and only explains bytes of another kind."""
     if data.startswith(JPEG_START):
         return read_jpeg(data)
     if data.startswith(PNG_START):

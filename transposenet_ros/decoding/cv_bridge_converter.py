@@ -29,13 +29,13 @@ class CvBridgeConverter:
             self._bridge: Any = _import_from_ros().CvBridge()
             blue_red = Image(encoding="bgr8", width=2, height=1, step=6, data=array.array("B", [255, 0, 0, 0, 0, 255]))
             output = np.asarray(self._bridge.imgmsg_to_cv2(blue_red, "rgb8")).tolist()
-        except Exception as error:  # one built for another numpy raises whatever it likes
+        except Exception as error:  # one built for another numpy can raise anything
             raise _unusable(str(error) or type(error).__name__) from error
         if output != [[[0, 0, 255], [255, 0, 0]]]:
             raise _unusable(f"a blue and a red pixel became {output}")
 
     def __call__(self, message: Image, encoding: Encoding) -> np.ndarray:
-        """(H, W, 3) uint8 RGB. Raises DecodeFailed with what cv_bridge says."""
+        """(H, W, 3) uint8 RGB. Raises DecodeFailed with cv_bridge's message."""
         try:
             return np.ascontiguousarray(self._bridge.imgmsg_to_cv2(message, "rgb8"))
         except Exception as error:  # noqa: BLE001 - it raises more kinds than its own CvBridgeError

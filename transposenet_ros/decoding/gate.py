@@ -1,4 +1,4 @@
-"""What an image must be before a byte of it is touched and anything is allocated for it."""
+"""The checks that an image must pass before its data are read or memory is allocated for it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """From sensor_msgs images to RGB, without trusting a single field of the message.
 
 Every field is checked before a byte of the image is touched: an unguarded decode of a wrong `step` gives a squeezed
-or empty image without any error. Answers are bit-equal with the real cv_bridge's `rgb8`.
+or empty image without any error. Results are bit-equal with the real cv_bridge's `rgb8`.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ def decode_image(
     """The image of a message as (H, W, 3) uint8 RGB; it may share memory with the message.
 
     Raises a DecodeError whose `reason` is bad_dims, bad_step, bad_size, bad_encoding or decode_failed. `convert` turns
-    raw images into RGB behind the gate; compressed ones are OpenCV's work, which cv_bridge leaves them to as well.
+    raw images into RGB behind the gate; compressed ones are decoded by OpenCV, as in cv_bridge.
     """
     return decode_compressed(message) if isinstance(message, CompressedImage) else convert(message, admit(message))
 
 
 def image_decoder(name: str) -> Decoder:
-    """What parameter `decoder` names. UserError where it is cv_bridge and the real one is not to be had."""
+    """The decoder that parameter `decoder` names. UserError where it is cv_bridge and the real one is not available."""
     return functools.partial(decode_image, convert=CvBridgeConverter()) if name == "cv_bridge" else decode_image

@@ -1,6 +1,6 @@
 """What a PNG announces, and the parts of it that are its image; what is damaged in them OpenCV refuses itself.
 
-Four things OpenCV (4.14, 5.0) and libpng would not survive well are kept from them. OpenCV allocates what a chunk's
+Four things that OpenCV (4.14, 5.0) and libpng handle badly are kept from them. OpenCV allocates what a chunk's
 length field says, up to 4 GB, before it looks for the bytes, and looks for data behind the end chunk where none came
 before it. Of an animated PNG whose first frame is small or missing it makes an image with what it found in memory for
 the rest. libpng inflates compressed notes, seconds for a megabyte of them, and all data, even behind a full image.

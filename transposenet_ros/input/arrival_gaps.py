@@ -1,4 +1,4 @@
-"""How many messages never arrived, by the numbers that their publisher gives them."""
+"""How many messages never arrived, by the sequence numbers of their publisher."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from __future__ import annotations
 class ArrivalGaps:
     """Counts what is missing between the messages of one publisher.
 
-    DDS itself tells of some losses alone: what its reader drops because a newer message needs the place, it drops
-    without an event (Fast DDS). A message does not say who sent it, so nothing is counted while several publish.
+    DDS reports only some losses: a message that its reader drops because a newer one needs the place is dropped
+    without an event (Fast DDS). A message does not identify its sender, so nothing is counted while several publish.
     """
 
     def __init__(self) -> None:
@@ -18,10 +18,10 @@ class ArrivalGaps:
         self._alone, self._last = publishers == 1, 0
 
     def before(self, number: int | None) -> int:
-        """How many were lost just before the message of this number (None where the middleware numbers nothing)."""
+        """How many were lost just before the message of this number (None where the middleware has no numbers)."""
         if not self._alone or number is None:
             return 0
-        # What was sent before the first was sent before we listened.
+        # Messages before the first one were sent before we subscribed.
         lost = max(number - self._last - 1, 0) if self._last else 0
         self._last = number
         return lost

@@ -31,11 +31,11 @@ def input_topic(node: Node, transport: str) -> str:
 
 
 class ImageInput:
-    """A subscription of `node` that hands every message to `on_image` until it is closed, and how many were lost on the
-    way between two of them to `on_lost`.
+    """A subscription of `node` that hands every message to `on_image` until it is closed, and the number lost between
+    two of them to `on_lost`.
 
     `transport` is raw or compressed, `quality` auto, sensor_data or reliable: see the parameters of these names.
-    ``heard`` is the steady clock (s) at the last message, or at the beginning. UserError for a topic of the node's own.
+    ``heard`` is the steady clock (s) at the last message, or at the start. UserError for one of the node's own topics.
     """
 
     def __init__(
@@ -61,12 +61,12 @@ class ImageInput:
 
     @property
     def quality(self) -> QoSProfile:
-        """What the subscription asks for."""
+        """The QoS that the subscription requests."""
         reliability = ReliabilityPolicy.RELIABLE if self.reliable else ReliabilityPolicy.BEST_EFFORT
         return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=DEPTH, reliability=reliability)
 
     def _refuse_own_topic(self) -> None:
-        """DDS would refuse a second type on a topic, in words that nobody understands."""
+        """DDS would refuse a second type on a topic, with an obscure message."""
         own_ends: list[Any] = [*self._node.subscriptions, *self._node.publishers]
         for own in own_ends:
             if own.topic_name == self.topic and own.msg_type is not self._type:
@@ -87,9 +87,9 @@ class ImageInput:
                 self._on_lost(lost)
             self._on_image(message)
 
-        # Of an incompatible publisher InputWatch tells more than rclpy's own callbacks would.
+        # InputWatch reports more about an incompatible publisher than rclpy's own callbacks would.
         events = SubscriptionEventCallbacks(matched=match, use_default_callbacks=False)
-        # rclpy's hint knows callbacks of the message alone.
+        # rclpy's type hint covers only callbacks that take the message alone.
         return self._node.create_subscription(self._type, self.topic, hear, self.quality, event_callbacks=events)  # type: ignore[arg-type]
 
     def _fit_publishers(self) -> None:

@@ -1,4 +1,4 @@
-"""Says once, and completely, why no images come: topic, publishers, QoS and the node's clock."""
+"""Reports once, and completely, why no images arrive: topic, publishers, QoS and the node's clock."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ DRAWN = ("/attention/position", "/attention/orientation", "/reconstruction")  # 
 class InputWatch:
     """Waits for the images of `camera`, in wall time. `input_fault` and `clock_fault` are sentences, or empty.
 
-    Both are found after `no_frames_timeout` seconds without a frame, or without a move of a /clock that the node
-    follows. Each is logged when it comes, and when it says something else.
+    Both are found after `no_frames_timeout` seconds without a frame, or with a stopped /clock that the node
+    follows. Each is logged when it appears and when its text changes.
     """
 
     def __init__(self, node: Node, camera: ImageInput, no_frames_timeout: float) -> None:
@@ -71,11 +71,11 @@ def why_no_time(node: Node, seconds: float) -> str:
 def why_no_frames(node: Node, camera: ImageInput, seconds: float) -> str:
     """Topic, publishers with the QoS they offer against ours, and the node's clock, as one sentence."""
     ours, offers = camera.quality, node.get_publishers_info_by_topic(camera.topic)
-    asked = f"no frame for {seconds:g} s on {camera.topic} ({camera.type_name}, asked for as {_quality(ours)})"
+    asked = f"no frame for {seconds:g} s on {camera.topic} ({camera.type_name}, requested as {_quality(ours)})"
     if offers:
         found = "published by " + ", ".join(_offer(info, camera.type_name, ours) for info in offers)
     else:
-        found = "nobody publishes it"
+        found = "it has no publisher"
         if others := _image_topics(node):
             image = "image" if node.get_name() == "localizer" else f"{node.get_name()}:image"
             found += f"; images are on {', '.join(others)}: remap {image}"
@@ -103,7 +103,7 @@ def _full_name(info: TopicEndpointInfo) -> str:
 
 
 def _image_topics(node: Node) -> list[str]:
-    """Up to five topics of others that images are published on, but for what localizers draw themselves."""
+    """Up to five topics of images from other publishers, except what localizers draw themselves."""
     topics = [
         name
         for name, types in node.get_topic_names_and_types()

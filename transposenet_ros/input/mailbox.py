@@ -38,7 +38,7 @@ class Mailbox(Generic[T]):
             return item
 
     def close(self) -> bool:
-        """Let the taker go; true where an item was left that nobody had taken."""
+        """End the waiting of `take`; true where an item was left that nobody had taken."""
         with self._changed:
             self._closed, left = True, self._item is not None
             self._item = None
@@ -60,7 +60,7 @@ class Worker(Generic[T]):
             self._handle(item)
 
     def stop(self) -> bool:
-        """Finish the item in hand and end the thread; true where an item in the slot was left undone.
+        """Finish the current item and end the thread; true where an item in the slot was left undone.
 
         A thread that is still inside torch when Python exits aborts the process, so this waits for it.
         """

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from transposenet_ros import reasons
 
 SECOND_NS = 1_000_000_000
-# No camera waits a minute for the network: who is further behind plays a recording or has another clock.
+# No network delays an image by a minute: stamps further behind are from a recording or another clock.
 OTHER_CLOCK_NS = 60 * SECOND_NS
-# Networks bring neighbours in the wrong order, not images that lie this far apart.
+# Networks reorder neighbouring images, not images this far apart.
 REWIND_NS = 5 * SECOND_NS
-# Between two replays of a recording lies the start of a program.
+# Between two replays of a recording a program has to start.
 PAUSE_NS = 2 * SECOND_NS
-# Refused images that follow each other in order are the beginning of a new run, such as a short recording's loop.
+# Refused images that follow each other in order begin a new time segment, such as a short recording's loop.
 REWIND_FRAMES = 4
 
 
@@ -37,19 +37,19 @@ class StampRules:
 class StampGate:
     """Lets each stamp pass once and in order, on the node's clock where the camera's is the same.
 
-    ``track`` numbers the runs of time: it grows when the clock or the stamps jump back, and a pose of an earlier run
-    is out of date. ``behind_ns`` is how far the last image was behind the node's clock, where that is so far that
-    the two cannot be the same clock (and `max_age_ns` is not 0); else 0.
+    ``segment`` numbers the time segments: it grows when the clock or the stamps jump back, and a pose of an earlier
+    segment is out of date. ``behind_ns`` is how far the last image was behind the node's clock, where that is so far
+    that the two cannot be the same clock (and `max_age_ns` is not 0); else 0.
     """
 
     def __init__(self, rules: StampRules) -> None:
         self._rules = rules
-        self.track = 0
+        self.segment = 0
         self.restart()
 
     def restart(self) -> None:
         """Forget the stamps so far: time has jumped."""
-        self.track += 1
+        self.segment += 1
         self.behind_ns = 0
         self._now_ns = 0
         self._last_ns: int | None = None
@@ -57,7 +57,7 @@ class StampGate:
         self._refused_ns, self._refused_in_order = 0, 0
 
     def admit(self, stamp_ns: int, now_ns: int) -> int:
-        """The stamp to publish under, when the node's clock says `now_ns` (0: it has no time yet).
+        """The stamp to publish under, when the node's clock is at `now_ns` (0: it has no time yet).
 
         HeaderError with the reason zero_stamp, future_stamp, duplicate_stamp, stale or out_of_order.
         """
@@ -67,7 +67,7 @@ class StampGate:
         stamp_ns = self._given(stamp_ns, now_ns)
         fault = self._fault(stamp_ns, now_ns)
         if fault is not None:
-            if not self._begins_a_run(stamp_ns, fault.reason, pause_ns):
+            if not self._begins_a_segment(stamp_ns, fault.reason, pause_ns):
                 raise fault
             self.restart()
             self._now_ns = now_ns
@@ -95,7 +95,7 @@ class StampGate:
             text = f"it is {_seconds(-lag_ns)} ahead of the node's clock, {allowed}; synchronise camera and node"
             return HeaderError(reasons.FUTURE_STAMP, text)
         if stamp_ns == self._last_ns:
-            return HeaderError(reasons.DUPLICATE_STAMP, "another image with the same stamp came before")
+            return HeaderError(reasons.DUPLICATE_STAMP, "it has the same stamp as the image before it")
         if now_ns and 0 < rules.max_age_ns < lag_ns and (self._on_our_clock or lag_ns <= OTHER_CLOCK_NS):
             allowed = f"parameter 'max_age' is {rules.max_age_ns / SECOND_NS:g} s"
             hint = "for a recording set use_sim_time and play it with --clock, or set max_age to 0.0"
@@ -105,7 +105,7 @@ class StampGate:
             return HeaderError(reasons.OUT_OF_ORDER, f"it is {older} older than the image before it")
         return None
 
-    def _begins_a_run(self, stamp_ns: int, reason: str, pause_ns: int) -> bool:
+    def _begins_a_segment(self, stamp_ns: int, reason: str, pause_ns: int) -> bool:
         """Whether a refused image shows that the stamps have jumped, rather than being late itself."""
         if reason == reasons.OUT_OF_ORDER and self._last_ns is not None:
             replayed = pause_ns >= PAUSE_NS and not self._on_our_clock
@@ -123,7 +123,7 @@ def _seconds(duration_ns: int) -> str:
 
 
 def camera_frame(frame_id: str, parameter: str) -> str:
-    """The camera's frame: `parameter` where it is set, else the image's `frame_id`; tf2 knows no leading slash.
+    """The camera's frame: `parameter` where it is set, else the image's `frame_id`; tf2 has no leading slash.
 
     HeaderError with the reason no_frame_id where both are empty.
     """

@@ -20,7 +20,7 @@ VARIANCE_FLOOR, VARIANCE_CAP = 1e-6, 1e4
 
 
 def nearest_sign(orientation_wxyz: np.ndarray, previous_wxyz: np.ndarray | None) -> np.ndarray:
-    """Of q and -q, which are the same rotation, the one nearer to the last: consumers that filter need continuity."""
+    """Of q and -q, which are the same rotation, the one nearer to the last: filters need continuity."""
     if previous_wxyz is None or float(orientation_wxyz @ previous_wxyz) >= 0:
         return orientation_wxyz
     return -orientation_wxyz
@@ -49,9 +49,9 @@ def pose_from_message(message: PoseMessage) -> Pose:
 
 
 def sound_covariance(covariance_66: np.ndarray) -> np.ndarray:
-    """A (6, 6) covariance that every consumer takes: finite, symmetric, eigenvalues between floor and cap.
+    """A (6, 6) covariance that every consumer accepts: finite, symmetric, eigenvalues between floor and cap.
 
-    What is not finite says nothing about the error and becomes the cap.
+    A value that is not finite has no information about the error and becomes the cap.
     """
     covariance_66 = np.asarray(covariance_66, np.float64)
     if not np.isfinite(covariance_66).all():
@@ -83,10 +83,10 @@ def transform_stamped(header: Header, child_frame: str, pose: PoseMessage) -> Tr
 
 
 def status_array(header: Header, node: str, estimate: Estimate) -> DiagnosticArray:
-    """One entry about one frame: localized or why not, in which scene, and how sure.
+    """One entry about one frame: localized or the reason, the scene, and the confidence.
 
-    That is one sigma of the covariance, in metres and degrees, and what stands behind it; of a model of several scenes
-    before it how sure the network is of the scene. That the pose is right has no probability: nobody has measured it.
+    The confidence is one sigma of the covariance, in metres and degrees, and its source; for a model of several scenes
+    the probability of the scene comes first. There is no probability that the pose is right: none has been measured.
     """
     entry = DiagnosticStatus(name=f"{node}: frame", hardware_id=estimate.scene)
     entry.level = DiagnosticStatus.OK if estimate.localized else DiagnosticStatus.WARN

@@ -1,4 +1,4 @@
-"""What the worker hands to the node's outputs, and what it asks of them."""
+"""What the worker passes to the node's outputs, and the interface that it requires of them."""
 
 from __future__ import annotations
 
@@ -38,4 +38,4 @@ class Output(Protocol):
         """Forget the frames so far: time has jumped, or the images come from another camera."""
 
     def has_listeners(self) -> bool:
-        """Whether anybody would notice if `publish` were not called."""
+        """Whether `publish` has an effect for any subscriber."""

@@ -1,4 +1,4 @@
-"""A start for AMCL and its like: the base's pose on /initialpose, once or at every request to relocalize."""
+"""An initial pose for AMCL and similar filters: the base's pose on /initialpose, once or at every ~/relocalize."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from transposenet_ros.output.publishers import open_publisher
 
 
 class InitialPose:
-    """Sends the next base pose that is offered while it waits for one and somebody listens.
+    """Publishes the next base pose that is offered while it waits for one and has a subscriber.
 
     ``policy``: off; once after each activation; on_relocalize after each call of ~/relocalize.
     """
@@ -27,7 +27,7 @@ class InitialPose:
 
     @property
     def waits(self) -> bool:
-        """Whether the next base pose will be sent; one that nobody hears would be the only one, and lost."""
+        """Whether the next base pose will be sent; without a subscriber the only one would be lost."""
         return self._due and self._publisher is not None and self._publisher.get_subscription_count() > 0
 
     def activate(self) -> None:

@@ -13,10 +13,10 @@ def map_frame_of(parameters: Parameters, scenes_own: str) -> str:
 
 
 def check_map_frame(parameters: Parameters, scene_model: SceneModel) -> None:
-    """UserError where one frame is given for the maps of several scenes."""
+    """UserError where one frame is set for the maps of several scenes."""
     if parameters.map_frame and len(scene_model.scenes) > 1:
         frames = ", ".join(scene.map_frame for scene in scene_model.scenes)
         raise UserError(
             f"parameter 'map_frame' is '{parameters.map_frame}', but the scene model holds several scenes "
-            f"({scene_model.title}), each in a frame of its own ({frames}); leave it empty"
+            f"({scene_model.title}), each in its own frame ({frames}); leave it empty"
         )

@@ -1,4 +1,4 @@
-"""What the node shows while somebody looks: track, attention, markers, training positions, the expected image."""
+"""Outputs published while they have a subscriber: path, attention, markers, training positions, expected image."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from transposenet_ros.output.frame import Frame
 from transposenet_ros.output.point_cloud import position_cloud
 from transposenet_ros.output.publishers import open_publisher
 from transposenet_ros.output.scene_markers import SceneMarkers
-from transposenet_ros.output.track import Track
+from transposenet_ros.output.track import PathPoses
 
 ENCODERS = ("position", "orientation")
 
 
 class OnDemand:
-    """An `Output` whose publishers speak while `node` is active and they have subscribers.
+    """An `Output` whose publishers send while `node` is active and they have subscribers.
 
-    What does not depend on a frame is sent when a subscriber appears. Of the frames that are localized the track alone
-    is kept while nobody looks (at most `path_length` poses, `path_spacing` metres apart): whoever opens a view wants to
-    see how the robot got there.
+    What does not depend on a frame is sent when a subscriber appears. Without subscribers only the path of the
+    localized frames is kept (at most `path_length` poses, `path_spacing` metres apart), so that a view that is opened
+    later shows how the robot got there.
     `publish` and `forget` may come from another thread than the executor's.
     """
 
@@ -44,7 +44,7 @@ class OnDemand:
         self._node = node
         # Held while a message is made of what the worker and the executor share.
         self._lock = threading.Lock()
-        self._track = Track(path_length, path_spacing)
+        self._poses = PathPoses(path_length, path_spacing)
         self._publishers: list[LifecyclePublisher] = []
         self._reconstruction: LifecyclePublisher | None = None
         try:
@@ -58,7 +58,7 @@ class OnDemand:
             raise
 
     def _open(self, kind: type, topic: str, send: Callable[[], None] | None = None) -> LifecyclePublisher:
-        """A publisher; with `send`, one that keeps its last message and calls `send` for every new subscriber."""
+        """A publisher; with `send`, a transient local one that calls `send` for every new subscriber."""
 
         def on_match(change: Any) -> None:
             if change.current_count_change > 0 and send is not None:
@@ -70,7 +70,7 @@ class OnDemand:
         return publisher
 
     def show_scene(self, scene_model: SceneModel, map_frame: str) -> None:
-        """Draw another scene from now on, its poses in `map_frame`, and forget what was of the last."""
+        """Show another scene from now on, its poses in `map_frame`, and clear those of the last one."""
         with self._lock:
             self._scene_model, self._map_frame = scene_model, map_frame
             self._scene = scene_model.scenes[0]
@@ -79,11 +79,11 @@ class OnDemand:
         self.forget()
 
     def _offer_reconstruction(self) -> None:
-        """Have the topic where the scene model can draw, and there alone."""
+        """Advertise the topic only where the scene model has a decoder."""
         publisher = self._reconstruction
         if has_decoder(self._scene_model) and publisher is None:
             self._reconstruction = self._open(Image, "~/reconstruction")
-            if self._path.is_activated:  # the node has told its publishers before this one was there
+            if self._path.is_activated:  # the node activated its publishers before this one existed
                 self._reconstruction.on_activate(None)
         elif not has_decoder(self._scene_model) and publisher is not None:
             self._reconstruction = None
@@ -91,27 +91,27 @@ class OnDemand:
             self._node.destroy_lifecycle_publisher(publisher)
 
     def _enter(self, frame: Frame) -> None:
-        """Draw another scene of the model, where a frame was found to be in it; the track begins anew."""
+        """Show another scene of the model, which a frame was found to be in; the path is cleared."""
         with self._lock:
             found = [scene for scene in self._scene_model.scenes if scene.name == frame.estimate.scene]
-            if not found:  # of a model that is not in use any more
+            if not found:  # of a model that is no longer in use
                 return
             self._scene, self._map_frame = found[0], frame.map_frame
             self._scene_markers = SceneMarkers(self._scene, self._map_frame)
         self.forget()
 
     def forget(self) -> None:
-        """Start a new track without an estimate, and tell who listens: after activation and after every reset."""
+        """Clear path and estimate, and publish that: after activation and after every reset."""
         with self._lock:
-            self._track.clear()
+            self._poses.clear()
             self._newest: Estimate | None = None
             self._stamp = Time()
         for send in (self._send_path, self._send_markers, self._send_positions):
             send()
 
     def has_listeners(self) -> bool:
-        """Whether anybody sees what a frame changes; the positions of the training are there without frames."""
-        with self._lock:  # another scene's model may take the last one away
+        """Whether an output that depends on frames has a subscriber; the training positions do not."""
+        with self._lock:  # a change of the model may remove the last one
             return self.wants_attention() or any(map(_is_heard, (self._path, self._markers, self._reconstruction)))
 
     def wants_attention(self) -> bool:
@@ -124,7 +124,7 @@ class OnDemand:
             self._enter(frame)
         with self._lock:
             self._newest, self._stamp = frame.estimate, frame.stamp
-            longer = self._extend_track(frame)
+            longer = self._extend_path(frame)
         if longer:
             self._send_path()
         self._send_markers()
@@ -141,17 +141,17 @@ class OnDemand:
             self._node.destroy_lifecycle_publisher(publisher)
         self._publishers.clear()
 
-    def _extend_track(self, frame: Frame) -> bool:
+    def _extend_path(self, frame: Frame) -> bool:
         estimate = frame.estimate
         if estimate.pose is None or not estimate.localized:
             return False
-        return self._track.add(pose_stamped(frame.header, pose_to_message(estimate.pose)))
+        return self._poses.add(pose_stamped(frame.header, pose_to_message(estimate.pose)))
 
     def _send_path(self) -> None:
         with self._lock:
             if _is_heard(self._path):
                 header = Header(stamp=self._stamp, frame_id=self._map_frame)
-                self._path.publish(Path(header=header, poses=list(self._track.poses)))
+                self._path.publish(Path(header=header, poses=list(self._poses.poses)))
 
     def _send_markers(self) -> None:
         with self._lock:
@@ -165,13 +165,13 @@ class OnDemand:
                 self._positions.publish(position_cloud(header, self._scene.training_positions_N3))
 
     def _send_reconstruction(self, header: Header, estimate: Estimate) -> None:
-        with self._lock:  # another scene's model may take the publisher away
+        with self._lock:  # a change of the model may remove the publisher
             publisher, scene_model = self._reconstruction, self._scene_model
             heard = _is_heard(publisher)
         if not heard or estimate.pose is None or not estimate.localized:
             return
         if estimate.scene not in (scene.name for scene in scene_model.scenes):
-            return  # it is of the model before
+            return  # it is from the previous model
         drawn_HW3 = reconstruct(scene_model, estimate.pose, estimate.scene)
         with self._lock:
             if publisher is not None and publisher is self._reconstruction:

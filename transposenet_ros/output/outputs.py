@@ -1,4 +1,4 @@
-"""All that the node says about frames."""
+"""All outputs of the node about frames."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Outputs:
             self.robot_frames = opened.enter_context(closing(RobotFrames(node, parameters)))
             self.poses = opened.enter_context(closing(PoseOutput(node)))
             self.on_demand = OnDemand(node, scene_model, map_frame, parameters.path_length, parameters.path_spacing)
-            opened.pop_all()  # all are there: `close` closes them
-        # The camera's pose first: it waits for nobody's transform.
+            opened.pop_all()  # all are open: `close` closes them
+        # The camera's pose first: it does not wait for a transform.
         self.all: tuple[Output, ...] = (self.poses, self.robot_frames, self.on_demand)
 
     def activate(self) -> None:
-        """Begin a life: nothing of the last one is left."""
+        """Start after activation: nothing of the last activation is left."""
         self.robot_frames.initial_pose.activate()
         self.robot_frames.forget_transforms()
         self.forget()

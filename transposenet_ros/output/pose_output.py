@@ -20,7 +20,7 @@ from transposenet_ros.output.publishers import open_publisher
 
 
 class PoseOutput:
-    """Publishers that speak while the node is active."""
+    """Publishers that send while the node is active."""
 
     def __init__(self, node: LifecycleNode) -> None:
         self._node = node
@@ -40,7 +40,7 @@ class PoseOutput:
         return publisher
 
     def forget(self) -> None:
-        """Start a new track: the next orientation takes the sign it comes with."""
+        """Start a new time segment: the next orientation keeps its own sign."""
         self._previous_wxyz: np.ndarray | None = None
 
     def has_listeners(self) -> bool:

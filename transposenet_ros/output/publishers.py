@@ -14,10 +14,10 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 def open_publisher(
     node: LifecycleNode, message_type: type, topic: str, depth: int = 1, lasting: bool = False, **options: Any
 ) -> LifecyclePublisher:
-    """Speaks while the node is active: reliable, its newest `depth` messages, kept for late comers where `lasting`;
-    unless the standard parameters `qos_overrides.TOPIC.publisher.*` say otherwise."""
-    # Without the log lines of rclpy's own that say a subscriber is incompatible: the subscriber says so as well, and
-    # each of them costs the executor some microseconds at every image.
+    """A publisher that sends while the node is active: reliable, its newest `depth` messages, also for late-joining
+    subscribers (transient local) where `lasting`, unless the parameters `qos_overrides.TOPIC.publisher.*` differ."""
+    # Without rclpy's own log lines about an incompatible subscriber: the subscriber logs it as well, and each of
+    # them costs the executor some microseconds at every image.
     options.setdefault("event_callbacks", PublisherEventCallbacks(use_default_callbacks=False))
     # A profile of its own: rclpy writes the overrides into it, and another topic that shares it would follow them.
     profile = QoSProfile(

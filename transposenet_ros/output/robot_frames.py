@@ -1,4 +1,4 @@
-"""What the estimate says about the robot's frames: the base's pose, and the transform that `tf_mode` asks for."""
+"""The robot's frames from an estimate: the base's pose, and the transform that `tf_mode` selects."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ from transposenet_ros.transforms.errors import (
 from transposenet_ros.transforms.listener import TF_DEPTH, TransformListener
 
 POLL_SECONDS = 0.005
-# A rival who says his transform at least so often is heard again before ours goes out.
+# Another publisher that sends its transform at least this often is detected again before ours is published.
 LISTEN_SECONDS = 0.4
 
 
 class RobotFrames:
     """An output of the worker: `~/base_pose`, `/initialpose` and `/tf`.
 
-    A transform that is missing withholds what needs it and nothing else; ``trouble`` says which and why. Two parents
-    break the robot's tree: where somebody else gives our frame a parent, ours falls silent until the node is reset, and
-    then listens first.
+    While a transform is missing, only what needs it is withheld; ``trouble`` has the transform and the cause. Two
+    parents break the robot's tree: where another node gives our frame a parent, ours is not published until the node is
+    reset, and then only after listening first.
     UserError where tf2_msgs is needed and not installed, or a frame that the mode needs has no name.
     """
 
@@ -61,7 +61,7 @@ class RobotFrames:
                 opened.callback(self._listener.close)
             self._tf = None
             if self.mode != "none":
-                from tf2_msgs.msg import TFMessage  # the listener has said so where it is missing
+                from tf2_msgs.msg import TFMessage  # the listener has raised where it is missing
 
                 self._make_tf = TFMessage
                 self._tf = open_publisher(node, TFMessage, "/tf", TF_DEPTH)
@@ -69,7 +69,7 @@ class RobotFrames:
             self._base_pose = open_publisher(node, PoseWithCovarianceStamped, "~/base_pose")
             opened.callback(node.destroy_lifecycle_publisher, self._base_pose)
             self.initial_pose = InitialPose(node, parameters.publish_initialpose)
-            opened.pop_all()  # all are there: `close` closes them
+            opened.pop_all()  # all are open: `close` closes them
         self.forget()
 
     def _listen(self) -> TransformListener | None:
@@ -84,23 +84,23 @@ class RobotFrames:
             return None
 
     def tune(self, parameters: Parameters) -> None:
-        """Take over what may be changed at any time."""
+        """Apply the parameters that may be changed at any time."""
         self._parameters = parameters
 
     def forget_transforms(self) -> None:
-        """Forget what moves between the frames. For the executor, which hears /tf: what comes next is of the new time,
-        and the first frame after it needs it."""
+        """Clear the moving transforms. For the executor, which receives /tf: what comes next belongs to the new time
+        segment, and the first frame after it needs it."""
         self._buffer.clear()
 
     def forget(self) -> None:
-        """Start a new track: signs, and who was in our way."""
+        """Start a new time segment: clear signs, and the conflict with another publisher."""
         self._previous_wxyz: np.ndarray | None = None
         if self.conflict:
             self._silent_until = time.monotonic() + LISTEN_SECONDS
         self.trouble = self.conflict = ""
 
     def has_listeners(self) -> bool:
-        """Whether anybody hears the base's pose or the transform (this process's own listeners on /tf are nobody)."""
+        """Whether the base's pose or the transform has a subscriber (this process's listeners of /tf do not count)."""
         on_tf = self._tf is not None and self._node.count_subscribers("/tf") > TransformListener.count()
         return on_tf or self._base_pose.get_subscription_count() > 0 or self.initial_pose.waits
 
@@ -117,7 +117,7 @@ class RobotFrames:
             self.trouble = ""
         except TransformError as error:
             self.withheld += 1
-            self.trouble = f"tf_unavailable, what needs it is withheld: {error}"
+            self.trouble = f"tf_unavailable, outputs that need it are withheld: {error}"
             self._log.warning("tf_unavailable", self.trouble)
 
     def close(self) -> None:
@@ -153,8 +153,8 @@ class RobotFrames:
             self._send(header, self._odom, T_map_base @ T_odom_base.inverse())
 
     def _lookup(self, target: str, source: str, stamp_ns: int, deadline: float) -> Pose:
-        """Wait for a transform that is only late, be it the first since time began anew; one that nobody has named is
-        not waited for."""
+        """Wait for a transform that is only late, also for the first in a time segment; not for one that nobody has
+        published."""
         while True:
             try:
                 return self._buffer.lookup(target, source, stamp_ns)
@@ -176,5 +176,5 @@ class RobotFrames:
             self._node.get_logger().error(self.conflict)
         if others or time.monotonic() < self._silent_until:
             return
-        self._listener.feed(message, publisher=self._name)  # our own echo is then nobody's claim
+        self._listener.feed(message, publisher=self._name)  # our own echo is then not taken for another claim
         self._tf.publish(message)

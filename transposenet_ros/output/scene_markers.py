@@ -15,7 +15,7 @@ from transposenet_core.estimate import Estimate
 from transposenet_core.scene_model import MappedScene
 from transposenet_ros.output.conversions import quaternion_to_message, sound_covariance
 
-# Every message holds all of them, so that whoever comes late sees everything: 200 take 1.5 ms to send.
+# Every message holds all of them, for late-joining subscribers (transient local): 200 take 1.5 ms to send.
 MAX_TRAINING_POSES = 200
 AXIS_SHARE, DEFAULT_EXTENT = 0.02, 5.0
 CAMERA_SIZE = 4.0  # times a training pose
@@ -35,7 +35,7 @@ class SceneMarkers:
     def message(self, estimate: Estimate | None, stamp: Time) -> MarkerArray:
         """Namespaces `training`, `camera` and `covariance` (95 % ellipsoid of the position).
 
-        The last two are taken back where there is no estimate or it is not localized: an old one would pass for new.
+        The last two are deleted where there is no estimate or it is not localized: an old one would look new.
         """
         camera = self._marker("camera", Marker.LINE_LIST, stamp)
         ellipsoid = self._marker("covariance", Marker.SPHERE, stamp)
@@ -55,7 +55,7 @@ class SceneMarkers:
             chosen = np.linspace(0, count - 1, min(count, MAX_TRAINING_POSES)).round().astype(int)
             _draw_axes(marker, self._positions_N3[chosen], self._orientations_N4[chosen], self._axis_length)
         else:
-            marker.action = Marker.DELETE  # of the scene before
+            marker.action = Marker.DELETE  # of the previous scene
         return marker
 
     @cached_property

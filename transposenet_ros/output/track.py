@@ -1,4 +1,4 @@
-"""The way the camera came: the last poses, bounded in number and thinned by distance."""
+"""The poses of ~/path: the last ones, bounded in number and thinned by distance."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from geometry_msgs.msg import PoseStamped
 
 
-class Track:
+class PathPoses:
     """At most `length` poses, the oldest go first; a pose nearer than `spacing` metres to the last one is left out."""
 
     def __init__(self, length: int, spacing: float) -> None:
@@ -17,7 +17,7 @@ class Track:
         self._last: np.ndarray | None = None
 
     def add(self, pose: PoseStamped) -> bool:
-        """Whether the pose has become part of the track."""
+        """Whether the pose has become part of the path."""
         position = pose.pose.position
         place = np.array([position.x, position.y, position.z])
         if self._last is not None and np.linalg.norm(place - self._last) < self._spacing:

@@ -1,1 +1,1 @@
-"""A recording replayed to a live node, and what it answered."""
+"""A recording replayed to a live node, and the poses that it returned."""

@@ -10,13 +10,13 @@ from pathlib import Path
 from transposenet_core.errors import UserError
 from transposenet_ros.bags.reading import BagReader
 from transposenet_ros.bags.topics import IMAGE_TYPES
-from transposenet_ros.replay.live_result import LiveResult, evaluate_recording
+from transposenet_ros.replay.live_result import LiveResult, evaluate_replay
 from transposenet_ros.replay.processes import free_domain, localizer_process, run_replayer
 from transposenet_ros.replay.protocol import MIN_MATCH, ReplayJob
 
-# Drops are known by the node's diagnostics alone: often, so that the end of a replay shows soon.
+# Drops are known only from the node's diagnostics: published often, so that the end of a replay is detected soon.
 DIAGNOSTICS_PERIOD = 0.2
-# Reliable from the start: `auto` would subscribe anew once it has seen the replayer. Stamps are of any time.
+# Reliable from the start: `auto` would subscribe anew once it has seen the replayer. Stamps may be of any age.
 FOR_RECORDINGS: dict[str, object] = {"image_qos": "reliable", "max_age": 0.0, "future_tolerance": 1e9}
 
 
@@ -37,13 +37,13 @@ def evaluate_live(
     node_log: str | Path | None = None,
     progress: bool = False,
 ) -> LiveResult:
-    """Replay `bag` through DDS to a localizer with the scene model `model` and judge its poses.
+    """Replay `bag` through DDS to a localizer with the scene model `model` and evaluate its poses.
 
     The localizer and the replayer are processes of their own in a free ROS domain; with ``start_node=False`` the
     localizer runs already in the caller's domain and `model` and `node_parameters` are not used. Images go out at
-    the recorded rate times `rate`, or with `wait_each` one by one, each when the last is answered. `node_log` keeps
-    the localizer's output. The result warns where a smaller share of the images than `min_match` has a true pose.
-    Raises UserError where bag, model or node are not as they should be.
+    the recorded rate times `rate`, or with `wait_each` one by one, each after the last is processed. `node_log` keeps
+    the localizer's output. The result warns where a smaller share of the images than `min_match` has ground truth.
+    Raises UserError where bag, model or node cannot be used.
     """
     _check(rate, max_frames, node_name, min_match)
     node = node_name if node_name.startswith("/") else f"/{node_name}"
@@ -65,8 +65,8 @@ def evaluate_live(
             parameters |= {"model": str(Path(model).expanduser().resolve()), "image_transport": transport}
             remaps = {"image" if transport == "raw" else "image/compressed": topic}
             localizer = stack.enter_context(localizer_process(node, remaps, parameters, domain, folder, output))
-        recording = run_replayer(job, domain, folder, localizer, log)
-    return evaluate_recording(recording, ground_truth_poses, image_names, min_match)
+        record = run_replayer(job, domain, folder, localizer, log)
+    return evaluate_replay(record, ground_truth_poses, image_names, min_match)
 
 
 def _check(rate: float, max_frames: int | None, node_name: str, min_match: float) -> None:

@@ -1,4 +1,4 @@
-"""The outcome of a live replay: estimates and truth by stamp, what became of every frame, errors and latencies."""
+"""The result of a live replay: estimates and ground truth by stamp, the outcome of every frame, errors, latencies."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from transposenet_core.evaluation.alignment import Alignment, align
 from transposenet_core.evaluation.errors import ErrorSummary, pose_errors, summarise
 from transposenet_core.geometry.pose import Pose
 from transposenet_ros import reasons
-from transposenet_ros.replay.protocol import MIN_MATCH, Recording
+from transposenet_ros.replay.protocol import MIN_MATCH, ReplayRecord
 
 NOT_SENT = (reasons.DAMAGED_IN_BAG, reasons.REPEATED_STAMP)
 # TF carries the same doubles as the pose; what differs by more than rounding was computed apart.
@@ -28,7 +28,7 @@ class LiveResult:
     arrival of its pose, on one clock; ``dropped`` counts frames without a pose by reason, as the node names them, and
     besides ``lost_in_transport`` (never reached the node), ``damaged_in_bag`` and ``repeated_stamp`` (both not sent).
     ``node_ms`` are the node's own latencies by stage, of its last few hundred frames. ``transforms`` are compared with
-    the poses; there are none where the node's ``tf_mode`` says another frame's place.
+    the poses; there are none where the node's ``tf_mode`` publishes another frame.
     """
 
     map_frame: str
@@ -47,17 +47,17 @@ class LiveResult:
 
     @property
     def frames(self) -> int:
-        """Frames of the recording that were to be sent."""
+        """Frames of the recording, sent or not."""
         return len(self.sent) + sum(self.dropped.get(reason, 0) for reason in NOT_SENT)
 
     @property
     def unaccounted(self) -> int:
-        """Frames that are neither localized nor dropped; 0 where the books balance."""
+        """Frames that are neither localized nor dropped; 0 where all are accounted for."""
         return self.frames - len(self.estimates) - sum(self.dropped.values())
 
     @property
     def matched(self) -> list[int]:
-        """Stamps that have an estimate and a true pose."""
+        """Stamps that have an estimate and a ground-truth pose."""
         return [
             stamp_ns for stamp_ns in self.sent if stamp_ns in self.estimates and stamp_ns in self.ground_truth_poses
         ]
@@ -72,12 +72,12 @@ class LiveResult:
 
     @cached_property
     def alignment(self) -> Alignment | None:
-        """The `matched` estimates laid onto the truth by SE(3): a diagnosis of the frames, never the result."""
+        """The `matched` estimates aligned to the ground truth by SE(3): a diagnosis of the frames, never the result."""
         stamps = self.matched
         return align([self.estimates[s] for s in stamps], [self.ground_truth_poses[s] for s in stamps])
 
     def warnings(self) -> list[str]:
-        """What a reader of the figures has to know first."""
+        """What restricts the figures, to be shown before them."""
         found, sent = [], len(self.sent)
         if sent and len(self.ground_truth_poses) < self.min_match * sent:
             found.append(
@@ -156,44 +156,44 @@ class LiveResult:
         return rows
 
 
-def evaluate_recording(
-    recording: Recording, ground_truth_poses: dict[int, Pose], image_names: dict[int, str], min_match: float = MIN_MATCH
+def evaluate_replay(
+    record: ReplayRecord, ground_truth_poses: dict[int, Pose], image_names: dict[int, str], min_match: float = MIN_MATCH
 ) -> LiveResult:
-    """Put a recording beside the ground truth by stamp. UserError where no frame sent has a pose (fault matrix, E1)."""
-    sent = list(recording.sent)
+    """Match a replay with the ground truth by stamp. UserError where no frame sent has a pose (fault matrix, E1)."""
+    sent = list(record.sent)
     if sent and not any(stamp_ns in ground_truth_poses for stamp_ns in sent):
         raise UserError(
             f"no image has the stamp of a ground-truth pose: images from {_range(sent)}, "
             f"ground truth from {_range(ground_truth_poses)}; record both with the same clock"
         )
-    estimates = {s: _pose(recording.poses[s]) for s in sent if s in recording.poses}
-    moments = list(recording.sent.values())
+    estimates = {s: _pose(record.poses[s]) for s in sent if s in record.poses}
+    moments = list(record.sent.values())
     return LiveResult(
-        map_frame=recording.map_frame,
+        map_frame=record.map_frame,
         sent=sent,
         seconds=(moments[-1] - moments[0]) * 1e-9 if moments else 0.0,
         estimates=estimates,
         ground_truth_poses={s: ground_truth_poses[s] for s in sent if s in ground_truth_poses},
-        covariances={s: np.reshape(recording.covariances[s], (6, 6)) for s in estimates if s in recording.covariances},
-        transforms={s: _pose(recording.transforms[s]) for s in estimates if s in recording.transforms},
+        covariances={s: np.reshape(record.covariances[s], (6, 6)) for s in estimates if s in record.covariances},
+        transforms={s: _pose(record.transforms[s]) for s in estimates if s in record.transforms},
         image_names={s: image_names[s] for s in sent if s in image_names},
-        latencies_ms={s: (recording.received[s] - recording.sent[s]) * 1e-6 for s in estimates},
-        dropped=_drops(recording),
-        node_ms=recording.node_ms,
-        tf_mode=recording.tf_mode,
+        latencies_ms={s: (record.received[s] - record.sent[s]) * 1e-6 for s in estimates},
+        dropped=_drops(record),
+        node_ms=record.node_ms,
+        tf_mode=record.tf_mode,
         min_match=min_match,
     )
 
 
-def _drops(recording: Recording) -> dict[str, int]:
-    """What the node counted during the replay, and what neither reached it nor was sent; `superseded` always shows."""
-    counted = {reason: n - recording.before.get(reason, 0) for reason, n in recording.after.items()}
+def _drops(record: ReplayRecord) -> dict[str, int]:
+    """What the node counted during the replay, and what was lost or not sent; `superseded` is always listed."""
+    counted = {reason: n - record.before.get(reason, 0) for reason, n in record.after.items()}
     received = counted.pop("received", 0)
     counted.pop("localized", None)
     drops = {reasons.SUPERSEDED: 0, **{reason.removeprefix("dropped_"): n for reason, n in counted.items() if n}}
-    if (lost := len(recording.sent) - received) > 0:
+    if (lost := len(record.sent) - received) > 0:
         drops[reasons.LOST_IN_TRANSPORT] = lost
-    return drops | recording.not_sent
+    return drops | record.not_sent
 
 
 def _pose(numbers: list[float]) -> Pose:

@@ -19,9 +19,9 @@ from typing import IO
 
 from transposenet_core.errors import UserError
 from transposenet_ros.replay.dds_profile import publisher_environment
-from transposenet_ros.replay.protocol import Recording, ReplayJob
+from transposenet_ros.replay.protocol import ReplayJob, ReplayRecord
 
-# Above these the ports of DDS reach into the range that Linux gives to outgoing connections.
+# Above these the ports of DDS reach into the range that Linux uses for outgoing connections.
 DOMAINS = range(1, 100)
 STOP_SECONDS = 10.0
 
@@ -89,9 +89,9 @@ def localizer_process(
 
 def run_replayer(
     job: ReplayJob, domain: int | None, folder: Path, localizer: subprocess.Popen | None, log: Path
-) -> Recording:
-    """Run the replayer to its end and return what it recorded. UserError where it or the localizer gives up."""
-    job_file, result_file = folder / "job.json", folder / "recording.json"
+) -> ReplayRecord:
+    """Run the replayer to its end and return what it recorded. UserError where it or the localizer fails."""
+    job_file, result_file = folder / "job.json", folder / "record.json"
     job_file.write_text(json.dumps(asdict(job)))
     command = [sys.executable, "-m", "transposenet_ros.replay.replayer", str(job_file), str(result_file)]
     process = subprocess.Popen(command, env=ros_environment(domain, **publisher_environment()))
@@ -107,7 +107,7 @@ def run_replayer(
     result = json.loads(result_file.read_text())
     if "error" in result:
         raise UserError(result["error"])
-    return Recording.from_dict(result)
+    return ReplayRecord.from_dict(result)
 
 
 def last_words(log: Path) -> str:

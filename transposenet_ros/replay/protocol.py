@@ -1,16 +1,16 @@
-"""What replay_evaluation asks of its replayer process, and what it is told. No ROS import: both sides read it."""
+"""What replay_evaluation passes to its replayer process, and what it returns. No ROS import: both sides read it."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-MIN_MATCH = 0.9  # of the frames sent: with fewer true poses the figures are those of a part
+MIN_MATCH = 0.9  # of the frames sent: with less ground truth the figures are those of a part
 
 
 @dataclass(frozen=True)
 class ReplayJob:
-    """What to replay, and to whom: `node` is the fully qualified name of the localizer."""
+    """What to replay, and to which node: `node` is the fully qualified name of the localizer."""
 
     bag: str
     image_topic: str
@@ -24,7 +24,7 @@ class ReplayJob:
 
 
 @dataclass
-class Recording:
+class ReplayRecord:
     """One replay, as plain numbers that JSON can hold.
 
     Every time is in ns. ``sent`` and ``received`` map an image's stamp to the moment, on one steady clock, at which the
@@ -51,7 +51,7 @@ class Recording:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict) -> Recording:
+    def from_dict(cls, values: dict) -> ReplayRecord:
         """The inverse of `to_dict`, also after JSON made text of the stamps."""
         by_stamp = ("sent", "received", "poses", "covariances", "transforms", "not_localized")
         fields: dict[str, Any] = dict(values)

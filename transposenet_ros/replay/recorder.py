@@ -1,4 +1,4 @@
-"""What the localizer answers to a replay: poses, transforms, frame status, each under the image's stamp, and counts."""
+"""Records what the localizer publishes: poses, transforms, frame status, each under the image's stamp, and counts."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 
-from transposenet_ros.replay.protocol import Recording
+from transposenet_ros.replay.protocol import ReplayRecord
 
 RELIABLE = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=100, reliability=ReliabilityPolicy.RELIABLE)
 
 
 class Recorder:
-    """Subscribes to the outputs of the localizer `target` (fully qualified name) and keeps them in a `Recording`."""
+    """Subscribes to the outputs of the localizer `target` (fully qualified name) and keeps them in ``record``."""
 
     def __init__(self, node: Node, target: str) -> None:
-        self.recording = Recording()
+        self.record = ReplayRecord()
         self.changed = threading.Condition()
         self.diagnostics: dict[str, str] = {}
         self.fault = ""
@@ -42,34 +42,34 @@ class Recorder:
         return all(subscription.get_publisher_count() for subscription in self._outputs)
 
     def counts(self) -> dict[str, int]:
-        """The node's own counts: received, localized, and dropped_REASON for every reason it has met."""
+        """The node's own counts: received, localized, and dropped_REASON for every reason so far."""
         names = [name for name in self.diagnostics if name in ("received", "localized") or name.startswith("dropped_")]
         return {name: int(self.diagnostics[name]) for name in names}
 
     def wait_for_report(self, timeout: float) -> None:
-        """Until the node's next diagnostics: the counts at hand may be as old as its `diagnostics_period`."""
+        """Until the node's next diagnostics: the current counts may be as old as its `diagnostics_period`."""
         with self.changed:
             reports = self.reports
             self.changed.wait_for(lambda: self.reports > reports, timeout)
 
     def replied(self, stamp_ns: int) -> bool:
-        """Whether pose, covariance and status of a frame are here, or its refusal."""
-        r = self.recording
+        """Whether pose, covariance and status of a frame have arrived, or its status as not localized."""
+        r = self.record
         return (stamp_ns in r.poses and stamp_ns in r.covariances) or stamp_ns in r.not_localized
 
-    def finish(self) -> Recording:
-        """The recording with the transforms that belong to its poses: those of `tf_mode` map_to_camera alone."""
+    def finish(self) -> ReplayRecord:
+        """The record with the transforms that belong to its poses: those of `tf_mode` map_to_camera alone."""
         with self.changed:
-            self.recording.tf_mode = self.diagnostics.get("tf_mode", "")
-            transforms = self._every_transform if self.recording.tf_mode == "map_to_camera" else {}
-            for stamp_ns in self.recording.poses:
+            self.record.tf_mode = self.diagnostics.get("tf_mode", "")
+            transforms = self._every_transform if self.record.tf_mode == "map_to_camera" else {}
+            for stamp_ns in self.record.poses:
                 for transform in transforms.get(stamp_ns, ()):
-                    if transform.header.frame_id == self.recording.map_frame:
+                    if transform.header.frame_id == self.record.map_frame:
                         t, q = transform.transform.translation, transform.transform.rotation
-                        self.recording.transforms[stamp_ns] = [t.x, t.y, t.z, q.w, q.x, q.y, q.z]
-            self.recording.after = self.counts()
-            self.recording.node_ms = {k: float(v) for k, v in self.diagnostics.items() if k.endswith("_ms")}
-        return self.recording
+                        self.record.transforms[stamp_ns] = [t.x, t.y, t.z, q.w, q.x, q.y, q.z]
+            self.record.after = self.counts()
+            self.record.node_ms = {k: float(v) for k, v in self.diagnostics.items() if k.endswith("_ms")}
+        return self.record
 
     def _listen_to_tf(self, node: Node) -> None:
         try:
@@ -82,21 +82,21 @@ class Recorder:
         now_ns = time.monotonic_ns()
         stamp_ns = _stamp_ns(message)
         with self.changed:
-            self.recording.map_frame = message.header.frame_id
-            self.recording.received.setdefault(stamp_ns, now_ns)
-            self.recording.poses[stamp_ns] = _numbers(message.pose)
+            self.record.map_frame = message.header.frame_id
+            self.record.received.setdefault(stamp_ns, now_ns)
+            self.record.poses[stamp_ns] = _numbers(message.pose)
             self.changed.notify_all()
 
     def _on_covariance(self, message: PoseWithCovarianceStamped) -> None:
         with self.changed:
-            self.recording.covariances[_stamp_ns(message)] = message.pose.covariance.tolist()
+            self.record.covariances[_stamp_ns(message)] = message.pose.covariance.tolist()
             self.changed.notify_all()
 
     def _on_status(self, message: DiagnosticArray) -> None:
         values = {pair.key: pair.value for status in message.status for pair in status.values}
         if values.get("localized") == "false":
             with self.changed:
-                self.recording.not_localized[_stamp_ns(message)] = values.get("reason", "")
+                self.record.not_localized[_stamp_ns(message)] = values.get("reason", "")
                 self.changed.notify_all()
 
     def _on_tf(self, message: Any) -> None:

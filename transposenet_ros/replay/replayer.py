@@ -1,4 +1,4 @@
-"""Replays a recording's images through DDS at camera rate and records the answers; a process of its own.
+"""Replays a recording's images through DDS at camera rate and records the poses; a process of its own.
 
 `python -m transposenet_ros.replay.replayer JOB.json RESULT.json`: Fast DDS reads its profile when the process starts,
 so replay_evaluation starts this one with the shared-memory profile set, whatever its own process has loaded.
@@ -30,18 +30,18 @@ from transposenet_core.errors import UserError
 from transposenet_ros import reasons
 from transposenet_ros.bags.reading import BagReader, header_stamp_ns
 from transposenet_ros.bags.topics import IMAGE_TYPES
-from transposenet_ros.replay.protocol import Recording, ReplayJob
+from transposenet_ros.replay.protocol import ReplayJob, ReplayRecord
 from transposenet_ros.replay.recorder import Recorder
 
 IMAGES = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=10, reliability=ReliabilityPolicy.RELIABLE)
 # Matched here is not yet matched there; and `image_qos: auto` subscribes anew when it has seen our reliability.
 SETTLE_SECONDS = 1.0
 LONGEST_PERIOD_SECONDS = 60.0  # the most that parameter diagnostics_period allows
-QUIET_SECONDS = 5.0  # after this long without any news, frames that have no answer will get none
+QUIET_SECONDS = 5.0  # after this long without any news, frames without a pose will get none
 
 
-def replay(job: ReplayJob) -> Recording:
-    """Send the images when the localizer listens, wait for the last answer, return all of them.
+def replay(job: ReplayJob) -> ReplayRecord:
+    """Send the images when the localizer listens, wait for the last output, return all outputs.
 
     UserError where the localizer reports a fault, does not become active in time, or listens to another topic.
     """
@@ -52,7 +52,7 @@ def replay(job: ReplayJob) -> Recording:
         recorder = Recorder(node, job.node)
         _wait_until_connected(job, publisher, recorder)
         recorder.wait_for_report(LONGEST_PERIOD_SECONDS)
-        recorder.recording.before = recorder.counts()
+        recorder.record.before = recorder.counts()
         total = min(bag.count(job.image_topic), job.max_frames or sys.maxsize)
         frames = islice(bag.raw_messages(job.image_topic), total)
         with tqdm(total=total, unit="frame", desc=f"replay to {job.node}", disable=not job.progress) as bar:
@@ -64,19 +64,19 @@ def replay(job: ReplayJob) -> Recording:
 
 
 def _send(job: ReplayJob, publisher: Any, recorder: Recorder, frames: Iterator, done: Callable[[], Any]) -> None:
-    recording = recorder.recording
+    record = recorder.record
     first_ns, began = None, time.monotonic()
     for time_ns, data in frames:
         stamp_ns = header_stamp_ns(data)
-        if stamp_ns is None or stamp_ns in recording.sent:
-            # Answers are told apart by their stamp alone.
+        if stamp_ns is None or stamp_ns in record.sent:
+            # Poses are matched to images by stamp alone.
             fault = reasons.DAMAGED_IN_BAG if stamp_ns is None else reasons.REPEATED_STAMP
-            recording.not_sent[fault] = recording.not_sent.get(fault, 0) + 1
+            record.not_sent[fault] = record.not_sent.get(fault, 0) + 1
             continue
         first_ns = time_ns if first_ns is None else first_ns
         if not job.wait_each:
             time.sleep(max(0.0, began + (time_ns - first_ns) * 1e-9 / job.rate - time.monotonic()))
-        recording.sent[stamp_ns] = time.monotonic_ns()
+        record.sent[stamp_ns] = time.monotonic_ns()
         publisher.publish(data)
         if job.wait_each:
             _wait_for(recorder, partial(_replied, recorder, stamp_ns), job.pose_timeout)
@@ -88,21 +88,21 @@ def _replied(recorder: Recorder, stamp_ns: int) -> bool:
 
 
 def _all_accounted(recorder: Recorder) -> bool:
-    """Whether the node counted an end for each frame sent, and everything it published about them is here."""
-    recording, counts = recorder.recording, recorder.counts()
-    new = {name: count - recording.before.get(name, 0) for name, count in counts.items()}
+    """Whether the node counted an end for each frame sent, and everything it published about them has arrived."""
+    record, counts = recorder.record, recorder.counts()
+    new = {name: count - record.before.get(name, 0) for name, count in counts.items()}
     ended = sum(count for name, count in new.items() if name != "received")
-    arrived = min(len(recording.poses), len(recording.covariances))
-    return ended >= len(recording.sent) and arrived >= new["localized"]
+    arrived = min(len(record.poses), len(record.covariances))
+    return ended >= len(record.sent) and arrived >= new["localized"]
 
 
 def _wait_for(recorder: Recorder, condition: Callable[[], bool], quiet_seconds: float) -> None:
-    """Wait until `condition` holds, or until nothing at all was heard of the frames for `quiet_seconds`."""
+    """Wait until `condition` holds, or until nothing about the frames has arrived for `quiet_seconds`."""
     news, deadline = -1, time.monotonic() + quiet_seconds
     with recorder.changed:
         while not condition() and time.monotonic() < deadline:
             recorder.changed.wait(0.05)
-            heard = len(recorder.recording.poses) + sum(recorder.counts().values())
+            heard = len(recorder.record.poses) + sum(recorder.counts().values())
             if heard != news:
                 news, deadline = heard, time.monotonic() + quiet_seconds
 
@@ -127,18 +127,18 @@ def _wait_until_connected(job: ReplayJob, publisher: Any, recorder: Recorder) ->
 def _why_not_connected(job: ReplayJob, publisher: Any, recorder: Recorder) -> str:
     waited = f"the node {job.node} is not ready after {job.start_timeout:g} s"
     if not recorder.diagnostics:
-        return f"{waited}: nothing of it on /diagnostics; start it, or give its name with --node-name"
+        return f"{waited}: nothing from it on /diagnostics; start it, or set its name with --node-name"
     if recorder.diagnostics.get("state") != "active":
         return f"{waited}: its state is {recorder.diagnostics.get('state')}; configure and activate it"
     if publisher.get_subscription_count() == 0:
         heard = recorder.diagnostics.get("topic")
-        return f"{waited}: it listens to {heard}, the recording's images go to {job.image_topic}; remap its topic image"
+        return f"{waited}: it subscribes to {heard}, the recorded images go to {job.image_topic}; remap its topic image"
     return f"{waited}: its outputs {job.node}/pose and {job.node}/status were not discovered; do not remap them"
 
 
 @contextmanager
 def _spinning_node(name: str) -> Iterator[Node]:
-    # rclpy's handlers would end the context under a publisher that is at work, and Ctrl-C would show as its error.
+    # rclpy's handlers would end the context under a working publisher, and Ctrl-C would show as its error.
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     node = rclpy.create_node(name)
     executor = SingleThreadedExecutor()
@@ -162,7 +162,7 @@ def _spin(executor: SingleThreadedExecutor) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the job of a file; the result file holds the recording, or the sentence of a user's error (exit code 2)."""
+    """Run the job of a file; the result file holds the record, or the sentence of a user's error (exit code 2)."""
     job_file, result_file = argv or sys.argv[1:]
     try:
         result, code = replay(ReplayJob(**json.loads(Path(job_file).read_text()))).to_dict(), 0

@@ -1,4 +1,4 @@
-"""Live estimates as files: poses.csv for people and plots, a predictions file for whoever judges them."""
+"""Live estimates as files: poses.csv for reading and plots, a predictions file for evaluation."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def write_poses(path: str | Path, result: LiveResult) -> None:
 def write_live_predictions(path: str | Path, result: LiveResult) -> None:
     """A predictions file with a line for every frame sent that has a name.
 
-    A frame without a pose repeats the last one before it (the first after it, at the start), which is where a robot
-    would still believe to be, and is marked as not localized. UserError where no frame has a name or was localized.
+    A frame without a pose repeats the last one before it (the first after it, at the start), which is the last pose
+    known to a robot, and is marked as not localized. UserError where no frame has a name or was localized.
     """
     stamps = [stamp_ns for stamp_ns in result.sent if stamp_ns in result.image_names]
     if not stamps:
@@ -42,7 +42,7 @@ def write_live_predictions(path: str | Path, result: LiveResult) -> None:
     localized = [stamp_ns for stamp_ns in result.sent if stamp_ns in result.estimates]
     if not localized:
         raise UserError(
-            f"{path}: not written, no frame was localized; leave --predictions away or see the table for why"
+            f"{path}: not written, no frame was localized; omit --predictions, or see the table for the reasons"
         )
     last, estimates = localized[0], []
     for stamp_ns in stamps:

@@ -1,6 +1,6 @@
-"""Where frames are to each other at a time: a buffer of transforms with the semantics of tf2's (geometry2, Jazzy).
+"""A buffer of the transforms between frames over time, with the semantics of tf2's (geometry2, Jazzy).
 
-No ROS message and no waiting in here: `lookup` answers, or says at once why it cannot. Apart from tf2 by intent: a
+No ROS messages and no waiting in here: `lookup` returns or raises at once. Deliberately different from tf2: a
 stamp of 0 is a time like any other (only None asks for the latest), infinite positions are refused (in tf2 NaN alone),
 quaternions are normalised, and a loop is found by its frames (in tf2 after 1000 steps).
 """
@@ -80,9 +80,9 @@ class TransformBuffer:
         return Pose.from_matrix(np.linalg.solve(_product(poses_target), _product(poses_source)))
 
     def claims(self, child: str) -> tuple[Claim, ...]:
-        """Who has lately said what the parent of `child` is.
+        """The recent claims to the parent of `child`.
 
-        The exact repetition of a transform is no claim, whoever sends it.
+        The exact repetition of a transform is not a claim, from any publisher.
         """
         with self._lock:
             return self._claims.of(child)
@@ -93,7 +93,7 @@ class TransformBuffer:
             return self._claims.conflicts()
 
     def clear(self) -> None:
-        """Forget all that moves, as after a jump of the clock; static transforms and the names of frames stay."""
+        """Clear all moving transforms, as after a jump of the clock; static transforms and the names of frames stay."""
         with self._lock:
             for history in self._histories.values():
                 history.clear()
@@ -111,7 +111,7 @@ class TransformBuffer:
 
     def _check_known(self, frame: str) -> None:
         if not frame or frame.startswith("/"):
-            raise InvalidArgumentError(f"'{frame}' is no name of a frame; it must not be empty nor begin with '/'")
+            raise InvalidArgumentError(f"'{frame}' is not a frame name; it must not be empty nor begin with '/'")
         if frame not in self._frames:
             raise UnknownFrameError(f"no transform has named the frame '{frame}' yet")
 

@@ -1,4 +1,4 @@
-"""Who says what the parent of a frame is: two parents of one child break a robot, and tf2 takes both in silence."""
+"""Which publishers claim which parent of a frame: two parents of one child break a robot; tf2 silently takes both."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Claim:
-    """A parent of a child by the word of a publisher: how often so far, and the newest stamp (ns) it was said for."""
+    """A parent of a child as claimed by a publisher: how often so far, and the newest stamp (ns) of the claim."""
 
     parent: str
     publisher: str

@@ -1,4 +1,4 @@
-"""Transforms as they arrive, made poses where tf2 would take them."""
+"""Received transforms as poses, where tf2 would accept them."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Why a transform cannot be looked up or is not taken: one type per reason, with its name in tf2."""
+"""Why a transform cannot be looked up or is not accepted: one type per reason, with its name in tf2."""
 
 from __future__ import annotations
 
 
 class TransformError(Exception):
-    """The root of them (TransformException). The text names the frames and the times in seconds."""
+    """The base class of them (TransformException). The text names the frames and the times in seconds."""
 
 
 class UnknownFrameError(TransformError):

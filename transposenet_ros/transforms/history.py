@@ -35,7 +35,7 @@ class Sample(NamedTuple):
 
 
 class StaticHistory:
-    """The transform of a child that does not move: it holds at all times and survives `clear`."""
+    """The transform of a child that does not move: it is valid at all times and survives `clear`."""
 
     def __init__(self, sample: Sample) -> None:
         self._sample = sample

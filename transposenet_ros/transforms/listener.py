@@ -1,4 +1,4 @@
-"""The node's ears for /tf and /tf_static: what they hear goes into a `TransformBuffer`."""
+"""The node's subscriptions of /tf and /tf_static, which fill a `TransformBuffer`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OWN_ECHOES = 200
 
 
 class TransformListener:
-    """Feeds `buffer` with the qualities of service of tf2's listener, until it is closed.
+    """Feeds `buffer` with the QoS of tf2's listener, until it is closed.
 
     A jump back of the node's clock clears the buffer. A transform that is refused, and a child that gets a second claim
     to its parent, are named in the log. UserError where tf2_msgs is not installed.
@@ -41,7 +41,7 @@ class TransformListener:
 
     @classmethod
     def count(cls) -> int:
-        """How many there are in this process: each is a subscriber of /tf that nobody has to be served for."""
+        """How many there are in this process: each is a subscriber of /tf for which nothing has to be published."""
         return len(cls._open)
 
     def __init__(self, node: Node, buffer: TransformBuffer) -> None:
@@ -67,9 +67,9 @@ class TransformListener:
     def feed(self, message: Any, static: bool = False, publisher: str = "") -> None:
         """Put the transforms of a TFMessage into the buffer.
 
-        rclpy does not say who sent a message. A node that publishes transforms itself feeds them here under its own
-        name before it publishes them: their echo from the network is then known as its own, and any other claim to
-        the parent of that child is somebody else's (`TransformBuffer.claims`).
+        rclpy does not identify the sender of a message. A node that publishes transforms itself feeds them here under
+        its own name before it publishes them: their echo from the network is then recognised as its own, and any other
+        claim to the parent of that child as another publisher's (`TransformBuffer.claims`).
         """
         warn = self._node.get_logger().warning
         for transform in message.transforms:
@@ -89,7 +89,7 @@ class TransformListener:
     def _publisher_of(self, transform: tuple, publisher: str) -> str:
         """The name given, or that under which the same transform was fed before.
 
-        The buffer knows a repetition too, but not when it was cleared while the echo was on its way.
+        The buffer recognises a repetition too, but not if it was cleared while the echo was on its way.
         """
         if not publisher:
             return self._own.get(transform, "")
@@ -110,7 +110,7 @@ class TransformListener:
     def _clear(self, jump: TimeJump) -> None:
         self._buffer.clear()
         self._node.get_logger().warning(
-            f"the clock changed its source or jumped ({jump.delta.nanoseconds / 1e9:+.3f} s): transforms forgotten"
+            f"the clock changed its source or jumped ({jump.delta.nanoseconds / 1e9:+.3f} s): transforms cleared"
         )
 
     def close(self) -> None:

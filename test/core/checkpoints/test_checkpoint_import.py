@@ -133,7 +133,7 @@ REFUSED: dict[str, tuple[Callable[[Path, EfficientNet], object], str]] = {
     "b1": (lambda path, _: torch.save(uncut("efficientnet-b1").state_dict(), path), "hold efficientnet-b1 or -b2"),
     "missing": (
         lambda path, whole: torch.save(damaged(whole, **{"_bn0.weight": None, "_blocks.4._bn2.bias": None}), path),
-        r"no weights of efficientnet-b0: stem_norm.weight is missing, blocks.4._bn2.bias is missing; it seems",
+        r"not weights of efficientnet-b0: stem_norm.weight is missing, blocks.4._bn2.bias is missing; it seems",
     ),
     "shape": (
         lambda path, whole: torch.save(damaged(whole, **{"_bn0.weight": torch.ones(40)}), path),
@@ -145,27 +145,27 @@ REFUSED: dict[str, tuple[Callable[[Path, EfficientNet], object], str]] = {
     ),
     "deeper": (
         lambda path, whole: torch.save(damaged(whole, **{"_blocks.4._bn9.bias": NAN}), path),
-        "blocks.4._bn9.bias is too many",
+        "blocks.4._bn9.bias is not expected",
     ),
     "other": (
         lambda path, _: torch.save(nn.Linear(2, 2).state_dict(), path),
-        r"stem.weight is missing.* and \d+ more; .* no network known here \(first tensors: weight, bias\)",
+        r"stem.weight is missing.* and \d+ more; .* no known network \(first tensors: weight, bias\)",
     ),
-    "code": (lambda path, _: torch.save(RunsCode(path.parent / "ran"), path), r"refused, for it holds \w+.mkdir where"),
+    "code": (lambda path, _: torch.save(RunsCode(path.parent / "ran"), path), r"refused: it holds \w+.mkdir where"),
     "code beside tensors": (
         lambda path, whole: torch.save({"state_dict": whole.state_dict(), "x": RunsCode(path.parent / "ran")}, path),
-        r"refused, for it holds \w+.mkdir where",
+        r"refused: it holds \w+.mkdir where",
     ),
     "options": (
         lambda path, whole: torch.save({"model": whole.state_dict(), "args": argparse.Namespace(lr=1)}, path),
-        "refused, for it holds argparse.Namespace where",
+        "refused: it holds argparse.Namespace where",
     ),
     "truncated": (
         lambda path, whole: (torch.save(whole.state_dict(), path), os.truncate(path, 10**7)),
-        "10000000 bytes that are no whole .pth file .*central directory",
+        "10000000 bytes that are not a complete .pth file .*central directory",
     ),
-    "empty": (lambda path, _: path.write_bytes(b""), "0 bytes that are no whole .pth file"),
-    "web page": (lambda path, _: path.write_text("<html>moved</html>"), "18 bytes that are no whole .pth file"),
+    "empty": (lambda path, _: path.write_bytes(b""), "0 bytes that are not a complete .pth file"),
+    "web page": (lambda path, _: path.write_text("<html>moved</html>"), "18 bytes that are not a complete .pth file"),
     "one tensor": (lambda path, _: torch.save(torch.ones(3), path), "one Tensor instead of named tensors"),
     "absent": (lambda path, _: None, "cannot be read .No such file.*allowed are imagenet, none, a file .*folder"),
 }
@@ -187,16 +187,16 @@ def test_wrong_endings_and_damaged_safetensors_are_named(tmp_path: Path, whole: 
     path = tmp_path / "weights.safetensors"
     save_file(whole.state_dict(), path)
     path.write_bytes(path.read_bytes()[:-1000])
-    with pytest.raises(UserError, match="bytes that are no whole .safetensors file"):
+    with pytest.raises(UserError, match="bytes that are not a complete .safetensors file"):
         load_pretrained_backbone(fresh(), "efficientnet-b0", str(path))
     other = path.rename(tmp_path / "weights.bin")
-    with pytest.raises(UserError, match=r"weights.bin ends in none of .pth, .pt, .safetensors"):
+    with pytest.raises(UserError, match=r"weights.bin does not end in .pth, .pt, .safetensors"):
         load_pretrained_backbone(fresh(), "efficientnet-b0", str(other))
 
 
 def test_a_scene_model_of_another_backbone_or_cut_is_refused(tmp_path: Path) -> None:
     save_scene_model(tmp_path / "b1", backbone="efficientnet-b1")
-    with pytest.raises(UserError, match="the backbone of this scene model is efficientnet-b1, and efficientnet-b0 is"):
+    with pytest.raises(UserError, match="the backbone of this scene model is efficientnet-b1, but efficientnet-b0 is"):
         load_pretrained_backbone(fresh(), "efficientnet-b0", str(tmp_path / "b1"))
     save_scene_model(tmp_path / "short", position_level=3)
     with pytest.raises(UserError, match=r"blocks.5.* is missing.*it seems to hold a backbone of ours with 5 blocks"):

@@ -1,4 +1,4 @@
-"""The publisher's file over HTTP, from a server on this machine: fetched once, whole or not at all, faults named."""
+"""The publisher's file over HTTP, from a server on this machine: downloaded once, whole or not at all, faults named."""
 
 import hashlib
 import socket
@@ -19,7 +19,7 @@ from transposenet_core.models.backbone import backbone_names, build_backbone
 
 
 class WeightsServer(ThreadingHTTPServer):
-    """Serves `content` for every path, after what `fault` says, and remembers what it was asked for."""
+    """Serves `content` for every path, with the error that `fault` names, and records the requests."""
 
     def __init__(self, content: bytes) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -94,7 +94,7 @@ def load() -> tuple[torch.nn.Module, str]:
 
 
 @pytest.mark.parametrize("fault", ["", "moved"], ids=["direct", "moved"])
-def test_it_is_fetched_once(server: WeightsServer, tmp_path: Path, content: bytes, fault: str) -> None:
+def test_it_is_downloaded_once(server: WeightsServer, tmp_path: Path, content: bytes, fault: str) -> None:
     server.fault = fault
     digest = hashlib.sha256(content).hexdigest()
     backbone, origin = load()
@@ -110,7 +110,7 @@ def test_it_is_fetched_once(server: WeightsServer, tmp_path: Path, content: byte
         torch.testing.assert_close(filled.stem.weight, whole._conv_stem.weight, atol=0, rtol=0)
 
 
-def test_the_environments_proxy_is_asked(
+def test_the_environments_proxy_is_used(
     server: WeightsServer, content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.server_port}")
@@ -137,16 +137,16 @@ def serve_another_file(server: WeightsServer, monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     ("break_it", "sentence"),
     [
-        (lambda server, _: setattr(server, "fault", "404"), "cannot be fetched .HTTP Error 404"),
-        (lambda server, _: setattr(server, "fault", "503"), "cannot be fetched .HTTP Error 503"),
-        (lambda server, _: setattr(server, "fault", "breaks off"), "answered has a sha256 that does not begin with"),
-        (serve_another_file, "answered has a sha256 that does not begin with [0-9a-f]{8}"),
-        (refuse_connections, "cannot be fetched .*refused"),
-        (stall, "cannot be fetched .*timed out"),
+        (lambda server, _: setattr(server, "fault", "404"), "cannot be downloaded .HTTP Error 404"),
+        (lambda server, _: setattr(server, "fault", "503"), "cannot be downloaded .HTTP Error 503"),
+        (lambda server, _: setattr(server, "fault", "breaks off"), "does not have the sha256"),
+        (serve_another_file, "does not have the sha256 [0-9a-f]{8}"),
+        (refuse_connections, "cannot be downloaded .*refused"),
+        (stall, "cannot be downloaded .*timed out"),
     ],
     ids=["404", "503", "breaks off", "another file", "refused", "stalls"],
 )
-def test_a_failed_fetch_says_the_ways_on_and_leaves_nothing(
+def test_a_failed_download_names_the_alternatives_and_leaves_nothing(
     server: WeightsServer,
     content: bytes,
     tmp_path: Path,
@@ -164,7 +164,7 @@ def test_a_failed_fetch_says_the_ways_on_and_leaves_nothing(
     assert "\n" not in str(error.value)
     assert list(cache(tmp_path).iterdir()) == []
     assert socket.getdefaulttimeout() is None
-    # The way on that the sentence names.
+    # The alternative that the message names.
     by_hand.write_bytes(content)
     assert load()[1].startswith(f"{by_hand.name} sha256 {by_hand.stem[-8:]}")
 
@@ -186,7 +186,7 @@ def test_a_damaged_cached_file_is_named_and_not_used(server: WeightsServer, tmp_
 
 def test_a_cache_that_cannot_be_written_is_named(server: WeightsServer, tmp_path: Path) -> None:
     (tmp_path / "hub").write_text("a file where a folder is needed")
-    with pytest.raises(UserError, match="cannot be fetched .*Not a directory|File exists"):
+    with pytest.raises(UserError, match="cannot be downloaded .*Not a directory|File exists"):
         load()
     assert server.asked == []
 

@@ -1,4 +1,4 @@
-"""Checkpoints of the reference implementations: the same answers as theirs, by tensors alone; all else is refused."""
+"""Checkpoints of the reference implementations: the same outputs, from tensors alone; anything else is refused."""
 
 import argparse
 import functools
@@ -42,7 +42,7 @@ def saved(path: Path, **changes: torch.Tensor | None) -> Path:
 
 
 @pytest.mark.parametrize(("heads", "prior"), [(8, False), (4, True)])
-def test_a_converted_network_answers_as_the_reference(tmp_path: Path, heads: int, prior: bool) -> None:
+def test_a_converted_network_has_the_outputs_of_the_reference(tmp_path: Path, heads: int, prior: bool) -> None:
     theirs = reference(heads, prior)
     torch.save({"module." + key: value for key, value in theirs.state_dict().items()}, tmp_path / "it.pth")
     conversion = convert(tmp_path / "it.pth", heads)
@@ -74,7 +74,7 @@ def test_so_does_a_network_of_several_scenes(tmp_path: Path, scenes: int) -> Non
     assert conversion.options["scenes"] == scenes and conversion.unused > 4.2e6
 
 
-def test_another_head_count_loads_and_answers_otherwise(tmp_path: Path) -> None:
+def test_another_head_count_loads_and_has_other_outputs(tmp_path: Path) -> None:
     """The shapes are the same: that is why it is asked for, with the one the reference runs as its default."""
     path = saved(tmp_path / "it.pth")
     assert (HEADS, convert(path).options["heads"]) == (8, 8)
@@ -92,9 +92,9 @@ NAN = torch.full((64,), float("nan"))
 REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "code": (
         lambda path: torch.save({"model": reference().state_dict(), "args": argparse.Namespace(lr=1)}, path),
-        "refused, for it holds argparse.Namespace where only tensors are allowed",
+        "refused: it holds argparse.Namespace where only tensors are allowed",
     ),
-    "module": (lambda path: torch.save(reference(), path), r"refused, for it holds [\w.]+ where only tensors"),
+    "module": (lambda path: torch.save(reference(), path), r"refused: it holds [\w.]+ where only tensors"),
     "other keys": (
         lambda path: torch.save({"fc.weight": torch.ones(2, 2)}, path),
         r"has neither pose_token_embed_t nor query_embed_t.weight .first tensors: fc.weight.",
@@ -109,7 +109,7 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "shape": (
         lambda path: saved(path, transformer_rot__encoder__norm__bias=torch.ones(32)),
-        r"make no transposenet: orientation_encoder.norm.bias is \(32,\) instead of \(64,\)",
+        r"are not a transposenet: orientation_encoder.norm.bias is \(32,\) instead of \(64,\)",
     ),
     "not finite": (
         lambda path: saved(path, transformer_t__encoder__norm__bias=NAN),
@@ -117,11 +117,11 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "a scene's embedding": (
         lambda path: saved(path, scene_embed__weight=torch.ones(64, 1), scene_embed__bias=torch.ones(64)),
-        "make no transposenet: scene_embed.weight is too many, scene_embed.bias is too many",
+        "are not a transposenet: scene_embed.weight is not expected, scene_embed.bias is not expected",
     ),
     "map": (
         lambda path: saved(path, input_proj_t__weight=torch.ones(64, 320, 1, 1)),
-        "input_proj_t takes 320 channels, 40 or 112 are known",
+        "input_proj_t takes 320 channels, 40 or 112 are supported",
     ),
     "table": (
         lambda path: saved(path, backbone__1__row_embed__weight=torch.ones(20, 32)),
@@ -129,13 +129,13 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "scalar": (
         lambda path: saved(path, regressor_head_t__fc_h__weight=torch.tensor(1.0)),
-        "makes no network of ours",
+        "does not match our networks",
     ),
     "backbone": (
         lambda path: torch.save(reference(backbone="efficientnet-b1").state_dict(), path),
-        "no weights of efficientnet-b0: .*it seems to hold efficientnet-b1",
+        "not weights of efficientnet-b0: .*it seems to hold efficientnet-b1",
     ),
-    "truncated": (lambda path: path.write_bytes(saved(path).read_bytes()[:1000]), "1000 bytes that are no whole .pth"),
+    "truncated": (lambda path: path.write_bytes(saved(path).read_bytes()[:1000]), "1000 bytes that are not a complete"),
 }
 
 
@@ -150,11 +150,11 @@ def test_whatever_else_a_file_holds_is_refused_in_one_sentence(tmp_path: Path, f
 
 
 def test_heads_that_do_not_share_the_width_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="width 64 cannot be shared by 7 heads"):
+    with pytest.raises(UserError, match="width 64 is not divisible by 7 heads"):
         convert(saved(tmp_path / "it.pth"), 7)
 
 
-def test_it_answers_the_labels_and_not_where_the_colour_camera_is(tmp_path: Path) -> None:
+def test_it_returns_the_labels_and_not_the_pose_of_the_colour_camera(tmp_path: Path) -> None:
     """The reference learns labels as they are; 7-Scenes' with depth images are 25 mm from the colour camera."""
     scene = load_scene(f"7scenes:{write_small_scene(tmp_path / 'desk', frames=8)}")
     beside = replace(scene, T_pose_camera=Pose([0.025, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]))
@@ -171,7 +171,7 @@ def test_it_becomes_a_scene_model_that_runs(tmp_path: Path, capsys: pytest.Captu
     out, arguments = tmp_path / "out", [str(saved(tmp_path / "it.pth")), "--data", f"7scenes:{small_scene}", "--out"]
     assert main([*arguments, str(out)]) == 0
     text = capsys.readouterr().out
-    assert "transposenet, 8 heads" in text and "M numbers that nothing reads were left out" in text
+    assert "transposenet, 8 heads" in text and "M unused weights were left out" in text
     assert "8 training frames (none were held out)" in text and "warning: no better than the mean pose" in text
     localizer = Localizer(out, device="cpu")
     model = localizer.scene_model
@@ -182,7 +182,7 @@ def test_it_becomes_a_scene_model_that_runs(tmp_path: Path, capsys: pytest.Captu
         expected = reference()(model.preprocessing(image))["position"][0]
     np.testing.assert_allclose(localizer.localize(image).pose.position, expected, atol=1e-4)
     assert main([*arguments, str(out)]) == 2
-    assert "is there already: name a new folder" in capsys.readouterr().err
+    assert "already exists: name a new folder" in capsys.readouterr().err
 
 
 def test_several_scenes_become_one_scene_model(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -190,7 +190,7 @@ def test_several_scenes_become_one_scene_model(tmp_path: Path, capsys: pytest.Ca
     data = ["--data", f"7scenes:{write_small_scene(tmp_path / 'desk', frames=4)}"]
     arguments = [str(tmp_path / "it.pth"), *data, "--out", str(tmp_path / "out")]
     assert main(arguments) == 2
-    assert "--data is given 1 times, the checkpoint is of 2 scenes: give each" in capsys.readouterr().err
+    assert "--data is given 1 times, but the checkpoint has 2 scenes; give each" in capsys.readouterr().err
     assert main([*arguments, *data, "--name", "attic", "--name", "cellar"]) == 0
     text = capsys.readouterr().out
     assert "attic: median" in text and "cellar: median" in text and "multiscene_transformer, 8 heads" in text
@@ -205,7 +205,7 @@ def test_coarse_to_fine_is_refused(tmp_path: Path) -> None:
     """Its centres are not among its weights."""
     state = {**Reference(scenes=2).state_dict(), "t_cluster_embed.weight": torch.ones(2, 64)}
     torch.save(state, tmp_path / "it.pth")
-    with pytest.raises(UserError, match="make no multiscene_transformer: t_cluster_embed.weight is too many"):
+    with pytest.raises(UserError, match="are not a multiscene_transformer: t_cluster_embed.weight is not expected"):
         convert(tmp_path / "it.pth")
 
 

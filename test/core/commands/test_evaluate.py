@@ -1,4 +1,4 @@
-"""The command `evaluate` by itself: light to import, and its door has the same options."""
+"""The command `evaluate` by itself: light to import, and its script has the same options."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""Images to poses on the command line: the table, the JSON, and what is said of images and lenses."""
+"""Images to poses on the command line: the table, the JSON, and the notes on images and lenses."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_the_table_is_aligned_and_another_place_has_its_reason(
         assert np.linalg.norm([float(value) for value in values[4:8]]) == pytest.approx(1, abs=1e-3)
 
 
-def test_a_network_that_answers_nan_has_neither_pose_nor_sigma() -> None:
+def test_a_network_that_returns_nan_has_neither_pose_nor_sigma() -> None:
     lost = Estimate(None, 1e4 * np.eye(6), False, "non_finite_output", "desk", "map")
     one = localize.description("a\x1b[2J.png", lost)
     assert one["image"] == "a\\x1b[2J.png" and json.dumps(one, allow_nan=False)
@@ -90,21 +90,21 @@ def test_a_network_that_answers_nan_has_neither_pose_nor_sigma() -> None:
     assert localize.table([one]).splitlines()[1].split()[1:] == ["-"] * 9 + ["non_finite_output", "desk"]
 
 
-def test_a_model_of_rectified_images_says_so_and_takes_the_lens_out(
+def test_a_model_of_rectified_images_notes_it_and_removes_the_distortion(
     place: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     image, camera = place / "desk" / "seq-01" / "frame-000001.color.png", tmp_path / "camera.json"
     camera.write_text(json.dumps(LENS.to_dict()))
     what = ["--model", place / "rectified", image, "--json", "--device", "cpu"]
     assert run(*what) == 0
-    assert "note: the model learnt rectified images" in capsys.readouterr().err
+    assert "note: the model was trained on rectified images" in capsys.readouterr().err
     assert run(*what, "--camera", camera) == 0
     printed = capsys.readouterr()
     bent = Localizer(place / "rectified", device="cpu").localize(Undistorter(LENS)(read_image(image)))
     assert bent.pose is not None and json.loads(printed.out)[0]["position"] == bent.pose.position.tolist()
     assert "note: " not in printed.err
     assert run("--model", place / "model", image, "--device", "cpu", "--camera", camera) == 0
-    assert "--camera changes nothing: the model learnt images as the lens gives them" in capsys.readouterr().err
+    assert "--camera changes nothing: the model was trained on images with distortion" in capsys.readouterr().err
 
 
 def test_what_cannot_be_read_is_one_sentence(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -114,8 +114,8 @@ def test_what_cannot_be_read_is_one_sentence(place: Path, tmp_path: Path, capsys
     (tmp_path / "camera.json").write_text("{}")
     good = place / "desk" / "seq-01" / "frame-000001.color.png"
     for arguments, sentence in (
-        ([place / "model", tmp_path / "text.png"], "text.png: 10 bytes that are no image"),
-        ([place / "model", tmp_path / "absent.png"], "absent.png: there is no such image"),
+        ([place / "model", tmp_path / "text.png"], "text.png: 8 bytes that are not an image"),
+        ([place / "model", tmp_path / "absent.png"], "absent.png: no such image"),
         ([place / "model", tmp_path / "empty"], "empty: no image there"),
         ([place / "model", tmp_path / "strip.png"], "strip.png: an image of 300x2 pixels is a strip"),
         ([place / "model", good, "--camera", tmp_path / "camera.json"], "camera.json: keys none unknown, width,"),

@@ -53,12 +53,12 @@ def test_no_option_of_the_training_is_a_key() -> None:
 @pytest.mark.parametrize(
     ("wrong", "hint"),
     [
-        (["--confg", "demo"], "unknown option '--confg'; did you mean '--config'? train --help lists what there is"),
+        (["--confg", "demo"], "unknown option '--confg'; did you mean '--config'? train --help lists the options"),
         (["--epoch", "3"], "unknown option '--epoch'; did you mean '--epochs'?"),
         (["--optimizer.learnig_rate=1"], "did you mean '--optimizer.learning_rate'?"),
         (["--augmentation.gama", "1"], "did you mean '--augmentation.gamma'?"),
-        (["--zzzzzz"], "unknown option '--zzzzzz'; train --help lists what there is"),
-        (["-z"], "unrecognized arguments: -z; train --help lists what there is"),
+        (["--zzzzzz"], "unknown option '--zzzzzz'; train --help lists the options"),
+        (["-z"], "unrecognized arguments: -z; train --help lists the options"),
         ([], "the following arguments are required: --config, --data, --out; train --help lists"),
     ],
 )

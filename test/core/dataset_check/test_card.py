@@ -29,7 +29,7 @@ def card_of(scene: Scene) -> Card:
 
 
 def circle(rotations: int = 2, rate_hz: float = 10.0, splits: list[str] | None = None) -> Scene:
-    """A radius of 2 m at 1.5 m height, 20 s a turn, looking outwards."""
+    """A radius of 2 m at 1.5 m height, 20 s a round, looking outwards."""
     angles = np.arange(rotations * 200) * 2 * np.pi / 200
     positions = np.column_stack([2 * np.cos(angles), 2 * np.sin(angles), np.full(len(angles), 1.5)])
     outwards = Rotation.from_rotvec(np.outer(angles - np.pi / 2, [0, 0, 1])) * LEVEL
@@ -72,7 +72,7 @@ def test_one_way_is_no_revisit_and_the_way_back_is() -> None:
 
 
 def test_distances_from_training_are_those_found_one_by_one(data_folder: Path) -> None:
-    """The data's own notes say 0.14 m / 9 deg for the nearest training pose on fold 3."""
+    """The data's own notes give 0.14 m / 9 deg for the nearest training pose on fold 3."""
     scene = load_scene(
         f"7scenes:{data_folder / '7scenes' / 'redkitchen'}", data_folder / "splits" / "redkitchen_b50_fold3.csv"
     )
@@ -109,13 +109,13 @@ def leaks(scene: Scene) -> list[str]:
     return [str(fault) for fault in faults.remarks]
 
 
-def test_t04_a_random_split_of_one_drive_is_told() -> None:
+def test_t04_a_random_split_of_one_drive_is_reported() -> None:
     shuffled = np.random.default_rng(2).permutation(["train"] * 240 + ["test"] * 60).tolist()
     remarks = leaks(made_track(walk(300), splits=shuffled))
     assert len(remarks) == 1 and remarks[0].startswith("test split: leaks like a random split: 60 of 60 test frames")
 
 
-def test_t04_every_fifth_frame_is_told_and_so_is_it_where_frames_are_thinned_out() -> None:
+def test_t04_every_fifth_frame_is_reported_also_where_frames_are_thinned_out() -> None:
     splits = ["test" if index % 5 == 0 else "train" for index in range(300)]
     scene = made_track(walk(300), splits=splits)
     assert "random split" in leaks(scene)[0]
@@ -123,7 +123,7 @@ def test_t04_every_fifth_frame_is_told_and_so_is_it_where_frames_are_thinned_out
     assert "random split" in leaks(scene)[0]
 
 
-def test_t04_blocks_without_a_gap_are_told_and_with_a_gap_are_not() -> None:
+def test_t04_blocks_without_a_gap_are_reported_and_with_a_gap_are_not() -> None:
     scene = made_track(walk(300), splits=["train"] * 150 + ["test"] * 150)
     assert "no guard gap, or too short a one: 3 of 150 test frames" in leaks(scene)[0]
     scene.images[150:156] = []
@@ -150,7 +150,7 @@ def test_the_summary_shows_five_of_a_kind_and_all_where_asked() -> None:
     assert len(faults_text(faults.all, everything=True).splitlines()) == 11
 
 
-def test_t10_a_hundred_thousand_rows_are_judged_in_bounded_time_and_memory(tmp_path: Path) -> None:
+def test_t10_a_hundred_thousand_rows_are_checked_in_bounded_time_and_memory(tmp_path: Path) -> None:
     """100 000 poses in a table of labels, 40 MB of text of which at most 600 MB of memory may become."""
     path, rows = tmp_path / "large.csv", 100_000
     positions, lines = walk(rows, 0.01), ["scene,split,seq,img_path,t1,t2,t3,q1,q2,q3,q4"]

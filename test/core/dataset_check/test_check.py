@@ -77,7 +77,7 @@ def test_t01_every_bad_image_is_listed_at_once(small_scene: Path) -> None:
     findings = check_dataset(f"7scenes:{small_scene}", split, motion=False, progress=False)
     text = [str(fault).replace(f"{small_scene}/", "") for fault in findings.faults.refused]
     assert len(text) == 5 and len(findings.scene.images) == 19
-    for name, words in ((missing, "missing"), (empty, "empty (0 bytes)"), (page, "16 bytes that are no JPEG")):
+    for name, words in ((missing, "missing"), (empty, "empty (0 bytes)"), (page, "16 bytes that are neither JPEG")):
         assert any(fault.startswith(name) and words in fault for fault in text), (name, text)
     assert any(fault.startswith(png) and "the PNG is cut off" in fault for fault in text)
     assert any(fault.startswith(jpeg.replace(".png", ".jpg")) and "the JPEG is cut off" in fault for fault in text)
@@ -95,12 +95,12 @@ def test_t01_skip_bad_counts_up_to_a_twentieth_and_refuses_more(small_scene: Pat
     data = f"7scenes:{small_scene}"
     frames(small_scene)[0].write_text("nothing")
     one_bad = check_dataset(data, motion=False, progress=False)
-    with pytest.raises(UserError, match="refused for 1 faults beside 47 good images; .* --skip-bad"):
+    with pytest.raises(UserError, match="refused for 1 faults, 47 images are good; .* --skip-bad"):
         verdict(one_bad, data, skip_bad=False)
-    assert verdict(one_bad, data, skip_bad=True) == "good: 47 images to be used, 1 faults left out"
+    assert verdict(one_bad, data, skip_bad=True) == "good: 47 usable images, 1 faults left out"
     for image in frames(small_scene)[1:3]:
         image.write_text("nothing")
-    with pytest.raises(UserError, match="more than 5%: mend them"):
+    with pytest.raises(UserError, match="more than 5%: fix them"):
         verdict(check_dataset(data, motion=False, progress=False), data, skip_bad=True)
 
 
@@ -119,7 +119,7 @@ def test_the_card_is_printed_and_written_and_an_image_drawn(check: Check, small_
     assert overview[100:900, 900:1650].std() > 40
 
 
-def test_doubles_frozen_blurred_and_dark_images_are_remarked_on(small_scene: Path) -> None:
+def test_duplicate_frozen_blurred_and_dark_images_are_remarked_on(small_scene: Path) -> None:
     images = frames(small_scene)
     shutil.copyfile(images[2], frames(small_scene, 2)[2])
     frozen = cv2.imread(str(images[5]))
@@ -142,7 +142,7 @@ def test_images_of_another_shape_are_refused(small_scene: Path) -> None:
     image = frames(small_scene)[4]
     cv2.imwrite(str(image), cv2.rotate(cv2.imread(str(image)), cv2.ROTATE_90_CLOCKWISE))
     text = found(small_scene)
-    assert text == ["seq-01/frame-000004.color.png: 60x80 pixels, most have 80x60: one shape is needed"]
+    assert text == ["seq-01/frame-000004.color.png: 60x80 pixels, most have 80x60: all must have one shape"]
 
 
 @pytest.mark.parametrize(
@@ -179,20 +179,20 @@ def test_t02_training_is_refused_before_epoch_one_and_goes_on_where_the_user_has
     assert text.count("error:") == 1 and "frame-000007" in text and "frame-000009" in text
     assert not (tmp_path / "model").exists()
     loaded = load_scene(f"7scenes:{scene}")
-    with pytest.raises(UserError, match=r"^desk: 2 faults beside 46 good images: "):
+    with pytest.raises(UserError, match=r"^desk: 2 faults and 46 good images: "):
         quick_check("desk", loaded)
     assert len(quick_check("desk", loaded, skip_bad=True).images) == 46
     frames(scene)[9].write_bytes(whole)
     assert train([*command, "--no-check"]) == 0
 
 
-def test_t10_a_scene_of_twelve_images_is_judged(check: Check, data_folder: Path, tmp_path: Path) -> None:
+def test_t10_a_scene_of_twelve_images_is_checked(check: Check, data_folder: Path, tmp_path: Path) -> None:
     done = check(f"7scenes:{data_folder / '7scenes' / 'stairs'}", "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert "stairs, 12 images" in done.stdout and "images are few" in done.stdout
 
 
-def test_labels_without_images_are_judged_and_all_faults_printed(
+def test_labels_without_images_are_checked_and_all_faults_printed(
     check: Check, data_folder: Path, tmp_path: Path
 ) -> None:
     labels = data_folder / "labels" / "CambridgeLandmarks" / "abs_cambridge_pose_sorted.csv_StMarysChurch_train.csv"
@@ -201,12 +201,12 @@ def test_labels_without_images_are_judged_and_all_faults_printed(
     assert (short.returncode, whole.returncode) == (2, 2)
     assert short.stdout.count("a quaternion of length") == 5 and "and 2 more like these" in short.stdout
     assert whole.stdout.count("a quaternion of length") == 7
-    assert "refused for 7 faults beside 2010 good images" in short.stderr
+    assert "refused for 7 faults, 2010 images are good" in short.stderr
     assert len(json.loads((tmp_path / "out" / "card.json").read_text())["refused"]) == 7
     assert (tmp_path / "out" / "overview.png").stat().st_size > 20_000
 
 
-def test_redkitchen_is_good_and_its_mended_rotations_are_told(data_folder: Path) -> None:
+def test_redkitchen_is_good_and_its_corrected_rotations_are_reported(data_folder: Path) -> None:
     split = data_folder / "splits" / "redkitchen_b50_fold3.csv"
     data = f"7scenes:{data_folder / '7scenes' / 'redkitchen'}"
     findings = check_dataset(data, split, motion=False, progress=False)
@@ -228,4 +228,4 @@ def test_every_row_bad_is_one_sentence(check: Check, small_scene: Path, tmp_path
     scene, faults = inspect_scene(f"7scenes:{small_scene}")
     assert not scene.images and len(faults.refused) == 48
     done = check(f"7scenes:{small_scene}", "--out", tmp_path / "out")
-    assert done.returncode == 2 and "Traceback" not in done.stderr and "48 faults beside 0 good" in done.stderr
+    assert done.returncode == 2 and "Traceback" not in done.stderr and "48 faults, 0 images are good" in done.stderr

@@ -34,7 +34,7 @@ WRONG = [
 
 
 def walk(count: int = 40) -> list[Pose]:
-    """A hand-held camera in the room: all three axes of turning, all three of travel."""
+    """A hand-held camera in the room: all three axes of rotation, all three of translation."""
     s = np.linspace(0, 2 * np.pi, count)
     rotations = np.stack([35 * np.sin(2 * s), 12 * np.sin(3 * s + 1), 10 * np.sin(4 * s)], -1)
     R = Rotation.from_euler("ZYX", rotations, degrees=True) * Rotation.from_matrix(LEVEL)
@@ -76,7 +76,7 @@ def repose(matches: Matches, change) -> Matches:
 
 
 def written_as(convention: PoseConvention):
-    """What comes of a pose that was written as `convention` and read as this project's own."""
+    """The pose that results if it was written as `convention` and read as this project's own."""
 
     def change(pose: Pose) -> Pose:
         R = Rotation.from_quat(pose.orientation[None], scalar_first=True)
@@ -89,26 +89,26 @@ def written_as(convention: PoseConvention):
 def check_all_conventions(scene: Scene, matches: Matches, least_margin: float, wrong: list[PoseConvention]) -> None:
     right = conventions.test_conventions(scene, matches)
     assert right.outcome == "as given" and not right.wrong and right.margin > least_margin, right.sentence()
-    assert "as you said" in right.sentence()
+    assert "as declared" in right.sentence()
     for convention in wrong:
         verdict = conventions.test_conventions(scene, repose(matches, written_as(convention)))
-        assert verdict.outcome == "another reading" and verdict.wrong, verdict.sentence()
+        assert verdict.outcome == "another convention" and verdict.wrong, verdict.sentence()
         assert verdict.winner is not None and verdict.winner.convention == convention
         assert verdict.winner.share - verdict.score(PoseConvention()).share > least_margin, verdict.sentence()
-        assert str(convention) in verdict.sentence() and f"you said {PoseConvention()}" in verdict.sentence()
+        assert str(convention) in verdict.sentence() and f"declared is {PoseConvention()}" in verdict.sentence()
 
 
-def test_on_drawn_images_the_right_reading_wins_and_each_wrong_one_is_caught(room):
+def test_on_drawn_images_the_right_convention_wins_and_each_wrong_one_is_caught(room):
     check_all_conventions(*room, least_margin=0.5, wrong=WRONG)
 
 
 @pytest.mark.parametrize("load", [red_kitchen, office])
-def test_on_real_images_the_right_reading_wins_and_each_wrong_one_is_caught(load, data_folder):
+def test_on_real_images_the_right_convention_wins_and_each_wrong_one_is_caught(load, data_folder):
     scene = load(data_folder)
     check_all_conventions(scene, match_neighbours(scene, 16), least_margin=0.4, wrong=WRONG[:6])
 
 
-def test_poses_of_a_base_are_known_as_another_bodys(room):
+def test_poses_of_a_base_are_recognised_as_another_body(room):
     scene, matches = room
     T_base_camera = Pose(
         np.array([0.3, 0.1, 0.4]), Rotation.from_euler("xyz", [-60, 20, -140], degrees=True).as_quat(scalar_first=True)
@@ -121,7 +121,7 @@ def test_poses_of_a_base_are_known_as_another_bodys(room):
     assert np.degrees(rotation) < 1.0 and "another body" in verdict.sentence()
 
 
-def test_a_given_reading_that_is_right_is_confirmed_by_its_own_name(room):
+def test_a_given_convention_that_is_right_is_confirmed_by_its_own_name(room):
     scene, matches = room
     verdict = conventions.test_conventions(scene, matches, given=PoseConvention("map-to-camera", "xyzw", "OpenGL"))
     assert verdict.outcome == "as given" and verdict.winner.convention == PoseConvention(
@@ -129,7 +129,7 @@ def test_a_given_reading_that_is_right_is_confirmed_by_its_own_name(room):
     )
 
 
-def test_t03_poses_of_other_images_fit_no_reading(room):
+def test_t03_poses_of_other_images_fit_no_convention(room):
     scene, matches = room
     poses = {image.name: scene.images[(k * 17 + 5) % len(scene.images)].pose for k, image in enumerate(scene.images)}
     pairs = [
@@ -141,10 +141,10 @@ def test_t03_poses_of_other_images_fit_no_reading(room):
         for pair in matches.pairs
     ]
     verdict = conventions.test_conventions(scene, replace(matches, pairs=pairs))
-    assert verdict.outcome == "no reading fits" and verdict.wrong, verdict.sentence()
+    assert verdict.outcome == "no convention fits" and verdict.wrong, verdict.sentence()
 
 
-def test_a_camera_that_only_turns_is_not_accused(tmp_path):
+def test_a_camera_that_only_rotates_is_not_refused(tmp_path):
     poses = [Pose(np.zeros(3), pose.orientation) for pose in walk(24)]
     verdict = conventions.test_conventions(made_scene(tmp_path, poses))
     assert verdict.outcome in ("undecided", "as given"), verdict.sentence()

@@ -1,4 +1,4 @@
-"""Poses that cannot be true are found at their row, and no true track is refused: made ones and the published ones."""
+"""Poses that cannot be right are found at their row, and no right track is refused: generated and published ones."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def test_t02_duplicate_stamps_name_the_second_frame() -> None:
     stamps = np.arange(40) / 30
     stamps[17] = stamps[16]
     refused = faults_of(made_track(walk(40), stamps_N=stamps)).refused
-    assert [str(fault) for fault in refused] == [f"{frame(17)}: duplicate stamp 0.533333 s, {frame(16)} has it"]
+    assert [str(fault) for fault in refused] == [f"{frame(17)}: duplicate stamp 0.533333 s, also of {frame(16)}"]
 
 
 def test_t02_a_frame_off_the_track_is_named_and_its_neighbours_are_not() -> None:
@@ -102,7 +102,7 @@ def test_poses_that_stick_and_units_that_cannot_be_are_remarked_on() -> None:
     assert [str(fault) for fault in stuck.all] == [
         f"{frame(100)}: the pose stays the same to the last digit for 2.0 s (60 frames)"
     ]
-    assert "are these metres" in str(faults_of(made_track(walk(300) * 1000)).remarks[0])
+    assert "check units" in str(faults_of(made_track(walk(300) * 1000)).remarks[0])
     assert "move the origin" in str(faults_of(made_track(walk(300) + [5e5, 5e6, 0])).remarks[0])
 
 

@@ -1,4 +1,4 @@
-"""The time between images and poses, from how fast both turn."""
+"""The time offset between images and poses, from the rotation speeds of both."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def rotating(times: np.ndarray, amount: float = 1.0) -> list[Pose]:
     return [Pose(np.array([-1.0, 0.0, 0.0]), q) for q in R.as_quat(scalar_first=True)]
 
 
-def test_t03_the_red_kitchens_poses_80_ms_late_are_told(data_folder):
+def test_t03_red_kitchen_poses_80_ms_late_are_reported(data_folder):
     scene = load_scene(
         f"7scenes:{data_folder / '7scenes' / 'redkitchen'}", data_folder / "splits" / "redkitchen_b50_fold0.csv"
     )
@@ -35,7 +35,7 @@ def test_t03_the_red_kitchens_poses_80_ms_late_are_told(data_folder):
         assert offset.seconds == pytest.approx(offset_s, abs=0.015), offset.sentence()
 
 
-@pytest.mark.parametrize("shift", [0.08, -0.013])
+@pytest.mark.parametrize("offset_s", [0.08, -0.013])
 def test_t03_an_offset_below_a_frame_is_found_in_drawn_images(offset_s):
     pose_times = np.arange(-1, 4, 0.01)
     offset = estimate_time_offset(TIMES, render(rotating(TIMES)), pose_times + offset_s, rotating(pose_times))
@@ -43,12 +43,12 @@ def test_t03_an_offset_below_a_frame_is_found_in_drawn_images(offset_s):
     assert offset.correlation > 0.9 and "ms" in offset.sentence()
 
 
-def test_a_camera_that_stands_still_says_that_it_cannot_tell():
+def test_a_camera_that_stands_still_gives_no_offset():
     offset = estimate_time_offset(TIMES, render(rotating(TIMES[:1])) * len(TIMES), TIMES, rotating(TIMES))
-    assert offset.seconds is None and "hardly turn" in offset.sentence()
+    assert offset.seconds is None and "hardly rotate" in offset.sentence()
 
 
-def test_poses_of_another_recording_say_that_they_cannot_tell():
+def test_poses_of_another_recording_give_no_offset():
     rng = np.random.default_rng(1)
     rotations = np.abs(rng.normal(0.02, 0.01, len(TIMES) - 1))
     offset = estimate_time_offset(TIMES, rotations, TIMES, rotating(TIMES))
@@ -57,6 +57,6 @@ def test_poses_of_another_recording_say_that_they_cannot_tell():
     assert apart.seconds is None and "overlap" in apart.why
 
 
-def test_too_few_images_say_so():
+def test_too_few_images_are_reported():
     offset = estimate_time_offset(TIMES[:3], np.array([0.01, 0.02]), TIMES, rotating(TIMES))
     assert offset.seconds is None and "30 are needed" in offset.why

@@ -1,4 +1,4 @@
-"""Poses read the wrong way, from the files to the exit code; images and poses of different times; what was said."""
+"""Poses read in the wrong convention, from the files to the exit code; images and poses of different times."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def checked(folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str,
     return code, *capsys.readouterr()
 
 
-def test_a_wrong_reading_ends_the_check_with_2_and_says_what_to_do(
+def test_a_wrong_convention_ends_the_check_with_2_and_advice(
     room: Scene, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     images = [replace(image, pose=written_as(PoseConvention("map-to-camera"))(image.pose)) for image in room.images]
@@ -48,11 +48,11 @@ def test_a_wrong_reading_ends_the_check_with_2_and_says_what_to_do(
         and "the images contradict the poses" in text
         and "look like map-to-camera, quaternion w x y z, optical" in text
     )
-    assert "you said camera-to-map, quaternion w x y z, optical" in text and "convention=" in text
-    assert json.loads((tmp_path / "out" / "card.json").read_text())["motion"]["outcome"] == "another reading"
+    assert "declared is camera-to-map, quaternion w x y z, optical" in text and "convention=" in text
+    assert json.loads((tmp_path / "out" / "card.json").read_text())["motion"]["outcome"] == "another convention"
 
 
-def test_poses_of_the_base_end_the_check_with_2_and_say_what_to_do(
+def test_poses_of_the_base_end_the_check_with_2_and_advice(
     room: Scene, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     T_base_camera = Pose(np.array([0.2, 0.1, 0.5]), np.array([0.5, -0.5, 0.5, -0.5]))
@@ -60,17 +60,17 @@ def test_poses_of_the_base_end_the_check_with_2_and_say_what_to_do(
     write_folder_dataset(tmp_path / "place", replace(room, images=images))
     code, _, text = checked(tmp_path / "place", capsys)
     assert code == 2 and "another body than the camera" in text and "--extrinsic" in text
-    assert "the body has a robot's axes (x forward, y left, z up)" in text and "intrinsics: see" not in text
+    assert "the body has a robot's axes (x forward, y left, z up)" in text and "intrinsics: check" not in text
 
 
-def test_the_right_reading_ends_with_0(room: Scene, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_right_convention_ends_with_0(room: Scene, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_folder_dataset(tmp_path / "place", room)
     code, output, _ = checked(tmp_path / "place", capsys)
-    assert code == 0 and "as you said" in output and "verdict        good: 24 images" in output
+    assert code == 0 and "as declared" in output and "verdict        good: 24 usable images" in output
 
 
 def test_t10_a_dozen_neighbouring_frames_are_not_taken_for_another_body(data_folder: Path) -> None:
-    """With little motion a mounting of any direction fits the noise of the labels better than the truth does."""
+    """With little motion a mounting of any direction fits the noise of the labels better than the ground truth does."""
     images = sorted(red_kitchen(data_folder).images, key=lambda image: image.stamp)
     scene = replace(red_kitchen(data_folder), images=images[:36:3])
     matches = match_neighbours(scene)
@@ -86,24 +86,24 @@ def offset(seconds: float | None, sigma: float = 0.005) -> TimeOffset:
 
 
 @pytest.mark.parametrize(
-    ("measured", "period", "told"),
+    ("measured", "period", "reported"),
     [
         (offset(0.08), 1 / 30, True),
         (offset(-0.08), 1 / 30, True),
         (offset(0.02), 1 / 30, False),  # below a frame
-        (offset(0.08, sigma=0.05), 1 / 30, False),  # chance
+        (offset(0.08, sigma=0.05), 1 / 30, False),  # not significant
         (offset(0.08), 0.2, False),
         (offset(None), 1 / 30, False),
         (offset(0.08), 0.0, True),
     ],
 )
-def test_t03_an_offset_of_more_than_a_frame_and_more_than_chance_is_remarked_on(
-    measured: TimeOffset, period: float, text: bool
+def test_t03_a_significant_offset_of_more_than_a_frame_is_remarked_on(
+    measured: TimeOffset, period: float, reported: bool
 ) -> None:
     faults = Faults()
     check_offset(measured, period, faults)
-    assert not faults.refused and len(faults.remarks) == text
-    if text:
+    assert not faults.refused and len(faults.remarks) == reported
+    if reported:
         assert measured.seconds is not None and f"add {measured.seconds:.3f} s" in str(faults.remarks[0])
         assert "80 ms" in str(faults.remarks[0]) and "of another time" in str(faults.remarks[0])
 

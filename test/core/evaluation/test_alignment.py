@@ -1,4 +1,4 @@
-"""Estimates laid onto the truth: exact where there is an answer, none where there is not."""
+"""Estimates aligned with ground truth: exact where there is a solution, None where there is not."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_another_frame_is_found_exactly(seed: int, count: int, far: float) -> No
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_no_small_step_away_from_it_has_smaller_squares(seed: int) -> None:
-    """Noisy estimates, a mirrored truth among them: what is found is the least squares' minimum over rotations."""
+    """Noisy estimates, also of a mirrored ground truth: the result is the least-squares minimum over rotations."""
     rng = np.random.default_rng(seed)
     ground_truth_poses = track(8, seed)
     flip = np.array([1.0, 1, -1]) if seed % 2 else np.ones(3)
@@ -53,7 +53,7 @@ def test_no_small_step_away_from_it_has_smaller_squares(seed: int) -> None:
         assert squares(step @ found.T_ground_truth_map) >= least - 1e-9
 
 
-def test_scale_is_said_and_not_applied() -> None:
+def test_scale_is_reported_and_not_applied() -> None:
     estimates = track(10, 0)
     found = align(estimates, [Pose(3 * p.position, p.orientation) for p in estimates])
     assert found is not None and found.scale == pytest.approx(3) and found.errors.median_m > 0.5
@@ -69,8 +69,8 @@ def test_what_is_on_a_line_or_too_few_is_not_aligned() -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32 - 1))
-def test_a_corridor_narrower_than_the_errors_gives_no_turn_by_chance(seed: int) -> None:
-    """12 m straight on, 2 cm of sway, 10 cm of error: about the corridor's axis any turn would fit."""
+def test_a_corridor_narrower_than_the_errors_gives_no_arbitrary_rotation(seed: int) -> None:
+    """12 m straight on, 2 cm of sway, 10 cm of error: about the corridor's axis any rotation would fit."""
     rng = np.random.default_rng(seed)
     ground_truth_poses = [Pose([0.2 * n, *(0.02 * rng.normal(size=2))], [1.0, 0, 0, 0]) for n in range(60)]
     estimates = [Pose(p.position + 0.1 * rng.normal(size=3), p.orientation) for p in ground_truth_poses]

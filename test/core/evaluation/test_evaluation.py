@@ -1,4 +1,4 @@
-"""Figures, baselines, predictions and images; on real data they agree with an independent judge to 1e-6."""
+"""Figures, baselines, predictions and images; on real data they agree with an independent evaluator to 1e-6."""
 
 import csv
 import json
@@ -28,10 +28,10 @@ ROOT = Path(__file__).resolve().parents[3]
 evaluate = runpy.run_path(str(ROOT / "training" / "evaluate.py"))["main"]
 
 
-def test_e07_figures_agree_with_the_independent_judge(data_folder: Path, tmp_path: Path) -> None:
+def test_e07_figures_agree_with_the_independent_evaluator(data_folder: Path, tmp_path: Path) -> None:
     fold, scorer = "redkitchen_b50_fold3", data_folder.parent / "tools" / "score.py"
     if not scorer.is_file():
-        pytest.skip(f"the independent judge is not at {scorer}")
+        pytest.skip(f"the independent evaluator is not at {scorer}")
     split = data_folder / "splits" / f"{fold}.csv"
     data = f"7scenes:{data_folder / '7scenes'}"
     some = (read_image(image.path) for image in load_scene(data, split).select("train")[::60])
@@ -42,7 +42,7 @@ def test_e07_figures_agree_with_the_independent_judge(data_folder: Path, tmp_pat
     written = json.loads(ours.read_text())
     covariance, aligned = written.pop("covariance"), written.pop("aligned_se3")
     mine = list(written.values())
-    assert aligned is None  # random weights: what they answer cannot be laid onto the truth
+    assert aligned is None  # random weights: the estimates cannot be aligned with ground truth
     assert len(covariance["within_one_sigma"]) == 6 and min(covariance["nees"].values()) > 1  # random weights
     theirs = []
     for argument in ([str(predictions)], ["--baseline"]):
@@ -57,7 +57,7 @@ def test_e07_figures_agree_with_the_independent_judge(data_folder: Path, tmp_pat
     assert cv2.imread(str(tmp_path / "report.png")).shape[0] > 500
 
 
-def test_a_small_scene_is_judged_from_the_command_line(
+def test_a_small_scene_is_evaluated_from_the_command_line(
     small_scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     some = (read_image(image.path) for image in load_scene(small_scene).images[::6])
@@ -65,7 +65,8 @@ def test_a_small_scene_is_judged_from_the_command_line(
     predictions = tmp_path / "p.csv"
     assert evaluate([str(model), "--data", str(small_scene), "--predictions", str(predictions)]) == 0
     printed = capsys.readouterr().out
-    assert "thumbnail look-up" in printed and "constant pose" in printed and "localized 24 of 24 frames" in printed
+    assert "nearest-neighbour retrieval" in printed and "constant pose" in printed
+    assert "localized 24 of 24 frames" in printed
     rows = list(csv.DictReader(predictions.read_text().splitlines()))
     assert list(rows[0]) == PREDICTION_COLUMNS and len(rows) == 24
     assert [float(rows[0][f"sigma_{axis}"]) for axis in "xyz"] == pytest.approx([0.1, 0.2, 0.3])
@@ -78,8 +79,8 @@ def rotated(degrees: float) -> Pose:
     return Pose([degrees / 100, 0, 0], [np.cos(half), 0, 0, np.sin(half)])
 
 
-def test_crops_are_asked_for_by_the_judge(small_scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    """As many windows as asked for, whatever the model says, and their mean."""
+def test_crops_are_set_by_evaluate(small_scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """As many windows as requested, whatever the model's own number, and their mean."""
     images = load_scene(small_scene).images
     model = save_untrained(tmp_path / "model", [read_image(i.path) for i in images[::6]], Preprocessing(48, (32, 40)))
     written = SceneModel.load(model)
@@ -92,10 +93,10 @@ def test_crops_are_asked_for_by_the_judge(small_scene: Path, tmp_path: Path, cap
         found.append((tmp_path / "p.csv").read_text())
     assert found[0] == found[1] != found[2]
     assert evaluate([str(model), "--data", str(small_scene), "--crops", "0"]) == 2
-    assert "--crops 0: at least 1 window is needed" in capsys.readouterr().err
+    assert "--crops 0: must be at least 1 window" in capsys.readouterr().err
     demo = str(ROOT / "demo" / "model")  # of scene coordinates
     assert evaluate([demo, "--data", str(small_scene), "--crops", "4"]) == 2
-    assert "knows the rays of the centre's window alone" in capsys.readouterr().err
+    assert "knows the rays of the centre window alone" in capsys.readouterr().err
 
 
 def test_figures_of_known_errors() -> None:
@@ -127,7 +128,7 @@ def test_no_line_leads_over_a_gap() -> None:
     assert _unbroken(np.array([3.0])) == [slice(0, 1)]
 
 
-def test_look_up_finds_an_image_under_other_light() -> None:
+def test_retrieval_finds_an_image_under_other_light() -> None:
     rng = np.random.default_rng(0)
     images = [cv2.resize(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8), (160, 120)) for _ in range(10)]
     retrieval = ThumbnailRetrieval(images, [rotated(k) for k in range(10)])

@@ -30,7 +30,7 @@ from transposenet_core.scene_model import MappedScene, SceneModel
 ROOT = Path(__file__).resolve().parents[3]
 DEMO = ROOT / "demo" / "model"
 evaluate = runpy.run_path(str(ROOT / "training" / "evaluate.py"))["main"]
-# What evaluate.py printed and wrote of `made_result` when all of it was in that script (commit b64e6a4).
+# What evaluate.py printed and wrote of `made_result` when all of it was in that script (commit b64e6a4); texts updated.
 GOLDEN = json.loads((Path(__file__).parent / "offline_golden.json").read_text())
 T_MOVED = Pose([2.0, -1.0, 0.5], [np.cos(0.3), 0, np.sin(0.3), 0])
 CASES: dict[str, dict] = {
@@ -45,7 +45,7 @@ CASES: dict[str, dict] = {
 def made_estimates(
     ground_truth_poses: list[Pose], T_moved: Pose | None = None, lost: object = (), elsewhere: object = ()
 ) -> list:
-    """Answers beside the ground truth by centimetres and degrees that are the same everywhere."""
+    """Estimates off the ground truth by fixed centimetres and degrees."""
     found = []
     for k, ground_truth in enumerate(ground_truth_poses):
         half = np.radians(1 + k % 4) / 2
@@ -58,7 +58,7 @@ def made_estimates(
 
 
 def made_result(root: Path, case: str) -> OfflineResult:
-    """A result of 12 images of a small scene with made estimates and the two baselines' own answers."""
+    """A result of 12 images of a small scene with made estimates and the two baselines' own poses."""
     scene = load_scene(f"7scenes:{write_small_scene(root / 'desk', frames=12)}")
     mapped = MappedScene("desk", "map", HELD_OUT)
     images = scene.select("test")
@@ -94,7 +94,7 @@ def test_e05_nothing_localized_has_baselines_and_no_errors(tmp_path: Path) -> No
     assert result.alignment is None and result.covariance_calibration is None and result.warnings() == []
     assert set(result.localized_poses) == {None}
     assert [result.summaries()[name].count for name in (RETRIEVAL, CONSTANT)] == [12, 12]
-    assert len(result.errors_of_all()[0]) == 12  # what the localizer would not trust is there all the same
+    assert len(result.errors_of_all()[0]) == 12  # also estimates that are not localized
     scene_model = SceneModel.load(DEMO)
     written = draw_offline_report(tmp_path / "report", result, scene_model, lambda image: read_image(image.path))
     assert written == {"image": tmp_path / "report" / "report.png"}
@@ -112,9 +112,9 @@ def test_errors_are_of_the_localized_and_of_all(tmp_path: Path) -> None:
     nowhere = replace(result.estimates[0], pose=None, localized=False, reason="non_finite_output")
     without = replace(result, estimates=[nowhere, *result.estimates[1:]])
     assert without.localized == result.localized
-    with pytest.raises(ValueError, match="11 estimates for 12 true poses"):
+    with pytest.raises(ValueError, match="11 estimates for 12 ground-truth poses"):
         without.errors_of_all()
-    with pytest.raises(ValueError, match=r"not as many: \[11, 12\]"):
+    with pytest.raises(ValueError, match=r"differ in number: \[11, 12\]"):
         replace(result, estimates=result.estimates[1:])
 
 
@@ -131,7 +131,7 @@ def untrained(small_scene: Path, tmp_path: Path) -> Path:
     return save_untrained(tmp_path / "model", some, Preprocessing(48, (32, 40)))
 
 
-def test_the_command_prints_and_writes_what_the_library_answers(
+def test_the_command_prints_and_writes_what_the_library_returns(
     small_scene: Path, untrained: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     files = {name: tmp_path / name for name in ("figures.json", "predictions.csv", "report")}
@@ -140,17 +140,17 @@ def test_the_command_prints_and_writes_what_the_library_answers(
     assert evaluate([str(untrained), *there, *(str(files.get(word, word)) for word in more)]) == 0
     printed = capsys.readouterr()
     result = evaluate_offline(Localizer(untrained, "cpu"), load_scene(small_scene), select="all")
-    assert capsys.readouterr() == ("", "")  # a library says nothing
+    assert capsys.readouterr() == ("", "")  # a library prints nothing
     *figures, following = printed.out.splitlines(keepends=True)
     assert "".join(figures) == f"{result.table()}\nimage: {files['report'] / 'report.png'}\n"
     assert following.startswith("next: ") and f"localize --model {untrained} IMAGE" in following
-    assert all(f"{bar}: 100%" in printed.err for bar in ("localize", "look-up"))
+    assert all(f"{bar}: 100%" in printed.err for bar in ("localize", "retrieval"))
     assert len(result.images) == len(result.localized) == 48 and result.select == "all"
     assert files["figures.json"].read_text() == json.dumps(result.to_dict(), indent=1) + "\n"
     again = tmp_path / "again.csv"
     write_predictions(again, [image.name for image in result.images], result.estimates)
     assert files["predictions.csv"].read_bytes() == again.read_bytes()
-    # A training image is found by the look-up itself; the others are given the pose of one of those.
+    # A training image retrieves itself; the others get the pose of one of those.
     metres_N, _ = pose_errors(result.baselines[RETRIEVAL], result.ground_truth)
     assert [metres == 0 for metres in metres_N] == [image.split == "train" for image in result.images]
 
@@ -163,9 +163,9 @@ def test_as_many_windows_as_asked_for(small_scene: Path, untrained: Path) -> Non
     assert (kept.crops, localizer.scene_model.preprocessing) == (1, replace(kept, crops=4))
     averaged = evaluate_offline(localizer, scene).errors()
     assert len(averaged[0]) == 24 and not np.allclose(averaged, plain, atol=1e-4)
-    with pytest.raises(UserError, match="--crops 0: at least 1 window is needed"):
+    with pytest.raises(UserError, match="--crops 0: must be at least 1 window"):
         with_crops(localizer.scene_model, 0)
-    with pytest.raises(UserError, match="knows the rays of the centre's window alone; leave it away"):
+    with pytest.raises(UserError, match="knows the rays of the centre window alone; leave it out"):
         with_crops(SceneModel.load(DEMO), 2)
 
 
@@ -192,7 +192,7 @@ def test_each_of_several_scenes_has_a_result(tmp_path: Path, capsys: pytest.Capt
         assert not any(result.estimates[index].scene != name for index in result.localized)
         assert f"scene found in {len(taken) - sum(taken)} of {len(taken)} frames" in result.table()
     attic: Scene = replace(load_scene(f"7scenes:{folders[0]}"), name="attic")
-    with pytest.raises(UserError, match=r"scene 'attic' .* is none of the model's, which are desk \+ shelf"):
+    with pytest.raises(UserError, match=r"scene 'attic' .* is not one of the model's, which are desk \+ shelf"):
         evaluate_offline(localizer, attic)
 
 

@@ -1,4 +1,4 @@
-"""Images of a place that the model does not know: counted by the library, told by the command."""
+"""Images of a place that the model does not know: counted by the library, printed by the command."""
 
 import runpy
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Poses at the images' times: motions worked out by hand and by chance, clocks that do not fit (fault matrix, T3)."""
+"""Poses at the images' times: motions worked out by hand and random ones, clocks that do not fit (fault matrix, T3)."""
 
 import numpy as np
 import pytest
@@ -129,7 +129,7 @@ def test_stamps_lose_no_nanosecond(stamp: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "now", "nan", "inf", "1e30", "1e999999", "1.2.3"])
 def test_no_stamp(text: str) -> None:
-    with pytest.raises(ValueError, match="is no time stamp in seconds"):
+    with pytest.raises(ValueError, match="is not a time stamp in seconds"):
         nanoseconds(text)
 
 
@@ -138,7 +138,7 @@ def test_options_are_numbers() -> None:
     assert positive_option({}, "max_gap", 0.1, "x") == 0.1
     for value in ("soon", "nan", "inf", "1e300"):
         with pytest.raises(
-            UserError, match=f"x: the option max_gap={value} is no number up to 2e\\+09; write one such as max_gap=0.1"
+            UserError, match=f"the option max_gap={value} is not a number up to 2e\\+09; write for example max_gap=0.1"
         ):
             positive_option({"max_gap": value}, "max_gap", 0.1, "x")
     with pytest.raises(UserError, match="x: the option max_gap=0 must be above 0"):

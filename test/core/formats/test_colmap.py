@@ -166,7 +166,7 @@ def test_t02_a_pose_that_is_not_finite_is_a_fault(tmp_path: Path) -> None:
         (
             "cameras.txt",
             ("PINHOLE 80 60 70 71 40 30", "FOV 80 60 70 71 40 30 0.9"),
-            "has the model FOV; known are SIMPLE",
+            "has the model FOV; supported are SIMPLE",
         ),
     ],
 )
@@ -186,13 +186,13 @@ def test_a_truncated_binary_model_and_missing_files_are_named(tmp_path: Path) ->
     with pytest.raises(UserError, match="pycolmap cannot read the model"):
         load_scene(root)
     images.unlink()
-    with pytest.raises(UserError, match="no COLMAP model there; colmap reads cameras, images and points3D"):
+    with pytest.raises(UserError, match="no COLMAP model found there; colmap reads cameras, images and points3D"):
         load_scene(f"colmap:{root}")
 
 
 def test_a_model_without_a_registered_image_is_refused(tmp_path: Path) -> None:
     root = write_text_model(tmp_path / "yard", ["1 PINHOLE 80 60 70 71 40 30"], [])
-    with pytest.raises(UserError, match="the model has 0 images and none is registered"):
+    with pytest.raises(UserError, match="none of the model's 0 images is registered"):
         load_scene(root)
 
 

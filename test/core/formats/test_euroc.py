@@ -47,7 +47,7 @@ def sensor(
 
 
 def ground_truth_row(ms: int) -> str:
-    """The body climbs 1 m/s at (3, 4), turned a quarter to the left: q_RS = (cos 45, 0, 0, sin 45), w first."""
+    """The body climbs 1 m/s at (3, 4), rotated by 90 degrees to the left: q_RS = (cos 45, 0, 0, sin 45), w first."""
     return f"{EPOCH + ms * MS},3,4,{ms / 1000},0.70710678,0,0,0.70710678,0,0"
 
 
@@ -71,7 +71,7 @@ def write_recording(
 
 
 def test_a_known_camera_on_a_known_body(tmp_path: Path) -> None:
-    """Turned to the left the body's forward is the map's y: the camera is at y + 0.1, z + 0.2 and looks along y."""
+    """Rotated to the left, the body's forward is the map's y: the camera is at y + 0.1, z + 0.2 and looks along y."""
     root = write_recording(tmp_path / "V1_01_easy", [0, 52])
     scene = load_scene(root)  # recognised without its format
     second = scene.images[1]
@@ -93,7 +93,7 @@ def test_the_published_sensor_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("head", ["%YAML:1.0\n", "%YAML:1.0\n---\n", "%YAML 1.2\n---\n"])
-def test_opencvs_head_and_tag_are_passed_over(tmp_path: Path, head: str) -> None:
+def test_opencvs_head_and_tag_are_ignored(tmp_path: Path, head: str) -> None:
     root = write_recording(tmp_path / "V1", [0], sensor(head=head, tag=" !!opencv-matrix"))
     assert load_scene(root).intrinsics.fx == 458.654
 
@@ -110,7 +110,7 @@ def test_the_other_camera_by_option_and_grey_images(tmp_path: Path) -> None:
 
 def test_t03_no_overlap_in_time_is_refused(tmp_path: Path) -> None:
     root = write_recording(tmp_path / "V1", [0, 50], rows=[ground_truth_row(5 * k) for k in range(1000, 1100)])
-    with pytest.raises(UserError, match=r"data.csv with .*data.csv: 0 of 2 images .* \+5.000 s on the images"):
+    with pytest.raises(UserError, match=r"data.csv with .*data.csv: 0 of 2 images .* \+5.000 s added to the images"):
         load_scene(f"euroc:{root}")
 
 
@@ -118,11 +118,11 @@ def test_t03_no_overlap_in_time_is_refused(tmp_path: Path) -> None:
     ("row", "what"),
     [
         ("1,2,3", "line 3: 3 columns, a row is 'timestamp,p_x"),
-        ("9" * 5000 + ",3,4,5,1,0,0,0", r"line 3: '9+' is no time stamp in whole nanoseconds"),
-        (f"{EPOCH}.5,3,4,5,1,0,0,0", r"line 3: '\d+\.5' is no time stamp in whole nanoseconds"),
+        ("9" * 5000 + ",3,4,5,1,0,0,0", r"line 3: '9+' is not a time stamp in whole nanoseconds"),
+        (f"{EPOCH}.5,3,4,5,1,0,0,0", r"line 3: '\d+\.5' is not a time stamp in whole nanoseconds"),
         (f"{EPOCH},3,4,inf,1,0,0,0", "line 3: a number that is not finite"),
         (f"{EPOCH},3,4,5,1,1,0,0", "line 3: a quaternion of length 1.41421"),
-        (ground_truth_row(-5), "line 3: the stamp stands in .* line 2 already"),
+        (ground_truth_row(-5), "line 3: the stamp is already in .* line 2"),
     ],
 )
 def test_t02_a_wrong_row_is_left_out_and_named(tmp_path: Path, row: str, what: str) -> None:
@@ -137,13 +137,13 @@ def test_t02_a_wrong_row_is_left_out_and_named(tmp_path: Path, row: str, what: s
 @pytest.mark.parametrize(
     ("calibration", "what"),
     [
-        (sensor(model="omni"), "camera_model 'omni' with distortion_model 'radial-tangential'; known are pinhole with"),
+        (sensor(model="omni"), "camera_model 'omni' with distortion_model 'radial-tangential'; allowed are pinhole"),
         (sensor(lens="fov"), "camera_model 'pinhole' with distortion_model 'fov'"),
         (sensor().replace("458.654", "-458.654"), "sizes and focal lengths are above 0"),
-        (sensor().replace("resolution: [752, 480]", ""), r"no camera \(KeyError\('resolution'\)\)"),
-        (sensor(T="1, 2, 3"), "no camera .*T_BS with 16 numbers"),
+        (sensor().replace("resolution: [752, 480]", ""), r"not a camera \(KeyError\('resolution'\)\)"),
+        (sensor(T="1, 2, 3"), "not a camera .*T_BS with 16 numbers"),
         (sensor(T=FORWARD.replace("0, -1, 0", "0, -2, 0")), r"sensor.yaml: the rotation block is .* off orthonormal"),
-        ("a: [1, 2", "no YAML"),
+        ("a: [1, 2", "not valid YAML"),
         ("just a word", "a str, it must be 'key: value' lines"),
     ],
 )
@@ -163,7 +163,7 @@ def test_a_wrong_sensor_file_is_one_sentence(tmp_path: Path, calibration: str, w
         max_leaves=5,
     ),
 )
-def test_whatever_a_sensor_file_says_it_is_read_or_refused_in_a_sentence(
+def test_whatever_a_sensor_file_has_it_is_read_or_refused_in_a_sentence(
     tmp_path: Path, key: str, value: object
 ) -> None:
     content = yaml.safe_load(sensor()) | {key: value}

@@ -106,7 +106,7 @@ def test_units_and_time_offset_are_kept(small_scene: Path, tmp_path: Path) -> No
     for offsets, median in (({"a": 0.03, "b": -0.01, "c": 0.02}, 0.02), ({}, 0.0)):
         path.write_text(json.dumps(about | {"time_offset_s": offsets}))
         assert load_scene(tmp_path / "copy").time_offset_s == median
-    faults = ({"units": "feet"}, "units is 'feet', allowed are metres"), ({"time_offset_s": 3}, "no object")
+    faults = ({"units": "feet"}, "units is 'feet', allowed are metres"), ({"time_offset_s": 3}, "not an object")
     for wrong, sentence in faults:
         path.write_text(json.dumps(about | wrong))
         with pytest.raises(UserError, match=f"dataset.json: .*{sentence}"):
@@ -163,7 +163,7 @@ def test_t06_an_interrupted_writer_leaves_nothing_and_nothing_of_others_is_overw
     (tmp_path / "thesis/chapter.txt").write_text("x")
     for folder, overwrite, sentence in (
         ("out", False, "--overwrite"),
-        ("thesis", True, "thesis: something lies there already"),
+        ("thesis", True, "thesis: already exists"),
     ):
         with pytest.raises(UserError, match=sentence), folder_dataset(tmp_path / folder, overwrite=overwrite):
             pass
@@ -179,22 +179,22 @@ def test_names_and_images_that_cannot_be_written_are_a_programmers_error(tmp_pat
         for name in ("0.png", "/0.png", "../1.png"):
             with pytest.raises(ValueError, match="a new path below the folder"):
                 writer.add(name, array, HERE, 0)
-        with pytest.raises(ValueError, match="are not written"):
+        with pytest.raises(ValueError, match="cannot be written as"):
             writer.add("1.bmp", array, HERE, 0)
-        with pytest.raises(ValueError, match="are not written"):
+        with pytest.raises(ValueError, match="cannot be written as"):
             writer.add("2.png", array.astype(float), HERE, 0)
 
 
 @pytest.mark.parametrize(
     ("row", "sentence"),
     [
-        (f"b.png,2,{PLACE},4", "line 3: more columns than the first line"),
+        (f"b.png,2,{PLACE},4", "line 3: more columns than the header"),
         ("b.png,2,1,2,3", "line 3: could not convert string to float: ''"),
         ("b.png,2,1,2,inf,1,0,0,0", "line 3: a number that is not finite"),
         ("b.png,2,1,2,3,1,1,0,0", "line 3: a quaternion of length 1.41421"),
-        (f"b.png,soon,{PLACE}", "line 3: stamp 'soon' is no stamp, seconds are allowed"),
+        (f"b.png,soon,{PLACE}", "line 3: stamp 'soon' is not a stamp, seconds are allowed"),
         (f"b.png,nan,{PLACE}", "line 3: a stamp that is not finite"),
-        (f"a.png,2,{PLACE}", "line 3: a.png stands in .* line 2 already"),
+        (f"a.png,2,{PLACE}", "line 3: a.png is already in .* line 2"),
         (f"../b.png,2,{PLACE}", "line 3: the image ../b.png is not below"),
         (f"c.png,2,{PLACE}", "c.png: the image is missing, but .*line 3 names it"),
     ],
@@ -206,7 +206,7 @@ def test_t02_a_wrong_row_is_named_and_left_out(tmp_path: Path, row: str, sentenc
     assert [image.name for image in inspect_scene(root)[0].images] == ["a.png"]
 
 
-def test_wrong_splits_and_depth_names_are_told(tmp_path: Path) -> None:
+def test_wrong_splits_and_depth_names_are_reported(tmp_path: Path) -> None:
     header = f"{HEADER},split,depth"
     rows = (f"a.png,1,{PLACE},exam,", f"b.png,2,{PLACE},train,../../x.png")
     scene, faults = inspect_scene(by_hand(tmp_path / "den", *rows, header=header))
@@ -220,19 +220,19 @@ def test_wrong_splits_and_depth_names_are_told(tmp_path: Path) -> None:
     [
         ("poses.csv", "image,x,y\n", "poses.csv: columns image,x,y and 0 rows found; folder reads"),
         ("poses.csv", f"{HEADER}\n", "and 0 rows found"),
-        ("camera.json", "{", "camera.json: no JSON"),
+        ("camera.json", "{", "camera.json: not valid JSON"),
         ("camera.json", "[1]", "a list, it must be a JSON object"),
         ("camera.json", '{"width": 8, "focal": 3}', "keys focal unknown, height, fx, fy, cx, cy missing"),
-        ("camera.json", json.dumps(CAMERA.to_dict() | {"fx": -1}), "is no camera; sizes and focal lengths are > 0"),
+        ("camera.json", json.dumps(CAMERA.to_dict() | {"fx": -1}), "is not a camera; sizes and focal lengths are > 0"),
         ("camera.json", json.dumps(CAMERA.to_dict() | {"fx": "wide"}), "fx, fy, cx, cy are numbers"),
-        ("camera.json", json.dumps(CAMERA.to_dict() | {"width": 8.5}), "is no camera"),
+        ("camera.json", json.dumps(CAMERA.to_dict() | {"width": 8.5}), "is not a camera"),
         ("camera.json", json.dumps(CAMERA.to_dict() | {"distortion": 3}), "distortion a list"),
         (
             "camera.json",
             json.dumps(CAMERA.to_dict() | {"distortion_model": "fish"}),
             "distortion_model 'fish', allowed",
         ),
-        ("depth_camera.json", json.dumps(CAMERA.to_dict()), "no depth camera .* it has metres_per_unit"),
+        ("depth_camera.json", json.dumps(CAMERA.to_dict()), "not a depth camera .* it has metres_per_unit"),
         ("depth_camera.json", json.dumps(CAMERA.to_dict() | {"metres_per_unit": 0}), "it must be a number above 0"),
     ],
 )

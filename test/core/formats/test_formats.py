@@ -37,7 +37,7 @@ def test_a_known_camera_is_taken_from_the_scene(small_scene: Path) -> None:
     assert (camera.fx, camera.fy, camera.cx, camera.source) == (70, 71, 39.5, "color-intrinsics.txt")
 
 
-def test_a_split_file_chooses_and_finds_jpg_where_it_says_png(small_scene: Path) -> None:
+def test_a_split_file_chooses_and_finds_jpg_where_it_has_png(small_scene: Path) -> None:
     image = small_scene / "seq-01" / "frame-000002.color.png"
     cv2.imwrite(str(image.with_suffix(".jpg")), cv2.imread(str(image)))
     image.unlink()
@@ -54,7 +54,7 @@ def test_a_split_file_chooses_and_finds_jpg_where_it_says_png(small_scene: Path)
     ("data", "sentence"),
     [
         ("8scenes:/nowhere", "the format '8scenes' is unknown; known formats: 7scenes"),
-        ("7scenes:/nowhere", "there is no /nowhere; 7scenes reads"),
+        ("7scenes:/nowhere", "/nowhere does not exist; 7scenes reads"),
         (".", "no known layout"),
     ],
 )
@@ -69,7 +69,7 @@ def test_a_wrong_place_is_named(data: str, sentence: str, tmp_path: Path, monkey
     [
         ("a,b\n1,2\n", "columns .* found"),
         ("split,image\nholdout,x.png\n", "line 2: split 'holdout'"),
-        ("split,image\ntrain,x.png\ntest,x.png\n", "line 3: x.png stands in both"),
+        ("split,image\ntrain,x.png\ntest,x.png\n", "line 3: x.png is in both"),
         ("\ufeffsplit,image\n", "names no image"),  # as spreadsheets write it
         ("split,image\ntrain,desk/seq-01/frame-999999.color.png\n", "neither below that folder"),
     ],
@@ -85,7 +85,7 @@ def test_missing_pose_and_missing_sequence_are_named(small_scene: Path) -> None:
     (small_scene / "seq-01" / "frame-000004.pose.txt").write_text("1 0 0\n")
     (small_scene / "seq-01" / "frame-000005.pose.txt").unlink()
     with pytest.raises(
-        UserError, match=r"2 faults .*frame-000004.pose.txt: no 4x4.*frame-000005.pose.txt: no pose can"
+        UserError, match=r"2 faults .*frame-000004.pose.txt: not a 4x4.*frame-000005.pose.txt: the pose cannot"
     ):
         load_scene(small_scene)
     (small_scene / "TrainSplit.txt").write_text("sequence7\n")
@@ -99,7 +99,7 @@ def test_a_camera_worked_out_by_hand(tmp_path: Path) -> None:
         np.savetxt(tmp_path / f"seq-01/frame-{number:06d}.pose.txt", T_44)
     scene, faults = inspect_scene(tmp_path)
     assert [is_known(image.pose) for image in scene.images] == [True, False]
-    assert "all is train unless --split says otherwise" in str(faults.remarks[0]) and not faults.refused
+    assert "all is train without --split" in str(faults.remarks[0]) and not faults.refused
 
 
 def test_t01_missing_and_empty_images_are_all_named(small_scene: Path) -> None:
@@ -107,7 +107,7 @@ def test_t01_missing_and_empty_images_are_all_named(small_scene: Path) -> None:
     split = small_scene / "split.csv"
     split.write_text("split,image\n" + "".join(f"train,seq-01/frame-{n:06d}.color.png\n" for n in range(26)))
     with pytest.raises(
-        UserError, match=r"3 faults beside 23 .*000003.color.png: .*empty.*000024.*missing, but .*split.csv"
+        UserError, match=r"3 faults and 23 .*000003.color.png: .*empty.*000024.*missing, but .*split.csv"
     ):
         load_scene(small_scene, split)
 
@@ -115,7 +115,7 @@ def test_t01_missing_and_empty_images_are_all_named(small_scene: Path) -> None:
 def test_t02_wrong_matrices_are_named_and_the_rest_is_kept(small_scene: Path) -> None:
     wrong = {
         "not finite": np.full((4, 4), np.nan),
-        "determinant -1: a mirror": np.diag([1, 1, -1.0, 1]),
+        "determinant -1: a reflection": np.diag([1, 1, -1.0, 1]),
         "off orthonormal": np.diag([1.1, 1, 1, 1]),
         r"a camera at 3e\+09 m": np.eye(4) + [[0, 0, 0, 3e9], *np.zeros((3, 4))],
         "last row of the matrix": np.ones((4, 4)),
@@ -171,7 +171,7 @@ def test_depth_that_is_none_is_named_and_empty_files_count_as_absent(small_scene
     (small_scene / "seq-01/frame-000000.depth.png").write_bytes(b"")
     assert load_scene(small_scene).depth_camera is None
     cv2.imwrite(str(small_scene / "seq-01/frame-000001.depth.png"), np.zeros((6, 8), np.uint8))
-    with pytest.raises(UserError, match="frame-000001.depth.png: no depth image, which is a PNG of one 16-bit channel"):
+    with pytest.raises(UserError, match="frame-000001.depth.png: not a depth image, which is a PNG of one 16-bit"):
         load_scene(small_scene)
 
 
@@ -186,7 +186,7 @@ def test_the_real_depth_is_found_at_half_resolution(data_folder: Path) -> None:
 
 def test_a_sequence_in_both_splits_is_refused(small_scene: Path) -> None:
     (small_scene / "TestSplit.txt").write_text("sequence1\n")
-    with pytest.raises(UserError, match="TestSplit.txt: sequence1 stands in the other split as well"):
+    with pytest.raises(UserError, match="TestSplit.txt: sequence1 is also in the other split"):
         load_scene(small_scene)
 
 
@@ -194,7 +194,7 @@ def test_options_and_ways_to_write_them(small_scene: Path) -> None:
     with pytest.raises(UserError, match="7scenes has no option 'convention'; its options: none"):
         load_scene(f"7scenes:{small_scene},convention=camera_to_map")
     with pytest.raises(
-        UserError, match="finds its rows by the images; labels alone: cambridge, posenet_txt, labels_csv"
+        UserError, match="finds its rows by the images; formats without: cambridge, posenet_txt, labels_csv"
     ):
         inspect_scene(small_scene, labels_only=True)
     assert parse_source(f"matrix-rows:{small_scene}").adapter is parse_source(f"matrix_rows:{small_scene}").adapter
@@ -217,7 +217,7 @@ def test_every_format_has_its_row_in_the_docs() -> None:
 def test_t01_an_unreadable_image_is_one_sentence(tmp_path: Path) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no image")
-    with pytest.raises(UserError, match="10 bytes that are no image"):
+    with pytest.raises(UserError, match="8 bytes that are not an image"):
         read_image(broken)
     with pytest.raises(UserError, match="cannot be read"):
         read_image(tmp_path / "absent.png")

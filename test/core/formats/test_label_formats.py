@@ -37,7 +37,7 @@ def write_text_labels(folder: Path, quaternion: tuple[float, ...]) -> Path:
     return folder / "yard_train.txt"
 
 
-def test_the_convention_of_text_labels_is_what_the_user_says(tmp_path: Path) -> None:
+def test_the_convention_of_text_labels_is_the_given_one(tmp_path: Path) -> None:
     for convention, quaternion in (("camera_to_map", Q_MAP_CAMERA), ("map_to_camera", Q_CAMERA_MAP)):
         file = write_text_labels(tmp_path / convention, quaternion)
         scene = load_scene(f"{file},convention={convention}")  # recognised without its format
@@ -49,13 +49,13 @@ def test_the_convention_of_text_labels_is_what_the_user_says(tmp_path: Path) -> 
         assert not is_known(load_scene(f"posenet-txt:{file},convention={other}").images[0].pose)
 
 
-def test_text_labels_without_a_convention_say_how_to_find_out(tmp_path: Path) -> None:
+def test_text_labels_without_a_convention_are_refused_with_advice(tmp_path: Path) -> None:
     file = write_text_labels(tmp_path, Q_MAP_CAMERA)
-    with pytest.raises(UserError, match=r"fixes no convention: write .*camera_to_map .*Cambridge.*transposenet check"):
+    with pytest.raises(UserError, match=r"no fixed convention: write .*camera_to_map .*Cambridge.*transposenet check"):
         load_scene(f"posenet_txt:{file}")
     with pytest.raises(UserError, match="convention=inverse is unknown; allowed are camera_to_map and map_to_camera"):
         load_scene(f"{file},convention=inverse")
-    with pytest.raises(UserError, match="name the file"):
+    with pytest.raises(UserError, match="give the file"):
         load_scene(f"posenet_txt:{tmp_path},convention=camera_to_map")
 
 
@@ -105,7 +105,7 @@ def test_a_label_table_has_the_convention_of_its_data_set(tmp_path: Path, scene:
 def test_a_scene_of_another_name_needs_its_convention(tmp_path: Path) -> None:
     write_image(tmp_path / "attic/s/a.png")
     file = write_table(tmp_path / "table.csv", table_row("attic", Q_CAMERA_MAP))
-    with pytest.raises(UserError, match="the format labels_csv fixes no convention"):
+    with pytest.raises(UserError, match="the format labels_csv has no fixed convention"):
         load_scene(file)
     assert is_known(load_scene(f"{file},convention=map_to_camera").images[0].pose)
 
@@ -127,7 +127,7 @@ def test_one_of_several_scenes_is_chosen(tmp_path: Path) -> None:
         ("heads,dev,s,heads/s/b.png,1,2,3,1,0,0,0", "line 3: split 'dev', allowed are train, val, test"),
         ("heads,train,s,heads/s/b.png,1,2,x,1,0,0,0", "line 3: could not convert string to float: 'x'"),
         ("heads,train,s,heads/s/b.png,1,2,nan,1,0,0,0", "line 3: a number that is not finite"),
-        ("heads,train,s,heads/s/a.png,1,2,3,1,0,0,0", "line 3: heads/s/a.png stands in .* line 2 already"),
+        ("heads,train,s,heads/s/a.png,1,2,3,1,0,0,0", "line 3: heads/s/a.png is already in .* line 2"),
         ("heads,train,s,../../b.png,1,2,3,1,0,0,0", "line 3: the image ../../b.png is not below"),
         ("heads,train,s,heads/s/b.png,1,2,3,1,0,0,0", "b.png: the image is missing, but .*line 3 names it"),
     ],
@@ -143,7 +143,7 @@ def test_t02_a_wrong_row_of_a_table_is_named_and_left_out(tmp_path: Path, row: s
 def test_a_wrong_table_is_named(tmp_path: Path) -> None:
     for text in ("", "scene,split\nheads,train\n", ",".join(COLUMNS) + "\n"):
         (tmp_path / "table.csv").write_text(text)
-        with pytest.raises(UserError, match="table.csv: .* found, a label table starts with scene,split,seq,img_path"):
+        with pytest.raises(UserError, match="table.csv: .* found; a label table starts with scene,split,seq,img_path"):
             load_scene(f"labels_csv:{tmp_path / 'table.csv'}")
 
 
@@ -177,7 +177,7 @@ def test_clips_of_one_folder_that_count_anew_are_sequences_of_their_own(data_fol
     assert all(np.all(np.diff(of_one) > 0) for of_one in stamps.values())
 
 
-def test_published_cameras_stand_upright_only_as_their_convention_says(data_folder: Path) -> None:
+def test_published_cameras_stand_upright_only_in_their_convention(data_folder: Path) -> None:
     """A person carried the camera: its down axis hardly varies in the map, wherever the map's axes point."""
     steadier = []
     for file in sorted((data_folder / "labels/CambridgeLandmarks").glob("abs_*_train.csv")):
@@ -187,7 +187,7 @@ def test_published_cameras_stand_upright_only_as_their_convention_says(data_fold
         inverted = np.linalg.norm(rotations_N33[:, 1, :].mean(axis=0))
         assert as_read > 0.9, file.name
         steadier.append(as_read > inverted)
-    assert len(steadier) == 6 and sum(steadier) >= 4  # in the other two maps y points down, where both readings agree
+    assert len(steadier) == 6 and sum(steadier) >= 4  # in the other two y points down, where both conventions agree
 
 
 def test_all_three_formats_of_redkitchen_have_the_same_poses(data_folder: Path) -> None:
@@ -218,7 +218,7 @@ def write_rows(root: Path, *lines: str, images: int | None = None, K: str = "8 0
     return root
 
 
-def test_matrix_rows_go_the_way_that_is_said(tmp_path: Path) -> None:
+def test_matrix_rows_have_the_given_direction(tmp_path: Path) -> None:
     root = write_rows(tmp_path, words(T_MAP_CAMERA), words(T_CAMERA_MAP))
     scene = load_scene(root)
     assert [is_known(image.pose) for image in scene.images] == [True, False]
@@ -250,10 +250,10 @@ def test_rows_without_images_and_wrong_options_are_named(tmp_path: Path) -> None
     with pytest.raises(UserError, match="2 rows in poses.txt and 1 images in images/"):
         load_scene(root)
     write_image(root / "images/10.jpg")
-    with pytest.raises(UserError, match="rate=0; it must be the number of images a second, above 0"):
+    with pytest.raises(UserError, match="rate=0; it must be the number of images per second, above 0"):
         load_scene(f"{root},rate=0")
     (root / "K.txt").write_text("0 0 0\n" * 3)
-    with pytest.raises(UserError, match=r"K.txt: .* is no camera matrix; write fx 0 cx, 0 fy cy, 0 0 1"):
+    with pytest.raises(UserError, match=r"K.txt: .* is not a camera matrix; write fx 0 cx, 0 fy cy, 0 0 1"):
         load_scene(root)
 
 

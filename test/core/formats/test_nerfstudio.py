@@ -46,7 +46,7 @@ def test_a_camera_worked_out_by_hand(tmp_path: Path) -> None:
 
 
 def test_what_nerfstudio_makes_of_a_colmap_model_is_the_model(tmp_path: Path) -> None:
-    """Its conversion, as its documentation has it: invert, turn y and z round, swap the world's axes, note that."""
+    """Its conversion, as its documentation has it: invert, negate y and z, swap the world's axes, note that."""
     made = pycolmap.Reconstruction()
     made.add_camera_with_trivial_rig(
         pycolmap.Camera(model="OPENCV", width=8, height=6, params=[7, 7.1, 4, 3, 0.1, 0.02, 0.001, 0.002], camera_id=1)
@@ -74,7 +74,7 @@ def test_what_nerfstudio_makes_of_a_colmap_model_is_the_model(tmp_path: Path) ->
 
 
 def test_applied_scale_is_undone_and_scale_is_applied(tmp_path: Path) -> None:
-    """The file's position is applied_scale times the rotated one: shrunk first, then turned back, then made metres."""
+    """The file's position is applied_scale times the rotated one: shrunk first, then rotated back, then metres."""
     A = np.eye(4)
     A[:3, :3], A[:3, 3] = Rotation.from_euler("xyz", [0.3, -0.2, 0.9]).as_matrix(), (0.5, 1, -2)
     in_file = A @ KNOWN
@@ -82,7 +82,7 @@ def test_applied_scale_is_undone_and_scale_is_applied(tmp_path: Path) -> None:
     root = write(tmp_path, frame("a.png", in_file.tolist()), applied_transform=A[:3].tolist(), applied_scale=0.25)
     scene, faults = inspect_scene(f"nerfstudio:{root}")
     assert is_known(scene.images[0].pose)
-    assert "the file says no unit" in str(faults.remarks[0])
+    assert "the file has no unit" in str(faults.remarks[0])
     scaled, faults = inspect_scene(f"nerfstudio:{root},scale=3")
     np.testing.assert_allclose(scaled.images[0].pose.position, 3 * T_MAP_CAMERA[:3, 3])
     assert not faults.remarks and (scene.units, scaled.units) == ("arbitrary", "metres")
@@ -107,13 +107,13 @@ def test_cameras_of_frames_are_one_where_they_hardly_differ(tmp_path: Path) -> N
     frames = [frame(f"{k}.png", w=800, h=600, fl_x=700 + k, fl_y=700, cx=400, cy=300) for k in range(5)]
     scene, faults = inspect_scene(f"nerfstudio:{write(tmp_path, *frames)}")
     assert scene.intrinsics.fx == 702
-    assert any("differ by up to 2 px; the median one is taken" in str(remark) for remark in faults.remarks)
+    assert any("differ by up to 2 px; the median one is used" in str(remark) for remark in faults.remarks)
     frames[0]["fl_x"] = 600
     with pytest.raises(UserError, match="frames of different cameras: w, h, fl_x, .* a scene has one"):
         load_scene(f"nerfstudio:{write(tmp_path, *frames)}")
 
 
-def test_instant_ngp_says_the_angle_and_leaves_out_size_and_suffix(tmp_path: Path) -> None:
+def test_instant_ngp_gives_the_angle_and_leaves_out_size_and_suffix(tmp_path: Path) -> None:
     root = write(tmp_path, frame("train/r_0"), frame("train/r_1"))
     content = json.loads((root / "transforms.json").read_text())
     angle = 2 * np.arctan(0.5)
@@ -137,27 +137,27 @@ def test_the_files_own_lists_are_the_split(tmp_path: Path) -> None:
     root = write(tmp_path / "yard", *frames, **lists)
     scene, faults = inspect_scene(root)
     assert [image.split for image in scene.images] == ["train", "train", "val", "test"]
-    assert any("1 frames stand in none of its lists and are not used" in str(remark) for remark in faults.remarks)
+    assert any("1 frames are in none of its lists and are not used" in str(remark) for remark in faults.remarks)
     split = tmp_path / "split.csv"
     split.write_text("split,image\ntest,images/4.png\n")
     assert [image.name for image in load_scene(root, split).images] == ["images/4.png"]
     lists["test_filenames"] = ["images/0.png", "images/9.png"]
     with pytest.raises(UserError) as caught:
         load_scene(write(tmp_path / "yard", *frames, **lists))
-    assert "test_filenames names images/0.png, which is in train_filenames already" in str(caught.value)
-    assert "test_filenames names images/9.png, which is no frame" in str(caught.value)
+    assert "test_filenames names images/0.png, which is already in train_filenames" in str(caught.value)
+    assert "test_filenames names images/9.png, which is not a frame" in str(caught.value)
 
 
 def test_t02_wrong_frames_are_left_out_and_named(tmp_path: Path) -> None:
     mirrored = (np.array(KNOWN) * [-1, 1, 1, 1]).tolist()
     wrong = [
         (frame("a.png", mirrored), r"frames\[0\]: the rotation block has determinant -1"),
-        (frame("b.png", [[1, 2], [3, 4]]), r"frames\[1\]: transform_matrix is no 4x4 matrix \(shape \(2, 2\)\)"),
+        (frame("b.png", [[1, 2], [3, 4]]), r"frames\[1\]: transform_matrix is not a 4x4 matrix \(shape \(2, 2\)\)"),
         (frame("c.png", [[float("nan")] * 4] * 4), r"frames\[2\]: a number that is not finite"),
-        (frame("d.png", None), r"frames\[3\]: transform_matrix is no 4x4 matrix"),
-        ({"transform_matrix": KNOWN}, r"frames\[4\]: no frame: it has file_path and transform_matrix"),
+        (frame("d.png", None), r"frames\[3\]: transform_matrix is not a 4x4 matrix"),
+        ({"transform_matrix": KNOWN}, r"frames\[4\]: not a frame: a frame has file_path and transform_matrix"),
         (frame("../e.png"), r"frames\[5\]: the image ../e.png is not below the folder"),
-        (frame("good.png"), r"frames\[7\]: good.png stands in .*frames\[6\] already"),
+        (frame("good.png"), r"frames\[7\]: good.png is already in .*frames\[6\]"),
     ]
     root = write(tmp_path, *(entry for entry, _ in wrong), frame("good.png"))
     scene, faults = inspect_scene(f"nerfstudio:{root}")
@@ -186,14 +186,14 @@ def test_t01_missing_images_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "what"),
     [
-        ({"camera_model": "EQUIRECTANGULAR"}, "camera_model 'EQUIRECTANGULAR', known are OPENCV, OPENCV_FISHEYE"),
-        ({"k4": 0.1}, "k4 of the camera_model OPENCV cannot be taken, only k1, k2, p1, p2, k3"),
-        ({"camera_model": "PINHOLE", "k1": 0.1}, "k1 of the camera_model PINHOLE cannot be taken, only none"),
-        ({"fl_x": -7}, "is none; w, h and fl_x are above 0"),
+        ({"camera_model": "EQUIRECTANGULAR"}, "camera_model 'EQUIRECTANGULAR', allowed are OPENCV, OPENCV_FISHEYE"),
+        ({"k4": 0.1}, "k4 of the camera_model OPENCV are not supported, only k1, k2, p1, p2, k3"),
+        ({"camera_model": "PINHOLE", "k1": 0.1}, "k1 of the camera_model PINHOLE are not supported, only none"),
+        ({"fl_x": -7}, "is not a camera; w, h and fl_x must be above 0"),
         ({"fl_x": "long"}, "could not convert string to float: 'long'"),
         ({"cx": float("inf")}, "a number that is not finite"),
-        ({"applied_transform": [[2, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0]]}, "applied_transform .* is no rotation"),
-        ({"applied_transform": "z up"}, "applied_transform is no 3x4 or 4x4 matrix"),
+        ({"applied_transform": [[2, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0]]}, "applied_transform .* is not a rigid"),
+        ({"applied_transform": "z up"}, "applied_transform is not a 3x4 or 4x4 matrix"),
         ({"applied_scale": 0}, "applied_scale is 0, it must be a number above 0"),
     ],
 )
@@ -230,7 +230,11 @@ def test_whatever_a_value_is_the_scene_is_read_or_refused_in_a_sentence(
 
 def test_no_frames_and_no_json(tmp_path: Path) -> None:
     root = write(tmp_path)
-    for text, what in (('{"frames": []}', "it has no frames"), ("{", "no JSON"), ("[1]", "a list, it must be a JSON")):
+    for text, what in (
+        ('{"frames": []}', "it has no frames"),
+        ("{", "not valid JSON"),
+        ("[1]", "a list, it must be a JSON"),
+    ):
         (root / "transforms.json").write_text(text)
         with pytest.raises(UserError, match=f"transforms.json: {what}"):
             load_scene(root)

@@ -123,11 +123,11 @@ def test_wrong_shares_and_methods_are_named() -> None:
     with pytest.raises(UserError, match="a split by 'halves' is unknown; allowed are sequences, blocks, random"):
         split_scene(scene_of(100), "halves", Faults())
     for shares in ((0.5, 0.5), (-0.1, 0.2), (0, 1.0)):
-        with pytest.raises(UserError, match="both are from 0, and below 1 together"):
+        with pytest.raises(UserError, match="both are at least 0, together below 1"):
             split_by_blocks(scene_of(100), *shares)
 
 
-def test_any_format_is_split_anew_where_the_command_line_says_how(
+def test_any_format_is_split_by_the_method_on_the_command_line(
     small_scene: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert len(load_scene(small_scene, "random").select("val")) == 5

@@ -1,4 +1,4 @@
-"""Covariances are as large as the errors, or are made so; and a scene model says by how much."""
+"""Covariances are as large as the errors, or are scaled to be; a scene model stores the scale."""
 
 import numpy as np
 import pytest

@@ -41,7 +41,7 @@ def test_orientation_is_unit_and_of_one_sign(pose: Pose) -> None:
 
 
 @given(quaternions, st.floats(0, 180), arrays(np.float64, 3, elements=st.floats(-1, 1)))
-def test_angle_is_the_angle_that_was_turned(q: np.ndarray, degrees: float, axis: np.ndarray) -> None:
+def test_angle_is_the_angle_of_the_rotation(q: np.ndarray, degrees: float, axis: np.ndarray) -> None:
     if np.linalg.norm(axis) < 0.1:
         axis = np.array([0.0, 0.0, 1.0])
     rotation = Rotation.from_rotvec(np.radians(degrees) * axis / np.linalg.norm(axis))
@@ -78,7 +78,7 @@ def test_what_is_no_pose_is_refused(values: tuple) -> None:
         Pose(*values)
 
 
-def test_mean_pose_of_opposite_turns_is_between_them() -> None:
+def test_mean_pose_of_opposite_rotations_is_between_them() -> None:
     rotations = Rotation.from_euler("z", [[-30], [30]], degrees=True).as_quat(scalar_first=True)
     mean = mean_pose([Pose([0, 0, 0], rotations[0]), Pose([2, 0, 0], -rotations[1])])
     np.testing.assert_allclose(mean.position, [1, 0, 0])

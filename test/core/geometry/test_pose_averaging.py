@@ -1,4 +1,4 @@
-"""Means of poses: blind to a quaternion's sign, equal to SciPy's, and the spread along the map's axes."""
+"""Means of poses: independent of a quaternion's sign, equal to SciPy's, and the spread along the map's axes."""
 
 import numpy as np
 import torch
@@ -41,11 +41,11 @@ def test_rotation_vectors_are_scipys(seed: int) -> None:
     assert rotation_vectors(same, -same).abs().max() == 0
 
 
-def test_the_covariance_is_that_of_what_was_drawn() -> None:
+def test_the_covariance_is_that_of_the_samples() -> None:
     rng = np.random.default_rng(1)
     sigma = np.array([0.1, 0.2, 0.3, 0.01, 0.02, 0.03])
     drawn = rng.normal(size=(20000, 6)) * sigma
-    drawn[:, 3] += 0.1 * drawn[:, 0]  # a turn about the map's x goes with a step along it
+    drawn[:, 3] += 0.1 * drawn[:, 0]  # a rotation about the map's x correlates with a step along it
     middle = Rotation.random(rng=rng)
     rotated = (Rotation.from_rotvec(drawn[:, 3:]) * middle).as_quat(scalar_first=True)
     position, orientation = torch.from_numpy(drawn[None, :, :3]), torch.from_numpy(rotated)[None]

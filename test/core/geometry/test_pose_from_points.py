@@ -12,7 +12,7 @@ from transposenet_core.geometry.quaternions import product, rotated, small_rotat
 
 
 def made(seed: int, points: int = 40, batch: int = 3) -> tuple[torch.Tensor, ...]:
-    """Points before a camera (B, N, 3), its true position (B, 3) and orientation (B, 4), the points in the map."""
+    """Points before a camera (B, N, 3), its position (B, 3) and orientation (B, 4), the points in the map."""
     generator = np.random.default_rng(seed)
     p_camera = generator.uniform((-1.5, -1, 1), (1.5, 1, 4), (batch, points, 3))
     rotations = Rotation.random(batch, random_state=seed)
@@ -45,7 +45,7 @@ def test_rotation_agrees_with_scipy() -> None:
 
 
 def test_guessed_depths_spoil_the_alignment_more_than_the_refined_pose() -> None:
-    """Depths are off by 15 % together, points by 2 cm: the rays still know better."""
+    """Depths are off by 15 % together, points by 2 cm: the rays are still more accurate."""
     p_camera, position, _, p_map = made(3, points=150, batch=40)
     generator = torch.Generator().manual_seed(0)
     stretch = 1 + 0.15 * torch.randn(40, 150, 1, generator=generator, dtype=torch.float64)
@@ -57,12 +57,12 @@ def test_guessed_depths_spoil_the_alignment_more_than_the_refined_pose() -> None
     better, rotation, information = refined(plain, rotation, guessed, p_map, variance, ray_variance, 5)
     plain_error, error = ((found - position).norm(dim=-1).median() for found in (plain, better))
     assert error < 0.5 * plain_error
-    # The information is what it says: errors are about as large as its inverse tells.
+    # The information is right: errors are about as large as its inverse.
     stated = torch.linalg.inv(information).diagonal(dim1=1, dim2=2)[:, :3].sum(dim=1).sqrt().median()
     assert 0.4 < error / stated < 2.5
 
 
-def test_far_points_lose_their_say() -> None:
+def test_far_points_lose_weight() -> None:
     p_camera, position, orientation, p_map = made(5, points=60)
     p_map[:, :12] += 3.0
     variance = torch.full((3, 60), 0.03**2, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""Rectified images: every pixel where the lens's formula, written out here, says that it was."""
+"""Rectified images: every pixel comes from where the lens's formula, written out here, puts it."""
 
 from dataclasses import replace
 
@@ -47,7 +47,7 @@ def lens(name: str) -> Intrinsics:
 
 
 @pytest.mark.parametrize("name", LENSES)
-def test_each_pixel_of_the_rectified_image_comes_from_where_the_formula_says(name: str) -> None:
+def test_each_pixel_of_the_rectified_image_comes_from_where_the_formula_puts_it(name: str) -> None:
     camera = lens(name)
     x, y = seen_by(camera)
     assert np.hypot(*(a - b for a, b in zip((x, y), np.mgrid[0:120, 0:160][::-1], strict=True))).max() > 3
@@ -108,5 +108,5 @@ def test_distortion_that_fits_no_model_is_one_sentence(name: str, distortion: tu
 
 
 def test_an_image_of_another_size_is_refused() -> None:
-    with pytest.raises(UserError, match=r"an image of 80x60, but its camera \(calibration\) is described for 160x120"):
+    with pytest.raises(UserError, match=r"an image of 80x60, but its camera \(calibration\) is for 160x120"):
         Undistorter(lens("plumb_bob"))(np.zeros((60, 80, 3), np.uint8))

@@ -1,4 +1,4 @@
-"""The figures of attention tell corners from edges and equal maps from distant ones; the script draws and judges."""
+"""The attention figures tell corners from edges and equal maps from distant ones; the script draws and compares."""
 
 from pathlib import Path
 
@@ -49,7 +49,7 @@ def test_the_distance_is_0_for_equal_maps_and_1_for_maps_that_share_nothing() ->
     assert compare(left, right, squares()).distance == pytest.approx(1)
 
 
-def test_maps_of_corners_and_of_edges_are_told_apart() -> None:
+def test_maps_of_corners_and_of_edges_are_distinguished() -> None:
     def figures(swapped: bool) -> list:
         found = []
         for seed in range(6):
@@ -63,7 +63,7 @@ def test_maps_of_corners_and_of_edges_are_told_apart() -> None:
     text = summary(figures(False))
     assert "position attends more to corners than the other: holds here" in text
     assert "orientation attends more to edges than the other: holds here" in text
-    assert summary(figures(True)).count("does not hold here, it is the other way round") == 2
+    assert summary(figures(True)).count("does not hold here, the opposite does") == 2
     assert summary(figures(False)[:1]).count("undecided") == 2  # one image decides nothing
 
 
@@ -83,7 +83,9 @@ def images(tmp_path: Path) -> Path:
     return tmp_path / "images"
 
 
-def test_the_script_draws_three_columns_and_judges(images: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_the_script_draws_three_columns_and_a_verdict(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     model = save_untrained(tmp_path / "model", [squares(9), 255 - squares(9)], Preprocessing(48, (48, 64)))
     out = tmp_path / "figures" / "attention.png"
     assert main([str(model), "--images", str(images), "--out", str(out), "--rows", "2"]) == 0
@@ -109,10 +111,10 @@ def test_t11_what_cannot_be_drawn_is_one_sentence(images: Path, tmp_path: Path, 
     (tmp_path / "nothing").mkdir()
     arguments = [str(tmp_path / "posenet"), "--images", str(images), "--out", str(out)]
     for changed, sentence in (
-        (arguments, "its network (posenet) gives no attention maps; transposenet and transposenet_fast do"),
+        (arguments, "its network (posenet) has no attention maps; transposenet and transposenet_fast have"),
         ([*arguments[:2], str(tmp_path / "nothing"), *arguments[3:]], "no image there; name files or folders"),
         ([*arguments[:2], str(tmp_path / "no.png"), *arguments[3:]], "no.png: the image cannot be read"),
-        ([*arguments[:-1], str(tmp_path / "figure.txt")], "'.txt' is no format of a figure here"),
+        ([*arguments[:-1], str(tmp_path / "figure.txt")], "'.txt' is not a format of figures"),
         ([*arguments, "--rows", "0"], "a figure has at least 1 row"),
         ([str(images), *arguments[1:]], "scene.json and model.safetensors missing"),
     ):

@@ -101,9 +101,9 @@ def test_render_pose_writes_the_image(place: Path, tmp_path: Path, capsys: pytes
 @pytest.mark.parametrize(
     ("model", "pose", "out", "sentence"),
     [
-        ("drawing", ["0"] * 7, "a.png", "--pose 0 0 0 0 0 0 0: no pose; three metres and a quaternion w x y z"),
-        ("drawing", ["nan", *HERE[1:]], "a.png", "--pose nan -1e-05 0.25 1 0 0 0: no pose"),
-        ("drawing", HERE, "a.bmp", "suffix '.bmp', an image is written as .png, .jpg, .jpeg"),
+        ("drawing", ["0"] * 7, "a.png", "--pose 0 0 0 0 0 0 0: not a pose; three metres and a quaternion w x y z"),
+        ("drawing", ["nan", *HERE[1:]], "a.png", "--pose nan -1e-05 0.25 1 0 0 0: not a pose"),
+        ("drawing", HERE, "a.bmp", "suffix '.bmp', allowed are .png, .jpg, .jpeg"),
         (
             "plain",
             HERE,
@@ -136,7 +136,7 @@ def test_the_report_has_true_and_drawn_images_side_by_side(place: Path, tmp_path
     assert [path.name for path in (tmp_path / "plain").iterdir()] == ["report.png"]
 
 
-def test_the_judge_says_how_far_drawings_are_off(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_evaluate_prints_the_errors_of_drawn_images(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     out = tmp_path / "figures.json"
     there = ["--data", f"7scenes:{place / 'desk'}", "--device", "cpu", "--json", str(out)]
     assert evaluate([str(place / "drawing"), *there]) == 0

@@ -1,4 +1,4 @@
-"""Bayesian PoseNet: what dropout's samples say of a pose, the same each time, and the localizer that passes it on."""
+"""Bayesian PoseNet: mean and covariance of dropout samples, the same each time, also from the localizer."""
 
 import time
 from pathlib import Path
@@ -51,7 +51,7 @@ def test_a_mask_is_dropouts() -> None:
     for sample in (0, 7, 499):
         hidden = regressor.feature(pooled * regressor.before_SC[sample]) * regressor.after_SF[sample]
         torch.testing.assert_close(position[:, sample], regressor.position(hidden))
-    # The same spread as dropout by chance has, within what 500 samples of each can tell.
+    # The same spread as random dropout, within the accuracy of 500 samples of each.
     sampled = torch.stack([regressor.train()(pooled)[0] for _ in range(500)], dim=1)
     torch.testing.assert_close(sampled.std(dim=1), position.std(dim=1), rtol=0.25, atol=0)
 
@@ -103,13 +103,13 @@ def scene_model(folder: Path, network: nn.Module, crops: int = 1) -> Localizer:
 
 
 @pytest.mark.parametrize("crops", [1, 4])
-def test_the_localizer_answers_the_networks_own_covariance(tmp_path: Path, crops: int) -> None:
+def test_the_localizer_returns_the_networks_own_covariance(tmp_path: Path, crops: int) -> None:
     localizer = scene_model(tmp_path / "model", small().eval(), crops)
     estimate, model = localizer.localize(IMAGE), localizer.scene_model
     with torch.inference_mode():
         expected = model.network(model.preprocessing(IMAGE))["covariance"].mean(dim=0)
     np.testing.assert_allclose(estimate.covariance_66, scaled(expected.numpy(), SCALE), rtol=1e-6)
-    assert estimate.covariance_source.endswith(f"says of this frame, scaled to its error on {HELD_OUT.source}")
+    assert estimate.covariance_source.endswith(f"covariance of this frame, scaled to its error on {HELD_OUT.source}")
     assert not np.allclose(estimate.covariance_66, HELD_OUT.covariance_66())
     other = localizer.localize(255 - IMAGE)
     assert not np.allclose(other.covariance_66, estimate.covariance_66)  # each frame's own
@@ -124,8 +124,8 @@ def test_a_covariance_that_is_not_finite_is_no_estimate(tmp_path: Path) -> None:
     np.testing.assert_array_equal(estimate.covariance_66, LOST_VARIANCE * np.eye(6))
 
 
-def test_samples_cost_little_beside_the_trunk() -> None:
-    """40 samples share the trunk's pass; measured at the papers' 224 x 224: about 4 ms beside 70."""
+def test_samples_cost_little_beside_the_backbone() -> None:
+    """40 samples share the backbone's pass; measured at the papers' 224 x 224: about 4 ms beside 70."""
     network = build_model("bayesian_posenet").eval()
     with torch.inference_mode():
 
@@ -143,7 +143,7 @@ def test_samples_cost_little_beside_the_trunk() -> None:
     assert samples < 0.5 * whole
 
 
-def test_trained_from_the_command_line_and_judged_as_it_runs(small_scene: Path, tmp_path: Path) -> None:
+def test_trained_from_the_command_line_and_validated_as_it_runs(small_scene: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     more = ["epochs=2", "validate_every=1", "model.options.feature_width=64", "batch_size=24"]
     assert train(arguments("bayesian_posenet", small_scene, out, *more)) == 0
@@ -161,7 +161,7 @@ def test_trained_from_the_command_line_and_judged_as_it_runs(small_scene: Path, 
 @pytest.mark.parametrize(
     ("more", "sentence"),
     [
-        ("model.options.dropout=0", "dropout is 0, samples differ only where it is above 0 and below 1"),
+        ("model.options.dropout=0", "dropout is 0, samples differ only if it is above 0 and below 1"),
         ("model.options.samples=3", "samples is 3, a covariance of six numbers needs a whole number from 7"),
         (
             "heads.epochs=3",
@@ -178,7 +178,7 @@ def test_t11_what_cannot_be_is_one_sentence(
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-def test_it_learns_32_images_by_heart(tmp_path: Path) -> None:
+def test_it_memorises_32_images(tmp_path: Path) -> None:
     """The mean of the samples: dropout's noise in it is a fortieth of its variance, which is why it may be low here."""
     more = ["epochs=160", "model.options.dropout=0.02", "model.options.auxiliary_dropout=0", "schedule.kind=cosine"]
     more += ["optimizer.learning_rate=5e-4", "optimizer.weight_decay=0", "loss.beta=20"]

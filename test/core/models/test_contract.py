@@ -1,4 +1,4 @@
-"""Every model keeps the contract that `models.contract` writes down, and nobody outside asks for more than that."""
+"""Every model fulfils `models.contract`, and code outside of `models` uses nothing beyond it."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_its_attributes_are_those_of_the_contract(name: str) -> None:
 
 
 @EACH
-def test_what_it_answers_is_in_the_table(name: str) -> None:
+def test_its_output_is_in_the_table(name: str) -> None:
     network = started(name).eval()
     with torch.inference_mode():
         output = network(images())
@@ -101,11 +101,11 @@ def test_what_it_learns_from_is_in_the_table(name: str) -> None:
 
 @EACH
 def test_it_starts_from_the_training_poses(name: str) -> None:
-    """Before anything is learnt a network of one scene answers something near their mean; a memory holds poses itself,
-    an auto-encoder's teacher has its own."""
+    """An untrained network of one scene returns a pose near their mean; a memory holds the poses themselves, an
+    auto-encoder has its trained teacher."""
     network = started(name).eval()
     if network.MEMORISES or network.LEARNS_FROM == "teacher":
-        pytest.skip("it answers by what it has been shown or taught")
+        pytest.skip("its output comes from memorised images or a teacher")
     with torch.inference_mode():
         position_B3 = network(images())["position"]
     assert (position_B3 - torch.from_numpy(poses()[0].mean(axis=0)).float()).norm(dim=-1).max() < 8
@@ -143,7 +143,7 @@ def test_latents_are_halfway(name: str) -> None:
 
 
 @EACH
-def test_memory_cells_and_drawing_are_there_or_refused(name: str) -> None:
+def test_memory_cells_and_rendering_work_or_are_refused(name: str) -> None:
     network = started(name)
     if network.MEMORISES:
         network.forget()
@@ -156,7 +156,7 @@ def test_memory_cells_and_drawing_are_there_or_refused(name: str) -> None:
         image_B3HW = network.render(torch.zeros(2, 3), torch.tensor([[1.0, 0, 0, 0]] * 2))
         assert image_B3HW.shape[:2] == (2, 3) and 0 <= image_B3HW.min() <= image_B3HW.max() <= 1
     else:
-        with pytest.raises(TypeError, match="renders nothing"):
+        with pytest.raises(TypeError, match="cannot render"):
             network.render(torch.zeros(2, 3), torch.zeros(2, 4))
     if not network.HAS_CELLS:
         with pytest.raises(TypeError, match="has no such cells"):
@@ -183,7 +183,7 @@ def test_a_fixed_window_is_one_that_the_weights_know(name: str) -> None:
 
 @EACH
 @pytest.mark.parametrize("half", [False, True])
-def test_a_saved_model_answers_what_its_parity_inputs_say(name: str, half: bool, tmp_path: Path) -> None:
+def test_a_saved_model_returns_the_poses_of_its_parity_inputs(name: str, half: bool, tmp_path: Path) -> None:
     network, options = small_model(name)
     if network.MEMORISES:
         network.memorise(images(5), torch.randn(5, 3), torch.nn.functional.normalize(torch.randn(5, 4), dim=-1))

@@ -60,7 +60,7 @@ def test_token_comes_first_and_has_a_position_of_its_own() -> None:
     torch.testing.assert_close(table[1 + 1 * 6 + 2], torch.cat((encoding.columns[3], encoding.rows[2])))
 
 
-def test_gradients_reach_every_parameter_and_moving_the_image_moves_the_answer() -> None:
+def test_gradients_reach_every_parameter_and_the_image_changes_the_output() -> None:
     torch.manual_seed(0)
     model = build_model("transposenet", image_size=(64, 96), layers=2)
     loss = LearnedWeightPoseLoss()
@@ -96,7 +96,7 @@ def test_a_few_steps_on_a_batch_fit_it() -> None:
     assert terms[-1]["orientation"] < 0.5 * terms[0]["orientation"]
 
 
-def test_untrained_heads_answer_the_mean_pose() -> None:
+def test_untrained_heads_return_the_mean_pose() -> None:
     model = build_model("transposenet", image_size=(64, 96), layers=1).eval()
     model.start_from(torch.tensor([30.0, -20, 10]), torch.tensor([0.5, 0.5, -0.5, 0.5]))
     with torch.inference_mode():
@@ -173,7 +173,7 @@ def test_wrong_names_options_and_sizes_are_refused() -> None:
     ],
     ids=lambda o: "-".join(map(str, o.values())),
 )
-def test_every_option_builds_a_model_that_answers_any_image_size(options: dict) -> None:
+def test_every_option_builds_a_model_for_any_image_size(options: dict) -> None:
     model = build_model("transposenet", image_size=(64, 96), layers=1, **options)
     for size in ((64, 96), (97, 71)):
         output = model(torch.rand(2, 3, *size))
@@ -182,7 +182,7 @@ def test_every_option_builds_a_model_that_answers_any_image_size(options: dict) 
 
 
 @pytest.mark.parametrize("options", [{}, {"latents": 0, "orientation_stride": 2}], ids=["latents", "strided"])
-def test_the_fast_network_has_fewer_tokens_and_answers_any_image_size(options: dict) -> None:
+def test_the_fast_network_has_fewer_tokens_and_takes_any_image_size(options: dict) -> None:
     model = build_model("transposenet_fast", image_size=(96, 128), **options)
     layers = model.orientation_encoder.layers
     updated = []  # entries that the first layer updates, of all that it reads

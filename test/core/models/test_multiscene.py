@@ -89,7 +89,7 @@ def test_every_parameter_gets_a_gradient_and_dropout_is_off_when_running(cluster
     assert all(torch.equal(first[key], again[key]) for key in first)
 
 
-def test_the_loss_reads_the_true_scene_and_cluster_whatever_the_network_prefers() -> None:
+def test_the_loss_uses_the_true_scene_and_cluster_whatever_the_network_prefers() -> None:
     network = network_of(position_clusters=2, orientation_clusters=2)
     output = network.eval()(torch.rand(4, 3, 64, 96))
     loss = LOSSES["scenes"](LossConfig(s_position=0.0, s_orientation=0.0), network)
@@ -112,7 +112,7 @@ def test_the_loss_reads_the_true_scene_and_cluster_whatever_the_network_prefers(
     torch.testing.assert_close(terms["loss"], x_error + q_error + nll + x_nll + q_nll)
 
 
-def test_untrained_answers_lie_at_the_scenes_mean_poses_however_far_apart() -> None:
+def test_untrained_outputs_are_the_scenes_mean_poses_however_far_apart() -> None:
     network = network_of("multiscene_transformer").eval()
     output = network(torch.rand(2, 3, 64, 96))
     for scene in range(3):
@@ -121,8 +121,8 @@ def test_untrained_answers_lie_at_the_scenes_mean_poses_however_far_apart() -> N
 
 
 @pytest.mark.parametrize("name", ["multiscene_transformer", "coarse_to_fine"])
-def test_the_latents_of_a_scene_hold_its_answer(name: str) -> None:
-    """Of the likeliest scene what `forward` answers, of another one what it answers of that."""
+def test_the_latents_of_a_scene_give_its_output(name: str) -> None:
+    """For the likeliest scene the output of `forward`, for another one its output for that scene."""
     network, image = network_of(name).eval(), torch.rand(4, 3, 64, 96)
     with torch.inference_mode():
         whole, alone = network(image), network.regress(network.encode(image))
@@ -271,7 +271,7 @@ def test_a_model_of_two_scenes_reads_back_to_the_bit(tmp_path: Path) -> None:
     assert torch.equal(half["position.centre_SKP"], made.network.state_dict()["position.centre_SKP"])
 
 
-def test_the_localizer_answers_in_the_map_of_the_scene_it_found(tmp_path: Path) -> None:
+def test_the_localizer_returns_poses_in_the_map_of_the_scene_it_found(tmp_path: Path) -> None:
     two_scene_model(tmp_path)
     localizer = Localizer(tmp_path, device="cpu")
     image_HW3 = np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8)

@@ -107,7 +107,7 @@ SMALLEST: dict[str, tuple[dict, tuple[int, int]]] = {
 
 
 @pytest.mark.parametrize("teacher", names_where(lambda model: model.HAS_LATENTS))
-def test_every_teacher_answers_from_its_latents_and_lets_the_gradient_through(teacher: str) -> None:
+def test_every_teacher_regresses_from_its_latents_and_passes_the_gradient(teacher: str) -> None:
     options, size = SMALLEST.get(teacher, (SMALL, SIZE))
     network = autoencoder(teacher=teacher, teacher_options=options, image_size=size, neighbours=0)
     image = torch.rand(2, 3, *size)
@@ -116,7 +116,7 @@ def test_every_teacher_answers_from_its_latents_and_lets_the_gradient_through(te
     for name in {"position", "orientation", "covariance"} & set(alone):
         torch.testing.assert_close(output[name], alone[name], rtol=0, atol=1e-6)
     position, orientation = poses(4)
-    # Another latent in each half moves that half of the answer alone: the halves are read apart.
+    # Another latent in one half changes only that half of the output: the halves are independent.
     latents = {name: value.detach() for name, value in network.latents(position, orientation).items()}
     moved = network.teacher.regress({**latents, "position_latent": latents["position_latent"] + 1})
     kept = network.teacher.regress(latents)
@@ -130,8 +130,8 @@ def test_every_teacher_answers_from_its_latents_and_lets_the_gradient_through(te
     assert all(p.grad is None for p in network.teacher.parameters())
 
 
-def test_the_pose_loss_takes_the_sign_that_the_teacher_answers_with() -> None:
-    """A teacher of several scenes answers q or -q, as the centres of its clusters are."""
+def test_the_pose_loss_takes_the_sign_of_the_teachers_output() -> None:
+    """A teacher of several scenes returns q or -q, with the sign of its cluster centres."""
     network = autoencoder(**SEVERAL, centres=[[0.0, 0, 0]] * 2, scales=[1.0, 1.0]).eval()
     position, orientation = poses(6)
     target = network.latents(position, orientation, torch.arange(6) % 2)
@@ -141,7 +141,7 @@ def test_the_pose_loss_takes_the_sign_that_the_teacher_answers_with() -> None:
         assert loss(network, target, position, sign * orientation)["orientation"] < 1e-6
 
 
-def test_without_neighbours_it_answers_as_its_teacher() -> None:
+def test_without_neighbours_it_returns_its_teachers_pose() -> None:
     network, image = autoencoder(neighbours=0), torch.rand(3, 3, *SIZE)
     alone, refined = network.teacher(image), autoencoder()(image)
     for name in ("position", "orientation"):
@@ -165,7 +165,7 @@ def test_a_latent_that_is_a_combination_gives_the_combined_position() -> None:
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.floats(0.01, 100))
 def test_the_refined_position_moves_with_the_map_and_ignores_the_order(seed: int, count: int, ridge: float) -> None:
-    """Weights add up to 1, so a shifted map shifts the answer; far from its origin, too."""
+    """Weights add up to 1, so a translated map translates the output; far from its origin, too."""
     generator = torch.Generator().manual_seed(seed)
     latent, near = torch.randn(2, 8, generator=generator), torch.randn(2, count, 8, generator=generator)
     place = torch.randn(2, count, 3, generator=generator, dtype=torch.float64)
@@ -209,7 +209,7 @@ def test_neighbours_are_of_the_scene_that_was_found() -> None:
     torch.testing.assert_close(found[:, 0], torch.tensor([9.0, 1.0]), atol=1e-4, rtol=0)
 
 
-def test_an_answer_that_is_no_number_raises_nothing() -> None:
+def test_an_output_that_is_not_finite_raises_nothing() -> None:
     """The localizer names it: `non_finite_output`."""
     network = autoencoder()
     latents = network.teacher.encode(torch.rand(2, 3, *SIZE))
@@ -222,9 +222,9 @@ def test_an_answer_that_is_no_number_raises_nothing() -> None:
     ("options", "sentence"),
     [
         ({"teacher": "retrieval", "teacher_options": {}}, "model 'retrieval' has no latents of position and orient"),
-        ({"teacher": "scene_coordinates", "teacher_options": {}}, "a teacher of .*transposenet.* is needed"),
+        ({"teacher": "scene_coordinates", "teacher_options": {}}, "cannot be a teacher; use one of .*transposenet"),
         ({"teacher": "pose_autoencoder", "teacher_options": {}}, "model 'pose_autoencoder' has no latents"),
-        ({"scales": [1.0, 1.0], "centres": [[0.0, 0, 0]] * 2}, "are of 2 scenes, the teacher knows 1"),
+        ({"scales": [1.0, 1.0], "centres": [[0.0, 0, 0]] * 2}, "are of 2 scenes, the teacher has 1"),
         ({"neighbours": -2}, "neighbours is -2, a whole number from -1 is needed"),
         ({"ridge": -1.0}, r"ridge is -1.0, a number of at least 0 is needed"),
     ],

@@ -39,7 +39,7 @@ def test_the_regressors_are_as_listed() -> None:
 
 
 def test_each_direction_reads_the_matrix_from_its_side() -> None:
-    """The last state of a walk is the first of the same walk over the turned matrix, with the directions changed."""
+    """The final state of each direction is its output at the last step: row 32 or 1, last or first column."""
     torch.manual_seed(0)
     regressor = LSTMRegressor(16, 2048, 0.0)
     matrix = torch.rand(2, 32, 64)
@@ -67,7 +67,7 @@ def test_outputs_and_gradients() -> None:
     torch.testing.assert_close(running["orientation"].norm(dim=-1), torch.ones(2))
 
 
-def test_trained_from_the_command_line_and_judged_as_it_runs(small_scene: Path, tmp_path: Path) -> None:
+def test_trained_from_the_command_line_and_validated_as_it_runs(small_scene: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     more = ["epochs=2", "validate_every=1", "model.options.feature_width=64", "batch_size=24"]
     assert train(arguments("poselstm", small_scene, out, *more)) == 0
@@ -100,7 +100,7 @@ def test_t11_what_cannot_be_is_one_sentence(
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-def test_it_learns_32_images_by_heart(tmp_path: Path) -> None:
+def test_it_memorises_32_images(tmp_path: Path) -> None:
     more = ["epochs=120", "model.options.dropout=0", "model.options.auxiliary_dropout=0", "schedule.kind=cosine"]
     more += ["optimizer.learning_rate=5e-4", "optimizer.weight_decay=0", "loss.beta=20"]
     metres, degrees = training_errors("poselstm", tmp_path, *more)

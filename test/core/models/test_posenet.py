@@ -21,7 +21,7 @@ from transposenet_core.localizer import Localizer
 from transposenet_core.models import build_model, default_options, describe_option
 from transposenet_core.models.googlenet import from_minus_1_to_1
 from transposenet_core.models.posenet import Regressor
-from transposenet_core.models.posenet_backbones import build_trunk, trunk_names
+from transposenet_core.models.posenet_backbones import build_posenet_backbone, posenet_backbone_names
 from transposenet_core.preprocessing import Preprocessing, normalise
 from transposenet_core.scene_model import SceneModel
 from transposenet_core.training.config_reading import load_config
@@ -39,7 +39,7 @@ def small(**options: object) -> nn.Module:
     return build_model("posenet", image_size=SIZE, feature_width=64, **options)
 
 
-def test_the_trunk_is_googlenet_as_listed() -> None:
+def test_the_backbone_is_googlenet_as_listed() -> None:
     network = build_model("posenet").eval()
     seen = {}
     network.backbone.stem.register_forward_hook(lambda _, __, out: seen.update({"stem": tuple(out.shape[1:])}))
@@ -112,7 +112,7 @@ def test_torchvisions_googlenet_gets_the_pixels_its_weights_were_trained_on() ->
 
 
 @pytest.mark.parametrize("backbone", ["efficientnet-b0", "resnet50", "googlenet_tv"])
-def test_other_trunks(backbone: str) -> None:
+def test_other_backbones(backbone: str) -> None:
     try:
         network = small(backbone=backbone)
     except UserError as error:
@@ -126,7 +126,7 @@ def test_other_trunks(backbone: str) -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"backbone": "vgg"}, "backbone 'vgg' is unknown, known are " + ", ".join(trunk_names())),
+        ({"backbone": "vgg"}, "backbone 'vgg' is unknown, known are " + ", ".join(posenet_backbone_names())),
         ({"feature_width": 50}, "feature_width is 50, a multiple of 32 is needed"),
         ({"image_size": (64, 64)}, "needs a height and width of at least 65"),
     ],
@@ -156,13 +156,13 @@ def test_crops_are_spread_over_the_whole_image() -> None:
 
 
 @pytest.mark.parametrize("crops", [1, 8])
-def test_it_is_a_scene_model_that_runs_as_it_was_judged(tmp_path: Path, crops: int) -> None:
+def test_it_is_a_scene_model_that_runs_as_it_was_validated(tmp_path: Path, crops: int) -> None:
     options = {"image_size": list(SIZE), "feature_width": 64}
     preprocessing = Preprocessing(90, SIZE, crops)
     SceneModel("posenet", options, preprocessing, small().eval(), one_scene("desk")).save(tmp_path / "model")
     localizer = Localizer(tmp_path / "model", device="cpu")
     assert localizer.scene_model.preprocessing == preprocessing
-    estimate = localizer.localize(IMAGE, with_attention=True)  # it has none, and the node may ask for it
+    estimate = localizer.localize(IMAGE, with_attention=True)  # it has none, but the node may request it
     assert estimate.localized and estimate.attention == {}
     np.testing.assert_array_equal(estimate.covariance_66, HELD_OUT.covariance_66())
     network, views = localizer.scene_model.network, preprocessing.views(preprocessing.resize(IMAGE)[None])
@@ -174,7 +174,7 @@ def test_it_is_a_scene_model_that_runs_as_it_was_judged(tmp_path: Path, crops: i
         assert rotation_angle_deg(estimate.pose.orientation, outputs[0]["orientation"][0].numpy()) < 1e-3
 
 
-def test_trained_from_the_command_line_and_judged_as_it_runs(small_scene: Path, tmp_path: Path) -> None:
+def test_trained_from_the_command_line_and_validated_as_it_runs(small_scene: Path, tmp_path: Path) -> None:
     out, more = tmp_path / "out", ["epochs=2", "validate_every=1", "image.smaller_edge=84", "image.crops=4"]
     assert train(arguments("posenet", small_scene, out, *more, "model.options.feature_width=64")) == 0
     assert len(figures(out)) == len(figures(out, "train_orientation")) == len(figures(out, "val_score")) == 2
@@ -186,15 +186,15 @@ def test_trained_from_the_command_line_and_judged_as_it_runs(small_scene: Path, 
         running = localizer.localize(read_image(image.path)).pose
         np.testing.assert_allclose(running.position, pose.position, atol=1e-5)
         assert rotation_angle_deg(running.orientation, pose.orientation) < 1e-3
-    again = tmp_path / "again"  # its trunk as the FILE of another training
+    again = tmp_path / "again"  # its backbone as the FILE of another training
     more = ["epochs=1", f"backbone.weights={out}", "model.options.feature_width=64"]
     assert train(arguments("posenet", small_scene, again, *more)) == 0
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".pt", ".safetensors"])
-def test_the_trunk_comes_from_a_file_whatever_stands_around_it(tmp_path: Path, suffix: str) -> None:
-    """As another program saves it: wrapped, with a classifier of its own behind it."""
-    source, path = build_trunk("googlenet", 0.0), tmp_path / f"googlenet{suffix}"
+def test_the_backbone_is_loaded_from_a_file_whatever_surrounds_it(tmp_path: Path, suffix: str) -> None:
+    """As another program saves it: wrapped, with its own classifier."""
+    source, path = build_posenet_backbone("googlenet", 0.0), tmp_path / f"googlenet{suffix}"
     state = {f"module.backbone.{key}": value for key, value in source.state_dict().items()}
     state |= {"module.classifier.weight": torch.zeros(10, 1024)}
 
@@ -209,7 +209,7 @@ def test_the_trunk_comes_from_a_file_whatever_stands_around_it(tmp_path: Path, s
     first = next(iter(state))
     save({key: value for key, value in state.items() if key != first})
     with pytest.raises(
-        UserError, match=f"no weights of googlenet: {first.removeprefix('module.backbone.')} is missing"
+        UserError, match=f"not weights of googlenet: {first.removeprefix('module.backbone.')} is missing"
     ):
         load_pretrained_backbone(network.backbone, "googlenet", str(path))
 
@@ -217,7 +217,7 @@ def test_the_trunk_comes_from_a_file_whatever_stands_around_it(tmp_path: Path, s
 @pytest.mark.parametrize(
     ("more", "sentence"),
     [
-        ("backbone.weights=imagenet", "nobody publishes a file for the backbone googlenet"),
+        ("backbone.weights=imagenet", "there is no published file for the backbone googlenet"),
         (
             "heads.epochs=3",
             "model 'posenet' has no heads to train alone (transposenet, transposenet_fast",
@@ -243,7 +243,7 @@ def test_a_regressor_starts_at_the_mean_pose() -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-def test_it_learns_32_images_by_heart(tmp_path: Path) -> None:
+def test_it_memorises_32_images(tmp_path: Path) -> None:
     more = ["epochs=120", "model.options.dropout=0", "model.options.auxiliary_dropout=0", "schedule.kind=cosine"]
     more += ["optimizer.learning_rate=5e-4", "optimizer.weight_decay=0", "loss.beta=20"]
     metres, degrees = training_errors("posenet", tmp_path, *more)

@@ -90,7 +90,7 @@ def test_one_neighbour_is_the_nearest_images_pose() -> None:
         network(images)
 
 
-def test_a_thumbnail_knows_no_brightness_and_no_contrast() -> None:
+def test_a_thumbnail_does_not_depend_on_brightness_and_contrast() -> None:
     grey = random_images(4).mean(dim=1, keepdim=True).expand(-1, 3, -1, -1) * torch.tensor([0.224] * 3).view(1, 3, 1, 1)
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
 
@@ -103,7 +103,7 @@ def test_a_thumbnail_knows_no_brightness_and_no_contrast() -> None:
     assert all(describe_option("retrieval", name) for name in default_options("retrieval"))
 
 
-def test_memorised_from_the_command_line_and_judged_as_it_runs(small_scene: Path, tmp_path: Path) -> None:
+def test_memorised_from_the_command_line_and_validated_as_it_runs(small_scene: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert train(arguments("retrieval", small_scene, out, "epochs=1", "model.options.neighbours=4")) == 0
     assert len(figures(out, "val_score")) == 1
@@ -139,7 +139,7 @@ def test_a_backbones_descriptors(small_scene: Path, tmp_path: Path) -> None:
     [
         (["model.options.neighbours=0"], "neighbours is 0, a whole number above 0 is needed"),
         (["model.options.ridge=0"], "ridge is 0, a number above 0 is needed"),
-        (["ema_decay=0.9"], "memorises images, which ema_decay 0.9 do not go with"),
+        (["ema_decay=0.9"], "memorises images, which does not work with ema_decay 0.9"),
         (["backbone.weights=FILE"], "has no backbone; set backbone.weights=none"),
         (["model.options.backbone=vgg"], "backbone 'vgg' is unknown"),
     ],

@@ -33,7 +33,7 @@ def small() -> torch.nn.Module:
     return build_model("scene_coordinates", image_size=SIZE, camera=CAMERA, layers=1, width=32, mlp_width=32)
 
 
-def test_without_a_camera_it_says_so() -> None:
+def test_without_intrinsics_it_is_refused() -> None:
     assert default_options("scene_coordinates")["camera"] is None
     with pytest.raises(ValueError, match="need the camera's intrinsics"):
         build_model("scene_coordinates")
@@ -69,7 +69,7 @@ def test_outputs_and_gradients() -> None:
 
 
 def test_true_cells_give_the_true_pose_and_no_loss() -> None:
-    """What a perfect network would answer before a slanted wall, by another way than the loss takes."""
+    """The output of a perfect network in front of a slanted wall, computed in another way than in the loss."""
     network = small()
     rotation = Rotation.from_euler("xyz", [20, -35, 10], degrees=True)
     orientation = torch.tensor(rotation.as_quat(scalar_first=True), dtype=torch.float32)[None]
@@ -94,7 +94,7 @@ def test_true_cells_give_the_true_pose_and_no_loss() -> None:
     translated = output | {"points": points + torch.tensor([0.3, 0.0, 0.4])}
     assert loss(translated, labels(position, orientation, depth))["points"].item() == pytest.approx(0.5, abs=1e-5)
     half = depth.clone()
-    half[:, :32] = 0  # unknown depth says nothing
+    half[:, :32] = 0  # unknown depth has no effect
     assert loss(output, labels(position, orientation, half))["loss"].item() == pytest.approx(-16, abs=1e-2)
     unknown = loss(translated, labels(position, orientation, torch.zeros_like(depth)))
     assert unknown["loss"].item() == 0
@@ -146,7 +146,7 @@ def test_a_frame_has_its_own_covariance_where_the_model_has_a_scale(tmp_path: Pa
         own_66 = network(model.preprocessing(image))["covariance"][0].numpy()
     np.testing.assert_allclose(found["new"].covariance_66, scaled(own_66, (90.0, 120.0)), rtol=1e-2, atol=1e-3)
     np.testing.assert_array_equal(found["new"].covariance_66, found["new"].covariance_66.T)
-    assert "what the network says of this frame" in found["new"].covariance_source
+    assert "the network's covariance of this frame" in found["new"].covariance_source
 
 
 def test_images_of_another_place_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -26,13 +26,15 @@ NUMBER = st.floats(-1, 1)
 def test_columns_and_back_are_the_same_rotation(numbers: list[float], scale: float) -> None:
     q = torch.nn.functional.normalize(torch.tensor([numbers], dtype=torch.float64), dim=-1)
     columns = columns_of(q)
-    # Neither length nor what the second column has of the first says anything.
+    # Neither the length nor the second column's part along the first has an effect.
     columns = torch.cat((scale * columns[:, :3], columns[:, 3:] / scale + 0.7 * columns[:, :3]), dim=1)
     back = orientation_from_columns(columns)
     assert rotation_distance("sign_invariant", back, q).item() < 1e-9 and back[0, 0] >= 0
 
 
-@pytest.mark.parametrize("turn", [(1.0, 0, 0, 0), (0, 1.0, 0, 0), (0, 0, 1.0, 0), (0, 0, 0, 1.0), (0.5, 0.5, 0.5, 0.5)])
+@pytest.mark.parametrize(
+    "rotation", [(1.0, 0, 0, 0), (0, 1.0, 0, 0), (0, 0, 1.0, 0), (0, 0, 0, 1.0), (0.5, 0.5, 0.5, 0.5)]
+)
 def test_the_gradient_through_6d_is_finite_and_reaches_all_six(rotation: tuple[float, ...]) -> None:
     columns = (columns_of(torch.tensor([rotation])) + 0.01 * torch.arange(6)).requires_grad_()
     label = torch.nn.functional.normalize(torch.tensor([[0.8, 0.1, -0.3, 0.5]]), dim=-1)
@@ -87,7 +89,7 @@ def test_positions_come_out_in_metres_and_their_scale_is_in_the_scene_model(smal
     expected = network.position_head(latent) * spread + torch.tensor([500.0, 1, 2])
     torch.testing.assert_close(output, expected)
     assert {"position_centre_3", "position_scale"} <= set(network.state_dict())
-    network.scale_from(torch.ones(5, 3))  # a camera that only turned
+    network.scale_from(torch.ones(5, 3))  # a camera that only rotated
     assert network.position_scale > 0
 
 

@@ -103,7 +103,7 @@ def test_half_precision_halves_the_file_and_moves_a_pose_by_millimetres(folder: 
     np.testing.assert_allclose(half.pose.position, whole.pose.position, atol=5e-3)
 
 
-def test_localizer_answers_a_whole_estimate(folder: Path) -> None:
+def test_localizer_returns_a_complete_estimate(folder: Path) -> None:
     localizer = Localizer(folder, device="cpu")
     localizer.warm_up()
     image_HW3 = np.full((480, 640, 3), 90, np.uint8)
@@ -116,7 +116,7 @@ def test_localizer_answers_a_whole_estimate(folder: Path) -> None:
     np.testing.assert_allclose(estimate.pose.position, output["position"][0], atol=1e-7)
 
 
-def test_n12_a_network_that_answers_nan_is_not_localized(tmp_path: Path) -> None:
+def test_n12_a_network_that_returns_nan_is_not_localized(tmp_path: Path) -> None:
     model = make_model()
     with torch.no_grad():
         model.network.position_head[-1].bias.fill_(float("nan"))
@@ -158,8 +158,8 @@ def other_weights(folder: Path) -> None:
         (lambda f: (f / DESCRIPTION).unlink(), "scene.json missing"),
         (truncate, "whose hash is not the one in scene.json"),
         (other_weights, "whose hash is not the one in scene.json"),
-        (lambda f: (f / DESCRIPTION).write_text("{"), "no valid JSON"),
-        (lambda f: (f / DESCRIPTION).write_text("[" * 100_000), "no valid JSON"),
+        (lambda f: (f / DESCRIPTION).write_text("{"), "not valid JSON"),
+        (lambda f: (f / DESCRIPTION).write_text("[" * 100_000), "not valid JSON"),
         (lambda f: rewrite(f, schema=1), "schema 1 found, this version reads schema 2; train the scene again"),
         (lambda f: rewrite(f, architecture={"name": "gone", "options": {}}), "unknown model 'gone'"),
         (lambda f: rewrite(f, architecture={"name": "transposenet", "options": OPTIONS | {"layers": 2}}), "do not fit"),
@@ -174,7 +174,7 @@ def other_weights(folder: Path) -> None:
         ),
         (lambda f: rewrite(f, preprocessing={"smaller_edge": 32, "image_size": [32, 1e6]}), "image_size is 1000000.0"),
         (lambda f: rewrite(f, preprocessing=VALID | {"crops": 10**9}), "crops is 1000000000, a whole number from 1"),
-        (lambda f: rewrite(f, scenes=[]), "scenes are no list of 1 to 1000"),
+        (lambda f: rewrite(f, scenes=[]), "scenes are not a list of 1 to 1000"),
         (lambda f: rewrite(f, scenes=[3]), "scene is 3, a JSON object"),
         (
             lambda f: rewrite_scene(f, held_out_error__position_std=[1, 1]),

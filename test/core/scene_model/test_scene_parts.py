@@ -70,7 +70,7 @@ def test_test_frames_are_not_known_to_a_model_and_the_others_by_their_split() ->
         ({"split_N": np.array([0, 7])}, "split number 7, there are 3"),
         ({"positions_N3": np.array([[0, 0, 0], [np.nan, 0, 0]])}, "a position that is not finite"),
         ({"positions_N3": np.array([[0, 0, 0], [1e9, 0, 0]])}, "beyond 1e.07"),
-        ({"orientations_N4": np.zeros((2, 4))}, "an orientation that is no unit quaternion"),
+        ({"orientations_N4": np.zeros((2, 4))}, "an orientation that is not a unit quaternion"),
         ({"orientations_N4": np.zeros((2, 3))}, r"\(N, 3\) and \(N, 4\) are needed"),
     ],
 )
@@ -126,7 +126,7 @@ def test_a_file_that_is_no_keyframes_is_named(tmp_path: Path) -> None:
         Keyframes.from_file(file)
 
 
-def test_parity_is_bounded_and_says_how_far_another_network_is_off() -> None:
+def test_parity_is_bounded_and_measures_how_far_another_network_is_off() -> None:
     network, _ = small_model("transposenet")
     image_P3HW = torch.randint(0, 256, (2, 3, *SIZE), dtype=torch.uint8)
     parity = Parity.of(network, network.state_dict(), image_P3HW)
@@ -140,7 +140,7 @@ def test_parity_is_bounded_and_says_how_far_another_network_is_off() -> None:
     with pytest.raises(ValueError, match=f"{MOST_INPUTS + 1} inputs, 1 to {MOST_INPUTS} are allowed"):
         Parity(*(value[:1].expand(MOST_INPUTS + 1, *value.shape[1:]) for value in parity.tensors().values()))
     assert Parity.read(parity.tensors()).tensors().keys() == parity.tensors().keys()
-    with pytest.raises(ValueError, match="an orientation that is no unit quaternion"):
+    with pytest.raises(ValueError, match="an orientation that is not a unit quaternion"):
         Parity.read(parity.tensors() | {"orientation_P4": torch.zeros(2, 4)})
 
 

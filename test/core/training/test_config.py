@@ -77,7 +77,7 @@ def test_t11_a_mistake_is_named(override: str, sentence: str) -> None:
 
 def test_t11_a_broken_file_is_named(tmp_path: Path) -> None:
     for text, sentence in (
-        ("- a", "a list found"),
+        ("- a", "found a list"),
         ("a: [", "cannot be read"),
         ("eppochs: 3", "did you mean 'epochs'"),
     ):
@@ -95,11 +95,11 @@ def test_schedules() -> None:
 
 def test_a_key_that_comes_twice_is_refused(tmp_path: Path) -> None:
     (tmp_path / "twice.yaml").write_text("epochs: 3\nmodel:\n  name: posenet\nepochs: 4\n")
-    with pytest.raises(UserError, match="key 'epochs' comes a second time in line 4"):
+    with pytest.raises(UserError, match="key 'epochs' appears a second time in line 4"):
         load_config(tmp_path / "twice.yaml")
 
 
-def test_views_that_do_not_move_cannot_be_completed() -> None:
-    with pytest.raises(UserError, match="augmentation.completed is 1, and no view is turned or moved"):
-        load_config(None, ["augmentation.completed=1"])
-    assert load_config(None, ["augmentation.completed=1", "augmentation.virtual_translation=0.1"])
+def test_view_completion_needs_moved_views() -> None:
+    with pytest.raises(UserError, match="augmentation.view_completion is 1, but no view is rotated or translated"):
+        load_config(None, ["augmentation.view_completion=1"])
+    assert load_config(None, ["augmentation.view_completion=1", "augmentation.virtual_translation=0.1"])

@@ -1,4 +1,4 @@
-"""A last training on all frames, and the error that its scene model states."""
+"""A last training on all frames, and the validation error of its scene model."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def split(small_scene: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def first(small_scene: Path, split: Path, tmp_path: Path) -> Path:
-    """A model that was judged on held-out frames."""
+    """A model that was validated on held-out frames."""
     out = tmp_path / "first"
     assert train(arguments(small_scene, out, "--split", str(split), "epochs=1")) == 0
     return out
@@ -52,11 +52,11 @@ def test_t11_an_error_that_cannot_be_inherited_is_one_sentence(
         return capsys.readouterr().err.strip().splitlines()[-1]
 
     text = sentence("--split", str(split), f"held_out_error={first}")
-    assert "but 6 frames are held out here and say the error themselves; leave it out" in text
+    assert "but 6 frames are held out here, which give the error; leave it out" in text
     model = SceneModel.load(first)
     with_scene(model, name="attic").save(tmp_path / "attic")
     text = sentence(f"held_out_error={tmp_path / 'attic'}")
-    assert "a model of attic, and 'desk' is learnt here; give one of the same scene" in text
+    assert "a model of attic, but 'desk' is trained here; give one of the same scene" in text
     assert train(arguments(small_scene, tmp_path / "all", *LAST)) == 0
-    assert "was judged on the training frames" in sentence(f"held_out_error={tmp_path / 'all'}")
+    assert "was validated on the training frames" in sentence(f"held_out_error={tmp_path / 'all'}")
     assert "absent: no such folder" in sentence(f"held_out_error={tmp_path / 'absent'}")

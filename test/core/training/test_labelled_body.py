@@ -1,4 +1,4 @@
-"""Labels of another body on the camera's mount: the network learns the camera's poses, the answer is the body's."""
+"""Labels of another body on the camera's mount: the network learns the camera's poses, the output is the body's."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from transposenet_core.image_files import read_image
 from transposenet_core.localizer import Localizer
 
 
-def test_the_network_learns_the_camera_and_the_answer_is_the_labels(small_scene: Path, tmp_path: Path) -> None:
+def test_the_network_learns_the_camera_and_returns_the_labelled_body(small_scene: Path, tmp_path: Path) -> None:
     T_colour_depth = np.eye(4)
     T_colour_depth[:3, 3] = 0.5, -1, 2
     np.savetxt(small_scene / "depth-to-colour.txt", T_colour_depth)

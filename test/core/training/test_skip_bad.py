@@ -19,7 +19,7 @@ def test_t01_bad_rows_are_all_listed_before_training_and_left_out_on_request(
     out = tmp_path / "out"
     assert train(arguments(small_scene, out, "epochs=1")) == 2 and not out.exists()
     sentence = capsys.readouterr().err
-    assert "2 faults beside 46 good images" in sentence and "--skip-bad" in sentence
+    assert "2 faults and 46 good images" in sentence and "--skip-bad" in sentence
     assert "frame-000003.color.png: the image is empty" in sentence and "frame-000004.pose.txt: a number" in sentence
     assert train(arguments(small_scene, out, "--skip-bad", "epochs=1")) == 0
     assert "2 faulty rows left out, 46 used" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The second stage: exactly the intended parameters move, and a stage-1 model goes on with the position prior."""
+"""The second stage: exactly the intended parameters move, and a stage-1 model continues with the position prior."""
 
 from pathlib import Path
 
@@ -67,7 +67,7 @@ def test_adamw_decays_matrices_and_kernels_alone() -> None:
     assert {"position_encoder.token", "position_encoder.position.rows", "s_position"} <= without
     assert all(name.endswith("weight") for name in map(names.get, decayed))
     assert not any("norm" in name or "_bn" in name for name in map(names.get, decayed))
-    # Without a gradient what is decayed shrinks by rate x decay, and all else stays.
+    # Without a gradient what is decayed shrinks by rate x decay, and everything else stays.
     before = {name: p.detach().clone() for name, p in network.named_parameters()}
     for parameter in [*network.parameters(), *loss.parameters()]:
         parameter.grad = torch.zeros_like(parameter)
@@ -83,7 +83,7 @@ def test_each_head_stage_moves_its_head_alone(small_scene: Path, tmp_path: Path,
     assert train(arguments(small_scene, first, "epochs=1")) == 0
     more = ["epochs=0", "heads.epochs=1", f"start_from={first}", f"heads.position_prior={str(prior).lower()}"]
     assert train(arguments(small_scene, second, *more)) == 0
-    # What it started from is judged first, so a stage that gains nothing leaves it in its place.
+    # The start is validated first, so a stage without an improvement keeps it.
     scores = figures(second, "val_score")
     assert len(scores) == 3 and SceneModel.load(second).provenance["stage"] == (
         "start_from"
@@ -110,7 +110,7 @@ def test_each_head_stage_moves_its_head_alone(small_scene: Path, tmp_path: Path,
     assert moved <= {"orientation_head", "position_head"}
 
 
-def test_a_stage_1_model_with_a_prior_answers_as_before(small_scene: Path, tmp_path: Path) -> None:
+def test_a_stage_1_model_with_a_prior_returns_the_same(small_scene: Path, tmp_path: Path) -> None:
     out = tmp_path / "first"
     assert train(arguments(small_scene, out, "epochs=1")) == 0
     model = SceneModel.load(out)
@@ -133,7 +133,7 @@ def test_both_stages_in_one_run_report_what_each_gained(
     assert train(arguments(small_scene, out, "epochs=2", "heads.epochs=2", "heads.position_prior=true")) == 0
     report = capsys.readouterr().out.split("scene model:")[1].splitlines()
     assert [line.strip().split(":")[0] for line in report[1:4]] == ["all", "position_head", "orientation_head"]
-    assert all("better" in line or "gained nothing" in line for line in report[2:4])
+    assert all("better" in line or "no improvement" in line for line in report[2:4])
     model = SceneModel.load(out)
     assert model.options.get("orientation_prior", False) is (model.provenance["stage"] != "all")
     # The curves hold the rate that was taken, not the next epoch's.
@@ -149,7 +149,7 @@ def test_a_stage_2_asked_for_later_is_reported_and_stage_1_is_over_then(
     report = capsys.readouterr().out.rsplit("scene model:", 1)[1]
     assert "position_head: " in report and "orientation_head: " in report
     assert train(arguments(small_scene, out, "epochs=5", "heads.epochs=1", *more)) == 2
-    assert "epochs was 1, is 5, but stage 1 is over" in capsys.readouterr().err
+    assert "epochs was 1, is 5, but stage 1 is finished" in capsys.readouterr().err
 
 
 def test_a_resume_never_takes_one_stages_state_for_anothers(
@@ -162,7 +162,7 @@ def test_a_resume_never_takes_one_stages_state_for_anothers(
     assert train(arguments(small_scene, second, "epochs=0", *heads)) == 0
     assert SceneModel.load(second).provenance["backbone"] == "from scratch"
     assert train(arguments(small_scene, second, "epochs=1", *heads, "--resume", "--override")) == 2
-    assert "the run has begun start_from, position_head, orientation_head, and" in capsys.readouterr().err
+    assert "the run has started start_from, position_head, orientation_head, but" in capsys.readouterr().err
 
 
 def test_a_stage_in_progress_resumes_without_the_scene_model(small_scene: Path, tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_t05_a_step_on_a_broken_label_is_skipped_to_the_bit_and_counted(kind: st
     pixels.position_N3[3, 0] = good
     after = (step.network.state_dict(), step.loss.state_dict(), step.optimizer.state_dict()["state"])
     for old, new in zip(before[:2], after[:2], strict=True):
-        # The count of batches is the one thing that goes on; nothing reads it.
+        # Only the count of batches changes; nothing reads it.
         wrong = [k for k in old if not torch.equal(old[k], new[k]) and not k.endswith("num_batches_tracked")]
         assert wrong == []
     for index, moments in before[2].items():
@@ -127,7 +127,7 @@ def test_two_processes_have_one_processs_batches_and_never_an_empty_share(count:
 
 
 def test_auto_batch_takes_the_last_size_that_fits_and_is_worth_its_memory() -> None:
-    """Sizes above 16 really ask for more memory than there is; a step takes as long as it is told."""
+    """Sizes above 16 really ask for more memory than there is; a step takes a set time."""
 
     def step_of(seconds_per_image: float, seconds: float):
         def prepare(size: int):

@@ -1,4 +1,4 @@
-"""Training from the command line on a small scene: it learns, leaves what it should, and names mistakes."""
+"""Training from the command line on a small scene: it learns, writes its results, and names mistakes."""
 
 import copy
 import signal
@@ -56,10 +56,10 @@ def test_it_fits_a_small_scene(small_scene: Path, tmp_path: Path, name: str) -> 
     assert min(figures(out, "val_score")) < 0.2
 
 
-def test_a_moving_average_is_what_is_judged_and_kept(small_scene: Path, tmp_path: Path) -> None:
+def test_a_moving_average_is_validated_and_saved(small_scene: Path, tmp_path: Path) -> None:
     for name, decay in (("plain", "0.0"), ("averaged", "0.9")):
         assert train(arguments(small_scene, tmp_path / name, "epochs=2", f"ema_decay={decay}")) == 0
-    # It changes what is judged, not what is learnt.
+    # It changes what is validated, not what is learnt.
     assert figures(tmp_path / "plain") == figures(tmp_path / "averaged")
     assert figures(tmp_path / "plain", "val_score") != figures(tmp_path / "averaged", "val_score")
 
@@ -70,11 +70,11 @@ def test_auto_batch_measures_chooses_and_resumes_with_its_choice(
     out = tmp_path / "out"
     assert train(arguments(small_scene, out, "epochs=1", "--auto-batch")) == 0
     # 24 images leave batches of 4 alone to choose from, at 3e-4 * sqrt(4 / 8).
-    assert "taken: batch_size=4 optimizer.learning_rate=0.000212" in capsys.readouterr().out
+    assert "chosen: batch_size=4 optimizer.learning_rate=0.000212" in capsys.readouterr().out
     assert "batch_size: 4" in (out / "config.yaml").read_text()
     again = ["--auto-batch", "--resume"]
     assert train(arguments(small_scene, out, "epochs=1", *again)) == 0
-    # A rate given with --resume counts: it is what a run that diverged is told to try.
+    # A rate given with --resume takes effect: the message of a run that diverged suggests it.
     slower = ["epochs=2", "schedule.kind=step", "optimizer.learning_rate=1e-6", *again]
     assert train(arguments(small_scene, out, *slower)) == 2
     assert "optimizer.learning_rate was 0.000212132" in capsys.readouterr().err
@@ -112,7 +112,7 @@ def test_ctrl_c_stops_a_running_process_with_one_sentence(small_scene: Path, tmp
     process.send_signal(signal.SIGINT)
     _, complaint = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "is usable, --resume goes on" in complaint and "Traceback" not in complaint
+    assert "is usable, --resume continues" in complaint and "Traceback" not in complaint
     assert Localizer(out, device="cpu").scene_model.title == "desk"
 
 
@@ -124,7 +124,7 @@ def test_ctrl_c_stops_a_running_process_with_one_sentence(small_scene: Path, tmp
         (["--split", "absent.csv"], "absent.csv: the split file cannot be read"),
         (["model.options.layer=2"], "did you mean 'layers'"),
         (["model.options.layers=two"], "cannot be built"),
-        (["model.options.heads=3"], "width 32 cannot be shared by 3 heads"),
+        (["model.options.heads=3"], "width 32 is not divisible by 3 heads"),
         (["model.name=foo"], "unknown model 'foo'"),
         (["model.options.layers=0"], "layers is 0, a whole number above 0"),
         (["model.options.orientation_stride=0"], "orientation_stride is 0, a whole number above 0"),
@@ -140,7 +140,7 @@ def test_ctrl_c_stops_a_running_process_with_one_sentence(small_scene: Path, tmp
         (["epochs=0"], "epochs and heads.epochs are both 0"),
         (["epochs=0", "heads.epochs=1"], "start_from is empty"),
         (["start_from=absent"], "absent: no such folder"),
-        (["start_from=absent", "backbone.weights=imagenet"], "a scene model brings its own backbone"),
+        (["start_from=absent", "backbone.weights=imagenet"], "a scene model has its own backbone"),
         (["backbone.weights=absent.pth"], "absent.pth"),
     ],
 )
@@ -180,11 +180,11 @@ def test_t09_other_labels_are_another_beginning() -> None:
 def test_a_run_from_before_a_key_was_there_had_its_default(tmp_path: Path) -> None:
     now = load_config(None, ["epochs=3"]).to_dict() | {"frames": "abc"}
     before = copy.deepcopy(now)
-    del before["augmentation"]["completed"]
+    del before["augmentation"]["view_completion"]
     checkpoint = Checkpoint(tmp_path, Progress(stages=["all"]), before, 0, {})
     checkpoint.check(now, override=False)
-    now["augmentation"] |= {"virtual_translation": 0.1, "completed": 1.0}
-    with pytest.raises(UserError, match="augmentation.completed was 0.0, is 1.0"):
+    now["augmentation"] |= {"virtual_translation": 0.1, "view_completion": 1.0}
+    with pytest.raises(UserError, match="augmentation.view_completion was 0.0, is 1.0"):
         checkpoint.check(now, override=False)
 
 

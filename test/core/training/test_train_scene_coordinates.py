@@ -61,11 +61,11 @@ def test_it_leaves_a_scene_model_that_runs(wall: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(localizer.scene_model.options["camera"], [52.5, 52.5, 31.5, 23.5], atol=1e-6)
     image = load_scene(f"7scenes:{wall}").select("test")[0]
     estimate, stated = localizer.localize(read_image(image.path)), localizer.scene_model.scenes[0]
-    assert estimate.localized and "what the network says of this frame" in estimate.covariance_source
+    assert estimate.localized and "the network's covariance of this frame" in estimate.covariance_source
     calibration = stated.calibration["scene_coordinates"]
     assert min(calibration.covariance_scale) > 0
     held_out = "none were held out" not in stated.held_out_error.source
-    assert (calibration.largest_sigma_m is not None) == held_out  # what was learnt by heart sets no limit
+    assert (calibration.largest_sigma_m is not None) == held_out  # memorised frames set no limit
 
 
 def test_a_resumed_run_is_the_unbroken_one(wall: Path, tmp_path: Path) -> None:
@@ -81,12 +81,12 @@ def test_a_resumed_run_is_the_unbroken_one(wall: Path, tmp_path: Path) -> None:
     ("spoil", "more", "sentence"),
     [
         ("frame-000003.depth.png", [], "there is no depth image beside it, which model scene_coordinates needs"),
-        ("none", ["image.crops=4"], "image.crops is 4, and model 'scene_coordinates' knows the rays of the centre"),
+        ("none", ["image.crops=4"], "image.crops is 4, but model 'scene_coordinates' has the rays of the centre"),
         ("none", ["heads.epochs=2"], "model 'scene_coordinates' has no heads to train alone"),
         ("all", [], "has no depth images, which model scene_coordinates needs"),
     ],
 )
-def test_t11_what_cannot_be_learnt_is_said(
+def test_t11_what_cannot_be_learnt_is_one_sentence(
     wall: Path, tmp_path: Path, capsys: pytest.CaptureFixture, spoil: str, more: list[str], sentence: str
 ) -> None:
     for path in wall.rglob("*.depth.png"):
@@ -128,7 +128,7 @@ def test_transposenets_auxiliary_head_learns_and_is_in_no_scene_model(wall: Path
         "position_head",
         "orientation_head",
     }
-    assert "loss.head.0.weight" in load_file(tmp_path / "out" / "checkpoint.safetensors")  # to go on with
+    assert "loss.head.0.weight" in load_file(tmp_path / "out" / "checkpoint.safetensors")  # for --resume
 
 
 def test_points_seen_are_the_walls_and_their_distance_is_weighed() -> None:
@@ -155,6 +155,6 @@ def test_points_seen_are_the_walls_and_their_distance_is_weighed() -> None:
     torch.testing.assert_close(terms["loss"], 3 * away)
 
 
-def test_t11_a_model_without_cells_is_told() -> None:
-    with pytest.raises(UserError, match=r"loss.points is 1.*transposenet_fast have; set loss.points=0"):
+def test_t11_a_model_without_cells_is_refused() -> None:
+    with pytest.raises(UserError, match=r"loss.points is 1.*transposenet_fast have one, for others set loss.points=0"):
         pose_loss(LossConfig(points=1.0), build_model("poselstm"))

@@ -1,4 +1,4 @@
-"""Several scenes from the command line: trained, described, judged and localized; what does not fit is one sentence."""
+"""Several scenes from the command line: trained, described, evaluated and localized; mistakes are one sentence."""
 
 import json
 import runpy
@@ -70,8 +70,8 @@ def tell_apart(folder: Path, images: list[list[PosedImage]]) -> None:
     seen = [model.preprocessing.crop(load_pixels(part, model.preprocessing).image_N3HW) for part in images]
     show_to_batch_norms(network, normalise(torch.cat(seen)))
     for transformer in (network.position_transformer, network.orientation_transformer):
-        transformer.query.mul_(10)  # who asks sharply gets another answer from another image
-    ways = []  # from what the one query finds in a scene's images to what the other does
+        transformer.query.mul_(10)  # large queries give different outputs for different images
+    ways = []  # from the latent of one query to that of the other, in a scene's images
     for image_B3HW in seen:
         latents = network._latents(normalise(image_B3HW))
         first, second = torch.cat(latents[:2], dim=-1).mean(dim=0)
@@ -131,7 +131,7 @@ def test_each_image_is_seen_with_its_own_camera_and_label(two_scenes: tuple[Path
     assert torch.equal(again.image_B3HW, views.image_B3HW) and torch.equal(again.position_B3, views.position_B3)
 
 
-def test_the_scene_model_says_what_each_scene_is(trained: Path, two_scenes: tuple[Path, Path]) -> None:
+def test_the_scene_model_describes_each_scene(trained: Path, two_scenes: tuple[Path, Path]) -> None:
     model = SceneModel.load(trained)
     assert [(s.name, s.map_frame) for s in model.scenes] == [("desk", "desk_map"), ("shelf", "shelf_map")]
     assert [len(s.training_positions_N3) for s in model.scenes] == [12, 5]
@@ -142,7 +142,7 @@ def test_the_scene_model_says_what_each_scene_is(trained: Path, two_scenes: tupl
     assert len(figures(trained, "train_orientation_cluster")) == 2
 
 
-def test_running_is_what_the_judge_saw(trained: Path, two_scenes: tuple[Path, Path]) -> None:
+def test_inference_is_as_in_validation(trained: Path, two_scenes: tuple[Path, Path]) -> None:
     localizer = Localizer(trained, device="cpu")
     model = localizer.scene_model
     for path in two_scenes:
@@ -209,8 +209,12 @@ def test_coarse_to_fine_learns_one_scene_too(two_scenes: tuple[Path, Path], tmp_
 @pytest.mark.parametrize(
     ("preset", "more", "sentence"),
     [
-        ("transposenet_cpu", [], "model 'transposenet' learns one scene, and --data is given 2 times; several: coarse"),
-        ("coarse_to_fine", ["model.options.scenes=3"], "model.options.scenes is 3, and --data is given 2 times"),
+        (
+            "transposenet_cpu",
+            [],
+            "model 'transposenet' is for one scene, but --data is given 2 times; for several use coarse",
+        ),
+        ("coarse_to_fine", ["model.options.scenes=3"], "model.options.scenes is 3, but --data is given 2 times"),
         ("coarse_to_fine", ["model.options.position_clusters=9"], "9 position clusters are asked for, the training"),
         ("coarse_to_fine", ["model.options.orientation_clusters=0"], "orientation_clusters is 0, a whole number"),
         (
@@ -241,7 +245,7 @@ def test_t11_what_cannot_be_is_one_sentence(
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("preset", ["multiscene_transformer", "coarse_to_fine"])
-def test_it_learns_32_images_by_heart(tmp_path: Path, preset: str) -> None:
+def test_it_memorises_32_images(tmp_path: Path, preset: str) -> None:
     """16 of either scene, the second one's inverted."""
     scenes = write_small_scene(tmp_path / "desk", frames=16), write_small_scene(tmp_path / "shelf", frames=16)
     for path in scenes[1].rglob("*.png"):
@@ -302,7 +306,7 @@ def test_an_autoencoder_knows_the_scenes_of_its_teacher(
         assert np.linalg.norm(mine.pose.position - known_N3.mean(axis=0)) < 5 * np.ptp(known_N3, axis=0).max() < 50
 
 
-def test_each_scene_is_drawn_from_its_own_poses(
+def test_each_scene_is_rendered_from_its_own_poses(
     two_scenes: tuple[Path, Path], autoencoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     render = runpy.run_path(str(ROOT / "training" / "render_pose.py"))["main"]
@@ -313,16 +317,16 @@ def test_each_scene_is_drawn_from_its_own_poses(
         assert render([str(autoencoder), *pose, "--out", str(out), "--scene", scene]) == 0
         images.append(read_image(out).astype(int))
     assert np.abs(images[0] - images[1]).max() > 5
-    for more, sentence in ((), "which scene is meant is not said"), (("--scene", "attic"), "scene 'attic' is none"):
+    for more, sentence in ((), "no scene is given"), (("--scene", "attic"), "scene 'attic' is none"):
         assert render([str(autoencoder), *pose, "--out", str(tmp_path / "a.png"), *more]) == 2
-        assert sentence in (message := capsys.readouterr().err) and "it knows desk, shelf" in message
+        assert sentence in (message := capsys.readouterr().err) and "(--scene): desk, shelf" in message
     data = [item for scene in two_scenes for item in ("--data", f"7scenes:{scene}")]
     assert evaluate([str(autoencoder), *data, "--report", str(tmp_path / "report"), "--device", "cpu"]) == 0
     for scene in ("desk", "shelf"):
         assert (tmp_path / "report" / scene / "reconstructions.png").stat().st_size > 10_000
 
 
-def test_a_student_with_crops_answers_in_a_scene_that_a_crop_was_taken_for(autoencoder: Path) -> None:
+def test_a_student_with_crops_returns_a_scene_that_a_crop_was_taken_for(autoencoder: Path) -> None:
     network = SceneModel.load(autoencoder).network
     image_B3HW = torch.randn(6, 3, 32, 40, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
@@ -338,8 +342,8 @@ def test_t11_a_student_needs_its_teachers_scenes(
     two_scenes: tuple[Path, Path], trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     for scenes, sentence in (
-        (two_scenes[:1], "a scene model of desk + shelf, and --data is given 1 times; give it once for each scene"),
-        (two_scenes[::-1], "frames it was trained on are no training frames of 'shelf' here"),
+        (two_scenes[:1], "a scene model of desk + shelf, but --data is given 1 times; give it once for each scene"),
+        (two_scenes[::-1], "frames it was trained on are not training frames of 'shelf' here"),
     ):
         assert train(student(scenes, tmp_path / "out", trained)) == 2
         assert sentence in capsys.readouterr().err
@@ -349,7 +353,7 @@ def test_t09_a_start_of_the_same_scenes_in_another_order_is_refused(
     trained: Path, two_scenes: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     assert train(arguments(two_scenes[::-1], tmp_path / "out", f"start_from={trained}")) == 2
-    assert "a model of desk, shelf, and --data gives shelf, desk; give the same" in capsys.readouterr().err
+    assert "a model of desk, shelf, but --data gives shelf, desk; give the same" in capsys.readouterr().err
 
 
 def test_a_resumed_loss_has_the_clusters_that_the_network_has(two_scenes: tuple[Path, Path], tmp_path: Path) -> None:

@@ -59,13 +59,13 @@ def test_t05_steps_without_a_finite_gradient_change_nothing_and_twenty_stop_the_
     assert [key for key in good if not torch.equal(good[key], kept[key])] == []
     assert all(torch.isfinite(tensor.float()).all() for tensor in kept.values())
     assert Localizer(out, device="cpu").scene_model.title == "desk"
-    # In stage 2 another key is the one to turn.
+    # In stage 2 another key is named.
     more = ["epochs=2", "heads.epochs=50", "heads.learning_rate=1e30", "--resume", "--override"]
     assert train(arguments(small_scene, out, *more)) == 3
     assert "or heads.learning_rate below 1e+30" in capsys.readouterr().err
 
 
-def test_t05_answers_that_are_not_finite_end_a_training_with_exit_code_3(
+def test_t05_outputs_that_are_not_finite_end_a_training_with_exit_code_3(
     small_scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     images = load_scene(f"7scenes:{small_scene}").select("test")[:3]
@@ -75,7 +75,7 @@ def test_t05_answers_that_are_not_finite_end_a_training_with_exit_code_3(
     pixels = load_pixels(images, model.preprocessing)
     assert exit_code(lambda: predict(model.network, pixels, model.preprocessing)) == 3
     assert (
-        "answers poses that are not finite; start again with a lower optimizer.learning_rate" in capsys.readouterr().err
+        "returns poses that are not finite; start again with a lower optimizer.learning_rate" in capsys.readouterr().err
     )
 
 
@@ -177,7 +177,7 @@ def test_t09_a_changed_configuration_and_an_existing_run_are_refused(
     out = tmp_path / "out"
     assert train(arguments(small_scene, out, "epochs=1")) == 0
     assert train(arguments(small_scene, out, "epochs=1")) == 2
-    assert "holds a run already: add --resume" in capsys.readouterr().err
+    assert "already holds a run: add --resume" in capsys.readouterr().err
     changed = ["epochs=2", "optimizer.learning_rate=1e-5", "--resume"]
     assert train(arguments(small_scene, out, *changed)) == 2
     error = capsys.readouterr().err
@@ -192,7 +192,7 @@ def test_t09_a_changed_configuration_and_an_existing_run_are_refused(
     assert len(figures(out)) == 2 and "1.0e-05" in (out / "config.yaml").read_text()
     narrow = ["epochs=2", "model.options.width=16", "model.options.heads=2", "--resume", "--override"]
     assert train(arguments(small_scene, out, *narrow)) == 2
-    assert "not of the configured network" in capsys.readouterr().err
+    assert "does not fit the configured network" in capsys.readouterr().err
 
 
 def test_t12_the_same_seed_gives_the_same_weights_and_another_does_not(small_scene: Path, tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def test_zstd_files_are_recordings_too(tmp_path):
     check_drive(imported(packed, tmp_path / "data", "--pose", "/odom"))
 
 
-def test_the_data_set_says_where_it_comes_from(tmp_path):
+def test_the_data_set_has_its_origin(tmp_path):
     imported(write_bag(tmp_path / "bag", drive()), tmp_path / "data", "--pose", "/odom")
     about = json.loads((tmp_path / "data" / "dataset.json").read_text())
     assert about["recordings"] == {"seq-01": "bag"} and about["image_topic"] == "/camera/image"

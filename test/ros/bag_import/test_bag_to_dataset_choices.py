@@ -1,4 +1,4 @@
-"""What a person chooses, what is refused in one sentence, the lens, the clock, hostile names, and a real robot's TF."""
+"""Options, what is refused in one sentence, the lens, the clock, hostile names, and a real robot's TF."""
 
 from __future__ import annotations
 
@@ -39,8 +39,11 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["--pose", "/odom", "--camera-info", "/info"], ["/info of --camera-info is not in it"]),
         (["--pose", "tf:map->gripper"], ["the frame gripper", "base_link, camera_optical, map"]),
         (["--pose", "tf:map"], ["--pose tf:map", "tf:MAP->FRAME"]),
-        (["--pose", "/mocap"], ["do not say whose pose it is", "--pose-frame base_link", "--pose-frame camera"]),
-        (["--pose", "/amcl_pose"], ["do not say whose pose it is"]),
+        (
+            ["--pose", "/mocap"],
+            ["do not name the frame whose pose they hold", "--pose-frame base_link", "--pose-frame camera"],
+        ),
+        (["--pose", "/amcl_pose"], ["do not name the frame whose pose they hold"]),
         (["--pose", "/mocap", "--pose-frame", "drone"], ["frame drone", "base_link", "--extrinsic"]),
         (["--pose", "/odom", "--camera-frame", "lens"], ["frame lens", "--extrinsic x,y,z,qw,qx,qy,qz"]),
         (["--pose", "/odom", "--extrinsic", "1,2,3"], ["--extrinsic 1,2,3", "x,y,z,qw,qx,qy,qz"]),
@@ -73,7 +76,7 @@ def test_what_lies_at_out_is_kept(bag, tmp_path, capsys):
     (tmp_path / "data" / "mine.txt").write_text("mine")
     arguments = [str(bag), "--image", "/camera/image", "--pose", "/odom", "--out", str(tmp_path / "data")]
     assert main([*arguments, "--split", "none", "--overwrite"]) == 2
-    assert "something lies there already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["mine.txt"]
 
 
@@ -83,9 +86,7 @@ def test_an_out_that_is_taken_is_refused_before_the_recording_is_read(tmp_path, 
     arguments = ["nothing-there.mcap", "--image", "/camera/image", "--pose", "/odom", "--out", str(tmp_path / "data")]
     assert main(arguments) == 2
     output = capsys.readouterr()
-    assert (
-        "data: something lies there already; name another folder, or say --overwrite" in output.err and not output.out
-    )
+    assert "data: already exists; name another folder, or add --overwrite" in output.err and not output.out
 
 
 def test_a_simulators_ground_truth_of_the_base_is_not_taken_for_the_cameras(tmp_path, capsys):
@@ -99,7 +100,7 @@ def test_a_simulators_ground_truth_of_the_base_is_not_taken_for_the_cameras(tmp_
         main([str(bag), "--image", "/camera/image", "--pose", "/ground_truth/pose", "--out", str(tmp_path / "d")]) == 2
     )
     error = capsys.readouterr().err
-    assert "do not say whose pose it is" in error and "--pose-frame base_link" in error
+    assert "do not name the frame whose pose they hold" in error and "--pose-frame base_link" in error
 
 
 def test_a_part_of_the_recording(bag, tmp_path):
@@ -107,9 +108,9 @@ def test_a_part_of_the_recording(bag, tmp_path):
     check_drive(scene, count=11, first=2)
 
 
-def test_keyframes_are_a_way_or_a_turn_apart(bag, tmp_path):
+def test_keyframes_are_a_distance_or_a_rotation_apart(bag, tmp_path):
     scene = imported(bag, tmp_path / "data", "--pose", "/odom", "--keyframe-distance", "0.12", "--keyframe-angle", "90")
-    # 0.025 m forward and at most 2 mm of swing by the turn from one image to the next
+    # 0.025 m forward and at most 2 mm of swing by the rotation from one image to the next
     assert [image.stamp for image in scene.images] == pytest.approx([T0_NS / 1e9 + 0.02 + 0.25 * n for n in range(4)])
     rotating = [(n, Pose(np.zeros(3), np.array([np.cos(n / 100), 0, 0, np.sin(n / 100)]))) for n in range(20)]
     chosen = [number for number, _ in keyframes(rotating, 1.0, 3.0)]
@@ -164,7 +165,7 @@ def seen_through_a_lens(compressed: bool) -> Iterator[Row]:
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-def test_the_lens_is_taken_out_of_the_images_and_of_the_camera(tmp_path, compressed):
+def test_the_distortion_is_removed_from_the_images_and_the_camera(tmp_path, compressed):
     bag = write_bag(tmp_path / "bag", seen_through_a_lens(compressed))
     image = "/camera/image/compressed" if compressed else "/camera/image"
     scene = imported(bag, tmp_path / "data", "--pose", "/odom", image=image)
@@ -184,7 +185,7 @@ def test_the_lens_is_taken_out_of_the_images_and_of_the_camera(tmp_path, compres
 def test_images_that_are_rectified_or_of_no_camera_stay_as_they_are(tmp_path, capsys):
     bag = write_bag(tmp_path / "bag", seen_through_a_lens(compressed=False))
     check_drive(imported(bag, tmp_path / "rectified", "--pose", "/odom", "--rectified"))
-    assert "rectified, so its P holds" in capsys.readouterr().out
+    assert "rectified, so P is used" in capsys.readouterr().out
     scene = imported(bag, tmp_path / "none", "--pose", "/odom", "--camera-info", "none")
     check_drive(scene)
     assert scene.intrinsics is None
@@ -196,7 +197,7 @@ def test_a_camera_info_of_another_size_is_refused(tmp_path, capsys):
     bag = write_bag(tmp_path / "bag", [(t, n, info if t == "/camera/camera_info" else x) for t, n, x in drive()])
     arguments = ["--image", "/camera/image", "--pose", "/odom", "--split", "none", "--out", str(tmp_path / "data")]
     assert main([str(bag), *arguments]) == 2
-    assert "the images have 64x48 pixels, but CameraInfo on /camera/camera_info is about 640x480" in (
+    assert "the images have 64x48 pixels, but CameraInfo on /camera/camera_info is for 640x480" in (
         capsys.readouterr().err
     )
 
@@ -233,13 +234,13 @@ def test_poses_beyond_all_measure_are_no_poses(tmp_path, capsys):
     assert "17 of 19 images (89.5%) have a pose" in output and "further than 1e+06 m away" in output
 
 
-def test_images_without_stamps_take_the_times_of_recording(tmp_path, capsys):
+def test_images_without_stamps_get_the_times_of_recording(tmp_path, capsys):
     m = Messages()
     rows = [(t, n, m.image(0, "", x.data.reshape(48, 64, 3)) if t == "/camera/image" else x) for t, n, x in drive()]
     bag = write_bag(tmp_path / "bag", rows)
     arguments = ["--image", "/camera/image", "--pose", "/odom", "--split", "none", "--out", str(tmp_path / "no")]
     assert main([str(bag), *arguments]) == 2
-    assert "the images on /camera/image name no frame" in capsys.readouterr().err
+    assert "the images on /camera/image have no frame_id" in capsys.readouterr().err
     assert main([str(bag), *arguments, "--camera-frame", "camera_optical"]) == 2
     assert "--stamps received" in capsys.readouterr().err
     options = ["--pose", "/odom", "--camera-frame", "camera_optical", "--stamps", "received"]
@@ -247,7 +248,7 @@ def test_images_without_stamps_take_the_times_of_recording(tmp_path, capsys):
 
 
 def shaken(offset_ns: int) -> Iterator[Row]:
-    """A camera that looks about without rhythm, its images stamped `offset_ns` too early; 6 s at 20 Hz."""
+    """A camera that rotates without rhythm, its images stamped `offset_ns` too early; 6 s at 20 Hz."""
     m, rng = Messages(), np.random.default_rng(2)
     world = cv2.GaussianBlur(rng.integers(0, 256, (600, 1600, 3), dtype=np.uint8), (0, 0), 3)
     world = cv2.normalize(world, None, 0, 255, cv2.NORM_MINMAX)
@@ -265,13 +266,13 @@ def shaken(offset_ns: int) -> Iterator[Row]:
             yield "/image", stamp_ns, m.image(stamp_ns - offset_ns, "camera_optical", image_HW3)
 
 
-def test_t03_the_time_offset_is_measured_said_and_with_auto_taken(tmp_path, capsys):
+def test_t03_the_time_offset_is_measured_printed_and_with_auto_used(tmp_path, capsys):
     bag = write_bag(tmp_path / "bag", shaken(80_000_000))
     options = ["--pose", "/pose", "--pose-frame", "camera"]
     imported(bag, tmp_path / "as-stamped", *options, image="/image")
     output = capsys.readouterr().out
     assert "the poses' stamps are +8" in output or "the poses' stamps are +7" in output
-    assert "warning: --time-offset 0 is taken; auto or 0.0" in output
+    assert "warning: --time-offset 0 is used; auto or 0.0" in output
     scene = imported(bag, tmp_path / "auto", *options, "--time-offset", "auto", image="/image")
     wrong = imported(bag, tmp_path / "again", *options, image="/image")
     true = imported(bag, tmp_path / "true", *options, "--time-offset", "0.08", image="/image")

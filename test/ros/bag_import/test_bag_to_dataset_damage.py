@@ -1,4 +1,4 @@
-"""Damaged, split, compressed recordings are read as far as they go, and what is lost is told (fault matrix, E4)."""
+"""Damaged, split, compressed recordings are read as far as they go, and what is lost is reported (fault matrix, E4)."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_e04_split_recordings(tmp_path, storage, metadata, capsys):
     assert ("no metadata.yaml" in capsys.readouterr().out) is not metadata
 
 
-def test_e04_a_missing_part_of_a_split_recording_is_told(tmp_path, capsys):
+def test_e04_a_missing_part_of_a_split_recording_is_reported(tmp_path, capsys):
     bag = split_recording(tmp_path / "bag")
     (bag / "robot_2.mcap").unlink()
     scene = imported(bag, tmp_path / "data", "--pose", "tf:map->base_link")
@@ -91,7 +91,7 @@ def test_e04_a_file_of_which_nothing_is_left_is_one_sentence(tmp_path, capsys):
     assert not (tmp_path / "data").exists()
 
 
-def test_e04_a_damaged_chunk_costs_no_more_than_what_is_behind_it(tmp_path, capsys):
+def test_e04_a_damaged_chunk_loses_only_what_is_behind_it(tmp_path, capsys):
     bag = write_mcap(tmp_path / "bag.mcap", drive(count=100), chunked=True)
     data = bytearray(bag.read_bytes())
     data[len(data) // 2 : len(data) // 2 + 64] = bytes(64)

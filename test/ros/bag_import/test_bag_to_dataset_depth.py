@@ -1,4 +1,4 @@
-"""Depth out of recordings: every encoding becomes millimetres beside its image; what is not registered is refused."""
+"""Depth from recordings: every encoding becomes millimetres beside its image; what is not registered is refused."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -94,7 +94,7 @@ def test_each_image_gets_the_depth_nearest_in_time(tmp_path: Path) -> None:
     np.testing.assert_array_equal(depth, DEPTH_MM + 3)
 
 
-def test_depth_of_another_time_is_nobodys(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_depth_of_another_time_belongs_to_no_image(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     bag = recording(tmp_path / "bag", late_ns=24_000_000)
     scene = imported(bag, tmp_path / "out", *POSE, "--depth", "/camera/depth")
     assert "0 of 19 images have depth" in capsys.readouterr().out
@@ -104,12 +104,12 @@ def test_depth_of_another_time_is_nobodys(tmp_path: Path, capsys: pytest.Capture
 @pytest.mark.parametrize(
     ("frame", "options", "sentence"),
     [
-        ("depth_optical", ("--depth", "/camera/depth"), "takes depth that is registered to the colour camera"),
+        ("depth_optical", ("--depth", "/camera/depth"), "needs depth that is registered to the colour camera"),
         ("camera_optical", ("--depth", "/nowhere"), "the topic /nowhere of --depth is not in it"),
         ("camera_optical", ("--depth", "/camera/depth", "--camera-info", "none"), "needs the colour camera's"),
     ],
 )
-def test_depth_that_cannot_be_used_is_said(
+def test_depth_that_cannot_be_used_is_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture, frame: str, options: tuple[str, ...], sentence: str
 ) -> None:
     bag = recording(tmp_path / "bag", frame)

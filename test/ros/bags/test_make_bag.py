@@ -84,8 +84,8 @@ def test_compressed_bytes_and_camera_info(scene_folder, drive, tmp_path, storage
         np.testing.assert_array_equal(infos[0].p.reshape(3, 4)[:, :3], infos[0].k.reshape(3, 3))
 
 
-def test_the_lens_of_the_scene_is_told(drive, tmp_path):
-    """Raw images of a known lens: who reads the bag can take the distortion out, as training does."""
+def test_the_lens_of_the_scene_is_in_the_bag(drive, tmp_path):
+    """Raw images of a known lens: a reader of the bag can remove the distortion, as training does."""
     lens = (-0.2, 0.05, 0.001, -0.002, 0.0)
     bent = Intrinsics(WIDTH, HEIGHT, 33.0, 34.0, 19.5, 14.5, distortion_model="plumb_bob", distortion=lens)
     with BagReader(make_bag(drive, tmp_path / "bag", intrinsics=bent)) as bag:
@@ -185,15 +185,15 @@ def test_an_image_of_another_camera_is_refused(drive, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_an_existing_place_is_kept_and_only_a_bag_is_replaced(drive, tmp_path):
+def test_an_existing_folder_is_kept_and_only_a_bag_is_replaced(drive, tmp_path):
     make_bag(drive, tmp_path / "bag")
-    with pytest.raises(UserError, match="exists already"):
+    with pytest.raises(UserError, match="already exists"):
         make_bag(drive[:1], tmp_path / "bag")
     make_bag(drive[:1], tmp_path / "bag", overwrite=True)
     with BagReader(tmp_path / "bag") as bag:
         assert bag.count("/camera/image") == 1
     (tmp_path / "notes").mkdir()
-    with pytest.raises(UserError, match="exists already"):
+    with pytest.raises(UserError, match="already exists"):
         make_bag(drive, tmp_path / "notes", overwrite=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bag", "notes"]
 

@@ -23,7 +23,7 @@ RADIUS = 0.5
 
 
 def coordinates(height: int = 81, width: int = 101) -> np.ndarray:
-    """An image whose pixels say where they are: row, column, and 255 to tell them from nothing."""
+    """An image whose pixels hold their position: row, column, and 255 to distinguish them from black."""
     rows, columns = np.mgrid[0:height, 0:width]
     return np.stack([rows, columns, np.full_like(rows, 255)], axis=-1).astype(np.uint8)
 
@@ -135,7 +135,7 @@ def test_images_are_rectified_for_a_model_of_rectified_images(
 
 
 def test_images_are_rectified_to_k_where_training_was_and_p_is_another() -> None:
-    """Data sets know no P: their images keep K. A robot's P, zoomed by half, is no reason to see another camera."""
+    """Data sets have no P: their images keep K. A robot's P, zoomed by half, is no reason to see another camera."""
     info = info_of(distortion=(-0.5, 0.0, 0.0, 0.0, 0.0))
     info.p = [150.0, 0.0, 50.0, 0.0, 0.0, 150.0, 40.0, 0.0, 0.0, 0.0, 1.0, 0.0]
     check = CameraCheck(RECTIFIED)
@@ -171,7 +171,7 @@ def test_images_are_not_rectified_for_other_models_nor_twice(training: Intrinsic
     assert check.correct(image_HW3) is image_HW3
 
 
-def test_rectified_images_are_judged_by_p_and_raw_ones_by_k() -> None:
+def test_rectified_images_are_compared_by_p_and_raw_ones_by_k() -> None:
     info = info_of(distortion=(-0.5, 0.0, 0.0, 0.0, 0.0))
     info.p[0] = info.p[5] = 80.0
     assert CameraCheck(TRAINING).update(info).level == DiagnosticStatus.OK
@@ -188,7 +188,7 @@ def test_a_wider_lens_is_warped_to_the_training_camera() -> None:
     np.testing.assert_allclose(corrected_HW3[ROW, COLUMN], (40 + 50 * Y, 50 + 50 * X, 255), atol=0.6)
 
 
-def test_a_narrower_lens_shows_a_part_and_says_so() -> None:
+def test_a_narrower_lens_shows_a_part_and_reports_the_share() -> None:
     check = CameraCheck(TRAINING, "warp")
     verdict = check.update(info_of(focal=200.0))
     assert (verdict.level, verdict.reason) == (DiagnosticStatus.WARN, "camera_mismatch")
@@ -199,7 +199,7 @@ def test_a_narrower_lens_shows_a_part_and_says_so() -> None:
     assert (corrected_HW3[ROW, COLUMN] == 0).all()
 
 
-def test_warping_takes_the_lens_out_where_the_model_knows_none() -> None:
+def test_warping_removes_the_distortion_where_the_model_has_none() -> None:
     info = info_of(focal=50.0, distortion=(-0.5, 0.0, 0.0, 0.0, 0.0))
     factor = 1 - 0.5 * RADIUS**2
     for training, lens in ((RECTIFIED, factor), (TRAINING, 1.0)):
@@ -257,7 +257,7 @@ def test_maps_are_made_once_per_camera() -> None:
     assert check.correct(coordinates())[ROW, COLUMN, 1] == pytest.approx(expected, abs=0.6)
 
 
-def test_a_camera_info_from_hell_costs_no_memory() -> None:
+def test_an_extreme_camera_info_allocates_no_memory() -> None:
     check = CameraCheck(TRAINING, "warp")
     check.update(info_of(4_000_000_000, 4_000_000_000, 1e12))
     assert check.correct(coordinates(40, 40)).size < 100_000

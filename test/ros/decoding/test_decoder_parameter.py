@@ -155,7 +155,7 @@ def test_the_real_cv_bridge_gives_the_golden_images(data_folder: Path) -> None:
 
 
 @without_cv_bridge
-def test_configure_fails_in_one_sentence_and_builtin_mends_it(domain: int, scene_model_folder: Path) -> None:
+def test_configure_fails_in_one_sentence_and_builtin_fixes_it(domain: int, scene_model_folder: Path) -> None:
     with localizer_process(domain, scene_model_folder, decoder="cv_bridge") as process, Client(domain) as client:
         process.wait_for_log("configure failed: parameter 'decoder' is 'cv_bridge', which cannot be used")
         assert client.state() == "unconfigured" and "Traceback" not in process.log

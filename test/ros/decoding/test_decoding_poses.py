@@ -58,7 +58,7 @@ def test_n06_every_colour_encoding_gives_the_same_pose(view_HW3: np.ndarray, dis
 
 
 def test_n06_grey_encodings_give_the_pose_of_the_grey_image(view_HW3: np.ndarray, distance: Distance) -> None:
-    """Their own tolerance: a model that has learnt colours answers something else to an image without them."""
+    """Their own tolerance: a model trained on colours returns another pose for an image without them."""
     grey_HW3 = np.repeat(samples_of("mono8", view_HW3)[..., None], 3, axis=-1)
     for name in GREY_ENCODINGS:
         metres, degrees = distance(decode_image(message_of(name, view_HW3)), grey_HW3)

@@ -42,7 +42,7 @@ def test_n15_future_and_stale_stamps_are_dropped_and_small_offsets_pass() -> Non
     assert refused(StampGate(StampRules()), NOW_NS - 10 * SECOND_NS, NOW_NS) == "stale", "also the first"
     gate.admit(NOW_NS + SECOND_NS // 2, NOW_NS + 2)
     gate.admit(NOW_NS + SECOND_NS, NOW_NS + 5 * SECOND_NS)
-    assert gate.track == 1
+    assert gate.segment == 1
 
 
 def test_n15_limits_are_the_rules() -> None:
@@ -52,11 +52,11 @@ def test_n15_limits_are_the_rules() -> None:
     assert gate.behind_ns == 0
 
 
-def test_a_recording_on_wall_time_passes_and_says_how_far_it_is_behind() -> None:
+def test_a_recording_on_wall_time_passes_and_reports_how_far_it_is_behind() -> None:
     year_ns = 365 * 86400 * SECOND_NS
     gate = started(behind_ns=year_ns)
     assert gate.behind_ns == year_ns
-    assert started(StampRules(max_age_ns=0), behind_ns=year_ns).behind_ns == 0, "who takes any age is not told"
+    assert started(StampRules(max_age_ns=0), behind_ns=year_ns).behind_ns == 0, "no report where any age is accepted"
 
 
 def test_n17_each_stamp_passes_once_and_in_order() -> None:
@@ -65,35 +65,35 @@ def test_n17_each_stamp_passes_once_and_in_order() -> None:
     assert refused(gate, NOW_NS - FRAME_NS, NOW_NS + 2) == "out_of_order"
     assert refused(gate, NOW_NS - 4 * SECOND_NS, NOW_NS + 3) == "out_of_order"
     gate.admit(NOW_NS + FRAME_NS, NOW_NS + FRAME_NS)
-    assert gate.track == 1
-    for k in range(2, 12):  # every image comes with the one before it: late neighbours are no new run
+    assert gate.segment == 1
+    for k in range(2, 12):  # every image comes with the one before it: late neighbours do not begin a time segment
         assert refused(gate, NOW_NS + (k - 2) * FRAME_NS, NOW_NS + k * FRAME_NS) == "out_of_order"
         gate.admit(NOW_NS + k * FRAME_NS, NOW_NS + k * FRAME_NS)
-    assert gate.track == 1
+    assert gate.segment == 1
 
 
 def test_n16_a_clock_that_is_set_back_begins_anew_at_once() -> None:
     gate = started()
     hour_ago_ns = NOW_NS - 3600 * SECOND_NS
     assert gate.admit(hour_ago_ns, hour_ago_ns) == hour_ago_ns
-    assert gate.track == 2
+    assert gate.segment == 2
     assert refused(gate, hour_ago_ns - 1, hour_ago_ns) == "out_of_order"
     gate.admit(NOW_NS, NOW_NS)
-    assert gate.track == 2, "forward the stamps stay in order"
+    assert gate.segment == 2, "a jump forward keeps the stamps in order"
 
 
 def test_n16_a_looped_recording_on_wall_time_begins_anew_at_once() -> None:
     behind_ns = 86400 * SECOND_NS
     gate = started(behind_ns=behind_ns)
     gate.admit(NOW_NS - behind_ns - 20 * SECOND_NS, NOW_NS + FRAME_NS)
-    assert gate.track == 2
+    assert gate.segment == 2
 
 
 def test_n16_a_recording_that_is_replayed_once_more_begins_anew_at_once() -> None:
     behind_ns, later_ns = 86400 * SECOND_NS, NOW_NS + 3 * SECOND_NS
     gate = started(behind_ns=behind_ns)
     gate.admit(NOW_NS - 9 * FRAME_NS - behind_ns, later_ns)
-    assert gate.track == 2
+    assert gate.segment == 2
     live = started()
     assert refused(live, NOW_NS - FRAME_NS, later_ns) == "out_of_order", "a camera's clock does not begin anew"
 
@@ -106,7 +106,7 @@ def test_n16_a_loop_shorter_than_any_disorder_is_known_by_its_order(behind_ns: i
         assert refused(gate, begin_ns + k * FRAME_NS, NOW_NS + (k + 1) * FRAME_NS) == "out_of_order"
     gate.admit(begin_ns + 3 * FRAME_NS, NOW_NS + 4 * FRAME_NS)
     gate.admit(begin_ns + 4 * FRAME_NS, NOW_NS + 5 * FRAME_NS)
-    assert gate.track == 2
+    assert gate.segment == 2
 
 
 def test_n16_a_recording_after_a_live_camera_is_taken_after_three_images() -> None:
@@ -117,12 +117,12 @@ def test_n16_a_recording_after_a_live_camera_is_taken_after_three_images() -> No
     assert gate.behind_ns > 86000 * SECOND_NS
 
 
-def test_n16_a_clock_without_time_judges_no_age() -> None:
+def test_n16_a_clock_without_time_checks_no_age() -> None:
     gate = StampGate(StampRules())
     gate.admit(NOW_NS, 0)
     assert refused(gate, NOW_NS, 0) == "duplicate_stamp"
     gate.admit(NOW_NS + FRAME_NS, NOW_NS + FRAME_NS)
-    assert (gate.track, gate.behind_ns) == (1, 0)
+    assert (gate.segment, gate.behind_ns) == (1, 0)
 
 
 def test_n18_frames_are_named_without_slash() -> None:

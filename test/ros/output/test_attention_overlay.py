@@ -1,4 +1,4 @@
-"""The heat map lies where the network looked, on the part of the image that it saw."""
+"""The heat map lies where the network attends, on the part of the image that it receives."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_the_cell_that_is_attended_to_is_the_brightest_place(cell: tuple[int, in
     assert np.unravel_index(cells.argmax(), cells.shape) == cell
 
 
-def test_what_the_network_did_not_see_is_dark_and_bears_no_heat() -> None:
+def test_what_the_network_does_not_receive_is_dark_and_has_no_heat() -> None:
     drawn_HW3 = overlay(grey(480, 640), np.ones((14, 14), np.float32), SQUARE)
     seen = np.zeros((480, 640), bool)
     seen[30:450, 108:530] = True

@@ -1,4 +1,4 @@
-"""The base's pose and covariance from the camera's, against drawing many noisy cameras."""
+"""The base's pose and covariance from the camera's, against many sampled noisy cameras."""
 
 import numpy as np
 from scipy.spatial.transform import Rotation

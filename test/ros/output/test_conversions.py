@@ -90,7 +90,7 @@ def test_n37_what_is_not_finite_is_at_the_cap(bad: float) -> None:
     np.testing.assert_allclose(sound_covariance(np.zeros((6, 6))), VARIANCE_FLOOR * np.eye(6))
 
 
-def test_status_says_localized_or_why_not() -> None:
+def test_status_has_localized_or_the_reason() -> None:
     good, bad = (
         status_array(HEADER, "localizer", estimate()),
         status_array(HEADER, "localizer", estimate(reason="dark")),

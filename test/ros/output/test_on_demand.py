@@ -1,4 +1,4 @@
-"""What is shown on demand, over real DDS: right values for whoever listens, nothing for nobody."""
+"""Outputs on demand, over real DDS: right values for subscribers, nothing published without one."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def client(shown: Shown, domain: int) -> Iterator[Client]:
 
 
 def listen(client: Client, topic: str, kind: type | None = None, lasting: bool = True) -> list:
-    """A list that grows with the messages of a topic, those kept for late comers included."""
+    """A list that grows with the messages of a topic, including those kept for late-joining subscribers."""
     durability = DurabilityPolicy.TRANSIENT_LOCAL if lasting else DurabilityPolicy.VOLATILE
     received: list = []
     profile = QoSProfile(
@@ -114,10 +114,10 @@ def xs(path: Path) -> list[float]:
     return [pose.pose.position.x for pose in path.poses]
 
 
-def test_a_listener_gets_scene_and_track_before_the_next_frame(
+def test_a_listener_gets_scene_and_path_before_the_next_frame(
     shown: Shown, client: Client, image_HW3: np.ndarray, scene_model: SceneModel
 ) -> None:
-    """The track is remembered while nobody listens, bounded and thinned; frames are not needed to be shown."""
+    """The path is kept while nobody listens, bounded and thinned, and is published without a further frame."""
     shown.activate()
     for x in (0, 0.4, 0.6, 0.7, 1.2, 5, 6, 7.0):
         shown.frame(at(x), image_HW3)
@@ -135,7 +135,7 @@ def test_a_listener_gets_scene_and_track_before_the_next_frame(
     assert camera.action == Marker.DELETE  # the last frame was not localized
 
 
-def test_listeners_of_before_activation_are_served_and_follow_the_frames(
+def test_listeners_from_before_activation_get_everything_and_follow_the_frames(
     shown: Shown, client: Client, image_HW3: np.ndarray
 ) -> None:
     paths, markers, clouds = (listen(client, topic) for topic in TOPICS)
@@ -156,7 +156,7 @@ def test_listeners_of_before_activation_are_served_and_follow_the_frames(
 
 
 def test_nothing_is_published_for_nobody(shown: Shown, client: Client, image_HW3: np.ndarray) -> None:
-    """What is published is kept for late comers: deactivated, so that nothing new comes, they find nothing."""
+    """What is published is kept for late-joining subscribers: after deactivation they must find nothing."""
     shown.activate()
     for x in range(5):
         shown.frame(at(x), image_HW3)
@@ -177,8 +177,8 @@ def test_attention_is_wanted_and_drawn_while_somebody_listens(
     shown.activate()
     estimate = localizer.localize(image_HW3, with_attention=True)
     received = listen(client, "attention/orientation", Image, lasting=False)
-    wait_until(shown.on_demand.wants_attention, "the wish for attention")
-    # Matched on our side is not yet matched on the listener's, and heat maps are not kept for late comers.
+    wait_until(shown.on_demand.wants_attention, "the request for attention")
+    # Matched on our side is not yet matched on the listener's, and heat maps are not transient local.
     wait_until(lambda: shown.frame(estimate, image_HW3) or received, "a heat map")
     message = received[-1]
     assert (message.header.frame_id, message.encoding, message.header.stamp.nanosec) == ("camera", "rgb8", 0)
@@ -191,10 +191,10 @@ def test_attention_is_wanted_and_drawn_while_somebody_listens(
     wait_until(lambda: received[-1].header.stamp.sec == last, "the last heat map")
     assert without not in [message.header.stamp.sec for message in received]
     client.node.destroy_subscription(next(s for s in client.node.subscriptions if "attention" in s.topic_name))
-    wait_until(lambda: not shown.on_demand.wants_attention(), "the end of the wish")
+    wait_until(lambda: not shown.on_demand.wants_attention(), "the end of the request")
 
 
-def test_after_a_reset_track_and_estimate_are_gone_for_listeners_too(
+def test_after_a_reset_path_and_estimate_are_gone_for_listeners_too(
     shown: Shown, client: Client, image_HW3: np.ndarray
 ) -> None:
     shown.activate()
@@ -202,15 +202,15 @@ def test_after_a_reset_track_and_estimate_are_gone_for_listeners_too(
     wait_until(lambda: paths and markers, "a first message of each")
     shown.frame(at(1.0), image_HW3)
     shown.frame(at(2.0), image_HW3)
-    wait_until(lambda: paths and xs(paths[-1]) == [1, 2], "the track")
+    wait_until(lambda: paths and xs(paths[-1]) == [1, 2], "the path")
     wait_until(lambda: markers[-1].markers[1].action == Marker.ADD, "markers with an estimate")
-    tracks, drawings = len(paths), len(markers)
+    known, drawings = len(paths), len(markers)
     shown.on_demand.forget()
-    wait_until(lambda: len(paths) > tracks and len(markers) > drawings, "what is shown after the reset")
-    assert [xs(path) for path in paths[tracks:]] == [[]]
+    wait_until(lambda: len(paths) > known and len(markers) > drawings, "what is shown after the reset")
+    assert [xs(path) for path in paths[known:]] == [[]]
     assert [message.markers[1].action for message in markers[drawings:]] == [Marker.DELETE]
-    shown.frame(at(2.1), image_HW3)  # too near to 2.0 for a track that went on
-    wait_until(lambda: len(paths) > tracks + 1, "a new track")
+    shown.frame(at(2.1), image_HW3)  # too near to 2.0 for a path that went on
+    wait_until(lambda: len(paths) > known + 1, "a new path")
     assert xs(paths[-1]) == [2.1]
 
 
@@ -228,7 +228,7 @@ def test_another_scene_is_shown_in_the_place_of_the_first(
     shown.on_demand.show_scene(smaller, "cellar")
     wait_until(lambda: clouds[-1].width == 2, "the other scene's positions")
     assert clouds[-1].header.frame_id == "cellar"
-    wait_until(lambda: paths[-1].header.frame_id == "cellar", "its track")
+    wait_until(lambda: paths[-1].header.frame_id == "cellar", "its path")
     assert paths[-1].poses == []
     wait_until(lambda: len(markers[-1].markers[0].points) == 12, "its training poses")
 

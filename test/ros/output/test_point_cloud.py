@@ -1,4 +1,4 @@
-"""PointCloud2 of positions: read back by a parser of another hand, and equal to ROS's own where that is installed."""
+"""PointCloud2 of positions: read back by an independent parser, and equal to ROS's own where that is installed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ POSITIONS_N3 = np.random.default_rng(1).normal(size=(7, 3)) * 10
 
 
 def points_of(cloud: PointCloud2) -> np.ndarray:
-    """(N, 3) by what the message itself says of its layout."""
+    """(N, 3) by the layout in the message itself."""
     assert all(field.datatype == PointField.FLOAT32 and field.count == 1 for field in cloud.fields)
     order = ">" if cloud.is_bigendian else "<"
     layout = np.dtype(

@@ -75,14 +75,14 @@ def test_95_percent_of_the_positions_are_within_the_ellipsoid() -> None:
     assert np.mean(np.linalg.norm(samples, axis=1) < SIGMAS_95) == pytest.approx(0.95, abs=0.002)
 
 
-def test_without_an_estimate_the_last_one_is_taken_back(localizer: Localizer) -> None:
+def test_without_an_estimate_the_last_one_is_deleted(localizer: Localizer) -> None:
     markers = SceneMarkers(scene_with(localizer, 2), "map")
     for lost in (None, estimate(np.eye(3), localized=False)):
         actions = {marker.ns: marker.action for marker in markers.message(lost, STAMP).markers}
         assert actions == {"training": Marker.ADD, "camera": Marker.DELETE, "covariance": Marker.DELETE}
 
 
-def test_a_scene_without_training_poses_takes_back_those_of_the_last(localizer: Localizer) -> None:
+def test_a_scene_without_training_poses_deletes_those_of_the_last(localizer: Localizer) -> None:
     training, camera, _ = SceneMarkers(scene_with(localizer, 0), "map").message(estimate(np.eye(3)), STAMP).markers
     assert training.action == Marker.DELETE
     assert np.ptp(points_of(camera), axis=0).max() > 0.1

@@ -1,4 +1,4 @@
-"""The recorder against real topics: which transforms it takes for the camera's."""
+"""The recorder on real topics: which transforms it takes for the camera's."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tf2_msgs.msg import TFMessage
 
 from transposenet_core.geometry.pose import Pose
 from transposenet_ros.output.conversions import key_values, pose_to_message
-from transposenet_ros.replay.live_result import evaluate_recording
+from transposenet_ros.replay.live_result import evaluate_replay
 from transposenet_ros.replay.recorder import Recorder
 
 
@@ -31,7 +31,7 @@ def test_only_the_cameras_own_transform_is_compared_with_its_pose(domain: int, m
     seconds, T_44 = float(round(time.time())), np.eye(4)
     T_44[0, 3] = 2.0
     translated_44 = T_44 if child == "camera" else T_44 + np.eye(4, k=3) * 0.5
-    with Client(domain, "judge") as evaluator, Client(domain, "localizer") as node:
+    with Client(domain, "evaluator") as evaluator, Client(domain, "localizer") as node:
         recorder = Recorder(evaluator.node, "/localizer")
         poses = node.node.create_publisher(PoseStamped, "/localizer/pose", quality())
         tf = node.node.create_publisher(TFMessage, "/tf", quality())
@@ -42,9 +42,9 @@ def test_only_the_cameras_own_transform_is_compared_with_its_pose(domain: int, m
         poses.publish(stamped(PoseStamped(pose=pose_to_message(Pose.from_matrix(T_44))), seconds, "map"))
         status = DiagnosticStatus(name="/localizer: localization", values=key_values(tf_mode=mode))
         health.publish(DiagnosticArray(status=[status]))
-        wait_until(lambda: recorder.reports and recorder.recording.poses and recorder._every_transform, "the messages")
-        recording = recorder.finish()
+        wait_until(lambda: recorder.reports and recorder.record.poses and recorder._every_transform, "the messages")
+        record = recorder.finish()
     stamp_ns = round(seconds * 1e9)
-    recording.sent = {stamp_ns: 0}
-    result = evaluate_recording(recording, {stamp_ns: Pose.from_matrix(T_44)}, {})
+    record.sent = {stamp_ns: 0}
+    result = evaluate_replay(record, {stamp_ns: Pose.from_matrix(T_44)}, {})
     assert row in result.table() and result.to_dict()["tf"]["mode"] == mode

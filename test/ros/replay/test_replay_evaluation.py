@@ -1,4 +1,4 @@
-"""Bags replayed through DDS to a real localizer process: the offline model's poses, and books that balance."""
+"""Bags replayed through DDS to a real localizer process: the offline model's poses, and no frame unaccounted for."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ from transposenet_core.scene import PosedImage
 from transposenet_ros.bags.reading import BagReader
 from transposenet_ros.commands import replay
 from transposenet_ros.make_bag import make_bag
-from transposenet_ros.replay.live_result import LiveResult, evaluate_recording
-from transposenet_ros.replay.protocol import Recording
+from transposenet_ros.replay.live_result import LiveResult, evaluate_replay
+from transposenet_ros.replay.protocol import ReplayRecord
 from transposenet_ros.replay_evaluation import evaluate_live, main
 
 NETWORK_SIZE = (64, 96)
@@ -84,12 +84,12 @@ def offline_poses(localizer: Localizer, images: list[PosedImage]) -> list[Pose]:
 
 
 def assert_live_equals_offline(result: LiveResult, localizer: Localizer, images: list[PosedImage]) -> None:
-    """Every frame localized, each to the offline answer for the image of its stamp, by pose and by TF."""
+    """Every frame localized, each with the offline pose for the image of its stamp, by pose and by TF."""
     expected = offline_poses(localizer, images)
     live = [result.estimates[stamp_ns] for stamp_ns in result.sent]
     metres_N, degrees_N = pose_errors(live, expected)
     assert metres_N.max() < 1e-4 and degrees_N.max() < 1e-3
-    # Answers that hardly differ from image to image would equal each other as well.
+    # Poses that hardly differ from image to image would equal each other as well.
     neighbours_m, neighbours_deg = pose_errors(expected[1:], expected[:-1])
     assert np.median(neighbours_m) > 1e-2 and np.median(neighbours_deg) > 1e-1
     transforms, worst_m, worst_deg = result.tf_check()
@@ -97,7 +97,7 @@ def assert_live_equals_offline(result: LiveResult, localizer: Localizer, images:
 
 
 def assert_subset_equals_offline(result: LiveResult, localizer: Localizer, images: list[PosedImage]) -> None:
-    """Each frame that the live node took, to the offline answer."""
+    """Each frame that the live node localized, with the offline pose."""
     image = dict(zip(result.sent, images, strict=True))
     expected = offline_poses(localizer, [image[stamp_ns] for stamp_ns in result.estimates])
     metres_N, degrees_N = pose_errors(list(result.estimates.values()), expected)
@@ -134,7 +134,7 @@ def test_lossless_replay_equals_offline_and_writes_its_files(drive, model, offli
 
 @contextmanager
 def running(model: Path, domain: int, *arguments: str, **parameters: object) -> Iterator[Callable[..., LiveResult]]:
-    """`evaluate_live` for a localizer that runs already, in a domain of the test's own."""
+    """`evaluate_live` for a localizer that is already running, in the test's own domain."""
     with localizer_process(domain, model, *arguments, **parameters), Client(domain) as client:
         client.wait_for_state("active")
         with pytest.MonkeyPatch.context() as patch:
@@ -179,7 +179,7 @@ def rewrite(bag: Path, out: Path, change: Callable[[str, int, bytes], bytes]) ->
     return out
 
 
-def test_every_frame_is_answered_or_counted(drive, model, offline, tmp_path):
+def test_every_frame_is_localized_or_counted(drive, model, offline, tmp_path):
     """A damaged image, a header without a stamp, a message of five bytes and a repeated stamp among good frames."""
     good = make_bag(drive[:12], tmp_path / "good", compressed=True)
 
@@ -258,7 +258,7 @@ def test_a_refused_parameter_is_one_sentence(raw_bag, model, capsys):
 
 def test_an_absent_node_is_one_sentence(raw_bag, domain, monkeypatch):
     monkeypatch.setenv("ROS_DOMAIN_ID", str(domain))
-    with pytest.raises(UserError, match=r"/nobody is not ready after 1 s: nothing of it on /diagnostics"):
+    with pytest.raises(UserError, match=r"/nobody is not ready after 1 s: nothing from it on /diagnostics"):
         evaluate_live("", raw_bag, start_node=False, node_name="nobody", start_timeout=1)
 
 
@@ -283,59 +283,59 @@ def test_a_model_is_needed_to_start_a_node(raw_bag, capsys):
     assert capsys.readouterr().err.startswith("error: --model is missing")
 
 
-def test_books_that_do_not_balance_are_shown():
+def test_unaccounted_frames_are_shown():
     ground_truth = Pose(np.zeros(3), np.array([1.0, 0, 0, 0]))
-    recording = Recording(
+    record = ReplayRecord(
         sent={1: 100, 2: 2_000_100, 3: 4_000_100, 4: 6_000_100},
         received={1: 3_000_100},
         poses={1: [3.0, 4, 0, 1, 0, 0, 0]},
         before={"received": 5, "localized": 5, "dropped_superseded": 1},
         after={"received": 8, "localized": 6, "dropped_superseded": 2},
     )
-    result = evaluate_recording(Recording.from_dict(json.loads(json.dumps(recording.to_dict()))), {1: ground_truth}, {})
+    result = evaluate_replay(ReplayRecord.from_dict(json.loads(json.dumps(record.to_dict()))), {1: ground_truth}, {})
     assert result.dropped == {"superseded": 1, "lost_in_transport": 1}
     assert result.unaccounted == 1 and "UNACCOUNTED" in result.table()
     assert result.errors()[0].tolist() == [5.0] and result.latency_ms() == (3.0, 3.0)
     assert "no TF received" in result.table()
 
 
-def recording_of(poses: list[Pose]) -> Recording:
-    """A replay whose answers are these, a frame every 0.1 s."""
+def replay_record_of(poses: list[Pose]) -> ReplayRecord:
+    """A replay with these poses, a frame every 0.1 s."""
     moments = {stamp: 10**8 * stamp for stamp in range(1, len(poses) + 1)}
     numbers = {s: [*pose.position, *pose.orientation] for s, pose in zip(moments, poses, strict=True)}
     after = {"received": len(poses), "localized": len(poses)}
-    return Recording(sent=moments, received=moments, poses=numbers, before={}, after=after)
+    return ReplayRecord(sent=moments, received=moments, poses=numbers, before={}, after=after)
 
 
-def test_e02_a_truth_in_another_frame_is_named_and_never_aligned_silently(drive):
+def test_e02_ground_truth_in_another_frame_is_named_and_never_aligned_silently(drive):
     poses = [image.pose for image in drive]
     moved = Pose([30.0, -2, 1], [0.8, 0, 0, 0.6])
     ground_truth_poses = {s: moved @ pose for s, pose in enumerate(poses, start=1)}
-    result = evaluate_recording(recording_of(poses), ground_truth_poses, {})
+    result = evaluate_replay(replay_record_of(poses), ground_truth_poses, {})
     figures = result.to_dict()
     assert figures["errors"]["median_m"] > 20 and figures["aligned_se3"]["errors"]["median_m"] < 1e-9
     T_ground_truth_map = Pose.from_dict(figures["aligned_se3"]["T_ground_truth_map"])
     assert T_ground_truth_map.position == pytest.approx(moved.position, abs=1e-9)
     lines = result.table().splitlines()
-    assert lines[0].startswith("WARN") and "looks like that of another frame" in figures["warnings"][0]
+    assert lines[0].startswith("WARN") and "seems to be in another frame" in figures["warnings"][0]
     assert any(line.startswith("position error") and f"{figures['errors']['median_m']:.3f} m" in line for line in lines)
     assert any(
         line.startswith("aligned by SE(3)") and line.endswith("(of the frames, not the result)") for line in lines
     )
-    right = evaluate_recording(recording_of(poses), dict(enumerate(poses, start=1)), {})
+    right = evaluate_replay(replay_record_of(poses), dict(enumerate(poses, start=1)), {})
     assert right.warnings() == [] and "WARN" not in right.table()
     twice = {s: Pose(2 * pose.position, pose.orientation) for s, pose in enumerate(poses, start=1)}
-    scaled = evaluate_recording(recording_of(poses), twice, {}).to_dict()["aligned_se3"]
+    scaled = evaluate_replay(replay_record_of(poses), twice, {}).to_dict()["aligned_se3"]
     assert scaled["scale"] == pytest.approx(2) and scaled["errors"]["median_m"] > 0.1
 
 
-def test_e03_few_true_poses_are_said_first(drive, raw_bag, model, capsys):
+def test_e03_little_ground_truth_is_reported_first(drive, raw_bag, model, capsys):
     poses = [image.pose for image in drive]
     some = {s: pose for s, pose in enumerate(poses, start=1) if s <= 0.8 * FRAMES}
-    result = evaluate_recording(recording_of(poses), some, {})
+    result = evaluate_replay(replay_record_of(poses), some, {})
     expected = f"only {len(some)} of {FRAMES} images have the stamp of a ground-truth pose, 90% are required"
     assert expected in result.to_dict()["warnings"][0] and expected in result.table().splitlines()[0]
-    assert evaluate_recording(recording_of(poses), some, {}, min_match=0.75).warnings() == []
+    assert evaluate_replay(replay_record_of(poses), some, {}, min_match=0.75).warnings() == []
     assert main(["--model", str(model), "--bag", str(raw_bag), "--min-match", "90"]) == 2
     assert "--min-match 90: a share from 0 to 1 is allowed" in capsys.readouterr().err
 
@@ -349,7 +349,7 @@ def test_e08_every_frame_repeats_to_the_bit(model, raw_bag, tmp_path):
     assert written[0] == written[1] and written[0].count(b"\n") == 13
 
 
-def test_judging_needs_no_ros():
+def test_evaluation_needs_no_ros():
     """The demo and a user's notebook call evaluate_live in a process where ROS was never set up."""
     code = "import sys, transposenet_ros.replay_evaluation; sys.exit('rclpy' in sys.modules or 'torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -1,4 +1,4 @@
-"""What of a received transform tf2 would refuse, and what becomes a pose."""
+"""Which received transforms tf2 would refuse, and which become poses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real robot's /tf through the transform buffer: every look-up equals the chain of links put together by hand."""
+"""A real robot's /tf through the transform buffer: every lookup equals the chain of links composed by hand."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def fed(recorded: RecordedLinks, cache_time_s: float) -> Iterator[tuple[Transfor
         yield buffer, transform
 
 
-def test_at_every_stamp_of_a_moving_link_the_base_is_where_the_links_say(recorded: RecordedLinks) -> None:
+def test_at_every_stamp_of_a_moving_link_the_base_is_where_the_links_put_it(recorded: RecordedLinks) -> None:
     *_, (buffer, _) = fed(recorded, cache_time_s=200.0)
     first = max(stamps_ns[0] for stamps_ns in recorded.stamps_ns.values())
     last = min(stamps_ns[-1] for stamps_ns in recorded.stamps_ns.values())

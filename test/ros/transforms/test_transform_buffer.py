@@ -86,7 +86,7 @@ def outcome(action: Callable[..., Pose | None], *arguments: object) -> Pose | tu
 
 @settings(max_examples=300, deadline=None)
 @given(transforms(), st.integers(0, 99), st.lists(QUERIES, min_size=1, max_size=12))
-def test_every_look_up_and_every_error_agrees_with_the_obvious_buffer(
+def test_every_lookup_and_every_error_agrees_with_the_obvious_buffer(
     links: list[tuple[int, str, str, Pose, bool]],
     cleared_before: int,
     asked: list[tuple[tuple[str, str], int | None]],
@@ -186,14 +186,14 @@ def test_what_is_older_than_the_cache_goes_and_is_not_taken() -> None:
     assert buffer.lookup("odom", "base", 5 * S).position[0] == 5, "out of order, but not too old"
 
 
-def test_a_frame_to_itself_is_the_identity_even_where_nobody_knows_it() -> None:
+def test_a_frame_to_itself_is_the_identity_even_where_it_is_unknown() -> None:
     assert_equal(TransformBuffer().lookup("nowhere", "nowhere", 7), HERE, 0)
 
 
-def test_a_leading_slash_is_dropped_when_told_and_refused_when_asked() -> None:
+def test_a_leading_slash_is_dropped_when_set_and_refused_when_looked_up() -> None:
     buffer = moving((1, "/odom", "/base", at_x(1)))
     assert buffer.lookup("odom", "base").position[0] == 1
-    with pytest.raises(InvalidArgumentError, match="'/base' is no name of a frame"):
+    with pytest.raises(InvalidArgumentError, match="'/base' is not a frame name"):
         buffer.lookup("odom", "/base")
 
 
@@ -206,7 +206,7 @@ def test_names_that_name_no_link_are_refused(parent: str, child: str) -> None:
         buffer.lookup("odom", "base")
 
 
-def test_errors_name_frames_and_times_and_tell_what_waiting_may_cure() -> None:
+def test_errors_name_frames_and_times_and_whether_waiting_may_help() -> None:
     buffer = moving((1, "odom", "base", HERE), (2.5, "odom", "base", HERE), (2, "map", "marker", HERE))
     text = r"no transform odom<-base at 3\.000000001 s: odom<-base is needed at .*known from 1\.0{9} s to 2\.50{8} s"
     with pytest.raises(ForwardExtrapolationError, match=text):
@@ -245,7 +245,7 @@ def test_clearing_forgets_what_moves_and_keeps_what_does_not() -> None:
     assert buffer.lookup("odom", "camera", S).position[0] == 3, "stamps may start again from an earlier time"
 
 
-def test_n21_claims_tell_the_own_transforms_from_another_nodes() -> None:
+def test_n21_claims_distinguish_own_transforms_from_another_nodes() -> None:
     buffer = moving()
     for seconds in (1, 2, 3):
         for publisher in ("localizer", ""):  # fed before it is published, and its echo from the network
@@ -271,7 +271,7 @@ def test_a_child_with_two_parents_is_a_conflict_also_where_one_is_static() -> No
     assert buffer.conflicts() == {} and [claim.parent for claim in buffer.claims("camera")] == ["base"]
 
 
-def test_look_ups_beside_a_writing_thread_see_whole_transforms() -> None:
+def test_lookups_beside_a_writing_thread_see_whole_transforms() -> None:
     """odom moves forth and base, in it, back by as much: whatever the moment, base stands still in the map."""
     buffer = moving((0, "map", "odom", at_x(0)), (0, "odom", "base", at_x(0)), cache_time_s=0.003)
     done = threading.Event()

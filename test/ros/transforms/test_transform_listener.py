@@ -1,4 +1,4 @@
-"""The listener over real DDS: what a broadcaster sends is what the buffer answers."""
+"""The listener over real DDS: what a broadcaster sends is what the buffer returns."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def listening(robot: Robot, domain: int) -> Iterator[tuple[Client, TransformBuff
 
 
 def lookup_or_none(buffer: TransformBuffer, target: str, source: str, stamp_ns: int | None = None) -> Pose | None:
-    """Never waits, as the node asks: None where there is no answer yet."""
+    """Never waits, as in the node: None where there is no result yet."""
     try:
         return buffer.lookup(target, source, stamp_ns)
     except TransformError:
@@ -96,7 +96,7 @@ def test_what_is_broadcast_can_be_looked_up(robot: Robot, listening: tuple[Clien
     np.testing.assert_allclose(pose.position, [3, 0, 0], atol=1e-12)
 
 
-def test_a_closed_listener_hears_nothing_and_a_new_one_goes_on(robot: Robot, domain: int) -> None:
+def test_a_closed_listener_receives_nothing_and_a_new_one_continues(robot: Robot, domain: int) -> None:
     buffer = TransformBuffer()
     with Client(domain, "listening") as client:
         listener = TransformListener(client.node, buffer)
@@ -125,7 +125,7 @@ def test_n21_a_second_parent_is_named_once(robot: Robot, listening: tuple[Client
     assert lines == [sentence + "let one node alone publish it"]
 
 
-def test_n21_a_node_knows_its_own_echo_from_another_publisher(robot: Robot, domain: int) -> None:
+def test_n21_a_node_distinguishes_its_own_echo_from_another_publisher(robot: Robot, domain: int) -> None:
     buffer = TransformBuffer()
     with Client(domain, "localizer") as client:
         listener = TransformListener(client.node, buffer)
@@ -190,7 +190,7 @@ def test_n16_a_clock_that_jumps_back_clears_what_moves(robot: Robot, listening: 
     wait_until(lambda: lookup_or_none(buffer, "odom", "camera", 50 * S), "odom<-camera of the second round")
 
 
-def test_without_tf2_msgs_the_user_is_told_what_to_install(domain: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_tf2_msgs_the_message_names_what_to_install(domain: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tf2_msgs.msg", None)
     with Client(domain) as client, pytest.raises(UserError, match="install ros-jazzy-tf2-msgs"):
         TransformListener(client.node, TransformBuffer())

@@ -1,1 +1,1 @@
-"""Training images and labels varied anew at every step."""
+"""Augmentation: training images and labels are varied in every step."""

@@ -1,7 +1,7 @@
-"""Training images made worse, as a lens, a sensor or somebody in the way would: blur, noise, a part erased.
+"""Image corruptions, as by a lens, a sensor or an obstacle: blur, noise, an erased part.
 
-There is no JPEG among them: images are compressed at full size, and at the network's a block of 8 x 8 pixels is one
-or two; what is left of its faults is blur and noise.
+There are no JPEG artefacts: images are compressed at full size, and at the network's size a block of 8 x 8 pixels is
+one or two; what remains of its artefacts is blur and noise.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ import math
 import torch
 import torch.nn.functional as F
 
-SHARPEST = 1e-3  # pixels; below it a blur's neighbours weigh 0
+SHARPEST = 1e-3  # pixels; below it the neighbours have weight 0
 
 
 def blurred(image_BCHW: torch.Tensor, strength: float, random_B: torch.Tensor) -> torch.Tensor:
-    """Each image under a Gaussian of 0 to `strength` pixels (its standard deviation); a draw of 0 leaves it as is."""
+    """Each image blurred by a Gaussian with a standard deviation of 0 to `strength` pixels; a random number of 0
+    leaves it unchanged."""
     radius = math.ceil(3 * strength)
     offsets_K = torch.arange(-radius, radius + 1, device=image_BCHW.device)
     sigma_B1 = (strength * random_B[:, None]).clamp(min=SHARPEST)
@@ -32,7 +33,7 @@ def blurred(image_BCHW: torch.Tensor, strength: float, random_B: torch.Tensor) -
 def noised(image_BCHW: torch.Tensor, strength: float, random_B: torch.Tensor) -> torch.Tensor:
     """Each image with Gaussian noise of 0 to `strength` grey levels on every pixel and channel; pixels 0..255.
 
-    The noise itself comes from the device's generator, as that of dropout does: there are too many numbers to send.
+    The noise itself comes from the device's generator, as for dropout: there are too many numbers to transfer.
     """
     image_BCHW = image_BCHW.float()
     level_B111 = strength * random_B[:, None, None, None]
@@ -40,8 +41,8 @@ def noised(image_BCHW: torch.Tensor, strength: float, random_B: torch.Tensor) ->
 
 
 def erased(image_BCHW: torch.Tensor, strength: float, random_B4: torch.Tensor) -> torch.Tensor:
-    """Each image with a rectangle of 0 in it, its sides 0 to `strength` of the image's, anywhere inside (after
-    Zhong et al., "Random erasing data augmentation", 2017). Of a normalised image 0 is the mean colour."""
+    """Each image with a rectangle of 0 in it, its sides 0 to `strength` of the image's, at any position inside (after
+    Zhong et al., "Random erasing data augmentation", 2017). In a normalised image 0 is the mean colour."""
     covered = []
     for side, random_B, place_B in zip(
         image_BCHW.shape[-2:], *(d.unbind(-1) for d in random_B4.split(2, dim=-1)), strict=True

@@ -1,8 +1,8 @@
-"""Completed views: what a moved view's own image did not see, another training image did.
+"""View completion: the parts that a moved view lacks are filled from other training images.
 
-A camera turned by 20 degrees sees much that the image it is made from does not hold. A robot's images are whole, so
-the network should learn from whole ones: two more images, one by a camera that looks farther the same way, one by a
-camera farther behind, are brought to the same pose with their own depth, and show what the first leaves empty.
+A camera rotated by 20 degrees sees much that its own image does not contain. A robot's images are complete, so the
+network should learn from complete ones: two more images, one from a camera that looks farther the same way, one from a
+camera farther behind, are moved to the same pose with their own depth and fill what the first leaves empty.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import torch
 from transposenet_core.geometry.quaternions import inverse, matrices, product, rotated
 from transposenet_core.training.augmentation.view_synthesis import MovedViews
 
-CANDIDATES = 48  # images among which the best is taken, others each time
-FAR_M, FAR_DIRECTION = 1.0, 0.35  # apart in position, and in the direction of view (20 degrees), count the same
-BEHIND_M = 0.6  # where the image from behind would best be taken
-BEYOND = 1.5  # how far beyond the view the other would best look, in what the view is turned by
+CANDIDATES = 48  # number of images among which the best is chosen, others each time
+FAR_M, FAR_DIRECTION = 1.0, 0.35  # distances in position and in direction of view (20 degrees) that count the same
+BEHIND_M = 0.6  # best distance of the image from behind
+BEYOND = 1.5  # best direction of the other image: beyond the view by this many times the view's rotation
 
 
-def companions(
+def completion_sources(
     position_N3: torch.Tensor,
     orientation_N4: torch.Tensor,
     index_B: torch.Tensor,
@@ -26,11 +26,11 @@ def companions(
     orientation_B4: torch.Tensor,
     random_B: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Which two of N images complete each view (B,), all of them with poses ``T_map_camera``.
+    """Indices (B,) of the two among N images that complete each view, all with poses ``T_map_camera``.
 
-    One is near and looks beyond the view's direction, on the side to which the view was turned from its own image
-    `index_B`, the other looks the same way from behind. A few of all, evenly spaced from a place that `random_B` says,
-    are looked at.
+    One is near and looks beyond the view's direction, on the side to which the view is rotated from its own image
+    `index_B`; the other looks the same way from behind. They are chosen among evenly spaced images, starting at the
+    one that `random_B` selects.
     """
     count = len(position_N3)
     offsets_K = torch.arange(0, count, max(1, count // CANDIDATES), device=index_B.device)
@@ -54,15 +54,15 @@ def motion_between(
     new_position_B3: torch.Tensor,
     new_orientation_B4: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Turn (B, 4) and shift (B, 3) in the old camera's axes that lead from one pose to another, as `moved_views` takes
-    them."""
+    """Rotation (B, 4) and translation (B, 3) from one pose to another, in the axes of the old camera, as for
+    `moved_views`."""
     inverse_B4 = inverse(orientation_B4)
     translation_B3 = rotated(inverse_B4, (new_position_B3 - position_B3)[:, None])[:, 0]
     return product(inverse_B4, new_orientation_B4), translation_B3
 
 
 def completed(view: MovedViews, other: MovedViews, which_B: torch.Tensor) -> MovedViews:
-    """The views `which_B` (B,) bool with the other's pixels where they show nothing and the other does."""
+    """The views `which_B` (B,) bool with the pixels of the other where they are empty and the other is not."""
     taken_BHW = which_B[:, None, None] & other.shown_BHW & ~view.shown_BHW
     return MovedViews(
         torch.where(taken_BHW[:, None], other.image_BCHW, view.image_BCHW),

@@ -1,12 +1,12 @@
-"""Virtual views of a camera that moved: what it would have seen, from an image and its depth.
+"""Depth-based view synthesis: the view of a moved camera, from an image and its depth.
 
-The depth goes to the new camera point by point (nearest first), then the image is fetched back for each new pixel.
-What the old image did not see stays the fill colour: what lies beyond its border, and what was hidden.
+The depth is projected into the new camera point by point (the nearest is kept), then the image is sampled for each new
+pixel. What the old image did not see stays the fill colour: what lies beyond its border, and what was hidden.
 
-Who moves back sees past the border and past the edges of what is near, who comes nearer does not: a network would learn
-that an image without empty places was taken from farther ahead, and take every image of a robot for such. So a
-training view keeps only what is `shown` as well had the camera gone as far `the_other_way` along its axis: what is
-missing says how far it went, not which way.
+A camera that moves back sees past the border and past the edges of near objects; one that moves forward does not. A
+network would learn that an image without empty parts was taken from farther ahead, and take every image of a robot for
+one. So a training view keeps only what would also be `shown` if the camera had moved as far `the_other_way` along its
+axis: the missing parts depend on how far it moved, not on the direction.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.quaternions import matrices
 
 NEAREST_M, NOTHING_M = 0.05, 1e3
-HOLES = 3  # times that points grow by a pixel into what none fell on
-HIDDEN, SAME = 0.15, 0.08  # of the depth: farther behind the old surface is hidden, nearer to it is the same point
+HOLES = 3  # number of times that points grow by a pixel into empty ones
+HIDDEN, SAME = 0.15, 0.08  # shares of the depth: farther behind the old surface is hidden, closer is the same point
 
 
 class MovedViews(NamedTuple):
-    """What moved cameras see: images (B, C, H, W), their depth (B, H, W) in metres, 0 where it is a guess or where
-    nothing is shown, and where (B, H, W) they show something."""
+    """Views of moved cameras: images (B, C, H, W), their depth (B, H, W) in metres, 0 where it is a guess or where
+    nothing is shown, and a mask (B, H, W) of where they show something."""
 
     image_BCHW: torch.Tensor
     depth_BHW: torch.Tensor
     shown_BHW: torch.Tensor
 
     def within(self, mask_BHW: torch.Tensor) -> MovedViews:
-        """What of them lies in the mask, nothing elsewhere."""
+        """The views inside the mask, empty elsewhere."""
         shown_BHW = self.shown_BHW & mask_BHW
         return MovedViews(self.image_BCHW * shown_BHW[:, None], self.depth_BHW * shown_BHW, shown_BHW)
 
@@ -46,11 +46,11 @@ def moved_views(
     camera: Intrinsics,
     size: tuple[int, int],
 ) -> MovedViews:
-    """The centre window `size` of what the moved camera sees.
+    """The centre window `size` of the view of the moved camera.
 
-    ``p_old = D p_new + shift`` with the turn D as quaternions w x y z and the shift in metres, in the old camera's
-    axes. `image_BCHW` has 0 for the value to fill with; `depth_BHW` is as `registered_depth` makes it (millimetres,
-    guesses below 0).
+    ``p_old = D p_new + translation`` with the rotation D as quaternions w x y z and the translation in metres, in the
+    axes of the old camera. In `image_BCHW` 0 is the fill value; `depth_BHW` is as from `registered_depth`
+    (millimetres, guesses below 0).
     """
     seen = _seen(depth_BHW, rotation_B4, translation_B3, camera, size)
     image = F.grid_sample(image_BCHW, seen.grid_BHW2, mode="bilinear", padding_mode="zeros", align_corners=False)
@@ -69,12 +69,12 @@ def shown(
 
 
 def the_other_way(translation_B3: torch.Tensor) -> torch.Tensor:
-    """As far back as it was ahead; sideways the same."""
+    """The translation with its component along the optical axis negated."""
     return torch.cat((translation_B3[:, :2], -translation_B3[:, 2:]), dim=1)
 
 
 class _Seen(NamedTuple):
-    """Where `grid_sample` finds each new pixel in the old image, its depth where it is known, whether it was seen."""
+    """The `grid_sample` position of each new pixel in the old image, its depth where known, and whether it was seen."""
 
     grid_BHW2: torch.Tensor
     depth_BHW: torch.Tensor
@@ -112,7 +112,7 @@ def _seen(
 
 
 def _rays(corner: tuple[int, int], size: tuple[int, int], camera: Intrinsics, device: torch.device) -> torch.Tensor:
-    """Of a window's pixels (3, N) float64, row by row, with z = 1."""
+    """Rays of a window's pixels (3, N) float64, row by row, with z = 1."""
     y_H = (torch.arange(corner[0], corner[0] + size[0], device=device, dtype=torch.float64) - camera.cy) / camera.fy
     x_W = (torch.arange(corner[1], corner[1] + size[1], device=device, dtype=torch.float64) - camera.cx) / camera.fx
     x_N, y_N = x_W.repeat(size[0]), y_H.repeat_interleave(size[1])
@@ -120,14 +120,14 @@ def _rays(corner: tuple[int, int], size: tuple[int, int], camera: Intrinsics, de
 
 
 def _projected(p_B3N: torch.Tensor, camera: Intrinsics) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Column, row and depth (B, N) of points; what is beside or behind the camera counts as right before it."""
+    """Column, row and depth (B, N) of points; points beside or behind the camera are treated as close in front."""
     z_BN = p_B3N[:, 2].clamp(min=NEAREST_M)
     return camera.fx * p_B3N[:, 0] / z_BN + camera.cx, camera.fy * p_B3N[:, 1] / z_BN + camera.cy, z_BN
 
 
 def _splatted(p_B3N: torch.Tensor, corner: tuple[int, int], camera: Intrinsics, size: tuple[int, int]) -> torch.Tensor:
-    """The nearest depth (B, *size) that falls on each pixel of the window whose first pixel is `corner` (top, left),
-    NOTHING_M where none does. Small gaps between points close.
+    """The smallest depth (B, *size) of the points on each pixel of the window whose first pixel is `corner` (top,
+    left), NOTHING_M without points. Small gaps between points are closed.
     """
     (height, width), z_BN = size, p_B3N[:, 2]
     x_BN, y_BN, _ = _projected(p_B3N, camera)
@@ -143,7 +143,7 @@ def _splatted(p_B3N: torch.Tensor, corner: tuple[int, int], camera: Intrinsics, 
 
 
 def _nearest_neighbour(depth_BHW: torch.Tensor) -> torch.Tensor:
-    """The least of each pixel and its eight neighbours: rows, then columns, which a CPU does quicker than pooling."""
+    """The minimum of each pixel and its eight neighbours: rows, then columns, faster than pooling on a CPU."""
     for axis in (1, 2):
         padded = F.pad(depth_BHW, (0, 0, 1, 1) if axis == 1 else (1, 1), value=NOTHING_M)
         before, here, after = (padded.narrow(axis, start, depth_BHW.shape[axis]) for start in (0, 1, 2))

@@ -1,8 +1,8 @@
 """Augmentation of training images in batches, on the device (TransPoseNet section 4: crop, then colour jitter).
-In the crop's place the camera may be turned and moved: see `virtual_views` and `virtual_motion`.
+Instead of the crop the camera may be rotated and translated: see `virtual_rotation` and `view_synthesis`.
 
-All chance comes in as uniform numbers in [0, 1), drawn beforehand for the whole batch: the same images come out on
-any device, in any number of processes, and a CUDA graph can hold the work.
+All randomness comes from uniform numbers in [0, 1), generated beforehand for the whole batch: the images are the same
+on any device and in any number of processes, and a CUDA graph can record the work.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.quaternions import rotated
 from transposenet_core.preprocessing import Preprocessing, mean_colour, normalise
 from transposenet_core.training.augmentation.image_corruptions import blurred, erased, noised
-from transposenet_core.training.augmentation.view_completion import companions, completed, motion_between
+from transposenet_core.training.augmentation.view_completion import completed, completion_sources, motion_between
 from transposenet_core.training.augmentation.view_synthesis import MovedViews, moved_views, shown, the_other_way
 from transposenet_core.training.augmentation.virtual_rotation import rotated_orientation, rotated_view, sampled_rotation
 from transposenet_core.training.config import AugmentationConfig
 from transposenet_core.training.data.pixels import PosedPixels
 from transposenet_core.training.data.scene_pixels import ScenePixels
 
-# Window's top and left, or yaw, pitch and roll; three factors; one; the way along three axes.
+# Top and left of the window, or yaw, pitch and roll; three factors; one; translation along three axes.
 VIEW, COLOUR, GAMMA, TRANSLATION = slice(0, 3), slice(3, 6), 6, slice(7, 10)
-BLUR, NOISE, ERASING = 10, 11, slice(12, 16)  # how much; how much; two sides and two places of a rectangle
-RECORDED = 16  # whether the camera stays where it was
-COMPANION, COMPLETED = 17, 18  # which other images may complete the view; whether one does
+BLUR, NOISE, ERASING = 10, 11, slice(12, 16)  # strength; strength; two sides and two positions of a rectangle
+RECORDED = 16  # whether the view stays as recorded
+COMPLETION_SOURCES, COMPLETION = 17, 18  # which other images complete the view; whether they do
 RANDOM_NUMBERS = 19  # numbers per image
 LUMA = (0.299, 0.587, 0.114)
 
 
 class Views(NamedTuple):
-    """What a batch of cameras sees, (B, 3, H, W) float32 as the network takes it, and where they are.
+    """The views of a batch, (B, 3, H, W) float32 as the network takes them, and the poses of their cameras.
 
-    Position (B, 3), orientation (B, 4) w x y z; ``depth_BHW`` in metres, 0 where it is not known, where it is loaded;
-    ``scene_B`` (B,) which scene each is of.
+    Position (B, 3), orientation (B, 4) w x y z; ``depth_BHW`` in metres, 0 where unknown, None if depth is not loaded;
+    ``scene_B`` (B,) the scene of each.
     """
 
     image_B3HW: torch.Tensor
@@ -53,8 +53,8 @@ def training_views(
     preprocessing: Preprocessing,
     config: AugmentationConfig,
 ) -> Views:
-    """Images `index_B` of all scenes as the network's input, sorted by scene, each cut and turned with its own camera
-    (`views_of_scene`)."""
+    """Images `index_B` of all scenes as the network's input, sorted by scene, each cropped or rotated with its own
+    camera (`views_of_scene`)."""
     views = [
         views_of_scene(part, places, random_BK[here], preprocessing, config, scene)
         for scene, (part, places, here) in enumerate(pixels.by_scene(index_B))
@@ -80,8 +80,8 @@ def views_of_scene(
     config: AugmentationConfig,
     scene: int = 0,
 ) -> Views:
-    """Images `index_B` of one scene as the network's input, with the poses of the cameras that see them so: where the
-    camera is turned or moved, the label is as well."""
+    """Images `index_B` of one scene as the network's input, with the poses of their cameras: the label is rotated
+    and translated with the camera."""
     scene_B = torch.full_like(index_B, scene)
     position_B3, orientation_B4, rotation_B4 = pixels.position_N3[index_B], pixels.orientation_N4[index_B], None
     if pixels.depth_NHW is not None:
@@ -98,9 +98,9 @@ def views_of_scene(
 
 
 def _motion(random_BK: torch.Tensor, config: AugmentationConfig) -> tuple[torch.Tensor, torch.Tensor]:
-    """How the cameras turn (B, 4) and move (B, 3), in their own axes; some not at all (`as_recorded`).
+    """Rotation (B, 4) and translation (B, 3) of the cameras, in their own axes; none for some (`as_recorded`).
 
-    A moved view is hardly ever whole, a robot's image is: without these the network never sees one.
+    A moved view is rarely complete, a robot's image is: without these the network would never see one.
     """
     rotation_B4 = sampled_rotation(random_BK[:, VIEW], config.virtual_rotation)
     translation_B3 = (2 * random_BK[:, TRANSLATION] - 1) * config.virtual_translation
@@ -119,10 +119,10 @@ def _moved(
     config: AugmentationConfig,
     scene_B: torch.Tensor,
 ) -> Views:
-    """The same where depth is there: the new view has its depth as well, and what neither its own image nor
-    those that complete it show from both sides (see `virtual_motion`) is 0."""
+    """The same with depth: the new view also has depth, and is 0 where neither its own image nor those that complete
+    it would show something for both directions of the translation (see `view_synthesis`)."""
     camera, depth_NHW = pixels.camera, pixels.depth_NHW
-    assert camera is not None and depth_NHW is not None  # `check_depth` has said so before
+    assert camera is not None and depth_NHW is not None  # checked by `check_depth`
     rotation_B4, translation_B3 = _motion(random_BK, config)
     old_position_B3, old_B4 = pixels.position_N3[index_B], pixels.orientation_N4[index_B]
     position_B3, mirrored_B3 = (
@@ -137,15 +137,15 @@ def _moved(
         image = coloured(pixels.image_N3HW[source_B], random_BK, config).float() - mean
         there, mirrored = (motion_between(*old, place_B3, orientation_B4) for place_B3 in (position_B3, mirrored_B3))
         view = moved_views(image, depth_BHW, *there, camera, size)
-        goes = config.virtual_translation > 0  # else both ways are one
+        goes = config.virtual_translation > 0  # else both directions are the same
         return view, shown(depth_BHW, *mirrored, camera, size) if goes else view.shown_BHW
 
     view, also_shown_BHW = seen_from(index_B)
-    if config.completed > 0:
-        which_B = random_BK[:, COMPLETED] < config.completed
+    if config.view_completion > 0:
+        which_B = random_BK[:, COMPLETION] < config.view_completion
         poses = pixels.position_N3, pixels.orientation_N4
         middle_B3 = (position_B3 + mirrored_B3) / 2
-        for other_B in companions(*poses, index_B, middle_B3, orientation_B4, random_BK[:, COMPANION]):
+        for other_B in completion_sources(*poses, index_B, middle_B3, orientation_B4, random_BK[:, COMPLETION_SOURCES]):
             other, also_BHW = seen_from(other_B)
             view = completed(view, other, which_B)
             also_shown_BHW = also_shown_BHW | (also_BHW & which_B[:, None, None])
@@ -164,8 +164,8 @@ def augmented(
 ) -> torch.Tensor:
     """Images `index_B` of the cache (N, 3, h, w) uint8 as the network's input (B, 3, H, W) float32.
 
-    With turns (quaternions w x y z) the `camera` of the cached images is turned by them, instead of a random crop.
-    What the old image does not show is the mean colour, which is 0 for the network, as the padding of its layers.
+    With rotations (quaternions w x y z) the `camera` of the cached images is rotated by them, instead of a random crop.
+    What the old image does not show is the mean colour, which is 0 for the network, like the padding of its layers.
     """
     if rotation_B4 is None:
         image = windows(image_N3HW, index_B, *_corners(image_N3HW, random_BK, preprocessing, config))
@@ -173,15 +173,14 @@ def augmented(
         image = image_N3HW[index_B]
     image = coloured(image, random_BK, config)
     if rotation_B4 is not None:
-        assert camera is not None  # `check_camera` has said so before
+        assert camera is not None  # checked by `for_camera`
         mean = mean_colour(image.device)
         image = rotated_view(image.float() - mean, rotation_B4, camera, preprocessing.image_size) + mean
     return normalise(image)
 
 
 def coloured(image_B3HW: torch.Tensor, random_BK: torch.Tensor, config: AugmentationConfig) -> torch.Tensor:
-    """Other colours, another exposure, another lens and sensor, as far as the configuration asks for them; pixels
-    0..255."""
+    """Colour jitter, gamma, blur and noise, as configured; pixels 0..255."""
     if config.colour_jitter > 0:
         image_B3HW = colour_jitter(image_B3HW, config.colour_jitter, random_BK[:, COLOUR])
     if config.gamma > 0:
@@ -209,7 +208,7 @@ def _corners(
 def windows(
     image_N3HW: torch.Tensor, index_B: torch.Tensor, tops_B: torch.Tensor, lefts_B: torch.Tensor, size: tuple[int, int]
 ) -> torch.Tensor:
-    """Windows (B, 3, *size) of the images `index_B`. Labels stay as they are, as in the papers' recipe."""
+    """Windows (B, 3, *size) of the images `index_B`. Labels stay as they are, as in the papers."""
     device = index_B.device
     rows_BH = tops_B[:, None] + torch.arange(size[0], device=device)
     columns_BW = lefts_B[:, None] + torch.arange(size[1], device=device)
@@ -230,12 +229,12 @@ def colour_jitter(image_B3HW: torch.Tensor, strength: float, random_B3: torch.Te
 
 
 def gamma_jitter(image_B3HW: torch.Tensor, strength: float, random_B: torch.Tensor) -> torch.Tensor:
-    """Each image to a power between 1 / (1 + strength) and 1 + strength, as another exposure; pixels 0..255."""
+    """Each image to a power between 1 / (1 + strength) and 1 + strength, as with another exposure; pixels 0..255."""
     exponent_B = (1 + strength) ** (2 * random_B - 1)
     return 255 * (image_B3HW.float() / 255) ** exponent_B[:, None, None, None]
 
 
 def _luma(image_B3HW: torch.Tensor) -> torch.Tensor:
-    """Grey (B, 1, H, W). No tensor of weights: one made here would be a copy from the host, which no graph may hold."""
+    """Grey (B, 1, H, W). Without a tensor of weights: making one copies from the host, which a graph cannot record."""
     red, green, blue = image_B3HW.unbind(1)
     return (LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue)[:, None]

@@ -1,8 +1,8 @@
-"""Virtual views: what a camera turned about its own centre would have seen, made from the image that it took.
+"""Virtual rotation: the view of a camera rotated about its own centre, made from the image that it took.
 
-Such a view is an exact homography of an undistorted image. With D the turned axes in the old camera's frame,
-``R_map_camera' = R_map_camera D``, the position stays, and ``K D K^-1`` takes a pixel of the new view to the old one.
-The camera is the one that took the image: labels of another body (``T_pose_camera``) have been brought to it before
+The view is an exact homography of an undistorted image. With D the rotated axes in the old camera's frame,
+``R_map_camera' = R_map_camera D``, the position stays, and ``K D K^-1`` maps a pixel of the new view to the old one.
+The camera is the one that took the image: labels of another body (``T_pose_camera``) have been converted to it before
 (`Scene.of_the_camera`).
 """
 
@@ -21,14 +21,14 @@ from transposenet_core.geometry.undistortion import bears_distortion, known_lens
 from transposenet_core.scene import Scene
 from transposenet_core.training.config import TrainConfig, VirtualRotationConfig
 
-ROOM = 256 / 224  # of the smaller edge to the window's, for a random crop (TransPoseNet section 4)
-NEAREST = 1e-3  # depth of a ray of length ~1 below which it points beside or behind the old camera: never a pixel
+ROOM = 256 / 224  # ratio of the smaller edge to the window's, for a random crop (TransPoseNet section 4)
+NEAREST = 1e-3  # a ray of length ~1 with less depth points beside or behind the old camera and has no pixel
 
 
 def for_camera(config: TrainConfig, scene: Scene) -> TrainConfig:
-    """The configuration that a scene's camera allows: without intrinsics virtual views give way to the papers' random
-    crop, 224 of 256 where the window has less room than that, with a warning. UserError where the images cannot be
-    those of a pinhole."""
+    """The configuration for the scene's camera: without intrinsics virtual views are replaced by the papers' random
+    crop, with a window of at most 224 / 256 of the smaller edge, and a warning is printed. UserError if the images
+    cannot be those of a pinhole camera."""
     if not config.augmentation.moves():
         return config
     camera = scene.intrinsics
@@ -46,21 +46,22 @@ def for_camera(config: TrainConfig, scene: Scene) -> TrainConfig:
             random_crop=True,
             virtual_rotation=VirtualRotationConfig(),
             virtual_translation=0.0,
-            completed=0.0,
+            view_completion=0.0,
         )
         return dataclasses.replace(config, augmentation=crops, image=dataclasses.replace(image, smaller_edge=edge))
     if not bears_distortion(camera) and camera.rectified is False:
         raise UserError(
-            f"scene {scene.name} ({scene.root}): the images have a distortion that nobody has put into figures, and "
-            f"augmentation.virtual_rotation needs them without; give the coefficients of {known_lenses()}, or leave "
-            "augmentation.virtual_rotation at 0"
+            f"scene {scene.name} ({scene.root}): the images have an unknown distortion, but "
+            f"augmentation.virtual_rotation needs images without; give the coefficients of {known_lenses()}, or set "
+            "augmentation.virtual_rotation to 0"
         )
     return config
 
 
 def sampled_rotation(random_B3: torch.Tensor, config: VirtualRotationConfig) -> torch.Tensor:
-    """D (B, 4) as unit quaternions w x y z of uniform draws: yaw about y, then pitch about x, then roll about z, each
-    about the axis as turned so far (optical axes: y down, x right, z forward). 0.5 is no turn, to the bit."""
+    """D (B, 4) as unit quaternions w x y z from uniform random numbers: yaw about y, then pitch about x, then roll
+    about z, each about the axis as rotated so far (optical axes: y down, x right, z forward). 0.5 is no rotation,
+    to the bit."""
     limits = [torch.pi / 180 * limit for limit in (config.yaw, config.pitch, config.roll)]
     halves = [(random_B3[:, axis] - 0.5) * limit for axis, limit in enumerate(limits)]  # half of +-limit
     (cy, sy), (cp, sp), (cr, sr) = ((half.cos(), half.sin()) for half in halves)
@@ -77,14 +78,14 @@ def rotated_orientation(orientation_B4: torch.Tensor, rotation_B4: torch.Tensor)
 def rotated_view(
     image_BCHW: torch.Tensor, rotation_B4: torch.Tensor, camera: Intrinsics, size: tuple[int, int]
 ) -> torch.Tensor:
-    """The centre window `size` (B, C, *size) of what the turned camera sees; 0 where the old image ends.
+    """The centre window `size` (B, C, *size) of the view of the rotated camera; 0 beyond the border of the old image.
 
-    `camera` is that of the whole images, float with 0 as the value to fill with. Bilinear: the scale stays near 1.
-    Without a turn the window comes out to the bit.
+    `camera` is that of the whole images, which are float with 0 as the fill value. Bilinear: the scale stays near 1.
+    Without a rotation the window is unchanged, to the bit.
     """
     height, width = image_BCHW.shape[-2:]
     x_BHW, y_BHW = _old_pixels(rotation_B4, camera, ((height - size[0]) // 2, (width - size[1]) // 2), size)
-    # Sides of a power of two make the way to grid_sample's -1..1 and back exact; what is added is border.
+    # With sides of a power of two the conversion to grid_sample's -1..1 and back is exact; the rest is padding.
     tall, wide = (1 << (side - 1).bit_length() for side in (height, width))
     padded = F.pad(image_BCHW, (0, wide - width, 0, tall - height))
     grid_BHW2 = torch.stack(((2 * x_BHW + 1) / wide - 1, (2 * y_BHW + 1) / tall - 1), dim=-1)
@@ -96,8 +97,8 @@ def _old_pixels(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """x and y (B, *size) in the old image of the new view's window whose first pixel is `corner` (top, left).
 
-    As the pixel plus its way, so that small turns keep all digits: with the ray r = K^-1 p and d = (D - I) r, the way
-    is (d_xy - r_xy d_z) / (1 + d_z) times the focal length.
+    As the pixel plus its offset, so that small rotations keep full precision: with the ray r = K^-1 p and
+    d = (D - I) r, the offset is (d_xy - r_xy d_z) / (1 + d_z) times the focal length.
     """
     device = rotation_B4.device
     y_H1 = torch.arange(corner[0], corner[0] + size[0], device=device, dtype=torch.float32)[:, None]

@@ -1,4 +1,4 @@
-"""Training of the decoder: images from the latents that a trained auto-encoder gives for the training poses."""
+"""Training of the decoder: images from the latents that a trained auto-encoder predicts for the training poses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from transposenet_core.training.optimization import rate_factor, set_rate
 
 
 def small_images(scenes: Sequence[PosedPixels], preprocessing: Preprocessing, device: torch.device) -> torch.Tensor:
-    """What the network sees, squeezed to (N, 3, 64, 64), RGB from 0 to 1, scene after scene."""
+    """The network's input windows, resized to (N, 3, 64, 64), RGB from 0 to 1, scene after scene."""
     parts = [
         F.interpolate(
             preprocessing.crop(part).float(), (SIZE, SIZE), mode="bilinear", antialias=True, align_corners=False
@@ -42,8 +42,8 @@ def learn_decoder(
     world: World,
     curves: Curves,
 ) -> None:
-    """Give the network a decoder that makes the training images out of their poses, by the mean absolute error (L1)
-    of RGB; all else stays. Says how it does on the judged poses, beside a decoder that answers the mean image.
+    """Add a decoder to the network and train it to render the training images from their poses, by the mean absolute
+    error (L1) of RGB; all else is frozen. Prints its error on the validation poses and that of the mean image.
 
     Images are as `small_images` returns them: `image_N3HW` of the ``known`` poses, `true_M3HW` of the
     ``ground_truth_poses``.
@@ -71,4 +71,4 @@ def learn_decoder(
         )
     l1, plain = ((other - true_M3HW).abs().mean().item() for other in (drawn_M3HW, image_N3HW.mean(dim=0)))
     curves.write(config.epochs + epochs, "decoder", val_l1=l1, val_l1_mean_image=plain)
-    print(f"decoder: L1 {l1:.4f} on the judged poses, {plain:.4f} of the mean image", flush=True)
+    print(f"decoder: L1 {l1:.4f} on the validation poses, {plain:.4f} of the mean image", flush=True)

@@ -1,4 +1,4 @@
-"""How far test-time optimisation may go: neighbours and ridge as frames like it that nothing was learnt from."""
+"""Choice of neighbours and ridge of the test-time optimisation, on held-out frames."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RIDGES = (0.001, 0.01, 0.1, 1.0, 10.0)
 
 @dataclass(frozen=True)
 class Choice:
-    """Neighbours (0: none) and ridge, and why."""
+    """Neighbours (0: none) and ridge, and the reason."""
 
     neighbours: int
     ridge: float
@@ -26,25 +26,25 @@ class Choice:
 def choose_refinement(
     network: PoseAutoencoder, latents: dict[str, torch.Tensor], position_N3: torch.Tensor, held_out: bool
 ) -> Choice:
-    """What has the lowest median error among `NEIGHBOURS` and `RIDGES`, or nothing where that is the teacher's.
+    """The values with the lowest median error among `NEIGHBOURS` and `RIDGES`, or none if the teacher's is lower.
 
-    `latents` are the teacher's, `position_N3` the truth. What the network has been given is kept: neighbours other than
-    -1, a ridge other than 0. Without held-out frames there is nothing to choose by, and it is off unless given.
+    `latents` are the teacher's, `position_N3` the ground truth. Configured values are kept: neighbours other than -1, a
+    ridge other than 0. Without held-out frames the optimisation is off unless configured.
     """
     given, ridge = network.neighbours, network.ridge
 
     def median(neighbours: int, ridge: float) -> float:
         network.neighbours, network.ridge = neighbours, ridge
         away_N3 = network.poses_from_latents(latents)["position"] - position_N3
-        return float(np.median(torch.linalg.vector_norm(away_N3, dim=-1).cpu().numpy()))  # as validation has it
+        return float(np.median(torch.linalg.vector_norm(away_N3, dim=-1).cpu().numpy()))  # as in validation
 
     teacher = median(0, 0.0)
     if given == 0:
         return Choice(0, 0.0, "test-time optimisation: off")
     if not held_out and (given < 0 or not ridge):
-        return Choice(0, 0.0, "test-time optimisation: off, for no frames were held out to choose by")
+        return Choice(0, 0.0, "test-time optimisation: off, since no frames were held out to choose it")
     if network.most_neighbours < min(NEIGHBOURS) and given < 0:
-        return Choice(0, 0.0, f"test-time optimisation: off, there are {network.most_neighbours} training poses")
+        return Choice(0, 0.0, f"test-time optimisation: off, there are only {network.most_neighbours} training poses")
     counts = [given] if given > 0 else [count for count in NEIGHBOURS if count <= network.most_neighbours]
     tried = {(count, r): median(count, r) for count in counts for r in ([ridge] if ridge else RIDGES)}
     best = min(tried, key=lambda pair: tried[pair])

@@ -1,4 +1,4 @@
-"""Training of a camera pose auto-encoder: a student that learns to give its teacher's latents for poses.
+"""Training of a camera pose auto-encoder: a student that learns to predict its teacher's latents from poses.
 
 Shavit, Keller, "Camera pose auto-encoders for improving pose regression", 2022.
 """
@@ -42,8 +42,8 @@ from transposenet_core.training.scene_data import load_scene_data
 from transposenet_core.training.scene_validation import scene_validators_of
 from transposenet_core.training.stages import plan
 
-LEAST_SCALE_M = 0.1  # a track within less is one place
-# What a student's training reads of the configuration, groups whole or key by key.
+LEAST_SCALE_M = 0.1  # smallest scale: a track within less counts as one place
+# The configuration keys that the training of a student uses: whole groups or single keys.
 READ = {
     *("model", "teacher", "decoder", "schedule", "epochs", "batch_size", "seed", "device", "deterministic"),
     *("validate_every", "hold_out", "held_out_error", "half_precision_weights", "cache_dir", "workers"),
@@ -53,7 +53,7 @@ READ = {
 
 
 class AutoencoderLoss(nn.Module):
-    """Mean squared error of both latents, and the pose loss of what the teacher's heads make of them."""
+    """Mean squared error of both latents, and the pose loss of the poses that the teacher's heads return for them."""
 
     def __init__(self, config: TrainConfig, network: PoseAutoencoder) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class AutoencoderLoss(nn.Module):
         both = [F.mse_loss(latents[name], target[name]) for name in ("position_latent", "orientation_latent")]
         regress: Any = network.teacher.regress  # frozen, and the gradient goes through it
         output = regress(latents)
-        # A teacher of several scenes answers with the sign of its clusters' centres; Eq. 4 is not blind to it.
+        # A teacher of several scenes returns quaternions with the sign of its cluster centres, on which Eq. 4 depends.
         backwards_B1 = (output["orientation"] * q_B4).sum(dim=-1, keepdim=True) < 0
         scene_B = target.get("scene", torch.zeros(len(q_B4), dtype=torch.int64, device=q_B4.device))
         terms = self.pose(output, Labels(position_B3, torch.where(backwards_B1, -q_B4, q_B4), None, scene_B))
@@ -75,11 +75,11 @@ class AutoencoderLoss(nn.Module):
 
 
 class AutoencoderTraining:
-    """One run: `out` becomes the scene model: teacher, auto-encoder, training poses, and a decoder where one is asked
-    for. It is a matter of seconds to minutes, so there is no checkpoint and nothing to resume; after Ctrl-C `out` holds
-    what was whole by then, if anything.
+    """One run: `out` becomes the scene model: teacher, auto-encoder, training poses, and optionally a decoder. It takes
+    seconds to minutes, so there is no checkpoint and nothing to resume; after Ctrl-C `out` holds what was complete by
+    then, if anything.
 
-    Raises UserError for what a user can mend, TrainingDivergedError where the loss is no number any more.
+    Raises UserError for what a user can fix, TrainingDivergedError if the loss is not finite.
     """
 
     def __init__(
@@ -93,9 +93,9 @@ class AutoencoderTraining:
     ) -> None:
         make_repeatable(config)
         if world.size > 1:
-            raise UserError(f"{world.size} processes for an auto-encoder, which one trains in a minute; start one")
+            raise UserError(f"an auto-encoder is trained by one process, found {world.size}; start one")
         if (out / DESCRIPTION).exists():
-            raise UserError(f"{out} holds a scene model already, name another --out")
+            raise UserError(f"{out} contains a scene model already; choose another --out")
         check_keys(config)
         teacher = load_teacher(config.teacher, scenes)
         self.out, self.provenance, self.device = out, provenance, world.device
@@ -116,12 +116,12 @@ class AutoencoderTraining:
         self.network: PoseAutoencoder = network.to(self.device)
 
     def run(self) -> None:
-        """The auto-encoder, then the decoder."""
+        """Train the auto-encoder, then the decoder."""
         with write_atomically(self.out / "config.yaml") as path:
             path.write_text(yaml.safe_dump(self.config.to_dict(), sort_keys=False))
         learnt, validated = [each.pixels for each in self.data], [each.validator.pixels for each in self.data]
         known, ground_truth_poses = SeenPoses.of(learnt), SeenPoses.of(validated)
-        print(f"{len(known.scene_N)} training frames, judged on {self.validators.source}, {self.device}", flush=True)
+        print(f"{len(known.scene_N)} training frames, validated on {self.validators.source}, {self.device}", flush=True)
         network = self.network
         network.positions_N3.copy_(known.position_N3)
         network.orientations_N4.copy_(known.orientation_N4)
@@ -156,7 +156,7 @@ class AutoencoderTraining:
         held_out: dict[str, torch.Tensor],
         curves: Curves,
     ) -> None:
-        """`targets` and `held_out` are the teacher's latents of the learnt and of the judged images."""
+        """`targets` and `held_out` are the teacher's latents of the training and of the validation images."""
         config, stage, network = self.config, self.stage, self.network
         loss = AutoencoderLoss(config, network).to(self.device)
         learnt = [p for p in network.parameters() if p.requires_grad]
@@ -174,7 +174,7 @@ class AutoencoderTraining:
                 optimizer.step()
             if not torch.isfinite(terms["loss"]):
                 raise TrainingDivergedError(
-                    f"the loss of epoch {epoch + 1} is no number; start again with a lower optimizer.learning_rate"
+                    f"the loss of epoch {epoch + 1} is not finite; start again with a lower optimizer.learning_rate"
                 )
             if (epoch + 1) % config.validate_every == 0 or epoch + 1 == stage.epochs:
                 with torch.no_grad():
@@ -186,26 +186,26 @@ class AutoencoderTraining:
                 curves.write(epoch + 1, "auto-encoder", **figures)
         print(
             f"poses through the auto-encoder and the teacher's heads: mean error {terms['position']:.3f} m on training "
-            f"poses, {val['position']:.3f} m on the judged ones",
+            f"poses, {val['position']:.3f} m on validation poses",
             flush=True,
         )
 
     def _refine(self, latents: dict[str, torch.Tensor], ground_truth_poses: SeenPoses) -> None:
-        """Choose how positions are refined, where the configuration leaves it open, by latents of the judged images
-        in the scenes that the robot would take them for."""
-        self.network.eval()  # with what it has learnt
+        """Choose how positions are refined, if it is not configured, on the latents of the validation images in the
+        scenes that inference would recognise."""
+        self.network.eval()  # with its trained weights
         choice = choose_refinement(self.network, latents, ground_truth_poses.position_N3, self._holds_out(all))
         self.network.neighbours, self.network.ridge = choice.neighbours, choice.ridge
         self.config.model.options |= {"neighbours": choice.neighbours, "ridge": choice.ridge}
         print(choice.sentence, flush=True)
 
     def _holds_out(self, quantity: Callable[[Iterable[bool]], bool]) -> bool:
-        """Whether `any` or `all` scenes are judged by frames that nothing is learnt from."""
+        """Whether `any` or `all` scenes are validated on held-out frames."""
         return quantity(each.validator.pixels is not each.pixels for each in self.data)
 
     @torch.no_grad()
     def _latents_of(self, scenes: list[PosedPixels], scene_given: bool = True) -> dict[str, torch.Tensor]:
-        """What the teacher finds in the images of all scenes as the robot sees them."""
+        """The teacher's latents of the images of all scenes, preprocessed as at inference."""
         encode: Any = self.network.teacher.encode
         parts = []
         for number, pixels in enumerate(scenes):
@@ -226,30 +226,30 @@ class AutoencoderTraining:
 
 
 def check_keys(config: TrainConfig) -> None:
-    """UserError for a key that means nothing here and is not at its default."""
+    """UserError for a key that is not used here and not at its default."""
     for (name, value, _), (_, default, _) in zip(leaves(config), leaves(TrainConfig()), strict=True):
         if READ.isdisjoint((name, name.split(".")[0])) and value != default:
             raise UserError(
-                f"{name} is {value!r}, and an auto-encoder, which learns its teacher's latents by Adam, has no use for "
-                "it; leave it out"
+                f"{name} is {value!r}, but the training of an auto-encoder, by Adam on its teacher's latents, does not "
+                "use it; leave it out"
             )
 
 
 def load_teacher(path: str, scenes: Sequence[Scene]) -> SceneModel:
-    """The scene model at `path`. UserError where it has no latents, is of another number of scenes, or was trained on
-    frames that are not training frames here: they may be those that the auto-encoder is judged by."""
+    """The scene model at `path`. UserError if it has no latents, has another number of scenes, or was trained on
+    frames that are not training frames here: they may be those on which the auto-encoder is validated."""
     if not path:
-        raise UserError("teacher is empty: name the trained scene model whose latents are learnt, teacher=FOLDER")
+        raise UserError("teacher is empty; set teacher=FOLDER to the trained scene model whose latents are learnt")
     teacher = SceneModel.load(path)
     if not teacher.network.HAS_LATENTS:
         able = ", ".join(names_where(lambda model: model.HAS_LATENTS))
         raise UserError(
-            f"{path}: a scene model of '{teacher.architecture}' has no latents of position and orientation; a teacher "
-            f"of {able} is needed"
+            f"{path}: a scene model of '{teacher.architecture}' has no latents of position and orientation; use a "
+            f"teacher of {able}"
         )
     if len(scenes) != len(teacher.scenes):
         raise UserError(
-            f"{path}: a scene model of {teacher.title}, and --data is given {len(scenes)} times; give it once for each "
+            f"{path}: a scene model of {teacher.title}, but --data is given {len(scenes)} times; give it once for each "
             "scene, in the order of the teacher's training"
         )
     for scene, its in zip(scenes, teacher.scenes, strict=True):
@@ -257,20 +257,20 @@ def load_teacher(path: str, scenes: Sequence[Scene]) -> SceneModel:
         strange = sum(name not in known for name in its.frames.names_of("train"))
         if strange:
             raise UserError(
-                f"{path}: {strange} of the {its.frames.counts()['train']} frames it was trained on are no training "
+                f"{path}: {strange} of the {its.frames.counts()['train']} frames it was trained on are not training "
                 f"frames of '{scene.name}' here; give --data, --split and hold_out as in its training"
             )
     return teacher
 
 
 def configured(config: TrainConfig, teacher: SceneModel, scenes: Sequence[Scene]) -> TrainConfig:
-    """The configuration with the teacher's images and what the auto-encoder has to know of teacher and scenes."""
+    """The configuration with the teacher's image size and the auto-encoder's options for teacher and scenes."""
     centres, scales, poses = [], [], 0
     for scene in scenes:
-        seen = scene.of_the_camera()  # what the teacher's latents are of
+        seen = scene.of_the_camera()  # the poses of the camera, as for the teacher's latents
         positions_N3 = np.array([image.pose.position for image in seen.select("train")])
         centre_3 = np.median(positions_N3, axis=0)
-        # No extremes: one row of a label file that stands far off would press all others together.
+        # Robust: with the extremes a single outlier in a label file would compress all other positions.
         far = float(np.quantile(np.linalg.norm(positions_N3 - centre_3, axis=1), 0.95))
         centres.append(centre_3.tolist())
         scales.append(max(far, LEAST_SCALE_M))

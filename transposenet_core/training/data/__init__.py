@@ -1,1 +1,1 @@
-"""What a training reads: pixels, depth, labels and which frames are held out."""
+"""Data of a training: pixels, depth, labels and the held-out frames."""

@@ -1,4 +1,4 @@
-"""Depth images brought to the pixels of the colour images that the network learns from."""
+"""Depth images registered to the colour images that the network learns from."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ MILLIMETRES, FARTHEST_MM = 1000.0, 32767  # an int16 holds a hall, not a street
 
 
 def needs_depth(config: TrainConfig, scene: Scene) -> bool:
-    """Whether a training learns from depth or moves the camera by it. UserError where the scene has none."""
+    """Whether a training learns from depth or uses it to move the camera. UserError if the scene has none."""
     if model_class(config.model.name).NEEDS_DEPTH:
         check_depth(scene, f"model {config.model.name}")
         return True
     for name, value in (
         ("augmentation.virtual_translation", config.augmentation.virtual_translation),
-        ("augmentation.completed", config.augmentation.completed),
+        ("augmentation.view_completion", config.augmentation.view_completion),
         ("loss.points", config.loss.points),
     ):
         if value > 0:
@@ -38,7 +38,7 @@ def needs_depth(config: TrainConfig, scene: Scene) -> bool:
 
 
 def check_depth(scene: Scene, needed_by: str) -> None:
-    """UserError where a training frame lacks the depth that `needed_by`, a key or a model, cannot do without."""
+    """UserError if a training frame has no depth, which `needed_by`, a key or a model, needs."""
     if scene.intrinsics is None or scene.depth_camera is None:
         lacks = "intrinsics" if scene.intrinsics is None else "depth images"
         raise UserError(
@@ -53,9 +53,9 @@ def check_depth(scene: Scene, needed_by: str) -> None:
 def with_depth(
     pixels: PosedPixels, images: Sequence[PosedImage], depth_camera: DepthCamera, threads: int
 ) -> PosedPixels:
-    """The same images with the depth of each, read in threads (0: none). UserError as `registered_depth`."""
+    """The same images with the depth of each, read in threads (0: none). UserError as in `registered_depth`."""
     camera = pixels.camera
-    assert camera is not None  # `check_depth` has said so before
+    assert camera is not None  # checked by `check_depth`
 
     def read(image: PosedImage) -> torch.Tensor:
         return torch.from_numpy(registered_depth(image, depth_camera, camera))
@@ -71,13 +71,13 @@ def with_depth(
 def registered_depth(image: PosedImage, depth_camera: DepthCamera, camera: Intrinsics) -> np.ndarray:
     """Depth along the optical axis at the pixels of `camera`, (H, W) int16 millimetres.
 
-    Where several points fall on a pixel the nearest is seen. Pixels that no point falls on get the nearest measured
-    pixel's, with a minus: good enough to move an image by, too poor to learn from. All 0 where nothing was measured.
-    UserError where the file is no depth image.
+    If several points fall on a pixel, the nearest is kept. Pixels without a point get the depth of the nearest measured
+    pixel, negated: good enough to move an image, too poor to learn from. All 0 if nothing was measured.
+    UserError if the file is not a depth image.
     """
     depth_HW = cv2.imread(str(image.depth_path), cv2.IMREAD_UNCHANGED)
     if depth_HW is None or depth_HW.ndim != 2 or depth_HW.dtype != np.uint16:
-        raise UserError(f"{image.depth_path}: no depth image (PNG, one 16-bit channel); copy it again or remove it")
+        raise UserError(f"{image.depth_path}: not a depth image (PNG, one 16-bit channel); copy it again or remove it")
     rows_N, columns_N = np.nonzero(depth_HW)
     z_N = depth_HW[rows_N, columns_N] * depth_camera.metres_per_unit
     eye = depth_camera.intrinsics

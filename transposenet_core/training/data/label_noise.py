@@ -1,4 +1,4 @@
-"""Training labels made worse on purpose: what a recording with poorer ground truth would have been."""
+"""Training labels with added noise, as of a recording with poorer ground truth."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from transposenet_core.training.config import LabelsConfig
 
 def noisy(images: list[PosedImage], config: LabelsConfig, seed: int) -> list[PosedImage]:
     """The images with Gaussian noise on each pose, the same for the same seed: position along the map's axes, rotation
-    as a rotation vector in the map. Without noise the list itself."""
+    as a rotation vector in the map. Without noise the list is unchanged."""
     if config.position_noise == 0 and config.rotation_noise == 0:
         return images
     generator = np.random.default_rng(seed)

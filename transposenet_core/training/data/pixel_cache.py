@@ -1,9 +1,9 @@
-"""Decoded, rectified and resized images on disk, made once and mapped into memory ever after.
+"""Cache of decoded, rectified and resized images on disk, written once and then memory-mapped.
 
-An entry is one .npy file (N, 3, h, w) uint8, named by a hash of the images' bytes and of what was done to them: a
-changed image is another entry. It appears whole under its name or not at all. Processes that make the same entry at
-once each finish theirs, and either is right. Mapped pages belong to the system's page cache: a scene may be larger than
-the memory. Removing an entry leaves those who have it mapped untouched.
+An entry is one .npy file (N, 3, h, w) uint8, named by a hash of the images' bytes and of the processing: a changed
+image gives another entry. It appears complete under its name or not at all. Processes that write the same entry at the
+same time each finish theirs, and both are valid. Mapped pages belong to the system's page cache: a scene may be larger
+than the memory. Removing an entry does not affect processes that have it mapped.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from transposenet_core.preprocessing import Preprocessing
 VERSION = 1
 PLACE = "TRANSPOSENET_CACHE"
 LIMIT = 20 * 10**9  # bytes of all entries; the one in use may be larger
-LEFT_ALONE = 60  # seconds that an unfinished file without an owner is kept: its owner may be about to lock it
+LEFT_ALONE = 60  # seconds that an unlocked unfinished file is kept: its owner may be about to lock it
 
 Shape = tuple[int, int, int, int]
 Store = Callable[[int, torch.Tensor], None]
 
 
 def cache_folder(setting: str = "") -> Path | None:
-    """Where entries lie: `setting`, else the environment's TRANSPOSENET_CACHE, else the user's cache folder (XDG).
+    """The folder of the entries: `setting`, else the environment's TRANSPOSENET_CACHE, else the user's cache (XDG).
 
-    None, which is no cache, where either says `none`.
+    None, for no cache, if either is `none`.
     """
     place = setting or os.environ.get(PLACE, "")
     if place == "none":
@@ -48,12 +48,12 @@ def cache_folder(setting: str = "") -> Path | None:
         return Path(place).expanduser()
     try:
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "transposenet"
-    except RuntimeError:  # a user without a home
+    except RuntimeError:  # a user without a home folder
         return None
 
 
 def entry_key(digests: Iterable[bytes], preprocessing: Preprocessing, distortion: Intrinsics | None) -> str:
-    """A hash of images (their digests in order), resizing, the distortion taken out (if any) and who computes it."""
+    """A hash of images (their digests in order), resizing, the removed distortion (if any) and the versions."""
     camera = distortion and {name: value for name, value in distortion.to_dict().items() if name != "source"}
     made_by = (
         VERSION,
@@ -67,7 +67,7 @@ def entry_key(digests: Iterable[bytes], preprocessing: Preprocessing, distortion
 
 
 def digest(path: Path) -> bytes:
-    """Of an image's bytes. One that cannot be read counts as empty: who decodes it says so."""
+    """Hash of an image's bytes. One that cannot be read counts as empty: decoding it reports the error."""
     data = b""
     with suppress(OSError):
         data = path.read_bytes()
@@ -76,13 +76,13 @@ def digest(path: Path) -> bytes:
 
 @dataclass(frozen=True)
 class PixelCache:
-    """The entries in a folder, at most `limit` bytes of them; the ones not used for longest go first."""
+    """The entries in a folder, at most `limit` bytes; the least recently used ones are removed first."""
 
     folder: Path
     limit: int = LIMIT
 
     def get(self, key: str, count: int) -> torch.Tensor | None:
-        """The entry (N, 3, h, w) uint8 of `count` images, mapped, to be read only; None where there is none."""
+        """The entry (N, 3, h, w) uint8 of `count` images, mapped, read-only by convention; None if there is none."""
         path = self._path(key)
         try:
             mapped = np.lib.format.open_memmap(path, mode="r")  # which never unpickles
@@ -90,23 +90,23 @@ class PixelCache:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, EOFError):
-            return None  # a damaged file: it is made anew
+            return None  # a damaged file: it is written again
         if not whole:
             return None
-        with suppress(OSError):  # somebody else's cache
+        with suppress(OSError):  # the cache of another user
             os.utime(path)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # that it cannot be written to is what we want
+            warnings.simplefilter("ignore", UserWarning)  # about a tensor that is not writable, as intended
             return torch.from_numpy(mapped)
 
     def put(self, key: str, shape: Shape, fill: Callable[[Store], None]) -> torch.Tensor | None:
         """Make an entry: `fill(store)` stores every image (3, h, w) by its number, from any thread.
 
-        OSError where the folder or the disk does not take it; then nothing is left behind.
+        OSError if it cannot be written; then nothing is left behind.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         self._remove_unfinished()
-        # The lock is held until the file has its name: who finds it free knows that its owner died.
+        # The lock is held until the file has its name: an unlocked file means that its owner died.
         with ExitStack() as stack, write_atomically(self._path(key)) as temporary:
             file = stack.enter_context(open(temporary, "r+b"))
             fcntl.flock(file, fcntl.LOCK_EX)
@@ -114,7 +114,7 @@ class PixelCache:
             np.lib.format.write_array_header_1_0(file, header)
             file.flush()
             start, size = file.tell(), shape[1] * shape[2] * shape[3]
-            os.posix_fallocate(file.fileno(), 0, start + shape[0] * size)  # a full disk says so now
+            os.posix_fallocate(file.fileno(), 0, start + shape[0] * size)  # fails now if the disk is full
 
             def store(number: int, image_3HW: torch.Tensor) -> None:
                 os.pwrite(file.fileno(), image_3HW.contiguous().numpy().data, start + number * size)
@@ -127,11 +127,11 @@ class PixelCache:
         return self.folder / f"{key}.npy"
 
     def _remove_unfinished(self) -> None:
-        """What processes that were killed have left."""
+        """Remove the unfinished files of killed processes."""
         for path in self.folder.glob(".*.partial.npy"):
             with suppress(OSError), open(path, "r+b") as file:
                 if time.time() - path.stat().st_mtime > LEFT_ALONE:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # OSError: its owner lives
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # OSError: its owner is alive
                     path.unlink()
 
     def _keep_to_limit(self, used: str) -> None:

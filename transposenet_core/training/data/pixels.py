@@ -44,11 +44,11 @@ class PosedPixels:
 
     @property
     def device(self) -> torch.device:
-        """Where the images lie."""
+        """The device of the images."""
         return self.image_N3HW.device
 
     def to(self, device: torch.device) -> PosedPixels:
-        """On a device; images that would fill more than half of its free memory stay where they are."""
+        """Copied to a device; images that would fill more than half of its free memory stay where they are."""
         image_N3HW = self.image_N3HW
         if device.type != "cuda" or image_N3HW.nbytes < torch.cuda.mem_get_info(device)[0] // 2:
             image_N3HW = image_N3HW.to(device)
@@ -61,7 +61,7 @@ class PosedPixels:
         )
 
     def chosen(self, index_B: torch.Tensor, device: torch.device) -> PosedPixels:
-        """Some of them on a device; `index_B` lies where the images lie."""
+        """A selection on a device; `index_B` is on the device of the images."""
         there_B = index_B.to(self.position_N3.device)
         return PosedPixels(
             self.image_N3HW[index_B].to(device, non_blocking=True),
@@ -80,10 +80,10 @@ def load_pixels(
     camera: Intrinsics | None = None,
     cache: PixelCache | None = None,
 ) -> PosedPixels:
-    """Images of `camera`, mapped from the cache, where they are put first if they are not there yet.
+    """Images of `camera`, mapped from the cache, which is filled first if they are not in it.
 
-    They are read, rectified and resized in threads (0: none). Without a cache, or where it cannot be written, which is
-    said, they are kept in memory. UserError where one is unreadable or of another shape than the first.
+    They are read, rectified and resized in threads (0: none). Without a cache, or with a message if it cannot be
+    written, they are kept in memory. UserError if one is unreadable or of another shape than the first.
     """
     undistorter = Undistorter(camera) if camera else None
     source = _Source(images, preprocessing, undistorter)
@@ -102,7 +102,7 @@ def load_pixels(
                 if image_N3HW is None:
                     image_N3HW = cache.put(key, source.shape, fill)
             except OSError as error:
-                why = f"{error.strerror}; make room there, or set cache_dir to another folder, or to none"
+                why = f"{error.strerror}; free disk space there, or set cache_dir to another folder, or to none"
                 print(f"{cache.folder}: images are kept in memory and not cached ({why})", file=sys.stderr)
         if image_N3HW is None:
             image_N3HW = torch.empty(source.shape, dtype=torch.uint8)
@@ -117,7 +117,7 @@ def load_pixels(
 
 
 class _Source:
-    """Images as they are decoded, rectified and resized, all of one `shape` (N, 3, h, w): the first one's."""
+    """Decodes, rectifies and resizes images, all to one `shape` (N, 3, h, w), that of the first."""
 
     def __init__(
         self, images: Sequence[PosedImage], preprocessing: Preprocessing, undistorter: Undistorter | None
@@ -126,12 +126,12 @@ class _Source:
         self.shape = (len(images), *self._resized(images[0]).shape)
 
     def read(self, number: int) -> torch.Tensor:
-        """Image `number` (3, h, w) uint8. UserError where it is unreadable or of another shape."""
+        """Image `number` (3, h, w) uint8. UserError if it is unreadable or of another shape."""
         pixels, image = self._resized(self._images[number]), self._images[number]
         if pixels.shape != self.shape[1:]:
             raise UserError(
                 f"{image.path}: {tuple(pixels.shape[1:])} pixels after resizing where {self._images[0].path.name} has "
-                f"{self.shape[2:]}; all images of a scene need one aspect ratio"
+                f"{self.shape[2:]}; all images of a scene need the same aspect ratio"
             )
         return pixels
 
@@ -150,7 +150,7 @@ class _Source:
 
 @contextmanager
 def _each(threads: int) -> Iterator[Each]:
-    """`map`, or one by so many threads that begins no more once one call has failed."""
+    """`map`, or a version with this many threads that starts no more calls once one has failed."""
     if not threads:
         yield map
         return

@@ -1,4 +1,4 @@
-"""The images of all scenes as one collection: each keeps its size and its camera, the window is the same."""
+"""The images of all scenes as one collection: each scene keeps its size and camera, the window is the same."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from transposenet_core.training.data.pixels import PosedPixels
 
 @dataclass(frozen=True, eq=False)
 class ScenePixels:
-    """The images of scene after scene. A place counts through all of them, so it says which scene it is of."""
+    """The images, scene after scene. An index counts through all of them, so it also identifies the scene."""
 
     scenes: Sequence[PosedPixels]
 
@@ -22,7 +22,7 @@ class ScenePixels:
 
     @property
     def device(self) -> torch.device:
-        """Where the images lie; the CPU where not all lie elsewhere."""
+        """The device of the images; the CPU unless all are on another one."""
         devices = {pixels.device for pixels in self.scenes}
         return devices.pop() if len(devices) == 1 else torch.device("cpu")
 
@@ -30,7 +30,7 @@ class ScenePixels:
         return sum(self.counts)
 
     def chosen(self, index_B: torch.Tensor, device: torch.device) -> ScenePixels:
-        """Some of them on a device, sorted by scene: in the order that `sorted_by_scene` gives their places."""
+        """A selection on a device, sorted by scene: in the order of `sorted_by_scene`."""
         parts = self.by_scene(index_B)
         return ScenePixels([pixels.chosen(places.to(pixels.device), device) for pixels, places, _ in parts])
 
@@ -39,8 +39,8 @@ class ScenePixels:
         return torch.cat([here for _, _, here in self.by_scene(index_B)])
 
     def by_scene(self, index_B: torch.Tensor) -> Iterator[tuple[PosedPixels, torch.Tensor, torch.Tensor]]:
-        """For every scene its images, the places among them that `index_B` names, and where in `index_B` they are."""
-        if len(self.scenes) == 1:  # nothing to look for, which a CUDA graph could not hold
+        """For every scene its images, the indices among them that `index_B` selects, and their rows in `index_B`."""
+        if len(self.scenes) == 1:  # no search, which a CUDA graph cannot record
             yield self.scenes[0], index_B, torch.arange(len(index_B), device=index_B.device)
             return
         begin = 0

@@ -1,1 +1,1 @@
-"""What a training minimises."""
+"""Training losses."""

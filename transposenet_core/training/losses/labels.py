@@ -1,7 +1,7 @@
-"""What a loss compares a network's output with.
+"""Labels, with which a loss compares the output of a network.
 
-A loss takes an output and the labels of the views that it was made from; ``TERMS`` names what it returns, ``loss``
-first where there is one.
+A loss takes an output and the labels of its views; ``TERMS`` names what it returns, with ``loss`` first if there is
+one.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import torch
 
 
 class Labels(NamedTuple):
-    """Of a batch of views the camera's position (B, 3) in metres and orientation (B, 4) w x y z, ``T_map_camera``;
-    where depth is loaded the views' (B, H, W) in metres, 0 where it is not known; and which scene each is of (B,)."""
+    """For a batch of views the camera's position (B, 3) in metres and orientation (B, 4) w x y z, ``T_map_camera``;
+    the views' depth (B, H, W) in metres, 0 where unknown, None if not loaded; and the scene of each (B,)."""
 
     position_B3: torch.Tensor
     orientation_B4: torch.Tensor

@@ -1,8 +1,8 @@
-"""Neighbouring frames that learn together: what the camera did between two of them is part of the loss.
+"""Training on pairs of neighbouring frames: the relative pose of the two is part of the loss.
 
 Brahmbhatt et al., "Geometry-Aware Learning of Maps for Camera Localization", 2018, section 3.1: the pose loss of each
-frame, and the same loss of the pair's relative pose. Here a pair's views are turned and moved each for itself, so the
-relative pose is that of the two views that were made.
+frame, and the same loss of the pair's relative pose. Here the views of a pair are rotated and translated independently,
+so the relative pose is that of the two virtual views.
 """
 
 from __future__ import annotations
@@ -23,17 +23,18 @@ class NeighboursLoss(nn.Module):
     def __init__(self, pose: Any, weight: float) -> None:
         super().__init__()
         self.pose, self.weight = pose, weight
-        self.TERMS = (*pose.TERMS, "moved", "turned")
+        self.TERMS = (*pose.TERMS, "relative_position", "relative_orientation")
 
     def forward(self, output: dict[str, torch.Tensor], labels: Labels) -> dict[str, torch.Tensor]:
-        """The pose loss's terms; ``moved`` and ``turned`` are those of position and orientation between neighbours."""
+        """The terms of the pose loss, and its means for the ``relative_position`` and ``relative_orientation``."""
         terms = self.pose(output, labels)
         position_P3, orientation_P4 = relative(output["position"], output["orientation"])
         predicted = {"position": position_P3, "orientation": orientation_P4}
         position_P3, orientation_P4 = relative(labels.position_B3, labels.orientation_B4)
         between = self.pose(predicted, Labels(position_P3, orientation_P4, None, labels.scene_B[: len(position_P3)]))
         loss = terms["loss"] + self.weight * between["loss"]
-        return {**terms, "loss": loss, "moved": between["position"], "turned": between["orientation"]}
+        between = {f"relative_{name}": between[name] for name in ("position", "orientation")}
+        return {**terms, "loss": loss, **between}
 
 
 def relative(position_B3: torch.Tensor, orientation_B4: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

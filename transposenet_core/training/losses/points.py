@@ -1,4 +1,4 @@
-"""What is learnt of the points that cells see: the truth by a view's depth, and a head that goes after training."""
+"""Losses of the map points that cells see: their ground truth from depth, and a head discarded after training."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ class SeenPoints(nn.Module):
 
     def forward(self, labels: Labels) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Points (B, N, 3), their depths (B, N) in metres, and 1 where that is known, else 0 (B, N)."""
-        assert labels.depth_BHW is not None  # `check_depth` has said so before
+        assert labels.depth_BHW is not None  # checked by `check_depth`
         z_BN = labels.depth_BHW[:, self.rows_N, self.columns_N]
         points_BN3 = rotated(labels.orientation_B4, self.rays_N3 * z_BN[..., None]) + labels.position_B3[:, None]
         return points_BN3, z_BN, (z_BN > 0).float()
 
 
 class AuxiliaryPointsLoss(nn.Module):
-    """A pose loss and `weight` times the mean distance, in metres, of the points that a head reads out of the network's
-    map from the true ones: the trunk learns where things are. The head is the loss's own, so no scene model has it."""
+    """A pose loss and `weight` times the mean error, in metres, of the points that a head regresses from the network's
+    map: the backbone learns the geometry of the scene. The head belongs to the loss, so it is in no scene model."""
 
     def __init__(self, pose: nn.Module, network: Any, weight: float) -> None:
         super().__init__()
         if not network.HAS_CELLS:
             able = " and ".join(names_where(lambda model: model.HAS_CELLS))
             raise UserError(
-                f"loss.points is {weight:g}, but the configured model has no map whose cells could say what they see: "
-                f"{able} have; set loss.points=0"
+                f"loss.points is {weight:g}, but the configured model has no map of cells to regress points from; "
+                f"{able} have one, for others set loss.points=0"
             )
         channels, cells_N2, rays_N3 = network.cells_seen()
         self.pose, self.weight = pose, weight
@@ -67,10 +67,10 @@ class AuxiliaryPointsLoss(nn.Module):
 
 
 class SceneCoordinateLoss(nn.Module):
-    """How unlikely the true points and depths are under what each cell says, as Laplace's distribution has it.
+    """Negative log-likelihood of the true points and depths under the Laplace distribution of each cell.
 
     ``|p - p*| exp(-s) + 3 s`` of a point and ``|z - z*| exp(-s_z) + s_z`` of its depth, with the scales that the cell
-    itself answers (Kendall and Gal, "What uncertainties do we need in Bayesian deep learning for computer vision?",
+    itself predicts (Kendall and Gal, "What uncertainties do we need in Bayesian deep learning for computer vision?",
     2017, section 3.1, for a Laplace likelihood), over the cells whose depth is known.
     """
 

@@ -14,10 +14,10 @@ AUXILIARY_WEIGHT = 0.3
 
 
 def rotation_distance(kind: str, first_B4: torch.Tensor, second_B4: torch.Tensor) -> torch.Tensor:
-    """Between unit quaternions (..., 4), as `loss.rotation` names it: of small angles the half, in radians.
+    """Distance between unit quaternions (..., 4), as `loss.rotation` names it: half of small angles, in radians.
 
-    `quaternion` is Eq. 4, their distance; it is not blind to a quaternion's sign: labels have w >= 0, as :class:`Pose`
-    holds them. `sign_invariant` is the distance to the nearer of q and -q, `geodesic` half the angle itself.
+    `quaternion` is Eq. 4, their distance; it depends on the sign of a quaternion: labels have w >= 0, as in
+    :class:`Pose`. `sign_invariant` is the distance to the nearer of q and -q, `geodesic` half the angle itself.
     """
     same = torch.linalg.vector_norm(first_B4 - second_B4, dim=-1)
     if kind == "quaternion":
@@ -43,8 +43,8 @@ def pose_terms(
 def with_auxiliary(
     terms: dict[str, torch.Tensor], output: dict[str, torch.Tensor], labels: Labels, rotation: str = "quaternion"
 ) -> dict[str, torch.Tensor]:
-    """The terms and 0.3 of those of each auxiliary regressor, where a network answers ``auxiliary_position``
-    (B, A, 3) and ``auxiliary_orientation`` (B, A, 4): GoogLeNet's weights, which PoseNet keeps."""
+    """The terms and 0.3 of those of each auxiliary regressor, if a network returns ``auxiliary_position``
+    (B, A, 3) and ``auxiliary_orientation`` (B, A, 4): GoogLeNet's weights, as in PoseNet."""
     if "auxiliary_position" not in output:
         return terms
     auxiliary = {name: output[f"auxiliary_{name}"] for name in ("position", "orientation")}

@@ -15,14 +15,14 @@ from transposenet_core.training.losses.scenes import SceneLoss
 
 
 class NoLoss(nn.Module):
-    """Of a network that memorises its training images instead of learning by gradient."""
+    """No loss, for a network that memorises its training images instead of learning by gradient."""
 
     TERMS: ClassVar[tuple[str, ...]] = ()
 
 
 def pose_loss(config: LossConfig, network: Any, neighbours: bool = False) -> nn.Module:
-    """The configured weighting of position and orientation, and what is learnt beside them; `neighbours` says whether
-    the rows of a batch's halves are."""
+    """The configured weighting of position and orientation, and the additional terms; with `neighbours` the rows of
+    a batch's halves are neighbours."""
     pose: nn.Module
     if config.beta > 0:
         pose = FixedWeightPoseLoss(config.beta, config.rotation)
@@ -33,7 +33,7 @@ def pose_loss(config: LossConfig, network: Any, neighbours: bool = False) -> nn.
     return AuxiliaryPointsLoss(pose, network, config.points) if config.points > 0 else pose
 
 
-# What a model's class may name as its LOSS; each is made from the configuration and the network.
+# The possible LOSS of a model's class; each is built from the configuration and the network.
 LOSSES: dict[str, Callable[[LossConfig, Any], nn.Module]] = {
     "pose": lambda config, network: pose_loss(config, network, neighbours=config.neighbours > 0),
     "scenes": lambda config, network: SceneLoss(pose_loss(config, network), network),

@@ -1,7 +1,7 @@
 """The loss of several scenes and their clusters (Coarse-to-Fine Multi-Scene Pose Regression, sections III-B and III-C).
 
-The pose loss of the true scene's and cluster's answer, and the negative log-likelihood of the scene, of the position's
-cluster and of the orientation's. What there is one of costs nothing.
+The pose loss of the output for the true scene and cluster, and the negative log-likelihood of the scene, of the
+position's cluster and of the orientation's. With only one scene or cluster its term is 0.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from transposenet_core.training.losses.labels import Labels
 
 
 class SceneLoss(nn.Module):
-    """`pose` is the loss of position and orientation; the network's centres say which cluster a label is in."""
+    """`pose` is the loss of position and orientation; the network's centres determine the cluster of a label."""
 
     position_centre_SKP: torch.Tensor
     orientation_centre_SKP: torch.Tensor
@@ -31,14 +31,14 @@ class SceneLoss(nn.Module):
         self.TERMS = tuple(terms)
 
     def forward(self, output: dict[str, torch.Tensor], labels: Labels) -> dict[str, torch.Tensor]:
-        """``loss`` beside Eq. 3 and 4 of the true scene's answer and the log-likelihoods."""
+        """``loss`` beside Eq. 3 and 4 of the output for the true scene and the log-likelihoods."""
         position_B3, orientation_B4, _, scene_B = labels
         rows_B = torch.arange(len(position_B3), device=position_B3.device)
         away_BK = torch.linalg.vector_norm(self.position_centre_SKP[scene_B] - position_B3[:, None], dim=-1)
         x_cluster_B = away_BK.argmin(dim=-1)
         along_BK = torch.einsum("bkp,bp->bk", self.orientation_centre_SKP[scene_B], orientation_B4)
         q_cluster_B = along_BK.abs().argmax(dim=-1)
-        # The sign of the label that is nearer to its centre: Eq. 4 is not blind to it.
+        # The sign of the label that is nearer to its centre: Eq. 4 depends on it.
         backwards_B = along_BK[rows_B, q_cluster_B] < 0
         orientation_B4 = torch.where(backwards_B[:, None], -orientation_B4, orientation_B4)
         chosen = {

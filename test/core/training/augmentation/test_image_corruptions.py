@@ -1,4 +1,4 @@
-"""Blur, noise and erasing: each does what its name says, as much as the draw says, and leaves a draw of 0 alone."""
+"""Blur, noise and erasing: each is as strong as its random number, and 0 leaves the image unchanged."""
 
 import cv2
 import numpy as np
@@ -19,7 +19,7 @@ def random_image(count: int = 1, size: tuple[int, int] = (24, 32)) -> torch.Tens
 
 
 @pytest.mark.parametrize("share", [0.5, 1.0])
-def test_a_blur_is_a_gaussian_of_the_drawn_width(share: float) -> None:
+def test_a_blur_is_a_gaussian_of_the_sampled_width(share: float) -> None:
     image = random_image()
     ours = blurred(image, 1.5, torch.tensor([share]))[0].permute(1, 2, 0).numpy()
     # The kernel reaches to three of the largest standard deviations, 5 pixels.
@@ -29,14 +29,14 @@ def test_a_blur_is_a_gaussian_of_the_drawn_width(share: float) -> None:
     assert np.abs(ours - theirs).max() < 1e-3
 
 
-def test_a_draw_of_0_changes_nothing() -> None:
+def test_a_random_number_of_0_changes_nothing() -> None:
     image, zero = random_image(2), torch.zeros(2)
     assert torch.equal(blurred(image, 2.0, zero), image)
     assert torch.equal(noised(image, 20.0, zero), image)
     assert torch.equal(erased(image, 0.5, torch.zeros(2, 4)), image)
 
 
-def test_noise_has_the_drawn_spread_image_by_image() -> None:
+def test_noise_has_the_sampled_deviation_in_each_image() -> None:
     torch.manual_seed(0)
     image = torch.full((2, 3, 64, 64), 128.0)
     spread = (noised(image, 10.0, torch.tensor([0.2, 1.0])) - image).std(dim=(1, 2, 3))
@@ -46,7 +46,7 @@ def test_noise_has_the_drawn_spread_image_by_image() -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.floats(0, 0.999), min_size=4, max_size=4), st.floats(0.1, 1.0))
-def test_what_is_erased_is_one_rectangle_of_the_drawn_sides(random_numbers: list[float], strength: float) -> None:
+def test_what_is_erased_is_one_rectangle_of_the_sampled_size(random_numbers: list[float], strength: float) -> None:
     gone = (erased(torch.ones(1, 3, 24, 32), strength, torch.tensor([random_numbers])) == 0)[0]
     assert torch.equal(gone[0], gone[2])
     rows, columns = gone[0].any(dim=1), gone[0].any(dim=0)
@@ -58,7 +58,7 @@ def test_what_is_erased_is_one_rectangle_of_the_drawn_sides(random_numbers: list
             assert last - first + 1 == int(there.sum())
 
 
-def test_views_are_degraded_as_configured_and_the_default_is_not() -> None:
+def test_views_are_corrupted_as_configured_and_not_by_default() -> None:
     pixels = PosedPixels(random_image(2).byte(), torch.zeros(2, 3), torch.tensor([[1.0, 0, 0, 0]]).repeat(2, 1))
     random_numbers = torch.full((2, RANDOM_NUMBERS), 0.5)
     random_numbers[1, ERASING] = 0.0

@@ -1,4 +1,4 @@
-"""Completed views: what a view's own image did not see comes from another one, where it belongs."""
+"""View completion: what a view's own image did not see comes from another one, at the right place."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +12,10 @@ from scipy.spatial.transform import Rotation
 
 from transposenet_core.geometry.pose import Pose, stack
 from transposenet_core.preprocessing import Preprocessing, mean_colour, normalise
-from transposenet_core.training.augmentation.view_completion import companions, completed, motion_between
+from transposenet_core.training.augmentation.view_completion import completed, completion_sources, motion_between
 from transposenet_core.training.augmentation.view_synthesis import MovedViews, moved_views
 from transposenet_core.training.augmentation.views import (
-    COMPLETED,
+    COMPLETION,
     RANDOM_NUMBERS,
     RECORDED,
     TRANSLATION,
@@ -30,14 +30,14 @@ EMPTY = normalise(mean_colour(torch.device("cpu")).reshape(1, 3, 1, 1))
 
 
 def rotated(degrees: float | list[float]) -> torch.Tensor:
-    """Quaternions (N, 4) w x y z that turn the camera to the right."""
+    """Quaternions (N, 4) w x y z that rotate the camera to the right."""
     return torch.from_numpy(
         Rotation.from_rotvec(np.outer(np.radians(degrees), [0, 1, 0])).as_quat(scalar_first=True)
     ).float()
 
 
 def away(yaw: float, translation: tuple[float, float, float]) -> np.ndarray:
-    """``T_map_camera`` of the room's camera turned to the right and moved, in its own axes."""
+    """``T_map_camera`` of the room's camera, rotated to the right and translated in its own axes."""
     T_old_new = np.eye(4)
     T_old_new[:3, :3], T_old_new[:3, 3] = Rotation.from_euler("y", yaw, degrees=True).as_matrix(), translation
     return POSE.matrix_44 @ T_old_new
@@ -100,10 +100,10 @@ def test_training_shows_more_and_labels_stay(two_images: PosedPixels) -> None:
         random_crop=False, colour_jitter=0.0, virtual_rotation=rotation, virtual_translation=0.1
     )
     random_numbers, index = torch.full((2, RANDOM_NUMBERS), 0.9), torch.tensor([0, 0])
-    random_numbers[:, COMPLETED] = torch.tensor([0.49, 0.51])
+    random_numbers[:, COMPLETION] = torch.tensor([0.49, 0.51])
     images = Preprocessing(HEIGHT, SIZE)
     plain = views_of_scene(two_images, index, random_numbers, images, config)
-    made = views_of_scene(two_images, index, random_numbers, images, replace(config, completed=0.5))
+    made = views_of_scene(two_images, index, random_numbers, images, replace(config, view_completion=0.5))
     torch.testing.assert_close(made.position_B3, plain.position_B3, rtol=0, atol=0)
     torch.testing.assert_close(made.orientation_B4, plain.orientation_B4, rtol=0, atol=0)
     assert made.depth_BHW is not None and plain.depth_BHW is not None
@@ -111,7 +111,9 @@ def test_training_shows_more_and_labels_stay(two_images: PosedPixels) -> None:
     assert more[0] > 0.15 and more[1] == 0
     # A view that stays as it was recorded has nothing to complete.
     random_numbers[:, RECORDED] = 0.1
-    still = views_of_scene(two_images, index, random_numbers, images, replace(config, completed=1.0, as_recorded=0.2))
+    still = views_of_scene(
+        two_images, index, random_numbers, images, replace(config, view_completion=1.0, as_recorded=0.2)
+    )
     as_it_is = views_of_scene(two_images, index, random_numbers, images, replace(config, as_recorded=0.2))
     assert ((still.image_B3HW - as_it_is.image_B3HW).abs() > 0).float().mean() < 0.02
 
@@ -121,8 +123,8 @@ def test_one_image_looks_farther_the_same_way_and_one_from_behind() -> None:
     position = torch.zeros(7, 3)
     position[5, 0], position[6, 2] = 3.0, -0.6  # the right way from far away; from behind
     index, view, here = torch.tensor([0, 0]), rotated([17.0, -17.0]), torch.zeros(2, 3)
-    random_numbers = torch.tensor([0.0, 0.7])  # any place to begin is right where all are looked at
-    beyond, behind = companions(position, rotated(yaws), index, here, view, random_numbers)
+    random_numbers = torch.tensor([0.0, 0.7])  # the start does not matter if all are candidates
+    beyond, behind = completion_sources(position, rotated(yaws), index, here, view, random_numbers)
     assert beyond.tolist() == [3, 2] and behind[0] == 6
 
 
@@ -131,25 +133,27 @@ def test_among_many_images_others_are_taken_each_time() -> None:
     yaws = np.linspace(-60, 60, count)
     index, here, random_numbers = torch.full((20,), 500), torch.zeros(20, 3), torch.linspace(0, 0.99, 20)
     view = rotated(15.0).expand(20, 4)
-    beyond, behind = companions(torch.zeros(count, 3), rotated(yaws.tolist()), index, here, view, random_numbers)
+    beyond, behind = completion_sources(
+        torch.zeros(count, 3), rotated(yaws.tolist()), index, here, view, random_numbers
+    )
     assert len(set(beyond.tolist())) > 10 and np.all(np.abs(yaws[beyond] - 37.5) < 4)
     assert len(set(behind.tolist())) > 10 and np.all(np.abs(yaws[behind] - 15) < 4)
 
 
-def test_what_is_empty_does_not_tell_which_way_a_completed_view_went(two_images: PosedPixels) -> None:
+def test_empty_parts_of_a_completed_view_do_not_show_its_direction(two_images: PosedPixels) -> None:
     rotation = VirtualRotationConfig(yaw=20.0)
     config = AugmentationConfig(
         random_crop=False, colour_jitter=0.0, virtual_rotation=rotation, virtual_translation=0.4
     )
     random_numbers, index = torch.full((2, RANDOM_NUMBERS), 0.5), torch.tensor([0, 0])
-    random_numbers[:, 0], random_numbers[:, COMPLETED] = 0.9, 0.0
+    random_numbers[:, 0], random_numbers[:, COMPLETION] = 0.9, 0.0
     random_numbers[:, TRANSLATION.stop - 1] = torch.tensor([0.25, 0.75])  # 0.2 m back, 0.2 m ahead
     shown = {}
     for share in (0.0, 1.0):
         views = views_of_scene(
-            two_images, index, random_numbers, Preprocessing(HEIGHT, SIZE), replace(config, completed=share)
+            two_images, index, random_numbers, Preprocessing(HEIGHT, SIZE), replace(config, view_completion=share)
         )
         back, ahead = shown[share] = ((views.image_B3HW - EMPTY).abs() > 0.02).any(dim=1)
-        # Pixels that happen to have the mean colour count as empty: a few, and not the same ones.
+        # Pixels that happen to have the mean colour count as empty: a few, and different ones.
         assert (back != ahead).float().mean() < 0.002
     assert shown[1.0].float().mean() > shown[0.0].float().mean() + 0.1

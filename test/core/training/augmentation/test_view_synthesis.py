@@ -1,4 +1,4 @@
-"""Virtual motion: the image and depth made for a moved camera are those rendered there."""
+"""Depth-based view synthesis: image and depth of a moved camera are those rendered from there."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -54,7 +54,7 @@ def test_the_moved_image_is_the_rendered_one(room: Path) -> None:
     print(f"known {known.mean():.2f}, median {np.median(differences):.2f} grey levels, depth {np.median(off):.4f} m")
     assert np.median(differences) < 4 and np.mean(differences) < 12
     assert np.median(off) < 0.01 and np.mean(off > 0.1) < 0.03
-    # Moved the other way it is another image.
+    # Moved the other way the image differs.
     wrong, wrong_z = moved(room, ROTATION.inv(), -TRANSLATION)
     assert np.median(np.abs(wrong - expected).mean(axis=-1)[wrong_z > 0]) > 3 * np.median(differences)
 
@@ -101,14 +101,14 @@ def test_depth_is_brought_to_the_colour_camera(room: Path) -> None:
     assert np.median(np.abs(np.abs(halved) - original)) < 5
 
 
-def test_missing_or_wrong_depth_is_said(room: Path, tmp_path: Path) -> None:
+def test_missing_or_wrong_depth_is_refused(room: Path, tmp_path: Path) -> None:
     scene = Scene("yard", [posed(room)], intrinsics=CAMERA)
     with pytest.raises(UserError, match="has no depth images, which model scene_coordinates needs"):
         check_depth(scene, "model scene_coordinates")
     scene.depth_camera = one_camera()
     check_depth(scene, "model scene_coordinates")
     (tmp_path / "0.depth.png").write_bytes((room / "0.png").read_bytes())
-    with pytest.raises(UserError, match=r"0\.depth\.png: no depth image"):
+    with pytest.raises(UserError, match=r"0\.depth\.png: not a depth image"):
         registered_depth(posed(tmp_path), one_camera(), CAMERA)
 
 
@@ -168,7 +168,7 @@ def test_some_views_stay_as_they_were_recorded(room: Path) -> None:
 
 
 @pytest.mark.parametrize("yaw", [0.0, 8.0])
-def test_empty_places_do_not_tell_which_way_the_camera_went(yaw: float) -> None:
+def test_empty_parts_do_not_show_the_direction_of_the_camera(yaw: float) -> None:
     """Before a box before a wall: 0.2 m ahead shows as much of both as 0.2 m back, and neither more than staying."""
     camera, size = Intrinsics(80, 60, 80.0, 80.0, 39.5, 29.5), (60, 80)
     depth, image = torch.full((1, 60, 80), 2000, dtype=torch.int16), torch.full((1, 3, 60, 80), 100, dtype=torch.uint8)
@@ -176,7 +176,7 @@ def test_empty_places_do_not_tell_which_way_the_camera_went(yaw: float) -> None:
     pixels = PosedPixels(image, torch.zeros(1, 3), torch.tensor([[1.0, 0, 0, 0]]), camera, depth)
     rotation = VirtualRotationConfig(yaw=2 * yaw)
     config = AugmentationConfig(
-        random_crop=False, colour_jitter=0.0, virtual_rotation=rotation, virtual_translation=0.4, completed=1.0
+        random_crop=False, colour_jitter=0.0, virtual_rotation=rotation, virtual_translation=0.4, view_completion=1.0
     )
     random_numbers = torch.full((3, RANDOM_NUMBERS), 0.5)
     random_numbers[:, 0], random_numbers[:, 9] = 0.75, torch.tensor([0.25, 0.5, 0.75])

@@ -1,4 +1,4 @@
-"""Virtual rotations: the warped image is what the turned camera sees, and the label says where that camera is."""
+"""Virtual rotation: the warped image is the view of the rotated camera, and the label is its pose."""
 
 import json
 import subprocess
@@ -41,7 +41,7 @@ ROOM = Preprocessing(110, (96, 128))
 CAMERA = Intrinsics(101, 75, 83.0, 82.0, 49.0, 39.5)
 uniform = st.floats(0, 1, width=32, exclude_max=True)
 number = st.floats(-1, 1, width=32)
-# A process of its own, as everywhere: the room from one camera and from the same camera turned.
+# In a separate process, as everywhere: the room from one camera and from the same camera, rotated.
 RENDER_VIEWS = """
 import json, sys
 import cv2, numpy as np
@@ -67,7 +67,7 @@ def views(pixels: PosedPixels, random_BK: torch.Tensor, preprocessing: Preproces
 
 
 @given(st.tuples(uniform, uniform, uniform), st.tuples(number, number, number, number))
-def test_the_label_is_the_old_rotation_times_the_turn(random_3: tuple, quaternion: tuple) -> None:
+def test_the_label_is_the_old_rotation_times_the_virtual_one(random_3: tuple, quaternion: tuple) -> None:
     if np.linalg.norm(quaternion) < 0.1:
         return
     pose = Pose(np.zeros(3), np.array(quaternion))
@@ -92,7 +92,7 @@ def test_a_pixel_of_the_new_view_goes_to_the_old_one_by_K_D_K_inverse(random_3: 
 
 
 def test_the_resized_camera_is_that_of_the_resized_image() -> None:
-    """On ramps a pixel's value is where it lies, so the resizing itself says where pixels go."""
+    """On ramps the value of a pixel is its position, so the resized image shows where pixels go."""
     camera = Intrinsics(240, 180, 200.0, 200.0, 117.3, 88.1)
     ramp = np.broadcast_to(np.arange(240, dtype=np.uint8), (180, 240))
     image = np.stack([ramp, np.broadcast_to(np.arange(180, dtype=np.uint8)[:, None], (180, 240)), ramp], axis=-1)
@@ -110,7 +110,9 @@ def test_the_resized_camera_is_that_of_the_resized_image() -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(8, 70), st.integers(8, 70), st.integers(0, 7), st.integers(0, 7))
-def test_without_a_turn_the_view_is_the_centre_crop(height: int, width: int, less_high: int, less_wide: int) -> None:
+def test_without_a_rotation_the_view_is_the_centre_crop(
+    height: int, width: int, less_high: int, less_wide: int
+) -> None:
     image = torch.randint(0, 256, (2, 3, height, width), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     camera = Intrinsics(width, height, 60.3, 61.7, width / 2.1, height / 1.9)
     preprocessing = Preprocessing(1, (height - less_high, width - less_wide))
@@ -121,7 +123,7 @@ def test_without_a_turn_the_view_is_the_centre_crop(height: int, width: int, les
 
 
 def test_where_the_old_image_ends_the_network_sees_0() -> None:
-    """Turned right by 18 degrees, the last columns lie beyond the old image's edge; the first do not."""
+    """Rotated right by 18 degrees, the last columns lie beyond the old image's edge; the first do not."""
     image = torch.full((1, 3, 75, 101), 255, dtype=torch.uint8)
     preprocessing = Preprocessing(75, (75, 101))
     random_3 = torch.full((1, RANDOM_NUMBERS), 0.5)
@@ -139,7 +141,7 @@ def test_where_the_old_image_ends_the_network_sees_0() -> None:
     assert coloured[:, 37, outside].abs().max() <= 1e-6  # whatever the colours do
 
 
-def test_the_draws_alone_decide_and_other_draws_turn_otherwise() -> None:
+def test_the_random_numbers_alone_decide_the_rotation() -> None:
     image = torch.randint(0, 256, (3, 3, 75, 101), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     config = AugmentationConfig(gamma=0.3, virtual_rotation=ROTATIONS)
     preprocessing, pixels = Preprocessing(64, (64, 80)), pixels_of(image, CAMERA)
@@ -155,7 +157,7 @@ def test_the_draws_alone_decide_and_other_draws_turn_otherwise() -> None:
 
 @pytest.fixture(scope="module")
 def room_views(tmp_path_factory: pytest.TempPathFactory) -> tuple[PosedPixels, list[np.ndarray], list[np.ndarray]]:
-    """One view of the room, draws that turn its camera, and the room rendered from each turned camera."""
+    """One view of the room, random numbers that rotate its camera, and the room rendered from each rotated camera."""
     check_graphics()
     folder, pose = tmp_path_factory.mktemp("views"), test_drive().poses[90]
     random_3 = np.array([[0.95, 0.5, 0.5], [0.5, 0.9, 0.5], [0.5, 0.5, 0.05], [0.1, 0.2, 0.85]])
@@ -208,7 +210,7 @@ def test_the_warped_image_is_the_rendered_one_and_the_label_its_pose(room_views:
         assert rotation_angle_deg(orientation[k].double().numpy(), pose.orientation) < 1e-4
         good, bad = difference(right[k], image), difference(wrong[k], image)
         off = pixel_offset(right[k], image)
-        print(f"draws {random_3[k]}: {good:.2f} grey levels, {off:.3f} px off; the other way {bad:.2f} grey levels")
+        print(f"numbers {random_3[k]}: {good:.2f} grey levels, {off:.3f} px off; the other way {bad:.2f} grey levels")
         # Bilinear on the small image blurs what the renderer draws anew: a few levels at edges, but nothing moves.
         assert good < 6 and off < 0.1 and bad > 5 * good
 
@@ -216,7 +218,7 @@ def test_the_warped_image_is_the_rendered_one_and_the_label_its_pose(room_views:
 def test_t11_images_of_an_unknown_or_bent_camera_are_refused() -> None:
     for camera, sentence in (
         (Intrinsics(4, 3, 1, 1, 1, 1, distortion_model="plumb_bob", distortion=(0.1,)), "of the model 'plumb_bob'"),
-        (Intrinsics(4, 3, 1, 1, 1, 1, rectified=False), "distortion that nobody has put into figures"),
+        (Intrinsics(4, 3, 1, 1, 1, 1, rectified=False), "the images have an unknown distortion"),
     ):
         scene = Scene("yard", [], intrinsics=camera)
         with pytest.raises(UserError, match=sentence):
@@ -229,7 +231,7 @@ def test_t11_images_of_an_unknown_or_bent_camera_are_refused() -> None:
 
 def test_without_intrinsics_the_crop_stays(capsys: pytest.CaptureFixture) -> None:
     moved = AugmentationConfig(
-        random_crop=False, virtual_rotation=ROTATIONS, virtual_translation=0.1, completed=1.0, gamma=0.2
+        random_crop=False, virtual_rotation=ROTATIONS, virtual_translation=0.1, view_completion=1.0, gamma=0.2
     )
     config = TrainConfig(augmentation=moved, image=ImageConfig(smaller_edge=112, height=112, width=150))
     left = for_camera(config, Scene("yard", []))
@@ -244,7 +246,7 @@ def test_without_intrinsics_the_crop_stays(capsys: pytest.CaptureFixture) -> Non
     assert for_camera(roomy, Scene("yard", [])).image == roomy.image
 
 
-def test_a_training_with_turned_cameras_runs_and_a_wrong_angle_is_refused(
+def test_a_training_with_rotated_cameras_runs_and_a_wrong_angle_is_refused(
     small_scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     keys = ["augmentation.virtual_rotation.yaw=15", "augmentation.virtual_rotation.roll=10", "epochs=2"]

@@ -31,7 +31,7 @@ def test_t04_a_slow_cameras_held_out_views_are_no_copies(speed: float) -> None:
     assert np.median(nearest) > 1.5 * VIEW_M
 
 
-def test_turning_on_the_spot_changes_the_view() -> None:
+def test_rotating_on_the_spot_changes_the_view() -> None:
     scene = corridor(600, 0.0, rotation_deg=0.8)
     assert view_changes(scene.images)[-1] == pytest.approx(599 * 0.8 / 8)
     held = hold_out_validation(scene)

@@ -173,7 +173,7 @@ def test_t06_a_full_disk_means_no_cache_and_a_sentence(small_scene: Path, tmp_pa
     process = loading(small_scene, folder, preexec_fn=no_file_may_grow)
     out, err = process.communicate(timeout=100)
     assert process.returncode == 0, err
-    why = "File too large; make room there, or set cache_dir to another folder, or to none"
+    why = "File too large; free disk space there, or set cache_dir to another folder, or to none"
     assert f"{folder}: images are kept in memory and not cached ({why})\n" in err  # among progress bars
     assert entries(folder) == [] and unfinished(folder) == []
     cached = loading(small_scene, folder).communicate(timeout=100)[0]
@@ -218,13 +218,13 @@ def test_the_cache_is_bounded_and_what_was_not_used_for_longest_goes_first(small
 def test_t01_an_unreadable_image_is_named_and_no_entry_is_left(small_scene: Path, tmp_path: Path) -> None:
     images, cache = images_of(small_scene), PixelCache(tmp_path / "cache")
     images[5].path.write_bytes(b"no image")
-    with pytest.raises(UserError, match=f"{images[5].path.name}: 10 bytes that are no image"):
+    with pytest.raises(UserError, match=f"{images[5].path.name}: 8 bytes that are not an image"):
         load_pixels(images, SIZE, cache=cache)
     images[5].path.unlink()
     with pytest.raises(UserError, match=f"{images[5].path.name}: the image cannot be read"):
         load_pixels(images, SIZE, cache=cache)
     cv2.imwrite(str(images[5].path), np.zeros((60, 60, 3), np.uint8))
-    with pytest.raises(UserError, match=f"{images[5].path.name}: .* all images of a scene need one aspect ratio"):
+    with pytest.raises(UserError, match=f"{images[5].path.name}: .* all images of a scene need the same aspect ratio"):
         load_pixels(images, SIZE, cache=cache)
     assert list(cache.folder.iterdir()) == []
 

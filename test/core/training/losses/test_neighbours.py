@@ -1,4 +1,4 @@
-"""Neighbouring frames share a batch, and the loss sees what lies between them."""
+"""Neighbouring frames share a batch, and the loss includes their relative pose."""
 
 from pathlib import Path
 
@@ -63,21 +63,26 @@ def test_an_error_that_neighbours_share_costs_nothing_more_and_another_its_weigh
     position_B3, orientation_B4 = torch.rand(4, 3), torch.eye(4)[:1].repeat(4, 1)
     both = {"position": position_B3 + torch.tensor([0.3, 0, 0]), "orientation": orientation_B4}
     terms = loss(both, labels(position_B3, orientation_B4))
-    torch.testing.assert_close([float(terms[k]) for k in ("loss", "moved", "turned")], [0.3, 0.0, 0.0])
+    torch.testing.assert_close(
+        [float(terms[k]) for k in ("loss", "relative_position", "relative_orientation")], [0.3, 0.0, 0.0]
+    )
     one = both["position"].clone()
     one[:2] = position_B3[:2]
     terms = loss({**both, "position": one}, labels(position_B3, orientation_B4))
-    torch.testing.assert_close([float(terms[k]) for k in ("position", "moved", "loss")], [0.15, 0.3, 0.15 + 2 * 0.3])
+    torch.testing.assert_close(
+        [float(terms[k]) for k in ("position", "relative_position", "loss")], [0.15, 0.3, 0.15 + 2 * 0.3]
+    )
 
 
-def test_it_trains_and_says_how_well_the_motion_is_known(small_scene: Path, tmp_path: Path) -> None:
+def test_it_trains_and_logs_the_relative_errors(small_scene: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert train(arguments(small_scene, out, "loss.neighbours=1", "epochs=2", "heads.epochs=1")) == 0
-    assert len(figures(out, "train_moved")) == 2 and all(moved > 0 for moved in figures(out, "train_moved"))
+    apart = figures(out, "train_relative_position")
+    assert len(apart) == 2 and all(each > 0 for each in apart)
 
 
 def test_t11_an_odd_batch_is_one_sentence() -> None:
-    with pytest.raises(UserError, match="batch_size is 5, and loss.neighbours needs an even one"):
+    with pytest.raises(UserError, match="batch_size is 5, but loss.neighbours needs an even one"):
         load_config(None, ["loss.neighbours=1", "batch_size=5"])
 
 
@@ -87,9 +92,11 @@ def test_t11_a_pair_for_every_process_is_needed() -> None:
 
 
 @pytest.mark.parametrize("name", ["coarse_to_fine", "retrieval"])
-def test_t11_a_model_that_learns_otherwise_is_told(name: str) -> None:
+def test_t11_a_model_with_another_loss_is_refused(name: str) -> None:
     config = load_config(None, ["loss.neighbours=1", f"model.name={name}"])
-    with pytest.raises(UserError, match=f"loss.neighbours is 1, but model '{name}' does not learn by .*; set it to 0"):
+    with pytest.raises(
+        UserError, match=f"loss.neighbours is 1, but model '{name}' is not trained with .*; set it to 0"
+    ):
         plan(config)[0].build_loss(config, build_model(name))
 
 
