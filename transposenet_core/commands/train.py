@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> None:
     from transposenet_core.several_scenes import load_scenes, split_name
     from transposenet_core.training.checkpoint import Checkpoint
     from transposenet_core.training.config_reading import load_config
-    from transposenet_core.training.data.holdout import hold_out_validation
+    from transposenet_core.training.data.holdout import hold_out_validation, holdout_sentence
     from transposenet_core.training.distributed import joined
     from transposenet_core.training.loop import Training
     from transposenet_core.training.network import check_scene_count
@@ -80,13 +80,17 @@ def run(args: argparse.Namespace) -> None:
     scenes = load_scenes(args.data, args.split, args.name, args.skip_bad)
     if not args.no_check:
         scenes = [quick_check(data, scene, args.skip_bad) for data, scene in zip(args.data, scenes, strict=True)]
+    whole = scenes
     if config.hold_out:
-        scenes = [hold_out_validation(scene) for scene in scenes]
+        scenes = [hold_out_validation(scene) for scene in whole]
     check_scene_count(config, len(scenes))
     split = "; ".join(split_name(args.split, number) for number in range(len(scenes)))
     provenance = {"config_file": preset.name, "overrides": args.overrides, "split": split}
     resumed = Checkpoint.read(checkpoint) if args.resume else None
     with joined(config.device, config.batch_size) as world:
+        if world.leads and config.hold_out:
+            for scene, before in zip(scenes, whole, strict=True):
+                print(f"{scene.name}: {holdout_sentence(scene, before)}", flush=True)
         if args.auto_batch:
             config = auto_batch(config, scenes, world, resumed)
         if resumed:
