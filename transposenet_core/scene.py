@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+
 from transposenet_core.errors import UserError
 from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
@@ -32,7 +34,8 @@ class PosedImage:
     """One image of a scene: its file, where its camera was (``T_map_camera``), and which split it is in.
 
     ``name`` is the image's path below the data set's root, as split files write it; ``stamp`` is in seconds;
-    ``depth_path`` is the 16-bit depth image taken with it.
+    ``depth_path`` is the 16-bit depth image taken with it. ``covariance_66`` is how sure the recording was of the pose:
+    position (metres), then rotation vector (radians), along the map's axes; None: it did not say.
     """
 
     name: str
@@ -42,6 +45,7 @@ class PosedImage:
     sequence: str
     stamp: float
     depth_path: Path | None = None
+    covariance_66: np.ndarray | None = None
 
 
 @dataclass(eq=False)

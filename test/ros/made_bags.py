@@ -65,8 +65,9 @@ class Messages:
     def pose_stamped(self, stamp_ns: int, frame: str, pose: Pose) -> Any:
         return self.make("geometry_msgs/msg/PoseStamped", self.header(stamp_ns, frame), self.pose_fields(pose))
 
-    def pose_with_covariance(self, stamp_ns: int, frame: str, pose: Pose) -> Any:
-        value = self.make("geometry_msgs/msg/PoseWithCovariance", self.pose_fields(pose), np.zeros(36))
+    def pose_with_covariance(self, stamp_ns: int, frame: str, pose: Pose, covariance_66: Any = None) -> Any:
+        covariance_36 = np.zeros(36) if covariance_66 is None else np.ravel(covariance_66)
+        value = self.make("geometry_msgs/msg/PoseWithCovariance", self.pose_fields(pose), covariance_36)
         return self.make("geometry_msgs/msg/PoseWithCovarianceStamped", self.header(stamp_ns, frame), value)
 
     def odometry(self, stamp_ns: int, frame: str, child: str, pose: Pose) -> Any:

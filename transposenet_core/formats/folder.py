@@ -1,8 +1,8 @@
 """A plain folder: images, poses.csv, camera.json. bag_to_dataset writes it, and a script easily can.
 
 Convention: `image,stamp_ns,x,y,z,qw,qx,qy,qz`: the camera's centre in map metres and the camera-to-map quaternion, w
-first, optical axes; further columns split, sequence, depth. Instead of stamp_ns (whole nanoseconds) there may be stamp
-(seconds). Written by folder_writing.py.
+first, optical axes; further columns split, sequence, depth, covariance (of the pose: the 21 numbers of the upper
+triangle). Instead of stamp_ns (whole nanoseconds) there may be stamp (seconds). Written by folder_writing.py.
 """
 
 from __future__ import annotations
@@ -11,20 +11,22 @@ import csv
 import statistics
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+
 from transposenet_core.errors import UserError
 from transposenet_core.formats import labels
 from transposenet_core.formats.camera_files import read_camera_json, read_depth_camera_json, read_json
 from transposenet_core.formats.declared_convention import T_MAP_CAMERA, PoseConvention
 from transposenet_core.formats.faults import Faults
-from transposenet_core.formats.folder_writing import CAMERA, DATASET, DEPTH_CAMERA, NANOSECONDS, POSES
+from transposenet_core.formats.folder_writing import CAMERA, DATASET, DEPTH_CAMERA, NANOSECONDS, POSES, UPPER
 from transposenet_core.formats.labels import ImageFiles, Row
 from transposenet_core.formats.rows import PoseReader, below
 from transposenet_core.scene import SPLITS, UNITS, PosedImage, Scene
 
 NAME = "folder"
 LAYOUT = (
-    "poses.csv (image,stamp_ns,x,y,z,qw,qx,qy,qz[,split][,sequence][,depth]; or stamp in seconds), camera.json, "
-    "images at the paths in poses.csv"
+    "poses.csv (image,stamp_ns,x,y,z,qw,qx,qy,qz[,split][,sequence][,depth][,covariance]; or stamp in seconds), "
+    "camera.json, images where poses.csv says"
 )
 CONVENTION = "x y z is the camera's centre in map metres, qw qx qy qz camera-to-map, optical axes"
 OPTIONS: dict[str, str] = {labels.LABELS_ONLY: labels.LABELS_ONLY_MEANING}
@@ -119,7 +121,25 @@ def _image(
     if pose is None or path is None or stamp is None or (depth and depth_path is None):
         return None
     sequence = line.get("sequence") or PurePosixPath(row.name).parent.name
-    return PosedImage(row.name, path, pose, split, sequence, stamp, depth_path)
+    covariance_66 = None
+    if (text := line.get("covariance", "")) and (covariance_66 := _covariance(text)) is None:
+        reader.faults.refuse(row.where, "covariance is not the 21 numbers of a covariance's upper triangle")
+        return None
+    return PosedImage(row.name, path, pose, split, sequence, stamp, depth_path, covariance_66)
+
+
+def _covariance(text: str) -> np.ndarray | None:
+    """(6, 6) of its upper triangle, row by row: x y z in metres, rotation vector in radians, along the map's axes."""
+    try:
+        values = np.array([float(number) for number in text.split()])
+    except ValueError:
+        return None
+    if len(values) != len(UPPER[0]) or not np.isfinite(values).all():
+        return None
+    covariance_66 = np.zeros((6, 6))
+    covariance_66[UPPER] = values
+    covariance_66 = covariance_66 + np.triu(covariance_66, 1).T
+    return covariance_66 if (np.diagonal(covariance_66) >= 0).all() else None
 
 
 def _stamp(where: str, line: dict[str, str], faults: Faults) -> float | None:

@@ -26,6 +26,7 @@ from transposenet_core.scene import UNITS, DepthCamera, PosedImage, Scene
 POSES, CAMERA, DATASET, DEPTH_CAMERA = "poses.csv", "camera.json", "dataset.json", "depth_camera.json"
 COLUMNS = ["image", "stamp_ns", "x", "y", "z", "qw", "qx", "qy", "qz", "split", "sequence"]
 NANOSECONDS = 10**9
+UPPER = np.triu_indices(6)  # of a symmetric matrix, row by row: 21 numbers
 
 
 class FolderWriter:
@@ -53,6 +54,7 @@ class FolderWriter:
         stamp_ns: int,
         sequence: str = "seq-01",
         depth: np.ndarray | bytes | None = None,
+        covariance_66: np.ndarray | None = None,
     ) -> PosedImage:
         """Write one frame: `image` (H, W, 3) uint8 RGB, or the bytes of a file as `name` ends; `pose` T_map_camera.
 
@@ -65,7 +67,8 @@ class FolderWriter:
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content if isinstance(content, bytes) else encode(content[..., ::-1], path.suffix))
-        self.images.append(PosedImage(name, path, pose, "train", sequence, stamp_ns / NANOSECONDS))
+        stamp = stamp_ns / NANOSECONDS
+        self.images.append(PosedImage(name, path, pose, "train", sequence, stamp, covariance_66=covariance_66))
         self._numbers[name] = len(self.images) - 1
         self._stamps_ns[name] = int(stamp_ns)
         if depth is not None:
@@ -86,15 +89,19 @@ class FolderWriter:
     def write_tables(self) -> None:
         """poses.csv and the JSON files, from what is known now."""
         depths = any(image.depth_path for image in self.images)
+        covariances = any(image.covariance_66 is not None for image in self.images)
         with open(self.folder / POSES, "w", newline="") as file:
             writer = csv.writer(file)
-            writer.writerow(COLUMNS + ["depth"] * depths)
+            writer.writerow(COLUMNS + ["depth"] * depths + ["covariance"] * covariances)
             for image in self.images:
                 split = image.split if self._splits is None else self._splits.get(image.name, "")
                 numbers = [repr(float(value)) for value in (*image.pose.position, *image.pose.orientation)]
                 row = [image.name, self._stamps_ns[image.name], *numbers, split, image.sequence]
                 depth = image.depth_path.relative_to(self.folder).as_posix() if image.depth_path else ""
-                writer.writerow(row + [depth] * depths)
+                covariance = ""
+                if image.covariance_66 is not None:
+                    covariance = " ".join(repr(float(value)) for value in np.asarray(image.covariance_66)[UPPER])
+                writer.writerow(row + [depth] * depths + [covariance] * covariances)
         content: dict[str, Any] = {"name": self.name, "map_frame": self.map_frame, "units": self.units, **self.about}
         self._write_json(DATASET, content)
         if self.intrinsics is not None:
@@ -158,7 +165,7 @@ def write_folder_dataset(
                 image.name if image_files is not None else str(PurePosixPath(image.name).with_suffix(image.path.suffix))
             )
             depth = image.depth_path.read_bytes() if image.depth_path else None
-            writer.add(name, content, image.pose, stamp_ns, image.sequence, depth)
+            writer.add(name, content, image.pose, stamp_ns, image.sequence, depth, image.covariance_66)
         writer.set_splits([replace(new, split=old.split) for new, old in zip(writer.images, images, strict=True)])
 
 

@@ -53,6 +53,11 @@ class Plan:
     offset_s: float
     keyframes: dict[int, Pose]
 
+    def sequence_at(self, stamp_ns: int) -> str:
+        """``sequence`` up to the first jump of the poses, then with a number: no motion leads across a jump."""
+        segment = self.poses.segment(stamp_ns)
+        return f"{self.sequence}-{segment + 1}" if segment else self.sequence
+
     def stem(self, number: int) -> str:
         """An image's name without suffix: made here, because names in a recording may be anything."""
         return f"{self.sequence}/frame-{number:06d}"
@@ -112,6 +117,10 @@ def _plan(bag: Recording, sequence: str, options: ImportOptions, progress: bool,
     camera, sentences = camera_of(survey.infos, survey.info_topic, options)
     for sentence in (*poses.notes, *sentences):
         log(f"{name}: {sentence}")
+    for jump in poses.jumps[:SHOWN]:
+        log(f"{name}: warning: the poses jump {jump}, which nothing explains; the sequence is broken there")
+    if len(poses.jumps) > SHOWN:
+        log(f"{name}: warning: and {len(poses.jumps) - SHOWN} more jumps")
     wanted, offset_s = _posed(bag, survey, poses, options, log)
     keys = dict(keyframes(wanted.items(), options.keyframe_distance, options.keyframe_angle))
     log(f"{name}: {len(keys):,} of them are keyframes by motion")
@@ -207,7 +216,10 @@ def _write(plan: Plan, writer: FolderWriter, options: ImportOptions, progress: b
                 continue
             correct = undistorter if undistorter is not None and undistorter.needed else None
             suffix, image = image_file(message, kind, image_HW3, correct)
-            written[number] = writer.add(plan.stem(number) + suffix, image, pose, stamp_ns, plan.sequence)
+            posed_ns = stamp_ns + round(plan.offset_s * NANOSECONDS)
+            sequence, covariance_66 = plan.sequence_at(posed_ns), plan.poses.covariance_at(posed_ns)
+            name = plan.stem(number) + suffix
+            written[number] = writer.add(name, image, pose, stamp_ns, sequence, covariance_66=covariance_66)
     if options.depth:
         if undistorter is not None and undistorter.needed:
             raise UserError(

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from transposenet_core.errors import UserError
 from transposenet_core.formats.rows import MAX_POSITION_M
+from transposenet_core.geometry.covariance import moved_covariance
 from transposenet_core.geometry.pose import Pose
 from transposenet_ros.bag_import.choices import CAMERA
 from transposenet_ros.bag_import.names import listed, shown
 from transposenet_ros.bag_import.options import ImportOptions
+from transposenet_ros.bag_import.pose_jumps import Jump, find_jumps
 from transposenet_ros.bag_import.survey import BODY, MAP, Survey
 from transposenet_ros.bag_import.transform_log import NoPoseError, TransformLog
 from transposenet_ros.bags.topics import GROUND_TRUTH_FRAME, GROUND_TRUTH_TOPIC
@@ -37,7 +40,9 @@ class Link:
 class CameraPoses:
     """`T_map_camera` at any time that the recording covers; ``notes`` are sentences on how it is derived.
 
-    Raises UserError where frames are unknown, or the poses are not the camera's and no transform leads from them to it.
+    ``jumps`` are the steps of the poses that neither odometry nor covariance explain: no pose is interpolated there.
+
+    Raises UserError where frames are unknown, or the poses are not the camera's and nothing leads from them to it.
     """
 
     def __init__(self, name: str, survey: Survey, options: ImportOptions) -> None:
@@ -61,8 +66,29 @@ class CameraPoses:
                 + ", ".join(f"{value:.4g}" for value in q)
             )
 
+        self.jumps = self._find_jumps()
+        self._jumps_M2 = np.array([(jump.before_ns, jump.after_ns) for jump in self.jumps], np.int64).reshape(-1, 2)
+
     def at(self, stamp_ns: int) -> Pose:
-        """Raises NoPoseError where the recording has no pose."""
+        """Raises NoPoseError where the recording does not know it."""
+        number = self.segment(stamp_ns)
+        if number < len(self.jumps) and self._jumps_M2[number, 0] < stamp_ns:
+            raise NoPoseError("across a jump of the poses")
+        return self._at(stamp_ns)
+
+    def segment(self, stamp_ns: int) -> int:
+        """The number of jumps that were over at a time."""
+        return int(np.searchsorted(self._jumps_M2[:, 1], stamp_ns, side="right"))
+
+    def covariance_at(self, stamp_ns: int) -> np.ndarray | None:
+        """(6, 6) of `T_map_camera`, position then rotation vector along the map's axes; None: none was published."""
+        covariance_66 = self._survey.covariances.at(stamp_ns, self._max_gap_ns)
+        if covariance_66 is None:
+            return None
+        T_map_body = self._T_map_body.at(stamp_ns, self._max_gap_ns)
+        return moved_covariance(covariance_66, self._at(stamp_ns).position - T_map_body.position)
+
+    def _at(self, stamp_ns: int) -> Pose:
         T_map_body = self._T_map_body.at(stamp_ns, self._max_gap_ns)
         if np.abs(T_map_body.position).max() > MAX_POSITION_M:
             raise NoPoseError(f"further than {MAX_POSITION_M:g} m away")
@@ -77,6 +103,28 @@ class CameraPoses:
     @property
     def rates(self) -> str:
         return self._T_map_body.log.rates(self._T_map_body.target, self._T_map_body.source)
+
+    def _find_jumps(self) -> list[Jump]:
+        """In the poses of the topic, or in the transform next to the map: what a localization corrects."""
+        link = self._T_map_body
+        stamps_N, values_N7 = link.log.samples(link.target, link.source)
+        sigmas_N2 = self._survey.covariances.sigmas(stamps_N)
+        frames = self._survey.transforms.frames
+        odom = next((name for name in sorted(frames - {link.target}) if name.rpartition("/")[2] == "odom"), None)
+        odometry = None
+        body = (self._options.pose_frame or self._body).removeprefix("/")
+        if odom and body in frames and self._survey.transforms.connects(odom, body):
+            odometry = self._step(Link(self._survey.transforms, odom, body))
+        return find_jumps(stamps_N, values_N7, sigmas_N2, self._step(link), odometry)
+
+    def _step(self, link: Link) -> Callable[[int, int], Pose | None]:
+        def moved(before_ns: int, after_ns: int) -> Pose | None:
+            try:
+                return link.at(before_ns, self._max_gap_ns).inverse() @ link.at(after_ns, self._max_gap_ns)
+            except NoPoseError:
+                return None
+
+        return moved
 
     def track(self, stamps_ns: np.ndarray) -> list[tuple[int, Pose]]:
         """The poses at those of the times that have one."""

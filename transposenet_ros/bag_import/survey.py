@@ -13,6 +13,7 @@ from transposenet_core.errors import UserError
 from transposenet_ros.bag_import.choices import NONE
 from transposenet_ros.bag_import.names import listed, shown
 from transposenet_ros.bag_import.options import ImportOptions
+from transposenet_ros.bag_import.pose_covariance import PoseCovariances
 from transposenet_ros.bag_import.recording import Recording, StoredMessage
 from transposenet_ros.bag_import.transform_log import TransformLog
 from transposenet_ros.bags.topics import IMAGE_TYPES, POSE_TYPE
@@ -35,8 +36,9 @@ class Survey:
 
     ``stamps_N`` has the image's stamp in ns for every message on the image topic, in their order, -1 where it is
     damaged. ``poses`` has a pose topic as the transforms ``map_frame`` <- BODY; ``child_frame`` is the name that the
-    topic gives its body, "" where it gives none. ``infos`` are the CameraInfo messages that differ from each other.
-    `advance` is called for every message. Raises UserError where a topic is missing or of a type that cannot be used.
+    topic gives its body, "" where it gives none; ``covariances`` are those of its messages. ``infos`` are the
+    CameraInfo messages that differ from each other. `advance` is called for every message. Raises UserError where a
+    topic is missing or of a type that cannot be used.
     """
 
     def __init__(self, bag: Recording, options: ImportOptions, advance: Callable[[], object]) -> None:
@@ -47,7 +49,7 @@ class Survey:
         self.image_frame: str | None = None
         self.map_frame = self.child_frame = ""
         self.pose_count = 0
-        self.transforms, self.poses = TransformLog(), TransformLog()
+        self.transforms, self.poses, self.covariances = TransformLog(), TransformLog(), PoseCovariances()
         self.infos: list[Any] = []
         self.damaged = Counter[str]()
         self._stamps: list[int] = []
@@ -61,6 +63,7 @@ class Survey:
         self.stamps_N = np.array(self._stamps, np.int64)
         self.transforms.finish()
         self.poses.finish()
+        self.covariances.finish()
 
     def _takers(self, options: ImportOptions) -> dict[str, Callable[[StoredMessage], None]]:
         takers: dict[str, Callable[[StoredMessage], None]] = {options.image: self._take_image}
@@ -109,6 +112,10 @@ class Survey:
         stamped = SimpleNamespace(header=header, child_frame_id=BODY, transform=transform)
         time_ns = message.time_ns if self._received else None
         self.poses.take(SimpleNamespace(transforms=[stamped]), False, time_ns)
+        if (covariance_36 := getattr(fields.pose, "covariance", None) if hasattr(fields, "pose") else None) is not None:
+            stamp = fields.header.stamp
+            stamp_ns = stamp.sec * 10**9 + stamp.nanosec if time_ns is None else time_ns
+            self.covariances.take(stamp_ns, covariance_36)
 
     def _take_info(self, message: StoredMessage) -> None:
         info = self._bag.deserialize(message)

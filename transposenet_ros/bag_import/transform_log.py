@@ -107,6 +107,21 @@ class TransformLog:
         stamps = [self._moving[child].stamps_N for child in self._way(target, source) if child in self._moving]
         return np.unique(np.concatenate(stamps)) if stamps else np.zeros(0, np.int64)
 
+    def connects(self, target: str, source: str) -> bool:
+        """Whether transforms lead from one frame to the other."""
+        try:
+            return bool(self._way(target, source)) or target == source
+        except UserError:
+            return False
+
+    def samples(self, target: str, source: str) -> tuple[np.ndarray, np.ndarray]:
+        """Stamps (N,) int64, ascending, and values (N, 7) of the moving transform next to `target` on the way."""
+        for child in reversed(self._way(target, source)):
+            if link := self._moving.get(child):
+                last_N = np.append(np.diff(link.stamps_N) > 0, True)  # of several with one stamp the last holds
+                return link.stamps_N[last_N], link.values_N7[last_N]
+        return np.zeros(0, np.int64), np.zeros((0, SEVEN))
+
     def rates(self, target: str, source: str) -> str:
         """How often the moving links between two frames were recorded, as text."""
         texts = []

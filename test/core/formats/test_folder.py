@@ -241,3 +241,19 @@ def test_a_wrong_file_is_named(tmp_path: Path, file: str, text: str, sentence: s
     (root / file).write_text(text)
     with pytest.raises(UserError, match=sentence):
         load_scene(f"folder:{root}")
+
+
+def test_covariances_of_poses_come_back_and_wrong_ones_are_named(tmp_path: Path) -> None:
+    half_66 = np.random.default_rng(0).normal(size=(6, 6))
+    covariance_66 = half_66 @ half_66.T
+    with folder_dataset(tmp_path / "data") as writer:
+        for index, each in enumerate((covariance_66, None)):
+            pose = Pose([float(index), 0, 0], [1, 0, 0, 0])
+            writer.add(f"{index}.png", np.zeros((6, 8, 3), np.uint8), pose, index, covariance_66=each)
+    first, second = load_scene(f"folder:{tmp_path / 'data'}").images
+    np.testing.assert_array_equal(first.covariance_66, np.triu(covariance_66) + np.triu(covariance_66, 1).T)
+    assert second.covariance_66 is None
+    table = tmp_path / "data" / "poses.csv"
+    table.write_text(table.read_text().replace(repr(float(covariance_66[5, 5])), "-1.0"))
+    with pytest.raises(UserError, match="covariance is not the 21 numbers of a covariance's upper triangle"):
+        load_scene(f"folder:{tmp_path / 'data'}")

@@ -1,0 +1,86 @@
+"""Jumps of recorded poses: steps that neither the odometry, the motion around them nor their covariance explain.
+
+A localization that corrects itself moves the robot without driving. Poses must not be interpolated across that, and the
+frames on either side belong to two sequences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from transposenet_core.formats.rows import MAX_POSITION_M
+from transposenet_core.geometry.pose import Pose
+from transposenet_ros.transforms.errors import seconds_text
+
+LEAST_M, LEAST_DEG = 0.1, 5.0  # corrections of every day: no jump
+SIGMAS = 3.0
+ODOMETRY_ERROR = 0.1  # of the way that the odometry has gone
+FASTER = 2.0  # without odometry: than the fastest of the steps around
+AROUND = 2  # steps on either side
+
+Step = Callable[[int, int], Pose | None]  # T_body(first)_body(second) between two stamps in ns, None where not known
+
+
+@dataclass(frozen=True)
+class Jump:
+    """Between two poses, stamps in ns of the poses' clock: ``metres`` and ``degrees`` more than was to be expected."""
+
+    before_ns: int
+    after_ns: int
+    metres: float
+    degrees: float
+
+    def __str__(self) -> str:
+        between = f"between {seconds_text(self.before_ns)} and {seconds_text(self.after_ns)}"
+        return f"{between} by {self.metres:.2f} m and {self.degrees:.1f} deg"
+
+
+def find_jumps(
+    stamps_N: np.ndarray, poses_N7: np.ndarray, sigmas_N2: np.ndarray, moved: Step, odometry: Step | None
+) -> list[Jump]:
+    """The jumps in a series of poses (x y z, quaternion w x y z), stamps (N,) int64 ns, ascending.
+
+    `sigmas_N2`: their standard deviations, metres and degrees, 0 where none was published. `moved` is the body's motion
+    in the map, as the poses have it, and `odometry` the same by the wheels.
+    """
+    if len(stamps_N) < 2:
+        return []
+    dt_M = np.maximum(np.diff(stamps_N) / 1e9, 1e-9)
+    positions_N3 = np.clip(poses_N7[:, :3], -MAX_POSITION_M, MAX_POSITION_M)  # what lies beyond has no pose anyway
+    metres_M = np.linalg.norm(np.diff(positions_N3, axis=0), axis=1)
+    rotations = Rotation.from_quat(poses_N7[:, 3:], scalar_first=True)
+    degrees_M = np.degrees((rotations[:-1].inv() * rotations[1:]).magnitude())
+    # Both ends of a step are uncertain.
+    noise_M2 = SIGMAS * np.sqrt(sigmas_N2[:-1] ** 2 + sigmas_N2[1:] ** 2)
+    least_M2 = np.array([LEAST_M, LEAST_DEG]) + noise_M2
+    if odometry is None:
+        least_M2 += FASTER * dt_M[:, None] * np.stack([_around(x / dt_M) for x in (metres_M, degrees_M)], axis=1)
+    found = []
+    for k in np.flatnonzero((metres_M > least_M2[:, 0]) | (degrees_M > least_M2[:, 1])).tolist():
+        before_ns, after_ns = int(stamps_N[k]), int(stamps_N[k + 1])
+        if odometry is None:
+            found.append(Jump(before_ns, after_ns, float(metres_M[k]), float(degrees_M[k])))
+            continue
+        by_poses, by_odometry = moved(before_ns, after_ns), odometry(before_ns, after_ns)
+        if by_poses is None or by_odometry is None:
+            continue
+        metres, degrees = _size(by_odometry.inverse() @ by_poses)
+        way_m, way_deg = _size(by_odometry)
+        if metres > least_M2[k, 0] + ODOMETRY_ERROR * way_m or degrees > least_M2[k, 1] + ODOMETRY_ERROR * way_deg:
+            found.append(Jump(before_ns, after_ns, metres, degrees))
+    return found
+
+
+def _size(T: Pose) -> tuple[float, float]:
+    return float(np.linalg.norm(T.position)), float(np.degrees(Rotation.from_matrix(T.rotation_33).magnitude()))
+
+
+def _around(speeds_M: np.ndarray) -> np.ndarray:
+    """The highest speed among the AROUND steps before and after each, itself left out (M,)."""
+    padded = np.pad(speeds_M, AROUND)
+    shifts = [k for k in range(2 * AROUND + 1) if k != AROUND]
+    return np.max([padded[k : k + len(speeds_M)] for k in shifts], axis=0)
