@@ -18,7 +18,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from tqdm import tqdm
+
+from transposenet_core.progress import ProgressBar
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -123,7 +124,7 @@ def _run_workers(arguments: list[str], processes: int, total: int, progress: boo
                 command = [sys.executable, str(Path(__file__).resolve()), *arguments, "--worker", f"{k}/{processes}"]
                 workers.append(subprocess.Popen(command, stdout=writing, stderr=complaints, env=environment))
             os.close(writing)
-            with open(reading) as lines, tqdm(total=total, unit="frame", disable=not progress) as bar:
+            with open(reading) as lines, ProgressBar(total=total, unit="frame", disable=not progress) as bar:
                 for _ in lines:
                     bar.update()
             codes = [worker.wait() for worker in workers]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from transposenet_core.errors import UserError
 from transposenet_core.printable import printable
+from transposenet_core.stopping import Stopped
 
 PROGRAM = "transposenet"
 # Programs of a checkout that is not installed, by the command they replace.
@@ -27,8 +28,8 @@ IN_CHECKOUT = {
 
 
 def exit_code(work: Callable[[], object]) -> int:
-    """Do `work` and return 0; 2 after one sentence about a user's error or a file that cannot be used (3 where a
-    training diverged); 130 after Ctrl-C."""
+    """Do `work` and return 0; 2 after a sentence on a user's error or a file that cannot be used (3 where a
+    training diverged); 130 after Ctrl-C, 143 after SIGTERM."""
     try:
         work()
     except UserError as error:
@@ -38,6 +39,8 @@ def exit_code(work: Callable[[], object]) -> int:
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         print(f"error: {printable(what)}; check the path and its permissions, or give another", file=sys.stderr)
         return 2
+    except Stopped as stop:
+        return 128 + stop.number
     except KeyboardInterrupt:
         return 130
     return 0

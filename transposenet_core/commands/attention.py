@@ -39,17 +39,17 @@ def run(args: argparse.Namespace) -> None:
     if args.rows < 1:
         raise UserError(f"--rows {args.rows}: a figure has at least 1 row")
     import numpy as np
-    from tqdm import tqdm
 
     from transposenet_core.image_files import read_image
     from transposenet_core.inspection.attention import attention_figures, summary
     from transposenet_core.inspection.attention_figure import draw_attention
     from transposenet_core.localizer import Localizer
+    from transposenet_core.progress import ProgressBar
 
     localizer = Localizer(args.model, device=args.device)
     paths = images_of(args.images, "--images")
     figures = []
-    for path in tqdm(paths, desc="localize", unit="img", disable=not sys.stderr.isatty()):
+    for path in ProgressBar(paths, desc="localize", unit="img", disable=not sys.stderr.isatty()):
         figure = attention_figures(localizer, read_image(path))
         if figure is None:
             network = localizer.scene_model.architecture

@@ -54,14 +54,13 @@ def run(args: argparse.Namespace) -> None:
     paths = images_of(args.images, "IMAGE")
     for path in paths:
         if not path.is_file():
-            raise UserError(f"{path}: no such image; give files or folders of PNG and JPEG images")
-    from tqdm import tqdm
-
+            raise UserError(f"{path}: there is no such image; name files or folders of PNG and JPEG images")
     from transposenet_core.localizer import Localizer
+    from transposenet_core.progress import ProgressBar
 
     localizer = Localizer(args.model, device=args.device)
     read = image_reader(localizer.scene_model, args.camera)
-    shown = tqdm(paths, desc="localize", unit="img", disable=not sys.stderr.isatty())
+    shown = ProgressBar(paths, desc="localize", unit="img", disable=not sys.stderr.isatty())
     found = [description(str(path), localizer.localize(read(path))) for path in shown]
     print(json.dumps(found, indent=1, allow_nan=False) if args.json else table(found))
     print(f"next: {following(args)}", file=sys.stderr if args.json else sys.stdout)

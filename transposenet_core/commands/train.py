@@ -61,6 +61,7 @@ def help_all() -> str:
 def run(args: argparse.Namespace) -> None:
     from transposenet_core.dataset_check.quick import quick_check
     from transposenet_core.several_scenes import load_scenes, split_name
+    from transposenet_core.stopping import stoppable
     from transposenet_core.training.checkpoint import Checkpoint
     from transposenet_core.training.config_reading import load_config
     from transposenet_core.training.data.holdout import hold_out_validation, holdout_sentence
@@ -87,7 +88,8 @@ def run(args: argparse.Namespace) -> None:
     split = "; ".join(split_name(args.split, number) for number in range(len(scenes)))
     provenance = {"config_file": preset.name, "overrides": args.overrides, "split": split}
     resumed = Checkpoint.read(checkpoint) if args.resume else None
-    with joined(config.device, config.batch_size) as world:
+    ending = "stops and leaves a scene model that can be used; once more: at once"
+    with stoppable(ending), joined(config.device, config.batch_size) as world:
         if world.leads and config.hold_out:
             for scene, before in zip(scenes, whole, strict=True):
                 print(f"{scene.name}: {holdout_sentence(scene, before)}", flush=True)

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from transposenet_core.dataset_check.tracks import Tracks
 from transposenet_core.formats.faults import Faults
+from transposenet_core.progress import ProgressBar
 from transposenet_core.scene import PosedImage, Scene
 
 WORKING_WIDTH = 320  # noise and compression matter less there, motion blur still does
@@ -47,7 +47,7 @@ def examine(images: Sequence[PosedImage], threads: int = 2, progress: bool = Tru
     """Read and decode every image, in threads; a few hundred bytes of each are kept."""
     with ThreadPoolExecutor(max(threads, 1)) as pool:
         work = pool.map(_examine_one, [image.path for image in images])
-        return list(tqdm(work, total=len(images), desc="images", unit="img", leave=False, disable=not progress))
+        return list(ProgressBar(work, total=len(images), desc="images", unit="img", leave=False, disable=not progress))
 
 
 def file_fault(path: Path) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from transposenet_core.geometry.pose import Pose, mean_pose
+from transposenet_core.progress import ProgressBar
 from transposenet_core.scene import PosedImage
 
 RETRIEVAL, CONSTANT = "nearest-neighbour retrieval", "constant pose"  # the baselines' names in tables and JSON
@@ -47,7 +47,7 @@ def baseline_poses(
 
     `read` returns an image as (H, W, 3) uint8 RGB. With `progress` a bar goes to stderr.
     """
-    shown = tqdm(training, desc="retrieval", unit="img", disable=not progress)
+    shown = ProgressBar(training, desc="look-up", unit="img", disable=not progress)
     poses = [image.pose for image in training]
     retrieval = ThumbnailRetrieval((read(image) for image in shown), poses)
     retrieved = [retrieval.lookup(read(image)) for image in images]

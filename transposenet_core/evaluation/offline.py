@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-from tqdm import tqdm
 
 from transposenet_core.errors import UserError
 from transposenet_core.estimate import Estimate
@@ -18,6 +17,7 @@ from transposenet_core.inspection.reconstruction import has_decoder
 from transposenet_core.inspection.reconstruction_error import ReconstructionError
 from transposenet_core.localizer import Localizer
 from transposenet_core.preprocessing import Preprocessing
+from transposenet_core.progress import ProgressBar
 from transposenet_core.scene import PosedImage, Scene
 from transposenet_core.scene_model import MappedScene, SceneModel
 
@@ -35,7 +35,7 @@ def evaluate_offline(
     mapped = find_mapped_scene(scene_model, scene)
     images, training = scene.select(select), scene.select("train")
     read = image_reader(scene, mapped)
-    shown = tqdm(images, desc="localize", unit="img", disable=not progress)
+    shown = ProgressBar(images, desc="localize", unit="img", disable=not progress)
     estimates = [in_scene(localizer.localize(read(image)), mapped) for image in shown]
     baselines = baseline_poses(images, training, read, progress)
     drawn = None

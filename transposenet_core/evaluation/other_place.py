@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tqdm import tqdm
-
 from transposenet_core.evaluation.offline import image_reader
 from transposenet_core.localizer import Localizer
+from transposenet_core.progress import ProgressBar
 from transposenet_core.scene import Scene
 
 
@@ -39,6 +38,6 @@ def evaluate_other_place(localizer: Localizer, scene: Scene, *, progress: bool =
     They are read as those of the model's first scene. With `progress` a bar goes to stderr.
     """
     read = image_reader(scene, localizer.scene_model.scenes[0])
-    shown = tqdm(scene.images, desc="other", unit="img", disable=not progress)
+    shown = ProgressBar(scene.images, desc="other", unit="img", disable=not progress)
     refused = [not localizer.localize(read(image)).localized for image in shown]
     return OtherPlaceResult(scene.name, len(refused), sum(refused))

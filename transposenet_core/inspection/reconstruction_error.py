@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from tqdm import tqdm
 
 from transposenet_core.estimate import Estimate
 from transposenet_core.inspection.reconstruction import reconstruct
+from transposenet_core.progress import ProgressBar
 from transposenet_core.scene import PosedImage
 from transposenet_core.scene_model import SceneModel
 
@@ -43,7 +43,7 @@ class ReconstructionError:
         for image in training:
             mean_HW3 += seen(read(image)) / len(training)
         true, estimated, plain = [], [], []
-        drawn = tqdm(images, desc="draw", unit="img", disable=not progress)
+        drawn = ProgressBar(images, desc="draw", unit="img", disable=not progress)
         for image, estimate in zip(drawn, estimates, strict=True):
             window_HW3 = seen(read(image))
             plain.append(difference(mean_HW3, window_HW3))

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import torch
 import yaml
-from tqdm import tqdm
 
 from transposenet_core.atomic_files import write_atomically
 from transposenet_core.errors import TrainingDivergedError
+from transposenet_core.progress import ProgressBar
 from transposenet_core.scene import Scene
 from transposenet_core.training.augmentation.virtual_rotation import for_camera
 from transposenet_core.training.averaging import MovingAverage
@@ -89,6 +89,7 @@ class Training:
                 flush=True,
             )
         progress = self.progress
+        self.started, self.epochs_at_start = time.monotonic(), progress.epochs_before + progress.epoch
         for number in range(progress.stage, len(self.stages)):
             stage = self.stages[number]
             if number > progress.stage:
@@ -157,7 +158,7 @@ class Training:
         stage.train_mode(state.network)
         step.reset()
         name = f"{stage.learns} {epoch + 1}/{stage.epochs}"
-        bar = tqdm(total=count, desc=name, unit="img", leave=False, mininterval=0.5, disable=not world.leads)
+        bar = ProgressBar(total=count, desc=name, unit="img", leave=False, mininterval=0.5, disable=not world.leads)
         with bar:
             for number, batch in enumerate(
                 batches(counts, config.batch_size, config.seed, epoch, world, stage.neighbours(config))
@@ -168,10 +169,20 @@ class Training:
                 bar.update(batch.total)
                 if world.device.type == "cpu" or number % 10 == 0:  # reading a number from a GPU waits for it
                     self._stop_where_it_diverged(step, PATIENCE)
+                    if world.leads:
+                        bar.set_postfix_str(self._postfix(step, stage, epoch + seen / count), refresh=False)
             means = step.means()
         figures = {f"train_{key}": value for key, value in means.items()}
         figures |= {"learning_rate": rate, "images_per_s": seen / (time.monotonic() - started)}
         return figures | {"skipped_steps": step.faults()[0]}
+
+    def _postfix(self, step: TrainStep, stage: Stage, epochs: float) -> str:
+        """The epoch's mean loss so far, and the time that all stages still need at the speed of this run."""
+        done = self.progress.epochs_before + epochs
+        left = sum(each.epochs for each in self.stages) - done
+        elapsed = time.monotonic() - self.started
+        whole = ProgressBar.format_interval(elapsed / max(done - self.epochs_at_start, 1e-9) * left)
+        return f"loss {step.running_loss():.4g}, whole run {whole} left"
 
     def _save(self, state: State) -> None:
         if self.world.leads:
@@ -196,4 +207,4 @@ class Training:
             self.progress.best_score = float("inf")
             self.outcome.consider(state.validated, stage, self.progress, self.progress.epoch, curves)
         whole = f"{self.progress.epoch} whole epochs of stage {self.progress.stage + 1}"
-        tqdm.write(f"stopped after {whole}; {self.outcome.out} is usable, --resume continues", file=sys.stderr)
+        ProgressBar.write(f"stopped after {whole}; {self.outcome.out} is usable, --resume goes on", file=sys.stderr)

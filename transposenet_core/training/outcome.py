@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from torch import nn
-from tqdm import tqdm
 
 from transposenet_core.errors import UserError
+from transposenet_core.progress import ProgressBar
 from transposenet_core.scene import LEFT_OUT, Scene
 from transposenet_core.scene_model import MappedScene, SceneModel
 from transposenet_core.training.checkpoint import Progress
@@ -49,7 +49,7 @@ class Outcome:
             val_score=validation.score,
             **({"val_scene_accuracy": validation.scene_accuracy} if several else {}),
         )
-        tqdm.write(
+        ProgressBar.write(
             f"{name}, epoch {epoch}: {self.validators.source}: "
             f"median {figures.median_m:.3f} m {figures.median_deg:.2f} deg"
             + (f", scene found in {validation.scene_accuracy:.1%} of the frames" if several else "")

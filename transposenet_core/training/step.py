@@ -87,6 +87,10 @@ class TrainStep:
         *sums, seen = numbers.tolist()
         return {name: value / max(seen, 1) for name, value in zip(self.loss.TERMS, sums, strict=True)}
 
+    def running_loss(self) -> float:
+        """Mean loss over the images of this process alone since the last `reset`."""
+        return float(self._sums[self.loss.TERMS.index("loss")] / self._seen.clamp(min=1))
+
     def faults(self) -> tuple[int, int]:
         """Steps skipped since the last `reset`, and how many in a row up to now."""
         return int(self._skipped), int(self._in_row)

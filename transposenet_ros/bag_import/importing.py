@@ -11,8 +11,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tqdm import tqdm
-
 from transposenet_core.errors import UserError
 from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.folder_writing import FolderWriter, check_free, folder_dataset
@@ -20,6 +18,7 @@ from transposenet_core.formats.splitting import split_scene
 from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.geometry.undistortion import Undistorter
+from transposenet_core.progress import ProgressBar
 from transposenet_core.scene import SPLITS, PosedImage, Scene
 from transposenet_ros.bag_import.cameras import camera_of, check_size
 from transposenet_ros.bag_import.choices import AUTO, NONE
@@ -102,7 +101,7 @@ def _plan(bag: Recording, sequence: str, options: ImportOptions, progress: bool,
     if options.depth:
         bag.require(options.depth, IMAGE_TYPES, "--depth")  # before a long recording is read
     topics = [topic for topic in bag.topics if topic in (options.image, options.pose, options.tf, options.tf_static)]
-    with tqdm(total=bag.count(topics), unit="message", desc=f"{name}: reading", disable=not progress) as bar:
+    with ProgressBar(total=bag.count(topics), unit="message", desc=f"{name}: reading", disable=not progress) as bar:
         survey = Survey(bag, options, bar.update)
     log(f"{name}: imported as {sequence}")
     for note in bag.notes:
@@ -194,7 +193,9 @@ def _write(plan: Plan, writer: FolderWriter, options: ImportOptions, progress: b
         undistorter = Undistorter(plan.intrinsics)
         writer.intrinsics = undistorter.rectified
     size: tuple[int, int] | None = None
-    with tqdm(total=len(wanted), unit="image", desc=f"{plan.bag.path.name}: writing", disable=not progress) as bar:
+    with ProgressBar(
+        total=len(wanted), unit="image", desc=f"{plan.bag.path.name}: writing", disable=not progress
+    ) as bar:
         for number, stored in enumerate(plan.bag.messages([options.image])):
             if (pose := wanted.get(number)) is None:
                 continue

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from tqdm import tqdm
-
 from transposenet_core.errors import UserError
 from transposenet_core.geometry.intrinsics import Intrinsics
+from transposenet_core.progress import ProgressBar
 from transposenet_core.scene import PosedImage
 from transposenet_ros.bags.topics import DEFAULT_START_S
 from transposenet_ros.bags.writing import SceneBagWriter, open_bag_writer, write_image_names
@@ -70,7 +69,7 @@ def make_bag(
     with open_bag_writer(out, storage, overwrite) as writer:
         bag = SceneBagWriter(writer, map_frame, camera_frame, compressed, intrinsics)
         rows = zip(images, times_ns, strict=True)
-        for image, stamp_ns in tqdm(rows, total=len(images), unit="frame", desc=out.name, disable=not progress):
+        for image, stamp_ns in ProgressBar(rows, total=len(images), unit="frame", desc=out.name, disable=not progress):
             bag.write(image, stamp_ns)
         write_image_names(writer.path, {t: image.name for t, image in zip(times_ns, images, strict=True)})
     return out

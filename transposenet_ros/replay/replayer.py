@@ -23,10 +23,10 @@ from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CompressedImage, Image
-from tqdm import tqdm
 
 from transposenet_core.atomic_files import write_atomically
 from transposenet_core.errors import UserError
+from transposenet_core.progress import ProgressBar
 from transposenet_ros import reasons
 from transposenet_ros.bags.reading import BagReader, header_stamp_ns
 from transposenet_ros.bags.topics import IMAGE_TYPES
@@ -55,7 +55,7 @@ def replay(job: ReplayJob) -> ReplayRecord:
         recorder.record.before = recorder.counts()
         total = min(bag.count(job.image_topic), job.max_frames or sys.maxsize)
         frames = islice(bag.raw_messages(job.image_topic), total)
-        with tqdm(total=total, unit="frame", desc=f"replay to {job.node}", disable=not job.progress) as bar:
+        with ProgressBar(total=total, unit="frame", desc=f"replay to {job.node}", disable=not job.progress) as bar:
             _send(job, publisher, recorder, frames, bar.update)
         _wait_for(recorder, lambda: _all_accounted(recorder), QUIET_SECONDS)
         if not _all_accounted(recorder):

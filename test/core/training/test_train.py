@@ -102,17 +102,23 @@ def test_images_without_held_out_frames_are_kept_once(small_scene: Path, tmp_pat
         Training(config, [load_scene(f"7scenes:{small_scene}")], tmp_path / "out", {}, World(world.device, 0, 25))
 
 
-def test_ctrl_c_stops_a_running_process_with_one_sentence(small_scene: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "code", "background"), [("SIGINT", 130, True), ("SIGTERM", 143, False)])
+def test_t14_a_stopped_process_leaves_a_usable_model(
+    small_scene: Path, tmp_path: Path, number: str, code: int, background: bool
+) -> None:
+    """Before the first validation; a shell starts what is in the background with SIGINT ignored."""
     out = tmp_path / "out"
-    command = [sys.executable, str(TRAIN), *arguments(small_scene, out, "epochs=100000")]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    shell = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"] if background else []
+    words = [sys.executable, str(TRAIN), *arguments(small_scene, out, "epochs=100000", "validate_every=90000")]
+    process = subprocess.Popen([*shell, *words], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     deadline = time.monotonic() + 90
     while not (out / "checkpoint.safetensors").exists() and time.monotonic() < deadline:
         time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.Signals[number])
     _, complaint = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert "is usable, --resume continues" in complaint and "Traceback" not in complaint
+    assert process.returncode == code
+    assert f"{number}: stops and leaves a scene model" in complaint
+    assert "is usable, --resume goes on" in complaint and "Traceback" not in complaint
     assert Localizer(out, device="cpu").scene_model.title == "desk"
 
 

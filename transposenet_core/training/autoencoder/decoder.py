@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from tqdm import tqdm
 
 from transposenet_core.models.pose_autoencoder import PoseAutoencoder
 from transposenet_core.models.pose_decoder import SIZE, PoseDecoder
 from transposenet_core.preprocessing import Preprocessing
+from transposenet_core.progress import ProgressBar
 from transposenet_core.training.batches import batches
 from transposenet_core.training.config import TrainConfig
 from transposenet_core.training.curves import Curves
@@ -56,7 +56,7 @@ def learn_decoder(
     decoder.start_from(image_N3HW.mean(dim=0))
     epochs = config.decoder.epochs
     optimizer = torch.optim.Adam(decoder.parameters(), lr=config.decoder.learning_rate, fused=True)
-    for epoch in tqdm(range(epochs), desc="decoder", unit="epoch", leave=False):
+    for epoch in ProgressBar(range(epochs), desc="decoder", unit="epoch", leave=False):
         set_rate(optimizer, config.decoder.learning_rate * rate_factor(epoch, epochs, config.schedule))
         for batch in batches(known.counts, config.batch_size, config.seed, config.epochs + epoch, world):
             index_B = batch.index_B.to(device)

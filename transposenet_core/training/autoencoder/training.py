@@ -15,13 +15,13 @@ import torch
 import torch.nn.functional as F
 import yaml
 from torch import nn
-from tqdm import tqdm
 
 from transposenet_core.atomic_files import write_atomically
 from transposenet_core.errors import TrainingDivergedError, UserError
 from transposenet_core.models import build_model, names_where
 from transposenet_core.models.pose_autoencoder import PoseAutoencoder
 from transposenet_core.preprocessing import normalise
+from transposenet_core.progress import ProgressBar
 from transposenet_core.scene import Scene
 from transposenet_core.scene_model import DESCRIPTION, SceneModel
 from transposenet_core.training.autoencoder.decoder import learn_decoder, small_images
@@ -131,12 +131,18 @@ class AutoencoderTraining:
         try:
             targets = self._latents_of(learnt)
             held_out = self._latents_of(validated) if self._holds_out(any) else targets
-            self._learn(known, targets, ground_truth_poses, held_out, curves)
+            stopped: KeyboardInterrupt | None = None
+            try:
+                self._learn(known, targets, ground_truth_poses, held_out, curves)
+            except KeyboardInterrupt as stop:  # what it has learnt so far is refined and saved all the same
+                stopped = stop
             self._refine(
                 held_out if len(validated) == 1 else self._latents_of(validated, scene_given=False), ground_truth_poses
             )
             self.validation = self.validators(network)
             self._save()
+            if stopped:
+                raise stopped
             if self.config.decoder.epochs:
                 small = [small_images(each, self.preprocessing, self.device) for each in (learnt, validated)]
                 learn_decoder(network, small[0], known, small[1], ground_truth_poses, self.config, self.world, curves)
@@ -163,7 +169,7 @@ class AutoencoderTraining:
         groups: list[dict[str, Any]] = [{"params": learnt, "weight_decay": stage.weight_decay}]
         groups.append({"params": list(loss.parameters())})
         optimizer = torch.optim.Adam(groups, lr=stage.learning_rate, eps=config.optimizer.eps)
-        for epoch in tqdm(range(stage.epochs), desc="auto-encoder", unit="epoch", leave=False):
+        for epoch in ProgressBar(range(stage.epochs), desc="auto-encoder", unit="epoch", leave=False):
             set_rate(optimizer, stage.learning_rate * rate_factor(epoch, stage.epochs, stage.schedule))
             for batch in batches(known.counts, config.batch_size, config.seed, epoch, self.world):
                 index_B = batch.index_B.to(self.device)

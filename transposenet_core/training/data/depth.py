@@ -9,11 +9,11 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from transposenet_core.errors import UserError
 from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.models import model_class
+from transposenet_core.progress import ProgressBar
 from transposenet_core.scene import DepthCamera, PosedImage, Scene
 from transposenet_core.training.config import TrainConfig
 from transposenet_core.training.data.pixels import PosedPixels
@@ -63,7 +63,7 @@ def with_depth(
     depth_NHW = torch.empty((len(images), camera.height, camera.width), dtype=torch.int16)
     with ThreadPoolExecutor(max(threads, 1)) as pool:
         work = pool.map(read, images) if threads else map(read, images)
-        for number, depth_HW in enumerate(tqdm(work, total=len(images), desc="depth", unit="img", leave=False)):
+        for number, depth_HW in enumerate(ProgressBar(work, total=len(images), desc="depth", unit="img", leave=False)):
             depth_NHW[number] = depth_HW
     return replace(pixels, depth_NHW=depth_NHW)
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from transposenet_core.errors import UserError
 from transposenet_core.geometry.intrinsics import Intrinsics
@@ -19,6 +18,7 @@ from transposenet_core.geometry.pose import stack
 from transposenet_core.geometry.undistortion import Undistorter
 from transposenet_core.image_files import read_image
 from transposenet_core.preprocessing import Preprocessing
+from transposenet_core.progress import ProgressBar
 from transposenet_core.scene import PosedImage
 from transposenet_core.training.data.pixel_cache import PixelCache, Store, digest, entry_key
 
@@ -91,7 +91,7 @@ def load_pixels(
 
         def fill(store: Store) -> None:
             work = each(lambda number: store(number, source.read(number)), range(len(images)))
-            for _ in tqdm(work, total=len(images), desc=label, unit="img", leave=False):
+            for _ in ProgressBar(work, total=len(images), desc=label, unit="img", leave=False):
                 pass
 
         image_N3HW = None
