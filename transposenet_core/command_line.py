@@ -28,7 +28,7 @@ IN_CHECKOUT = {
 
 
 def exit_code(work: Callable[[], object]) -> int:
-    """Do `work` and return 0; 2 after a sentence on a user's error or a file that cannot be used (3 where a
+    """Do `work` and return 0; 2 after one sentence about a user's error or a file that cannot be used (3 where a
     training diverged); 130 after Ctrl-C, 143 after SIGTERM."""
     try:
         work()

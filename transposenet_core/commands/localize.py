@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> None:
     paths = images_of(args.images, "IMAGE")
     for path in paths:
         if not path.is_file():
-            raise UserError(f"{path}: there is no such image; name files or folders of PNG and JPEG images")
+            raise UserError(f"{path}: no such image; give files or folders of PNG and JPEG images")
     from transposenet_core.localizer import Localizer
     from transposenet_core.progress import ProgressBar
 

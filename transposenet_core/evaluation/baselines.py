@@ -47,7 +47,7 @@ def baseline_poses(
 
     `read` returns an image as (H, W, 3) uint8 RGB. With `progress` a bar goes to stderr.
     """
-    shown = ProgressBar(training, desc="look-up", unit="img", disable=not progress)
+    shown = ProgressBar(training, desc="retrieval", unit="img", disable=not progress)
     poses = [image.pose for image in training]
     retrieval = ThumbnailRetrieval((read(image) for image in shown), poses)
     retrieved = [retrieval.lookup(read(image)) for image in images]

@@ -207,4 +207,4 @@ class Training:
             self.progress.best_score = float("inf")
             self.outcome.consider(state.validated, stage, self.progress, self.progress.epoch, curves)
         whole = f"{self.progress.epoch} whole epochs of stage {self.progress.stage + 1}"
-        ProgressBar.write(f"stopped after {whole}; {self.outcome.out} is usable, --resume goes on", file=sys.stderr)
+        ProgressBar.write(f"stopped after {whole}; {self.outcome.out} is usable, --resume continues", file=sys.stderr)

@@ -42,7 +42,7 @@ class CameraPoses:
 
     ``jumps`` are the steps of the poses that neither odometry nor covariance explain: no pose is interpolated there.
 
-    Raises UserError where frames are unknown, or the poses are not the camera's and nothing leads from them to it.
+    Raises UserError where frames are unknown, or the poses are not the camera's and no transform leads from them to it.
     """
 
     def __init__(self, name: str, survey: Survey, options: ImportOptions) -> None:
@@ -70,7 +70,7 @@ class CameraPoses:
         self._jumps_M2 = np.array([(jump.before_ns, jump.after_ns) for jump in self.jumps], np.int64).reshape(-1, 2)
 
     def at(self, stamp_ns: int) -> Pose:
-        """Raises NoPoseError where the recording does not know it."""
+        """Raises NoPoseError where the recording has no pose."""
         number = self.segment(stamp_ns)
         if number < len(self.jumps) and self._jumps_M2[number, 0] < stamp_ns:
             raise NoPoseError("across a jump of the poses")

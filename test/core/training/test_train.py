@@ -118,7 +118,7 @@ def test_t14_a_stopped_process_leaves_a_usable_model(
     _, complaint = process.communicate(timeout=30)
     assert process.returncode == code
     assert f"{number}: stops and leaves a scene model" in complaint
-    assert "is usable, --resume goes on" in complaint and "Traceback" not in complaint
+    assert "is usable, --resume continues" in complaint and "Traceback" not in complaint
     assert Localizer(out, device="cpu").scene_model.title == "desk"
 
 

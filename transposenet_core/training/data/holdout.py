@@ -1,9 +1,9 @@
-"""Frames held back from training where the data set names none: guarded blocks of the track; neighbours leak.
+"""Held-out frames if the data set has none: blocks of the track with left-out frames, since neighbours leak.
 
-A block is measured in what the camera saw change, not in frames: 25 frames of a slow camera are 25 times the same
-view, and errors on them flatter the checkpoint and the covariance (measured on RedKitchen: 0.067 m on such blocks where
-the test blocks had 0.207 m). A camera that moves far from frame to frame needs guards of several views, though: then
-there are fewer, longer blocks, so that the guards never cost more than KEPT allows (fault matrix, T13).
+A block is measured by how much the view changes, not in frames: 25 frames of a slow camera are 25 times the same
+view, and errors on them make checkpoint and covariance look too good (measured on RedKitchen: 0.067 m on blocks of this
+kind, 0.207 m on the test blocks). If the camera moves far from frame to frame, there are fewer, longer blocks, so that
+left-out frames never cost more than KEPT allows (fault matrix, T13).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def hold_out_validation(scene: Scene) -> Scene:
     """The scene with a tenth of its training track as `val` and a change of view of 1 on either side `left_out`.
 
     At least KEPT of the training frames stay and some validate, however far apart the frames are and whatever their
-    units. A scene that has `val` frames, or too few training frames to give any away, is returned as it is.
+    units. A scene that has `val` frames, or too few training frames to hold any out, is returned unchanged.
     """
     training = [image for image in scene.images if image.split == "train"]
     if any(image.split == "val" for image in scene.images) or len(training) < MINIMUM_TRAINING_FRAMES:
@@ -53,7 +53,7 @@ def holdout_sentence(scene: Scene, before: Scene) -> str:
     """How many of the training frames of `before` train in `scene`, validate, or are left out, and why."""
     counts = Counter(image.split for image in scene.images)
     if any(image.split == "val" for image in before.images):
-        return f"{counts['train']} frames train, {counts['val']} validate, as the split of the data has it"
+        return f"{counts['train']} frames train, {counts['val']} validate, as in the split of the data"
     if not counts["val"]:
         return (
             f"{counts['train']} frames train, none validates: below {MINIMUM_TRAINING_FRAMES} training frames none are "

@@ -97,7 +97,7 @@ def test_t13_the_counts_and_their_reasons_are_printed() -> None:
     assert (
         f"{train} frames train, {val} are held out" in sentence and f"{between} between them are left out" in sentence
     )
-    assert holdout_sentence(held, held).endswith(f"{val} validate, as the split of the data has it")
+    assert holdout_sentence(held, held).endswith(f"{val} validate, as in the split of the data")
     few = corridor(MINIMUM_TRAINING_FRAMES - 1, 0.1)
     assert "none validates: below 150" in holdout_sentence(hold_out_validation(few), few)
 
