@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from transposenet_ros.decoding.encodings import ENCODINGS
@@ -48,14 +49,17 @@ class CompressedFormat:
         """
         if self.exchanged:
             return np.ascontiguousarray(stored_HW3[..., ::-1])
-        if not self.is_mosaic or (stored_HW3 != stored_HW3[..., :1]).any():
+        if not self.is_mosaic:
+            return stored_HW3
+        samples_HW, *others = cv2.split(stored_HW3)
+        if not all(np.array_equal(samples_HW, other_HW) for other_HW in others):
             return stored_HW3
         # JPEG has 8 bits, and of a PNG's 16 the upper ones are used as everywhere.
         mosaic = ENCODINGS[self.encoding.rstrip("0123456789") + "8"]
-        height, width = stored_HW3.shape[:2]
+        height, width = samples_HW.shape
         if min(height, width) < mosaic.least:
             raise BadDims(f"a mosaic of {width} x {height}; its sides are at least {mosaic.least}")
-        return mosaic.to_rgb(np.ascontiguousarray(stored_HW3[..., 0]), width)
+        return mosaic.to_rgb(samples_HW, width)
 
 
 def read_format(format: str) -> CompressedFormat:

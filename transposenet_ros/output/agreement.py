@@ -14,7 +14,7 @@ NEEDED = 3
 # Of the errors of both frames together; 99 % of good pairs are within two, whose errors are independent at the worst.
 SIGMAS = 2.0
 # Without odometry the robot may have moved as far as a fast one does; after longer pauses no farther than in this time.
-SPEED_M_S, TURN_DEG_S, LONGEST_S = 2.0, 120.0, 1.0
+SPEED_M_S, ROTATION_DEG_S, LONGEST_S = 2.0, 120.0, 1.0
 # Wheels slip: of the distance and of the rotation that odometry has measured.
 SLIP = 0.1
 
@@ -75,7 +75,7 @@ def _expected(earlier: BaseEstimate, later: BaseEstimate) -> tuple[Pose, float, 
     """`T_map_base` of the later frame by the earlier one, and how far it may be off by motion alone (m, degrees)."""
     if earlier.T_odom_base is None or later.T_odom_base is None:
         seconds = min(abs(later.time_ns - earlier.time_ns) / 1e9, LONGEST_S)
-        return earlier.T_map_base, SPEED_M_S * seconds, TURN_DEG_S * seconds
+        return earlier.T_map_base, SPEED_M_S * seconds, ROTATION_DEG_S * seconds
     motion = earlier.T_odom_base.inverse() @ later.T_odom_base
     rotated_deg = float(rotation_angle_deg(motion.orientation, np.array([1.0, 0.0, 0.0, 0.0])))
     return earlier.T_map_base @ motion, SLIP * float(np.linalg.norm(motion.position)), SLIP * rotated_deg
