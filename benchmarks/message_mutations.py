@@ -25,7 +25,12 @@ WRONG = {
     "is_bigendian": st.integers(0, 255),
 }
 FORMATS = st.one_of(
-    st.sampled_from(["jpeg", "png", "", "bgr8; jpeg compressed bgr8", "16UC1; compressedDepth png", "h264"]),
+    st.sampled_from(
+        [
+            *("jpeg", "png", "", "bgr8; jpeg compressed bgr8", "16UC1; compressedDepth png", "h264"),
+            *("bayer_rggb8; jpeg compressed ", "rgb8; jpeg compressed rgb8", "16UC1; png compressed "),
+        ]
+    ),
     st.text(max_size=8),
 )
 RUBBISH = np.random.default_rng(0).integers(0, 256, 200_000, np.uint8).tobytes()

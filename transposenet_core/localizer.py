@@ -81,6 +81,7 @@ class Localizer:
             covariance_source=source,
             scene_probability=probability,
             explanation=explanation,
+            time_offset_s=scene.time_offset_s,
         )
 
 

@@ -32,9 +32,16 @@ class Active:
             configured.decode, configured.localizer, parameters, outputs.on_demand, log
         )
         with ExitStack() as opened:
-            forget_transforms = outputs.robot_frames.forget_transforms
+            robot_frames = outputs.robot_frames
             self.worker = FrameWorker(
-                node, self.frame_localizer, parameters, outputs.all, statistics, self.topic, forget_transforms
+                node,
+                self.frame_localizer,
+                parameters,
+                outputs.all,
+                statistics,
+                self.topic,
+                robot_frames.forget_transforms,
+                lambda: robot_frames.initial_pose.waits,
             )
             opened.callback(self.worker.stop)
             self._camera_info = CameraInfoInput(node, self.topic, self.frame_localizer.learn_camera)

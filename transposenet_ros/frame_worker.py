@@ -43,8 +43,9 @@ class Arrival:
 class FrameWorker:
     """Takes messages from the executor without blocking it and processes the newest in its own thread.
 
-    `put` runs in the executor's thread, as do the gate for stamps, the clock, and `on_new_time`, which is called as
-    soon as a jump of time is detected; everything else runs in the worker's.
+    `put` belongs to the executor's thread, as do the gate for stamps, the clock, and `on_new_time`, which is called as
+    soon as it is known that time has jumped; everything else is the worker's. `is_waited_for` says whether what
+    ~/relocalize is to give needs more than one frame.
     """
 
     def __init__(
@@ -56,11 +57,12 @@ class FrameWorker:
         statistics: Statistics,
         topic: str,
         on_new_time: Callable[[], None],
+        is_waited_for: Callable[[], bool],
     ) -> None:
         self._log, self._context, self._clock = ThrottledLog(node.get_logger()), node.context, node.get_clock()
         self._frame_localizer, self._outputs = frame_localizer, outputs
         self._statistics, self._topic, self._parameters = statistics, topic, parameters
-        self._on_new_time = on_new_time
+        self._on_new_time, self._is_waited_for = on_new_time, is_waited_for
         self._gate = StampGate(stamp_rules(parameters))
         self._camera_frame, self._segment = "", self._gate.segment
         self._enabled, self._one_shot = True, False
@@ -148,7 +150,7 @@ class FrameWorker:
             # Neither data nor hardware may end the node; an exception drops its frame alone.
             if self._context.ok():
                 self._drop(reasons.INFERENCE_FAILED, f"{type(error).__name__}: {error}")
-        if arrival.asked and not localized and not self._enabled:
+        if arrival.asked and not self._enabled and (not localized or self._is_waited_for()):
             self.take_one()
 
     def _process(self, arrival: Arrival) -> bool:

@@ -83,7 +83,8 @@ class Parameters:
     )
     publish_initialpose: str = _row(
         "off",
-        "The base's pose on /initialpose: once after activation, or after each call of ~/relocalize",
+        "The base's pose on /initialpose, as soon as three localized frames in a row agree: once after activation, or "
+        "after each call of ~/relocalize",
         choices=("off", "once", "on_relocalize"),
     )
     on_camera_mismatch: str = _row(

@@ -87,8 +87,8 @@ def test_twenty_real_frames_equal_their_files(running: Running, localizer: Local
         assert_same_pose(running.localize(file.read_bytes()), localizer, read_image(file))
 
 
-@pytest.mark.parametrize("case", ["empty", "truncated", "ends_early", "garbage", "h264", "huge"])
-def test_n08_n09_a_corrupt_image_is_dropped_and_the_next_good_one_localizes(
+@pytest.mark.parametrize("case", ["empty", "truncated", "ends_early", "garbage", "h264", "depth", "huge"])
+def test_n05_n08_n09_a_corrupt_image_is_dropped_and_the_next_good_one_localizes(
     running: Running, image_HW3: np.ndarray, case: str
 ) -> None:
     good = cv2.imencode(".jpg", image_HW3)[1].tobytes()
@@ -99,6 +99,11 @@ def test_n08_n09_a_corrupt_image_is_dropped_and_the_next_good_one_localizes(
         "ends_early": (good[: len(good) // 2] + good[-2:], "jpeg", "decode_failed"),
         "garbage": (bytes(range(256)) * 4, "jpeg", "decode_failed"),
         "h264": (b"\x00\x00\x00\x01" + bytes(100), "h264", "bad_encoding"),
+        "depth": (
+            cv2.imencode(".png", image_HW3[..., 0].astype(np.uint16))[1].tobytes(),
+            "16UC1; png compressed ",
+            "bad_encoding",
+        ),
         "huge": (good[: frame + 5] + b"\xff\xff\xff\xff" + good[frame + 9 :], "jpeg", "bad_dims"),
     }[case]
     running.localize(good)

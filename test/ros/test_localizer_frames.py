@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -152,6 +154,32 @@ def test_n20_odometry_that_is_only_late_is_waited_for_and_the_poses_do_not_wait(
         on.robot.drive(now + 0.05)
         on.transform_at("odom", now)
         assert node.client.set_parameters(tf_timeout=0.05) == (True, "")
+
+
+def test_n20_odometry_is_looked_up_at_the_time_that_the_offset_of_the_scene_gives(
+    node: Watched, scene_model_folder: Path, images: list[np.ndarray], tmp_path: Path
+) -> None:
+    """The camera's stamps are 0.4 s ahead of the robot's, which says nothing of the time in between."""
+    shutil.copytree(scene_model_folder, tmp_path / "office")
+    description = json.loads((tmp_path / "office" / "scene.json").read_text())
+    description["scenes"][0]["time_offset_s"] = -0.4
+    (tmp_path / "office" / "scene.json").write_text(json.dumps(description))
+    model, parameters = str(tmp_path / "office"), {"tf_mode": "map_to_odom", "transform_tolerance": 0.0}
+    sent = node.client.collect(PoseWithCovarianceStamped, "/initialpose")
+    with trip(node, model=model, publish_initialpose="once", **parameters) as on:
+        on.robot.mount()
+        wait_until(lambda: on.node.client.node.count_publishers("/initialpose"), "/initialpose")
+        for _ in range(3):
+            now = time.time()
+            on.robot.drive(now - 0.45, now - 0.35)
+            on.localize_image(images[0], now)
+            found_44 = transform_from_message(on.transform_at("odom", now).transform).matrix_44
+            T_odom_base_44 = on.robot.T_odom_base_44(now - 0.4)
+            expected_44 = on.camera_44(now) @ T_CAMERA_BASE_44 @ np.linalg.inv(T_odom_base_44)
+            np.testing.assert_allclose(found_44, expected_44, atol=1e-6)
+        wait_until(lambda: sent, "/initialpose, which odometry has confirmed")
+    with trip(node, model=str(scene_model_folder), publish_initialpose="off"):
+        pass
 
 
 def test_n20_two_late_transforms_cost_a_frame_one_timeout(node: Watched, images: list[np.ndarray]) -> None:

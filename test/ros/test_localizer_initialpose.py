@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from geometry_msgs.msg import PoseWithCovarianceStamped
-from live import Client, localizer_process, seconds_of, wait_until
+from live import Client, image_message, localizer_process, seconds_of, wait_until
 from rcl_interfaces.msg import ParameterType
 from rcl_interfaces.srv import GetParameters
 from robot import trip
-from std_srvs.srv import Trigger
+from std_srvs.srv import SetBool, Trigger
 from watched import Watched, watched
 
 from transposenet_ros.replay.processes import free_domain
@@ -38,15 +39,28 @@ def test_n38_what_goes_to_initialpose_passes_the_checks_of_nav2(node: Watched, i
         assert sent[0].pose.pose == on.base_pose_at(seconds_of(sent[0])).pose.pose
     with trip(node, publish_initialpose="on_relocalize") as on:
         on.robot.mount()
-        for k in range(1, 3):
-            for image_HW3 in images:
-                on.base_pose_at(on.localize_image(image_HW3))
-            assert len(sent) == k, "nobody has asked"
-            assert client.call(Trigger, "/localizer/relocalize", Trigger.Request()).success
-            asked = on.localize_image(images[k])
-            wait_until(lambda k=k: len(sent) == k + 1, "the initial pose asked for")
-            assert abs(seconds_of(sent[-1]) - asked) < 1e-6
-            _check_as_nav2(sent[-1])
+        for image_HW3 in images:
+            on.base_pose_at(on.localize_image(image_HW3))
+        assert len(sent) == 1, "nobody has asked"
+        assert client.call(Trigger, "/localizer/relocalize", Trigger.Request()).success
+        # 70 degrees apart in 20 ms: the third agrees with none of those before it.
+        stamps = time.time() + 0.02 * np.arange(5)
+        for stamp, image_HW3 in zip(stamps, [images[0], images[0], *3 * [images[2]]], strict=True):
+            on.base_pose_at(on.localize_image(image_HW3, float(stamp)))
+        wait_until(lambda: len(sent) == 2, "the initial pose asked for")
+        assert abs(seconds_of(sent[-1]) - stamps[-1]) < 1e-6, "of the third frame that agrees"
+        _check_as_nav2(sent[-1])
+        assert "/initialpose waits for frames that agree with each other" in node.process.log
+        # A disabled node takes as many frames as that needs, and then no more.
+        assert client.call(SetBool, "/localizer/set_enabled", SetBool.Request(data=False)).success
+        assert client.call(Trigger, "/localizer/relocalize", Trigger.Request()).success
+        disabled = node.count("disabled")
+        for _ in range(3):
+            last = on.localize_image(images[1])
+        wait_until(lambda: len(sent) == 3, "the initial pose asked for")
+        assert abs(seconds_of(sent[-1]) - last) < 1e-6
+        on.camera.publish(image_message(images[1], time.time()))
+        node.wait_for_count("disabled", disabled + 1)
     for off in ("off", False):  # what YAML makes of a bare off
         with trip(node, publish_initialpose="once"):
             wait_until(lambda: client.node.get_publishers_info_by_topic("/initialpose"), "/initialpose")

@@ -30,6 +30,7 @@ from transposenet_core.formats.trajectories import (
     pose_frames,
     sequence_folders,
     stamped_rows,
+    time_offset_s,
 )
 from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
@@ -97,7 +98,8 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
             sequence = Path(frame.name).parts[0] if folders != [root] else root.resolve().name
             stamp = frame.stamp_ns / NANOSECONDS
             images.append(PosedImage(frame.name, path, pose, splits[frame.name], sequence, stamp))
-    return Scene(root.resolve().name, images, intrinsics=sensors[0].intrinsics, root=root)
+    offset_s = time_offset_s(options, root)
+    return Scene(root.resolve().name, images, intrinsics=sensors[0].intrinsics, root=root, time_offset_s=offset_s)
 
 
 def _check_camera(folder: Path, camera: str) -> None:

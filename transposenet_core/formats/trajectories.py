@@ -75,7 +75,7 @@ def pose_frames(
     UserError where those are too many (fault matrix, T3), or an option is not a number.
     """
     max_gap_s = positive_option(options, "max_gap", MAX_GAP_S, source)
-    offset_s = number_option(options, "time_offset", 0.0, source)
+    offset_s = time_offset_s(options, source)
     if not frames or not trajectory.poses:
         return []  # all rows had faults, which are reported
     stamps_ns, poses = list(trajectory.poses), list(trajectory.poses.values())
@@ -84,6 +84,11 @@ def pose_frames(
     if found.rate < 1:
         faults.remark(source, f"{found}; the others are left out")
     return [(frame, pose) for frame, pose in zip(frames, found.poses, strict=True) if pose is not None]
+
+
+def time_offset_s(options: dict[str, str], source: Path) -> float:
+    """The option `time_offset`, which a scene keeps. UserError where it is no number."""
+    return number_option(options, "time_offset", 0.0, source)
 
 
 def sequence_folders(root: Path, marks: Sequence[str]) -> list[Path]:

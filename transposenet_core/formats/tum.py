@@ -31,6 +31,7 @@ from transposenet_core.formats.trajectories import (
     pose_frames,
     sequence_folders,
     stamped_rows,
+    time_offset_s,
 )
 from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
@@ -95,7 +96,7 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
             sequence = Path(frame.name).parts[0] if folders != [root] else root.resolve().name
             stamp = frame.stamp_ns / NANOSECONDS
             images.append(PosedImage(frame.name, path, pose, splits[frame.name], sequence, stamp, depth_path))
-    scene = Scene(root.resolve().name, images, root=root)
+    scene = Scene(root.resolve().name, images, root=root, time_offset_s=time_offset_s(options, root))
     files = [] if image_files.labels_only else [image.path for image in images]
     size = image_size(files) if files else (640, 480)
     scene.intrinsics = _one_camera({folder: _intrinsics(folder, size, options, faults) for folder in folders})

@@ -18,6 +18,7 @@ from transposenet_core.scene_model.known_frames import KnownFrames
 
 KEPT = 0.99  # of held-out frames, which are all of the scene
 LARGEST_STD = 1e6
+LARGEST_TIME_OFFSET_S = 3600.0  # more is between clocks of another origin, and says nothing of a live camera's
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class MappedScene:
             frames=KnownFrames.of(scene),
             T_pose_camera=scene.T_pose_camera,
             units=scene.units,
-            time_offset_s=scene.time_offset_s,
+            time_offset_s=scene.time_offset_s if abs(scene.time_offset_s) <= LARGEST_TIME_OFFSET_S else 0.0,
             calibration=dict(calibration),
         )
 
@@ -136,7 +137,9 @@ class MappedScene:
             frames=KnownFrames.read(frames),
             T_pose_camera=None if T is None else _pose("T_pose_camera", T),
             units=checked.text("units", description["units"], UNITS),
-            time_offset_s=checked.number("time_offset_s", description["time_offset_s"], -3600, 3600),
+            time_offset_s=checked.number(
+                "time_offset_s", description["time_offset_s"], -LARGEST_TIME_OFFSET_S, LARGEST_TIME_OFFSET_S
+            ),
             calibration={
                 checked.text("calibration", model): Calibration.read(checked.mapping("calibration", values))
                 for model, values in checked.mapping("calibration", description["calibration"]).items()

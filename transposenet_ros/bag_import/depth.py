@@ -15,6 +15,7 @@ from transposenet_core.geometry.pose import Pose
 from transposenet_core.scene import DepthCamera
 from transposenet_ros.bag_import.names import shown
 from transposenet_ros.bag_import.recording import Recording
+from transposenet_ros.decoding.encodings import ENCODINGS as IMAGE_ENCODINGS
 from transposenet_ros.decoding.errors import BadEncoding, BadSize, BadStep, DecodeError, DecodeFailed
 from transposenet_ros.decoding.gate import check_dims
 from transposenet_ros.decoding.png_stream import PNG_START, read_png
@@ -86,8 +87,10 @@ def millimetres(message: Any) -> np.ndarray:
 def _from_png(data: bytes, format: str) -> np.ndarray:
     if "compressedDepth" in format:
         data = data[COMPRESSED_HEAD:]
-    if "32FC1" in format or not data.startswith(PNG_START):
-        raise BadEncoding(f"compressed format {format!r}; supported for compressed depth is 16UC1 in a PNG")
+    encoding = format.partition(";")[0].strip()
+    of_an_image = encoding in IMAGE_ENCODINGS and encoding not in ENCODINGS  # a mosaic of 16 bits is grey as well
+    if of_an_image or "32FC1" in format or not data.startswith(PNG_START):
+        raise BadEncoding(f"compressed format {format!r}; compressed depth is 16UC1 in a PNG")
     stream = read_png(data)
     check_dims(stream.width, stream.height)
     depth_HW = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)

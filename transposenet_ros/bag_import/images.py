@@ -9,6 +9,7 @@ import numpy as np
 
 from transposenet_ros.bags.topics import IMAGE_TYPES
 from transposenet_ros.decoding.compressed import decode_compressed
+from transposenet_ros.decoding.compressed_format import read_format
 from transposenet_ros.decoding.gate import admit
 from transposenet_ros.decoding.image_decoding import convert
 from transposenet_ros.decoding.png_stream import PNG_START
@@ -27,7 +28,7 @@ def image_file(message: Any, kind: str, image_HW3: np.ndarray, correct: Correct 
     """The suffix of an image's file, and the original bytes or the corrected image (H, W, 3) uint8 RGB."""
     if correct is not None:
         return ".png", correct(image_HW3)
-    if IMAGE_TYPES[kind] == "raw":
+    if IMAGE_TYPES[kind] == "raw" or not read_format(message.format).as_stored:
         return ".png", image_HW3
     data = bytes(memoryview(message.data).cast("B"))
     return (".png" if data.startswith(PNG_START) else ".jpg"), data

@@ -47,7 +47,7 @@ class Recording(AbstractContextManager["Recording"]):
             self._files = []
             for path_of_file in paths:
                 try:
-                    self._files.append((path_of_file, open_storage(path_of_file, resources)))
+                    self._files.append((path_of_file, open_storage(path_of_file, resources, self._note)))
                 except UserError as error:
                     if len(paths) == 1:
                         raise
@@ -123,7 +123,7 @@ class Recording(AbstractContextManager["Recording"]):
                 self._note(f"{path}: damaged or cut off: {shown(file.fault)}")
 
     def _note(self, text: str) -> None:
-        if text not in self.notes:
+        if text and text not in self.notes:
             self.notes.append(text)
 
 

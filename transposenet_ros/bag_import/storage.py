@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
 from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
@@ -22,9 +22,10 @@ from rosbags.rosbag2.storage_mcap import McapReader
 from transposenet_core.errors import UserError
 from transposenet_ros.bag_import.names import shown
 from transposenet_ros.bag_import.salvage import SalvagedMcap, SalvagedSqlite, Stored
+from transposenet_ros.bags.sqlite_log import SQLITE, UnusableLogError, log_note, with_its_log
 
 ROSBAG1 = ".bag"
-STORAGES = (".mcap", ".db3", ROSBAG1)
+STORAGES = (".mcap", SQLITE, ROSBAG1)
 ZSTD = (".zstd", ".zst")
 METADATA = "metadata.yaml"
 KINDS = "a rosbag2 folder, a .mcap or .db3 file (also .zstd), or a rosbag1 .bag file"
@@ -104,14 +105,21 @@ def storage_paths(bag: Path) -> tuple[list[Path], dict[str, int], list[str]]:
     return there, counts, [f"{bag}: the storage file {shown(path.name)} is missing" for path in lost]
 
 
-def open_storage(path: Path, resources: ExitStack) -> StorageFile:
+def open_storage(path: Path, resources: ExitStack, note: Callable[[str], object]) -> StorageFile:
     """The file, with its index or read from the beginning. UserError where nothing at all can be read.
 
-    `resources` gets what is to be closed; a compressed file is unpacked to the temporary folder.
+    `resources` gets what is to be closed; a compressed file, and one that its recorder did not close, is copied to the
+    temporary folder. `note` gets a sentence on the log of the latter.
     """
     original = path
     if path.suffix in ZSTD:
         path = _unpacked(path, Path(resources.enter_context(TemporaryDirectory(prefix="bag_to_dataset."))))
+    else:
+        try:
+            path = with_its_log(path, resources)
+            note(log_note(original))
+        except UnusableLogError as error:
+            note(f"{error}; it is read without")
     try:
         file: StorageFile = IndexedFile(path)
     except Exception as error:  # noqa: BLE001

@@ -11,12 +11,14 @@ import numpy as np
 
 from transposenet_core.errors import UserError
 from transposenet_ros.bag_import.choices import NONE
+from transposenet_ros.bag_import.images import decoded
 from transposenet_ros.bag_import.names import listed, shown
 from transposenet_ros.bag_import.options import ImportOptions
 from transposenet_ros.bag_import.pose_covariance import PoseCovariances
 from transposenet_ros.bag_import.recording import Recording, StoredMessage
 from transposenet_ros.bag_import.transform_log import TransformLog
 from transposenet_ros.bags.topics import IMAGE_TYPES, POSE_TYPE
+from transposenet_ros.decoding.errors import BadEncoding, DecodeError
 
 POSE_FIELDS: dict[str, Callable[[Any], Any]] = {
     POSE_TYPE: lambda message: message.pose,
@@ -83,8 +85,22 @@ class Survey:
     def _take_image(self, message: StoredMessage) -> None:
         stamp_ns = message.time_ns if self._received else self._bag.header_stamp_ns(message)
         self._stamps.append(-1 if stamp_ns is None else stamp_ns)
-        if self.image_frame is None:  # the first undamaged one stands for all: an image's bytes are not read twice
-            self.image_frame = self._bag.deserialize(message).header.frame_id.removeprefix("/")
+        if self.image_frame is None:  # the first that is whole speaks for all: an image's bytes are not read twice
+            image = self._bag.deserialize(message)
+            self._check_colours(image, message.topic)
+            self.image_frame = image.header.frame_id.removeprefix("/")
+
+    def _check_colours(self, image: Any, topic: str) -> None:
+        """UserError for depth and other encodings that are no images, before a long recording is read."""
+        try:
+            decoded(image, self.image_type)
+        except BadEncoding as error:
+            raise UserError(
+                f"{self._bag.path}: the images on {shown(topic)} cannot be used: {shown(str(error))}; name the topic "
+                "of the colour or grey images with --image, that of depth with --depth"
+            ) from None
+        except DecodeError:
+            pass  # a damaged one is left out and counted when the images are written
 
     def _take_moving(self, message: StoredMessage) -> None:
         self.transforms.take(self._bag.deserialize(message), False, message.time_ns if self._received else None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import struct
 from collections.abc import Collection, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,31 +16,37 @@ from rosbags.typesys import Stores, get_typestore
 
 from transposenet_core.errors import UserError
 from transposenet_core.geometry.pose import Pose
+from transposenet_ros.bags.sqlite_log import SQLITE, logs_of, with_its_log
 from transposenet_ros.bags.topics import GROUND_TRUTH_TOPIC, IMAGE_NAMES_FILE, IMAGE_TYPES, POSE_TYPE
 
-STORAGE_SUFFIXES = (".mcap", ".db3")
+STORAGE_SUFFIXES = (".mcap", SQLITE)
 
 
 class BagReader(AbstractContextManager["BagReader"]):
     """A rosbag2 recording (folder, or a single .mcap or .db3 file), open from construction to `close`.
 
+    SQLite files whose recorder did not close them are read together with their logs, whatever metadata.yaml counts.
     Raises UserError where the recording is missing, unreadable or truncated, at opening and while messages are read.
     """
 
     def __init__(self, path: str | Path):
         self.path = Path(path).expanduser()
-        try:
-            self._reader = AnyReader([_storage(self.path)], default_typestore=get_typestore(Stores.ROS2_JAZZY))
-            self._reader.open()
-        except UserError:
-            raise
-        # A damaged file can fail anywhere inside the parsers, with any exception.
-        except Exception as error:
-            raise _unreadable(self.path, error) from error
+        with ExitStack() as resources:
+            try:
+                files = _with_logs(_storage(self.path), resources)
+                self._reader = AnyReader(files, default_typestore=get_typestore(Stores.ROS2_JAZZY))
+                self._reader.open()
+            except UserError:
+                raise
+            # A damaged file can fail anywhere inside the parsers, with whatever exception that line of theirs raises.
+            except Exception as error:
+                raise _unreadable(self.path, error) from error
+            self._resources = resources.pop_all()
 
     def close(self) -> None:
         if self._reader.stack is not None:
             self._reader.close()
+        self._resources.close()
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -152,6 +158,14 @@ def _storage(path: Path) -> Path:
             f"{path}: no metadata.yaml and {len(files)} storage files there; name a rosbag2 folder or one of its files"
         )
     return files[0]
+
+
+def _with_logs(storage: Path, resources: ExitStack) -> list[Path]:
+    """What rosbags is to open, where a log lies beside a SQLite file: each file by itself, completed with its log."""
+    files = sorted(storage.glob(f"*{SQLITE}")) if storage.is_dir() else [storage]
+    if not any(logs_of(file) for file in files):
+        return [storage]
+    return [with_its_log(file, resources) for file in files]
 
 
 def _unreadable(path: Path, error: object) -> UserError:

@@ -20,12 +20,12 @@ import numpy as np
 from sensor_msgs.msg import CompressedImage
 
 from transposenet_core.image_files import decode_image_bytes
-from transposenet_ros.decoding.errors import BadEncoding, DecodeFailed
+from transposenet_ros.decoding.compressed_format import check_codec, read_format
+from transposenet_ros.decoding.errors import DecodeFailed
 from transposenet_ros.decoding.gate import MAX_PIXELS, check_dims
 from transposenet_ros.decoding.jpeg_stream import JPEG_START, JpegStream, read_jpeg
 from transposenet_ros.decoding.png_stream import PNG_START, PngStream, read_png
 
-COMPRESSED_FORMATS = ("jpeg", "png")
 # A scan passes over the whole image, and a few bytes can ask for one: those of the largest image bound them all.
 MAX_SCANNED_PIXELS = 12 * MAX_PIXELS
 GREY = 128
@@ -34,7 +34,8 @@ FILLING = bytes(range(0, 252, 4))
 
 
 def decode_compressed(message: CompressedImage) -> np.ndarray:
-    """The image as (H, W, 3) uint8 RGB. Raises BadDims, BadEncoding or DecodeFailed."""
+    """The image as (H, W, 3) uint8 RGB, mosaics interpolated. Raises BadDims, BadEncoding or DecodeFailed."""
+    format = read_format(message.format)
     data = memoryview(message.data).cast("B").tobytes()
     stream = _read(data, message.format)
     _check_size(stream, len(data))
@@ -45,24 +46,17 @@ def decode_compressed(message: CompressedImage) -> np.ndarray:
         )
     if isinstance(stream, JpegStream) and _looks_short(stream, image_HW3) and _is_short(stream, data, image_HW3):
         raise DecodeFailed(f"a JPEG of {len(data)} bytes whose data end before its image does")
-    return image_HW3
+    return format.to_rgb(image_HW3)
 
 
 def _read(data: bytes, format: str) -> JpegStream | PngStream:
-    """By the bytes: `format` is free text that drivers fill as they like, and only explains bytes of another kind."""
+    """By what the bytes are: the codec in `format` is free text of drivers, and only explains other bytes."""
     if data.startswith(JPEG_START):
         return read_jpeg(data)
     if data.startswith(PNG_START):
         return read_png(data)
-    if _names_another_format(format):
-        supported = ", ".join(COMPRESSED_FORMATS)
-        raise BadEncoding(f"compressed format {format!r}; supported are {supported}")
+    check_codec(format)
     raise DecodeFailed(f"{len(data)} bytes that are neither JPEG nor PNG" if data else "no data at all")
-
-
-def _names_another_format(format: str) -> bool:
-    name = format.lower()
-    return bool(name.strip()) and ("compresseddepth" in name or not any(f in name for f in ("jpeg", "jpg", "png")))
 
 
 def _check_size(stream: JpegStream | PngStream, size: int) -> None:

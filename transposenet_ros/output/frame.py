@@ -27,6 +27,15 @@ class Frame:
         """The header of everything that is published about the frame in the map."""
         return Header(stamp=self.stamp, frame_id=self.map_frame)
 
+    @property
+    def stamp_ns(self) -> int:
+        return self.stamp.sec * 10**9 + self.stamp.nanosec
+
+    @property
+    def robot_time_ns(self) -> int:
+        """When the image was taken by the clock of the robot's transforms, from which the camera's may differ."""
+        return self.stamp_ns + round(self.estimate.time_offset_s * 1e9)
+
 
 class Output(Protocol):
     """A consumer of frames; the worker's thread alone calls it."""

@@ -13,6 +13,7 @@ from std_msgs.msg import Header
 
 from transposenet_core.errors import UserError
 from transposenet_core.geometry.pose import Pose
+from transposenet_ros.output.agreement import BaseEstimate
 from transposenet_ros.output.base_pose import base_in_map
 from transposenet_ros.output.conversions import nearest_sign, pose_to_message, pose_with_covariance, transform_stamped
 from transposenet_ros.output.frame import Frame
@@ -22,9 +23,11 @@ from transposenet_ros.parameters import Parameters
 from transposenet_ros.throttled_log import ThrottledLog
 from transposenet_ros.transforms.buffer import TransformBuffer
 from transposenet_ros.transforms.errors import (
+    ConnectivityError,
     ForwardExtrapolationError,
     NoDataForExtrapolationError,
     TransformError,
+    UnknownFrameError,
 )
 from transposenet_ros.transforms.listener import TF_DEPTH, TransformListener
 
@@ -93,8 +96,9 @@ class RobotFrames:
         self._buffer.clear()
 
     def forget(self) -> None:
-        """Start a new time segment: clear signs, and the conflict with another publisher."""
+        """Start a new track: signs, frames that agree, and who was in our way."""
         self._previous_wxyz: np.ndarray | None = None
+        self.initial_pose.forget()
         if self.conflict:
             self._silent_until = time.monotonic() + LISTEN_SECONDS
         self.trouble = self.conflict = ""
@@ -108,6 +112,7 @@ class RobotFrames:
         """Publish what follows from a localized frame."""
         estimate = frame.estimate
         if not estimate.localized or estimate.pose is None:
+            self.initial_pose.forget()
             return
         if self.mode == "map_to_camera":
             self._send(frame.header, frame.camera_frame, estimate.pose)
@@ -134,30 +139,39 @@ class RobotFrames:
         )
 
     def _publish_base(self, frame: Frame, T_map_camera: Pose) -> None:
-        stamp_ns = frame.stamp.sec * 10**9 + frame.stamp.nanosec
         deadline = time.monotonic() + self._parameters.tf_timeout  # of the frame, however many transforms are late
         # A calibration that appears later must be found later; motion that is late is worth a short wait.
-        T_camera_base = self._lookup(frame.camera_frame, self._base, stamp_ns, deadline)
+        T_camera_base = self._lookup(frame.camera_frame, self._base, frame.robot_time_ns, deadline)
         T_map_base, covariance_66 = base_in_map(T_map_camera, frame.estimate.covariance_66, T_camera_base)
         orientation = nearest_sign(T_map_base.orientation, self._previous_wxyz)
         self._previous_wxyz = orientation
         pose = pose_to_message(T_map_base, orientation)
         self._base_pose.publish(pose_with_covariance(frame.header, pose, covariance_66))
-        self.initial_pose.offer(frame.header, pose, covariance_66)
         if self.mode == "map_to_base":
             self._send(frame.header, self._base, T_map_base)
-        elif self.mode == "map_to_odom":
-            T_odom_base = self._lookup(self._odom, self._base, stamp_ns, deadline)
-            later = stamp_ns + round(self._parameters.transform_tolerance * 1e9)
+        if self.initial_pose.waits:
+            T_odom_base = self._odometry(frame.robot_time_ns, deadline)
+            found = BaseEstimate(frame.robot_time_ns, frame.map_frame, T_map_base, covariance_66, T_odom_base)
+            self.initial_pose.offer(frame.header, pose, found)
+        if self.mode == "map_to_odom":
+            T_odom_base = self._lookup(self._odom, self._base, frame.robot_time_ns, deadline)
+            later = frame.stamp_ns + round(self._parameters.transform_tolerance * 1e9)
             header = Header(stamp=Time(sec=later // 10**9, nanosec=later % 10**9), frame_id=frame.map_frame)
             self._send(header, self._odom, T_map_base @ T_odom_base.inverse())
 
-    def _lookup(self, target: str, source: str, stamp_ns: int, deadline: float) -> Pose:
-        """Wait for a transform that is only late, also for the first in a time segment; not for one that nobody has
-        published."""
+    def _odometry(self, time_ns: int, deadline: float) -> Pose | None:
+        """`T_odom_base`, None on a robot without odometry. TransformError where there is one, and not at that time."""
+        try:
+            return self._lookup(self._odom, self._base, time_ns, deadline) if self._odom else None
+        except (UnknownFrameError, ConnectivityError):
+            return None
+
+    def _lookup(self, target: str, source: str, time_ns: int, deadline: float) -> Pose:
+        """Wait for a transform that is only late, be it the first since time began anew; one that nobody has named is
+        not waited for."""
         while True:
             try:
-                return self._buffer.lookup(target, source, stamp_ns)
+                return self._buffer.lookup(target, source, time_ns)
             except (ForwardExtrapolationError, NoDataForExtrapolationError):
                 if time.monotonic() > deadline or not self._node.context.ok():
                     raise

@@ -82,6 +82,7 @@ def test_a_known_camera_on_a_known_body(tmp_path: Path) -> None:
     assert second.name == f"mav0/cam0/data/{EPOCH + 52 * MS}.png"
     assert (second.sequence, second.split) == ("V1_01_easy", "train")
     assert second.stamp == pytest.approx((EPOCH + 52 * MS) / 1e9, abs=1e-6)
+    assert scene.time_offset_s == 0 and load_scene(f"euroc:{root},time_offset=0.01").time_offset_s == 0.01
 
 
 def test_the_published_sensor_file(tmp_path: Path) -> None:

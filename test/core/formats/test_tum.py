@@ -1,5 +1,6 @@
 """TUM RGB-D recordings: a known camera at known times, the published cameras, and what is wrong in a row."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -9,6 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from transposenet_core.errors import UserError
 from transposenet_core.formats import describe_formats, inspect_scene, load_scene
+from transposenet_core.scene_model import HeldOutError, MappedScene
 
 EPOCH = 1305031102
 # An upright camera that looks along the map's x, z up: columns are its right (-y), its down (-z) and its view (x).
@@ -122,7 +124,17 @@ def test_t03_another_clock_is_refused_and_can_be_corrected(tmp_path: Path) -> No
     np.testing.assert_allclose(scene.images[0].pose.position, [0.1, 0.5, 1.2], atol=1e-6)
 
 
-def test_t03_the_few_images_without_a_pose_are_left_out_and_reported(tmp_path: Path) -> None:
+def test_the_time_offset_is_kept_where_it_is_no_other_clock(tmp_path: Path) -> None:
+    """The node looks odometry up at the time of an image by the robot's clock."""
+    root = write_recording(tmp_path / "freiburg1", [0.105, 0.5])
+    scene = load_scene(f"tum:{root},time_offset=0.05")
+    held_out_error = HeldOutError((1.0, 1.0, 1.0), (1.0, 1.0, 1.0), "nothing")
+    assert MappedScene.of(scene, held_out_error, {}).time_offset_s == scene.time_offset_s == 0.05
+    other_clock = replace(scene, time_offset_s=7200.0)
+    assert MappedScene.of(other_clock, held_out_error, {}).time_offset_s == 0.0, "a model with it could not be loaded"
+
+
+def test_t03_the_few_images_without_a_pose_are_left_out_and_told(tmp_path: Path) -> None:
     root = write_recording(tmp_path / "freiburg1", [-0.1, 0.0, 0.1, 0.2, 0.3, 1.0])
     scene, faults = inspect_scene(f"tum:{root}")
     assert len(scene.images) == 5 and not faults.refused

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import zstandard
-from made_bags import check_drive, drive, imported, texture, write_bag, write_rosbag1
+from image_messages import message_of, samples_of
+from made_bags import Messages, Row, check_drive, drive, imported, texture, write_bag, write_rosbag1
 
 from transposenet_core.formats import load_scene
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.image_files import read_image
 from transposenet_core.scene import Scene
+from transposenet_ros.bag_to_dataset import main
+from transposenet_ros.decoding.image_decoding import decode_image
 from transposenet_ros.make_bag import main as make_bag
 
 GROUND_TRUTH = ["--pose", "/ground_truth/pose"]
@@ -71,6 +75,39 @@ def test_compressed_images_keep_their_bytes(source, tmp_path):
     for old, new in zip(load_scene(f"7scenes:{source}").images, scene.images, strict=True):
         assert new.path.read_bytes() == old.path.read_bytes()
         assert new.path.suffix == old.path.suffix
+
+
+def recompressed(format: str, stored: Callable[[np.ndarray], np.ndarray]) -> Iterator[Row]:
+    """The drive with its images as PNG files under a `format`; `stored` makes the file's BGR or grey pixels of RGB."""
+    m = Messages()
+    for topic, time_ns, message in drive():
+        if topic == "/camera/image":
+            data = cv2.imencode(".png", stored(message.data.reshape(48, 64, 3)))[1].tobytes()
+            topic, message = "/camera/image/compressed", m.compressed(time_ns, "camera_optical", data, format)
+        yield topic, time_ns, message
+
+
+def test_n08_exchanged_colours_and_mosaics_are_put_right_in_the_data_set(tmp_path):
+    """The bytes that came would be read as every other file is."""
+    exchanged = write_bag(tmp_path / "rgb", recompressed("rgb8; png compressed rgb8", lambda image_HW3: image_HW3))
+    check_drive(imported(exchanged, tmp_path / "colours", "--pose", "/odom", image="/camera/image/compressed"))
+    rows = recompressed("bayer_grbg8; png compressed ", lambda image_HW3: samples_of("bayer_grbg8", image_HW3))
+    mosaic = write_bag(tmp_path / "bayer", rows)
+    scene = imported(mosaic, tmp_path / "mosaics", "--pose", "/odom", image="/camera/image/compressed")
+    for number, image in enumerate(scene.images):
+        expected_HW3 = decode_image(message_of("bayer_grbg8", texture(number)))
+        np.testing.assert_array_equal(read_image(image.path), expected_HW3)
+
+
+def test_n05_depth_is_not_imported_as_images(tmp_path, capsys):
+    rows = recompressed("16UC1; png compressed ", lambda image_HW3: image_HW3[..., 0].astype(np.uint16))
+    bag = write_bag(tmp_path / "bag", rows)
+    arguments = ["--image", "/camera/image/compressed", "--pose", "/odom", "--out", str(tmp_path / "data")]
+    assert main([str(bag), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert "/camera/image/compressed cannot be used: compressed format '16UC1; png compressed '" in error
+    assert "that of depth with --depth" in error and error.count("\n") == 1
+    assert not (tmp_path / "data").exists()
 
 
 @pytest.mark.parametrize(

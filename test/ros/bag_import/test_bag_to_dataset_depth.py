@@ -74,6 +74,9 @@ def test_what_was_not_measured_is_0() -> None:
         message(DEPTH_MM, "16UC1", width=0),
         message(DEPTH_MM, "16UC1", width=65535, height=65535),
         SimpleNamespace(format="32FC1; compressedDepth", data=np.zeros(40, np.uint8)),
+        SimpleNamespace(
+            format="bayer_rggb16; png compressed ", data=np.frombuffer(cv2.imencode(".png", DEPTH_MM)[1], np.uint8)
+        ),
         SimpleNamespace(format="png", data=np.frombuffer(cv2.imencode(".png", METRES)[1].tobytes(), np.uint8)),
     ],
 )
@@ -107,6 +110,7 @@ def test_depth_of_another_time_belongs_to_no_image(tmp_path: Path, capsys: pytes
         ("depth_optical", ("--depth", "/camera/depth"), "needs depth that is registered to the colour camera"),
         ("camera_optical", ("--depth", "/nowhere"), "the topic /nowhere of --depth is not in it"),
         ("camera_optical", ("--depth", "/camera/depth", "--camera-info", "none"), "needs the colour camera's"),
+        ("camera_optical", ("--image", "/camera/depth"), "images on /camera/depth cannot be used: encoding '16UC1'"),
     ],
 )
 def test_depth_that_cannot_be_used_is_reported(
