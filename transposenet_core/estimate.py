@@ -24,9 +24,9 @@ class Estimate:
     empty where ``localized`` is true; ``map_frame`` names the frame the pose is in. ``attention``, empty unless it was
     asked for, holds under ``position`` and ``orientation`` how much each encoder's token attends to the cells of the
     window that the network saw (`Preprocessing.window`): (H_m, W_m) float32, not negative, together at most 1
-    (TransPoseNet, section 4.2 and Figure 3). ``covariance_source`` says in words what the covariance rests on. Of a
-    model of several scenes ``scene`` is the one found, ``scene_probability`` how sure the network is of it (None of one
-    scene), and the covariance is the error within it. ``time_offset_s`` is the scene's: added to an image's stamp it
+    (TransPoseNet, section 4.2 and Figure 3). ``covariance_source`` describes where the covariance comes from. Of a
+    model of several scenes ``scene`` is the selected one, ``scene_probability`` how sure the network is of it (None
+    of one scene), and the covariance is the error within it. ``time_offset_s`` is the scene's: added to an image's stamp it
     gives the time of its pose.
     """
 

@@ -134,7 +134,7 @@ def test_the_time_offset_is_kept_where_it_is_no_other_clock(tmp_path: Path) -> N
     assert MappedScene.of(other_clock, held_out_error, {}).time_offset_s == 0.0, "a model with it could not be loaded"
 
 
-def test_t03_the_few_images_without_a_pose_are_left_out_and_told(tmp_path: Path) -> None:
+def test_t03_the_few_images_without_a_pose_are_left_out_and_reported(tmp_path: Path) -> None:
     root = write_recording(tmp_path / "freiburg1", [-0.1, 0.0, 0.1, 0.2, 0.3, 1.0])
     scene, faults = inspect_scene(f"tum:{root}")
     assert len(scene.images) == 5 and not faults.refused
