@@ -43,9 +43,9 @@ class Arrival:
 class FrameWorker:
     """Takes messages from the executor without blocking it and processes the newest in its own thread.
 
-    `put` belongs to the executor's thread, as do the gate for stamps, the clock, and `on_new_time`, which is called as
-    soon as it is known that time has jumped; everything else is the worker's. `is_waited_for` says whether what
-    ~/relocalize is to give needs more than one frame.
+    `put` runs in the executor's thread, as do the gate for stamps, the clock, and `on_new_time`, which is called as
+    soon as a jump of time is detected; everything else runs in the worker's. `is_waited_for` returns whether
+    ~/relocalize still waits for further frames.
     """
 
     def __init__(

@@ -120,7 +120,7 @@ def test_the_search_finds_what_it_looks_for() -> None:
     assert sorted(circle(folded(found, "a"))[1:]) == ["high", "low"]
     assert folded(found, "a.low") == {("low", "x")}
     down, up = (
-        ("transposenet_ros.output.track", "transposenet_ros.parameters"),
+        ("transposenet_ros.output.path_poses", "transposenet_ros.parameters"),
         ("transposenet_ros.bags.x", "transposenet_ros.output.y"),
     )
     assert upward({down, up}, "transposenet_ros") == [up]

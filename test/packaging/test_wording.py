@@ -16,9 +16,11 @@ EXEMPT = {"docs/glossary.md", "CHANGELOG.md", "test/packaging/test_wording.py"}
 TEXTS = (".py", ".md", ".yaml", ".xml", ".toml", ".cfg")
 
 # Words of which no name is made; the glossary has the word to use. The names of tests are sentences: see PHRASES.
-WORDS = set(
-    "picture pictures truths judge judged judges judging chance draws eyes honesty fallen companions trunk trunks "
-    "turn turns turned turning said told answer answers answered".split()
+WORDS = {
+    *("picture", "pictures", "truths", "judge", "judged", "judges", "judging", "chance", "draws", "eyes", "honesty"),
+    *("fallen", "companions", "trunk", "trunks", "turn", "turns", "turned", "turning"),
+    *("said", "told", "answer", "answers", "answered"),
+}
 )
 # `truth` stands in `ground_truth` alone.
 LONE_TRUTH = re.compile(r"(?<!ground_)truth", re.IGNORECASE)
@@ -65,7 +67,8 @@ def phrases(text: str) -> Iterator[tuple[int, str]]:
     """Line and phrase; a phrase may be broken at the end of a line, and names of tests are read as sentences."""
     plain = re.sub(r"\btest_\w+", lambda name: name[0].replace("_", " "), text)
     plain = re.sub(r'[ \t]*\n[ \t]*(?:# ?|f?"|> )?', "\n", plain)
-    for found in re.finditer(rf"(?<![\w`./-])({'|'.join(PHRASES).replace(' ', chr(92) + 's')})(?![\w-])", plain, re.I):
+    listed = "|".join(PHRASES).replace(" ", r"\s")
+    for found in re.finditer(rf"(?<![\w`./-])({listed})(?![\w-])", plain, re.IGNORECASE):
         yield plain.count("\n", 0, found.start()) + 1, found[0]
 
 

@@ -90,7 +90,7 @@ def _from_png(data: bytes, format: str) -> np.ndarray:
     encoding = format.partition(";")[0].strip()
     of_an_image = encoding in IMAGE_ENCODINGS and encoding not in ENCODINGS  # a mosaic of 16 bits is grey as well
     if of_an_image or "32FC1" in format or not data.startswith(PNG_START):
-        raise BadEncoding(f"compressed format {format!r}; compressed depth is 16UC1 in a PNG")
+        raise BadEncoding(f"compressed format {format!r}; supported for compressed depth is 16UC1 in a PNG")
     stream = read_png(data)
     check_dims(stream.width, stream.height)
     depth_HW = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)

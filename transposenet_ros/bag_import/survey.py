@@ -85,13 +85,13 @@ class Survey:
     def _take_image(self, message: StoredMessage) -> None:
         stamp_ns = message.time_ns if self._received else self._bag.header_stamp_ns(message)
         self._stamps.append(-1 if stamp_ns is None else stamp_ns)
-        if self.image_frame is None:  # the first that is whole speaks for all: an image's bytes are not read twice
+        if self.image_frame is None:  # the first undamaged one stands for all: an image's bytes are not read twice
             image = self._bag.deserialize(message)
             self._check_colours(image, message.topic)
             self.image_frame = image.header.frame_id.removeprefix("/")
 
     def _check_colours(self, image: Any, topic: str) -> None:
-        """UserError for depth and other encodings that are no images, before a long recording is read."""
+        """UserError for depth and other encodings that are not images, before a long recording is read."""
         try:
             decoded(image, self.image_type)
         except BadEncoding as error:

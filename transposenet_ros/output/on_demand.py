@@ -21,10 +21,10 @@ from transposenet_core.inspection.reconstruction import has_decoder, reconstruct
 from transposenet_core.scene_model import SceneModel
 from transposenet_ros.output.conversions import pose_stamped, pose_to_message, rgb8_message
 from transposenet_ros.output.frame import Frame
+from transposenet_ros.output.path_poses import PathPoses
 from transposenet_ros.output.point_cloud import position_cloud
 from transposenet_ros.output.publishers import open_publisher
 from transposenet_ros.output.scene_markers import SceneMarkers
-from transposenet_ros.output.track import PathPoses
 
 ENCODERS = ("position", "orientation")
 

@@ -96,7 +96,7 @@ class RobotFrames:
         self._buffer.clear()
 
     def forget(self) -> None:
-        """Start a new track: signs, frames that agree, and who was in our way."""
+        """Start a new time segment: clear signs, frames that agree, and the conflict with another publisher."""
         self._previous_wxyz: np.ndarray | None = None
         self.initial_pose.forget()
         if self.conflict:
@@ -167,8 +167,8 @@ class RobotFrames:
             return None
 
     def _lookup(self, target: str, source: str, time_ns: int, deadline: float) -> Pose:
-        """Wait for a transform that is only late, be it the first since time began anew; one that nobody has named is
-        not waited for."""
+        """Wait for a transform that is only late, also for the first in a time segment; not for one that nobody has
+        published."""
         while True:
             try:
                 return self._buffer.lookup(target, source, time_ns)
