@@ -26,8 +26,8 @@ class Estimate:
     window that the network saw (`Preprocessing.window`): (H_m, W_m) float32, not negative, together at most 1
     (TransPoseNet, section 4.2 and Figure 3). ``covariance_source`` describes where the covariance comes from. Of a
     model of several scenes ``scene`` is the selected one, ``scene_probability`` how sure the network is of it (None
-    of one scene), and the covariance is the error within it. ``time_offset_s`` is the scene's: added to an image's stamp it
-    gives the time of its pose.
+    of one scene), and the covariance is the error within it. ``time_offset_s`` is the scene's: added to an image's
+    stamp it gives the time of its pose.
     """
 
     pose: Pose | None

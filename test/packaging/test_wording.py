@@ -21,7 +21,6 @@ WORDS = {
     *("fallen", "companions", "trunk", "trunks", "turn", "turns", "turned", "turning"),
     *("said", "told", "answer", "answers", "answered"),
 }
-)
 # `truth` stands in `ground_truth` alone.
 LONE_TRUTH = re.compile(r"(?<!ground_)truth", re.IGNORECASE)
 
