@@ -107,6 +107,7 @@ def test_one_faulty_scene_does_not_stop_the_others(tmp_path: Path, capsys: Sente
     assert f"{CAMBRIDGE[0]}: no result, " in table and f"{labels} line 8" in table
 
 
+@pytest.mark.long
 def test_an_interrupted_scene_is_resumed(tmp_path: Path) -> None:
     write_small_scene(tmp_path / "heads", frames=12)
     out, epochs = tmp_path / "out", 20
@@ -141,6 +142,7 @@ def test_a_trained_scene_without_a_result_is_only_evaluated(tmp_path: Path) -> N
     assert json.loads(result.read_text())["result"] == pytest.approx(before, abs=1e-6)
 
 
+@pytest.mark.long
 def test_other_frames_in_a_finished_scene_are_noticed(tmp_path: Path, capsys: Sentences) -> None:
     write_small_scene(tmp_path / "heads", frames=4)
     command = ["7scenes", "--data", str(tmp_path), "--out", str(tmp_path / "out"), *TINY, "epochs=1"]

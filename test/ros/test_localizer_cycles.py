@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from lifecycle_msgs.msg import Transition
 from live import image_message, wait_until
 from rcl_interfaces.srv import ListParameters
@@ -39,6 +40,7 @@ def resources(node: Watched) -> dict[str, int]:
     return {"threads": threads, "open files": len(os.listdir(process / "fd"))}
 
 
+@pytest.mark.long
 def test_n31_life_cycles_leave_nothing_behind(scene_model_folder: Path, image_HW3: np.ndarray) -> None:
     steps = [getattr(Transition, f"TRANSITION_{name}") for name in ("DEACTIVATE", "CLEANUP", "CONFIGURE", "ACTIVATE")]
     with watched(scene_model_folder, image_qos="reliable", publish_initialpose="once") as node:

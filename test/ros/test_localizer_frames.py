@@ -301,6 +301,7 @@ def test_n21_where_another_node_gives_odom_a_parent_this_one_stops_until_reset(
         on.reset()
 
 
+@pytest.mark.long
 def test_n21_after_a_reset_the_node_listens_for_the_other_before_it_publishes(
     scene_model_folder: Path, images: list[np.ndarray]
 ) -> None:

@@ -18,6 +18,7 @@ def profile_of_this_test_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(dds_profile.VARIABLE, str(dds_profile.profile_path()))
 
 
+@pytest.mark.long
 def test_n31_the_script_for_many_cycles_prints_its_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert life_cycles.main(["--cycles", "1", "--warm-up", "0"]) == 0
     rows = re.findall(r"^(\D+?) +(\d+) +(\d+) +([+-]\d+)$", capsys.readouterr().out, re.MULTILINE)
@@ -27,6 +28,7 @@ def test_n31_the_script_for_many_cycles_prints_its_table(capsys: pytest.CaptureF
     assert "--cycles is 0" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_n39_fuzzed_images_are_all_accounted_for_by_the_running_nodes(domain: int, tmp_path: Path) -> None:
     ((name, text, _, held),) = node_under_load.fuzzed(save_smallest_model(tmp_path / "model"), domain, messages=60)
     assert name == "invalid poses, fuzzed" and held, text
@@ -34,6 +36,7 @@ def test_n39_fuzzed_images_are_all_accounted_for_by_the_running_nodes(domain: in
     assert int(sent) == 60 and 0 < int(poses) < 60
 
 
+@pytest.mark.long
 def test_growth_pause_and_end_of_a_node(domain: int, tmp_path: Path) -> None:
     model = save_smallest_model(tmp_path / "model")
     figures = node_under_load.growth_and_end(model, domain, frames=5, pause=2.0)

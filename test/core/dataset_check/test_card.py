@@ -150,6 +150,7 @@ def test_the_summary_shows_five_of_a_kind_and_all_where_asked() -> None:
     assert len(faults_text(faults.all, everything=True).splitlines()) == 11
 
 
+@pytest.mark.long
 def test_t10_a_hundred_thousand_rows_are_checked_in_bounded_time_and_memory(tmp_path: Path) -> None:
     """100 000 poses in a table of labels, 40 MB of text of which at most 600 MB of memory may become."""
     path, rows = tmp_path / "large.csv", 100_000

@@ -145,6 +145,7 @@ def test_t07_a_batch_that_does_not_fit_names_the_one_to_try(small_scene: Path, t
     assert "batch_size 24 at 800x800 pixels does not fit into the memory; try batch_size=12, or --auto-batch" in error
 
 
+@pytest.mark.long
 def test_t08_no_worker_process_and_no_shared_memory_is_needed(small_scene: Path, tmp_path: Path) -> None:
     """Images are decoded by threads and kept: there is no worker to crash and no --shm-size to set."""
     watched = tmp_path / "watched.py"

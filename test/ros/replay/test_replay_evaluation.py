@@ -142,6 +142,7 @@ def running(model: Path, domain: int, *arguments: str, **parameters: object) -> 
             yield functools.partial(evaluate_live, "", start_node=False)
 
 
+@pytest.mark.long
 def test_sqlite3_and_mcap_give_the_same_poses(drive, model, offline, domain, tmp_path):
     results = []
     with running(model, domain, "-r", "image:=/camera/image", image_transport="compressed") as evaluate:
@@ -152,6 +153,7 @@ def test_sqlite3_and_mcap_give_the_same_poses(drive, model, offline, domain, tmp
     assert results[0].error_summary().to_dict() == pytest.approx(results[1].error_summary().to_dict(), abs=1e-6)
 
 
+@pytest.mark.long
 def test_nothing_is_lost_on_the_way_at_camera_rate(drive, model, offline, tmp_path):
     """640x480 raw at 30 Hz, which needs the shared-memory profile; what the node skips it counts."""
     rng = np.random.default_rng(4)
@@ -233,6 +235,7 @@ def test_e01_no_overlap_is_one_sentence(drive, model, tmp_path, capsys):
     assert "1000.000 to 1000.033 s" in error and "5000.000 to 5000.000 s" in error
 
 
+@pytest.mark.long
 def test_a_running_node_is_used_twice(drive, model, offline, raw_bag, domain):
     """Its counts go on from one replay to the next; each result holds its own."""
     with running(model, domain, "-r", "image:=/camera/image") as evaluate:
