@@ -1,4 +1,4 @@
-"""Depth images of a recording, registered to its colour images, as 16-bit millimetres beside them."""
+"""Import of depth images that the camera driver has already registered to the colour camera."""
 
 from __future__ import annotations
 

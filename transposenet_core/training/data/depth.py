@@ -1,4 +1,4 @@
-"""Depth images registered to the colour images that the network learns from."""
+"""Registers depth images to the colour camera, as the network learns from them."""
 
 from __future__ import annotations
 
