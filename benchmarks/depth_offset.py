@@ -25,7 +25,9 @@ from transposenet_core.command_line import exit_code
 from transposenet_core.errors import UserError
 from transposenet_core.formats import load_scene
 from transposenet_core.geometry.intrinsics import Intrinsics
+from transposenet_core.geometry.undistortion import Undistorter
 from transposenet_core.scene import PosedImage, Scene
+from transposenet_core.training.data.depth import rectified_depth
 
 JUMP = 0.15  # of the nearer depth
 SMOOTH_PX = 1.5  # of the gradient
@@ -41,7 +43,7 @@ def grey(path: Path | None) -> np.ndarray:
     return np.asarray(image_HW)
 
 
-def jumps(depth_HW: np.ndarray, depth_camera: Intrinsics, axis: int) -> np.ndarray:
+def jumps(depth_HW: np.ndarray, pinhole: Intrinsics, axis: int) -> np.ndarray:
     """Points (N, 3) in the depth camera's frame, metres, at discontinuities along the image's `axis` (0: x, 1: y)."""
     a_HW = depth_HW if axis == 0 else depth_HW.T
     left, right = a_HW[:, :-1], a_HW[:, 1:]
@@ -49,15 +51,13 @@ def jumps(depth_HW: np.ndarray, depth_camera: Intrinsics, axis: int) -> np.ndarr
     rows, columns = np.nonzero((left > 0) & (right > 0) & (np.abs(left - right) > JUMP * nearer))
     z_N, between_N = nearer[rows, columns], columns + 0.5
     u_N, v_N = (between_N, rows) if axis == 0 else (rows, between_N)
-    eye, (height, width) = depth_camera, depth_HW.shape
-    x_N = (u_N * (eye.width / width) - eye.cx) / eye.fx * z_N
-    y_N = (v_N * (eye.height / height) - eye.cy) / eye.fy * z_N
+    x_N, y_N = (u_N - pinhole.cx) / pinhole.fx * z_N, (v_N - pinhole.cy) / pinhole.fy * z_N
     return np.stack((x_N, y_N, z_N), axis=1)
 
 
-def gradient(path: Path, axis: int) -> np.ndarray:
+def gradient(image_HW: np.ndarray, axis: int) -> np.ndarray:
     """The square root of the absolute gradient (H, W) along `axis`, 1 where the gradient equals its mean."""
-    smooth_HW = cv2.GaussianBlur(grey(path).astype(np.float32), (0, 0), SMOOTH_PX)
+    smooth_HW = cv2.GaussianBlur(image_HW.astype(np.float32), (0, 0), SMOOTH_PX)
     slope = np.abs(cv2.Sobel(smooth_HW, cv2.CV_32F, 1 - axis, axis))
     return np.sqrt(slope / max(float(slope.mean()), 1e-6))
 
@@ -77,11 +77,12 @@ def scan(scene: Scene, images: list[PosedImage], offsets_M: np.ndarray, axis: in
     camera, depth_camera = scene.intrinsics, scene.depth_camera
     if camera is None or depth_camera is None:
         raise UserError(f"scene {scene.name} ({scene.root}) has no intrinsics or no depth images; add both")
+    undistort = Undistorter(camera)
     found: list[list[np.ndarray]] = [[] for _ in offsets_M]
     for image in images:
-        depth_HW = grey(image.depth_path) * depth_camera.metres_per_unit
-        points_N3 = jumps(depth_HW, depth_camera.intrinsics, axis)
-        edges_HW = gradient(image.path, axis)
+        depth_HW, pinhole = rectified_depth(grey(image.depth_path), depth_camera.intrinsics)
+        points_N3 = jumps(depth_HW * depth_camera.metres_per_unit, pinhole, axis)
+        edges_HW = gradient(undistort(grey(image.path)), axis)
         for values, offset in zip(found, offsets_M, strict=True):
             values.append(under(edges_HW, points_N3 + offset * np.eye(3)[axis], camera))
     return [float(np.concatenate(values).mean()) for values in found]

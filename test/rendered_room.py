@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from demo.drives import test_drive
 from demo.render import camera_matrix, check_graphics
@@ -20,6 +21,8 @@ WIDTH, HEIGHT = 320, 240
 K = camera_matrix(WIDTH, HEIGHT)
 CAMERA = Intrinsics(WIDTH, HEIGHT, K[0, 0], K[1, 1], K[0, 2], K[1, 2])
 POSE = test_drive().poses[90]
+# Of the second camera of the fixture `room`, in the first one's frame.
+ROTATION, TRANSLATION = Rotation.from_euler("YXZ", [6, -4, 5], degrees=True), np.array([0.12, -0.05, 0.1])
 # In a separate process, as everywhere: the room and its depth from some cameras.
 RENDER_VIEWS = """
 import json, sys

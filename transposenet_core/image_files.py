@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import struct
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -12,6 +15,11 @@ from transposenet_core.errors import UserError
 
 # The network's input keeps the aspect ratio of the image: a row of 20 000 pixels would become 4 GB.
 MAX_SIDE_RATIO = 100
+SAMPLE = 16  # images whose headers say how large the images of a scene are
+JPEG_START, PNG_START = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
+# ITU-T T.81, table B.1: start-of-frame markers carry the size; behind the start of a scan lie the compressed data.
+JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+JPEG_WITHOUT_LENGTH, JPEG_LAST = frozenset({0x01, *range(0xD0, 0xD8)}), (0xD9, 0xDA)
 
 
 def decode_image_bytes(data: bytes | np.ndarray) -> np.ndarray | None:
@@ -56,15 +64,55 @@ def read_image(path: str | Path) -> np.ndarray:
 
 
 def image_size(paths: Sequence[str | Path]) -> tuple[int, int]:
-    """Width and height of the first image that can be read: one damaged file does not hide a camera.
+    """Width and height of the images: as `usual_size`, else of the first one that can be read.
 
     UserError where none can.
     """
+    if (size := usual_size(paths)) is not None:
+        return size
     for path in paths:
         with suppress(UserError):
             height, width = read_image(path).shape[:2]
             return width, height
     raise UserError(f"{paths[0]}: none of {len(paths)} images can be read; allowed are JPEG and PNG: copy them again")
+
+
+def usual_size(paths: Sequence[str | Path]) -> tuple[int, int] | None:
+    """Width and height that most of a sample of images have: neither a damaged nor a rotated one hides the camera.
+
+    None where no header of the sample can be read.
+    """
+    sample = paths[:: -(-len(paths) // SAMPLE) or 1]
+    sizes = Counter(size for path in sample if (size := stored_size(path)) is not None)
+    return sizes.most_common(1)[0][0] if sizes else None
+
+
+def stored_size(path: str | Path) -> tuple[int, int] | None:
+    """Width and height of a PNG or a JPEG by its header; None where that cannot be read."""
+    with suppress(OSError, ValueError, struct.error), open(path, "rb") as file:
+        head = file.read(24)
+        size = struct.unpack(">II", head[16:]) if head.startswith(PNG_START) else None
+        if head.startswith(JPEG_START):
+            size = _jpeg_size(file)
+        return size if size and min(size) > 0 else None
+    return None
+
+
+def _jpeg_size(file: BinaryIO) -> tuple[int, int] | None:
+    file.seek(len(JPEG_START))
+    while file.read(1) == b"\xff":
+        while (code := file.read(1)) == b"\xff":
+            pass  # filling
+        (marker,) = code or b"\xd9"
+        if marker in JPEG_FRAMES:
+            height, width = struct.unpack(">3x2H", file.read(7))
+            return width, height
+        if marker in JPEG_LAST:
+            break
+        if marker not in JPEG_WITHOUT_LENGTH:
+            (length,) = struct.unpack(">H", file.read(2))
+            file.seek(length - 2, 1)
+    return None
 
 
 def find_image(path: Path) -> Path | None:

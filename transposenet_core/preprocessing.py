@@ -9,13 +9,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
+from transposenet_core.errors import UserError
 from transposenet_core.geometry.intrinsics import Intrinsics
-from transposenet_core.image_files import check_sides
+from transposenet_core.geometry.undistortion import Undistorter
+from transposenet_core.image_files import check_sides, read_image
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -37,8 +40,8 @@ class Preprocessing:
     def __post_init__(self) -> None:
         object.__setattr__(self, "image_size", (int(self.image_size[0]), int(self.image_size[1])))
 
-    def resize(self, image_HW3: np.ndarray) -> torch.Tensor:
-        """(H, W, 3) uint8 RGB to (3, h, w) uint8, at least `image_size`.
+    def resize(self, image_HW3: np.ndarray, size: tuple[int, int] | None = None) -> torch.Tensor:
+        """(H, W, 3) uint8 RGB to (3, h, w) uint8: `size` (height, width), or at least `image_size`.
 
         Raises ValueError where the array is not a uint8 RGB image, UserError for one that `check_sides` refuses.
         """
@@ -46,7 +49,7 @@ class Preprocessing:
             raise ValueError(f"an (H, W, 3) uint8 RGB image is needed, got {image_HW3.dtype} {image_HW3.shape}")
         height, width = image_HW3.shape[:2]
         check_sides(width, height)
-        size = self._resized(height, width)
+        size = size or self._resized(height, width)
         image_13HW = torch.from_numpy(np.ascontiguousarray(image_HW3)).permute(2, 0, 1)[None]
         if size == (height, width):
             return image_13HW[0].clone()
@@ -102,6 +105,18 @@ class Preprocessing:
     def __call__(self, image_HW3: np.ndarray) -> torch.Tensor:
         """(H, W, 3) uint8 RGB to the network's input (1, 3, h, w) float32, or (n, 3, h, w) with ``crops``."""
         return normalise(self.views(self.resize(image_HW3)[None]))
+
+
+def read_rectified(path: str | Path, undistorter: Undistorter | None) -> np.ndarray:
+    """An image file (H, W, 3) uint8 RGB without its lens's distortion; as it is where there is no `undistorter`.
+
+    UserError as `read_image` and `Undistorter`, with the file's name.
+    """
+    image_HW3 = read_image(path)
+    try:
+        return undistorter(image_HW3) if undistorter else image_HW3
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
 
 
 def _grid(count: int, spare_height: int, spare_width: int) -> tuple[int, int]:

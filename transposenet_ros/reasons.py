@@ -72,7 +72,8 @@ NOT_LISTENED = _row(
 DISABLED = _row("disabled", "switched off by `~/set_enabled`", "OK", in_localized_share=False)
 CAMERA_MISMATCH = _row(
     "camera_mismatch",
-    "CameraInfo is not of the training camera, and `on_camera_mismatch` is `refuse`",
+    "the images have another aspect ratio than their CameraInfo says; or CameraInfo is of another camera than the "
+    "training's, and `on_camera_mismatch` is `refuse`",
     "ERROR",
 )
 DEVICE_FAILED = _row(

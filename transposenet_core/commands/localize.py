@@ -8,6 +8,7 @@ import json
 import math
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +61,7 @@ def run(args: argparse.Namespace) -> None:
 
     localizer = Localizer(args.model, device=args.device)
     read = image_reader(localizer.scene_model, args.camera)
+    note_other_shapes(localizer.scene_model, paths)
     shown = ProgressBar(paths, desc="localize", unit="img", disable=not sys.stderr.isatty())
     found = [description(str(path), localizer.localize(read(path))) for path in shown]
     print(json.dumps(found, indent=1, allow_nan=False) if args.json else table(found))
@@ -78,8 +80,10 @@ def image_reader(model: SceneModel, camera_file: Path | None) -> Callable[[Path]
     Notes on stderr what an image does not show. UserError for a file that does not describe a camera.
     """
     from transposenet_core.formats.camera_files import read_camera_json
-    from transposenet_core.geometry.undistortion import Undistorter, bears_distortion
+    from transposenet_core.geometry.lens_models import bears_distortion
+    from transposenet_core.geometry.undistortion import Undistorter
     from transposenet_core.image_files import read_image
+    from transposenet_core.preprocessing import read_rectified
 
     camera = read_camera_json(camera_file) if camera_file else None
     rectified = any(scene.intrinsics is not None and scene.intrinsics.rectified for scene in model.scenes)
@@ -90,9 +94,29 @@ def image_reader(model: SceneModel, camera_file: Path | None) -> Callable[[Path]
     if not rectified or not bears_distortion(camera):
         why = f"{camera_file} has no distortion" if rectified else "the model was trained on images with distortion"
         _note(f"--camera changes nothing: {why}")
-        return read_image
+        camera = replace(camera, distortion_model="none", distortion=())
     undistorter = Undistorter(camera)
-    return lambda path: undistorter(read_image(path))
+    return lambda path: read_rectified(path, undistorter)
+
+
+def note_other_shapes(model: SceneModel, paths: Sequence[Path]) -> None:
+    """Says on stderr that images are cropped or rotated, where they are not those of the training in another size."""
+    from transposenet_core.geometry.intrinsics import aspect_difference
+    from transposenet_core.image_files import stored_size
+
+    cameras = [scene.intrinsics for scene in model.scenes if scene.intrinsics is not None]
+    sizes = {path: size for path in paths if (size := stored_size(path)) is not None}
+    other = [
+        (path, size)
+        for path, size in sizes.items()
+        if cameras and all(aspect_difference(size, (camera.width, camera.height)) for camera in cameras)
+    ]
+    if other:
+        (path, (width, height)), camera = other[0], cameras[0]
+        _note(
+            f"{len(other)} of {len(paths)} images have another aspect ratio than those of the training, "
+            f"{camera.width}x{camera.height}, and are cropped ({path}: {width}x{height}); their poses may be wrong"
+        )
 
 
 def description(image: str, estimate: Estimate) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from transposenet_core.dataset_check.tracks import Tracks
 from transposenet_core.formats.faults import Faults
+from transposenet_core.geometry.intrinsics import aspect_difference
 from transposenet_core.progress import ProgressBar
 from transposenet_core.scene import PosedImage, Scene
 
@@ -121,7 +122,7 @@ def check_images(scene: Scene, facts: Sequence[ImageFacts], faults: Faults) -> I
             faults.refuse(image.path, fact.error)
     return ImageCounts(
         len(scene.images) - len(readable),
-        _check_sizes(scene, readable, faults),
+        check_shapes([(image, fact.size) for image, fact in readable], faults),
         _check_duplicates(readable, faults),
         *_check_neighbours(scene, facts, faults),
         _check_blur(readable, faults),
@@ -132,18 +133,15 @@ def check_images(scene: Scene, facts: Sequence[ImageFacts], faults: Faults) -> I
 Readable = Sequence[tuple[PosedImage, ImageFacts]]
 
 
-def _check_sizes(scene: Scene, readable: Readable, faults: Faults) -> dict[str, int]:
-    counts = Counter(fact.size for _, fact in readable)
+def check_shapes(sizes: Sequence[tuple[PosedImage, tuple[int, int]]], faults: Faults) -> dict[str, int]:
+    """Refuses images of another aspect ratio than most have. `sizes` are (width, height); "WxH" -> count."""
+    counts = Counter(size for _, size in sizes)
     if counts:
-        (width, height), _ = counts.most_common(1)[0]
-        for image, fact in readable:
-            if abs(fact.size[0] * height - fact.size[1] * width) > max(fact.size):  # a row or column of rounding
-                what = f"{fact.size[0]}x{fact.size[1]} pixels, most have {width}x{height}: all must have one shape"
-                faults.refuse(image.path, what)
-        camera = scene.intrinsics
-        if camera is not None and (camera.width, camera.height) not in counts:
-            size = f"{camera.width}x{camera.height}"
-            faults.remark(f"intrinsics ({camera.source})", f"are for {size} pixels, the images have {width}x{height}")
+        usual, _ = counts.most_common(1)[0]
+        for image, size in sizes:
+            if difference := aspect_difference(size, usual):
+                what = f"{size[0]}x{size[1]} pixels, most images have {usual[0]}x{usual[1]}: {difference}"
+                faults.refuse(image.path, f"{what}; one aspect ratio is needed")
     return {f"{size[0]}x{size[1]}": count for size, count in counts.most_common()}
 
 

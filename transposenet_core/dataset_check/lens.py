@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from transposenet_core.geometry.intrinsics import Intrinsics
+from transposenet_core.geometry.lens_models import bears_distortion
 
 # Between a wide lens (90 degrees across) and a long one (28): phones, webcams and Kinects lie well within.
 FOCAL_GUESSES = (0.5, 0.65, 0.8, 1.0, 1.25, 1.6, 2.0)
@@ -60,10 +61,8 @@ class Lens:
 
     @property
     def _fisheye(self) -> bool:
-        return self.intrinsics.distortion_model == "equidistant" and not self.intrinsics.rectified
+        return bears_distortion(self.intrinsics) and self.intrinsics.distortion_model == "equidistant"
 
     @property
     def _distortion(self) -> tuple[float, ...]:
-        camera = self.intrinsics
-        plain = camera.rectified or camera.distortion_model == "none" or not camera.distortion
-        return (0.0,) * 4 if plain else camera.distortion
+        return self.intrinsics.distortion if bears_distortion(self.intrinsics) else (0.0,) * 4

@@ -5,6 +5,7 @@ SIFT (Lowe 2004) with the ratio test both ways, then the essential matrix (Niste
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -95,6 +96,8 @@ def match_neighbours(scene: Scene, count: int = PAIRS) -> Matches:
         found += [candidate] if candidate is not None else []
     if not found:
         return Matches([], None, len(chosen))
+    usual, _ = Counter(candidate.size for candidate in found).most_common(1)[0]
+    found = [candidate for candidate in found if candidate.size == usual]  # one lens serves images of one size
     lens = _lens(scene, found)
     pairs = [pair for candidate in found if (pair := _verify(candidate, lens)) is not None]
     return Matches(pairs, lens, len(chosen))

@@ -5,18 +5,20 @@ from __future__ import annotations
 import dataclasses
 import sys
 
-from transposenet_core.dataset_check.image_check import file_fault
+from transposenet_core.dataset_check.image_check import check_shapes, file_fault
 from transposenet_core.dataset_check.leakage import check_leakage
 from transposenet_core.dataset_check.pose_check import check_poses
 from transposenet_core.dataset_check.tracks import Tracks
 from transposenet_core.formats.faults import Faults
+from transposenet_core.image_files import stored_size
 from transposenet_core.scene import Scene
 
 FEW_TRAINING = 100
 
 
 def quick_check(data: object, scene: Scene, skip_bad: bool = False) -> Scene:
-    """The scene without wrong poses and without files that are empty or cut off (fault matrix, T1, T2, T10).
+    """The scene without false poses and without images that are empty, cut off or of another aspect ratio than most
+    (fault matrix, T1, T2, T10).
 
     Images of the test split are not read. Remarks go to stderr. UserError where the data are refused: at any
     fault, or with `skip_bad` where they are more than 5 % of the rows.
@@ -24,9 +26,15 @@ def quick_check(data: object, scene: Scene, skip_bad: bool = False) -> Scene:
     faults, tracks = Faults(), Tracks(scene)
     check_labels(tracks, faults)
     check_leakage(tracks, faults)
+    sizes = []
     for image in scene.images:
-        if image.split != "test" and (fault := file_fault(image.path)):
+        if image.split == "test":
+            continue
+        if fault := file_fault(image.path):
             faults.refuse(image.path, fault)
+        elif (size := stored_size(image.path)) is not None:
+            sizes.append((image, size))
+    check_shapes(sizes, faults)
     good = without_refused(scene, faults)
     faults.raise_refused(data, len(good.images), skip_bad)
     for remark in faults.remarks:

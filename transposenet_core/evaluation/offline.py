@@ -12,11 +12,10 @@ from transposenet_core.estimate import Estimate
 from transposenet_core.evaluation.baselines import baseline_poses
 from transposenet_core.evaluation.offline_result import OTHER_SCENE, OfflineResult
 from transposenet_core.geometry.undistortion import Undistorter
-from transposenet_core.image_files import read_image
 from transposenet_core.inspection.reconstruction import has_decoder
 from transposenet_core.inspection.reconstruction_error import ReconstructionError
 from transposenet_core.localizer import Localizer
-from transposenet_core.preprocessing import Preprocessing
+from transposenet_core.preprocessing import Preprocessing, read_rectified
 from transposenet_core.progress import ProgressBar
 from transposenet_core.scene import PosedImage, Scene
 from transposenet_core.scene_model import MappedScene, SceneModel
@@ -55,13 +54,14 @@ def evaluate_offline(
 
 
 def image_reader(scene: Scene, mapped: MappedScene) -> Callable[[PosedImage], np.ndarray]:
-    """A function that reads an image, (H, W, 3) uint8 RGB, as the model was trained on them: without the lens's
-    distortion, if those were undistorted. It raises UserError for a file that is not an image."""
-    trained_on = mapped.intrinsics
-    if trained_on and trained_on.rectified and scene.intrinsics:
-        undistorter = Undistorter(scene.intrinsics)
-        return lambda image: undistorter(read_image(image.path))
-    return lambda image: read_image(image.path)
+    """A function that reads an image, (H, W, 3) uint8 RGB, as the model was trained on them: without the lens's distortion,
+    where it was trained on undistorted ones. It raises UserError for what is no image, and for one that cannot be of
+    the scene's camera by its aspect ratio."""
+    camera, trained_on = scene.intrinsics, mapped.intrinsics
+    if camera and not (trained_on and trained_on.rectified):
+        camera = replace(camera, distortion_model="none", distortion=())  # which stays in
+    undistorter = Undistorter(camera) if camera else None
+    return lambda image: read_rectified(image.path, undistorter)
 
 
 def find_mapped_scene(scene_model: SceneModel, scene: Scene) -> MappedScene:

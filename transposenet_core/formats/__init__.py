@@ -25,6 +25,7 @@ from transposenet_core.formats import (
     seven_scenes,
     tum,
 )
+from transposenet_core.formats.camera_fitting import with_fitting_cameras
 from transposenet_core.formats.declared_convention import PoseConvention
 from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.labels import LABELS_ONLY
@@ -99,7 +100,8 @@ def load_scene(data: str | Path, split: str | Path | None = None, skip_bad: bool
 def inspect_scene(data: str | Path, split: str | Path | None = None, labels_only: bool = False) -> tuple[Scene, Faults]:
     """The same without an error for faulty rows: they are left out of the scene and listed.
 
-    With `labels_only` the images are not needed. UserError where the format requires them.
+    Intrinsics are scaled to images that were resized. With `labels_only` the images are not looked for. UserError where
+    the format cannot do without them, or where the images cannot be those of their camera.
     """
     source, faults = parse_source(data), Faults()
     options = source.options
@@ -110,7 +112,7 @@ def inspect_scene(data: str | Path, split: str | Path | None = None, labels_only
         options = options | {LABELS_ONLY: "yes"}
     method = str(split) if str(split) in SPLIT_METHODS else None
     split_file = None if split is None or method else Path(split).expanduser()
-    scene = source.adapter.load(source.path, split_file, options, faults)
+    scene = with_fitting_cameras(source.adapter.load(source.path, split_file, options, faults), faults)
     return (split_scene(scene, method, faults) if method else scene), faults
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from transposenet_core.errors import UserError
 from transposenet_core.geometry.intrinsics import DISTORTION_MODELS, Intrinsics
+from transposenet_core.geometry.lens_models import bears_distortion
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.scene import DepthCamera
 
@@ -73,6 +74,19 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
+def with_rectified_flag(path: Path, camera: Intrinsics) -> Intrinsics:
+    """The camera of a file that describes its images' lens in full: without distortion in it they are rectified.
+
+    UserError where the distortion fits no lens model.
+    """
+    try:
+        bent = bears_distortion(camera)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    lens, distortion = (camera.distortion_model, camera.distortion) if bent else ("none", ())
+    return replace(camera, rectified=not bent, distortion_model=lens, distortion=distortion)
+
+
 def _intrinsics(path: Path, content: dict[str, Any]) -> Intrinsics:
     names = [field.name for field in fields(Intrinsics)]
     needed = ["width", "height", "fx", "fy", "cx", "cy"]
@@ -98,4 +112,10 @@ def _intrinsics(path: Path, content: dict[str, Any]) -> Intrinsics:
         raise UserError(
             f"{path}: distortion_model '{camera.distortion_model}', allowed are {', '.join(DISTORTION_MODELS)}"
         )
+    if not (camera.rectified is None or isinstance(camera.rectified, bool)):  # "false" would be taken for true
+        raise UserError(f"{path}: rectified is {camera.rectified!r}, allowed are true, false and null")
+    try:
+        bears_distortion(camera)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
     return camera

@@ -15,6 +15,7 @@ import numpy as np
 
 from transposenet_core.errors import UserError
 from transposenet_core.formats import labels
+from transposenet_core.formats.camera_files import with_rectified_flag
 from transposenet_core.formats.declared_convention import T_CAMERA_MAP, PoseConvention
 from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.labels import ImageFiles, natural_order
@@ -168,4 +169,5 @@ def _intrinsics(folder: Path, camera: Any) -> Intrinsics:
     distortion = tuple(0.0 if i is None else float(camera.params[i]) for i in bent)
     source = f"COLMAP {camera.model_name} camera {camera.camera_id}"
     size = int(camera.width), int(camera.height)
-    return Intrinsics(*size, fx, fy, cx - 0.5, cy - 0.5, source, not any(distortion), lens, distortion)
+    found = Intrinsics(*size, fx, fy, cx - 0.5, cy - 0.5, source, None, lens, distortion)
+    return with_rectified_flag(folder, found)

@@ -18,6 +18,7 @@ import yaml
 from transposenet_core.errors import UserError
 from transposenet_core.formats import labels
 from transposenet_core.formats.association import LARGEST_STAMP_NS, NANOSECONDS
+from transposenet_core.formats.camera_files import with_rectified_flag
 from transposenet_core.formats.declared_convention import T_MAP_CAMERA, PoseConvention
 from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.labels import ImageFiles
@@ -49,6 +50,10 @@ LENSES = {  # the sensor file's names -> ROS's
     "radtan": "plumb_bob",
     "equidistant": "equidistant",
     "none": "none",
+}
+KEYS = {  # of EuRoC's own camera files
+    *("sensor_type", "comment", "T_BS", "rate_hz"),
+    *("resolution", "camera_model", "intrinsics", "distortion_model", "distortion_coefficients"),
 }
 
 
@@ -164,9 +169,10 @@ def read_sensor(path: Path, faults: Faults) -> Sensor:
     if T_body_camera is None:
         raise UserError(f"{faults.refused[-1]} (T_BS); fix the file")
     source = f"EuRoC {path.parent.name}/{path.name}"
-    rectified = lens == "none" or not any(bent)
-    name, figures = ("none", ()) if rectified else (LENSES[lens], bent)
-    return Sensor(Intrinsics(width, height, fx, fy, cx, cy, source, rectified, name, figures), T_body_camera)
+    if unknown := sorted(map(str, content.keys() - KEYS)):
+        faults.remark(path, f"keys {', '.join(unknown)} are not known and not used")
+    camera = Intrinsics(width, height, fx, fy, cx, cy, source, None, LENSES[lens], bent)
+    return Sensor(with_rectified_flag(path, camera), T_body_camera)
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

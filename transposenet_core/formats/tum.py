@@ -33,7 +33,7 @@ from transposenet_core.formats.trajectories import (
     stamped_rows,
     time_offset_s,
 )
-from transposenet_core.geometry.intrinsics import Intrinsics
+from transposenet_core.geometry.intrinsics import Intrinsics, aspect_difference
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.image_files import image_size
 from transposenet_core.scene import DepthCamera, PosedImage, Scene
@@ -171,8 +171,8 @@ def _intrinsics(folder: Path, size: tuple[int, int], options: dict[str, str], fa
         return read_camera_json(folder / CAMERA)
     name = folder.resolve().name
     match = re.search(r"(?:freiburg|fr)([123])(?!\d)", name)
-    if match and size == (640, 480):
-        return PUBLISHED[match.group(1)]
+    if match and not aspect_difference(size, (640, 480)):
+        return PUBLISHED[match.group(1)]  # scaled to resized images as every camera is
     found = f", and images are {width}x{height}" if match else ""
     faults.remark(
         folder,

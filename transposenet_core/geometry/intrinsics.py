@@ -6,7 +6,10 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
+from transposenet_core.errors import UserError
+
 DISTORTION_MODELS = ("none", "plumb_bob", "rational_polynomial", "equidistant")
+ASPECT_TOLERANCE = 0.01  # of the ratio of the sides; or one row or column, which rounding adds to a small image
 
 
 @dataclass(frozen=True)
@@ -52,3 +55,34 @@ class Intrinsics:
             cx=(self.cx + 0.5) * x - 0.5,
             cy=(self.cy + 0.5) * y - 0.5,
         )
+
+    def for_images(self, width: int, height: int) -> Intrinsics:
+        """The intrinsics of images of `width` x `height`: these, or scaled ones where the images were resized.
+
+        UserError where they have another aspect ratio: they were cropped or rotated, or are another camera's.
+        """
+        if (width, height) == (self.width, self.height):
+            return self
+        if difference := aspect_difference((width, height), (self.width, self.height)):
+            raise UserError(
+                f"images of {width}x{height} pixels, but their camera ({self.source}) is described for "
+                f"{self.width}x{self.height}: {difference}; give the intrinsics of these images, or the images that "
+                "they belong to"
+            )
+        return self.resized(width, height)
+
+
+def aspect_difference(size: tuple[int, int], other: tuple[int, int]) -> str:
+    """How images of `size` (width, height) cannot be those of `other` resized, in words; "" where they can.
+
+    The one rule for images of another size than their camera's, in data sets, recordings and the node.
+    """
+    if _resized(size, other):
+        return ""
+    return "width and height are exchanged" if _resized(size[::-1], other) else "another aspect ratio"
+
+
+def _resized(size: tuple[int, int], other: tuple[int, int]) -> bool:
+    (width, height), (other_width, other_height) = size, other
+    apart = abs(width * other_height - height * other_width)
+    return apart <= max(ASPECT_TOLERANCE * width * other_height, *size, *other)

@@ -9,21 +9,21 @@ version of a routine that optimises K. What the lens does not see is black (pinc
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 import cv2
 import numpy as np
 
-from transposenet_core.errors import UserError
 from transposenet_core.geometry.intrinsics import Intrinsics
+from transposenet_core.geometry.lens_models import bears_distortion
 
-# How many coefficients each lens model of ROS may have: OpenCV's pinhole and its fisheye.
-COEFFICIENTS = {"plumb_bob": (4, 5), "rational_polynomial": (8, 12, 14), "equidistant": (4,)}
+SIZES_KEPT = 4  # maps take 6 bytes a pixel; a scene has images of one size, or of a few
 
 Maps = tuple[np.ndarray, np.ndarray]
 
 
 class Undistorter:
-    """Removes the distortion from images of one camera; its maps are computed once.
+    """Takes the distortion out of images of one camera; the maps made for the first image serve all of its size.
 
     ``rectified`` are the intrinsics of the images it makes. Where `intrinsics` have no distortion it is not
     ``needed``: images come back as they are. UserError for invalid distortion.
@@ -35,43 +35,37 @@ class Undistorter:
         self.rectified = intrinsics
         if self.needed:
             self.rectified = replace(intrinsics, rectified=True, distortion_model="none", distortion=())
-            K_33 = intrinsics.matrix_33
-            size, lens = (intrinsics.width, intrinsics.height), np.array(intrinsics.distortion)
-            self._maps = fixed_point(*rectifying_maps(K_33, intrinsics.distortion_model, lens, K_33, size))
+        self._maps = lru_cache(maxsize=SIZES_KEPT)(self._maps_of)
 
     def __call__(self, image_HW3: np.ndarray) -> np.ndarray:
         """The rectified image (H, W, 3) uint8, black where the lens does not see.
 
-        UserError for an image of another size than the intrinsics', which would be rectified wrongly.
+        An image of another size than the intrinsics' counts as resized. UserError for another aspect ratio.
         """
+        camera = self._camera_of(image_HW3)
+        return remap(image_HW3, self._maps(camera)) if self.needed else image_HW3
+
+    def depth(self, depth_HW: np.ndarray) -> np.ndarray:
+        """The rectified depth image (H, W): the nearest pixel's value, never a mean over an edge; 0 beyond the lens.
+
+        UserError as for an image.
+        """
+        camera = self._camera_of(depth_HW)
         if not self.needed:
-            return image_HW3
-        height, width = image_HW3.shape[:2]
-        camera = self.intrinsics
-        if (width, height) != (camera.width, camera.height):
-            raise UserError(
-                f"an image of {width}x{height}, but its camera ({camera.source}) is for "
-                f"{camera.width}x{camera.height}: give the intrinsics of the images, or the images they belong to"
-            )
-        return remap(image_HW3, self._maps)
+            return depth_HW
+        return cv2.remap(depth_HW, *_float_maps(camera), cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
+
+    def _camera_of(self, image: np.ndarray) -> Intrinsics:
+        height, width = image.shape[:2]
+        return self.intrinsics.for_images(width, height)
+
+    def _maps_of(self, camera: Intrinsics) -> Maps:
+        return fixed_point(*_float_maps(camera))
 
 
-def bears_distortion(intrinsics: Intrinsics) -> bool:
-    """Whether the images have distortion that is known. UserError where its coefficients fit no lens model."""
-    lens, distortion = intrinsics.distortion_model, np.array(intrinsics.distortion)
-    if intrinsics.rectified or lens == "none" or not distortion.any():
-        return False
-    if len(distortion) not in COEFFICIENTS.get(lens, ()) or not np.isfinite(distortion).all():
-        raise UserError(
-            f"the camera ({intrinsics.source}) has the distortion {distortion.tolist()} of the model '{lens}'; known "
-            f"are {known_lenses()}: correct it, or set the model 'none' for rectified images"
-        )
-    return True
-
-
-def known_lenses() -> str:
-    """The lens models with their numbers of coefficients, for messages."""
-    return ", ".join(f"{name} ({' or '.join(map(str, counts))})" for name, counts in COEFFICIENTS.items())
+def _float_maps(camera: Intrinsics) -> Maps:
+    K_33, lens = camera.matrix_33, np.array(camera.distortion)
+    return rectifying_maps(K_33, camera.distortion_model, lens, K_33, (camera.width, camera.height))
 
 
 def rectifying_maps(

@@ -11,9 +11,19 @@ from transposenet_ros.bag_import.options import ImportOptions
 from transposenet_ros.camera.live_camera import live_camera
 
 
+def raw_topic(topic: str) -> str:
+    """The topic of the images that image_transport sends compressed on `topic`."""
+    return topic.removesuffix("/compressed").removesuffix("/compressedDepth")
+
+
+def info_topic_beside(topic: str) -> str:
+    """The topic of CameraInfo beside that of the images, as everywhere in ROS."""
+    return raw_topic(topic).rpartition("/")[0] + "/camera_info"
+
+
 def is_rectified_topic(topic: str) -> bool:
     """image_proc calls its images image_rect and image_rect_color."""
-    return "rect" in topic.removesuffix("/compressed").rpartition("/")[2]
+    return "rect" in raw_topic(topic).rpartition("/")[2]
 
 
 def intrinsics_of(info: Any, topic: str, rectified: bool) -> Intrinsics:
@@ -28,7 +38,7 @@ def intrinsics_of(info: Any, topic: str, rectified: bool) -> Intrinsics:
             f"the CameraInfo on {shown(topic)} cannot be used: {shown(str(error))}; name another with --camera-info, "
             "or set --camera-info none to keep the lens distortion"
         ) from None
-    distorted = camera.distortion.any()
+    distorted = len(camera.distortion) > 0
     return Intrinsics(
         width=camera.width,
         height=camera.height,
@@ -70,10 +80,9 @@ def camera_of(infos: list[Any], topic: str, options: ImportOptions) -> tuple[Int
     return intrinsics, notes
 
 
-def check_size(intrinsics: Intrinsics, width: int, height: int) -> None:
-    """UserError where the CameraInfo is for images of another size than `width` x `height`."""
-    if (width, height) != (intrinsics.width, intrinsics.height):
-        raise UserError(
-            f"the images have {width}x{height} pixels, but {intrinsics.source} is for "
-            f"{intrinsics.width}x{intrinsics.height}; name the right one with --camera-info, or set --camera-info none"
-        )
+def of_images(intrinsics: Intrinsics, width: int, height: int) -> Intrinsics:
+    """The intrinsics of images of `width` x `height`, which may be resized ones. UserError for another aspect ratio."""
+    try:
+        return intrinsics.for_images(width, height)
+    except UserError as error:
+        raise UserError(f"{error}: with --camera-info, or --camera-info none leaves the lens as it is") from None

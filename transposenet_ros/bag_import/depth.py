@@ -12,9 +12,14 @@ from transposenet_core.errors import UserError
 from transposenet_core.formats.folder_writing import FolderWriter
 from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
+from transposenet_core.geometry.undistortion import Undistorter
 from transposenet_core.scene import DepthCamera
+from transposenet_ros.bag_import.cameras import info_topic_beside, intrinsics_of, is_rectified_topic
+from transposenet_ros.bag_import.choices import NONE
 from transposenet_ros.bag_import.names import shown
+from transposenet_ros.bag_import.options import ImportOptions
 from transposenet_ros.bag_import.recording import Recording
+from transposenet_ros.bag_import.survey import INFO_TYPES, info_fields
 from transposenet_ros.decoding.encodings import ENCODINGS as IMAGE_ENCODINGS
 from transposenet_ros.decoding.errors import BadEncoding, BadSize, BadStep, DecodeError, DecodeFailed
 from transposenet_ros.decoding.gate import check_dims
@@ -28,16 +33,25 @@ COMPRESSED_HEAD = 12  # bytes that compressed_depth_image_transport writes befor
 
 
 def add_depth(
-    bag: Recording, topic: str, stamps_ns: dict[str, int], image_frame: str, received: bool, writer: FolderWriter
+    bag: Recording,
+    options: ImportOptions,
+    stamps_ns: dict[str, int],
+    image_frame: str,
+    colour: Intrinsics | None,
+    writer: FolderWriter,
 ) -> str:
     """Give the images `stamps_ns` (name -> stamp) of `writer` the depth nearest in time; a sentence on how many.
 
-    UserError where its images are not registered to the colour camera (`image_frame`), or that camera is not known.
+    The depth images keep the distortion that they were recorded with, and their camera says it: their own CameraInfo,
+    else that of the images as they were recorded, `colour`. UserError where they are not registered to the colour
+    camera (`image_frame`), are not those of their camera, or no camera is known.
     """
-    camera = writer.intrinsics
-    if camera is None:
+    assert options.depth is not None
+    topic = options.depth
+    if colour is None:
         raise UserError(f"{bag.path}: --depth needs the colour camera's intrinsics; name them with --camera-info")
-    wanted = _nearest(bag, topic, stamps_ns, received)
+    camera, source = _depth_camera(bag, topic, colour, options)
+    wanted = _nearest(bag, topic, stamps_ns, options.stamps == "received")
     found, faults = 0, 0
     for number, stored in enumerate(bag.messages([topic])):
         if number not in wanted:
@@ -54,12 +68,45 @@ def add_depth(
                 f"{bag.path}: the depth on {shown(topic)} is in {shown(frame)}, the images in {shown(image_frame)}; "
                 "--depth needs depth that is registered to the colour camera (aligned_depth_to_color, depth_registered)"
             )
+        _set_camera(bag, topic, camera, depth_HW, writer)
         found += len(wanted[number])
         for name in wanted[number]:
             writer.add_depth(name, depth_HW)
-        writer.depth_camera = _camera(camera, *depth_HW.shape)
     damaged = f", {faults} of its messages are damaged" if faults else ""
-    return f"{found} of {len(stamps_ns)} images have depth{damaged}"
+    return f"{found} of {len(stamps_ns)} images have depth{damaged}; its camera is by the {source}"
+
+
+def _depth_camera(bag: Recording, topic: str, colour: Intrinsics, options: ImportOptions) -> tuple[Intrinsics, str]:
+    """The depth images' camera with its distortion, and which CameraInfo says so."""
+    rectified = is_rectified_topic(topic) if options.rectified is None else options.rectified
+    beside = info_topic_beside(topic)
+    if bag.topics.get(beside) in INFO_TYPES and options.camera_info != NONE:
+        for stored in bag.messages([beside]):
+            try:
+                own = intrinsics_of(info_fields(bag.deserialize(stored)), beside, rectified)
+            except (ValueError, AttributeError, TypeError, UserError):
+                break  # damaged, or of a camera that is not calibrated: the colour camera's is good enough
+            return own, own.source
+    return (Undistorter(colour).rectified if rectified else colour), colour.source
+
+
+def _set_camera(bag: Recording, topic: str, camera: Intrinsics, depth_HW: np.ndarray, writer: FolderWriter) -> None:
+    """UserError where the depth image is not of the camera, or another was set before: a scene has one."""
+    height, width = depth_HW.shape
+    try:
+        camera = camera.for_images(width, height)
+    except UserError as error:
+        raise UserError(f"{bag.path}: the depth on {shown(topic)}: {error}") from None
+    known = writer.depth_camera
+    if known is None:
+        same_place = Pose(np.zeros(3), np.array([1.0, 0, 0, 0]))
+        writer.depth_camera = DepthCamera(camera, METRES_PER_UNIT, same_place)
+    elif known.intrinsics != camera:
+        raise UserError(
+            f"{bag.path}: the depth on {shown(topic)} has another camera than the depth before it "
+            f"({width}x{height} and {known.intrinsics.width}x{known.intrinsics.height} pixels, or other intrinsics); "
+            "a scene has one: import the recordings into two folders"
+        )
 
 
 def millimetres(message: Any) -> np.ndarray:
@@ -109,9 +156,3 @@ def _nearest(bag: Recording, topic: str, stamps_ns: dict[str, int], received: bo
         if len(away_N) and away_N.min() <= NEAREST_NS:
             wanted[int(away_N.argmin())].append(name)
     return wanted
-
-
-def _camera(camera: Intrinsics, height: int, width: int) -> DepthCamera:
-    """Registered depth is the colour camera's, perhaps with fewer pixels."""
-    same_place = Pose(np.zeros(3), np.array([1.0, 0, 0, 0]))
-    return DepthCamera(camera.resized(width, height), METRES_PER_UNIT, same_place)

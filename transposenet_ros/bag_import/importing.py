@@ -20,7 +20,7 @@ from transposenet_core.geometry.pose import Pose
 from transposenet_core.geometry.undistortion import Undistorter
 from transposenet_core.progress import ProgressBar
 from transposenet_core.scene import SPLITS, PosedImage, Scene
-from transposenet_ros.bag_import.cameras import camera_of, check_size
+from transposenet_ros.bag_import.cameras import camera_of, of_images
 from transposenet_ros.bag_import.choices import AUTO, NONE
 from transposenet_ros.bag_import.clock import measured_offset
 from transposenet_ros.bag_import.depth import add_depth
@@ -189,9 +189,6 @@ def _write(plan: Plan, writer: FolderWriter, options: ImportOptions, progress: b
     """The second pass: the selected images of one recording; those that cannot be decoded are left out and counted."""
     wanted, kind, faults = plan.keyframes, plan.survey.image_type, list[str]()
     undistorter, written = None, dict[int, PosedImage]()
-    if plan.intrinsics is not None:
-        undistorter = Undistorter(plan.intrinsics)
-        writer.intrinsics = undistorter.rectified
     size: tuple[int, int] | None = None
     with ProgressBar(
         total=len(wanted), unit="image", desc=f"{plan.bag.path.name}: writing", disable=not progress
@@ -211,7 +208,8 @@ def _write(plan: Plan, writer: FolderWriter, options: ImportOptions, progress: b
             if size is None:
                 size = width, height
                 if plan.intrinsics is not None:
-                    check_size(plan.intrinsics, width, height)
+                    undistorter = Undistorter(_camera_of_images(plan, width, height, log))
+                    writer.intrinsics = writer.intrinsics or undistorter.rectified
             elif size != (width, height):
                 faults.append(f"{seconds_text(stamp_ns)}: {width}x{height} pixels, the first has {size[0]}x{size[1]}")
                 continue
@@ -222,18 +220,26 @@ def _write(plan: Plan, writer: FolderWriter, options: ImportOptions, progress: b
             name = plan.stem(number) + suffix
             written[number] = writer.add(name, image, pose, stamp_ns, sequence, covariance_66=covariance_66)
     if options.depth:
-        if undistorter is not None and undistorter.needed:
-            raise UserError(
-                f"{plan.bag.path}: --depth needs images without lens distortion, and these are not rectified; record "
-                "rectified images and depth, or omit --depth"
-            )
         names = {image.name: int(plan.survey.stamps_N[number]) for number, image in written.items()}
-        received = options.stamps == "received"
-        text = add_depth(plan.bag, options.depth, names, plan.survey.image_frame or "", received, writer)
+        text = add_depth(plan.bag, options, names, plan.survey.image_frame or "", plan.intrinsics, writer)
         log(f"{plan.bag.path.name}: {text}")
     if faults:
         shown_faults = "; ".join(faults[:SHOWN]) + (f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else "")
         log(f"{plan.bag.path.name}: warning: {len(faults)} of {len(wanted)} images are left out: {shown_faults}")
+
+
+def _camera_of_images(plan: Plan, width: int, height: int, log: Log) -> Intrinsics:
+    """The camera of the images as they are. UserError where they are not those of the CameraInfo."""
+    assert plan.intrinsics is not None
+    described = plan.intrinsics
+    try:
+        camera = of_images(described, width, height)
+    except UserError as error:
+        raise UserError(f"{plan.bag.path}: {error}") from None
+    if camera != described:
+        sizes = f"{described.width}x{described.height} pixels, the images have {width}x{height}: scaled to these"
+        log(f"{plan.bag.path.name}: warning: the {described.source} is for {sizes}")
+    return camera
 
 
 def _about(plans: list[Plan], options: ImportOptions) -> dict:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from transposenet_core.errors import UserError
+from transposenet_ros.bag_import.cameras import info_topic_beside
 from transposenet_ros.bag_import.choices import NONE
 from transposenet_ros.bag_import.images import decoded
 from transposenet_ros.bag_import.names import listed, shown
@@ -134,13 +135,17 @@ class Survey:
             self.covariances.take(stamp_ns, covariance_36)
 
     def _take_info(self, message: StoredMessage) -> None:
-        info = self._bag.deserialize(message)
-        capital = hasattr(info, "K")  # ROS 1
-        arrays = {name: np.asarray(getattr(info, name.upper() if capital else name)) for name in "dkrp"}
-        others = {name: getattr(info, name) for name in ("width", "height", "distortion_model", "binning_x")}
-        camera = SimpleNamespace(**arrays, **others, binning_y=info.binning_y, roi=info.roi)
+        camera = info_fields(self._bag.deserialize(message))
         if len(self.infos) < MOST_INFOS and not any(_same(camera, known) for known in self.infos):
             self.infos.append(camera)
+
+
+def info_fields(info: Any) -> SimpleNamespace:
+    """What a CameraInfo of ROS 1 or 2 says of the camera, with ROS 2's names."""
+    capital = hasattr(info, "K")  # ROS 1
+    arrays = {name: np.asarray(getattr(info, name.upper() if capital else name)) for name in "dkrp"}
+    others = {name: getattr(info, name) for name in ("width", "height", "distortion_model", "binning_x")}
+    return SimpleNamespace(**arrays, **others, binning_y=info.binning_y, roi=info.roi)
 
 
 def _info_topic(bag: Recording, options: ImportOptions) -> str:
@@ -150,7 +155,7 @@ def _info_topic(bag: Recording, options: ImportOptions) -> str:
     if options.camera_info is not None:
         bag.require(options.camera_info, INFO_TYPES, "--camera-info")
         return options.camera_info
-    beside = options.image.removesuffix("/compressed").rpartition("/")[0] + "/camera_info"
+    beside = info_topic_beside(options.image)
     return beside if bag.topics.get(beside) in INFO_TYPES else ""
 
 

@@ -18,6 +18,7 @@ from rosbags.typesys import Stores, get_typestore
 from transposenet_core.atomic_files import replace_folder
 from transposenet_core.errors import UserError
 from transposenet_core.geometry.intrinsics import Intrinsics
+from transposenet_core.geometry.lens_models import bears_distortion
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.image_files import read_image
 from transposenet_core.scene import PosedImage
@@ -37,6 +38,8 @@ SIGNATURES = {b"\xff\xd8\xff": "jpeg", b"\x89PNG\r\n\x1a\n": "png"}
 
 class SceneBagWriter:
     """Writes posed images one by one: image, CameraInfo, and the ground-truth pose as PoseStamped and as TF.
+
+    CameraInfo is of the image's own size: `intrinsics` are scaled to an image that was resized.
 
     ``map_frame`` is the parent of the ground-truth pose, ``camera_frame`` the frame_id of image and CameraInfo.
     """
@@ -58,11 +61,12 @@ class SceneBagWriter:
         self._connections = {t: writer.add_connection(t, kind, typestore=self._store) for t, kind in kinds.items()}
 
     def write(self, image: PosedImage, stamp_ns: int) -> None:
-        """One image with its ground truth. UserError where its file is unreadable or does not fit the intrinsics."""
+        """One image with its true pose. UserError where its file is unreadable, or no image of these intrinsics by its
+        aspect ratio."""
         image_HW3 = read_image(image.path)
         if self._intrinsics is not None:
-            self._check_size(image, image_HW3, self._intrinsics)
-            self._put(CAMERA_INFO_TOPIC, self._camera_info(self._intrinsics, stamp_ns), stamp_ns)
+            camera = self._camera_of(image, image_HW3, self._intrinsics)
+            self._put(CAMERA_INFO_TOPIC, self._camera_info(camera, stamp_ns), stamp_ns)
         self._put("/tf", self._transform(image.pose, stamp_ns), stamp_ns)
         self._put(GROUND_TRUTH_TOPIC, self._pose(image.pose, stamp_ns), stamp_ns)
         if self._compressed:
@@ -100,8 +104,8 @@ class SceneBagWriter:
         P = np.array([i.fx, 0, i.cx, 0, 0, i.fy, i.cy, 0, 0, 0, 1, 0], dtype=np.float64)
         whole_image = self._make("sensor_msgs/msg/RegionOfInterest", 0, 0, 0, 0, False)
         header = self._header(self._camera_frame, stamp_ns)
-        bare = i.distortion_model == "none"
-        lens, distortion = ("plumb_bob", np.zeros(5)) if bare else (i.distortion_model, np.array(i.distortion))
+        bent = bears_distortion(i)
+        lens, distortion = (i.distortion_model, np.array(i.distortion)) if bent else ("plumb_bob", np.zeros(5))
         kind, no_rotation = "sensor_msgs/msg/CameraInfo", np.eye(3).ravel()
         return self._make(kind, header, i.height, i.width, lens, distortion, K, no_rotation, P, 0, 0, whole_image)
 
@@ -121,13 +125,12 @@ class SceneBagWriter:
         w, x, y, z = pose.orientation.tolist()
         return self._make("geometry_msgs/msg/Quaternion", x, y, z, w)
 
-    def _check_size(self, image: PosedImage, image_HW3: np.ndarray, i: Intrinsics) -> None:
+    def _camera_of(self, image: PosedImage, image_HW3: np.ndarray, intrinsics: Intrinsics) -> Intrinsics:
         height, width = image_HW3.shape[:2]
-        if (width, height) != (i.width, i.height):
-            raise UserError(
-                f"{image.path}: {width}x{height} pixels, but the scene's intrinsics ({i.source}) are for "
-                f"{i.width}x{i.height}; one recording holds one camera: leave the image out"
-            )
+        try:
+            return intrinsics.for_images(width, height)
+        except UserError as error:
+            raise UserError(f"{image.path}: {error}") from None
 
 
 @contextmanager

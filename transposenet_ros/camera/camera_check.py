@@ -7,17 +7,16 @@ import threading
 import numpy as np
 from sensor_msgs.msg import CameraInfo
 
-from transposenet_core.geometry.intrinsics import Intrinsics
+from transposenet_core.geometry.intrinsics import Intrinsics, aspect_difference
 from transposenet_core.geometry.undistortion import fixed_point, remap
 from transposenet_ros.camera.camera_comparison import (
-    ASPECT_TOLERANCE,
     POLICIES,
     Target,
     Verdict,
     compare,
-    differ,
-    mismatch,
+    refused,
     unknown,
+    unknown_of_size,
 )
 from transposenet_ros.camera.live_camera import LiveCamera, live_camera
 
@@ -28,7 +27,8 @@ class CameraCheck:
     For a model of rectified images, distorted live images are rectified; `rectified` means that they already are.
     ``on_mismatch``: `warn` continues; `refuse` makes the verdict an ERROR; `warp` warps the images into the training
     camera's view, black where the live camera sees nothing. That is exact for any lens where the model was trained on
-    rectified images, and otherwise where both lenses have the same distortion.
+    rectified images, and otherwise where both lenses have the same distortion. Images of another aspect ratio than
+    their own CameraInfo are always refused.
 
     The executor calls `update`, the worker `correct`. ValueError for an unknown `on_mismatch`.
     """
@@ -75,11 +75,14 @@ class CameraCheck:
         camera = self._camera
         if self._training is None or camera is None:
             self.verdict = unknown(self._training, self._fault)
+            if self._training is not None and self._size is not None:
+                self.verdict = unknown_of_size(self._training, self._fault, self._size, self._policy)
             return
         width, height = self._size or (camera.width, camera.height)
-        if differ(width / height, camera.width / camera.height, ASPECT_TOLERANCE):
-            text = f"images are {width}x{height}, but their CameraInfo is for {camera.width}x{camera.height}"
-            self.verdict = mismatch(text, self._policy)
+        if difference := aspect_difference((width, height), (camera.width, camera.height)):
+            # By no policy: whatever the training camera is, this CameraInfo says nothing of these images.
+            described = f"their CameraInfo is for {camera.width}x{camera.height}"
+            self.verdict = refused(f"images are {width}x{height}, but {described}: {difference}")
             return
         camera = camera.scaled(width, height)
         self.verdict, target = compare(self._training, camera, self._policy)

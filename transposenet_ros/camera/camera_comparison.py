@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from transposenet_core.geometry.intrinsics import Intrinsics
+from transposenet_core.geometry.intrinsics import Intrinsics, aspect_difference
 from transposenet_ros import reasons
 from transposenet_ros.camera.live_camera import LiveCamera, scaled_matrix
 
 POLICIES = ("warn", "refuse", "warp")
 # Focal lengths by their ratio, principal points by their distance in shares of the image's sides.
-TOLERANCE, ASPECT_TOLERANCE = 0.05, 0.01
+TOLERANCE = 0.05
 # Of the training camera's view, the share that a warped image shows at least, or it is a WARN.
 ENOUGH_VIEW = 0.8
 COARSE = 64  # samples along the longer side to measure that share
@@ -65,13 +65,21 @@ def unknown(training: Intrinsics | None, reason: str) -> Verdict:
     return Verdict(DiagnosticStatus.WARN, "camera_unknown", f"{reason}: not compared with {describe(training)}")
 
 
+def unknown_of_size(training: Intrinsics, fault: str, size: tuple[int, int], policy: str) -> Verdict:
+    """The same for images of `size` (width, height), which alone shows some other cameras."""
+    if difference := aspect_difference(size, (training.width, training.height)):
+        width, height = size
+        text = f"{fault}, and images of {width}x{height} are not those of {describe(training)}: {difference}"
+        return mismatch(text, policy)
+    return unknown(training, fault)
+
+
 def mismatch(text: str, policy: str) -> Verdict:
-    level = DiagnosticStatus.ERROR if policy == "refuse" else DiagnosticStatus.WARN
-    return Verdict(level, reasons.CAMERA_MISMATCH, text)
+    return refused(text) if policy == "refuse" else Verdict(DiagnosticStatus.WARN, reasons.CAMERA_MISMATCH, text)
 
 
-def differ(a: float, b: float, tolerance: float) -> bool:
-    return abs(a / b - 1) > tolerance
+def refused(text: str) -> Verdict:
+    return Verdict(DiagnosticStatus.ERROR, reasons.CAMERA_MISMATCH, text)
 
 
 def describe(training: Intrinsics) -> str:
@@ -80,7 +88,7 @@ def describe(training: Intrinsics) -> str:
 
 def _difference(training: Intrinsics, camera: LiveCamera, undistort: bool) -> str:
     """How the live camera differs from the training camera, resolution aside; '' where it does not."""
-    if differ(camera.width / camera.height, training.width / training.height, ASPECT_TOLERANCE):
+    if aspect_difference((camera.width, camera.height), (training.width, training.height)):
         return f"the sides are {camera.width}:{camera.height} instead of {training.width}:{training.height}"
     scaled = camera.scaled(training.width, training.height)
     found_33 = scaled.rectified_33 if undistort else scaled.K_33

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from sensor_msgs.msg import CameraInfo
 
-from transposenet_core.geometry.undistortion import COEFFICIENTS, known_lenses, rectifying_maps
+from transposenet_core.geometry.lens_models import COEFFICIENTS, known_lenses
+from transposenet_core.geometry.undistortion import rectifying_maps
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,24 +64,37 @@ def live_camera(info: CameraInfo, rectified: bool) -> LiveCamera:
     distortion = np.array(info.d, np.float64)
     if not np.isfinite(distortion).all():
         raise ValueError(f"D is {distortion.tolist()}, which is no distortion")
-    lens = info.distortion_model or "plumb_bob"
-    if distortion.any() and len(distortion) not in COEFFICIENTS.get(lens, ()):
+    lens = info.distortion_model or _lens_without_name(distortion)
+    # An equidistant lens bends straight lines whatever its coefficients are, all 0 included.
+    bent = len(distortion) > 0 and bool(distortion.any() or lens == "equidistant")
+    if bent and len(distortion) not in COEFFICIENTS.get(lens, ()):
         raise ValueError(f"D has {len(distortion)} coefficients of the model '{lens}'; known are {known_lenses()}")
     R_33 = np.array(info.r).reshape(3, 3)
-    bare = rectified or not distortion.any()
+    bare = rectified or not bent
     x, y = max(info.binning_x, 1), max(info.binning_y, 1)
     left, top, width, height = info.roi.x_offset, info.roi.y_offset, info.roi.width, info.roi.height
+    width, height = (width or info.width) // x, (height or info.height) // y
+    if not (width and height):
+        raise ValueError(f"binning {x}x{y} leaves {width}x{height} pixels")
     shift = np.array([[1, 0, -left], [0, 1, -top], [0, 0, 1.0]])
     K_33, P_33 = (scaled_matrix(shift @ matrix_33, 1 / x, 1 / y) for matrix_33 in (K_33, P_33))
     return LiveCamera(
-        width=(width or info.width) // x,
-        height=(height or info.height) // y,
+        width=width,
+        height=height,
         K_33=P_33 if rectified else K_33,
         rectified_33=P_33,
         R_33=R_33 if np.isclose(np.linalg.det(R_33), 1, atol=1e-3) else np.eye(3),
         lens=lens,
         distortion=np.zeros(0) if bare else distortion,
     )
+
+
+def _lens_without_name(distortion: np.ndarray) -> str:
+    """The model that has so many coefficients, for drivers that leave its name out. ValueError where several have."""
+    names = [name for name, counts in COEFFICIENTS.items() if len(distortion) in counts]
+    if distortion.any() and len(names) > 1:
+        raise ValueError(f"D has {len(distortion)} coefficients and distortion_model is empty; {' or '.join(names)}?")
+    return names[0] if names else "plumb_bob"
 
 
 def _is_pinhole(matrix_33: np.ndarray) -> bool:

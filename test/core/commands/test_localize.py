@@ -125,3 +125,17 @@ def test_what_cannot_be_read_is_one_sentence(place: Path, tmp_path: Path, capsys
         printed = capsys.readouterr()
         errors = [line for line in printed.err.splitlines() if line.startswith("error: ")]
         assert len(errors) == 1 and sentence in errors[0] and printed.out == "", arguments
+
+
+def test_t22_images_of_another_aspect_ratio_are_named(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    for name, size in (("same.png", (160, 120)), ("tall.png", (60, 80))):
+        cv2.imwrite(str(tmp_path / name), np.zeros((size[1], size[0], 3), np.uint8))
+    assert run("--model", place / "rectified", tmp_path, "--device", "cpu") == 0
+    error = capsys.readouterr().err
+    assert "1 of 2 images have another aspect ratio than those of the training, 80x60, and are cropped" in error
+    assert "tall.png: 60x80" in error
+    (tmp_path / "camera.json").write_text(json.dumps(LENS.to_dict()))
+    assert run("--model", place / "rectified", tmp_path, "--camera", tmp_path / "camera.json", "--device", "cpu") == 2
+    assert "tall.png: images of 60x80 pixels, but their camera" in capsys.readouterr().err

@@ -18,6 +18,8 @@ from transposenet_core.dataset_check.check import check_dataset
 from transposenet_core.dataset_check.quick import quick_check
 from transposenet_core.errors import UserError
 from transposenet_core.formats import inspect_scene, load_scene
+from transposenet_core.preprocessing import Preprocessing
+from transposenet_core.training.data.pixels import load_pixels
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -138,11 +140,24 @@ def test_duplicate_frozen_blurred_and_dark_images_are_remarked_on(small_scene: P
     assert (counts.duplicates, counts.frozen, counts.badly_exposed) == (1, 1, 2) and not findings.faults.refused
 
 
-def test_images_of_another_shape_are_refused(small_scene: Path) -> None:
-    image = frames(small_scene)[4]
+def test_t22_images_of_another_aspect_ratio_are_refused_by_check_and_training(small_scene: Path) -> None:
+    """The first one, which hides neither the camera nor the size of the others; one that is larger is fine."""
+    image, larger = frames(small_scene)[0], frames(small_scene)[4]
     cv2.imwrite(str(image), cv2.rotate(cv2.imread(str(image)), cv2.ROTATE_90_CLOCKWISE))
-    text = found(small_scene)
-    assert text == ["seq-01/frame-000004.color.png: 60x80 pixels, most have 80x60: all must have one shape"]
+    cv2.imwrite(str(larger), cv2.resize(cv2.imread(str(larger)), (161, 120)))
+    what = "60x80 pixels, most images have 80x60: width and height are exchanged; one aspect ratio is needed"
+    assert found(small_scene) == [f"seq-01/frame-000000.color.png: {what}"]
+    data = f"7scenes:{small_scene}"
+    scene = load_scene(data)
+    assert (scene.intrinsics.width, scene.intrinsics.height) == (80, 60)
+    with pytest.raises(UserError, match="frame-000000.color.png: 60x80 pixels, most images have 80x60: width and"):
+        quick_check(data, scene)
+    kept = quick_check(data, scene, skip_bad=True)
+    assert len(kept.images) == len(scene.images) - 1
+    pixels = load_pixels(kept.select("train"), Preprocessing(60, (48, 64)), camera=kept.intrinsics)
+    assert pixels.image_N3HW.shape == (23, 3, 60, 80)
+    with pytest.raises(UserError, match="frame-000000.color.png: 60x80 pixels, .* all images of a scene need one asp"):
+        load_pixels(scene.select("train")[::-1], Preprocessing(60, (48, 64)))
 
 
 @pytest.mark.parametrize(

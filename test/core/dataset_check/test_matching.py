@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from core.dataset_check.made_room import CAMERA, made_scene
@@ -64,3 +65,17 @@ def test_rays_and_pixels_are_each_others_inverse(model, coefficients):
     pixels_N2 = np.random.default_rng(2).uniform([10, 10], [150, 110], (50, 2))
     rays_N2 = lens.rays(pixels_N2)
     np.testing.assert_allclose(lens.pixels(np.column_stack([rays_N2, np.ones(50)])), pixels_N2, atol=0.01)
+
+
+def test_t22_one_lens_serves_images_of_one_size(scene, tmp_path):
+    """Of images of two sizes those of the usual one are compared: the camera of the others has other intrinsics."""
+    resized = len(scene.images) // 3
+    images = list(scene.images)
+    for k, image in enumerate(images[:resized]):
+        path = tmp_path / image.path.name
+        cv2.imwrite(str(path), cv2.resize(cv2.imread(str(image.path)), (240, 180)))
+        images[k] = replace(image, path=path)
+    matches = match_neighbours(replace(scene, images=images), 12)
+    assert len(matches.pairs) >= 4 and matches.lens.intrinsics.width == 320
+    used = {image.path for pair in matches.pairs for image in (pair.first, pair.second)}
+    assert used <= {image.path for image in images[resized:]}

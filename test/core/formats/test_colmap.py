@@ -98,6 +98,13 @@ def test_each_camera_model_sees_points_where_colmap_sees_them(tmp_path: Path, mo
     assert camera.source == f"COLMAP {model} camera 1" and camera.rectified is model.endswith("PINHOLE")
 
 
+def test_t21_a_fisheye_without_coefficients_is_one_still(tmp_path: Path) -> None:
+    made = reconstruction("OPENCV_FISHEYE", images=1)
+    made.cameras[1].params = [*PARAMETERS["OPENCV_FISHEYE"][:4], 0, 0, 0, 0]
+    camera = load_scene(write(made, tmp_path, True)).intrinsics
+    assert (camera.distortion_model, camera.distortion, camera.rectified) == ("equidistant", (0, 0, 0, 0), False)
+
+
 def test_the_scale_is_unknown_unless_it_is_given(tmp_path: Path) -> None:
     root = write(reconstruction(), tmp_path, True)
     scene, faults = inspect_scene(f"colmap:{root}")

@@ -61,7 +61,7 @@ def write_recording(
         lines = ["#timestamp [ns],filename"]
         for ms in images_ms:
             lines.append(f"{EPOCH + ms * MS},{EPOCH + ms * MS}.png")
-            cv2.imwrite(str(folder / "data" / f"{EPOCH + ms * MS}.png"), np.full((48, 75), grey, np.uint8))
+            cv2.imwrite(str(folder / "data" / f"{EPOCH + ms * MS}.png"), np.full((480, 752), grey, np.uint8))
         (folder / "data.csv").write_text("\r\n".join(lines) + "\r\n")
     ground_truth = root / "mav0" / "state_groundtruth_estimate0"
     ground_truth.mkdir(exist_ok=True)
@@ -91,6 +91,25 @@ def test_the_published_sensor_file(tmp_path: Path) -> None:
     assert camera.distortion_model == "plumb_bob" and camera.rectified is False
     assert camera.distortion == (-0.28340811, 0.07395907, 0.00019359, 1.76187114e-05)
     assert camera.source == "EuRoC cam0/sensor.yaml"
+
+
+def test_t21_a_lens_is_read_whole_or_refused(tmp_path: Path) -> None:
+    path = tmp_path / "cam0" / "sensor.yaml"
+    path.parent.mkdir()
+    bent = "[-0.28340811, 0.07395907, 0.00019359, 1.76187114e-05]"
+    path.write_text(sensor(lens="equidistant").replace(bent, "[0, 0, 0, 0]"))
+    camera = read_sensor(path, Faults()).intrinsics
+    assert (camera.distortion_model, camera.rectified, camera.distortion) == ("equidistant", False, (0, 0, 0, 0))
+    path.write_text(sensor(lens="none"))
+    with pytest.raises(UserError, match="sensor.yaml: the camera .* has the distortion .* of the model 'none'; known"):
+        read_sensor(path, Faults())
+    path.write_text(sensor().replace(bent, "[0.1, 0.2]"))
+    with pytest.raises(UserError, match=r"the distortion \[0.1, 0.2\] of the model 'plumb_bob'; known"):
+        read_sensor(path, Faults())
+    faults = Faults()
+    path.write_text(sensor() + "xi: 1.2\n")
+    read_sensor(path, faults)
+    assert "sensor.yaml: keys xi are not known and not used" in str(faults.remarks[0])
 
 
 @pytest.mark.parametrize("head", ["%YAML:1.0\n", "%YAML:1.0\n---\n", "%YAML 1.2\n---\n"])

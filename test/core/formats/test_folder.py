@@ -23,6 +23,7 @@ HEADER = "image,stamp,x,y,z,qw,qx,qy,qz"
 HERE = Pose(np.zeros(3), np.array([1.0, 0, 0, 0]))
 PLACE = ",".join(str(value) for value in (*POSITION, *Q_MAP_CAMERA))
 CAMERA = Intrinsics(8, 6, 7.1, 7.2, 3.9, 2.9, "calibrated", False, "plumb_bob", (0.1, -0.2, 0.001, 0.002, 0.03))
+PLAIN = {"width": 8, "height": 6, "fx": 7.1, "fy": 7.2, "cx": 3.9, "cy": 2.9}
 
 
 def by_hand(root: Path, *rows: str, header: str = HEADER) -> Path:
@@ -232,6 +233,15 @@ def test_wrong_splits_and_depth_names_are_reported(tmp_path: Path) -> None:
             json.dumps(CAMERA.to_dict() | {"distortion_model": "fish"}),
             "distortion_model 'fish', allowed",
         ),
+        # fault matrix, T21: coefficients of no lens, of too few, and a text that Python takes for true
+        ("camera.json", json.dumps(PLAIN | {"distortion": [0.1, 0, 0, 0]}), "of the model 'none'; known are plumb_bob"),
+        ("camera.json", json.dumps(PLAIN | {"distortion_model": "equidistant"}), "of the model 'equidistant'; known"),
+        (
+            "camera.json",
+            json.dumps(PLAIN | {"distortion_model": "plumb_bob", "distortion": [0.1]}),
+            r"the distortion \[0.1\] of the model 'plumb_bob'",
+        ),
+        ("camera.json", json.dumps(PLAIN | {"rectified": "false"}), "rectified is 'false', allowed are true, false"),
         ("depth_camera.json", json.dumps(CAMERA.to_dict()), "not a depth camera .* it has metres_per_unit"),
         ("depth_camera.json", json.dumps(CAMERA.to_dict() | {"metres_per_unit": 0}), "it must be a number above 0"),
     ],

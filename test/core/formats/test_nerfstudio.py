@@ -94,17 +94,52 @@ def test_applied_scale_is_undone_and_scale_is_applied(tmp_path: Path) -> None:
         ({"k1": 0.1, "k2": 0.2, "p1": 0.01, "p2": 0.02}, "plumb_bob", (0.1, 0.2, 0.01, 0.02, 0)),
         ({"k1": 0.1, "k2": 0, "k3": 0.3, "k4": 0, "p1": 0, "p2": 0}, "plumb_bob", (0.1, 0, 0, 0, 0.3)),
         ({"camera_model": "OPENCV_FISHEYE", "k1": 1, "k2": 2, "k3": 3, "k4": 4}, "equidistant", (1, 2, 3, 4)),
+        # instant-ngp's: its converter writes is_fisheye, and no camera_model
+        ({"camera_model": None, "is_fisheye": True, "k1": 1, "k2": 2, "k3": 3, "k4": 4}, "equidistant", (1, 2, 3, 4)),
+        ({"camera_model": None, "is_fisheye": True, "k1": 0.1}, "equidistant", (0.1, 0, 0, 0)),
+        ({"camera_model": None, "is_fisheye": True}, "equidistant", (0, 0, 0, 0)),
+        ({"camera_model": None, "is_fisheye": False, "k1": 0.1, "k2": 0.2}, "plumb_bob", (0.1, 0.2, 0, 0, 0)),
+        ({"camera_model": "OPENCV_FISHEYE", "is_fisheye": True, "k1": 0.1}, "equidistant", (0.1, 0, 0, 0)),
+        ({"is_fisheye": False, "k1": 0.1}, "plumb_bob", (0.1, 0, 0, 0, 0)),
+        ({"camera_model": "OPENCV_FISHEYE"}, "equidistant", (0, 0, 0, 0)),
+        ({"camera_model": "SIMPLE_RADIAL", "k1": 0.1}, "plumb_bob", (0.1, 0, 0, 0, 0)),
+        ({"distortion_params": [0.1, 0.2, 0.3, 0, 0.01, 0.02]}, "plumb_bob", (0.1, 0.2, 0.01, 0.02, 0.3)),
+        ({"camera_model": None, "is_fisheye": 1, "distortion_params": [1, 2, 3, 4]}, "equidistant", (1, 2, 3, 4)),
         ({"camera_model": "PINHOLE"}, "none", ()),
         ({"k1": 0, "k2": 0, "p1": 0, "p2": 0}, "none", ()),
     ],
 )
-def test_lenses(tmp_path: Path, content: dict, lens: str, distortion: tuple[float, ...]) -> None:
+def test_t21_lenses(tmp_path: Path, content: dict, lens: str, distortion: tuple[float, ...]) -> None:
     camera = load_scene(write(tmp_path, **content)).intrinsics
     assert (camera.distortion_model, camera.distortion, camera.rectified) == (lens, distortion, lens == "none")
 
 
+def test_t21_the_lens_may_be_in_every_frame(tmp_path: Path) -> None:
+    """As colmap2nerf.py writes several cameras: nothing above the frames, and the lens in each."""
+    own = {"w": 8, "h": 6, "fl_x": 7, "fl_y": 7, "cx": 4, "cy": 3, "is_fisheye": True, "k1": 0.1, "k2": 0.2}
+    root = write(tmp_path, frame("0.png", **own), frame("1.png", **own), **dict.fromkeys(CAMERA))
+    camera = load_scene(root).intrinsics
+    assert (camera.distortion_model, camera.distortion, camera.fx) == ("equidistant", (0.1, 0.2, 0, 0), 7)
+    root = write(
+        tmp_path, frame("0.png", **own), frame("1.png", **own | {"is_fisheye": False}), **dict.fromkeys(CAMERA)
+    )
+    with pytest.raises(
+        UserError, match="transforms.json: frames of different lenses: OPENCV and OPENCV_FISHEYE; a scene"
+    ):
+        load_scene(root)
+
+
+def test_t21_keys_that_are_not_known_are_named(tmp_path: Path) -> None:
+    scene, faults = inspect_scene(write(tmp_path, **{f"exporter_{k}": 1 for k in range(9)}, sk_x=0.0, latlong=False))
+    (remark,) = [str(remark) for remark in faults.remarks if "not known" in str(remark)]
+    assert "keys that are not known and not used: exporter_0, exporter_1" in remark and ", ..." in remark
+    assert scene.intrinsics.rectified
+    _, faults = inspect_scene(write(tmp_path / "usual", aabb_scale=4, frames_per=None))
+    assert not any("aabb_scale" in str(remark) for remark in faults.remarks)
+
+
 def test_cameras_of_frames_are_one_where_they_hardly_differ(tmp_path: Path) -> None:
-    frames = [frame(f"{k}.png", w=800, h=600, fl_x=700 + k, fl_y=700, cx=400, cy=300) for k in range(5)]
+    frames = [frame(f"{k}.png", w=8, h=6, fl_x=700 + k, fl_y=700, cx=4, cy=3) for k in range(5)]
     scene, faults = inspect_scene(f"nerfstudio:{write(tmp_path, *frames)}")
     assert scene.intrinsics.fx == 702
     assert any("differ by up to 2 px; the median one is used" in str(remark) for remark in faults.remarks)
@@ -122,6 +157,10 @@ def test_instant_ngp_gives_the_angle_and_leaves_out_size_and_suffix(tmp_path: Pa
     assert [image.name for image in scene.images] == ["train/r_0.png", "train/r_1.png"]
     assert (scene.intrinsics.width, scene.intrinsics.height) == (8, 6)
     assert scene.intrinsics.fx == pytest.approx(8) and scene.intrinsics.fy == pytest.approx(8)
+    degrees = {"x_fov": float(np.degrees(angle)), "y_fov": float(np.degrees(angle))}
+    (root / "transforms.json").write_text(json.dumps(degrees | {"frames": content["frames"]}))
+    camera = load_scene(root).intrinsics
+    assert (camera.fx, camera.fy) == (pytest.approx(8), pytest.approx(6))
     (root / "transforms.json").write_text(json.dumps({"frames": content["frames"]}))
     scene, faults = inspect_scene(root)
     assert scene.intrinsics is None and any("no camera: it has neither fl_x" in str(r) for r in faults.remarks)
@@ -186,7 +225,16 @@ def test_t01_missing_images_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "what"),
     [
-        ({"camera_model": "EQUIRECTANGULAR"}, "camera_model 'EQUIRECTANGULAR', allowed are OPENCV, OPENCV_FISHEYE"),
+        ({"camera_model": "EQUIRECTANGULAR"}, "camera_model 'EQUIRECTANGULAR', known are OPENCV, OPENCV_FISHEYE"),
+        ({"camera_model": ["OPENCV"]}, "camera_model .'OPENCV'., known are OPENCV"),
+        ({"is_fisheye": "yes"}, "is_fisheye is 'yes', allowed are true and false"),
+        ({"is_fisheye": True}, "camera_model OPENCV and is_fisheye true contradict each other"),
+        ({"camera_model": "OPENCV_FISHEYE", "is_fisheye": False}, "OPENCV_FISHEYE and is_fisheye false contradict"),
+        ({"ftheta_p0": 0.5}, "the key ftheta_p0 .0.5. may be of a lens that is not known; known are camera_model"),
+        ({"latlong": True}, "the key latlong .True. may be of a lens"),
+        ({"k5": 0.1}, "the key k5 .0.1. may be of a lens"),
+        ({"lens_params": [0, 0.1]}, "the key lens_params"),
+        ({"distortion_params": [0.1] * 12}, "distortion_params .*; it must be a list of k1, k2, k3, k4, p1, p2, or"),
         ({"k4": 0.1}, "k4 of the camera_model OPENCV are not supported, only k1, k2, p1, p2, k3"),
         ({"camera_model": "PINHOLE", "k1": 0.1}, "k1 of the camera_model PINHOLE are not supported, only none"),
         ({"fl_x": -7}, "is not a camera; w, h and fl_x must be above 0"),
@@ -208,7 +256,19 @@ anything = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
     max_leaves=6,
 )
-KEYS = [*CAMERA, "k1", "p1", "camera_angle_x", "applied_transform", "applied_scale", "train_filenames", "frames"]
+KEYS = [
+    *CAMERA,
+    "k1",
+    "p1",
+    "is_fisheye",
+    "distortion_params",
+    "lens",
+    "camera_angle_x",
+    "applied_transform",
+    "applied_scale",
+    "train_filenames",
+    "frames",
+]
 
 
 @settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -93,9 +93,12 @@ def test_other_cameras_come_from_options_or_a_file_and_are_else_unknown(tmp_path
         load_scene(f"tum:{root},fx=70,fy=wide,cx=1,cy=1")
 
 
-def test_images_of_another_size_have_not_the_published_camera(tmp_path: Path) -> None:
-    scene, faults = inspect_scene(f"tum:{write_recording(tmp_path / 'freiburg1', [0.1], size=(60, 80))}")
-    assert scene.intrinsics is None and "images are 80x60" in str(faults.remarks[0])
+def test_t22_the_published_camera_is_scaled_to_resized_images_alone(tmp_path: Path) -> None:
+    scene, faults = inspect_scene(f"tum:{write_recording(tmp_path / 'freiburg1', [0.1], size=(240, 320))}")
+    assert (scene.intrinsics.width, scene.intrinsics.fx, scene.intrinsics.cy) == (320, 517.3 / 2, 255.8 / 2 - 0.5)
+    assert "for 640x480 pixels, the images have 320x240: scaled" in str(faults.remarks[0])
+    scene, faults = inspect_scene(f"tum:{write_recording(tmp_path / 'wide/freiburg1', [0.1], size=(45, 80))}")
+    assert scene.intrinsics is None and "images are 80x45" in str(faults.remarks[0])
 
 
 def test_a_damaged_first_image_does_not_hide_the_camera(tmp_path: Path) -> None:

@@ -2,14 +2,17 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
+from distorting_lens import projected
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transposenet_core.errors import UserError
-from transposenet_core.geometry.intrinsics import Intrinsics
-from transposenet_core.geometry.undistortion import Undistorter, bears_distortion, rectifying_maps
+from transposenet_core.geometry.intrinsics import Intrinsics, aspect_difference
+from transposenet_core.geometry.lens_models import bears_distortion
+from transposenet_core.geometry.undistortion import Undistorter, rectifying_maps
 
 CAMERA = Intrinsics(160, 120, 110.0, 115.0, 77.0, 62.5, "calibration")
 LENSES = {
@@ -17,23 +20,6 @@ LENSES = {
     "rational_polynomial": (0.1, -0.05, 0.001, 0.002, 0.003, 0.3, -0.02, 0.004),
     "equidistant": (-0.02, 0.01, -0.006, 0.001),
 }
-
-
-def projected(camera: Intrinsics, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels of the points (x, y, 1) of the optical frame, by the formulas of the OpenCV documentation."""
-    d = camera.distortion
-    r2 = x * x + y * y
-    if camera.distortion_model == "equidistant":
-        r = np.sqrt(r2)
-        theta = np.arctan(r)
-        bent = theta * (1 + d[0] * theta**2 + d[1] * theta**4 + d[2] * theta**6 + d[3] * theta**8)
-        factor = np.where(r > 1e-12, bent / np.maximum(r, 1e-12), 1)
-        return camera.fx * x * factor + camera.cx, camera.fy * y * factor + camera.cy
-    k1, k2, p1, p2, k3, k4, k5, k6 = (*d, 0, 0, 0, 0)[:8]
-    radial = (1 + k1 * r2 + k2 * r2**2 + k3 * r2**3) / (1 + k4 * r2 + k5 * r2**2 + k6 * r2**3)
-    x_bent = x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x)
-    y_bent = y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y
-    return camera.fx * x_bent + camera.cx, camera.fy * y_bent + camera.cy
 
 
 def seen_by(camera: Intrinsics) -> tuple[np.ndarray, np.ndarray]:
@@ -107,6 +93,68 @@ def test_distortion_that_fits_no_model_is_one_sentence(name: str, distortion: tu
         bears_distortion(replace(CAMERA, distortion_model=name, distortion=distortion))
 
 
-def test_an_image_of_another_size_is_refused() -> None:
-    with pytest.raises(UserError, match=r"an image of 80x60, but its camera \(calibration\) is for 160x120"):
-        Undistorter(lens("plumb_bob"))(np.zeros((60, 80, 3), np.uint8))
+@pytest.mark.parametrize("name", LENSES)
+def test_t22_a_resized_image_is_rectified_as_the_image_itself(name: str) -> None:
+    """Half the size: what lies at a pixel of the rectified image lies at the same place of the smaller one."""
+    rows, columns = np.mgrid[0:120, 0:160]
+    image_HW3 = np.stack([rows, columns, np.full_like(rows, 200)], axis=-1).astype(np.uint8)
+    undistorter = Undistorter(lens(name))
+    halved_HW3 = cv2.resize(image_HW3, (80, 60), interpolation=cv2.INTER_AREA)
+    expected_HW3 = cv2.resize(undistorter(image_HW3), (80, 60), interpolation=cv2.INTER_AREA).astype(float)
+    seen = np.abs(expected_HW3[..., 2] - 200) < 1  # edges of what the lens shows are blurred differently
+    assert seen.mean() > 0.6
+    assert np.abs(undistorter(halved_HW3) - expected_HW3)[seen].max() < 1.5
+
+
+@pytest.mark.parametrize(
+    ("size", "difference"),
+    [((120, 160), "width and height are exchanged"), ((160, 90), "another aspect ratio")],
+)
+@pytest.mark.parametrize("camera", [CAMERA, lens("plumb_bob")])
+def test_t22_an_image_of_another_aspect_ratio_is_refused(
+    camera: Intrinsics, size: tuple[int, int], difference: str
+) -> None:
+    sentence = rf"{size[0]}x{size[1]} pixels, but their camera \(calibration\) is described for 160x120: {difference}"
+    with pytest.raises(UserError, match=sentence):
+        Undistorter(camera)(np.zeros((size[1], size[0], 3), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("size", "other", "difference"),
+    [
+        ((480, 270), (1920, 1080), ""),
+        ((1333, 1000), (4000, 3000), ""),
+        ((107, 80), (640, 480), ""),  # 106.67 columns
+        ((1920, 1088), (1920, 1080), ""),  # padded for a video codec
+        ((640, 480), (480, 640), "width and height are exchanged"),
+        ((1920, 1080), (640, 480), "another aspect ratio"),
+        ((640, 400), (640, 480), "another aspect ratio"),
+        ((0, 81), (101, 81), "another aspect ratio"),
+    ],
+)
+def test_t22_which_sizes_are_one_cameras(size: tuple[int, int], other: tuple[int, int], difference: str) -> None:
+    assert aspect_difference(size, other) == aspect_difference(other, size) == difference
+
+
+def test_t22_scaled_intrinsics_see_the_same_rays() -> None:
+    """The edges of the image stay: a point is as far from them as a share of the image's width, whatever the size."""
+    small = CAMERA.for_images(40, 30)
+    assert (small.width, small.height) == (40, 30) and CAMERA.for_images(160, 120) is CAMERA
+    for x in (-0.4, 0.0, 0.3):
+        large_u, small_u = CAMERA.fx * x + CAMERA.cx, small.fx * x + small.cx
+        assert (small_u + 0.5) / 40 == pytest.approx((large_u + 0.5) / 160)
+
+
+def test_t21_an_equidistant_lens_without_coefficients_bends_lines() -> None:
+    camera = replace(CAMERA, distortion_model="equidistant", distortion=(0, 0, 0, 0))
+    undistorter = Undistorter(camera)
+    rows, columns = np.mgrid[0:120, 0:160]
+    image_HW3 = np.stack([rows, columns, np.full_like(rows, 200)], axis=-1).astype(np.uint8)
+    x, _ = seen_by(camera)
+    assert undistorter.needed and abs(columns - x).max() > 8
+    assert abs(undistorter(image_HW3)[..., 1] - x).max() < 0.55
+
+
+def test_t21_coefficients_without_a_model_are_refused() -> None:
+    with pytest.raises(UserError, match=r"the distortion \[0.1, 0.0, 0.0, 0.0\] of the model 'none'; known are plumb"):
+        Undistorter(replace(CAMERA, distortion=(0.1, 0, 0, 0)))

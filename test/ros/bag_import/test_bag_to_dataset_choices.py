@@ -191,15 +191,31 @@ def test_images_that_are_rectified_or_of_no_camera_stay_as_they_are(tmp_path, ca
     assert scene.intrinsics is None
 
 
-def test_a_camera_info_of_another_size_is_refused(tmp_path, capsys):
-    m = Messages()
-    info = m.camera_info(T0_NS, "camera_optical", (640, 480), K_33)
-    bag = write_bag(tmp_path / "bag", [(t, n, info if t == "/camera/camera_info" else x) for t, n, x in drive()])
+def of_size(path: Path, size: tuple[int, int], K_33: list[list[float]]) -> Path:
+    """The drive, with a CameraInfo for images of another size."""
+    info = Messages().camera_info(T0_NS, "camera_optical", size, K_33, DISTORTION)
+    return write_bag(path, [(t, n, info if t == "/camera/camera_info" else x) for t, n, x in drive()])
+
+
+def test_t22_a_camera_info_for_larger_images_is_scaled(tmp_path, capsys):
+    """The camera was calibrated at ten times the size: its image is rectified as if it had been calibrated as it is."""
+    large = [[500.0, 0, 319.5], [0, 500.0, 239.5], [0, 0, 1]]
+    scene = imported(of_size(tmp_path / "bag", (640, 480), large), tmp_path / "data", "--pose", "/odom")
+    assert "the CameraInfo on /camera/camera_info is for 640x480 pixels, the images have 64x48: scaled to these" in (
+        capsys.readouterr().out
+    )
+    camera = scene.intrinsics
+    assert (camera.width, camera.height, camera.fx, camera.cx, camera.cy) == (64, 48, 50, 31.5, 23.5)
+    undistort = Undistorter(Intrinsics(64, 48, 50, 50, 31.5, 23.5, "", False, "plumb_bob", DISTORTION))
+    np.testing.assert_array_equal(read_image(scene.images[0].path), undistort(texture(0)))
+
+
+def test_t22_a_camera_info_of_another_aspect_ratio_is_refused(tmp_path, capsys):
+    bag = of_size(tmp_path / "bag", (48, 64), K_33)
     arguments = ["--image", "/camera/image", "--pose", "/odom", "--split", "none", "--out", str(tmp_path / "data")]
     assert main([str(bag), *arguments]) == 2
-    assert "the images have 64x48 pixels, but CameraInfo on /camera/camera_info is for 640x480" in (
-        capsys.readouterr().err
-    )
+    described = "images of 64x48 pixels, but their camera (CameraInfo on /camera/camera_info) is described for 48x64"
+    assert f"{described}: width and height are exchanged" in capsys.readouterr().err
 
 
 def test_damaged_images_are_left_out_and_named(tmp_path, capsys):

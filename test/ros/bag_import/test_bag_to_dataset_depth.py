@@ -6,8 +6,10 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+from distorting_lens import rays
 from made_bags import ALL, T0_NS, Messages, drive, imported, write_bag
 
+from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.training.data.depth import check_depth, registered_depth
 from transposenet_ros.bag_import.depth import millimetres
 from transposenet_ros.bag_to_dataset import main
@@ -120,3 +122,79 @@ def test_depth_that_cannot_be_used_is_reported(
     assert main([str(bag), "--image", "/camera/image", "--out", str(tmp_path / "out"), *POSE, *ALL, *options]) == 2
     assert sentence in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+K_33 = [[50.0, 0, 31.5], [0, 50.0, 23.5], [0, 0, 1]]
+COLOUR_LENS, OWN_LENS = (-0.3, 0.08, 0.001, -0.002, 0.0), (0.25, -0.05, 0.0, 0.001, 0.0)
+
+
+def wall(lens: tuple[float, ...]) -> np.ndarray:
+    """Depth (48, 64) in millimetres of a slanted wall, as a camera with this lens measures it."""
+    x_HW, y_HW = rays(Intrinsics(64, 48, 50, 50, 31.5, 23.5, distortion_model="plumb_bob", distortion=lens))
+    return np.rint(2000 / (1 + 0.5 * x_HW - 0.3 * y_HW)).astype(np.uint16)
+
+
+def seen_through(path: Path, topic: str, lens: tuple[float, ...], own: tuple[float, ...] | None) -> Path:
+    """The drive with a lens before the colour camera and the wall measured through `lens`; `own` is in a CameraInfo
+    beside the depth."""
+    m = Messages()
+
+    def rows():
+        for name, time_ns, msg in drive():
+            if name == "/camera/camera_info":
+                msg = m.camera_info(time_ns, "camera_optical", (64, 48), K_33, COLOUR_LENS)
+            yield name, time_ns, msg
+            if name == "/camera/image":
+                fields = m.header(time_ns, "camera_optical"), 48, 64, "16UC1", 0, 128, wall(lens).view(np.uint8).ravel()
+                yield topic, time_ns, m.make("sensor_msgs/msg/Image", *fields)
+                if own is not None:
+                    info = m.camera_info(time_ns, "camera_optical", (64, 48), K_33, own)
+                    yield topic.rpartition("/")[0] + "/camera_info", time_ns, info
+
+    return write_bag(path, rows())
+
+
+@pytest.mark.parametrize(
+    ("topic", "lens", "own"),
+    [
+        ("/aligned/image_raw", COLOUR_LENS, None),  # registered to the colour image as it is: its lens
+        ("/aligned/image_raw", OWN_LENS, OWN_LENS),
+        ("/registered/image_rect", (0.0,) * 5, COLOUR_LENS),  # as depth_image_proc: rectified, with the colour's info
+        ("/registered/image_rect", (0.0,) * 5, None),
+    ],
+)
+def test_t20_depth_keeps_the_lens_that_it_was_recorded_with(
+    tmp_path: Path, topic: str, lens: tuple[float, ...], own: tuple[float, ...] | None
+) -> None:
+    scene = imported(seen_through(tmp_path / "bag", topic, lens, own), tmp_path / "out", *POSE, "--depth", topic)
+    assert scene.intrinsics is not None and scene.intrinsics.rectified is True and scene.depth_camera is not None
+    assert scene.depth_camera.intrinsics.distortion == (lens if any(lens) else ())
+    image = scene.images[3]
+    np.testing.assert_array_equal(cv2.imread(str(image.depth_path), cv2.IMREAD_UNCHANGED), wall(lens))
+    depth_HW = registered_depth(image, scene.depth_camera, scene.intrinsics)
+    off_HW = np.abs(depth_HW / wall((0.0,) * 5) - 1)
+    assert (depth_HW > 0).mean() > 0.8 and np.quantile(off_HW[depth_HW > 0], 0.95) < 0.012
+    if any(lens):
+        assert np.quantile(np.abs(wall(lens) / wall((0.0,) * 5) - 1), 0.95) > 0.025
+
+
+def test_t22_depth_of_another_aspect_ratio_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    m = Messages()
+    tall = m.make(
+        "sensor_msgs/msg/Image", m.header(T0_NS, "camera_optical"), 64, 48, "16UC1", 0, 96, np.zeros(6144, "u1")
+    )
+
+    def rows():
+        for name, time_ns, msg in drive():
+            yield name, time_ns, msg
+            if name == "/camera/image":
+                tall.header.stamp = msg.header.stamp
+                yield "/camera/depth", time_ns, tall
+
+    bag = write_bag(tmp_path / "bag", rows())
+    arguments = ["--image", "/camera/image", "--out", str(tmp_path / "out"), *POSE, *ALL, "--depth", "/camera/depth"]
+    assert main([str(bag), *arguments]) == 2
+    sentence = (
+        "the depth on /camera/depth: images of 48x64 pixels, but their camera (CameraInfo on /camera/camera_info)"
+    )
+    assert sentence in capsys.readouterr().err and not (tmp_path / "out").exists()

@@ -179,10 +179,20 @@ def test_an_unreadable_image_leaves_no_bag(drive, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["broken.jpg"]
 
 
-def test_an_image_of_another_camera_is_refused(drive, tmp_path):
-    with pytest.raises(UserError, match=r"40x30 pixels, but the scene's intrinsics .* 640x480"):
-        make_bag(drive, tmp_path / "bag", intrinsics=Intrinsics(640, 480, 525, 525, 320, 240))
+def test_t22_an_image_of_another_aspect_ratio_is_refused(drive, tmp_path):
+    with pytest.raises(UserError, match=r"images of 40x30 pixels, but their camera .* for 480x640: width and height"):
+        make_bag(drive, tmp_path / "bag", intrinsics=Intrinsics(480, 640, 525, 525, 240, 320))
     assert not list(tmp_path.iterdir())
+
+
+def test_t22_camera_info_is_of_the_images_size(drive, tmp_path):
+    lens = Intrinsics(640, 480, 525, 520, 319.5, 239.5, "c", False, "equidistant", (0, 0, 0, 0))
+    with BagReader(make_bag(drive[:1], tmp_path / "bag", intrinsics=lens)) as bag:
+        ((_, info),) = bag.messages("/camera/camera_info")
+    assert (info.width, info.height, info.k[0], info.k[4]) == (40, 30, 525 / 16, 520 / 16)
+    assert (info.k[2], info.k[5]) == (19.5, 14.5)
+    # fault matrix, T21: an equidistant lens bends lines without coefficients, too, and the node must hear of it
+    assert (info.distortion_model, list(info.d)) == ("equidistant", [0, 0, 0, 0])
 
 
 def test_an_existing_folder_is_kept_and_only_a_bag_is_replaced(drive, tmp_path):

@@ -54,6 +54,8 @@ def test_n22_without_camera_info_it_runs_and_warns() -> None:
         (info_of(distortion=(math.inf, 0.0, 0.0, 0.0, 0.0)), "no distortion"),
         (info_of(distortion=(0.1, 0.0)), "D has 2 coefficients of the model 'plumb_bob'; known are plumb_bob (4 or 5)"),
         (info_of(lens="thin_prism", distortion=(0.1,) * 4), "of the model 'thin_prism'"),
+        (info_of(lens="", distortion=(0.1,) * 4), "distortion_model is empty; plumb_bob or equidistant?"),
+        (info_of(1, 1, binning_x=2, binning_y=2), "binning 2x2 leaves 0x0 pixels"),
     ],
 )
 def test_n22_a_useless_camera_info_is_as_none(info: CameraInfo, words: str) -> None:
@@ -117,6 +119,7 @@ LENSES = [
     ("", (-0.5, 0.0, 0.0, 0.0, 0.0), 1 - 0.5 * RADIUS**2),  # drivers leave the name out
     ("rational_polynomial", (0.1, 0, 0, 0, 0, 0.6, 0, 0), (1 + 0.1 * RADIUS**2) / (1 + 0.6 * RADIUS**2)),
     ("equidistant", (0.2, 0.0, 0.0, 0.0), ANGLE * (1 + 0.2 * ANGLE**2) / RADIUS),
+    ("equidistant", (0.0, 0.0, 0.0, 0.0), ANGLE / RADIUS),  # fault matrix, T21
 ]
 
 
@@ -234,12 +237,28 @@ def test_binning_and_region_of_interest_are_part_of_the_camera() -> None:
         assert CameraCheck(TRAINING).update(info).text.startswith("it is the training camera")
 
 
-def test_images_that_are_not_those_of_their_camera_info_are_named() -> None:
-    check = CameraCheck(RECTIFIED, "refuse")
+@pytest.mark.parametrize("policy", ["warn", "refuse", "warp"])
+def test_n45_images_of_another_aspect_ratio_than_their_camera_info_are_refused(policy: str) -> None:
+    """By every policy: the CameraInfo is not theirs. In another size they are its own again."""
+    check = CameraCheck(RECTIFIED, policy)
     assert not check.update(info_of(distortion=(-0.5, 0.0, 0.0, 0.0, 0.0))).refused
-    image_HW3 = coordinates(50, 101)
-    assert check.correct(image_HW3) is image_HW3
-    assert check.verdict.refused and "101x50, but their CameraInfo is for 101x81" in check.verdict.text
+    for (width, height), difference in (((101, 50), "another aspect ratio"), ((81, 101), "width and height are exch")):
+        image_HW3 = coordinates(height, width)
+        assert check.correct(image_HW3) is image_HW3
+        assert check.verdict.refused and check.verdict.reason == "camera_mismatch"
+        assert f"{width}x{height}, but their CameraInfo is for 101x81: {difference}" in check.verdict.text
+    check.correct(coordinates(162, 202))
+    assert not check.verdict.refused
+
+
+@pytest.mark.parametrize(("policy", "is_refused"), [("warn", False), ("refuse", True)])
+def test_n45_without_camera_info_the_aspect_ratio_alone_shows_another_camera(policy: str, is_refused: bool) -> None:
+    check = CameraCheck(TRAINING, policy)
+    check.correct(coordinates(101, 81))
+    assert (check.verdict.reason, check.verdict.refused) == ("camera_mismatch", is_refused)
+    assert "no CameraInfo received, and images of 81x101 are not those of the training camera" in check.verdict.text
+    check.correct(coordinates(162, 202))
+    assert (check.verdict.reason, check.verdict.refused) == ("camera_unknown", False)
 
 
 def test_maps_are_made_once_per_camera() -> None:

@@ -16,8 +16,8 @@ import torch.nn.functional as F
 
 from transposenet_core.errors import UserError
 from transposenet_core.geometry.intrinsics import Intrinsics
+from transposenet_core.geometry.lens_models import bears_distortion, known_lenses
 from transposenet_core.geometry.quaternions import product
-from transposenet_core.geometry.undistortion import bears_distortion, known_lenses
 from transposenet_core.scene import Scene
 from transposenet_core.training.config import TrainConfig, VirtualRotationConfig
 

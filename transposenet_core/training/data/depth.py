@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 
 from transposenet_core.errors import UserError
 from transposenet_core.geometry.intrinsics import Intrinsics
+from transposenet_core.geometry.undistortion import Undistorter
 from transposenet_core.models import model_class
 from transposenet_core.progress import ProgressBar
 from transposenet_core.scene import DepthCamera, PosedImage, Scene
@@ -71,21 +73,43 @@ def with_depth(
 def registered_depth(image: PosedImage, depth_camera: DepthCamera, camera: Intrinsics) -> np.ndarray:
     """Depth along the optical axis at the pixels of `camera`, (H, W) int16 millimetres.
 
-    If several points fall on a pixel, the nearest is kept. Pixels without a point get the depth of the nearest measured
-    pixel, negated: good enough to move an image, too poor to learn from. All 0 if nothing was measured.
-    UserError if the file is not a depth image.
+    If several points fall on a pixel the nearest is used. Pixels that no point falls on get the nearest measured
+    pixel's depth, negated: good enough to move an image by, too poor to learn from. All 0 if nothing was measured.
+    The distortion of the depth camera's own lens is taken out; `camera` has none. UserError where the file is no depth
+    image, or one of another aspect ratio than its camera's.
     """
     depth_HW = cv2.imread(str(image.depth_path), cv2.IMREAD_UNCHANGED)
     if depth_HW is None or depth_HW.ndim != 2 or depth_HW.dtype != np.uint16:
         raise UserError(f"{image.depth_path}: not a depth image (PNG, one 16-bit channel); copy it again or remove it")
+    try:
+        depth_HW, pinhole = rectified_depth(depth_HW, depth_camera.intrinsics)
+    except UserError as error:
+        raise UserError(f"{image.depth_path}: {error}") from None
     rows_N, columns_N = np.nonzero(depth_HW)
     z_N = depth_HW[rows_N, columns_N] * depth_camera.metres_per_unit
-    eye = depth_camera.intrinsics
-    x, y = eye.width / depth_HW.shape[1], eye.height / depth_HW.shape[0]  # images may be smaller than their camera's
-    p_depth_N3 = np.stack((((columns_N * x) - eye.cx) / eye.fx * z_N, ((rows_N * y) - eye.cy) / eye.fy * z_N, z_N), 1)
+    x_N, y_N = (columns_N - pinhole.cx) / pinhole.fx, (rows_N - pinhole.cy) / pinhole.fy
+    p_depth_N3 = np.stack((x_N * z_N, y_N * z_N, z_N), axis=1)
     T = depth_camera.T_camera_depth
     p_camera_N3 = p_depth_N3 @ T.rotation_33.T + T.position
     return _splatted(p_camera_N3[p_camera_N3[:, 2] > 1e-3], camera)
+
+
+def rectified_depth(depth_HW: np.ndarray, camera: Intrinsics) -> tuple[np.ndarray, Intrinsics]:
+    """A depth image (H, W) uint16 without the distortion of its own lens, 0 beyond it, and its pinhole.
+
+    An image with fewer pixels than `camera` says is every n-th of them: depth is never averaged. UserError for another
+    aspect ratio, or distortion that is none.
+    """
+    undistorter = _undistorter(camera, *depth_HW.shape)
+    return undistorter.depth(depth_HW), undistorter.rectified
+
+
+@lru_cache(maxsize=4)
+def _undistorter(camera: Intrinsics, height: int, width: int) -> Undistorter:
+    camera.for_images(width, height)
+    x, y = width / camera.width, height / camera.height
+    fx, fy, cx, cy = camera.fx * x, camera.fy * y, camera.cx * x, camera.cy * y
+    return Undistorter(replace(camera, width=width, height=height, fx=fx, fy=fy, cx=cx, cy=cy))
 
 
 def _splatted(p_camera_N3: np.ndarray, camera: Intrinsics) -> np.ndarray:

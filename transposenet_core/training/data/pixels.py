@@ -7,17 +7,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from transposenet_core.errors import UserError
-from transposenet_core.geometry.intrinsics import Intrinsics
+from transposenet_core.geometry.intrinsics import Intrinsics, aspect_difference
 from transposenet_core.geometry.pose import stack
 from transposenet_core.geometry.undistortion import Undistorter
-from transposenet_core.image_files import read_image
-from transposenet_core.preprocessing import Preprocessing
+from transposenet_core.preprocessing import Preprocessing, read_rectified
 from transposenet_core.progress import ProgressBar
 from transposenet_core.scene import PosedImage
 from transposenet_core.training.data.pixel_cache import PixelCache, Store, digest, entry_key
@@ -83,7 +83,7 @@ def load_pixels(
     """Images of `camera`, mapped from the cache, which is filled first if they are not in it.
 
     They are read, rectified and resized in threads (0: none). Without a cache, or with a message if it cannot be
-    written, they are kept in memory. UserError if one is unreadable or of another shape than the first.
+    written, they are kept in memory. UserError if one is unreadable or of another aspect ratio than the first.
     """
     undistorter = Undistorter(camera) if camera else None
     source = _Source(images, preprocessing, undistorter)
@@ -123,29 +123,32 @@ class _Source:
         self, images: Sequence[PosedImage], preprocessing: Preprocessing, undistorter: Undistorter | None
     ) -> None:
         self._images, self._preprocessing, self._undistorter = images, preprocessing, undistorter
-        self.shape = (len(images), *self._resized(images[0]).shape)
+        first_HW3 = read_rectified(images[0].path, undistorter)
+        self._size = first_HW3.shape[1], first_HW3.shape[0]
+        self.shape = (len(images), *self._resized(images[0].path, first_HW3).shape)
 
     def read(self, number: int) -> torch.Tensor:
-        """Image `number` (3, h, w) uint8. UserError if it is unreadable or of another shape."""
-        pixels, image = self._resized(self._images[number]), self._images[number]
-        if pixels.shape != self.shape[1:]:
+        """Image `number` (3, h, w) uint8. UserError where it is unreadable or of another aspect ratio."""
+        path = self._images[number].path
+        image_HW3 = read_rectified(path, self._undistorter)
+        size = image_HW3.shape[1], image_HW3.shape[0]
+        if difference := aspect_difference(size, self._size):
             raise UserError(
-                f"{image.path}: {tuple(pixels.shape[1:])} pixels after resizing where {self._images[0].path.name} has "
-                f"{self.shape[2:]}; all images of a scene need the same aspect ratio"
+                f"{path}: {size[0]}x{size[1]} pixels, {self._images[0].path.name} has {self._size[0]}x{self._size[1]}: "
+                f"{difference}; all images of a scene need one aspect ratio, leave this one out"
             )
-        return pixels
+        return self._resized(path, image_HW3, (self.shape[2], self.shape[3]))
 
     def key(self, digests: Iterable[bytes]) -> str:
         undistorter = self._undistorter
         bent = undistorter.intrinsics if undistorter and undistorter.needed else None
         return entry_key(digests, self._preprocessing, bent)
 
-    def _resized(self, image: PosedImage) -> torch.Tensor:
-        image_HW3 = read_image(image.path)
+    def _resized(self, path: Path, image_HW3: np.ndarray, size: tuple[int, int] | None = None) -> torch.Tensor:
         try:
-            return self._preprocessing.resize(self._undistorter(image_HW3) if self._undistorter else image_HW3)
+            return self._preprocessing.resize(image_HW3, size)
         except UserError as error:
-            raise UserError(f"{image.path}: {error}") from None
+            raise UserError(f"{path}: {error}") from None
 
 
 @contextmanager

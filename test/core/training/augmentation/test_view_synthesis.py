@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from rendered_room import CAMERA, HEIGHT, POSE, WIDTH, one_camera, posed, render_room
+from rendered_room import CAMERA, HEIGHT, ROTATION, TRANSLATION, WIDTH, one_camera, posed
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
@@ -21,17 +21,6 @@ from transposenet_core.training.augmentation.views import RANDOM_NUMBERS, RECORD
 from transposenet_core.training.config import AugmentationConfig, VirtualRotationConfig
 from transposenet_core.training.data.depth import check_depth, registered_depth
 from transposenet_core.training.data.pixels import PosedPixels
-
-ROTATION = Rotation.from_euler("YXZ", [6, -4, 5], degrees=True)
-TRANSLATION = np.array([0.12, -0.05, 0.1])
-
-
-@pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """0.png and 1.png: the room from a camera and from the same camera moved, with their depth."""
-    T_old_new = np.eye(4)
-    T_old_new[:3, :3], T_old_new[:3, 3] = ROTATION.as_matrix(), TRANSLATION
-    return render_room(tmp_path_factory.mktemp("room"), [POSE.matrix_44, POSE.matrix_44 @ T_old_new])
 
 
 def moved(room: Path, rotation: Rotation, translation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

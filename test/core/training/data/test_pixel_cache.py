@@ -224,7 +224,7 @@ def test_t01_an_unreadable_image_is_named_and_no_entry_is_left(small_scene: Path
     with pytest.raises(UserError, match=f"{images[5].path.name}: the image cannot be read"):
         load_pixels(images, SIZE, cache=cache)
     cv2.imwrite(str(images[5].path), np.zeros((60, 60, 3), np.uint8))
-    with pytest.raises(UserError, match=f"{images[5].path.name}: .* all images of a scene need the same aspect ratio"):
+    with pytest.raises(UserError, match=f"{images[5].path.name}: .* all images of a scene need one aspect ratio"):
         load_pixels(images, SIZE, cache=cache)
     assert list(cache.folder.iterdir()) == []
 
