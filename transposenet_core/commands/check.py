@@ -85,11 +85,16 @@ def run(args: argparse.Namespace) -> None:
 
 
 def training_command(findings: Findings, data: str, args: argparse.Namespace) -> str:
-    """The command that trains on the data; for labels alone the check with the images, which comes first."""
+    """The command that trains on the data; for labels alone the check with the images, which comes first; where there
+    is nothing to learn the one that localizes their images."""
+    from transposenet_core.dataset_check.usability import usability_of
+
     options = ["--split", args.split] * bool(args.split) + ["--skip-bad"] * args.skip_bad
     if args.labels_only:
         return next_command("check", data, *options)
     scene = findings.scene
+    if not usability_of(scene).learnable:
+        return next_command("localize", "--model", "MODEL", scene.images[0].path)
     preset = "scene_coordinates" if scene.depth_camera and scene.intrinsics else "transposenet_fast"
     return next_command("train", "--config", preset, "--data", data, *options, "--out", f"model_{file_name(findings)}")
 
@@ -118,15 +123,21 @@ def epipolar_images(matches: Matches | None) -> list[tuple[str, np.ndarray]]:
 
 
 def verdict(findings: Findings, data: str, skip_bad: bool) -> str:
-    """What to do with the data. UserError where they are refused."""
+    """What can be done with the data. UserError where they are refused."""
+    from transposenet_core.dataset_check.usability import usability_of
     from transposenet_core.formats.faults import MOST_SKIPPED
 
     refused, used = len(findings.faults.refused), len(findings.scene.images)
     few = used > 0 and refused <= MOST_SKIPPED * (used + refused)
     if not used or (refused and not (skip_bad and few)):
         advice = "fix them, or leave them out with --skip-bad" if few else f"more than {MOST_SKIPPED:.0%}: fix them"
-        raise UserError(f"{data}: refused for {refused} faults, {used} images are good; {advice}")
+        raise UserError(
+            f"{data}: refused for {refused} faults, {used} images are good; {advice}{findings.faults.missing_advice}"
+        )
     if findings.motion and findings.motion.wrong:
         text = f"{findings.motion.sentence()}; {findings.motion.advice()}"
         raise UserError(f"{data}: refused, the images contradict the poses: {text}")
-    return f"good: {used} usable images" + (f", {refused} faults left out" if refused else "")
+    usability = usability_of(findings.scene)
+    text = f"{used} usable image{'s' * (used > 1)}" + (f", {refused} faults left out" if refused else "")
+    limits = f"; {usability.limits}" if usability.limits else ""
+    return f"{'good' if usability.learnable else 'nothing to learn'}: {text}{limits}"

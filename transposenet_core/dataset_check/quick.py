@@ -9,6 +9,7 @@ from transposenet_core.dataset_check.image_check import check_shapes, file_fault
 from transposenet_core.dataset_check.leakage import check_leakage
 from transposenet_core.dataset_check.pose_check import check_poses
 from transposenet_core.dataset_check.tracks import Tracks
+from transposenet_core.dataset_check.usability import still_camera
 from transposenet_core.formats.faults import Faults
 from transposenet_core.image_files import stored_size
 from transposenet_core.scene import Scene
@@ -26,6 +27,8 @@ def quick_check(data: object, scene: Scene, skip_bad: bool = False) -> Scene:
     faults, tracks = Faults(), Tracks(scene)
     check_labels(tracks, faults)
     check_leakage(tracks, faults)
+    if still := still_camera(scene):
+        faults.remark("train split", f"nothing to learn: {still}")
     sizes = []
     for image in scene.images:
         if image.split == "test":

@@ -54,9 +54,9 @@ def evaluate_offline(
 
 
 def image_reader(scene: Scene, mapped: MappedScene) -> Callable[[PosedImage], np.ndarray]:
-    """A function that reads an image, (H, W, 3) uint8 RGB, as the model was trained on them: without the lens's distortion,
-    where it was trained on undistorted ones. It raises UserError for what is no image, and for one that cannot be of
-    the scene's camera by its aspect ratio."""
+    """A function that reads an image, (H, W, 3) uint8 RGB, as the model was trained on them: without the lens's
+    distortion, if those were undistorted. It raises UserError for a file that is not an image, and for one whose aspect
+    ratio is not that of the scene's camera."""
     camera, trained_on = scene.intrinsics, mapped.intrinsics
     if camera and not (trained_on and trained_on.rectified):
         camera = replace(camera, distortion_model="none", distortion=())  # which stays in

@@ -28,7 +28,7 @@ from transposenet_core.formats import (
 from transposenet_core.formats.camera_fitting import with_fitting_cameras
 from transposenet_core.formats.declared_convention import PoseConvention
 from transposenet_core.formats.faults import Faults
-from transposenet_core.formats.labels import LABELS_ONLY
+from transposenet_core.formats.labels import LABELS_ONLY, MISSING, MISSING_MEANING, SKIP
 from transposenet_core.formats.splitting import SPLIT_METHODS, split_scene
 from transposenet_core.scene import Scene
 
@@ -67,6 +67,7 @@ ADAPTERS: dict[str, Adapter] = {
         colmap,
     )
 }
+COMMON_OPTIONS = {MISSING: MISSING_MEANING}
 OPTION = re.compile(r",(\w+)=([^,]*)$")
 
 
@@ -103,8 +104,8 @@ def inspect_scene(data: str | Path, split: str | Path | None = None, labels_only
     Intrinsics are scaled to images that were resized. With `labels_only` the images are not looked for. UserError where
     the format cannot do without them, or where the images cannot be those of their camera.
     """
-    source, faults = parse_source(data), Faults()
-    options = source.options
+    source = parse_source(data)
+    options, faults = source.options, Faults(skip_missing=MISSING in source.options)
     if labels_only:
         if LABELS_ONLY not in source.adapter.OPTIONS:
             able = ", ".join(name for name, adapter in ADAPTERS.items() if LABELS_ONLY in adapter.OPTIONS)
@@ -113,6 +114,7 @@ def inspect_scene(data: str | Path, split: str | Path | None = None, labels_only
     method = str(split) if str(split) in SPLIT_METHODS else None
     split_file = None if split is None or method else Path(split).expanduser()
     scene = with_fitting_cameras(source.adapter.load(source.path, split_file, options, faults), faults)
+    faults.remark_on_missing(source.path, len(scene.images))
     return (split_scene(scene, method, faults) if method else scene), faults
 
 
@@ -137,9 +139,11 @@ def parse_source(data: str | Path) -> DataSource:
     if not path.exists():
         raise UserError(f"--data {data}: {path} does not exist; {adapter.NAME} reads {adapter.LAYOUT}")
     for option in options:
-        if option not in adapter.OPTIONS:
-            allowed = ", ".join(adapter.OPTIONS) or "none"
+        if option not in {**adapter.OPTIONS, **COMMON_OPTIONS}:
+            allowed = ", ".join({**adapter.OPTIONS, **COMMON_OPTIONS})
             raise UserError(f"--data {data}: {adapter.NAME} has no option '{option}'; its options: {allowed}")
+    if (missing := options.get(MISSING, SKIP)) != SKIP:
+        raise UserError(f"--data {data}: {MISSING}={missing}, allowed is {MISSING}={SKIP}; without it they are refused")
     return DataSource(adapter, path, options)
 
 
@@ -149,4 +153,5 @@ def describe_formats() -> str:
     for name, module in ADAPTERS.items():
         lines.append(f"  {name}: {module.LAYOUT}; {module.CONVENTION}")
         lines += [f"    ,{option}=  {meaning}" for option, meaning in module.OPTIONS.items()]
+    lines += ["  every format", *(f"    ,{option}=  {meaning}" for option, meaning in COMMON_OPTIONS.items())]
     return "\n".join(lines)

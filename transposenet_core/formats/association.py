@@ -8,6 +8,7 @@ neighbours further apart than `max_gap` do not determine the camera's motion in 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -30,6 +31,7 @@ class Association:
 
     ``outside`` counts the images before the first and after the last pose, ``in_gaps`` those between poses too far
     apart; the ranges are (first, last) stamps in nanoseconds, the images' as they are compared with the poses'.
+    ``longest_gap_s`` is the longest time between poses in which an image lies that has none.
     """
 
     poses: list[Pose | None]
@@ -38,6 +40,7 @@ class Association:
     image_range_ns: tuple[int, int]
     pose_range_ns: tuple[int, int]
     max_gap_s: float
+    longest_gap_s: float = 0.0
 
     @property
     def matched(self) -> int:
@@ -69,8 +72,20 @@ class Association:
         images, poses = (_range_text(r) for r in (self.image_range_ns, self.pose_range_ns))
         raise UserError(
             f"{where}: {self}, but {lowest:.0%} must have one: the images' stamps run from {images}, the poses' from "
-            f"{poses}; if the clocks differ, {self.clock_offset_s:+.3f} s added to the images' stamps would make the "
-            "starts equal; use the files of one recording, correct the clock (time_offset) or the longest gap (max_gap)"
+            f"{poses}; {self._advice}"
+        )
+
+    @property
+    def _advice(self) -> str:
+        if self.in_gaps > self.outside:
+            enough = math.ceil(self.longest_gap_s * 100) / 100
+            return (
+                f"the poses have gaps of up to {self.longest_gap_s:.3g} s where there are images: max_gap={enough:g} "
+                "interpolates across them, which is right where the camera moves evenly; or record the poses faster"
+            )
+        return (
+            f"if the clocks differ, {self.clock_offset_s:+.3f} s added to the images' stamps would make the starts "
+            "equal; use the files of one recording, or correct the clock (time_offset)"
         )
 
 
@@ -104,7 +119,9 @@ def associate(
         for index, pose in zip(used_N, _interpolated(poses, *ends, share_N[used_N]), strict=True):
             found[index] = pose
     ranges = (int(wanted_N.min()), int(wanted_N.max())), (int(known_M[0]), int(known_M[-1]))
-    return Association(found, int((~inside_N).sum()), int((inside_N & ~usable_N).sum()), *ranges, max_gap_s)
+    in_gap_N = inside_N & ~usable_N
+    longest_gap_s = float(gap_N[in_gap_N].max(initial=0)) / NANOSECONDS
+    return Association(found, int((~inside_N).sum()), int(in_gap_N.sum()), *ranges, max_gap_s, longest_gap_s)
 
 
 def _interpolated(poses: Sequence[Pose], earlier_N: np.ndarray, later_N: np.ndarray, share_N: np.ndarray) -> list[Pose]:

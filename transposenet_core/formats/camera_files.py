@@ -16,12 +16,16 @@ from transposenet_core.geometry.lens_models import bears_distortion
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.scene import DepthCamera
 
+FIX_OR_COPY = "copy it there, or correct the path or its permissions"
+
 
 def read_matrix(path: Path, rows: int, columns: int, what: str) -> np.ndarray:
     """A text file of `rows` x `columns` finite numbers. UserError that states `what` it should be."""
     try:
         matrix = np.loadtxt(path, dtype=np.float64).reshape(rows, columns)
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise UserError(f"{path}: the {what} cannot be read ({error.strerror}); {FIX_OR_COPY}") from None
+    except ValueError as error:
         raise UserError(f"{path}: not a {what} ({error}); write {rows} lines of {columns} numbers") from None
     if not np.isfinite(matrix).all():
         raise UserError(f"{path}: a number that is not finite; a {what} is {rows} lines of {columns} numbers")
@@ -67,7 +71,9 @@ def read_json(path: Path) -> dict[str, Any]:
     """A JSON object. UserError."""
     try:
         content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise UserError(f"{path}: it cannot be read ({error.strerror}); {FIX_OR_COPY}") from None
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not valid JSON ({error}); fix or remove the file") from None
     if not isinstance(content, dict):
         raise UserError(f"{path}: a {type(content).__name__}, it must be a JSON object {{...}}")

@@ -8,6 +8,7 @@ principal point moves by half a pixel. Images have no time: the numbers in their
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,12 @@ import numpy as np
 from transposenet_core.errors import UserError
 from transposenet_core.formats import labels
 from transposenet_core.formats.camera_files import with_rectified_flag
+from transposenet_core.formats.common_camera import SAME_CAMERA, best_camera, cameras_like, common_camera
 from transposenet_core.formats.declared_convention import T_CAMERA_MAP, PoseConvention
 from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.labels import ImageFiles, natural_order
 from transposenet_core.formats.numbers import frame_stamps, positive_option
-from transposenet_core.formats.rows import MAP_TO_CAMERA, PoseReader, below
+from transposenet_core.formats.rows import MAP_TO_CAMERA, PoseReader, below, read_lines
 from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.scene import PosedImage, Scene
@@ -29,15 +31,15 @@ NAME = "colmap"
 LAYOUT = "cameras, images and points3D, .bin or .txt, in the folder, in sparse/0 or sparse; images in images/"
 CONVENTION = "world-to-camera, inverted; optical axes; pixel centres moved by half; no metric scale of its own"
 OPTIONS = {
-    "camera": "ID of the camera whose images are used; required where the model has several that differ",
-    "images": labels.IMAGES_MEANING.split(";")[0] + "; default: images/ in PATH",
+    "camera": "ID of the camera whose images are used, with cameras within 2 % of it; required where they differ more",
+    "images": labels.IMAGES_MEANING.split("; default")[0] + "; default: images/ in PATH",
     "scale": "metres per unit of the model; default 1, with a remark",
     "rate": "images per second, default 30",
     labels.LABELS_ONLY: labels.LABELS_ONLY_MEANING,
 }
 MODELS = (".", "sparse/0", "sparse", "colmap/sparse/0")
 USUAL_RATE_HZ = 30.0
-SAME_CAMERA = 1e-6  # relative; COLMAP refines each camera on its own, so equal figures are one camera written twice
+SHOWN_CAMERAS = 8
 # model -> lens, and where its parameters have fx fy cx cy and the distortion in OpenCV's order (None: 0)
 LENSES: dict[str, tuple[str, tuple[int, int, int, int], tuple[int | None, ...]]] = {
     "SIMPLE_PINHOLE": ("none", (0, 0, 1, 2), ()),
@@ -74,16 +76,17 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
     if "scale" not in options:
         what = "COLMAP models have no metric scale unless geo-registered; a unit is taken as a metre, or give ,scale="
         faults.remark(folder, what)
-    posed = {image.name: image for image in model.images.values() if image.has_pose}
+    names = _names(folder)
+    posed = {names.get(number, image.name): image for number, image in model.images.items() if image.has_pose}
     if not posed:
         raise UserError(f"{folder}: none of the model's {model.num_images()} images is registered; map them again")
-    camera_ids = _cameras(folder, model, posed, options)
+    camera_ids, intrinsics = _cameras(folder, model, posed, options, faults)
     kept = {name: image for name, image in posed.items() if image.camera_id in camera_ids}
     splits = dict.fromkeys(sorted(kept, key=natural_order), "train")
     stamps = frame_stamps(list(splits), rate_hz)
     if split_file is not None:
         splits = labels.chosen_splits(root, split_file, splits.keys(), f"{folder}", faults)
-    place = Path(options["images"]).expanduser() if "images" in options else root / "images"
+    place = labels.images_folder(options, root / "images")
     image_files, reader = ImageFiles(place, faults, labels.is_labels_only(options)), PoseReader(faults)
     images = []
     for name, split in splits.items():
@@ -94,7 +97,6 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
         elif (path := image_files.find(name, folder)) is not None and pose is not None:
             images.append(PosedImage(name, path, pose, split, str(Path(name).parent), stamps[name]))
     images.sort(key=lambda image: natural_order(image.name))
-    intrinsics = _intrinsics(folder, model.cameras[min(camera_ids)])
     units = "metres" if "scale" in options else "arbitrary"
     return Scene(root.resolve().name, images, intrinsics=intrinsics, root=root, units=units)
 
@@ -131,30 +133,59 @@ def _pose(where: str, image: Any, scale: float, reader: PoseReader) -> Pose | No
     return reader.from_matrix(where, T_44, MAP_TO_CAMERA)
 
 
-def _cameras(folder: Path, model: Any, images: dict[str, Any], options: dict[str, str]) -> set[int]:
-    """The requested camera, or all cameras with images where they are the same."""
-    counts: dict[int, int] = {}
-    for image in images.values():
-        counts[image.camera_id] = counts.get(image.camera_id, 0) + 1
-    found = ", ".join(f"{number} ({count} images)" for number, count in sorted(counts.items())[:8])
-    found += ", ..." if len(counts) > 8 else ""
+def _names(folder: Path) -> dict[int, str]:
+    """The images' names in a text model, by their number. Empty for a binary one.
+
+    pycolmap ends a name at its first space, so all of "IMG 1.jpg", "IMG 2.jpg" would be "IMG".
+    """
+    path = folder / "images.txt"
+    if (folder / "images.bin").is_file() or not path.is_file():
+        return {}
+    lines = (line.strip() for line in read_lines(path, LAYOUT))
+    names = {}
+    for line in lines:
+        if not line or line.startswith("#"):
+            continue
+        words = line.split(maxsplit=9)  # ID, quaternion, translation, camera's ID, name
+        if len(words) == 10 and words[0].isdecimal():
+            names[int(words[0])] = words[9]
+        next(lines, None)  # the image's points
+    return names
+
+
+def _cameras(
+    folder: Path, model: Any, images: dict[str, Any], options: dict[str, str], faults: Faults
+) -> tuple[set[int], Intrinsics]:
+    """The requested camera and those like it, or all cameras with images where they are alike; their intrinsics."""
+    counts = Counter(image.camera_id for image in images.values())
     if "camera" in options:
         text = options["camera"]
         if not text.isdecimal() or int(text) not in counts:
-            raise UserError(f"{folder}: camera={text} has no images in the model; its cameras: {found}")
-        return {int(text)}
-    first, *others = (model.cameras[number] for number in sorted(counts))
-    if not all(_same(first, other) for other in others):
+            raise UserError(f"{folder}: camera={text} has no images in the model; its cameras: {_listed(counts)}")
+        reference = _intrinsics(folder, model.cameras[int(text)])
+        known = {number: model.cameras[number] for number in counts if model.cameras[number].model_name in LENSES}
+        chosen = cameras_like({number: _intrinsics(folder, camera) for number, camera in known.items()}, reference)
+        if left := sum(counts[number] for number in counts if number not in chosen):
+            faults.remark(
+                folder, f"{left} images of {len(counts) - len(chosen)} other cameras are left out (camera={text})"
+            )
+        return chosen, reference
+    cameras = {number: _intrinsics(folder, model.cameras[number]) for number in sorted(counts)}
+    if (common := common_camera(cameras, counts)) is None:
+        best, kept = best_camera(cameras, counts)
         raise UserError(
-            f"{folder}: the model has {len(counts)} cameras that differ: {found}; a scene has one: choose it with "
-            ",camera=ID, or map images of one camera with COLMAP's option ImageReader.single_camera"
+            f"{folder}: the model has {len(counts)} cameras that differ: {_listed(counts)}; a scene has one: choose it "
+            f"with ,camera=ID, which leaves out images of cameras more than {SAME_CAMERA:.0%} from it (,camera={best} "
+            f"uses {kept} of {len(images)} images), or map all images with COLMAP's option ImageReader.single_camera"
         )
-    return set(counts)
+    if common[1] > 0:
+        faults.remark(folder, f"{len(cameras)} cameras differ by up to {common[1]:.3g} px; the median one is used")
+    return set(counts), common[0]
 
 
-def _same(a: Any, b: Any) -> bool:
-    kinds = (a.model_name, a.width, a.height), (b.model_name, b.width, b.height)
-    return kinds[0] == kinds[1] and np.allclose(a.params, b.params, rtol=SAME_CAMERA, atol=0)
+def _listed(counts: Counter[int]) -> str:
+    found = ", ".join(f"{number} ({count} images)" for number, count in counts.most_common(SHOWN_CAMERAS))
+    return found + (f" and {len(counts) - SHOWN_CAMERAS} more" if len(counts) > SHOWN_CAMERAS else "")
 
 
 def _intrinsics(folder: Path, camera: Any) -> Intrinsics:

@@ -2,8 +2,9 @@
 
 Convention: state_groundtruth_estimate0/data.csv has `timestamp, p_RS_R, q_RS (w x y z), ...`: where the *body* S is in
 the map R, in metres; sensor.yaml's T_BS takes the camera's optical frame to the body. So T_map_camera is
-T_map_body T_body_camera (Burri et al. 2016, section 3). Stamps are whole nanoseconds of one clock; poses are
-interpolated at the images'. Sequences of one room (V1_01, V1_02, V1_03) share their map frame.
+T_map_body T_body_camera (Burri et al. 2016, section 3). TUM VI has the IMU's poses in mocap0/data.csv, with the same
+columns, and its cameras in dso/camchain.yaml (Schubert et al. 2018). Stamps are whole nanoseconds of one clock; poses
+are interpolated at the images'. Sequences of one room (V1_01, V1_02, V1_03) share their map frame.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from transposenet_core.errors import UserError
 from transposenet_core.formats import labels
 from transposenet_core.formats.association import LARGEST_STAMP_NS, NANOSECONDS
 from transposenet_core.formats.camera_files import with_rectified_flag
+from transposenet_core.formats.common_camera import first_camera
 from transposenet_core.formats.declared_convention import T_MAP_CAMERA, PoseConvention
 from transposenet_core.formats.faults import Faults
+from transposenet_core.formats.kalibr import sensor_of
 from transposenet_core.formats.labels import ImageFiles
 from transposenet_core.formats.rows import PoseReader, read_lines
 from transposenet_core.formats.trajectories import (
@@ -39,12 +42,17 @@ from transposenet_core.scene import PosedImage, Scene
 
 NAME = "euroc"
 LAYOUT = (
-    "mav0/camN/data.csv, mav0/camN/sensor.yaml, mav0/state_groundtruth_estimate0/data.csv (or a folder of such "
-    "folders, in one map frame)"
+    "mav0/camN/data.csv, mav0/camN/sensor.yaml, mav0/state_groundtruth_estimate0/data.csv, or TUM VI's "
+    "mav0/mocap0/data.csv and dso/camchain.yaml (or a folder of such folders, in one map frame)"
 )
 CONVENTION = "the body's pose: p_RS_R in metres, q_RS body-to-map, w first; composed with sensor.yaml's T_BS"
-OPTIONS = {"camera": "cam0 (default) | cam1 | ...: the folder in mav0", **TIME_OPTIONS}
-GROUND_TRUTH = "mav0/state_groundtruth_estimate0/data.csv"
+OPTIONS = {
+    "camera": "cam0 (default) | cam1 | ...: the folder in mav0",
+    "camchain": "Kalibr's camchain.yaml, for cameras without a sensor.yaml; default dso/camchain.yaml of the sequence",
+    **TIME_OPTIONS,
+}
+GROUND_TRUTH_FILES = ("mav0/state_groundtruth_estimate0/data.csv", "mav0/mocap0/data.csv")
+CAMCHAIN = "dso/camchain.yaml"
 LENSES = {  # the sensor file's names -> ROS's
     "radial-tangential": "plumb_bob",
     "radtan": "plumb_bob",
@@ -66,7 +74,7 @@ class Sensor:
 
 
 def recognises(path: Path) -> bool:
-    return bool(sequence_folders(path, [GROUND_TRUTH]))
+    return bool(sequence_folders(path, GROUND_TRUTH_FILES))
 
 
 def pose_convention(options: dict[str, str], scene_name: str) -> PoseConvention:
@@ -77,23 +85,25 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
     """The scene at `root`, a sequence or a folder of sequences; all `train` without a split file."""
     camera = options.get("camera", "cam0")
     table = f"mav0/{camera}/data.csv"
-    folders = sequence_folders(root, [GROUND_TRUTH, table])
+    folders = sequence_folders(root, [*GROUND_TRUTH_FILES, table])
     if not folders:
-        raise UserError(f"{root}: neither {GROUND_TRUTH} nor {table} there or in a folder below; {NAME} reads {LAYOUT}")
+        raise UserError(
+            f"{root}: neither {GROUND_TRUTH_FILES[0]} nor {table} there or in a folder below; {NAME} reads {LAYOUT}"
+        )
     sensors, frames = [], []
     for folder in folders:
         _check_camera(folder, camera)
-        sensors.append(read_sensor(folder / "mav0" / camera / "sensor.yaml", faults))
+        sensors.append(_camera_on_body(folder, camera, options, faults))
         bodies = pose_frames(
             _frames(folder, camera, "" if folder == root else f"{folder.name}/", faults),
-            _trajectory(folder / GROUND_TRUTH, faults),
+            _trajectory(_ground_truth(folder), faults),
             folder / table,
             options,
             faults,
         )
         frames += [(frame, body @ sensors[-1].T_body_camera) for frame, body in bodies]
-        if sensors[-1].intrinsics != sensors[0].intrinsics:
-            raise UserError(f"{folder}: another camera than in {folders[0]}; a scene has one: load them one by one")
+    cameras = {folder: sensor.intrinsics for folder, sensor in zip(folders, sensors, strict=True)}
+    intrinsics = first_camera(cameras, faults)
     splits = {frame.name: "train" for frame, _ in frames}
     if split_file is not None:
         splits = labels.chosen_splits(root, split_file, splits.keys(), table, faults)
@@ -104,13 +114,35 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
             stamp = frame.stamp_ns / NANOSECONDS
             images.append(PosedImage(frame.name, path, pose, splits[frame.name], sequence, stamp))
     offset_s = time_offset_s(options, root)
-    return Scene(root.resolve().name, images, intrinsics=sensors[0].intrinsics, root=root, time_offset_s=offset_s)
+    return Scene(root.resolve().name, images, intrinsics=intrinsics, root=root, time_offset_s=offset_s)
 
 
 def _check_camera(folder: Path, camera: str) -> None:
     known = sorted(path.parent.name for path in (folder / "mav0").glob("cam*/data.csv"))
     if camera not in known:
         raise UserError(f"{folder}: no camera {camera} in mav0, there are {', '.join(known) or 'none'}; write ,camera=")
+
+
+def _ground_truth(folder: Path) -> Path:
+    return next(
+        (folder / name for name in GROUND_TRUTH_FILES if (folder / name).is_file()), folder / GROUND_TRUTH_FILES[0]
+    )
+
+
+def _camera_on_body(folder: Path, camera: str, options: dict[str, str], faults: Faults) -> Sensor:
+    """By sensor.yaml, or else by a camchain.yaml of Kalibr's. UserError where there is neither."""
+    path, chain = (
+        folder / "mav0" / camera / "sensor.yaml",
+        Path(options.get("camchain", folder / CAMCHAIN)).expanduser(),
+    )
+    if path.is_file() and "camchain" not in options:
+        return read_sensor(path, faults)
+    if not chain.is_file():
+        raise UserError(
+            f"{folder}: the camera is unknown: neither {path} nor {chain} is there; copy one there, or name Kalibr's "
+            "file with ,camchain=FILE"
+        )
+    return _sensor(chain, sensor_of(chain, _read_yaml(chain), camera), f"{camera} of {chain.name}", faults)
 
 
 def _frames(folder: Path, camera: str, prefix: str, faults: Faults) -> list[Frame]:
@@ -147,7 +179,10 @@ def _stamp(where: str, text: str, faults: Faults) -> int | None:
 
 def read_sensor(path: Path, faults: Faults) -> Sensor:
     """A camera's sensor.yaml. UserError where it does not describe a pinhole or fisheye camera."""
-    content = _read_yaml(path)
+    return _sensor(path, _read_yaml(path), f"EuRoC {path.parent.name}/{path.name}", faults)
+
+
+def _sensor(path: Path, content: dict[str, Any], source: str, faults: Faults) -> Sensor:
     try:
         width, height = (int(value) for value in content["resolution"])
         fx, fy, cx, cy = (float(value) for value in content["intrinsics"])
@@ -168,7 +203,6 @@ def read_sensor(path: Path, faults: Faults) -> Sensor:
     T_body_camera = rotation.from_matrix(path, T_44)
     if T_body_camera is None:
         raise UserError(f"{faults.refused[-1]} (T_BS); fix the file")
-    source = f"EuRoC {path.parent.name}/{path.name}"
     if unknown := sorted(map(str, content.keys() - KEYS)):
         faults.remark(path, f"keys {', '.join(unknown)} are not known and not used")
     camera = Intrinsics(width, height, fx, fy, cx, cy, source, None, LENSES[lens], bent)

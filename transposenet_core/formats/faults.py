@@ -13,6 +13,7 @@ from transposenet_core.printable import printable
 
 SHOWN = 5  # fault matrix, T2
 MOST_SKIPPED = 0.05  # fault matrix, T1
+SKIP_MISSING = "missing=skip"  # the option of every format
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,40 @@ class Fault:
 class Faults:
     """The faults of one data set, in the order found."""
 
-    def __init__(self) -> None:
+    def __init__(self, skip_missing: bool = False) -> None:
         self.all: list[Fault] = []
+        self.skip_missing = skip_missing
+        self.missing: list[str] = []
 
     def refuse(self, where: object, what: str) -> None:
         """A row or file that cannot be used: the adapter leaves it out."""
         self.all.append(Fault(str(where), what, refused=True))
+
+    def miss(self, where: object, what: str) -> None:
+        """An image that the data set names and that is absent: refused, or with `skip_missing` only counted."""
+        self.missing.append(str(where))
+        if not self.skip_missing:
+            self.refuse(where, what)
+
+    def remark_on_missing(self, data: object, used: int) -> None:
+        """With `skip_missing` one remark on all missing images; UserError where no image is left."""
+        if not (self.missing and self.skip_missing):
+            return
+        count = len(self.missing)
+        if not used:
+            raise UserError(f"{data}: all {count} images that it names are missing, first {self.missing[0]}; copy them")
+        more = f" and {count - SHOWN} more" if count > SHOWN else ""
+        shown = ", ".join(self.missing[:SHOWN])
+        self.remark(data, f"{count} of {count + used} images are missing and left out ({SKIP_MISSING}): {shown}{more}")
+
+    @property
+    def missing_advice(self) -> str:
+        """How to use the data without the missing images; "" where none is missing or they are left out."""
+        if not self.missing or self.skip_missing:
+            return ""
+        count = len(self.missing)
+        images = f"the {count} missing images" if count > 1 else "the missing image"
+        return f"; to leave out {images}, write ,{SKIP_MISSING} after the path"
 
     def remark(self, where: object, what: str) -> None:
         """Something that was corrected, such as a rotation block that is not quite orthonormal."""
@@ -64,4 +93,5 @@ class Faults:
             if skip_bad
             else "fix them or leave these rows out with --skip-bad; transposenet check lists all of them"
         )
-        raise UserError(f"{data}: {count} fault{'s' * (count > 1)} and {used} good images: {shown}{more}; {advice}")
+        found = f"{count} fault{'s' * (count > 1)} and {used} good images: {shown}{more}"
+        raise UserError(f"{data}: {found}; {advice}{self.missing_advice}")

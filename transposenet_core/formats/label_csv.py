@@ -63,7 +63,7 @@ def load(path: Path, split_file: Path | None, options: dict[str, str], faults: F
     scene = _chosen_scene(path, sorted({scene for scene, _ in found}), options.get("scene"))
     convention = convention_of(options, CONVENTIONS.get(scene), NAME, path)
     rows = labels.by_name((row for its_scene, row in found if its_scene == scene), faults)
-    root = _root(Path(options.get("images", path.parent)).expanduser(), rows)
+    root = _root(labels.images_folder(options, path.parent), rows)
     splits = {name: row.split for name, row in rows.items()}
     if split_file is not None:
         splits = labels.chosen_splits(root, split_file, rows.keys(), " or ".join(f.name for f in files), faults)

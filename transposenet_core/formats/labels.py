@@ -15,8 +15,13 @@ from transposenet_core.image_files import find_image
 from transposenet_core.scene import SPLITS, PosedImage
 
 LABELS_ONLY = "labels_only"
+MISSING, SKIP = "missing", "skip"
+MISSING_MEANING = "skip: leave out the images that are named and absent, however many; default: they are refused"
 LABELS_ONLY_MEANING = "yes: check the labels alone, without the images (transposenet check)"
-IMAGES_MEANING = "the folder that the images' names start from; default: the folder of the labels"
+IMAGES_MEANING = (
+    "the folder that the images' names start from, relative to the folder where the command runs; default: the folder "
+    "of the labels"
+)
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,19 @@ def _stem(name: str) -> str:
     return re.sub(r"\.(png|jpe?g)$", "", name, flags=re.IGNORECASE)
 
 
+def images_folder(options: dict[str, str], default: Path) -> Path:
+    """The folder of the option `images`, or `default`. UserError where it does not exist and images are needed."""
+    if "images" not in options:
+        return default
+    folder = Path(options["images"]).expanduser()
+    if not folder.is_dir() and not is_labels_only(options):
+        raise UserError(
+            f"images={options['images']}: there is no folder {folder.absolute()}; a relative path starts from the "
+            "folder where the command runs: name another folder, or write the whole path"
+        )
+    return folder
+
+
 class ImageFiles:
     """Where the images of a data set are: missing and empty ones are faults (fault matrix, T1)."""
 
@@ -83,7 +101,7 @@ class ImageFiles:
             return self.folder / name
         path = find_image(self.folder / name)
         if path is None:
-            self.faults.refuse(self.folder / name, f"the image is missing, but {where} names it")
+            self.faults.miss(self.folder / name, f"the image is missing, but {where} names it")
         elif path.stat().st_size == 0:
             self.faults.refuse(path, "the image is empty (0 bytes)")
             path = None

@@ -10,7 +10,7 @@ and COLMAP's figures, which it copies), so the principal point moves by half a p
 from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,21 +20,26 @@ from transposenet_core.formats.camera_files import read_json
 from transposenet_core.formats.declared_convention import PoseConvention
 from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.labels import ImageFiles, Row, natural_order
-from transposenet_core.formats.nerfstudio_camera import read_intrinsics
+from transposenet_core.formats.nerfstudio_camera import frames_with_camera, read_intrinsics
 from transposenet_core.formats.numbers import frame_stamps, positive_option
 from transposenet_core.formats.rows import PoseReader
 from transposenet_core.image_files import is_file
-from transposenet_core.scene import PosedImage, Scene
+from transposenet_core.scene import SPLITS, PosedImage, Scene
 
 NAME = "nerfstudio"
-LAYOUT = "transforms.json (frames with file_path and transform_matrix; fl_x, fl_y, cx, cy, w, h) beside its images"
+LAYOUT = (
+    "transforms.json (frames with file_path and transform_matrix; fl_x, fl_y, cx, cy, w, h) beside its images, or "
+    "transforms_train.json, transforms_val.json and transforms_test.json, which are the split"
+)
 CONVENTION = "camera-to-world 4x4, OpenGL camera axes (x right, y up, z back); applied_transform and _scale undone"
 OPTIONS = {
+    "camera": "file_path of a frame: use the frames with a camera within 2 % of its; required where they differ more",
     "scale": "metres per unit of the poses; default 1, with a remark",
     "rate": "images per second, default 30",
     labels.LABELS_ONLY: labels.LABELS_ONLY_MEANING,
 }
 FILE = "transforms.json"
+SPLIT_FILES = {f"transforms_{split}.json": split for split in SPLITS}
 LISTS = {"train_filenames": "train", "val_filenames": "val", "test_filenames": "test"}
 OPTICAL_FROM_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 SUFFIXES = (".png", ".jpg")
@@ -42,7 +47,7 @@ USUAL_RATE_HZ = 30.0
 
 
 def recognises(path: Path) -> bool:
-    return (path / FILE).is_file()
+    return bool(_files(path))
 
 
 def pose_convention(options: dict[str, str], scene_name: str) -> PoseConvention:
@@ -54,36 +59,71 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
 
     Frames that the file's lists leave out are not used. UserError where the file is wrong, or has several cameras.
     """
-    path = root / FILE
-    content = read_json(path)
+    files = _files(root)
+    if not files:
+        raise UserError(f"{root}: neither {FILE} nor {' nor '.join(SPLIT_FILES)} is there; {NAME} reads {LAYOUT}")
+    contents = {file: read_json(file) for file in files}
+    path, content = next(iter(contents.items()))
     rate_hz = positive_option(options, "rate", USUAL_RATE_HZ, path)
     scale = positive_option(options, "scale", 1.0, path)
     if "scale" not in options:
         what = "the file has no unit, nor do poses from COLMAP; a unit is taken as a metre, or give ,scale="
         faults.remark(path, what)
-    frames = _frames(root, content, faults)
-    splits = {name: "train" for name in frames}
+    frames = _frames(root, contents, files, faults)
+    splits = {name: frame.split for name, frame in frames.items()}
     if split_file is not None:
-        splits = labels.chosen_splits(root, split_file, frames.keys(), FILE, faults)
-    elif any(key in content for key in LISTS):
+        splits = labels.chosen_splits(root, split_file, frames.keys(), " or ".join(f.name for f in files), faults)
+    elif path.name == FILE and any(key in content for key in LISTS):
         splits = _listed(root, content, frames, faults)
-    undone = _Undone(path, content, scale)
+    undone = {file: _Undone(file, contents[file], scale) for file in files}
     image_files, reader = ImageFiles(root, faults, labels.is_labels_only(options)), PoseReader(faults)
     stamps = frame_stamps(sorted(frames, key=natural_order), rate_hz)
     images = []
     for name, split in splits.items():
-        where, frame = frames[name]
-        T_44, image = _matrix(where, frame, faults), image_files.find(name, where)
-        pose = None if T_44 is None else reader.from_matrix(where, undone(T_44) @ OPTICAL_FROM_OPENGL)
+        frame, where = frames[name], frames[name].where
+        T_44, image = _matrix(where, frame.entry, faults), image_files.find(name, where)
+        pose = None if T_44 is None else reader.from_matrix(where, undone[frame.file](T_44) @ OPTICAL_FROM_OPENGL)
         if pose is not None and image is not None:
             sequence = str(PurePosixPath(name).parent)
             images.append(PosedImage(name, image, pose, split, sequence, stamps[name]))
     reader.remark_on_corrected(path)
     images.sort(key=lambda image: natural_order(image.name))
-    files = [] if image_files.labels_only else [image.path for image in images]
-    intrinsics = read_intrinsics(path, content, [frame for _, frame in frames.values()], files, faults)
+    sizes = [] if image_files.labels_only else [image.path for image in images]
+    entries = {name: frame.entry for name, frame in frames.items()}
+    if "camera" in options:
+        intrinsics, kept = frames_with_camera(path, content, entries, sizes, _frame_of(path, frames, options["camera"]))
+        if left := len(images) - len(images := [image for image in images if image.name in kept]):
+            faults.remark(path, f"{left} frames of other cameras are left out (camera={options['camera']})")
+    else:
+        intrinsics = read_intrinsics(path, content, list(entries.values()), sizes, faults)
     units = "metres" if "scale" in options else "arbitrary"
     return Scene(root.resolve().name, images, intrinsics=intrinsics, root=root, units=units)
+
+
+class _Frame(NamedTuple):
+    """A frame of a file, with the camera that the file gives for all, where there are several files."""
+
+    where: str
+    split: str
+    file: Path
+    entry: dict[str, Any]
+
+
+def _files(root: Path) -> dict[Path, str]:
+    """The files of the data set and the split of their frames: transforms.json, or without it one for each split."""
+    if (root / FILE).is_file():
+        return {root / FILE: "train"}
+    return {root / name: split for name, split in SPLIT_FILES.items() if (root / name).is_file()}
+
+
+def _frame_of(path: Path, frames: dict[str, _Frame], file_path: str) -> str:
+    """The name of the frame with this file_path. UserError."""
+    names = (_image_name(path.parent, file_path), file_path)
+    if (found := next((name for name in names if name in frames), None)) is None:
+        raise UserError(
+            f"{path}: camera={file_path} is not a frame's file_path; name one, such as {next(iter(frames))}"
+        )
+    return found
 
 
 class _Undone:
@@ -132,21 +172,24 @@ def _matrix(where: str, frame: dict[str, Any], faults: Faults) -> np.ndarray | N
         return None
 
 
-def _frames(root: Path, content: dict[str, Any], faults: Faults) -> dict[str, tuple[str, dict[str, Any]]]:
-    """The place of each frame in the file, and its entry, by its image's name."""
-    path, given = root / FILE, content.get("frames")
-    if not isinstance(given, list) or not given:
-        raise UserError(f"{path}: it has no frames; {NAME} reads {LAYOUT}")
-    entries, rows = {}, []
-    for index, frame in enumerate(given):
-        where = f"{path} frames[{index}]"
-        if not isinstance(frame, dict) or not isinstance(frame.get("file_path"), str):
-            faults.refuse(where, "not a frame: a frame has file_path and transform_matrix")
-            continue
-        name = _image_name(root, frame["file_path"])
-        entries[where] = frame
-        rows.append(Row(name, "train", where, []))
-    return {name: (row.where, entries[row.where]) for name, row in labels.by_name(rows, faults).items()}
+def _frames(
+    root: Path, contents: dict[Path, dict[str, Any]], splits: dict[Path, str], faults: Faults
+) -> dict[str, _Frame]:
+    """The frames of all files by their images' names."""
+    found, rows = {}, []
+    for path, content in contents.items():
+        given = content.get("frames")
+        if not isinstance(given, list) or not given:
+            raise UserError(f"{path}: it has no frames; {NAME} reads {LAYOUT}")
+        shared = {key: value for key, value in content.items() if key != "frames"} if len(contents) > 1 else {}
+        for index, frame in enumerate(given):
+            where = f"{path} frames[{index}]"
+            if not isinstance(frame, dict) or not isinstance(frame.get("file_path"), str):
+                faults.refuse(where, "not a frame: a frame has file_path and transform_matrix")
+                continue
+            found[where] = _Frame(where, splits[path], path, shared | frame)
+            rows.append(Row(_image_name(root, frame["file_path"]), splits[path], where, []))
+    return {name: found[row.where] for name, row in labels.by_name(rows, faults).items()}
 
 
 def _image_name(root: Path, file_path: str) -> str:
@@ -158,9 +201,7 @@ def _image_name(root: Path, file_path: str) -> str:
     return next(found, f"{name}{SUFFIXES[0]}")
 
 
-def _listed(
-    root: Path, content: dict[str, Any], frames: dict[str, tuple[str, dict[str, Any]]], faults: Faults
-) -> dict[str, str]:
+def _listed(root: Path, content: dict[str, Any], frames: dict[str, _Frame], faults: Faults) -> dict[str, str]:
     """The split by the file's own lists. A name without a frame, or in two lists, is a fault."""
     path = root / FILE
     splits: dict[str, str] = {}

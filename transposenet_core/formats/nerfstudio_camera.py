@@ -15,6 +15,7 @@ import numpy as np
 
 from transposenet_core.errors import UserError
 from transposenet_core.formats.camera_files import with_rectified_flag
+from transposenet_core.formats.common_camera import alike, cameras_like
 from transposenet_core.formats.faults import Faults
 from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.image_files import image_size
@@ -48,7 +49,6 @@ MAY_BE_A_LENS = re.compile(
     re.IGNORECASE,
 )
 SHOWN_KEYS = 8
-SAME_CAMERA = 0.02  # of the focal length: as far as a phone's autofocus changes it
 
 
 def read_intrinsics(
@@ -61,6 +61,8 @@ def read_intrinsics(
     is not known.
     """
     _check_keys(path, content, frames, faults)
+    if not frames:
+        return None  # each frame was refused, for reasons that are reported
     entries = [content | frame for frame in frames]
     models = sorted({_model(path, entry) for entry in entries})
     cameras = [_numbers(path, entry) for entry in entries]
@@ -79,12 +81,12 @@ def read_intrinsics(
     figures_NK = np.array([_figures(path, camera, model) for camera in cameras])
     median = np.median(figures_NK, axis=0)
     apart = np.abs(figures_NK - median)
-    allowed = [0.0, 0.0, *[SAME_CAMERA * median[2]] * 4, *[SAME_CAMERA] * (len(median) - 6)]
-    if (apart > allowed).any():
+    if not alike(figures_NK, median).all():
+        usual = frames[int(np.argmin(apart.sum(axis=1)))].get("file_path")
         low, high = figures_NK.min(axis=0).round(4).tolist(), figures_NK.max(axis=0).round(4).tolist()
         raise UserError(
             f"{path}: frames of different cameras: w, h, fl_x, fl_y, cx, cy and distortion from {low} to {high}; a "
-            "scene has one: write a transforms.json for each"
+            f"scene has one: choose the frames of one by the file_path of any of them, such as ,camera={usual}"
         )
     if apart.any():
         faults.remark(path, f"the frames' cameras differ by up to {apart.max():.3g} px; the median one is used")
@@ -134,6 +136,20 @@ def _model(path: Path, entry: dict[str, Any]) -> str:
             "the wrong one"
         )
     return str(model)
+
+
+def frames_with_camera(
+    path: Path, content: dict[str, Any], frames: dict[str, dict[str, Any]], files: list[Path], chosen: str
+) -> tuple[Intrinsics | None, set[str]]:
+    """The camera of the frame `chosen`, and the frames whose cameras are within 2 % of it. UserError as above."""
+    if files and not {"w", "h"} <= content.keys():
+        content = content | dict(zip(("w", "h"), image_size(files), strict=True))
+    cameras = {}
+    for name, frame in frames.items():
+        if (camera := read_intrinsics(path, content, [frame], [], Faults())) is not None:
+            cameras[name] = camera
+    reference = cameras.get(chosen)
+    return reference, set(frames) if reference is None else cameras_like(cameras, reference)
 
 
 def _numbers(path: Path, entry: dict[str, Any]) -> dict[str, float]:

@@ -18,6 +18,7 @@ from transposenet_core.errors import UserError
 from transposenet_core.formats import labels
 from transposenet_core.formats.association import NANOSECONDS, nanoseconds
 from transposenet_core.formats.camera_files import read_camera_json
+from transposenet_core.formats.common_camera import first_camera
 from transposenet_core.formats.declared_convention import T_MAP_CAMERA, PoseConvention
 from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.labels import ImageFiles
@@ -99,7 +100,8 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
     scene = Scene(root.resolve().name, images, root=root, time_offset_s=time_offset_s(options, root))
     files = [] if image_files.labels_only else [image.path for image in images]
     size = image_size(files) if files else (640, 480)
-    scene.intrinsics = _one_camera({folder: _intrinsics(folder, size, options, faults) for folder in folders})
+    cameras = {folder: _intrinsics(folder, size, options, faults) for folder in folders}
+    scene.intrinsics = first_camera(cameras, faults)
     if scene.intrinsics is not None and any(image.depth_path for image in images):
         same_place = Pose(np.zeros(3), np.array([1.0, 0, 0, 0]))
         scene.depth_camera = DepthCamera(scene.intrinsics, 1 / DEPTH_UNITS_PER_METRE, same_place)
@@ -180,12 +182,3 @@ def _intrinsics(folder: Path, size: tuple[int, int], options: dict[str, str], fa
         f"give it as {NAME}:PATH,fx=...,fy=...,cx=...,cy=... or in {CAMERA}",
     )
     return None
-
-
-def _one_camera(cameras: dict[Path, Intrinsics | None]) -> Intrinsics | None:
-    """The camera of all folders. UserError where they differ."""
-    (first, camera), *others = cameras.items()
-    for folder, other in others:
-        if other != camera:
-            raise UserError(f"{folder}: another camera than {first}'s; a scene has one: load the folders one by one")
-    return camera

@@ -6,7 +6,7 @@ from typing import Any
 
 from transposenet_core.errors import UserError
 from transposenet_core.geometry.intrinsics import Intrinsics
-from transposenet_ros.bag_import.names import shown
+from transposenet_ros.bag_import.names import shown, shown_sentence
 from transposenet_ros.bag_import.options import ImportOptions
 from transposenet_ros.camera.live_camera import live_camera
 
@@ -35,8 +35,8 @@ def intrinsics_of(info: Any, topic: str, rectified: bool) -> Intrinsics:
         camera = live_camera(info, rectified)
     except ValueError as error:
         raise UserError(
-            f"the CameraInfo on {shown(topic)} cannot be used: {shown(str(error))}; name another with --camera-info, "
-            "or set --camera-info none to keep the lens distortion"
+            f"the CameraInfo on {shown(topic)} cannot be used: {shown_sentence(str(error))}; name another with "
+            "--camera-info, or set --camera-info none to keep the lens distortion"
         ) from None
     distorted = len(camera.distortion) > 0
     return Intrinsics(

@@ -25,7 +25,7 @@ from transposenet_ros.bag_import.choices import AUTO, NONE
 from transposenet_ros.bag_import.clock import measured_offset
 from transposenet_ros.bag_import.depth import add_depth
 from transposenet_ros.bag_import.images import decoded, image_file
-from transposenet_ros.bag_import.names import shown
+from transposenet_ros.bag_import.names import shown, shown_sentence
 from transposenet_ros.bag_import.options import ImportOptions
 from transposenet_ros.bag_import.poses import CameraPoses
 from transposenet_ros.bag_import.recording import Recording
@@ -202,7 +202,7 @@ def _write(plan: Plan, writer: FolderWriter, options: ImportOptions, progress: b
                 message = plan.bag.deserialize(stored)
                 image_HW3 = decoded(message, kind)
             except (ValueError, DecodeError) as error:
-                faults.append(f"{seconds_text(stamp_ns)}: {shown(str(error))}")
+                faults.append(f"{seconds_text(stamp_ns)}: {shown_sentence(str(error))}")
                 continue
             height, width = image_HW3.shape[:2]
             if size is None:

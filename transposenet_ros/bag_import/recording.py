@@ -15,9 +15,11 @@ from rosbags.typesys.store import Typestore
 
 from transposenet_core.errors import UserError
 from transposenet_ros.bag_import.names import listed, shown
-from transposenet_ros.bag_import.storage import ROSBAG1, open_storage, storage_paths
-from transposenet_ros.bags.reading import header_stamp_ns
+from transposenet_ros.bag_import.salvage import CDR
+from transposenet_ros.bag_import.storage import ROS1, open_storage, storage_paths
+from transposenet_ros.bags.reading import header_stamp_ns, readable_type
 
+ENCODINGS = (CDR, ROS1)
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"  # no CDR message begins like this: its first byte is 0
 LARGEST_MESSAGE = 2**29
 LATEST_NS = 2**62  # year 2116: what is later is damage, and sums of stamps must fit into 64 bits
@@ -34,15 +36,14 @@ class StoredMessage(NamedTuple):
 class Recording(AbstractContextManager["Recording"]):
     """One recording, open from construction to `close`.
 
-    ``topics`` has the message type by name; ``notes`` grows by a sentence for everything that could not be read.
+    ``topics`` has the message type by name, also for messages of ROS 1 by its name in ROS 2; ``notes`` grows by a
+    sentence for everything that could not be read.
     Message types are ROS's own definitions, never those in the file: nothing in it becomes code.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path).expanduser()
         paths, self._promised, self.notes = storage_paths(self.path)
-        self.ros1 = paths[0].suffix == ROSBAG1
-        self._store = _type_store(self.ros1)
         with ExitStack() as resources:
             self._files = []
             for path_of_file in paths:
@@ -55,9 +56,11 @@ class Recording(AbstractContextManager["Recording"]):
             self._resources = resources.pop_all()
         self.topics: dict[str, str] = {}
         self._counts: dict[str, int] = {}
+        self._encodings: dict[str, str] = {}
         for _, file in self._files:
             for topic, (kind, count) in file.topics.items():
-                self.topics.setdefault(topic, kind)
+                self.topics.setdefault(topic, readable_type(kind))
+                self._encodings.setdefault(topic, file.encodings[topic])
                 self._counts[topic] = self._counts.get(topic, 0) + count
         self._note_faults()
 
@@ -78,19 +81,30 @@ class Recording(AbstractContextManager["Recording"]):
         """The type of a topic. UserError with what the recording holds where it is missing or of another type."""
         kind = self.topics.get(topic)
         if kind is not None and kind in types:
-            return kind
-        held = listed(f"{name} ({kind})" for name, kind in self.topics.items())
+            return self._readable(topic, kind)
+        fitting = listed((name for name, held in self.topics.items() if held in types), "no topic")
+        held = listed(f"{name} ({held})" for name, held in self.topics.items())
         found = "is not in it" if kind is None else f"is of {shown(kind)}, which cannot be used"
         raise UserError(
             f"{self.path}: the topic {shown(topic)} of {option} {found}; "
-            f"{' or '.join(sorted(types))} is needed, and it holds {held}"
+            f"{' or '.join(sorted(types))} is needed, which {fitting} in it has; it holds {held}"
+        )
+
+    def _readable(self, topic: str, kind: str) -> str:
+        """The type of a topic. UserError where its messages are written in a way that is not ROS's."""
+        if (encoding := self._encodings[topic]) in ENCODINGS:
+            return kind
+        raise UserError(
+            f"{self.path}: the messages on {shown(topic)} are written as {shown(encoding)}, {' and '.join(ENCODINGS)} "
+            "can be read; record the topic with `ros2 bag record`, or convert the original rosbag1 recording with "
+            "`rosbags-convert --src NAME.bag --dst NAME`"
         )
 
     def messages(self, topics: Collection[str]) -> Iterator[StoredMessage]:
         """Every message of `topics` that can be read, file after file; message-wise compression is undone."""
         for _, file in self._files:
             for topic, time_ns, data in file.messages(topics):
-                if data.startswith(ZSTD_MAGIC) and not self.ros1:
+                if data.startswith(ZSTD_MAGIC) and not self._is_ros1(topic):
                     try:
                         data = _decompressed(data)
                     except (zstandard.ZstdError, MemoryError):
@@ -102,20 +116,23 @@ class Recording(AbstractContextManager["Recording"]):
         """The message's fields. Raises ValueError where the bytes are not of its type."""
         kind = self.topics[message.topic]
         try:
-            if self.ros1:
-                return self._store.deserialize_ros1(message.data, kind)
-            return self._store.deserialize_cdr(message.data, kind)
+            if self._is_ros1(message.topic):
+                return _type_store(True).deserialize_ros1(message.data, kind)
+            return _type_store(False).deserialize_cdr(message.data, kind)
         except Exception as error:  # noqa: BLE001 - the parsers raise many types
             raise ValueError(f"a damaged message on {shown(message.topic)}: {error}") from None
 
     def header_stamp_ns(self, message: StoredMessage) -> int | None:
         """The stamp in the header that the message begins with, None where it is too short for one."""
-        if not self.ros1:
+        if not self._is_ros1(message.topic):
             return header_stamp_ns(message.data)
         if len(message.data) < 12:
             return None
         seconds, nanoseconds = struct.unpack_from("<II", message.data, 4)
         return int(seconds) * 10**9 + int(nanoseconds)
+
+    def _is_ros1(self, topic: str) -> bool:
+        return self._encodings.get(topic) == ROS1
 
     def _note_faults(self) -> None:
         for path, file in self._files:

@@ -18,29 +18,32 @@ from mcap.stream_reader import StreamReader
 # A damaged length must not lead to an allocation of all memory.
 LARGEST_RECORD = 2**30
 Stored = tuple[str, int, bytes]
+CDR = "cdr"
 
 
 class SalvagedMcap:
-    """An MCAP file read as a stream. ``topics`` gives type and count by name, ``fault`` why and where reading ended."""
+    """An MCAP file read as a stream. ``topics`` gives type and count by name, ``encodings`` how the messages are
+    written, ``fault`` why and where reading ended."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.fault = path, ""
         self.topics: dict[str, tuple[str, int]] = {}
+        self.encodings: dict[str, str] = {}
         kinds, counts = dict[str, str](), Counter[str]()
-        for topic, kind, _ in self._messages():
-            kinds[topic] = kind
-            counts[topic] += 1
+        for channel, kind, _ in self._messages():
+            kinds[channel.topic], self.encodings[channel.topic] = kind, channel.message_encoding
+            counts[channel.topic] += 1
         self.topics = {topic: (kinds[topic], count) for topic, count in counts.items()}
 
     def messages(self, topics: Collection[str]) -> Iterator[Stored]:
-        for topic, _, message in self._messages():
-            if topic in topics:
-                yield topic, message.log_time, message.data
+        for channel, _, message in self._messages():
+            if channel.topic in topics:
+                yield channel.topic, message.log_time, message.data
 
     def close(self) -> None:
         pass
 
-    def _messages(self) -> Iterator[tuple[str, str, Message]]:
+    def _messages(self) -> Iterator[tuple[Channel, str, Message]]:
         schemas, channels = dict[int, str](), dict[int, Channel]()
         with open(self.path, "rb") as file:
             good = 0
@@ -53,7 +56,7 @@ class SalvagedMcap:
                         channels[record.id] = record
                     elif isinstance(record, Message):
                         channel = channels[record.channel_id]
-                        yield channel.topic, schemas.get(channel.schema_id, ""), record
+                        yield channel, schemas.get(channel.schema_id, ""), record
                     elif isinstance(record, Footer):
                         return
             # A damaged file can fail anywhere inside the parsers, with any exception.
@@ -71,8 +74,9 @@ class SalvagedSqlite:
         self._connection = sqlite3.connect(f"file:{quote(str(path.resolve()))}?immutable=1", uri=True)
         # Without it SQLite refuses every file that is shorter than its header says.
         self._connection.execute("PRAGMA writable_schema=ON")
-        rows = self._connection.execute("SELECT id, name, type FROM topics").fetchall()
-        self._names = {int(number): (str(name), str(kind)) for number, name, kind in rows}
+        rows = self._connection.execute("SELECT id, name, type, serialization_format FROM topics").fetchall()
+        self._names = {int(number): (str(name), str(kind)) for number, name, kind, _ in rows}
+        self.encodings = {str(name): str(encoding) for _, name, _, encoding in rows}
         counts = Counter(topic for topic, _, _ in self._rows())
         self.topics = {name: (kind, counts[name]) for name, kind in self._names.values() if counts[name]}
 

@@ -24,7 +24,7 @@ from transposenet_ros.bag_import.names import shown
 from transposenet_ros.bag_import.salvage import SalvagedMcap, SalvagedSqlite, Stored
 from transposenet_ros.bags.sqlite_log import SQLITE, UnusableLogError, log_note, with_its_log
 
-ROSBAG1 = ".bag"
+ROSBAG1, ROS1 = ".bag", "ros1"
 STORAGES = (".mcap", SQLITE, ROSBAG1)
 ZSTD = (".zstd", ".zst")
 METADATA = "metadata.yaml"
@@ -32,9 +32,11 @@ KINDS = "a rosbag2 folder, a .mcap or .db3 file (also .zstd), or a rosbag1 .bag 
 
 
 class StorageFile(Protocol):
-    """``topics`` gives message type and count by name; ``fault`` says why reading ended early, "" where it did not."""
+    """``topics`` gives message type and count by name, ``encodings`` how its messages are written: cdr, ros1, or
+    another name that MCAP has; ``fault`` says why reading ended early, "" where it did not."""
 
     topics: dict[str, tuple[str, int]]
+    encodings: dict[str, str]
     fault: str
 
     def messages(self, topics: Collection[str]) -> Iterator[Stored]:
@@ -56,10 +58,12 @@ class IndexedFile:
             self._reader.close()
             raise ValueError("an MCAP file without an index")
         self.topics: dict[str, tuple[str, int]] = {}
+        self.encodings: dict[str, str] = {}
         for connection in self._reader.connections:
             count = self.topics.get(connection.topic, ("", 0))[1] + connection.msgcount
             if count:
                 self.topics[connection.topic] = connection.msgtype, count
+                self.encodings[connection.topic] = getattr(connection.ext, "serialization_format", ROS1)
 
     def messages(self, topics: Collection[str]) -> Iterator[Stored]:
         wanted = [c for c in self._reader.connections if c.topic in topics and c.msgcount]

@@ -5,17 +5,21 @@ from __future__ import annotations
 import csv
 import struct
 from collections.abc import Collection, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mcap.records import Header
+from mcap.stream_reader import StreamReader
 from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection
 from rosbags.typesys import Stores, get_typestore
 
 from transposenet_core.errors import UserError
+from transposenet_core.formats.labels import natural_order
 from transposenet_core.geometry.pose import Pose
+from transposenet_core.printable import printable
 from transposenet_ros.bags.sqlite_log import SQLITE, logs_of, with_its_log
 from transposenet_ros.bags.topics import GROUND_TRUTH_TOPIC, IMAGE_NAMES_FILE, IMAGE_TYPES, POSE_TYPE
 
@@ -38,9 +42,9 @@ class BagReader(AbstractContextManager["BagReader"]):
                 self._reader.open()
             except UserError:
                 raise
-            # A damaged file can fail anywhere inside the parsers, with whatever exception that line of theirs raises.
+            # A damaged file can fail anywhere inside the parsers, with any exception.
             except Exception as error:
-                raise _unreadable(self.path, error) from error
+                raise _foreign(self.path) or _unreadable(self.path, error) from error
             self._resources = resources.pop_all()
 
     def close(self) -> None:
@@ -54,7 +58,7 @@ class BagReader(AbstractContextManager["BagReader"]):
     @property
     def topics(self) -> dict[str, str]:
         """Message type of every topic that has messages."""
-        return {c.topic: c.msgtype for c in self._reader.connections if c.msgcount}
+        return {c.topic: readable_type(c.msgtype) for c in self._reader.connections if c.msgcount}
 
     def find_topic(self, types: Collection[str], name: str | None, option: str) -> str:
         """The topic `name`, or the only one of these `types`. UserError names what the bag holds and the `option`."""
@@ -144,27 +148,57 @@ def header_stamp_ns(data: bytes) -> int | None:
     return seconds * 10**9 + nanoseconds
 
 
-def _storage(path: Path) -> Path:
-    """The path for rosbags: a folder without metadata.yaml that holds a single storage file stands for that file."""
+def readable_type(kind: str) -> str:
+    """The message type as ROS 2 names it: ROS 1 and the first recorders of ROS 2 have no /msg/ in it."""
+    package, *between, name = kind.split("/")
+    return f"{package}/msg/{name}" if package and not between and "/" in kind else kind
+
+
+def _storage(path: Path) -> list[Path]:
+    """The paths for rosbags: a folder without metadata.yaml stands for its storage files, by name."""
+    if path.suffix == ".bag" and path.is_file():
+        raise UserError(
+            f"{path}: a rosbag1 recording; convert it with `rosbags-convert --src {path.name} --dst {path.stem}` and "
+            "name the new folder"
+        )
     if not path.exists():
         raise UserError(f"{path}: no such recording; name a rosbag2 folder or a .mcap or .db3 file")
     if path.is_file() and path.suffix not in STORAGE_SUFFIXES:
         raise UserError(f"{path}: not a rosbag2 recording; name its folder or a .mcap or .db3 file")
     if path.is_file() or (path / "metadata.yaml").exists():
-        return path
-    files = [file for file in path.iterdir() if file.suffix in STORAGE_SUFFIXES]
-    if len(files) != 1:
+        return [path]
+    files = sorted(
+        (file for file in path.iterdir() if file.suffix in STORAGE_SUFFIXES), key=lambda file: natural_order(file.name)
+    )
+    if not files or len({file.suffix for file in files}) > 1:
         raise UserError(
-            f"{path}: no metadata.yaml and {len(files)} storage files there; name a rosbag2 folder or one of its files"
+            f"{path}: no metadata.yaml there and {'both .mcap and .db3' if files else 'no storage'} files; name a "
+            "rosbag2 folder or one of its files"
         )
-    return files[0]
+    return files
 
 
-def _with_logs(storage: Path, resources: ExitStack) -> list[Path]:
-    """What rosbags is to open, where a log lies beside a SQLite file: each file by itself, completed with its log."""
-    files = sorted(storage.glob(f"*{SQLITE}")) if storage.is_dir() else [storage]
+def _foreign(path: Path) -> UserError | None:
+    """The error for a sound MCAP file without messages of ROS 2; None for another file."""
+    for file in [path] if path.is_file() else sorted(path.glob("*.mcap")):
+        header = None
+        with suppress(Exception), open(file, "rb") as stream:  # a damaged file can fail anywhere inside the parser
+            header = next(iter(StreamReader(stream).records))
+        if isinstance(header, Header) and header.profile != "ros2":
+            return UserError(
+                f"{file}: an MCAP file with the profile '{printable(header.profile)}', that of ROS 2 recordings is "
+                "'ros2'; transposenet bag-to-dataset reads ROS 1 messages in it, and transposenet make-bag makes a "
+                "recording of ROS 2 of that data set; a rosbag1 recording is converted by `rosbags-convert --src "
+                "NAME.bag --dst NAME`"
+            )
+    return None
+
+
+def _with_logs(storage: list[Path], resources: ExitStack) -> list[Path]:
+    """What rosbags is to open, where a log is beside a SQLite file: each file by itself, completed with its log."""
+    files = [file for path in storage for file in (sorted(path.glob(f"*{SQLITE}")) if path.is_dir() else [path])]
     if not any(logs_of(file) for file in files):
-        return [storage]
+        return storage
     return [with_its_log(file, resources) for file in files]
 
 

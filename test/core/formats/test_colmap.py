@@ -125,13 +125,52 @@ def test_cameras_with_the_same_figures_are_one_and_others_are_chosen_by_id(tmp_p
         ["1 PINHOLE 80 60 70 71 40 30", "2 PINHOLE 80 60 75 71 40 30"],
         [f"1 {KNOWN} 1 a.png", f"2 {KNOWN} 2 b.png", f"3 {KNOWN} 2 c.png"],
     )
-    with pytest.raises(UserError, match=r"2 cameras that differ: 1 \(1 images\), 2 \(2 images\).*,camera=ID"):
+    with pytest.raises(
+        UserError, match=r"2 cameras that differ: 2 \(2 images\), 1 \(1 images\).*,camera=2 uses 2 of 3 images"
+    ):
         load_scene(root)
     scene = load_scene(f"colmap:{root},camera=2")
     assert [image.name for image in scene.images] == ["b.png", "c.png"] and scene.intrinsics.fx == 75
     for wrong in ("3", "left"):
-        with pytest.raises(UserError, match=f"camera={wrong} has no images in the model; its cameras: 1"):
+        with pytest.raises(UserError, match=f"camera={wrong} has no images in the model; its cameras: 2"):
             load_scene(f"colmap:{root},camera={wrong}")
+
+
+def test_t16_a_camera_for_each_image_is_merged_or_chosen_with_those_like_it(tmp_path: Path) -> None:
+    """As COLMAP makes it without single_camera: the focal length varies; what differs by up to 2 % is one camera."""
+    focals = [70.0, 70.4, 70.8, 71.0, 71.2, 90.0]
+    cameras = [f"{number} SIMPLE_RADIAL 80 60 {f} 40 30 0.01" for number, f in enumerate(focals, start=1)]
+    images = [f"{number} {KNOWN} {number} {number}.png" for number in range(1, 7)]
+    merged, faults = inspect_scene(f"colmap:{write_text_model(tmp_path / 'phone', cameras[:5], images[:5])}")
+    assert len(merged.images) == 5 and merged.intrinsics.fx == 70.8
+    assert any("5 cameras differ by up to 0.8 px; the median one is used" in str(remark) for remark in faults.remarks)
+    root = write_text_model(tmp_path / "zoom", cameras, images)
+    with pytest.raises(UserError, match=r"6 cameras that differ: .*\(,camera=1 uses 5 of 6 images\)"):
+        load_scene(root)
+    chosen, faults = inspect_scene(f"colmap:{root},camera=1")
+    assert [image.name for image in chosen.images] == [f"{number}.png" for number in range(1, 6)]
+    assert chosen.intrinsics.fx == 70
+    assert any("1 images of 1 other cameras are left out (camera=1)" in str(remark) for remark in faults.remarks)
+
+
+def test_names_with_spaces_in_a_text_model_are_whole(tmp_path: Path) -> None:
+    """pycolmap ends each name at its first space: all three would be the image "IMG"."""
+    root = write_text_model(tmp_path, ["1 PINHOLE 80 60 70 71 40 30"], [f"1 {KNOWN} 1 a.png"])
+    path = root / "sparse/0/images.txt"
+    path.write_text("# x\n" + "".join(f"{k} {KNOWN} 1 IMG {k}.png\n1.5 2.5 -1\n" for k in range(1, 4)))
+    for k in range(1, 4):
+        write_image(root / "images" / f"IMG {k}.png", 80, 60)
+    assert [image.name for image in load_scene(root).images] == ["IMG 1.png", "IMG 2.png", "IMG 3.png"]
+
+
+def test_a_folder_of_images_that_does_not_exist_is_named_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = write_text_model(tmp_path / "yard", ["1 PINHOLE 80 60 70 71 40 30"], [f"1 {KNOWN} 1 a.png"])
+    monkeypatch.chdir(tmp_path)
+    assert len(load_scene(f"colmap:{root},images=yard/images").images) == 1
+    with pytest.raises(
+        UserError, match=rf"images=images: there is no folder {tmp_path}/images; a relative path starts"
+    ):
+        load_scene(f"colmap:{root},images=images")
 
 
 def test_the_model_itself_and_another_folder_of_images(tmp_path: Path) -> None:

@@ -210,13 +210,68 @@ def test_t01_missing_images_and_files_are_named(tmp_path: Path) -> None:
         load_scene(f"euroc:{root}/mav0")
 
 
+CAMCHAIN = """cam0:
+  T_cam_imu:
+  - [0.0, -1.0, 0.0, 0.0]
+  - [0.0, 0.0, -1.0, 0.2]
+  - [1.0, 0.0, 0.0, -0.1]
+  - [0.0, 0.0, 0.0, 1.0]
+  cam_overlaps: [1]
+  camera_model: pinhole
+  distortion_coeffs: [0.0034823894022493434, 0.0007150348452162257, -0.0020532361418706202, 0.00020293673591811182]
+  distortion_model: equidistant
+  intrinsics: [190.97847715128717, 190.9733070521226, 254.93170605935475, 256.8974428996504]
+  resolution: [512, 512]
+  rostopic: /cam0/image_raw
+"""
+
+
+def test_tum_vi_has_mocap0_and_the_camchain_of_kalibr(tmp_path: Path) -> None:
+    """T_cam_imu is the inverse of the known body's T_BS, and the cameras are where EuRoC's files put them."""
+    root = write_recording(tmp_path / "dataset-room1_512_16", [0, 52])
+    for path in root.glob("mav0/cam*/data/*.png"):
+        cv2.imwrite(str(path), np.zeros((512, 512), np.uint8))
+    ground_truth = root / "mav0" / "state_groundtruth_estimate0"
+    ground_truth.rename(root / "mav0" / "mocap0")
+    for camera in ("cam0", "cam1"):
+        (root / "mav0" / camera / "sensor.yaml").unlink()
+    with pytest.raises(UserError, match="the camera is unknown: neither .*cam0/sensor.yaml nor .*camchain.yaml is"):
+        load_scene(root)
+    (root / "dso").mkdir()
+    (root / "dso" / "camchain.yaml").write_text(CAMCHAIN)
+    scene = load_scene(root)  # recognised without its format
+    np.testing.assert_allclose(scene.images[1].pose.position, [3, 4.1, 0.252], atol=1e-7)
+    np.testing.assert_allclose(scene.images[1].pose.rotation_33 @ [0, 0, 1], [0, 1, 0], atol=1e-7)  # its view
+    camera = scene.intrinsics
+    assert (camera.width, camera.fx, camera.distortion_model) == (512, 190.97847715128717, "equidistant")
+    assert camera.distortion[3] == 0.00020293673591811182 and camera.source == "cam0 of camchain.yaml"
+    with pytest.raises(UserError, match="camchain.yaml: no camera cam1 in it, there are cam0"):
+        load_scene(f"euroc:{root},camera=cam1")
+    (root / "mine.yaml").write_text(CAMCHAIN.replace("T_cam_imu", "T_cn_cnm1"))
+    with pytest.raises(UserError, match="mine.yaml: cam0 has no 4x4 matrix T_cam_imu .*camera-IMU calibration"):
+        load_scene(f"euroc:{root},camchain={root / 'mine.yaml'}")
+
+
+def test_t03_gaps_in_the_ground_truth_are_not_reported_as_another_clock(tmp_path: Path) -> None:
+    rows = [ground_truth_row(250 * k) for k in range(5)]
+    root = write_recording(tmp_path / "V1", list(range(10, 1000, 50)), rows=rows)
+    with pytest.raises(UserError, match=r"the poses have gaps of up to 0.25 s .*: max_gap=0.25 interpolates") as caught:
+        load_scene(f"euroc:{root}")
+    assert "0.000 s" not in str(caught.value) and "clock" not in str(caught.value)
+    assert len(load_scene(f"euroc:{root},max_gap=0.25").images) == 20
+
+
 def test_the_sequences_of_a_room_are_one_scene(tmp_path: Path) -> None:
     for name in ("V1_01_easy", "V1_02_medium"):
         write_recording(tmp_path / "room" / name, [0, 50])
     scene = load_scene(tmp_path / "room")
     assert [image.sequence for image in scene.images] == ["V1_01_easy"] * 2 + ["V1_02_medium"] * 2
     assert scene.images[-1].name == f"V1_02_medium/mav0/cam0/data/{EPOCH + 50 * MS}.png"
-    write_recording(tmp_path / "room" / "V2_01", [0], sensor().replace("458.654", "460"))
+    write_recording(tmp_path / "room" / "V1_03", [0], sensor().replace("458.654", "460"))  # calibrated anew
+    scene, faults = inspect_scene(tmp_path / "room")
+    assert len(scene.images) == 5 and scene.intrinsics.fx == 458.654
+    assert any("V1_03: its intrinsics differ from those in" in str(remark) for remark in faults.remarks)
+    write_recording(tmp_path / "room" / "V2_01", [0], sensor().replace("458.654", "480"))
     with pytest.raises(UserError, match="V2_01: another camera than in .*V1_01_easy"):
         load_scene(f"euroc:{tmp_path / 'room'}")
 

@@ -14,6 +14,7 @@ from scipy.spatial.transform import Rotation
 
 from transposenet_core.errors import UserError
 from transposenet_core.formats import describe_formats, inspect_scene, load_scene
+from transposenet_core.formats.camera_files import read_json
 
 CAMERA = {"camera_model": "OPENCV", "w": 8, "h": 6, "fl_x": 7.0, "fl_y": 7.1, "cx": 4.0, "cy": 3.0}
 # The known camera looks along the map's x with z up. OpenGL's y is up and its z back: columns -y, z, -x.
@@ -148,6 +149,42 @@ def test_cameras_of_frames_are_one_where_they_hardly_differ(tmp_path: Path) -> N
         load_scene(f"nerfstudio:{write(tmp_path, *frames)}")
 
 
+def test_t16_frames_of_other_cameras_are_left_out_by_the_file_path_of_one(tmp_path: Path) -> None:
+    frames = [frame(f"{k}.png", w=8, h=6, fl_x=7 if k < 3 else 8, fl_y=7, cx=4, cy=3) for k in range(5)]
+    root = write(tmp_path, *frames)
+    with pytest.raises(UserError, match="choose the frames of one by the file_path of any of them, .* ,camera=0.png"):
+        load_scene(f"nerfstudio:{root}")
+    scene, faults = inspect_scene(f"nerfstudio:{root},camera=1.png")
+    assert [image.name for image in scene.images] == ["0.png", "1.png", "2.png"] and scene.intrinsics.fx == 7
+    assert any("2 frames of other cameras are left out (camera=1.png)" in str(remark) for remark in faults.remarks)
+    with pytest.raises(UserError, match="camera=9.png is not a frame's file_path; name one, such as 0.png"):
+        load_scene(f"nerfstudio:{root},camera=9.png")
+
+
+def test_a_file_for_each_split_as_the_blender_scenes_have_it(tmp_path: Path) -> None:
+    """Their cameras and applied transforms are each file's own; a val file may be absent."""
+    for split, numbers in (("train", (0, 1)), ("test", (0,))):
+        frames = [frame(f"./{split}/r_{number}") for number in numbers]
+        root = write(tmp_path / "lego", *frames, **({"applied_scale": 2.0} if split == "test" else {}))
+        (root / "transforms.json").rename(root / f"transforms_{split}.json")
+    scene = load_scene(root)  # recognised without its format
+    found = [(image.name, image.split) for image in scene.images]
+    assert found == [("test/r_0.png", "test"), ("train/r_0.png", "train"), ("train/r_1.png", "train")]
+    assert is_known(scene.images[1].pose) and scene.intrinsics.fx == 7
+    np.testing.assert_allclose(scene.images[0].pose.position, T_MAP_CAMERA[:3, 3] / 2)
+    (root / "transforms_train.json").unlink()
+    (root / "transforms_test.json").unlink()
+    with pytest.raises(UserError, match="neither transforms.json nor transforms_train.json .* is there; nerfstudio"):
+        load_scene(f"nerfstudio:{root}")
+
+
+def test_frames_that_were_refused_are_not_reported_as_a_missing_camera(tmp_path: Path) -> None:
+    root = write(tmp_path, frame("../a.png"), camera_model="OPENCV")
+    scene, faults = inspect_scene(f"nerfstudio:{root}")
+    assert not scene.images and "is not below the folder" in str(faults.refused[0])
+    assert not any("neither fl_x nor camera_angle_x" in str(remark) for remark in faults.remarks)
+
+
 def test_instant_ngp_gives_the_angle_and_leaves_out_size_and_suffix(tmp_path: Path) -> None:
     root = write(tmp_path, frame("train/r_0"), frame("train/r_1"))
     content = json.loads((root / "transforms.json").read_text())
@@ -220,6 +257,37 @@ def test_t01_missing_images_are_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="images/frame_00001.png: the image is missing"):
         load_scene(root)
     assert len(inspect_scene(root, labels_only=True)[0].images) == 2
+
+
+def test_t15_missing_images_are_left_out_where_the_user_has_asked_for_it(tmp_path: Path) -> None:
+    root = write(tmp_path, *(frame(f"{k}.png") for k in range(9)))
+    for k in range(7):
+        (root / f"{k}.png").unlink()
+    for skip_bad in (False, True):
+        with pytest.raises(UserError, match="to leave out the 7 missing images, write ,missing=skip after the path"):
+            load_scene(f"nerfstudio:{root}", skip_bad=skip_bad)
+    scene, faults = inspect_scene(f"nerfstudio:{root},missing=skip")
+    assert [image.name for image in scene.images] == ["7.png", "8.png"] and not faults.refused
+    (remark,) = [str(remark) for remark in faults.remarks if "left out" in str(remark)]
+    assert "7 of 9 images are missing and left out (missing=skip)" in remark and "2 more" in remark
+    (root / "7.png").write_bytes(b"")  # an empty file is not a missing one
+    with pytest.raises(UserError, match="7.png: the image is empty"):
+        load_scene(f"nerfstudio:{root},missing=skip")
+    for name in ("7.png", "8.png"):
+        (root / name).unlink()
+    with pytest.raises(UserError, match="all 9 images that it names are missing, first .*0.png; copy them"):
+        load_scene(f"nerfstudio:{root},missing=skip")
+    with pytest.raises(UserError, match="missing=ignore, allowed is missing=skip"):
+        load_scene(f"nerfstudio:{root},missing=ignore")
+
+
+def test_t15_the_fox_of_instant_ngp_names_images_that_it_does_not_have(data_folder: Path) -> None:
+    fox = data_folder / "fox"
+    with pytest.raises(UserError, match="to leave out the 17 missing images, write ,missing=skip"):
+        load_scene(f"nerfstudio:{fox}")
+    assert len(load_scene(f"nerfstudio:{fox},missing=skip").images) == 50
+    scene = load_scene(f"nerfstudio:{fox},missing=skip", data_folder / "splits" / "fox_every5.csv")
+    assert (len(scene.select("train")), len(scene.select("test"))) == (40, 10)
 
 
 @pytest.mark.parametrize(
@@ -298,6 +366,9 @@ def test_no_frames_and_no_json(tmp_path: Path) -> None:
         (root / "transforms.json").write_text(text)
         with pytest.raises(UserError, match=f"transforms.json: {what}"):
             load_scene(root)
+    (root / "transforms.json").unlink()
+    with pytest.raises(UserError, match="transforms.json: it cannot be read \\(No such file or directory\\); copy it"):
+        read_json(root / "transforms.json")
 
 
 def test_help_states_the_convention() -> None:

@@ -201,7 +201,7 @@ def test_several_sequences_are_one_scene_where_their_camera_is_the_same(tmp_path
     assert scene.images[2].name == f"freiburg1_desk2/rgb/{EPOCH}.100000.png"
     assert scene.images[2].depth_path.parent.parent.name == "freiburg1_desk2"
     write_recording(tmp_path / "freiburg2_desk", [0.1])
-    with pytest.raises(UserError, match=r"freiburg2_desk: another camera than .*freiburg1_desk's"):
+    with pytest.raises(UserError, match=r"freiburg2_desk: another camera than in .*freiburg1_desk; a scene"):
         load_scene(tmp_path)
 
 

@@ -42,11 +42,13 @@ def needs_depth(config: TrainConfig, scene: Scene) -> bool:
 def check_depth(scene: Scene, needed_by: str) -> None:
     """UserError if a training frame has no depth, which `needed_by`, a key or a model, needs."""
     if scene.intrinsics is None or scene.depth_camera is None:
-        lacks = "intrinsics" if scene.intrinsics is None else "depth images"
-        raise UserError(
-            f"scene {scene.name} ({scene.root}) has no {lacks}, which {needed_by} needs; leave {needed_by} off, or "
-            "record with a depth camera"
-        )
+        lacks, advice = "depth images", "record with a depth camera"
+        if scene.intrinsics is None:
+            lacks, advice = "intrinsics", "give those of its camera (docs/formats.md says where)"
+        elif any(image.depth_path for image in scene.images):
+            lacks, advice = "intrinsics of its depth images", "give them (depth_camera.json of the layout folder)"
+        where = f"scene {scene.name} ({scene.root})"
+        raise UserError(f"{where} has no {lacks}, which {needed_by} needs; {advice}, or leave {needed_by} off")
     for image in scene.images:
         if image.split == "train" and image.depth_path is None:
             raise UserError(f"{image.path}: there is no depth image beside it, which {needed_by} needs; leave it out")

@@ -91,11 +91,17 @@ def test_depth_is_brought_to_the_colour_camera(room: Path) -> None:
 
 
 def test_missing_or_wrong_depth_is_refused(room: Path, tmp_path: Path) -> None:
-    scene = Scene("yard", [posed(room)], intrinsics=CAMERA)
+    scene = Scene("yard", [replace(posed(room), depth_path=None)], intrinsics=CAMERA)
     with pytest.raises(UserError, match="has no depth images, which model scene_coordinates needs"):
         check_depth(scene, "model scene_coordinates")
-    scene.depth_camera = one_camera()
+    scene = Scene("yard", [posed(room)], intrinsics=CAMERA, depth_camera=one_camera())
     check_depth(scene, "model scene_coordinates")
+    scene.intrinsics = None  # a depth camera would not help
+    with pytest.raises(UserError, match="has no intrinsics, which .* needs; give those of its camera"):
+        check_depth(scene, "model scene_coordinates")
+    scene = Scene("yard", [posed(room)], intrinsics=CAMERA)
+    with pytest.raises(UserError, match="has no intrinsics of its depth images, which .*depth_camera.json"):
+        check_depth(scene, "model scene_coordinates")
     (tmp_path / "0.depth.png").write_bytes((room / "0.png").read_bytes())
     with pytest.raises(UserError, match=r"0\.depth\.png: not a depth image"):
         registered_depth(posed(tmp_path), one_camera(), CAMERA)
