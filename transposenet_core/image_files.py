@@ -8,24 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from transposenet_core.encoded_images.decoding import MAX_SIDE_RATIO, decode_image
+from transposenet_core.encoded_images.errors import ImageDataError
 from transposenet_core.errors import UserError
-
-# The network's input keeps the aspect ratio of the image: a row of 20 000 pixels would become 4 GB.
-MAX_SIDE_RATIO = 100
-
-
-def decode_image_bytes(data: bytes | np.ndarray) -> np.ndarray | None:
-    """JPEG or PNG bytes to (H, W, 3) uint8 RGB, or None where OpenCV cannot decode them.
-
-    Orientation tags are ignored: a pose belongs to the sensor's pixels, not to how a viewer would rotate them.
-    """
-    import cv2  # only where an image is decoded: a command's help needs the formats and no OpenCV
-
-    buffer = np.frombuffer(data, np.uint8)
-    if buffer.size == 0:
-        return None
-    image_HW3 = cv2.imdecode(buffer, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    return None if image_HW3 is None else cv2.cvtColor(image_HW3, cv2.COLOR_BGR2RGB)
 
 
 def check_sides(width: int, height: int, what: str = "an image") -> None:
@@ -37,8 +22,7 @@ def check_sides(width: int, height: int, what: str = "an image") -> None:
 
 
 def read_image(path: str | Path) -> np.ndarray:
-    """An image file as (H, W, 3) uint8 RGB. UserError where it is missing, is not an image, or is one that
-    `check_sides` refuses."""
+    """An image file as (H, W, 3) uint8 RGB. UserError where it is missing, or one that `decode_image` refuses."""
     path = Path(path)
     try:
         data = path.read_bytes()
@@ -46,13 +30,10 @@ def read_image(path: str | Path) -> np.ndarray:
         raise UserError(
             f"{path}: the image cannot be read ({error.strerror}); check the path and its permissions"
         ) from None
-    image_HW3 = decode_image_bytes(data)
-    if image_HW3 is None:
-        raise UserError(
-            f"{path}: {len(data)} bytes that are not an image; allowed are JPEG and PNG: copy it again or leave it out"
-        )
-    check_sides(image_HW3.shape[1], image_HW3.shape[0], f"{path}: an image")
-    return image_HW3
+    try:
+        return decode_image(data)
+    except ImageDataError as error:
+        raise UserError(f"{path}: {error}; allowed are whole JPEG and PNG files: {error.advice}") from None
 
 
 def image_size(paths: Sequence[str | Path]) -> tuple[int, int]:

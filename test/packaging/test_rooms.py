@@ -18,7 +18,7 @@ Import = tuple[str, str]  # who imports, and what
 ROOMS = {
     "transposenet_core": [
         *("transposenet_core", "errors", "atomic_files", "printable", "suggestions", "command_line"),
-        *("shared_files", "presets", "image_files"),
+        *("shared_files", "presets", "encoded_images", "image_files"),
         *("geometry", "scene", "preprocessing", "estimate", "formats", "several_scenes", "models"),
         *("scene_model", "checkpoints", "localizer"),
         *("inspection", "evaluation", "dataset_check", "training", "commands"),

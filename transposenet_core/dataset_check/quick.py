@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 
-from transposenet_core.dataset_check.image_check import file_fault
+from transposenet_core.dataset_check.image_check import decoding_faults, file_fault
 from transposenet_core.dataset_check.leakage import check_leakage
 from transposenet_core.dataset_check.pose_check import check_poses
 from transposenet_core.dataset_check.tracks import Tracks
@@ -18,15 +18,17 @@ FEW_TRAINING = 100
 def quick_check(data: object, scene: Scene, skip_bad: bool = False) -> Scene:
     """The scene without wrong poses and without files that are empty or cut off (fault matrix, T1, T2, T10).
 
-    Images of the test split are not read. Remarks go to stderr. UserError where the data are refused: at any
+    Images of the test split are not read. With `skip_bad` the others are decoded, so that training refuses none that is
+    left; without it only their structure is read. Remarks go to stderr. UserError where the data are refused: at any
     fault, or with `skip_bad` where they are more than 5 % of the rows.
     """
     faults, tracks = Faults(), Tracks(scene)
     check_labels(tracks, faults)
     check_leakage(tracks, faults)
-    for image in scene.images:
-        if image.split != "test" and (fault := file_fault(image.path)):
-            faults.refuse(image.path, fault)
+    paths = [image.path for image in scene.images if image.split != "test"]
+    for path, fault in zip(paths, decoding_faults(paths) if skip_bad else map(file_fault, paths), strict=True):
+        if fault:
+            faults.refuse(path, fault)
     good = without_refused(scene, faults)
     faults.raise_refused(data, len(good.images), skip_bad)
     for remark in faults.remarks:
