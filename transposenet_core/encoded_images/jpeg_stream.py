@@ -58,7 +58,8 @@ class JpegStream:
     def last_units(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows and columns, in pixels, of the middle of each segment's last MCU; for a JPEG in one scan."""
         across, total = self._units()
-        last = np.append(np.arange(self.restart_interval, total, self.restart_interval or total), total) - 1
+        each = self.restart_interval or total
+        last = np.append(np.arange(each, total, each), total) - 1
         rows = last // across * self.unit[1] + self.unit[1] // 2
         columns = last % across * self.unit[0] + self.unit[0] // 2
         return np.minimum(rows, self.height - 1), np.minimum(columns, self.width - 1)

@@ -30,6 +30,7 @@ from transposenet_core.formats.trajectories import (
     pose_frames,
     sequence_folders,
     stamped_rows,
+    without_repeated,
 )
 from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
@@ -115,19 +116,21 @@ def _frames(folder: Path, camera: str, prefix: str, faults: Faults) -> list[Fram
         elif (stamp_ns := _stamp(where, words[0], faults)) is not None:
             frame = named_frame(words[1], stamp_ns, where, f"{prefix}mav0/{camera}/data", faults)
             frames += [frame] if frame else []
-    return frames
+    return without_repeated(frames, path, faults)
 
 
 def _trajectory(path: Path, faults: Faults) -> Trajectory:
-    trajectory, reader = Trajectory(path, faults), PoseReader(faults)
+    trajectory = Trajectory(path)
+    reader, of_rows = PoseReader(trajectory.faults), trajectory.faults
     row = "'timestamp,p_x,p_y,p_z,q_w,q_x,q_y,q_z', further columns are ignored"
     for where, words in stamped_rows(path, ",", f"rows {row}"):
         if len(words) < 8:
-            faults.refuse(where, f"{len(words)} columns, a row is {row}")
+            of_rows.refuse(where, f"{len(words)} columns, a row is {row}")
             continue
-        pose, stamp_ns = reader.from_quaternion(where, words[1:8]), _stamp(where, words[0], faults)
+        pose, stamp_ns = reader.from_quaternion(where, words[1:8]), _stamp(where, words[0], of_rows)
         if pose is not None and stamp_ns is not None:
             trajectory.add(where, stamp_ns, pose)
+    trajectory.report(faults)
     return trajectory
 
 

@@ -101,7 +101,8 @@ def _row(where: str, line: dict[str, str], faults: Faults) -> Row | None:
     elif split not in ("", *SPLITS):
         faults.refuse(where, f"split '{split}', allowed are {', '.join(SPLITS)} and empty (not used)")
     else:
-        return Row(line["image"], split, where, [line[name] for name in NUMBERS])
+        rest = str({name: text for name, text in line.items() if name not in NUMBERS})
+        return Row(line["image"], split, where, [line[name] for name in NUMBERS], rest)
     return None
 
 

@@ -89,7 +89,7 @@ def _read_rows(path: Path, faults: Faults) -> Iterator[tuple[str, Row]]:
         elif line[1] not in SPLITS:
             faults.refuse(where, f"split '{line[1]}', allowed are {', '.join(SPLITS)}")
         else:
-            yield line[0], Row(line[3], line[1], where, line[4:])
+            yield line[0], Row(line[3], line[1], where, line[4:], rest=line[2])
 
 
 def _chosen_scene(path: Path, scenes: list[str], wanted: str | None) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from transposenet_core.errors import UserError
-from transposenet_core.formats.faults import Faults
+from transposenet_core.formats.faults import REPEATED, Faults
 from transposenet_core.formats.rows import PoseReader, below
 from transposenet_core.formats.split_files import read_split_file
 from transposenet_core.image_files import find_image
@@ -21,25 +21,37 @@ IMAGES_MEANING = "the folder that the images' names start from; default: the fol
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a label file: an image's name, its split, the place of the line, and its numbers as text."""
+    """A line of a label file: an image's name, its split, the place of the line, and its numbers as text.
+
+    `rest` is whatever else it has, which a line that repeats it has as well.
+    """
 
     name: str
     split: str
     where: str
     numbers: Sequence[str]
+    rest: str = ""
 
 
 def by_name(rows: Iterable[Row], faults: Faults) -> dict[str, Row]:
-    """The rows by their image's name; of two rows of one image the first is kept and the second a fault."""
+    """The rows by their image's name; of two rows of one image the first is kept and the second a fault.
+
+    Rows that are there twice, letter by letter, are harmless: a remark counts them.
+    """
     known: dict[str, Row] = {}
+    repeated: list[Row] = []
     for row in rows:
         if not below(row.name):
             what = f"the image {row.name} is not below the folder of the images"
             faults.refuse(row.where, f"{what}; only the format posenet_txt allows a leading /")
+        elif replace(row, where="") == replace(known.get(row.name, row), where="") and row.name in known:
+            repeated.append(row)
         elif row.name in known:
             faults.refuse(row.where, f"{row.name} is already in {known[row.name].where}")
         else:
             known[row.name] = row
+    if repeated:
+        faults.remark(repeated[0].where, f"{REPEATED.format(len(repeated))}, this is the first")
     return known
 
 

@@ -9,6 +9,7 @@ and COLMAP's figures, which it copies), so the principal point moves by half a p
 
 from __future__ import annotations
 
+import json
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -145,7 +146,7 @@ def _frames(root: Path, content: dict[str, Any], faults: Faults) -> dict[str, tu
             continue
         name = _image_name(root, frame["file_path"])
         entries[where] = frame
-        rows.append(Row(name, "train", where, []))
+        rows.append(Row(name, "train", where, [], rest=json.dumps(frame, sort_keys=True)))
     return {name: (row.where, entries[row.where]) for name, row in labels.by_name(rows, faults).items()}
 
 

@@ -31,6 +31,7 @@ from transposenet_core.formats.trajectories import (
     pose_frames,
     sequence_folders,
     stamped_rows,
+    without_repeated,
 )
 from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
@@ -113,19 +114,21 @@ def _frames(path: Path, folder: str, faults: Faults) -> list[Frame]:
         elif (stamp_ns := _stamp(where, words[0], faults)) is not None:
             frame = named_frame(words[1], stamp_ns, where, folder, faults)
             frames += [frame] if frame else []
-    return frames
+    return without_repeated(frames, path, faults)
 
 
 def _trajectory(path: Path, faults: Faults) -> Trajectory:
-    trajectory, reader = Trajectory(path, faults), PoseReader(faults)
+    trajectory = Trajectory(path)
+    reader, of_rows = PoseReader(trajectory.faults), trajectory.faults
     for where, words in stamped_rows(path, None, "rows 'timestamp tx ty tz qx qy qz qw'"):
         if len(words) != 8:
-            faults.refuse(where, f"{len(words)} columns, a row is 'timestamp tx ty tz qx qy qz qw'")
+            of_rows.refuse(where, f"{len(words)} columns, a row is 'timestamp tx ty tz qx qy qz qw'")
             continue
         pose = reader.from_quaternion(where, [*words[1:4], words[7], *words[4:7]])
-        stamp_ns = _stamp(where, words[0], faults)
+        stamp_ns = _stamp(where, words[0], of_rows)
         if pose is not None and stamp_ns is not None:
             trajectory.add(where, stamp_ns, pose)
+    trajectory.report(faults)
     return trajectory
 
 

@@ -29,6 +29,7 @@ WHOLE = {
     "jpeg": JPEG,
     "motion photo": JPEG + MP4,
     "padding": JPEG + bytes(70_000),
+    "smaller than a unit": encoded(".jpg", NOISE[:6, :9]),
     "second image": JPEG + PREVIEW,
     "second image cut off": JPEG + PREVIEW[:-20],
     "png": PNG,
@@ -54,7 +55,8 @@ REFUSED = {
 def test_t01_n08_a_whole_image_is_accepted_by_all_whatever_follows_it(tmp_path: Path, kind: str) -> None:
     file = tmp_path / "image"
     file.write_bytes(WHOLE[kind])
-    expected_HW3 = cv2.imdecode(np.frombuffer(JPEG if WHOLE[kind].startswith(JPEG) else PNG, np.uint8), 1)[..., ::-1]
+    alone = next((image for image in (JPEG, PNG) if WHOLE[kind].startswith(image)), WHOLE[kind])
+    expected_HW3 = cv2.imdecode(np.frombuffer(alone, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
     np.testing.assert_array_equal(read_image(file), expected_HW3)
     np.testing.assert_array_equal(decode_image(compressed(WHOLE[kind])), expected_HW3)
     assert file_fault(file) == "" and decoding_faults([file]) == [""]
