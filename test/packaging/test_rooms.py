@@ -17,7 +17,7 @@ Import = tuple[str, str]  # who imports, and what
 # The name of the package itself is its __init__.py.
 ROOMS = {
     "transposenet_core": [
-        *("transposenet_core", "errors", "atomic_files", "printable", "suggestions", "command_line"),
+        *("transposenet_core", "errors", "atomic_files", "printable", "suggestions", "command_line", "text_files"),
         *("shared_files", "presets", "encoded_images", "image_files"),
         *("geometry", "scene", "preprocessing", "estimate", "formats", "several_scenes", "models"),
         *("scene_model", "checkpoints", "localizer"),

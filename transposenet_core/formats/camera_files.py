@@ -14,12 +14,14 @@ from transposenet_core.errors import UserError
 from transposenet_core.geometry.intrinsics import DISTORTION_MODELS, Intrinsics
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.scene import DepthCamera
+from transposenet_core.text_files import read_text, words
 
 
 def read_matrix(path: Path, rows: int, columns: int, what: str) -> np.ndarray:
     """A text file of `rows` x `columns` finite numbers. UserError that states `what` it should be."""
     try:
-        matrix = np.loadtxt(path, dtype=np.float64).reshape(rows, columns)
+        lines = (line.partition("#")[0] for line in read_text(path).split("\n"))
+        matrix = np.array([float(word) for line in lines for word in words(line)]).reshape(rows, columns)
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: not a {what} ({error}); write {rows} lines of {columns} numbers") from None
     if not np.isfinite(matrix).all():
@@ -65,7 +67,7 @@ def read_depth_camera_json(path: Path) -> DepthCamera:
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object. UserError."""
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(read_text(path))
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: not valid JSON ({error}); fix or remove the file") from None
     if not isinstance(content, dict):

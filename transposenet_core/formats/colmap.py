@@ -8,13 +8,16 @@ principal point moves by half a pixel. Images have no time: the numbers in their
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 
 from transposenet_core.errors import UserError
 from transposenet_core.formats import labels
+from transposenet_core.formats.colmap_text import write_clean_model
 from transposenet_core.formats.declared_convention import T_CAMERA_MAP, PoseConvention
 from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.labels import ImageFiles, natural_order
@@ -104,7 +107,7 @@ def _model_folder(root: Path) -> Path | None:
 
 
 def _read(folder: Path) -> Any:
-    """A pycolmap.Reconstruction."""
+    """A pycolmap.Reconstruction; of a text model without its points."""
     try:
         import pycolmap
     except ImportError as error:
@@ -112,8 +115,15 @@ def _read(folder: Path) -> Any:
             f"{folder}: COLMAP models need pycolmap ({error}); pip install pycolmap, or 'transposenet_ros[colmap]'"
         ) from None
     try:
-        return pycolmap.Reconstruction(str(folder))
-    except (ValueError, LookupError, RuntimeError, MemoryError) as error:
+        if (folder / "images.bin").is_file():
+            return pycolmap.Reconstruction(str(folder))
+        with tempfile.TemporaryDirectory() as clean:
+            write_clean_model(folder, Path(clean))
+            model = pycolmap.Reconstruction(clean)
+        for image in model.images.values():
+            image.name = unquote(image.name)
+        return model
+    except (OSError, ValueError, LookupError, RuntimeError, MemoryError) as error:
         reason = " ".join(str(error).split())
         raise UserError(
             f"{folder}: pycolmap cannot read the model ({reason}); it has cameras, images and points3D, all .bin or "

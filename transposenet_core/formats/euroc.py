@@ -110,7 +110,7 @@ def _check_camera(folder: Path, camera: str) -> None:
 def _frames(folder: Path, camera: str, prefix: str, faults: Faults) -> list[Frame]:
     frames = []
     path = folder / "mav0" / camera / "data.csv"
-    for where, words in stamped_rows(path, ",", "rows 'timestamp [ns],filename'"):
+    for where, words in stamped_rows(path, "rows 'timestamp [ns],filename'", most=2):
         if len(words) != 2:
             faults.refuse(where, f"{len(words)} columns, a row is 'timestamp [ns],filename'")
         elif (stamp_ns := _stamp(where, words[0], faults)) is not None:
@@ -123,7 +123,7 @@ def _trajectory(path: Path, faults: Faults) -> Trajectory:
     trajectory = Trajectory(path)
     reader, of_rows = PoseReader(trajectory.faults), trajectory.faults
     row = "'timestamp,p_x,p_y,p_z,q_w,q_x,q_y,q_z', further columns are ignored"
-    for where, words in stamped_rows(path, ",", f"rows {row}"):
+    for where, words in stamped_rows(path, f"rows {row}"):
         if len(words) < 8:
             of_rows.refuse(where, f"{len(words)} columns, a row is {row}")
             continue

@@ -16,6 +16,7 @@ from transposenet_core.formats.labels import ImageFiles, chosen_splits, natural_
 from transposenet_core.formats.rows import CAMERA_TO_MAP, MAP_TO_CAMERA, PoseReader, convention_of, read_lines
 from transposenet_core.image_files import image_size
 from transposenet_core.scene import PosedImage, Scene
+from transposenet_core.text_files import words
 
 NAME = "matrix_rows"
 LAYOUT = "poses.txt (a line per image: 16 numbers, a 4x4 matrix row by row), K.txt (3x3, pixels), images in images/"
@@ -41,7 +42,7 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
     """The scene in the folder `root`, all of it `train` without a split file."""
     convention, rate_hz = convention_of(options, CAMERA_TO_MAP, NAME, root), _rate(root, options)
     numbered = enumerate(read_lines(root / POSES, LAYOUT), start=1)
-    lines = [(f"{root / POSES} line {number}", line.split()) for number, line in numbered if line.strip()]
+    lines = [(f"{root / POSES} line {number}", words(line)) for number, line in numbered if line.strip()]
     folder = root / IMAGES
     names = sorted((p.name for p in folder.glob("*") if p.suffix.lower() in SUFFIXES), key=natural_order)
     if not lines or len(lines) != len(names):
@@ -55,8 +56,8 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
         splits = chosen_splits(root, split_file, rows.keys(), POSES, faults)
     reader, image_files, images = PoseReader(faults), ImageFiles(root, faults), []
     for name, split in splits.items():
-        index, where, words = rows[name]
-        values, path = reader.numbers(where, words, 16), image_files.find(name, where)
+        index, where, numbers = rows[name]
+        values, path = reader.numbers(where, numbers, 16), image_files.find(name, where)
         pose = None if values is None else reader.from_matrix(where, values.reshape(4, 4), convention)
         if pose is not None and path is not None:
             images.append(PosedImage(name, path, pose, split, IMAGES, index / rate_hz))

@@ -15,6 +15,7 @@ from transposenet_core.formats.faults import REPEATED, Faults
 from transposenet_core.formats.numbers import number_option, positive_option
 from transposenet_core.formats.rows import below, read_lines
 from transposenet_core.geometry.pose import Pose
+from transposenet_core.text_files import words
 
 TIME_OPTIONS = {
     "max_gap": f"longest gap in seconds between two poses to interpolate, default {MAX_GAP_S:g}",
@@ -61,16 +62,17 @@ class Trajectory:
         faults.add_table(self.path, rows, self.faults)
 
 
-def stamped_rows(path: Path, separator: str | None, what: str) -> Iterator[tuple[str, list[str]]]:
+def stamped_rows(path: Path, what: str, most: int = 0) -> Iterator[tuple[str, list[str]]]:
     """The place of each row of a table, and its words; comments (#) and empty lines are skipped.
 
-    UserError that states `what` the file should be where it cannot be read or has no rows.
+    The last of `most` words is the rest of the row, such as a file's name with spaces. UserError that states `what` the
+    file should be where it cannot be read or has no rows.
     """
     found = False
     for number, line in enumerate(read_lines(path, what), start=1):
         if line.strip() and not line.lstrip().startswith("#"):
             found = True
-            yield f"{path} line {number}", [word.strip() for word in line.strip().split(separator)]
+            yield f"{path} line {number}", words(line, most)
     if not found:
         raise UserError(f"{path}: it has no rows; it should be {what}")
 

@@ -108,7 +108,7 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
 
 def _frames(path: Path, folder: str, faults: Faults) -> list[Frame]:
     frames = []
-    for where, words in stamped_rows(path, None, "rows 'timestamp filename', stamps in seconds"):
+    for where, words in stamped_rows(path, "rows 'timestamp filename', stamps in seconds", most=2):
         if len(words) != 2:
             faults.refuse(where, f"{len(words)} columns, a row is 'timestamp filename'")
         elif (stamp_ns := _stamp(where, words[0], faults)) is not None:
@@ -120,7 +120,7 @@ def _frames(path: Path, folder: str, faults: Faults) -> list[Frame]:
 def _trajectory(path: Path, faults: Faults) -> Trajectory:
     trajectory = Trajectory(path)
     reader, of_rows = PoseReader(trajectory.faults), trajectory.faults
-    for where, words in stamped_rows(path, None, "rows 'timestamp tx ty tz qx qy qz qw'"):
+    for where, words in stamped_rows(path, "rows 'timestamp tx ty tz qx qy qz qw'"):
         if len(words) != 8:
             of_rows.refuse(where, f"{len(words)} columns, a row is 'timestamp tx ty tz qx qy qz qw'")
             continue

@@ -164,8 +164,8 @@ def test_t01_images_that_are_missing_or_lead_elsewhere_are_named(tmp_path: Path)
     assert len(scene.images) == 1 and len(faults.refused) == 3
     assert ".200000.png: the image is missing" in text
     assert "rgb.txt line 5: the image ../secret.png is not below the folder" in text
-    assert "rgb.txt line 6: 3 columns, a row is 'timestamp filename'" in text
-    assert len(inspect_scene(f"tum:{root}", labels_only=True)[0].images) == 2
+    assert "rgb/a b.png: the image is missing" in text
+    assert len(inspect_scene(f"tum:{root}", labels_only=True)[0].images) == 3
 
 
 def test_files_that_are_missing_or_empty_are_named(tmp_path: Path) -> None:
