@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from transposenet_core.encoded_images.decoding import MAX_SIDE_RATIO, decode_image
 from transposenet_core.encoded_images.errors import ImageDataError
 from transposenet_core.errors import UserError
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
+SPELLINGS = tuple(f".{spelt(s[1:])}" for spelt in (str.lower, str.upper, str.title) for s in IMAGE_SUFFIXES)
+SUFFIX = re.compile(r"\.(png|jpe?g)$", re.IGNORECASE)
 
 
 def check_sides(width: int, height: int, what: str = "an image") -> None:
@@ -48,10 +53,32 @@ def image_size(paths: Sequence[str | Path]) -> tuple[int, int]:
     raise UserError(f"{paths[0]}: none of {len(paths)} images can be read; allowed are JPEG and PNG: copy them again")
 
 
+def posix_name(text: str) -> str:
+    """An image's name as a file has it, in normal form: programs on Windows write it with backslashes."""
+    return str(PurePosixPath(text.strip().replace("\\", "/"))) if text.strip() else ""
+
+
+def image_stem(name: str) -> str:
+    """A name without the suffix of an image; any other dot is part of it (rgb/1305031102.175304)."""
+    return SUFFIX.sub("", name)
+
+
+def image_suffix(name: str) -> str:
+    """What `image_stem` takes away: .png, .jpg or .jpeg, in any case, or nothing."""
+    return name[len(image_stem(name)) :]
+
+
 def find_image(path: Path) -> Path | None:
-    """The image at `path`, or the same frame in the other format: lists of images outlive conversions to JPEG."""
-    other = path.with_suffix(".png" if path.suffix == ".jpg" else ".jpg")
-    return next((candidate for candidate in (path, other) if is_file(candidate)), None)
+    """The image at `path`, or the same frame under another suffix or case of it: lists of images outlive conversions.
+
+    Of several the one of the same kind (.jpg, .JPG and .jpeg are one) comes first.
+    """
+    if is_file(path):
+        return path
+    kind = image_suffix(path.name)[1:2].lower()
+    spellings = sorted(SPELLINGS, key=lambda suffix: suffix[1].lower() != kind)
+    others = (path.parent / f"{image_stem(path.name)}{suffix}" for suffix in spellings)
+    return next((other for other in others if is_file(other)), None)
 
 
 def is_file(path: Path) -> bool:

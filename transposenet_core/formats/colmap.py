@@ -25,6 +25,7 @@ from transposenet_core.formats.numbers import frame_stamps, positive_option
 from transposenet_core.formats.rows import MAP_TO_CAMERA, PoseReader, below
 from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
+from transposenet_core.image_files import posix_name
 from transposenet_core.scene import PosedImage, Scene
 
 NAME = "colmap"
@@ -76,7 +77,7 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
     if "scale" not in options:
         what = "COLMAP models have no metric scale unless geo-registered; a unit is taken as a metre, or give ,scale="
         faults.remark(folder, what)
-    posed = {image.name: image for image in model.images.values() if image.has_pose}
+    posed = {posix_name(image.name): image for image in model.images.values() if image.has_pose}
     if not posed:
         raise UserError(f"{folder}: none of the model's {model.num_images()} images is registered; map them again")
     camera_ids = _cameras(folder, model, posed, options)
@@ -93,7 +94,7 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
         pose = _pose(where, kept[name], scale, reader)
         if not below(name):
             faults.refuse(where, "the image is not below the folder of the images")
-        elif (path := image_files.find(name, folder)) is not None and pose is not None:
+        elif (path := image_files.find(name, folder, kept[name].name)) is not None and pose is not None:
             images.append(PosedImage(name, path, pose, split, str(Path(name).parent), stamps[name]))
     images.sort(key=lambda image: natural_order(image.name))
     intrinsics = _intrinsics(folder, model.cameras[min(camera_ids)])

@@ -94,7 +94,7 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
         splits = labels.chosen_splits(root, split_file, splits.keys(), table, faults)
     image_files, images = ImageFiles(root, faults, labels.is_labels_only(options)), []
     for frame, pose in frames:
-        if frame.name in splits and (path := image_files.find(frame.name, frame.where)) is not None:
+        if frame.name in splits and (path := image_files.find(frame.name, frame.where, frame.text)) is not None:
             sequence = Path(frame.name).parts[0] if folders != [root] else root.resolve().name
             stamp = frame.stamp_ns / NANOSECONDS
             images.append(PosedImage(frame.name, path, pose, splits[frame.name], sequence, stamp))

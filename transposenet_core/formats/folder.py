@@ -19,6 +19,7 @@ from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.folder_writing import CAMERA, DATASET, DEPTH_CAMERA, NANOSECONDS, POSES
 from transposenet_core.formats.labels import ImageFiles, Row
 from transposenet_core.formats.rows import PoseReader, below
+from transposenet_core.image_files import posix_name
 from transposenet_core.scene import SPLITS, UNITS, PosedImage, Scene
 from transposenet_core.text_files import read_rows
 
@@ -116,18 +117,19 @@ def _row(where: str, line: dict[str, str], faults: Faults) -> Row | None:
 def _image(
     row: Row, line: dict[str, str], split: str, reader: PoseReader, image_files: ImageFiles
 ) -> PosedImage | None:
-    pose, path = reader.from_quaternion(row.where, row.numbers), image_files.find(row.name, row.where)
-    stamp, depth = _stamp(row.where, line, reader.faults), line.get("depth", "")
+    name, depth = posix_name(row.name), posix_name(line.get("depth", ""))
+    pose, path = reader.from_quaternion(row.where, row.numbers), image_files.find(name, row.where, row.name)
+    stamp = _stamp(row.where, line, reader.faults)
     depth_path = None
     if depth and not below(depth):
-        reader.faults.refuse(row.where, f"the depth image {depth} is not below the folder")
+        reader.faults.refuse(row.where, f"the depth image {line['depth']} is not below the folder")
         return None
     if depth:
-        depth_path = image_files.find(depth, row.where)
+        depth_path = image_files.find(depth, row.where, line["depth"])
     if pose is None or path is None or stamp is None or (depth and depth_path is None):
         return None
-    sequence = line.get("sequence") or PurePosixPath(row.name).parent.name
-    return PosedImage(row.name, path, pose, split, sequence, stamp, depth_path)
+    sequence = line.get("sequence") or PurePosixPath(name).parent.name
+    return PosedImage(name, path, pose, split, sequence, stamp, depth_path)
 
 
 def _stamp(where: str, line: dict[str, str], faults: Faults) -> float | None:

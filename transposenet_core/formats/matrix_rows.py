@@ -14,7 +14,7 @@ from transposenet_core.formats.declared_convention import T_CAMERA_MAP, T_MAP_CA
 from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.labels import ImageFiles, chosen_splits, natural_order
 from transposenet_core.formats.rows import CAMERA_TO_MAP, MAP_TO_CAMERA, PoseReader, convention_of, read_lines
-from transposenet_core.image_files import image_size
+from transposenet_core.image_files import IMAGE_SUFFIXES, image_size
 from transposenet_core.scene import PosedImage, Scene
 from transposenet_core.text_files import words
 
@@ -26,7 +26,6 @@ OPTIONS = {
     "rate": "images per second, default 30: the layout has no time",
 }
 POSES, CAMERA, IMAGES = "poses.txt", "K.txt", "images"
-SUFFIXES = (".png", ".jpg", ".jpeg")
 USUAL_RATE_HZ = 30.0
 
 
@@ -44,7 +43,7 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
     numbered = enumerate(read_lines(root / POSES, LAYOUT), start=1)
     lines = [(f"{root / POSES} line {number}", words(line)) for number, line in numbered if line.strip()]
     folder = root / IMAGES
-    names = sorted((p.name for p in folder.glob("*") if p.suffix.lower() in SUFFIXES), key=natural_order)
+    names = sorted((p.name for p in folder.glob("*") if p.suffix.lower() in IMAGE_SUFFIXES), key=natural_order)
     if not lines or len(lines) != len(names):
         raise UserError(
             f"{root}: {len(lines)} rows in {POSES} and {len(names)} images in {IMAGES}/; there must be a row for "

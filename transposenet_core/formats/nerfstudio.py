@@ -23,8 +23,8 @@ from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.labels import ImageFiles, Row, natural_order
 from transposenet_core.formats.nerfstudio_camera import read_intrinsics
 from transposenet_core.formats.numbers import frame_stamps, positive_option
-from transposenet_core.formats.rows import PoseReader
-from transposenet_core.image_files import is_file
+from transposenet_core.formats.rows import PoseReader, below
+from transposenet_core.image_files import find_image, image_suffix, posix_name
 from transposenet_core.scene import PosedImage, Scene
 
 NAME = "nerfstudio"
@@ -38,7 +38,6 @@ OPTIONS = {
 FILE = "transforms.json"
 LISTS = {"train_filenames": "train", "val_filenames": "val", "test_filenames": "test"}
 OPTICAL_FROM_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
-SUFFIXES = (".png", ".jpg")
 USUAL_RATE_HZ = 30.0
 
 
@@ -74,7 +73,7 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
     images = []
     for name, split in splits.items():
         where, frame = frames[name]
-        T_44, image = _matrix(where, frame, faults), image_files.find(name, where)
+        T_44, image = _matrix(where, frame, faults), image_files.find(name, where, frame["file_path"])
         pose = None if T_44 is None else reader.from_matrix(where, undone(T_44) @ OPTICAL_FROM_OPENGL)
         if pose is not None and image is not None:
             sequence = str(PurePosixPath(name).parent)
@@ -151,12 +150,11 @@ def _frames(root: Path, content: dict[str, Any], faults: Faults) -> dict[str, tu
 
 
 def _image_name(root: Path, file_path: str) -> str:
-    """The name with a suffix: some files leave it out."""
-    name = str(PurePosixPath(file_path))
-    if PurePosixPath(name).suffix:
+    """The name, with the suffix that its image has where the file leaves it out."""
+    name = posix_name(file_path)
+    if image_suffix(name) or not below(name) or (found := find_image(root / name)) is None:
         return name
-    found = (f"{name}{suffix}" for suffix in SUFFIXES if is_file(root / f"{name}{suffix}"))
-    return next(found, f"{name}{SUFFIXES[0]}")
+    return f"{name}{image_suffix(found.name)}"
 
 
 def _listed(
@@ -165,13 +163,14 @@ def _listed(
     """The split by the file's own lists. A name without a frame, or in two lists, is a fault."""
     path = root / FILE
     splits: dict[str, str] = {}
+    find = labels.known_names(frames)
     for key, split in LISTS.items():
         names = content.get(key) or []
         if not isinstance(names, list):
             raise UserError(f"{path}: {key} is {names!r:.80}, it must be a list of the frames' file_path")
         for given in names:
-            name = _image_name(root, str(given))
-            if name not in frames:
+            name = find(str(given))
+            if name is None:
                 faults.refuse(path, f"{key} names {given}, which is not a frame")
             elif splits.setdefault(name, split) != split:
                 faults.refuse(path, f"{key} names {given}, which is already in {splits[name]}_filenames")

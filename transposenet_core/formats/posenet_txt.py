@@ -60,7 +60,7 @@ def load(path: Path, split_file: Path | None, options: dict[str, str], faults: F
     files = labels.files_of_splits(path)
     read = (row for file, split in files.items() for row in read_rows(file, split or "train"))
     # 7-Scenes' names start with a slash that means the scene's folder.
-    rows = labels.by_name((replace(row, name=row.name.removeprefix("/")) for row in read), faults)
+    rows = labels.by_name((replace(row, name=row.name.removeprefix("/").removeprefix("\\")) for row in read), faults)
     root = Path(options.get("images", path.parent)).expanduser()
     splits = {name: row.split for name, row in rows.items()}
     if split_file is not None:

@@ -24,7 +24,7 @@ from transposenet_core.formats.rows import PoseReader, read_lines
 from transposenet_core.formats.split_files import read_split_file
 from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
-from transposenet_core.image_files import find_image, image_size
+from transposenet_core.image_files import IMAGE_SUFFIXES, find_image, image_size, posix_name
 from transposenet_core.scene import DepthCamera, PosedImage, Scene
 from transposenet_core.text_files import read_text, words
 
@@ -78,7 +78,7 @@ def _anchor(root: Path, splits: dict[str, str]) -> tuple[Path, dict[str, str]]:
     """The folder that the split file's names start from: `root`, or its parent where `root` is the scene itself."""
     for name in splits:
         for folder in (root, root.resolve().parent):
-            if find_image(folder / name) is not None:
+            if find_image(folder / posix_name(name)) is not None:
                 return folder, splits
     first = next(iter(splits))
     raise UserError(
@@ -115,18 +115,19 @@ def _official_splits(root: Path, faults: Faults) -> dict[str, str]:
 
 
 def _frames(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.glob("frame-*.color.*") if p.suffix in (".png", ".jpg"))
+    return sorted(p for p in folder.glob("frame-*.color.*") if p.suffix.lower() in IMAGE_SUFFIXES)
 
 
 def _posed_image(
-    name: str,
+    text: str,
     split: str,
     named: object,
     reader: PoseReader,
     image_files: ImageFiles,
     depths: Callable[[Path], dict[str, Path]],
 ) -> PosedImage | None:
-    path = image_files.find(name, named)
+    name = posix_name(text)
+    path = image_files.find(name, named, text)
     if path is None:
         return None
     stem = path.name.split(".")[0]

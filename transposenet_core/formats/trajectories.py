@@ -15,6 +15,7 @@ from transposenet_core.formats.faults import REPEATED, Faults
 from transposenet_core.formats.numbers import number_option, positive_option
 from transposenet_core.formats.rows import below, read_lines
 from transposenet_core.geometry.pose import Pose
+from transposenet_core.image_files import posix_name
 from transposenet_core.text_files import words
 
 TIME_OPTIONS = {
@@ -26,11 +27,12 @@ TIME_OPTIONS = {
 
 @dataclass(frozen=True)
 class Frame:
-    """An image's name below the data set, its stamp, and the row that has both."""
+    """An image's name below the data set, its stamp, the row that has both, and the name as it is there."""
 
     name: str
     stamp_ns: int
     where: str
+    text: str
 
 
 class Trajectory:
@@ -77,11 +79,11 @@ def stamped_rows(path: Path, what: str, most: int = 0) -> Iterator[tuple[str, li
         raise UserError(f"{path}: it has no rows; it should be {what}")
 
 
-def named_frame(name: str, stamp_ns: int, where: str, folder: str, faults: Faults) -> Frame | None:
-    """A frame whose `name` starts from `folder`, below the data set; None, and a fault, if it leads elsewhere."""
-    if below(name):
-        return Frame(f"{folder}/{name}" if folder else name, stamp_ns, where)
-    faults.refuse(where, f"the image {name} is not below the folder of the images")
+def named_frame(text: str, stamp_ns: int, where: str, folder: str, faults: Faults) -> Frame | None:
+    """A frame whose name `text` starts from `folder`, below the data set; None, and a fault, if it leads elsewhere."""
+    if below(name := posix_name(text)):
+        return Frame(f"{folder}/{name}" if folder else name, stamp_ns, where, text)
+    faults.refuse(where, f"the image {text} is not below the folder of the images")
     return None
 
 

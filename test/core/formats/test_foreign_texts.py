@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from known_camera import POSITION, Q_CAMERA_MAP, Q_MAP_CAMERA, T_CAMERA_MAP, T_MAP_CAMERA, is_known, words, write_image
 
+from transposenet_core.errors import UserError
 from transposenet_core.formats import load_scene
+from transposenet_core.formats.folder_writing import write_folder_dataset
 from transposenet_core.formats.label_csv import COLUMNS
+from transposenet_core.formats.numbers import frame_stamps
 from transposenet_core.text_files import read_rows, read_text
 
 NAMES = ("a.png", "b.png")
@@ -172,3 +176,96 @@ def test_t15_names_with_spaces_in_a_colmap_text(tmp_path: Path) -> None:
         (tmp_path / "images" / name).rename(tmp_path / "images" / f"my 100% {name}")
         images.write_text(images.read_text().replace(name, f"my 100% {name}"))
     assert [image.name for image in load_scene(data).images] == ["my 100% a.png", "my 100% b.png"]
+
+
+NAMED = (cambridge, label_table, tum, euroc, nerfstudio, colmap, folder)  # those whose files name their images
+RENAMED = {  # the name in the text, and the file's
+    "other case": ("a.png", "a.PNG"),
+    "jpeg for jpg": ("a.jpg", "a.jpeg"),
+    "converted": ("a.JPG", "a.png"),
+    "no suffix": ("a", "a.jpg"),
+    "dots in the stem": ("1305031102.175304.png", "1305031102.175304.jpg"),
+    "dots and no suffix": ("frame.000007", "frame.000007.JPEG"),
+}
+
+
+def rename(root: Path, text: str, file: str) -> None:
+    """The image a.png becomes `file`, and `text` in every text."""
+    for path in list(root.rglob("*")):
+        if path.name == "a.png":
+            path.rename(path.with_name(file))
+        elif path.suffix in (".txt", ".csv", ".json"):
+            path.write_text(path.read_text().replace("a.png", text))
+
+
+@pytest.mark.parametrize("kind", RENAMED)
+@pytest.mark.parametrize("write", NAMED, ids=lambda write: write.__name__)
+def test_t15_images_are_found_under_another_suffix(tmp_path: Path, write: Callable[[Path], str], kind: str) -> None:
+    text, file = RENAMED[kind]
+    data = write(tmp_path)
+    rename(tmp_path, text, file)
+    images = {image.path.name: image for image in load_scene(data).images}
+    assert set(images) == {file, "b.png"} and is_known(images[file].pose)
+    split = tmp_path / "split.csv"
+    split.write_text(f"split,image\ntest,{images[file].name}\ntrain,{images['b.png'].name}\n")
+    assert len(load_scene(data, split).images) == 2
+
+
+@pytest.mark.parametrize("write", NAMED, ids=lambda write: write.__name__)
+def test_t15_names_with_backslashes_are_found_and_quoted(tmp_path: Path, write: Callable[[Path], str]) -> None:
+    data = write(tmp_path)
+    images = load_scene(data).images
+    (tmp_path / "split.csv").write_text("split,image\n" + "".join(f"train,{image.name}\n" for image in images))
+    for image in images:
+        image.path.parent.joinpath("left").mkdir(exist_ok=True)
+        image.path.rename(image.path.parent / "left" / image.path.name)
+    for path in [p for p in tmp_path.rglob("*") if p.suffix in (".txt", ".csv", ".json")]:
+        slash = r"\\" if path.suffix == ".json" else "\\"
+        named = re.sub(r"((?:\w+/)?)([ab]\.png)", r"\1left/\2", path.read_text())
+        path.write_text(re.sub(r"(\w+)/(?=[\w/]*\.png)", lambda part: f"{part[1]}{slash}", named))  # noqa: B023
+    assert [image.path.parent.name for image in load_scene(data, tmp_path / "split.csv").images] == ["left", "left"]
+    missing = next(iter(load_scene(data).images))
+    missing.path.unlink()
+    with pytest.raises(UserError, match=r"left/a.png: the image is missing, but .* names it as '.*left\\a.png'"):
+        load_scene(data)
+
+
+def test_t15_names_that_lead_elsewhere_do_so_with_backslashes_as_well(tmp_path: Path) -> None:
+    (tmp_path / "den").mkdir()
+    data = folder(tmp_path / "den")
+    write_image(tmp_path / "secret.png")
+    rename(tmp_path / "den", "..\\secret.png", "a.png")
+    with pytest.raises(UserError, match=r"line 2: the image ..\\secret.png is not below the folder"):
+        load_scene(data)
+
+
+def test_t15_a_missing_image_is_named_as_the_file_has_it(tmp_path: Path) -> None:
+    """Not under a suffix that was only tried."""
+    for write in NAMED:
+        root = tmp_path / write.__name__
+        root.mkdir()
+        data = write(root)
+        rename(root, "frame.000007", "elsewhere.png")
+        with pytest.raises(UserError, match=r"/frame.000007: the image is missing, but .* names it;"):
+            load_scene(data)
+
+
+@pytest.mark.parametrize("suffix", [".PNG", ".JPG", ".jpeg"])
+def test_t15_recordings_of_7_scenes_under_another_suffix(tmp_path: Path, suffix: str) -> None:
+    data = seven_scenes(tmp_path)
+    for path in tmp_path.rglob("*.png"):
+        path.rename(path.with_suffix(suffix))
+    assert [image.path.suffix for image in load_scene(data).images] == [suffix] * 2
+    split = tmp_path / "split.csv"
+    split.write_text("split,image\ntrain,seq-01\\frame-000000.color.png\ntest,seq-02/frame-000000.color.jpg\n")
+    assert [image.split for image in load_scene(data, split).images] == ["train", "test"]
+
+
+def test_t15_copies_of_names_with_dots_stay_apart(tmp_path: Path) -> None:
+    data = tum(tmp_path)
+    for old, new in (("a.png", "5.1"), ("b.png", "5.2")):
+        (tmp_path / "rgb" / old).rename(tmp_path / "rgb" / f"{new}.jpg")
+        (tmp_path / "rgb.txt").write_text((tmp_path / "rgb.txt").read_text().replace(old, new))
+    write_folder_dataset(tmp_path / "copy", load_scene(data))
+    assert [image.name for image in load_scene(tmp_path / "copy").images] == ["rgb/5.1.jpg", "rgb/5.2.jpg"]
+    assert frame_stamps(["frame.000007", "frame.000008.png"], 2.0) == {"frame.000007": 3.5, "frame.000008.png": 4}
