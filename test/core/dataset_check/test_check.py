@@ -100,7 +100,7 @@ def test_t01_skip_bad_counts_up_to_a_twentieth_and_refuses_more(small_scene: Pat
     assert verdict(one_bad, data, skip_bad=True) == "good: 47 usable images, 1 faults left out"
     for image in frames(small_scene)[1:3]:
         image.write_text("nothing")
-    with pytest.raises(UserError, match="more than 5%: fix them"):
+    with pytest.raises(UserError, match="more than 5% of them: fix the data"):
         verdict(check_dataset(data, motion=False, progress=False), data, skip_bad=True)
 
 
