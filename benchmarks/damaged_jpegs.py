@@ -23,9 +23,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # runs from a checkout that is not installed, too
 
 from transposenet_core.command_line import exit_code
+from transposenet_core.encoded_images.jpeg_stream import read_jpeg
 from transposenet_core.errors import UserError
 from transposenet_ros.decoding.image_decoding import DecodeError, decode_image
-from transposenet_ros.decoding.jpeg_stream import read_jpeg
 
 # Takes scan data and a generator, returns damaged scan data.
 Damage = Callable[[bytes, np.random.Generator], bytes]

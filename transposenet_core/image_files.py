@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 import numpy as np
 
+from transposenet_core.encoded_images.decoding import MAX_SIDE_RATIO, decode_image
+from transposenet_core.encoded_images.errors import ImageDataError
 from transposenet_core.errors import UserError
 
-# The network's input keeps the aspect ratio of the image: a row of 20 000 pixels would become 4 GB.
-MAX_SIDE_RATIO = 100
 SAMPLE = 16  # images whose headers say how large the images of a scene are
 JPEG_START, PNG_START = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
 # ITU-T T.81, table B.1: start-of-frame markers carry the size; behind the start of a scan lie the compressed data.
 JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 JPEG_WITHOUT_LENGTH, JPEG_LAST = frozenset({0x01, *range(0xD0, 0xD8)}), (0xD9, 0xDA)
-
-
-def decode_image_bytes(data: bytes | np.ndarray) -> np.ndarray | None:
-    """JPEG or PNG bytes to (H, W, 3) uint8 RGB, or None where OpenCV cannot decode them.
-
-    Orientation tags are ignored: a pose belongs to the sensor's pixels, not to how a viewer would rotate them.
-    """
-    import cv2  # only where an image is decoded: a command's help needs the formats and no OpenCV
-
-    buffer = np.frombuffer(data, np.uint8)
-    if buffer.size == 0:
-        return None
-    image_HW3 = cv2.imdecode(buffer, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    return None if image_HW3 is None else cv2.cvtColor(image_HW3, cv2.COLOR_BGR2RGB)
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
+SPELLINGS = tuple(f".{spelt(s[1:])}" for spelt in (str.lower, str.upper, str.title) for s in IMAGE_SUFFIXES)
+SUFFIX = re.compile(r"\.(png|jpe?g)$", re.IGNORECASE)
 
 
 def check_sides(width: int, height: int, what: str = "an image") -> None:
@@ -45,8 +35,7 @@ def check_sides(width: int, height: int, what: str = "an image") -> None:
 
 
 def read_image(path: str | Path) -> np.ndarray:
-    """An image file as (H, W, 3) uint8 RGB. UserError where it is missing, is not an image, or is one that
-    `check_sides` refuses."""
+    """An image file as (H, W, 3) uint8 RGB. UserError where it is missing, or one that `decode_image` refuses."""
     path = Path(path)
     try:
         data = path.read_bytes()
@@ -54,13 +43,10 @@ def read_image(path: str | Path) -> np.ndarray:
         raise UserError(
             f"{path}: the image cannot be read ({error.strerror}); check the path and its permissions"
         ) from None
-    image_HW3 = decode_image_bytes(data)
-    if image_HW3 is None:
-        raise UserError(
-            f"{path}: {len(data)} bytes that are not an image; allowed are JPEG and PNG: copy it again or leave it out"
-        )
-    check_sides(image_HW3.shape[1], image_HW3.shape[0], f"{path}: an image")
-    return image_HW3
+    try:
+        return decode_image(data)
+    except ImageDataError as error:
+        raise UserError(f"{path}: {error}; allowed are whole JPEG and PNG files: {error.advice}") from None
 
 
 def image_size(paths: Sequence[str | Path]) -> tuple[int, int]:
@@ -115,10 +101,32 @@ def _jpeg_size(file: BinaryIO) -> tuple[int, int] | None:
     return None
 
 
+def posix_name(text: str) -> str:
+    """An image's name as a file has it, in normal form: programs on Windows write it with backslashes."""
+    return str(PurePosixPath(text.strip().replace("\\", "/"))) if text.strip() else ""
+
+
+def image_stem(name: str) -> str:
+    """A name without the suffix of an image; any other dot is part of it (rgb/1305031102.175304)."""
+    return SUFFIX.sub("", name)
+
+
+def image_suffix(name: str) -> str:
+    """What `image_stem` takes away: .png, .jpg or .jpeg, in any case, or nothing."""
+    return name[len(image_stem(name)) :]
+
+
 def find_image(path: Path) -> Path | None:
-    """The image at `path`, or the same frame in the other format: lists of images outlive conversions to JPEG."""
-    other = path.with_suffix(".png" if path.suffix == ".jpg" else ".jpg")
-    return next((candidate for candidate in (path, other) if is_file(candidate)), None)
+    """The image at `path`, or the same frame under another suffix or case of it: lists of images outlive conversions.
+
+    Of several the one of the same kind (.jpg, .JPG and .jpeg are one) comes first.
+    """
+    if is_file(path):
+        return path
+    kind = image_suffix(path.name)[1:2].lower()
+    spellings = sorted(SPELLINGS, key=lambda suffix: suffix[1].lower() != kind)
+    others = (path.parent / f"{image_stem(path.name)}{suffix}" for suffix in spellings)
+    return next((other for other in others if is_file(other)), None)
 
 
 def is_file(path: Path) -> bool:

@@ -18,8 +18,7 @@ Import = tuple[str, str]  # who imports, and what
 ROOMS = {
     "transposenet_core": [
         *("transposenet_core", "errors", "atomic_files", "printable", "suggestions", "stopping"),
-        *("command_line", "progress"),
-        *("shared_files", "presets", "image_files"),
+        *("command_line", "progress", "text_files", "shared_files", "presets", "encoded_images", "image_files"),
         *("geometry", "scene", "preprocessing", "estimate", "formats", "several_scenes", "models"),
         *("scene_model", "checkpoints", "localizer"),
         *("inspection", "evaluation", "dataset_check", "training", "commands"),

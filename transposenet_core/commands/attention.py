@@ -8,8 +8,9 @@ from pathlib import Path
 
 from transposenet_core.command_line import next_command
 from transposenet_core.commands.data_options import MODEL_HELP
-from transposenet_core.commands.image_paths import SUFFIXES, images_of
+from transposenet_core.commands.image_paths import images_of
 from transposenet_core.errors import UserError
+from transposenet_core.image_files import IMAGE_SUFFIXES
 
 HELP = "draw what a model's two encoders attend to"
 DESCRIPTION = """Show what a scene model's two encoders attend to, and whether that is corners and edges
@@ -32,9 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    if args.out.suffix not in SUFFIXES:
+    if args.out.suffix not in IMAGE_SUFFIXES:
         raise UserError(
-            f"--out {args.out}: '{args.out.suffix}' is not a format of figures; allowed are {', '.join(SUFFIXES)}"
+            f"--out {args.out}: '{args.out.suffix}' is not a format of figures; allowed are {', '.join(IMAGE_SUFFIXES)}"
         )
     if args.rows < 1:
         raise UserError(f"--rows {args.rows}: a figure has at least 1 row")

@@ -128,9 +128,14 @@ def verdict(findings: Findings, data: str, skip_bad: bool) -> str:
     from transposenet_core.formats.faults import MOST_SKIPPED
 
     refused, used = len(findings.faults.refused), len(findings.scene.images)
-    few = used > 0 and refused <= MOST_SKIPPED * (used + refused)
+    too_many = findings.faults.too_many(used)
+    few = used > 0 and not too_many
     if not used or (refused and not (skip_bad and few)):
-        advice = "fix them, or leave them out with --skip-bad" if few else f"more than {MOST_SKIPPED:.0%}: fix them"
+        advice = (
+            "fix them, or leave them out with --skip-bad"
+            if few
+            else f"more than {MOST_SKIPPED:.0%} of {too_many or 'them'}: fix the data"
+        )
         raise UserError(
             f"{data}: refused for {refused} faults, {used} images are good; {advice}{findings.faults.missing_advice}"
         )

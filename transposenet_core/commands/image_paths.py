@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from transposenet_core.errors import UserError
-
-SUFFIXES = (".png", ".jpg", ".jpeg")
+from transposenet_core.image_files import IMAGE_SUFFIXES
 
 
 def images_of(places: Sequence[Path], option: str) -> list[Path]:
@@ -16,8 +15,8 @@ def images_of(places: Sequence[Path], option: str) -> list[Path]:
     for place in places:
         inside = [place]
         if place.is_dir():
-            inside = sorted(path for path in place.iterdir() if path.suffix.lower() in SUFFIXES)
+            inside = sorted(path for path in place.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
         found += [path for path in inside if ".depth." not in path.name]
     if not found:
-        raise UserError(f"{option} {places[0]}: no image there; name files or folders of {', '.join(SUFFIXES)}")
+        raise UserError(f"{option} {places[0]}: no image there; name files or folders of {', '.join(IMAGE_SUFFIXES)}")
     return found

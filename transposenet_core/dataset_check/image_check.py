@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
 
 from transposenet_core.dataset_check.tracks import Tracks
+from transposenet_core.encoded_images.decoding import decode_image, read_stream
+from transposenet_core.encoded_images.errors import ImageDataError
 from transposenet_core.formats.faults import Faults
 from transposenet_core.geometry.intrinsics import aspect_difference
 from transposenet_core.progress import ProgressBar
 from transposenet_core.scene import PosedImage, Scene
 
+Content = TypeVar("Content")
 WORKING_WIDTH = 320  # noise and compression matter less there, motion blur still does
 THUMBNAIL = (16, 12)
 BLURRED_SHARE = 0.2  # of the sequence's median variance of the Laplacian
@@ -26,8 +30,6 @@ DARK_SHARE, BRIGHT_SHARE = 0.6, 0.4
 DARK_MEAN, BRIGHT_MEAN = 20, 235
 SAME_LEVELS = 0.35  # mean difference of two thumbnails that are one image twice, compressed anew or not
 MOVED_M, MOVED_DEG = 0.05, 2.0
-JPEG_START, JPEG_END, PNG_START, PNG_END = b"\xff\xd8\xff", b"\xff\xd9", b"\x89PNG\r\n\x1a\n", b"IEND"
-TAIL_BYTES = 65536  # makers append previews and padding after the end
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,38 +54,34 @@ def examine(images: Sequence[PosedImage], threads: int = 2, progress: bool = Tru
 
 
 def file_fault(path: Path) -> str:
-    """Why an image file cannot be whole, by its first and last bytes alone; "" where no damage is found."""
+    """Why an image file is not whole, by its structure alone; "" where it is, or where only decoding finds damage."""
+    return _read(path, read_stream)[1]
+
+
+def decoding_faults(paths: Sequence[Path], threads: int = 2) -> list[str]:
+    """Why `decode_image` refuses each of the files; "" where it does not."""
+    with ThreadPoolExecutor(max(threads, 1)) as pool:
+        work = pool.map(lambda path: _read(path, decode_image)[1], paths)
+        return list(ProgressBar(work, total=len(paths), desc="images", unit="img", leave=False))
+
+
+def _read(path: Path, take: Callable[[bytes], Content]) -> tuple[Content | None, str]:
+    """What `take` makes of a file's bytes, and why it cannot; "" where it can."""
     try:
-        with open(path, "rb") as file:
-            head = file.read(len(PNG_START))
-            end = file.seek(0, 2)
-            file.seek(max(0, end - TAIL_BYTES))
-            return _damage(head, file.read(), end)
+        data = path.read_bytes()
+        return (take(data), "") if data else (None, "the image is empty (0 bytes)")
     except OSError as error:
-        return f"the image cannot be read ({error.strerror})"
-
-
-def _damage(head: bytes, tail: bytes, size: int) -> str:
-    if not size:
-        return "the image is empty (0 bytes)"
-    if head.startswith(JPEG_START):
-        return "" if JPEG_END in tail else f"the JPEG is cut off after {size} bytes"
-    if head.startswith(PNG_START):
-        return "" if PNG_END in tail else f"the PNG is cut off after {size} bytes"
-    return f"{size} bytes that are neither JPEG nor PNG"
+        return None, f"the image cannot be read ({error.strerror})"
+    except ImageDataError as error:
+        return None, str(error)
 
 
 def _examine_one(path: Path) -> ImageFacts:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        return ImageFacts(f"the image cannot be read ({error.strerror})")
-    if damage := _damage(data[: len(PNG_START)], data[-TAIL_BYTES:], len(data)):
-        return ImageFacts(damage)
-    buffer = np.frombuffer(data, np.uint8)
-    grey_HW = cv2.imdecode(buffer, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
-    if grey_HW is None:
-        return ImageFacts(f"{len(data)} bytes that do not decode as an image")
+    content, fault = _read(path, lambda data: (data, decode_image(data)))
+    if content is None:
+        return ImageFacts(fault)
+    data, image_HW3 = content
+    grey_HW = cv2.cvtColor(image_HW3, cv2.COLOR_RGB2GRAY)
     height, width = grey_HW.shape
     scale = min(1.0, WORKING_WIDTH / width)
     small = cv2.resize(grey_HW, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else grey_HW

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 
-from transposenet_core.dataset_check.image_check import check_shapes, file_fault
+from transposenet_core.dataset_check.image_check import check_shapes, decoding_faults, file_fault
 from transposenet_core.dataset_check.leakage import check_leakage
 from transposenet_core.dataset_check.pose_check import check_poses
 from transposenet_core.dataset_check.tracks import Tracks
@@ -21,7 +21,8 @@ def quick_check(data: object, scene: Scene, skip_bad: bool = False) -> Scene:
     """The scene without false poses and without images that are empty, cut off or of another aspect ratio than most
     (fault matrix, T1, T2, T10).
 
-    Images of the test split are not read. Remarks go to stderr. UserError where the data are refused: at any
+    Images of the test split are not read. With `skip_bad` the others are decoded, so that training refuses none that is
+    left; without it only their structure is read. Remarks go to stderr. UserError where the data are refused: at any
     fault, or with `skip_bad` where they are more than 5 % of the rows.
     """
     faults, tracks = Faults(), Tracks(scene)
@@ -29,11 +30,10 @@ def quick_check(data: object, scene: Scene, skip_bad: bool = False) -> Scene:
     check_leakage(tracks, faults)
     if still := still_camera(scene):
         faults.remark("train split", f"nothing to learn: {still}")
-    sizes = []
-    for image in scene.images:
-        if image.split == "test":
-            continue
-        if fault := file_fault(image.path):
+    read = [image for image in scene.images if image.split != "test"]
+    paths, sizes = [image.path for image in read], []
+    for image, fault in zip(read, decoding_faults(paths) if skip_bad else map(file_fault, paths), strict=True):
+        if fault:
             faults.refuse(image.path, fault)
         elif (size := stored_size(image.path)) is not None:
             sizes.append((image, size))

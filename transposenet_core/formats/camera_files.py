@@ -15,6 +15,7 @@ from transposenet_core.geometry.intrinsics import DISTORTION_MODELS, Intrinsics
 from transposenet_core.geometry.lens_models import bears_distortion
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.scene import DepthCamera
+from transposenet_core.text_files import read_text, words
 
 FIX_OR_COPY = "copy it there, or correct the path or its permissions"
 
@@ -22,7 +23,8 @@ FIX_OR_COPY = "copy it there, or correct the path or its permissions"
 def read_matrix(path: Path, rows: int, columns: int, what: str) -> np.ndarray:
     """A text file of `rows` x `columns` finite numbers. UserError that states `what` it should be."""
     try:
-        matrix = np.loadtxt(path, dtype=np.float64).reshape(rows, columns)
+        lines = (line.partition("#")[0] for line in read_text(path).split("\n"))
+        matrix = np.array([float(word) for line in lines for word in words(line)]).reshape(rows, columns)
     except OSError as error:
         raise UserError(f"{path}: the {what} cannot be read ({error.strerror}); {FIX_OR_COPY}") from None
     except ValueError as error:
@@ -70,7 +72,7 @@ def read_depth_camera_json(path: Path) -> DepthCamera:
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object. UserError."""
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(read_text(path))
     except OSError as error:
         raise UserError(f"{path}: it cannot be read ({error.strerror}); {FIX_OR_COPY}") from None
     except (ValueError, RecursionError) as error:

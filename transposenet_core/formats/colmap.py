@@ -8,23 +8,27 @@ principal point moves by half a pixel. Images have no time: the numbers in their
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 
 from transposenet_core.errors import UserError
 from transposenet_core.formats import labels
 from transposenet_core.formats.camera_files import with_rectified_flag
+from transposenet_core.formats.colmap_text import write_clean_model
 from transposenet_core.formats.common_camera import SAME_CAMERA, best_camera, cameras_like, common_camera
 from transposenet_core.formats.declared_convention import T_CAMERA_MAP, PoseConvention
 from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.labels import ImageFiles, natural_order
 from transposenet_core.formats.numbers import frame_stamps, positive_option
-from transposenet_core.formats.rows import MAP_TO_CAMERA, PoseReader, below, read_lines
+from transposenet_core.formats.rows import MAP_TO_CAMERA, PoseReader, below
 from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
+from transposenet_core.image_files import posix_name
 from transposenet_core.scene import PosedImage, Scene
 
 NAME = "colmap"
@@ -76,8 +80,7 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
     if "scale" not in options:
         what = "COLMAP models have no metric scale unless geo-registered; a unit is taken as a metre, or give ,scale="
         faults.remark(folder, what)
-    names = _names(folder)
-    posed = {names.get(number, image.name): image for number, image in model.images.items() if image.has_pose}
+    posed = {posix_name(image.name): image for image in model.images.values() if image.has_pose}
     if not posed:
         raise UserError(f"{folder}: none of the model's {model.num_images()} images is registered; map them again")
     camera_ids, intrinsics = _cameras(folder, model, posed, options, faults)
@@ -94,7 +97,7 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
         pose = _pose(where, kept[name], scale, reader)
         if not below(name):
             faults.refuse(where, "the image is not below the folder of the images")
-        elif (path := image_files.find(name, folder)) is not None and pose is not None:
+        elif (path := image_files.find(name, folder, kept[name].name)) is not None and pose is not None:
             images.append(PosedImage(name, path, pose, split, str(Path(name).parent), stamps[name]))
     images.sort(key=lambda image: natural_order(image.name))
     units = "metres" if "scale" in options else "arbitrary"
@@ -107,7 +110,7 @@ def _model_folder(root: Path) -> Path | None:
 
 
 def _read(folder: Path) -> Any:
-    """A pycolmap.Reconstruction."""
+    """A pycolmap.Reconstruction; of a text model without its points."""
     try:
         import pycolmap
     except ImportError as error:
@@ -115,8 +118,15 @@ def _read(folder: Path) -> Any:
             f"{folder}: COLMAP models need pycolmap ({error}); pip install pycolmap, or 'transposenet_ros[colmap]'"
         ) from None
     try:
-        return pycolmap.Reconstruction(str(folder))
-    except (ValueError, LookupError, RuntimeError, MemoryError) as error:
+        if (folder / "images.bin").is_file():
+            return pycolmap.Reconstruction(str(folder))
+        with tempfile.TemporaryDirectory() as clean:
+            write_clean_model(folder, Path(clean))
+            model = pycolmap.Reconstruction(clean)
+        for image in model.images.values():
+            image.name = unquote(image.name)
+        return model
+    except (OSError, ValueError, LookupError, RuntimeError, MemoryError) as error:
         reason = " ".join(str(error).split())
         raise UserError(
             f"{folder}: pycolmap cannot read the model ({reason}); it has cameras, images and points3D, all .bin or "
@@ -131,26 +141,6 @@ def _pose(where: str, image: Any, scale: float, reader: PoseReader) -> Pose | No
     T_44 = np.vstack([T_camera_map.matrix(), [0, 0, 0, 1]])
     T_44[:3, 3] *= scale
     return reader.from_matrix(where, T_44, MAP_TO_CAMERA)
-
-
-def _names(folder: Path) -> dict[int, str]:
-    """The images' names in a text model, by their number. Empty for a binary one.
-
-    pycolmap ends a name at its first space, so all of "IMG 1.jpg", "IMG 2.jpg" would be "IMG".
-    """
-    path = folder / "images.txt"
-    if (folder / "images.bin").is_file() or not path.is_file():
-        return {}
-    lines = (line.strip() for line in read_lines(path, LAYOUT))
-    names = {}
-    for line in lines:
-        if not line or line.startswith("#"):
-            continue
-        words = line.split(maxsplit=9)  # ID, quaternion, translation, camera's ID, name
-        if len(words) == 10 and words[0].isdecimal():
-            names[int(words[0])] = words[9]
-        next(lines, None)  # the image's points
-    return names
 
 
 def _cameras(

@@ -1,7 +1,7 @@
 """Images of several cameras in one scene, which has one: cameras that hardly differ count as one, others are refused.
 
-COLMAP estimates a camera for each image unless an option makes it estimate one, and an autofocus moves the focal length:
-the same camera then has many slightly different intrinsics.
+COLMAP estimates a camera for each image unless an option makes it estimate one for all; an autofocus moves the focal
+length: the same camera then has many slightly different intrinsics.
 """
 
 from __future__ import annotations

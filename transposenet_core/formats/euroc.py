@@ -35,6 +35,7 @@ from transposenet_core.formats.trajectories import (
     sequence_folders,
     stamped_rows,
     time_offset_s,
+    without_repeated,
 )
 from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
@@ -109,7 +110,7 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
         splits = labels.chosen_splits(root, split_file, splits.keys(), table, faults)
     image_files, images = ImageFiles(root, faults, labels.is_labels_only(options)), []
     for frame, pose in frames:
-        if frame.name in splits and (path := image_files.find(frame.name, frame.where)) is not None:
+        if frame.name in splits and (path := image_files.find(frame.name, frame.where, frame.text)) is not None:
             sequence = Path(frame.name).parts[0] if folders != [root] else root.resolve().name
             stamp = frame.stamp_ns / NANOSECONDS
             images.append(PosedImage(frame.name, path, pose, splits[frame.name], sequence, stamp))
@@ -148,25 +149,27 @@ def _camera_on_body(folder: Path, camera: str, options: dict[str, str], faults: 
 def _frames(folder: Path, camera: str, prefix: str, faults: Faults) -> list[Frame]:
     frames = []
     path = folder / "mav0" / camera / "data.csv"
-    for where, words in stamped_rows(path, ",", "rows 'timestamp [ns],filename'"):
+    for where, words in stamped_rows(path, "rows 'timestamp [ns],filename'", most=2):
         if len(words) != 2:
             faults.refuse(where, f"{len(words)} columns, a row is 'timestamp [ns],filename'")
         elif (stamp_ns := _stamp(where, words[0], faults)) is not None:
             frame = named_frame(words[1], stamp_ns, where, f"{prefix}mav0/{camera}/data", faults)
             frames += [frame] if frame else []
-    return frames
+    return without_repeated(frames, path, faults)
 
 
 def _trajectory(path: Path, faults: Faults) -> Trajectory:
-    trajectory, reader = Trajectory(path, faults), PoseReader(faults)
+    trajectory = Trajectory(path)
+    reader, of_rows = PoseReader(trajectory.faults), trajectory.faults
     row = "'timestamp,p_x,p_y,p_z,q_w,q_x,q_y,q_z', further columns are ignored"
-    for where, words in stamped_rows(path, ",", f"rows {row}"):
+    for where, words in stamped_rows(path, f"rows {row}"):
         if len(words) < 8:
-            faults.refuse(where, f"{len(words)} columns, a row is {row}")
+            of_rows.refuse(where, f"{len(words)} columns, a row is {row}")
             continue
-        pose, stamp_ns = reader.from_quaternion(where, words[1:8]), _stamp(where, words[0], faults)
+        pose, stamp_ns = reader.from_quaternion(where, words[1:8]), _stamp(where, words[0], of_rows)
         if pose is not None and stamp_ns is not None:
             trajectory.add(where, stamp_ns, pose)
+    trajectory.report(faults)
     return trajectory
 
 

@@ -21,7 +21,9 @@ from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.folder_writing import CAMERA, DATASET, DEPTH_CAMERA, NANOSECONDS, POSES, UPPER
 from transposenet_core.formats.labels import ImageFiles, Row
 from transposenet_core.formats.rows import PoseReader, below
+from transposenet_core.image_files import posix_name
 from transposenet_core.scene import SPLITS, UNITS, PosedImage, Scene
+from transposenet_core.text_files import read_rows
 
 NAME = "folder"
 LAYOUT = (
@@ -47,7 +49,7 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
     A row whose split is empty is not used. Without camera.json the scene has no intrinsics.
     """
     table = _read_table(root / POSES)
-    places = {f"{root / POSES} line {number}": line for number, line in enumerate(table, start=2)}
+    places = {f"{root / POSES} line {number}": line for number, line in table}
     given = (_row(where, line, faults) for where, line in places.items())
     rows = labels.by_name((row for row in given if row is not None), faults)
     splits = {name: row.split for name, row in rows.items() if row.split}
@@ -82,18 +84,24 @@ def _time_offset(path: Path, about: dict) -> float:
     return statistics.median(offsets) if offsets else 0.0
 
 
-def _read_table(path: Path) -> list[dict[str, str]]:
-    """The lines by their columns. UserError where there are no lines or a column is missing."""
+def _read_table(path: Path) -> list[tuple[int, dict[str, str]]]:
+    """The rows by their columns, with the numbers of their lines; `more` is what a row has beyond them.
+
+    UserError where there are no rows or a column is missing.
+    """
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, restkey="more", restval="")
-            columns, lines = list(reader.fieldnames or ()), list(reader)
+        (_, columns), *lines = read_rows(path) or [(1, [])]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: the poses cannot be read ({error}); {NAME} reads {LAYOUT}") from None
     missing = [column for column in ["image", *NUMBERS] if column not in columns]
     if missing or not {"stamp", "stamp_ns"} & set(columns) or not lines:
         raise UserError(f"{path}: columns {','.join(columns)} and {len(lines)} rows found; {NAME} reads {LAYOUT}")
-    return lines
+    return [(number, _by_column(columns, values)) for number, values in lines]
+
+
+def _by_column(columns: list[str], values: list[str]) -> dict[str, str]:
+    row = dict.fromkeys(columns, "") | dict(zip(columns, values, strict=False))
+    return row | ({"more": ",".join(values[len(columns) :])} if len(values) > len(columns) else {})
 
 
 def _row(where: str, line: dict[str, str], faults: Faults) -> Row | None:
@@ -103,29 +111,31 @@ def _row(where: str, line: dict[str, str], faults: Faults) -> Row | None:
     elif split not in ("", *SPLITS):
         faults.refuse(where, f"split '{split}', allowed are {', '.join(SPLITS)} and empty (not used)")
     else:
-        return Row(line["image"], split, where, [line[name] for name in NUMBERS])
+        rest = str({name: text for name, text in line.items() if name not in NUMBERS})
+        return Row(line["image"], split, where, [line[name] for name in NUMBERS], rest)
     return None
 
 
 def _image(
     row: Row, line: dict[str, str], split: str, reader: PoseReader, image_files: ImageFiles
 ) -> PosedImage | None:
-    pose, path = reader.from_quaternion(row.where, row.numbers), image_files.find(row.name, row.where)
-    stamp, depth = _stamp(row.where, line, reader.faults), line.get("depth", "")
+    name, depth = posix_name(row.name), posix_name(line.get("depth", ""))
+    pose, path = reader.from_quaternion(row.where, row.numbers), image_files.find(name, row.where, row.name)
+    stamp = _stamp(row.where, line, reader.faults)
     depth_path = None
     if depth and not below(depth):
-        reader.faults.refuse(row.where, f"the depth image {depth} is not below the folder")
+        reader.faults.refuse(row.where, f"the depth image {line['depth']} is not below the folder")
         return None
     if depth:
-        depth_path = image_files.find(depth, row.where)
+        depth_path = image_files.find(depth, row.where, line["depth"])
     if pose is None or path is None or stamp is None or (depth and depth_path is None):
         return None
-    sequence = line.get("sequence") or PurePosixPath(row.name).parent.name
+    sequence = line.get("sequence") or PurePosixPath(name).parent.name
     covariance_66 = None
     if (text := line.get("covariance", "")) and (covariance_66 := _covariance(text)) is None:
         reader.faults.refuse(row.where, "covariance is not the 21 numbers of a covariance's upper triangle")
         return None
-    return PosedImage(row.name, path, pose, split, sequence, stamp, depth_path, covariance_66)
+    return PosedImage(name, path, pose, split, sequence, stamp, depth_path, covariance_66)
 
 
 def _covariance(text: str) -> np.ndarray | None:

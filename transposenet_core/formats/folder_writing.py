@@ -21,6 +21,7 @@ from transposenet_core.atomic_files import write_folder_atomically
 from transposenet_core.errors import UserError
 from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
+from transposenet_core.image_files import image_stem, image_suffix
 from transposenet_core.scene import UNITS, DepthCamera, PosedImage, Scene
 
 POSES, CAMERA, DATASET, DEPTH_CAMERA = "poses.csv", "camera.json", "dataset.json", "depth_camera.json"
@@ -78,7 +79,8 @@ class FolderWriter:
     def add_depth(self, name: str, depth: np.ndarray | bytes) -> None:
         """The depth of the frame `name`, which was added before, as in :meth:`add`."""
         number = self._numbers[name]
-        path = self.images[number].path.with_suffix(".depth.png")
+        image = self.images[number].path
+        path = image.with_name(f"{image_stem(image.name)}.depth.png")
         path.write_bytes(depth if isinstance(depth, bytes) else encode(depth, ".png"))
         self.images[number] = replace(self.images[number], depth_path=path)
 
@@ -161,9 +163,8 @@ def write_folder_dataset(
         writer.map_frame, writer.units = scene.map_frame, scene.units
         writer.intrinsics, writer.depth_camera = scene.intrinsics, scene.depth_camera
         for image, content, stamp_ns in zip(images, files, stamps, strict=True):
-            name = (
-                image.name if image_files is not None else str(PurePosixPath(image.name).with_suffix(image.path.suffix))
-            )
+            copied = f"{image_stem(image.name)}{image_suffix(image.path.name)}"
+            name = image.name if image_files is not None else copied
             depth = image.depth_path.read_bytes() if image.depth_path else None
             writer.add(name, content, image.pose, stamp_ns, image.sequence, depth, image.covariance_66)
         writer.set_splits([replace(new, split=old.split) for new, old in zip(writer.images, images, strict=True)])

@@ -8,6 +8,7 @@ another name the user gives it.
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -18,6 +19,7 @@ from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.labels import ImageFiles, Row
 from transposenet_core.formats.rows import CAMERA_TO_MAP, MAP_TO_CAMERA, PoseReader, convention_of
 from transposenet_core.scene import SPLITS, Scene
+from transposenet_core.text_files import open_text, read_rows
 
 NAME = "labels_csv"
 LAYOUT = (
@@ -43,10 +45,10 @@ USUAL_RATE_HZ = 30.0
 
 
 def recognises(path: Path) -> bool:
-    if not (path.is_file() and path.suffix == ".csv"):
+    if not (path.is_file() and path.suffix.lower() == ".csv"):
         return False
-    with open(path, encoding="utf-8-sig", errors="replace") as file:
-        return file.readline(200).strip().split(",") == COLUMNS
+    with open_text(path, errors="replace") as file:
+        return re.split(r"\s*[,;\t]\s*", file.readline(200).strip()) == COLUMNS
 
 
 def pose_convention(options: dict[str, str], scene_name: str) -> PoseConvention:
@@ -75,21 +77,20 @@ def load(path: Path, split_file: Path | None, options: dict[str, str], faults: F
 def _read_rows(path: Path, faults: Faults) -> Iterator[tuple[str, Row]]:
     """Scene and row of each line; a line with the wrong number of columns or an unknown split is a fault."""
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            lines = list(csv.reader(file))
+        lines = read_rows(path)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: the labels cannot be read ({error}); {NAME} reads {LAYOUT}") from None
-    if len(lines) < 2 or lines[0] != COLUMNS:
-        found = ",".join(lines[0]) if lines else "nothing"
+    if len(lines) < 2 or lines[0][1] != COLUMNS:
+        found = ",".join(lines[0][1]) if lines else "nothing"
         raise UserError(f"{path}: '{found:.100}' found; a label table starts with {','.join(COLUMNS)} and has rows")
-    for number, line in enumerate(lines[1:], start=2):
+    for number, line in lines[1:]:
         where = f"{path} line {number}"
         if len(line) != len(COLUMNS):
             faults.refuse(where, f"{len(line)} columns, there must be {len(COLUMNS)}: {','.join(COLUMNS)}")
         elif line[1] not in SPLITS:
             faults.refuse(where, f"split '{line[1]}', allowed are {', '.join(SPLITS)}")
         else:
-            yield line[0], Row(line[3], line[1], where, line[4:])
+            yield line[0], Row(line[3], line[1], where, line[4:], rest=line[2])
 
 
 def _chosen_scene(path: Path, scenes: list[str], wanted: str | None) -> str:

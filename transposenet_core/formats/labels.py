@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from transposenet_core.errors import UserError
-from transposenet_core.formats.faults import Faults
+from transposenet_core.formats.faults import REPEATED, Faults
 from transposenet_core.formats.rows import PoseReader, below
 from transposenet_core.formats.split_files import read_split_file
-from transposenet_core.image_files import find_image
+from transposenet_core.image_files import find_image, image_stem, posix_name
 from transposenet_core.scene import SPLITS, PosedImage
 
 LABELS_ONLY = "labels_only"
@@ -26,41 +26,53 @@ IMAGES_MEANING = (
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a label file: an image's name, its split, the place of the line, and its numbers as text."""
+    """A line of a label file: an image's name, its split, the place of the line, and its numbers as text.
+
+    `rest` is whatever else it has, which a line that repeats it has as well.
+    """
 
     name: str
     split: str
     where: str
     numbers: Sequence[str]
+    rest: str = ""
 
 
 def by_name(rows: Iterable[Row], faults: Faults) -> dict[str, Row]:
-    """The rows by their image's name; of two rows of one image the first is kept and the second a fault."""
+    """The rows by their image's name in normal form; of two rows of one image the first is kept and the second a fault.
+
+    Rows that are there twice, letter by letter, are harmless: a remark counts them.
+    """
     known: dict[str, Row] = {}
+    repeated: list[Row] = []
     for row in rows:
-        if not below(row.name):
+        name = posix_name(row.name)
+        if not below(name):
             what = f"the image {row.name} is not below the folder of the images"
             faults.refuse(row.where, f"{what}; only the format posenet_txt allows a leading /")
-        elif row.name in known:
-            faults.refuse(row.where, f"{row.name} is already in {known[row.name].where}")
+        elif name not in known:
+            known[name] = row
+        elif replace(row, where="") == replace(known[name], where=""):
+            repeated.append(row)
         else:
-            known[row.name] = row
+            faults.refuse(row.where, f"{row.name} is already in {known[name].where}")
+    if repeated:
+        faults.remark(repeated[0].where, f"{REPEATED.format(len(repeated))}, this is the first")
     return known
 
 
 def chosen_splits(root: Path, split_file: Path, known: Collection[str], labels: str, faults: Faults) -> dict[str, str]:
     """The split file's choice by the names that the labels have; its names start at `root` or at its parent.
 
-    PNG and JPEG count as one, because lists of images outlive conversions. A name without a row is a fault; UserError
+    They are found as :func:`known_names` finds them. A name without a row is a fault; UserError
     where no name has one, because the split is then of another scene.
     """
     folder = f"{root.resolve().name}/"
-    names = {_stem(name): name for name in known}
+    find = known_names(known)
     chosen: dict[str, str] = {}
     absent = []
     for name, split in read_split_file(split_file).items():
-        stem = _stem(name)
-        here = names.get(stem) or names.get(stem.removeprefix(folder))
+        here = find(name) or find(posix_name(name).removeprefix(folder))
         if here is None:
             absent.append(name)
         else:
@@ -72,8 +84,15 @@ def chosen_splits(root: Path, split_file: Path, known: Collection[str], labels: 
     return chosen
 
 
-def _stem(name: str) -> str:
-    return re.sub(r"\.(png|jpe?g)$", "", name, flags=re.IGNORECASE)
+def known_names(known: Collection[str]) -> Callable[[str], str | None]:
+    """Which of the names `known` a text means: with slashes, and PNG and JPEG as one, for lists outlive conversions."""
+    by_stem = {image_stem(name): name for name in known}
+
+    def find(text: str) -> str | None:
+        name = posix_name(text)
+        return name if name in known else by_stem.get(image_stem(name))
+
+    return find
 
 
 def images_folder(options: dict[str, str], default: Path) -> Path:
@@ -95,13 +114,17 @@ class ImageFiles:
     def __init__(self, folder: Path, faults: Faults, labels_only: bool = False) -> None:
         self.folder, self.faults, self.labels_only = folder, faults, labels_only
 
-    def find(self, name: str, where: object) -> Path | None:
-        """The image's file, PNG or JPEG, whatever the suffix of `name`; None, and a fault, where there is none."""
+    def find(self, name: str, where: object, text: str = "") -> Path | None:
+        """The image's file, PNG or JPEG, whatever the suffix of `name`; None, and a fault, where there is none.
+
+        `text` is the name as `where` has it.
+        """
         if self.labels_only:
             return self.folder / name
         path = find_image(self.folder / name)
         if path is None:
-            self.faults.miss(self.folder / name, f"the image is missing, but {where} names it")
+            written = f" as '{text}'" if "\\" in text else ""
+            self.faults.miss(self.folder / name, f"the image is missing, but {where} names it{written}")
         elif path.stat().st_size == 0:
             self.faults.refuse(path, "the image is empty (0 bytes)")
             path = None
@@ -124,7 +147,7 @@ def posed_images(
     for name, split in splits.items():
         row = rows[name]
         pose = reader.from_quaternion(row.where, row.numbers, convention)
-        path = image_files.find(name, row.where)
+        path = image_files.find(name, row.where, row.name)
         if pose is not None and path is not None:
             number = _clip_and_number(name)[1]
             images.append(PosedImage(name, path, pose, split, sequences[name], number / rate_hz))
@@ -144,7 +167,7 @@ def _sequences(names: Collection[str]) -> dict[str, str]:
 
 
 def _clip_and_number(name: str) -> tuple[str, int]:
-    match = re.match(r"(.*?)(\d+)\D*$", PurePosixPath(name).stem)
+    match = re.match(r"(.*?)(\d+)\D*$", image_stem(PurePosixPath(name).name))
     return (match.group(1), int(match.group(2))) if match else ("", 0)
 
 

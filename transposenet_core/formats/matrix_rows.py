@@ -14,8 +14,9 @@ from transposenet_core.formats.declared_convention import T_CAMERA_MAP, T_MAP_CA
 from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.labels import ImageFiles, chosen_splits, natural_order
 from transposenet_core.formats.rows import CAMERA_TO_MAP, MAP_TO_CAMERA, PoseReader, convention_of, read_lines
-from transposenet_core.image_files import image_size
+from transposenet_core.image_files import IMAGE_SUFFIXES, image_size
 from transposenet_core.scene import PosedImage, Scene
+from transposenet_core.text_files import words
 
 NAME = "matrix_rows"
 LAYOUT = "poses.txt (a line per image: 16 numbers, a 4x4 matrix row by row), K.txt (3x3, pixels), images in images/"
@@ -25,7 +26,6 @@ OPTIONS = {
     "rate": "images per second, default 30: the layout has no time",
 }
 POSES, CAMERA, IMAGES = "poses.txt", "K.txt", "images"
-SUFFIXES = (".png", ".jpg", ".jpeg")
 USUAL_RATE_HZ = 30.0
 
 
@@ -41,9 +41,9 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
     """The scene in the folder `root`, all of it `train` without a split file."""
     convention, rate_hz = convention_of(options, CAMERA_TO_MAP, NAME, root), _rate(root, options)
     numbered = enumerate(read_lines(root / POSES, LAYOUT), start=1)
-    lines = [(f"{root / POSES} line {number}", line.split()) for number, line in numbered if line.strip()]
+    lines = [(f"{root / POSES} line {number}", words(line)) for number, line in numbered if line.strip()]
     folder = root / IMAGES
-    names = sorted((p.name for p in folder.glob("*") if p.suffix.lower() in SUFFIXES), key=natural_order)
+    names = sorted((p.name for p in folder.glob("*") if p.suffix.lower() in IMAGE_SUFFIXES), key=natural_order)
     if not lines or len(lines) != len(names):
         raise UserError(
             f"{root}: {len(lines)} rows in {POSES} and {len(names)} images in {IMAGES}/; there must be a row for "
@@ -55,8 +55,8 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
         splits = chosen_splits(root, split_file, rows.keys(), POSES, faults)
     reader, image_files, images = PoseReader(faults), ImageFiles(root, faults), []
     for name, split in splits.items():
-        index, where, words = rows[name]
-        values, path = reader.numbers(where, words, 16), image_files.find(name, where)
+        index, where, numbers = rows[name]
+        values, path = reader.numbers(where, numbers, 16), image_files.find(name, where)
         pose = None if values is None else reader.from_matrix(where, values.reshape(4, 4), convention)
         if pose is not None and path is not None:
             images.append(PosedImage(name, path, pose, split, IMAGES, index / rate_hz))

@@ -9,6 +9,7 @@ and COLMAP's figures, which it copies), so the principal point moves by half a p
 
 from __future__ import annotations
 
+import json
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -22,8 +23,8 @@ from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.labels import ImageFiles, Row, natural_order
 from transposenet_core.formats.nerfstudio_camera import frames_with_camera, read_intrinsics
 from transposenet_core.formats.numbers import frame_stamps, positive_option
-from transposenet_core.formats.rows import PoseReader
-from transposenet_core.image_files import is_file
+from transposenet_core.formats.rows import PoseReader, below
+from transposenet_core.image_files import find_image, image_suffix, posix_name
 from transposenet_core.scene import SPLITS, PosedImage, Scene
 
 NAME = "nerfstudio"
@@ -42,7 +43,6 @@ FILE = "transforms.json"
 SPLIT_FILES = {f"transforms_{split}.json": split for split in SPLITS}
 LISTS = {"train_filenames": "train", "val_filenames": "val", "test_filenames": "test"}
 OPTICAL_FROM_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
-SUFFIXES = (".png", ".jpg")
 USUAL_RATE_HZ = 30.0
 
 
@@ -81,7 +81,7 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
     images = []
     for name, split in splits.items():
         frame, where = frames[name], frames[name].where
-        T_44, image = _matrix(where, frame.entry, faults), image_files.find(name, where)
+        T_44, image = _matrix(where, frame.entry, faults), image_files.find(name, where, frame.entry["file_path"])
         pose = None if T_44 is None else reader.from_matrix(where, undone[frame.file](T_44) @ OPTICAL_FROM_OPENGL)
         if pose is not None and image is not None:
             sequence = str(PurePosixPath(name).parent)
@@ -188,30 +188,31 @@ def _frames(
                 faults.refuse(where, "not a frame: a frame has file_path and transform_matrix")
                 continue
             found[where] = _Frame(where, splits[path], path, shared | frame)
-            rows.append(Row(_image_name(root, frame["file_path"]), splits[path], where, []))
+            name, rest = _image_name(root, frame["file_path"]), json.dumps(frame, sort_keys=True)
+            rows.append(Row(name, splits[path], where, [], rest=rest))
     return {name: found[row.where] for name, row in labels.by_name(rows, faults).items()}
 
 
 def _image_name(root: Path, file_path: str) -> str:
-    """The name with a suffix: some files leave it out."""
-    name = str(PurePosixPath(file_path))
-    if PurePosixPath(name).suffix:
+    """The name, with the suffix that its image has where the file leaves it out."""
+    name = posix_name(file_path)
+    if image_suffix(name) or not below(name) or (found := find_image(root / name)) is None:
         return name
-    found = (f"{name}{suffix}" for suffix in SUFFIXES if is_file(root / f"{name}{suffix}"))
-    return next(found, f"{name}{SUFFIXES[0]}")
+    return f"{name}{image_suffix(found.name)}"
 
 
 def _listed(root: Path, content: dict[str, Any], frames: dict[str, _Frame], faults: Faults) -> dict[str, str]:
     """The split by the file's own lists. A name without a frame, or in two lists, is a fault."""
     path = root / FILE
     splits: dict[str, str] = {}
+    find = labels.known_names(frames)
     for key, split in LISTS.items():
         names = content.get(key) or []
         if not isinstance(names, list):
             raise UserError(f"{path}: {key} is {names!r:.80}, it must be a list of the frames' file_path")
         for given in names:
-            name = _image_name(root, str(given))
-            if name not in frames:
+            name = find(str(given))
+            if name is None:
                 faults.refuse(path, f"{key} names {given}, which is not a frame")
             elif splits.setdefault(name, split) != split:
                 faults.refuse(path, f"{key} names {given}, which is already in {splits[name]}_filenames")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from transposenet_core.errors import UserError
+from transposenet_core.image_files import image_stem
 
 LARGEST = 2e9  # between a clock that counts from 1970 and one that counts from power-on
 
@@ -40,7 +41,7 @@ def frame_stamps(names: Sequence[str], rate_hz: float) -> dict[str, float]:
 
     Their order where a name has no number, or two in a folder have the same.
     """
-    numbers = [re.search(r"(\d+)\D*$", PurePosixPath(name).stem) for name in names]
+    numbers = [re.search(r"(\d+)\D*$", image_stem(PurePosixPath(name).name)) for name in names]
     counted = [(str(PurePosixPath(name).parent), int(n.group(1))) for name, n in zip(names, numbers, strict=True) if n]
     if len(set(counted)) == len(names):
         return {name: number / rate_hz for name, (_, number) in zip(names, counted, strict=True)}

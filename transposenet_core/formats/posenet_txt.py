@@ -19,6 +19,7 @@ from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.labels import ImageFiles, Row
 from transposenet_core.formats.rows import MAP_TO_CAMERA, PoseReader, convention_of, read_lines
 from transposenet_core.scene import Scene
+from transposenet_core.text_files import open_text, words
 
 NAME = "posenet_txt"
 LAYOUT = (
@@ -38,11 +39,11 @@ RATE_HZ = 30.0
 
 
 def recognises(path: Path) -> bool:
-    return path.is_file() and path.suffix == ".txt" and _is_header(path)
+    return path.is_file() and path.suffix.lower() == ".txt" and _is_header(path)
 
 
 def _is_header(path: Path) -> bool:
-    with open(path, errors="replace") as file:
+    with open_text(path, errors="replace") as file:
         head = [file.readline(200) for _ in range(2)]
     return head[1].startswith("ImageFile")
 
@@ -59,7 +60,7 @@ def load(path: Path, split_file: Path | None, options: dict[str, str], faults: F
     files = labels.files_of_splits(path)
     read = (row for file, split in files.items() for row in read_rows(file, split or "train"))
     # 7-Scenes' names start with a slash that means the scene's folder.
-    rows = labels.by_name((replace(row, name=row.name.removeprefix("/")) for row in read), faults)
+    rows = labels.by_name((replace(row, name=row.name.removeprefix("/").removeprefix("\\")) for row in read), faults)
     root = labels.images_folder(options, path.parent)
     splits = {name: row.split for name, row in rows.items()}
     if split_file is not None:
@@ -82,5 +83,5 @@ def read_rows(path: Path, split: str, whose: str = "PoseNet") -> Iterator[Row]:
             "per image; put the header back"
         )
     for number, line in enumerate(lines[HEADER_LINES:], start=HEADER_LINES + 1):
-        if words := line.split():
-            yield Row(words[0], split, f"{path} line {number}", words[1:])
+        if columns := words(line):
+            yield Row(columns[0], split, f"{path} line {number}", columns[1:])

@@ -10,6 +10,7 @@ import numpy as np
 from transposenet_core.errors import UserError
 from transposenet_core.formats.faults import Faults
 from transposenet_core.geometry.pose import Pose
+from transposenet_core.text_files import open_text
 
 CAMERA_TO_MAP, MAP_TO_CAMERA = "camera_to_map", "map_to_camera"
 CONVENTIONS = (CAMERA_TO_MAP, MAP_TO_CAMERA)
@@ -125,6 +126,7 @@ def convention_of(options: dict[str, str], default: str | None, name: str, path:
 def read_lines(path: Path, what: str) -> list[str]:
     """A text file's lines. UserError that states `what` the file should be where it cannot be read."""
     try:
-        return path.read_text().splitlines()
+        with open_text(path) as file:
+            return [line.rstrip("\n") for line in file]
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: it cannot be read ({error}); it should be {what}") from None

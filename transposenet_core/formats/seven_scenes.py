@@ -20,12 +20,13 @@ from transposenet_core.formats.camera_files import read_camera_matrix, read_matr
 from transposenet_core.formats.declared_convention import T_MAP_CAMERA, PoseConvention
 from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.labels import ImageFiles
-from transposenet_core.formats.rows import PoseReader
+from transposenet_core.formats.rows import PoseReader, read_lines
 from transposenet_core.formats.split_files import read_split_file
 from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
-from transposenet_core.image_files import find_image, image_size
+from transposenet_core.image_files import IMAGE_SUFFIXES, find_image, image_size, posix_name
 from transposenet_core.scene import DepthCamera, PosedImage, Scene
+from transposenet_core.text_files import read_text, words
 
 NAME = "7scenes"
 LAYOUT = (
@@ -77,7 +78,7 @@ def _anchor(root: Path, splits: dict[str, str]) -> tuple[Path, dict[str, str]]:
     """The folder that the split file's names start from: `root`, or its parent where `root` is the scene itself."""
     for name in splits:
         for folder in (root, root.resolve().parent):
-            if find_image(folder / name) is not None:
+            if find_image(folder / posix_name(name)) is not None:
                 return folder, splits
     first = next(iter(splits))
     raise UserError(
@@ -98,7 +99,8 @@ def _official_splits(root: Path, faults: Faults) -> dict[str, str]:
         file = root / name
         if not file.is_file():
             raise UserError(f"{file}: missing; the 7-Scenes layout needs it, or name a split file with --split")
-        for number in re.findall(r"sequence\s*(\d+)", file.read_text()):
+        text = "\n".join(read_lines(file, "lines like 'sequence1'"))
+        for number in re.findall(r"sequence\s*(\d+)", text):
             folder = root / f"seq-{int(number):02d}"
             frames_there = _frames(folder)
             if not frames_there:
@@ -113,18 +115,19 @@ def _official_splits(root: Path, faults: Faults) -> dict[str, str]:
 
 
 def _frames(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.glob("frame-*.color.*") if p.suffix in (".png", ".jpg"))
+    return sorted(p for p in folder.glob("frame-*.color.*") if p.suffix.lower() in IMAGE_SUFFIXES)
 
 
 def _posed_image(
-    name: str,
+    text: str,
     split: str,
     named: object,
     reader: PoseReader,
     image_files: ImageFiles,
     depths: Callable[[Path], dict[str, Path]],
 ) -> PosedImage | None:
-    path = image_files.find(name, named)
+    name = posix_name(text)
+    path = image_files.find(name, named, text)
     if path is None:
         return None
     stem = path.name.split(".")[0]
@@ -139,14 +142,14 @@ def _posed_image(
 def read_pose(path: Path, reader: PoseReader) -> Pose | None:
     """The pose in a ``pose.txt``; None, and a fault, where the file is missing or is not a camera-to-world matrix."""
     try:
-        words = path.read_text().split()
+        numbers = words(read_text(path))
     except (OSError, UnicodeDecodeError) as error:
         reader.faults.refuse(path, f"the pose cannot be read ({error})")
         return None
-    if len(words) != 16:
-        reader.faults.refuse(path, f"not a 4x4 camera-to-world matrix: {len(words)} numbers, there must be 16")
+    if len(numbers) != 16:
+        reader.faults.refuse(path, f"not a 4x4 camera-to-world matrix: {len(numbers)} numbers, there must be 16")
         return None
-    values = reader.numbers(path, words, 16)
+    values = reader.numbers(path, numbers, 16)
     return None if values is None else reader.from_matrix(path, values.reshape(4, 4))
 
 

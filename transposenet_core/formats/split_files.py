@@ -9,23 +9,23 @@ from transposenet_core.errors import UserError
 from transposenet_core.formats.splitting import SPLIT_METHODS
 from transposenet_core.scene import SPLITS
 from transposenet_core.suggestions import did_you_mean
+from transposenet_core.text_files import read_rows
 
 
 def read_split_file(path: Path) -> dict[str, str]:
     """Image name -> split, in the file's order. UserError names the file and line of the first fault."""
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            if not {"split", "image"} <= set(reader.fieldnames or ()):
-                raise UserError(f"{path}: columns {reader.fieldnames} found, a split file has 'split,image'")
-            rows = list(enumerate(reader, start=2))
+        (_, columns), *rows = read_rows(path) or [(1, [])]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(
             f"{path}: the split file cannot be read ({error}); check the path given with --split{_near(path)}"
         ) from None
+    if not {"split", "image"} <= set(columns):
+        raise UserError(f"{path}: columns {columns} found, a split file has 'split,image'")
     splits: dict[str, str] = {}
-    for line, row in rows:
-        split, image = row["split"], row["image"]
+    for line, values in rows:
+        row = dict(zip(columns, values, strict=False))
+        split, image = row.get("split", ""), row.get("image", "")
         if split not in SPLITS or not image:
             raise UserError(f"{path} line {line}: split '{split}' of '{image}', allowed are {', '.join(SPLITS)}")
         if splits.setdefault(image, split) != split:

@@ -6,13 +6,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from transposenet_core.errors import UserError
 from transposenet_core.formats import labels
 from transposenet_core.formats.association import MAX_GAP_S, associate
-from transposenet_core.formats.faults import Faults
+from transposenet_core.formats.faults import REPEATED, Faults
 from transposenet_core.formats.numbers import number_option, positive_option
 from transposenet_core.formats.rows import below, read_lines
 from transposenet_core.geometry.pose import Pose
+from transposenet_core.image_files import posix_name
+from transposenet_core.text_files import words
 
 TIME_OPTIONS = {
     "max_gap": f"longest gap in seconds between two poses to interpolate, default {MAX_GAP_S:g}",
@@ -23,48 +27,72 @@ TIME_OPTIONS = {
 
 @dataclass(frozen=True)
 class Frame:
-    """An image's name below the data set, its stamp, and the row that has both."""
+    """An image's name below the data set, its stamp, the row that has both, and the name as it is there."""
 
     name: str
     stamp_ns: int
     where: str
+    text: str
 
 
 class Trajectory:
-    """Poses by their stamps, from rows of the file `path`; a second pose at the same stamp is a fault."""
+    """Poses by their stamps, from rows of the file `path`; another pose at the same stamp is a fault.
 
-    def __init__(self, path: Path, faults: Faults) -> None:
-        self.path, self.faults = path, faults
+    `faults` are those of its rows, which go to the data set's with :meth:`report`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.faults = path, Faults()
         self.poses: dict[int, Pose] = {}
         self._places: dict[int, str] = {}
+        self._repeated = 0
 
     def add(self, where: str, stamp_ns: int, pose: Pose) -> None:
-        if stamp_ns in self.poses:
-            self.faults.refuse(where, f"the stamp is already in {self._places[stamp_ns]}")
+        known = self.poses.setdefault(stamp_ns, pose)
+        if known is pose:
+            self._places[stamp_ns] = where
+        elif np.array_equal(known.matrix_44, pose.matrix_44):
+            self._repeated += 1
         else:
-            self.poses[stamp_ns], self._places[stamp_ns] = pose, where
+            self.faults.refuse(where, f"the stamp is already in {self._places[stamp_ns]}, with another pose")
+
+    def report(self, faults: Faults) -> None:
+        """Its faults, and one remark on rows that are there twice."""
+        if self._repeated:
+            self.faults.remark(self.path, REPEATED.format(self._repeated))
+        rows = len(self.poses) + self._repeated + len(self.faults.refused)
+        faults.add_table(self.path, rows, self.faults)
 
 
-def stamped_rows(path: Path, separator: str | None, what: str) -> Iterator[tuple[str, list[str]]]:
+def stamped_rows(path: Path, what: str, most: int = 0) -> Iterator[tuple[str, list[str]]]:
     """The place of each row of a table, and its words; comments (#) and empty lines are skipped.
 
-    UserError that states `what` the file should be where it cannot be read or has no rows.
+    The last of `most` words is the rest of the row, such as a file's name with spaces. UserError that states `what` the
+    file should be where it cannot be read or has no rows.
     """
     found = False
     for number, line in enumerate(read_lines(path, what), start=1):
         if line.strip() and not line.lstrip().startswith("#"):
             found = True
-            yield f"{path} line {number}", [word.strip() for word in line.strip().split(separator)]
+            yield f"{path} line {number}", words(line, most)
     if not found:
         raise UserError(f"{path}: it has no rows; it should be {what}")
 
 
-def named_frame(name: str, stamp_ns: int, where: str, folder: str, faults: Faults) -> Frame | None:
-    """A frame whose `name` starts from `folder`, below the data set; None, and a fault, if it leads elsewhere."""
-    if below(name):
-        return Frame(f"{folder}/{name}" if folder else name, stamp_ns, where)
-    faults.refuse(where, f"the image {name} is not below the folder of the images")
+def named_frame(text: str, stamp_ns: int, where: str, folder: str, faults: Faults) -> Frame | None:
+    """A frame whose name `text` starts from `folder`, below the data set; None, and a fault, if it leads elsewhere."""
+    if below(name := posix_name(text)):
+        return Frame(f"{folder}/{name}" if folder else name, stamp_ns, where, text)
+    faults.refuse(where, f"the image {text} is not below the folder of the images")
     return None
+
+
+def without_repeated(frames: Sequence[Frame], path: Path, faults: Faults) -> list[Frame]:
+    """The frames of the file `path`, one of each name and stamp; a remark counts the others."""
+    distinct = {(frame.name, frame.stamp_ns): frame for frame in reversed(frames)}
+    if repeated := len(frames) - len(distinct):
+        faults.remark(path, REPEATED.format(repeated))
+    return list(reversed(distinct.values()))
 
 
 def pose_frames(

@@ -33,6 +33,7 @@ from transposenet_core.formats.trajectories import (
     sequence_folders,
     stamped_rows,
     time_offset_s,
+    without_repeated,
 )
 from transposenet_core.geometry.intrinsics import Intrinsics, aspect_difference
 from transposenet_core.geometry.pose import Pose
@@ -91,9 +92,9 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
         splits = labels.chosen_splits(root, split_file, splits.keys(), COLOUR, faults)
     images = []
     for frame, pose in frames:
-        if frame.name in splits and (path := image_files.find(frame.name, frame.where)) is not None:
+        if frame.name in splits and (path := image_files.find(frame.name, frame.where, frame.text)) is not None:
             depth = depths.get(frame.name)
-            depth_path = None if depth is None else image_files.find(depth.name, depth.where)
+            depth_path = None if depth is None else image_files.find(depth.name, depth.where, depth.text)
             sequence = Path(frame.name).parts[0] if folders != [root] else root.resolve().name
             stamp = frame.stamp_ns / NANOSECONDS
             images.append(PosedImage(frame.name, path, pose, splits[frame.name], sequence, stamp, depth_path))
@@ -110,25 +111,27 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
 
 def _frames(path: Path, folder: str, faults: Faults) -> list[Frame]:
     frames = []
-    for where, words in stamped_rows(path, None, "rows 'timestamp filename', stamps in seconds"):
+    for where, words in stamped_rows(path, "rows 'timestamp filename', stamps in seconds", most=2):
         if len(words) != 2:
             faults.refuse(where, f"{len(words)} columns, a row is 'timestamp filename'")
         elif (stamp_ns := _stamp(where, words[0], faults)) is not None:
             frame = named_frame(words[1], stamp_ns, where, folder, faults)
             frames += [frame] if frame else []
-    return frames
+    return without_repeated(frames, path, faults)
 
 
 def _trajectory(path: Path, faults: Faults) -> Trajectory:
-    trajectory, reader = Trajectory(path, faults), PoseReader(faults)
-    for where, words in stamped_rows(path, None, "rows 'timestamp tx ty tz qx qy qz qw'"):
+    trajectory = Trajectory(path)
+    reader, of_rows = PoseReader(trajectory.faults), trajectory.faults
+    for where, words in stamped_rows(path, "rows 'timestamp tx ty tz qx qy qz qw'"):
         if len(words) != 8:
-            faults.refuse(where, f"{len(words)} columns, a row is 'timestamp tx ty tz qx qy qz qw'")
+            of_rows.refuse(where, f"{len(words)} columns, a row is 'timestamp tx ty tz qx qy qz qw'")
             continue
         pose = reader.from_quaternion(where, [*words[1:4], words[7], *words[4:7]])
-        stamp_ns = _stamp(where, words[0], faults)
+        stamp_ns = _stamp(where, words[0], of_rows)
         if pose is not None and stamp_ns is not None:
             trajectory.add(where, stamp_ns, pose)
+    trajectory.report(faults)
     return trajectory
 
 

@@ -14,6 +14,7 @@ import yaml
 
 from transposenet_core.errors import UserError
 from transposenet_core.models import default_options, describe_option, model_names
+from transposenet_core.text_files import read_text
 from transposenet_core.training.config import TINY, KeyInfo, TrainConfig, leaves
 
 
@@ -51,7 +52,7 @@ class _EachKeyOnce(yaml.SafeLoader):
 
 def _read_yaml(path: Path) -> dict:
     try:
-        content = _EachKeyOnce(path.read_text()).get_single_data() or {}
+        content = _EachKeyOnce(read_text(path)).get_single_data() or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{path}: the configuration cannot be read ({error}); presets are in config/train") from None
     if not isinstance(content, dict):

@@ -8,6 +8,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from transposenet_core.encoded_images.errors import ImageDataError
+from transposenet_core.encoded_images.png_stream import PNG_START, read_png
 from transposenet_core.errors import UserError
 from transposenet_core.formats.folder_writing import FolderWriter
 from transposenet_core.geometry.intrinsics import Intrinsics
@@ -23,7 +25,6 @@ from transposenet_ros.bag_import.survey import INFO_TYPES, info_fields
 from transposenet_ros.decoding.encodings import ENCODINGS as IMAGE_ENCODINGS
 from transposenet_ros.decoding.errors import BadEncoding, BadSize, BadStep, DecodeError, DecodeFailed
 from transposenet_ros.decoding.gate import check_dims
-from transposenet_ros.decoding.png_stream import PNG_START, read_png
 
 NEAREST_NS = 20_000_000  # a depth image farther away in time belongs to another image
 METRES_PER_UNIT = 1e-3
@@ -138,7 +139,10 @@ def _from_png(data: bytes, format: str) -> np.ndarray:
     of_an_image = encoding in IMAGE_ENCODINGS and encoding not in ENCODINGS  # a mosaic of 16 bits is grey as well
     if of_an_image or "32FC1" in format or not data.startswith(PNG_START):
         raise BadEncoding(f"compressed format {format!r}; supported for compressed depth is 16UC1 in a PNG")
-    stream = read_png(data)
+    try:
+        stream = read_png(data)
+    except ImageDataError as error:
+        raise DecodeFailed(str(error)) from None
     check_dims(stream.width, stream.height)
     depth_HW = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if depth_HW is None or depth_HW.ndim != 2 or depth_HW.dtype != np.uint16:

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from transposenet_core.encoded_images.png_stream import PNG_START
 from transposenet_ros.bags.topics import IMAGE_TYPES
 from transposenet_ros.decoding.compressed import decode_compressed
 from transposenet_ros.decoding.compressed_format import read_format
 from transposenet_ros.decoding.gate import admit
 from transposenet_ros.decoding.image_decoding import convert
-from transposenet_ros.decoding.png_stream import PNG_START
 
 Correct = Callable[[np.ndarray], np.ndarray]
 

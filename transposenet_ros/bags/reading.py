@@ -20,6 +20,7 @@ from transposenet_core.errors import UserError
 from transposenet_core.formats.labels import natural_order
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.printable import printable
+from transposenet_core.text_files import open_text
 from transposenet_ros.bags.sqlite_log import SQLITE, logs_of, with_its_log
 from transposenet_ros.bags.topics import GROUND_TRUTH_TOPIC, IMAGE_NAMES_FILE, IMAGE_TYPES, POSE_TYPE
 
@@ -124,7 +125,7 @@ class BagReader(AbstractContextManager["BagReader"]):
         """Name of the source image by stamp in ns, where `make_bag` left the list beside the bag; else empty."""
         folder = self.path if self.path.is_dir() else self.path.parent
         try:
-            with open(folder / IMAGE_NAMES_FILE, newline="") as file:
+            with open_text(folder / IMAGE_NAMES_FILE) as file:
                 return {int(row["stamp_ns"]): row["image"] for row in csv.DictReader(file)}
         except FileNotFoundError:
             return {}

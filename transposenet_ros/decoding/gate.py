@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from sensor_msgs.msg import Image
 
-from transposenet_core.image_files import MAX_SIDE_RATIO
+from transposenet_core.encoded_images.decoding import MAX_PIXELS, MAX_SIDE_RATIO
+from transposenet_core.encoded_images.decoding import check_dims as check_image_dims
+from transposenet_core.encoded_images.errors import ImageSizeError
 from transposenet_ros.decoding.encodings import ENCODINGS, Encoding
 from transposenet_ros.decoding.errors import BadDims, BadEncoding, BadSize, BadStep
 
-MAX_PIXELS = 64_000_000
+__all__ = ["MAX_PIXELS", "MAX_SIDE_RATIO", "admit", "check_dims"]
 
 
 def check_dims(width: int, height: int) -> None:
     """Raises BadDims for a side of zero, more than MAX_PIXELS, or sides more unlike than MAX_SIDE_RATIO."""
-    if width == 0 or height == 0 or width * height > MAX_PIXELS:
-        raise BadDims(f"an image of {width} x {height}; 1 to {MAX_PIXELS:,} pixels are allowed")
-    if max(width, height) > MAX_SIDE_RATIO * min(width, height):
-        raise BadDims(f"an image of {width} x {height}; sides of at most {MAX_SIDE_RATIO} to 1 are allowed")
+    try:
+        check_image_dims(width, height)
+    except ImageSizeError as error:
+        raise BadDims(str(error)) from None
 
 
 def admit(message: Image) -> Encoding:

@@ -114,10 +114,10 @@ def test_what_cannot_be_read_is_one_sentence(place: Path, tmp_path: Path, capsys
     (tmp_path / "camera.json").write_text("{}")
     good = place / "desk" / "seq-01" / "frame-000001.color.png"
     for arguments, sentence in (
-        ([place / "model", tmp_path / "text.png"], "text.png: 8 bytes that are not an image"),
+        ([place / "model", tmp_path / "text.png"], "text.png: 8 bytes that are neither JPEG nor PNG"),
         ([place / "model", tmp_path / "absent.png"], "absent.png: no such image"),
         ([place / "model", tmp_path / "empty"], "empty: no image there"),
-        ([place / "model", tmp_path / "strip.png"], "strip.png: an image of 300x2 pixels is a strip"),
+        ([place / "model", tmp_path / "strip.png"], "strip.png: an image of 300 x 2; sides of at most 100 to 1"),
         ([place / "model", good, "--camera", tmp_path / "camera.json"], "camera.json: keys none unknown, width,"),
         ([tmp_path / "no_model", good], "no_model: no such folder"),
     ):

@@ -87,7 +87,7 @@ def test_the_labels_alone_are_checked_without_images(tmp_path: Path) -> None:
         ("seq1/frame00001.png 1 2 3 0 0 0 0", "line 5: a quaternion of length 0, "),
         ("/seq1/frame00001.png 1 2 3 1 0 0 0", "line 5: the image /seq1/frame00001.png is not below the folder"),
         ("../secret.png 1 2 3 1 0 0 0", "line 5: the image ../secret.png is not below"),
-        ("seq1/frame00002.png 1 2 3 1 0 0 0", r"line 5: .*frame00002.png is already in .*train.txt line 4"),
+        ("seq1/frame00002.png 1 2 4 1 0 0 0", r"line 5: .*frame00002.png is already in .*train.txt line 4"),
         ("seq2/frame00001.png 1 2 3 1 0 0 0", r"test.txt line 4: .* is already in .*train.txt line 5"),
         ("seq1/frame00001.png 1 2 3 1.0011 0 0 0", "line 5: a quaternion of length 1.0011"),
         ("seq1/frame00009.png 1 2 3 1 0 0 0", "seq1/frame00009.png: the image is missing, but .*line 5 names it"),

@@ -217,7 +217,7 @@ def test_every_format_has_its_row_in_the_docs() -> None:
 def test_t01_an_unreadable_image_is_one_sentence(tmp_path: Path) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no image")
-    with pytest.raises(UserError, match="8 bytes that are not an image"):
+    with pytest.raises(UserError, match="8 bytes that are neither JPEG nor PNG"):
         read_image(broken)
     with pytest.raises(UserError, match="cannot be read"):
         read_image(tmp_path / "absent.png")

@@ -23,6 +23,7 @@ from transposenet_core.errors import UserError
 from transposenet_core.formats import inspect_scene, load_scene
 from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.label_csv import COLUMNS
+from transposenet_core.formats.labels import Row, by_name
 from transposenet_core.formats.rows import PoseReader
 from transposenet_core.geometry.pose import rotation_angle_deg, stack
 
@@ -127,7 +128,7 @@ def test_one_of_several_scenes_is_chosen(tmp_path: Path) -> None:
         ("heads,dev,s,heads/s/b.png,1,2,3,1,0,0,0", "line 3: split 'dev', allowed are train, val, test"),
         ("heads,train,s,heads/s/b.png,1,2,x,1,0,0,0", "line 3: could not convert string to float: 'x'"),
         ("heads,train,s,heads/s/b.png,1,2,nan,1,0,0,0", "line 3: a number that is not finite"),
-        ("heads,train,s,heads/s/a.png,1,2,3,1,0,0,0", "line 3: heads/s/a.png is already in .* line 2"),
+        ("heads,train,s,heads/s/a.png,1,2,4,1,0,0,0", "line 3: heads/s/a.png is already in .* line 2"),
         ("heads,train,s,../../b.png,1,2,3,1,0,0,0", "line 3: the image ../../b.png is not below"),
         ("heads,train,s,heads/s/b.png,1,2,3,1,0,0,0", "b.png: the image is missing, but .*line 3 names it"),
     ],
@@ -280,3 +281,14 @@ def test_a_pose_and_its_inverse_are_read_as_one(position: list[float], quaternio
         np.testing.assert_allclose(pose.position, one.position, rtol=1e-9, atol=1e-9)
         np.testing.assert_allclose(pose.rotation_33, one.rotation_33, atol=1e-9)
     assert not reader.faults.all
+
+
+def test_t01_a_row_that_is_there_twice_is_harmless_and_a_contradicting_one_is_not() -> None:
+    faults = Faults()
+    rows = [Row("a.png", "train", "line 1", ["1", "2"]), Row("a.png", "train", "line 2", ["1", "2"])]
+    assert list(by_name(rows, faults)) == ["a.png"] and not faults.refused
+    assert str(faults.remarks[0]) == "line 2: 1 rows repeat another row exactly and are used once, this is the first"
+    for other in (Row("a.png", "test", "line 3", ["1", "2"]), Row("a.png", "train", "line 3", ["1", "3"])):
+        faults = Faults()
+        assert by_name([*rows, other], faults)["a.png"].where == "line 1"
+        assert [str(fault) for fault in faults.refused] == ["line 3: a.png is already in line 1"]

@@ -233,7 +233,7 @@ def test_t02_wrong_frames_are_left_out_and_named(tmp_path: Path) -> None:
         (frame("d.png", None), r"frames\[3\]: transform_matrix is not a 4x4 matrix"),
         ({"transform_matrix": KNOWN}, r"frames\[4\]: not a frame: a frame has file_path and transform_matrix"),
         (frame("../e.png"), r"frames\[5\]: the image ../e.png is not below the folder"),
-        (frame("good.png"), r"frames\[7\]: good.png is already in .*frames\[6\]"),
+        (frame("good.png", np.eye(4).tolist()), r"frames\[7\]: good.png is already in .*frames\[6\]"),
     ]
     root = write(tmp_path, *(entry for entry, _ in wrong), frame("good.png"))
     scene, faults = inspect_scene(f"nerfstudio:{root}")

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from transposenet_core.commands.check import verdict
+from transposenet_core.dataset_check.check import check_dataset
 from transposenet_core.errors import UserError
 from transposenet_core.formats import describe_formats, inspect_scene, load_scene
 from transposenet_core.scene_model import HeldOutError, MappedScene
@@ -155,7 +157,7 @@ def test_t03_the_few_images_without_a_pose_are_left_out_and_reported(tmp_path: P
         (f"{EPOCH}.5 1 2 nan 0 0 0 1", "line 7: a number that is not finite"),
         (f"{EPOCH}.5 1 2 3 0 0 0 2", "line 7: a quaternion of length 2"),
         ("then 1 2 3 0 0 0 1", "line 7: 'then' is not a time stamp in seconds"),
-        (ground_truth_row(0.03), "line 7: the stamp is already in .*groundtruth.txt line 4"),
+        (ground_truth_row(0.03, 9), "line 7: the stamp is already in .*groundtruth.txt line 4, with another pose"),
     ],
 )
 def test_t02_a_wrong_row_is_left_out_and_named(tmp_path: Path, row: str, what: str) -> None:
@@ -177,8 +179,8 @@ def test_t01_images_that_are_missing_or_lead_elsewhere_are_named(tmp_path: Path)
     assert len(scene.images) == 1 and len(faults.refused) == 3
     assert ".200000.png: the image is missing" in text
     assert "rgb.txt line 5: the image ../secret.png is not below the folder" in text
-    assert "rgb.txt line 6: 3 columns, a row is 'timestamp filename'" in text
-    assert len(inspect_scene(f"tum:{root}", labels_only=True)[0].images) == 2
+    assert "rgb/a b.png: the image is missing" in text
+    assert len(inspect_scene(f"tum:{root}", labels_only=True)[0].images) == 3
 
 
 def test_files_that_are_missing_or_empty_are_named(tmp_path: Path) -> None:
@@ -215,3 +217,35 @@ def test_a_split_file_chooses(tmp_path: Path) -> None:
 def test_help_states_the_convention() -> None:
     (line,) = [line for line in describe_formats().splitlines() if line.startswith("  tum:")]
     assert "camera-to-map" in line and "w last" in line and "interpolated" in line
+
+
+def fast_recording(root: Path, bad: int, repeated: int = 0) -> Path:
+    """Ten images and two seconds of a tracker at 200 Hz, of which `bad` rows, far apart, have no numbers."""
+    rows = [ground_truth_row(k / 200) for k in range(401)]
+    for k in range(bad):
+        rows[7 + 11 * k] = f"{EPOCH + (7 + 11 * k) / 200:.6f} nan nan nan nan nan nan nan"
+    return write_recording(root / "freiburg1", [0.1 + 0.15 * k for k in range(10)], rows + rows[:repeated], size=(6, 8))
+
+
+def test_t01_bad_rows_of_a_fast_tracker_are_compared_with_its_rows_not_with_the_images(tmp_path: Path) -> None:
+    data = f"tum:{fast_recording(tmp_path, bad=9)}"
+    with pytest.raises(UserError, match="9 faults and 10 good images"):
+        load_scene(data)
+    assert len(load_scene(data, skip_bad=True).images) == 10, "9 are more than 5 % of the images, and cost none of them"
+    findings = check_dataset(data, motion=False, progress=False)
+    findings.faults.all = [fault for fault in findings.faults.all if "groundtruth" in fault.where]
+    assert verdict(findings, data, skip_bad=True).startswith("good: 10 usable images, 9 faults left out")
+    data = f"tum:{fast_recording(tmp_path, bad=30)}"
+    with pytest.raises(UserError, match=r"more than 5% of the 401 rows of .*groundtruth.txt, too many to leave out"):
+        load_scene(data, skip_bad=True)
+
+
+def test_t01_rows_that_are_there_twice_are_harmless(tmp_path: Path) -> None:
+    root = fast_recording(tmp_path, bad=0, repeated=5)
+    listed = (root / "rgb.txt").read_text()
+    (root / "rgb.txt").write_text(listed + listed.splitlines()[-1] + "\n")
+    scene, faults = inspect_scene(f"tum:{root}")
+    assert len(scene.images) == 10 and not faults.refused
+    remarks = "; ".join(map(str, faults.remarks))
+    assert "groundtruth.txt: 5 rows repeat another row exactly" in remarks
+    assert "rgb.txt: 1 rows repeat another row exactly" in remarks

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from image_messages import NOISE, compressed, encoded, png_chunk, refusal
 
+from transposenet_core.encoded_images.jpeg_stream import read_jpeg
+from transposenet_core.encoded_images.png_stream import read_png
 from transposenet_core.image_files import read_image
 from transposenet_ros.decoding.image_decoding import DecodeError, decode_image
-from transposenet_ros.decoding.jpeg_stream import read_jpeg
-from transposenet_ros.decoding.png_stream import read_png
 
 SAMPLINGS = {"420": 0x221111, "422": 0x211111, "444": 0x111111}
 RESTARTS = [cv2.IMWRITE_JPEG_RST_INTERVAL, 3]

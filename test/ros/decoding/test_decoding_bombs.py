@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 from image_messages import NOISE, compressed, encoded, png_chunk, refusal
 
-from transposenet_core.image_files import decode_image_bytes
+from transposenet_core.encoded_images.decoding import decode_with_opencv
+from transposenet_core.encoded_images.png_stream import PNG_START, read_png
 from transposenet_ros.decoding.image_decoding import DecodeError, decode_image
-from transposenet_ros.decoding.png_stream import PNG_START, read_png
 
 ROOT = Path(__file__).resolve().parents[3]
 MEGABYTES, SECONDS = 100, 1.0
@@ -130,7 +130,7 @@ def test_n08_notes_of_a_png_change_nothing_and_are_left_out() -> None:
     plain = encoded(".png")
     for kind, body in notes.items():
         noted = plain[:33] + png_chunk(kind, body) + plain[33:]
-        np.testing.assert_array_equal(decode_image_bytes(noted), NOISE[..., ::-1], err_msg=str(kind))
+        np.testing.assert_array_equal(decode_with_opencv(noted), NOISE[..., ::-1], err_msg=str(kind))
         assert read_png(noted).image == plain
     palette = png_chunk(b"PLTE", bytes(range(12))) + png_chunk(b"tRNS", b"\0\7")
     header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", 4, 1, 8, 3, 0, 0, 0))

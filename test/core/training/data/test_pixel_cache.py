@@ -218,7 +218,7 @@ def test_the_cache_is_bounded_and_what_was_not_used_for_longest_goes_first(small
 def test_t01_an_unreadable_image_is_named_and_no_entry_is_left(small_scene: Path, tmp_path: Path) -> None:
     images, cache = images_of(small_scene), PixelCache(tmp_path / "cache")
     images[5].path.write_bytes(b"no image")
-    with pytest.raises(UserError, match=f"{images[5].path.name}: 8 bytes that are not an image"):
+    with pytest.raises(UserError, match=f"{images[5].path.name}: 8 bytes that are neither JPEG nor PNG"):
         load_pixels(images, SIZE, cache=cache)
     images[5].path.unlink()
     with pytest.raises(UserError, match=f"{images[5].path.name}: the image cannot be read"):

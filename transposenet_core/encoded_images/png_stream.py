@@ -13,7 +13,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 
-from transposenet_ros.decoding.errors import DecodeFailed
+from transposenet_core.encoded_images.errors import ImageDataError
 
 PNG_START = b"\x89PNG\r\n\x1a\n"
 # Length and type before a chunk's body, checksum behind it.
@@ -47,23 +47,23 @@ class PngStream:
 
 
 def read_png(data: bytes) -> PngStream:
-    """The header of a PNG of one frame that is there up to its last chunk. Raises DecodeFailed."""
+    """The header of a PNG of one frame that is there up to its last chunk. Raises ImageDataError."""
     kind, begin, end = _chunk(data, len(PNG_START))
     if kind != b"IHDR" or end - begin != 13:
-        raise DecodeFailed("a PNG without its header")
+        raise ImageDataError("a PNG without its header")
     width, height, depth, colour = struct.unpack_from(">IIBB", data, begin)
     pieces, bodies = [PNG_START, data[len(PNG_START) : end + TAIL]], []
     while kind != b"IEND":
         start = end + TAIL
         kind, begin, end = _chunk(data, start)
         if kind in ANIMATION:
-            raise DecodeFailed("an animated PNG; an image has one frame")
+            raise ImageDataError("an animated PNG; an image has one frame")
         if kind in IMAGE:
             pieces.append(data[start : end + TAIL])
         if kind == b"IDAT":
             bodies.append(data[begin:end])
     if not bodies:
-        raise DecodeFailed("a PNG without an image in it")
+        raise ImageDataError("a PNG without an image in it")
     pixel_bits = depth * SAMPLES.get(colour, 1)
     _refuse_endless(bodies, height * (width * pixel_bits // 8 + 2))
     return PngStream(width, height, pixel_bits, b"".join(pieces))
@@ -76,11 +76,11 @@ def _chunk(data: bytes, position: int) -> tuple[bytes, int, int]:
         length, kind = HEAD.unpack_from(data, position)
         if begin + length + TAIL <= len(data):
             return kind, begin, begin + length
-    raise DecodeFailed(f"a PNG that is cut off after {len(data)} bytes")
+    raise ImageDataError(f"a PNG that is cut off after {len(data)} bytes")
 
 
 def _refuse_endless(bodies: list[bytes], size: int) -> None:
-    """DecodeFailed where the data inflate to more than twice `size`, which an interlaced image's rows may reach."""
+    """ImageDataError where the data inflate to more than twice `size`, which an interlaced image's rows may reach."""
     compressed = b"".join(bodies)
     if len(compressed) * MAX_RATIO <= max(HARMLESS_BYTES, size):
         return
@@ -91,6 +91,6 @@ def _refuse_endless(bodies: list[bytes], size: int) -> None:
         except zlib.error:
             return  # damaged, which OpenCV finds as well
         if inflated > 2 * size + 64:
-            raise DecodeFailed(f"a PNG whose data are more than the {size} bytes of its image")
+            raise ImageDataError(f"a PNG whose data are more than the {size} bytes of its image")
         if inflater.eof:
             return

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from transposenet_ros.decoding.errors import DecodeFailed
+from transposenet_core.encoded_images.errors import ImageDataError
 
 JPEG_START = b"\xff\xd8"
 SCAN, END, RESTART_INTERVAL = 0xDA, 0xD9, 0xDD
@@ -32,6 +32,7 @@ class JpegStream:
     """What the headers say: marker of the frame, sides in pixels, size of an MCU, MCUs between restarts (0: none).
 
     `segment_ends` are the byte positions where runs of compressed data end: before each restart and behind each scan.
+    `image` are the bytes up to the image's own end marker, without what follows it.
     """
 
     frame: int = 0
@@ -42,6 +43,7 @@ class JpegStream:
     restart_interval: int = 0
     scans: int = 0
     segment_ends: tuple[int, ...] = ()
+    image: bytes = b""
 
     @property
     def in_one_scan(self) -> bool:
@@ -56,7 +58,8 @@ class JpegStream:
     def last_units(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows and columns, in pixels, of the middle of each segment's last MCU; for a JPEG in one scan."""
         across, total = self._units()
-        last = np.append(np.arange(self.restart_interval, total, self.restart_interval or total), total) - 1
+        each = self.restart_interval or total
+        last = np.append(np.arange(each, total, each), total) - 1
         rows = last // across * self.unit[1] + self.unit[1] // 2
         columns = last % across * self.unit[0] + self.unit[0] // 2
         return np.minimum(rows, self.height - 1), np.minimum(columns, self.width - 1)
@@ -72,7 +75,7 @@ class JpegStream:
 
 
 def read_jpeg(data: bytes) -> JpegStream:
-    """The structure of a JPEG up to its end marker. Raises DecodeFailed where it is damaged, cut off or empty.
+    """The structure of a JPEG up to its end marker. Raises ImageDataError where it is damaged, cut off or empty.
 
     Segments are skipped by their lengths: a thumbnail inside one has a size and an end of its own.
     """
@@ -89,7 +92,8 @@ def read_jpeg(data: bytes) -> JpegStream:
         elif marker == SCAN:
             position = _skip_scan(stream, data, position)
     if not stream.scans:
-        raise DecodeFailed("a JPEG without an image in it")
+        raise ImageDataError("a JPEG without an image in it")
+    stream.image = data[:position]
     return stream
 
 
@@ -99,7 +103,7 @@ def _next_marker(data: bytes, position: int) -> tuple[int, int]:
         return match.group(1)[0], match.end()
     if not data[position:].strip(b"\xff"):
         raise _cut_off(data)
-    raise DecodeFailed(f"a JPEG that is damaged at byte {position}")
+    raise ImageDataError(f"a JPEG that is damaged at byte {position}")
 
 
 def _segment(data: bytes, position: int) -> tuple[bytes, int]:
@@ -112,16 +116,16 @@ def _segment(data: bytes, position: int) -> tuple[bytes, int]:
 
 def _read_frame(stream: JpegStream, marker: int, body: bytes) -> None:
     if stream.frame or len(body) < 6 or not body[5] or len(body) < 6 + 3 * body[5]:
-        raise DecodeFailed("a JPEG with a damaged or a second frame header")
+        raise ImageDataError("a JPEG with a damaged or a second frame header")
     if marker not in SEQUENTIAL | {PROGRESSIVE}:
-        raise DecodeFailed(
+        raise ImageDataError(
             f"a JPEG of kind {marker:02X}; cameras write C0, C1 or C2 (with Huffman codes, not lossless)"
         )
     stream.frame = marker
     stream.height, stream.width, stream.components = struct.unpack_from(">HHB", body, 1)
     factors = body[7 : 6 + 3 * stream.components : 3]
     if not all(1 <= factor >> 4 <= 4 and 1 <= factor & 15 <= 4 for factor in factors):
-        raise DecodeFailed("a JPEG with sampling factors that do not exist")
+        raise ImageDataError("a JPEG with sampling factors that do not exist")
     if stream.components > 1:
         stream.unit = 8 * max(factor >> 4 for factor in factors), 8 * max(factor & 15 for factor in factors)
 
@@ -129,10 +133,10 @@ def _read_frame(stream: JpegStream, marker: int, body: bytes) -> None:
 def _skip_scan(stream: JpegStream, data: bytes, position: int) -> int:
     """Note the segments of the scan whose data begin at a position; the position of the marker behind it."""
     if not stream.frame:
-        raise DecodeFailed("a JPEG whose image comes before its frame header")
+        raise ImageDataError("a JPEG whose image comes before its frame header")
     stream.scans += 1
     if stream.scans > MAX_SCANS:
-        raise DecodeFailed(f"a JPEG with more than {MAX_SCANS} scans")
+        raise ImageDataError(f"a JPEG with more than {MAX_SCANS} scans")
     ends = []
     for match in MARKER_IN_DATA.finditer(data, position):
         ends.append(match.start())
@@ -142,5 +146,5 @@ def _skip_scan(stream: JpegStream, data: bytes, position: int) -> int:
     raise _cut_off(data)
 
 
-def _cut_off(data: bytes) -> DecodeFailed:
-    return DecodeFailed(f"a JPEG that is cut off after {len(data)} bytes")
+def _cut_off(data: bytes) -> ImageDataError:
+    return ImageDataError(f"a JPEG that is cut off after {len(data)} bytes")
