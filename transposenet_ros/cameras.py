@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 
 import rclpy
 from rclpy.node import Node
-from rclpy.utilities import remove_ros_args
 
 from transposenet_core.errors import UserError
 from transposenet_ros import parameters
 from transposenet_ros.input.image_input import input_topic
+from transposenet_ros.node_arguments import split_arguments, what_to_type
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 ONE_PARENT = ("map_to_base", "map_to_odom")  # transforms of the robot itself, which has one place
@@ -22,9 +22,12 @@ ONE_PARENT = ("map_to_base", "map_to_odom")  # transforms of the robot itself, w
 
 def camera_names(args: Sequence[str] | None) -> list[str]:
     """What follows ``--cameras`` on the node's command line (None: the process's own). UserError for names that ROS
-    does not take; argparse ends the process for other options."""
+    does not take, and for arguments that are not in ROS's form."""
     parser = argparse.ArgumentParser(
-        prog="localizer", description="The localizer of one camera, or of several that share one network."
+        prog="localizer",
+        usage="localizer [--cameras NAME ...] --ros-args -p model:=FOLDER -r image:=TOPIC [-p PARAMETER:=VALUE ...]",
+        description="The localizer of one camera, or of several that share one network.",
+        epilog="docs/parameters.md lists the parameters.",
     )
     parser.add_argument(
         "--cameras",
@@ -34,7 +37,11 @@ def camera_names(args: Sequence[str] | None) -> list[str]:
         metavar="NAME",
         help="a managed node for each, ~/NAME; images from NAME/image, or remapped with -r NAME:image:=TOPIC",
     )
-    names = parser.parse_args(remove_ros_args(args=list(_given(args)))).cameras
+    own, ros_arguments = split_arguments(_given(args))
+    parsed, strangers = parser.parse_known_args(own)
+    names = [name for name in parsed.cameras if ":=" not in name]
+    if strangers := [*(name for name in parsed.cameras if ":=" in name), *strangers]:
+        raise UserError(what_to_type(strangers, ros_arguments, ["--cameras", *names] if names else []))
     for name, times in Counter(names).items():
         if times > 1 or not NAME.fullmatch(name):
             found = f"is given {times} times" if times > 1 else "is not a ROS name"

@@ -12,6 +12,8 @@ from transposenet_core.printable import printable
 from transposenet_core.suggestions import did_you_mean
 from transposenet_ros.commands.table import COMMANDS, load_command
 
+NODE = "localizer"
+
 
 def main(argv: list[str] | None = None) -> int:
     """Do the command that `argv` names (None: this process's arguments) and return its exit code: 0, 2 after one
@@ -29,6 +31,8 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     if name not in COMMANDS:
         hint = did_you_mean(name, COMMANDS) or f"; commands: {', '.join(COMMANDS)}"
+        if name == NODE:
+            hint = f"; the live node is a program of its own, of that name: {NODE} --help"
         print(f"error: '{printable(name)}' is not a command{hint}", file=sys.stderr)
         return 2
     return run_command(load_command(name), rest, f"{program()} {name}")

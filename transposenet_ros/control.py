@@ -10,6 +10,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from transposenet_ros.frame_worker import FrameWorker
 from transposenet_ros.output.outputs import Outputs
+from transposenet_ros.ros_commands import change_state
 
 Running = tuple[FrameWorker, Outputs]
 
@@ -54,7 +55,7 @@ class Control:
         if running is None:
             state = self._node._state_machine.current_state[1]
             step = "configure" if state == "unconfigured" else "activate"
-            advice = f"ros2 lifecycle set {self._node.get_fully_qualified_name()} {step}"
+            advice = change_state(self._node.get_fully_qualified_name(), step)
             response.success, response.message = False, f"the node is {state}; {advice}"
         else:
             response.success, response.message = True, work(*running)

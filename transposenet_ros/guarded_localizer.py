@@ -40,7 +40,7 @@ class GuardedLocalizer:
         self.note = self.fallback_reason = ""
         chosen = choose_device(device)
         if device == "auto" and chosen.type == "cpu":
-            self._note("device 'auto' found no CUDA and runs on the CPU; set device to 'cpu' if that is intended")
+            self.note = "device 'auto' found no CUDA and runs on the CPU"  # as most robots do: no warning
         # The weights alone may be too many for the device.
         self._localizer = self._twice(chosen, lambda: _ready(path, chosen.type)) or _ready(path, "cpu")
 
@@ -78,13 +78,9 @@ class GuardedLocalizer:
                 f"{trouble} and parameter 'on_device_error' is '{self._policy}'; free its memory, or clean up the node "
                 "and set 'device' or 'on_device_error' to cpu"
             )
-        self.fallback_reason = f"{trouble}; running on the CPU from now on"
-        self._note(self.fallback_reason)
+        self.note = self.fallback_reason = f"{trouble}; running on the CPU from now on"
+        self._log_warning(self.note)
         return None
-
-    def _note(self, note: str) -> None:
-        self.note = note
-        self._log_warning(note)
 
 
 def _ready(path: Path, device: str) -> Localizer:

@@ -9,6 +9,7 @@ from typing import Any
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from transposenet_core.errors import UserError
+from transposenet_ros.ros_commands import mend
 
 
 def reported(transition: Callable[[Any, LifecycleState], None]) -> Callable[[Any, LifecycleState], Any]:
@@ -54,8 +55,5 @@ def start_by_itself(node: LifecycleNode) -> None:
     if node.trigger_configure() == TransitionCallbackReturn.SUCCESS:
         node.trigger_activate()
     elif node.context.ok():
-        name = node.get_fully_qualified_name()
-        node.get_logger().warning(
-            f"the node stays unconfigured; fix the cause (for instance ros2 param set {name} model FOLDER), then "
-            f"ros2 lifecycle set {name} configure and ros2 lifecycle set {name} activate"
-        )
+        advice = mend(node.get_fully_qualified_name())
+        node.get_logger().warning(f"the node stays unconfigured; {advice}")

@@ -63,7 +63,8 @@ class LocalizerNode(LifecycleNode):
         self._diagnostics.follow(self._configured.statistics)
         localizer = self._configured.localizer
         title, device = localizer.scene_model.title, localizer.device
-        self.get_logger().info(f"scene '{title}' of {values.model} is ready on {device}")
+        note = f" ({localizer.note})" if localizer.note and not localizer.fallback_reason else ""
+        self.get_logger().info(f"scene '{title}' of {values.model} is ready on {device}{note}")
 
     @reported
     def on_activate(self, state: LifecycleState) -> None:

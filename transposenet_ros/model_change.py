@@ -10,6 +10,7 @@ from rclpy.node import Node
 
 from transposenet_core.errors import UserError
 from transposenet_ros.guarded_localizer import GuardedLocalizer
+from transposenet_ros.ros_commands import start_node
 from transposenet_ros.waiting_service import prepare_parameter_changes
 
 
@@ -62,7 +63,10 @@ def allowed_model(model: str, models_dir: str, running: bool) -> Path:
     running node keeps its model: otherwise setting a parameter could make it read any file.
     """
     if not model:
-        raise UserError("parameter 'model' is empty; set it to the folder of a scene model (transposenet train --out)")
+        raise UserError(
+            "parameter 'model' is empty; set it to the folder of a scene model (transposenet train --out), as in "
+            f"{start_node()}"
+        )
     path = Path(model).expanduser().resolve()
     if not models_dir:
         if running:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rclpy.exceptions import ParameterNotDeclaredException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from transposenet_core.errors import UserError
+from transposenet_core.suggestions import did_you_mean
 
 # When a value may be changed: a change that is accepted but takes effect later would mislead.
 Change = Literal["only at start", "while unconfigured", "any time"]
@@ -51,7 +53,7 @@ class Parameters:
     image_transport: str = _row(
         "raw",
         "raw subscribes to the topic image (sensor_msgs/Image), compressed to image/compressed "
-        "(sensor_msgs/CompressedImage); remap image for both",
+        "(sensor_msgs/CompressedImage); for both remap image, to the topic without /compressed",
         choices=("raw", "compressed"),
     )
     image_qos: str = _row(
@@ -158,12 +160,20 @@ def declare(node: Node) -> None:
     """Declare every row on a node. UserError names each override that is unknown, of a wrong type or out of range."""
     overrides = node._parameter_overrides  # the only place where a misspelt parameter shows: rclpy ignores those
     overrides.update({name: as_meant(override) for name, override in overrides.items()})
-    node.add_pre_set_parameters_callback(lambda changes: [as_meant(change) for change in changes])
-    faults = [_override_fault(node, name, override.value) for name, override in overrides.items()]
-    if found := [fault for fault in faults if fault]:
-        raise UserError("; ".join(found))
+    given = {name: each.value for name, each in overrides.items() if not name.startswith("qos_overrides.")}
+    if found := _faults(node, given):
+        raise UserError(found)
     for name, row in ROWS.items():
         node.declare_parameter(name, row.default, _descriptor(name))
+    node.add_pre_set_parameters_callback(lambda changes: _checked(node, [as_meant(change) for change in changes]))
+
+
+class RefusedParameterError(ParameterNotDeclaredException):
+    """A change that the table does not have. Its sentence is the service's response in place of rclpy's own, which
+    names no parameter (`Invalid access to undeclared parameter(s): []`)."""
+
+    def __init__(self, sentence: str) -> None:
+        Exception.__init__(self, sentence)
 
 
 def as_meant(parameter: Parameter) -> Parameter:
@@ -179,28 +189,34 @@ def read(node: Node) -> Parameters:
 
 
 def check_change(parameters: list[Parameter], unconfigured: bool) -> SetParametersResult:
-    """Whether a change at run time may happen: all of it or nothing, with the reason."""
+    """Whether a change at run time to allowed values may happen now: all of it or nothing, with the reason."""
     for parameter in parameters:
-        if parameter.name not in ROWS:
-            continue
-        reason = fault_of(parameter.name, parameter.value)
-        if not reason and ROWS[parameter.name].metadata["change"] == "while unconfigured" and not unconfigured:
+        row = ROWS.get(parameter.name)
+        if row is not None and row.metadata["change"] == "while unconfigured" and not unconfigured:
             reason = (
                 f"parameter '{parameter.name}' can be changed only while the node is unconfigured; clean it up first"
             )
-        if reason:
             return SetParametersResult(successful=False, reason=reason)
     return SetParametersResult(successful=True)
 
 
-def _override_fault(node: Node, name: str, value: object) -> str | None:
-    if name in ROWS:
-        return fault_of(name, value)
-    if node.has_parameter(name) or name.startswith("qos_overrides."):
-        return None
-    near = difflib.get_close_matches(name, ROWS, n=1)
-    hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(ROWS)}"
-    return f"parameter '{name}' (value {value!r}) is unknown; {hint}"
+def _checked(node: Node, changes: list[Parameter]) -> list[Parameter]:
+    """The changes, by the rules of the start. RefusedParameterError."""
+    if found := _faults(node, {change.name: change.value for change in changes}):
+        raise RefusedParameterError(found)
+    return changes
+
+
+def _faults(node: Node, values: Mapping[str, object]) -> str:
+    """What is wrong with these parameters of a node, all of it; '' where nothing is."""
+    found = []
+    for name, value in values.items():
+        if name in ROWS:
+            found.append(fault_of(name, value))
+        elif not node.has_parameter(name):  # rclpy declares some of its own
+            hint = did_you_mean(name, ROWS) or f"; known are {', '.join(ROWS)}"
+            found.append(f"parameter '{name}' (value {value!r}) is unknown{hint}")
+    return "; ".join(filter(None, found))
 
 
 def _descriptor(name: str) -> ParameterDescriptor:

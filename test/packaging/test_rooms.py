@@ -24,7 +24,8 @@ ROOMS = {
         *("inspection", "evaluation", "dataset_check", "training", "commands"),
     ],
     "transposenet_ros": [
-        *("transposenet_ros", "reasons", "parameters", "throttled_log", "lifecycle", "node_process", "waiting_service"),
+        *("transposenet_ros", "reasons", "parameters", "ros_commands", "node_arguments"),
+        *("throttled_log", "lifecycle", "node_process", "waiting_service"),
         *("bags", "transforms", "camera", "decoding", "input", "output", "guarded_localizer"),
         *("statistics", "health", "diagnostics", "frame_localizer", "frame_worker"),
         *("configured", "active", "node_state", "control", "model_change", "cameras", "localizer_node"),

@@ -93,7 +93,9 @@ def test_n26_two_cameras_without_listeners_rest_and_report_where_images_are(
     with Client(domain) as client:
         client.node.create_publisher(Image, "/elsewhere/image_raw", 1)
         with Process(NODE, *arguments(scene_model_folder), domain=domain) as process:
-            process.wait_for_log("it has no publisher; images are on /elsewhere/image_raw: remap rear:image")
+            process.wait_for_log(
+                "it has no publisher; images are on /elsewhere/image_raw (remap rear:image:=/elsewhere"
+            )
             assert "attention" not in process.log and "remap front:image" in process.log
             diagnostics = client.collect(DiagnosticArray, "/diagnostics")
             camera = client.image_publisher(Image, "/front/image")

@@ -16,6 +16,8 @@ from rcl_interfaces.srv import GetParameters
 from std_srvs.srv import SetBool, Trigger
 from watched import Watched, watched
 
+from transposenet_ros.ros_commands import change_state
+
 STAMPS = itertools.count(1000)
 
 
@@ -112,8 +114,8 @@ def test_a_set_of_parameters_is_taken_whole_or_not_at_all(node: Watched, camera:
     names = ("stale_after", "diagnostics_period", "tf_timeout")
     before = values(node, *names)
     bad_ones: list[tuple[dict[str, object], str]] = [
-        ({"tf_timeout": 99.0}, "tf_timeout out of range Min: 0.0, Max: 5.0"),
-        ({"tf_timeout": "long"}, "expected 'Type.DOUBLE' got 'Type.STRING'"),
+        ({"tf_timeout": 99.0}, "'tf_timeout' is 99.0; allowed is double from 0 to 5"),
+        ({"tf_timeout": "long"}, "'tf_timeout' is the str 'long'; allowed is double from 0 to 5"),
         ({"device": "cpu"}, "'device' can be changed only while the node is unconfigured"),
         ({"autostart": False}, "autostart"),
         ({"model": "/nowhere"}, "'models_dir'"),
@@ -135,9 +137,9 @@ def test_services_of_an_inactive_node_return_the_command_that_is_needed(
     assert enable(node, False)[0]
     assert node.client.change_state(Transition.TRANSITION_DEACTIVATE)
     responses = [enable(node, True), enable(node, False), trigger(node, "relocalize"), trigger(node, "reset")]
-    assert responses == [(False, "the node is inactive; ros2 lifecycle set /localizer activate")] * 4
+    assert responses == [(False, f"the node is inactive; {change_state('/localizer', 'activate')}")] * 4
     assert node.client.change_state(Transition.TRANSITION_CLEANUP)
-    assert trigger(node, "reset") == (False, "the node is unconfigured; ros2 lifecycle set /localizer configure")
+    assert trigger(node, "reset") == (False, f"the node is unconfigured; {change_state('/localizer', 'configure')}")
     assert node.client.change_state(Transition.TRANSITION_CONFIGURE)
     assert node.client.change_state(Transition.TRANSITION_ACTIVATE)
     node.client.wait_for_listener("/image")

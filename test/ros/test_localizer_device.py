@@ -33,9 +33,10 @@ def test_n27_auto_without_cuda_runs_on_the_cpu_and_reports_it(
     with watched(scene_model_folder, device="auto") as node:
         node.camera().publish(image_message(image_HW3, 1000))
         node.pose_at(1000)
-        (line,) = [line for line in node.process.log.splitlines() if "[WARN]" in line and "no CUDA" in line]
-        note = node.values()["device_note"]
-        assert note in line and note.startswith("device 'auto' found no CUDA and runs on the CPU")
+        log, note = node.process.log, node.values()["device_note"]
+        assert note == "device 'auto' found no CUDA and runs on the CPU"
+        assert [line for line in log.splitlines() if "[INFO]" in line and f"is ready on cpu ({note})" in line]
+        assert not [line for line in log.splitlines() if "[WARN]" in line and "CUDA" in line], "it is no fault"
         assert node.values()["device"] == "cpu"
 
 

@@ -10,7 +10,6 @@ from transposenet_core.command_line import next_command
 from transposenet_core.commands.data_options import MODEL_HELP
 from transposenet_core.commands.image_paths import images_of
 from transposenet_core.errors import UserError
-from transposenet_core.image_files import IMAGE_SUFFIXES
 
 HELP = "draw what a model's two encoders attend to"
 DESCRIPTION = """Show what a scene model's two encoders attend to, and whether that is corners and edges
@@ -33,6 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    from transposenet_core.image_files import IMAGE_SUFFIXES
+
     if args.out.suffix not in IMAGE_SUFFIXES:
         raise UserError(
             f"--out {args.out}: '{args.out.suffix}' is not a format of figures; allowed are {', '.join(IMAGE_SUFFIXES)}"

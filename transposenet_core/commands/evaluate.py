@@ -23,7 +23,8 @@ retrieval and a constant pose.
 transposenet evaluate MODEL --data 7scenes:PATH --split FILE [--predictions out.csv] [--report DIR]
     [--json FILE] [--other FORMAT:PATH]
 
-The baselines know the training frames of the split. The predictions file has a
+The baselines know the training frames of the split. The last lines are a verdict: better than
+retrieval, or what to do. The predictions file has a
 line per image: image,x,y,z,qw,qx,qy,qz (T_map_camera, metres), sigma_x,sigma_y,sigma_z (metres),
 localized (0/1). Of a model of several scenes --data selects one by its name; a frame taken for
 another one counts as not localized."""
@@ -55,6 +56,8 @@ def run(args: argparse.Namespace) -> None:
     from transposenet_core.evaluation.errors import write_predictions
     from transposenet_core.evaluation.offline import find_mapped_scene, with_crops
     from transposenet_core.evaluation.other_place import evaluate_other_place
+    from transposenet_core.evaluation.training_record import TrainingRecord
+    from transposenet_core.evaluation.verdict import verdict_of
     from transposenet_core.formats import load_scene
     from transposenet_core.localizer import Localizer
     from transposenet_core.several_scenes import load_scenes
@@ -78,6 +81,9 @@ def run(args: argparse.Namespace) -> None:
     if args.json:
         figures = {name: result.to_dict() for name, result in results.items()}
         _write_json(args.json, figures if several else figures[scenes[0].name])
+    record = TrainingRecord.read(args.model, localizer.scene_model)
+    for scene, result in zip(scenes, results.values(), strict=True):
+        print(f"{scene.name}: " * several + str(verdict_of(result, scene, record)))
     print(f"next: {next_command('localize', '--model', args.model, 'IMAGE')}")
 
 

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from transposenet_core.errors import UserError
-from transposenet_core.image_files import IMAGE_SUFFIXES
 
 
 def images_of(places: Sequence[Path], option: str) -> list[Path]:
     """The files named, and all images in the folders named except depth. UserError where there are none."""
+    from transposenet_core.image_files import IMAGE_SUFFIXES  # with NumPy, for which a command's help does not wait
+
     found = []
     for place in places:
         inside = [place]

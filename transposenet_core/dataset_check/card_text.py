@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 from transposenet_core.dataset_check.card import Card, Spread
-from transposenet_core.dataset_check.leakage import NEAR
 from transposenet_core.formats.faults import SHOWN, Fault
+from transposenet_core.formats.runs import NEAR
 from transposenet_core.printable import printable
 
 LABEL_WIDTH = 15

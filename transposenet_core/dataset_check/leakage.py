@@ -8,8 +8,8 @@ import numpy as np
 
 from transposenet_core.dataset_check.tracks import Tracks
 from transposenet_core.formats.faults import Faults
+from transposenet_core.formats.runs import NEAR, NEAR_PERIODS
 
-NEAR = 3  # frames: a gap that leaves out so few does not count
 RANDOM_SHARE = 0.5
 
 
@@ -38,8 +38,7 @@ def find_leakage(tracks: Tracks, split: str) -> Leakage:
             right = np.abs(evaluated - training[np.minimum(after, len(training) - 1)])
             gaps.append(np.minimum(left, right) / period)
     gap_N = np.concatenate([np.zeros(0), *gaps])
-    # Stamps are multiples of the frame time to rounding: half a frame is the tolerance.
-    leaking = int(np.count_nonzero(gap_N < NEAR + 0.5))
+    leaking = int(np.count_nonzero(gap_N < NEAR_PERIODS))
     nearest = float(np.median(gap_N)) if len(gap_N) else None
     return Leakage(len(tracks.of(split)), len(gap_N), leaking, nearest)
 

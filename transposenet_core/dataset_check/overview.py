@@ -92,4 +92,4 @@ def _draw_sheet(cells: Any, tracks: Tracks, marked: Sequence[int]) -> None:
         cell.imshow(cv2.resize(image_HW3, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
         for spine in cell.spines.values():
             spine.set(color=COLOURS[image.split], linewidth=3)
-        cell.set_title(f"{number}  {image.sequence}  {image.stamp:.1f} s", fontsize=8, loc="left", pad=3)
+        cell.set_title(f"{number}  {image.sequence}  {tracks.seconds_N[index]:.1f} s", fontsize=8, loc="left", pad=3)

@@ -84,7 +84,7 @@ def draw_timeline(axes: Any, tracks: Tracks) -> None:
     shown = tracks.runs[:SHOWN_RUNS]
     names = []
     for row, run in enumerate(shown):
-        seconds = tracks.stamps_N[run] - tracks.stamps_N[run[0]]
+        seconds = tracks.seconds_N[run]
         colours = [COLOURS[split] for split in tracks.splits_N[run]]
         axes.scatter(seconds, np.full(len(run), -row), c=colours, marker="|", s=min(120, 500 / len(shown)), lw=0.9)
         names.append(tracks.images[run[0]].sequence)

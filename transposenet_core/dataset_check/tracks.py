@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from transposenet_core.formats.runs import find_runs, frame_period
 from transposenet_core.geometry.pose import rotation_angle_deg, stack
 from transposenet_core.scene import Scene
-
-LAST_NUMBER = re.compile(r"[\d.]+\D*$")
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +37,7 @@ class Steps:
 class Tracks:
     """Positions (N, 3), orientations (N, 4), stamps (N,) and splits (N,) of a scene, and its runs.
 
-    A run is what one camera recorded in one go: the frames of a sequence whose names differ in their last number alone
-    (Street's folder `img` holds image1_* and image2_*), by their stamps. Each is an array of indices into the scene.
+    A run is what one camera recorded in one go: indices into the scene, by their stamps (`formats.runs`).
     """
 
     def __init__(self, scene: Scene) -> None:
@@ -50,22 +45,18 @@ class Tracks:
         self.positions_N3, self.orientations_N4 = stack([image.pose for image in scene.images])
         self.stamps_N = np.array([image.stamp for image in scene.images], np.float64)
         self.splits_N = np.array([image.split for image in scene.images])
-        self.runs = self._find_runs()
+        self.runs = find_runs(scene.images)
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def _find_runs(self) -> list[np.ndarray]:
-        sequences: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-        for index, image in enumerate(self.images):
-            sequences[image.sequence][LAST_NUMBER.sub("", image.name)].append(index)
-        runs = []
-        for stems in sequences.values():
-            # Names without an order, such as hashes, do not help: then the sequence is the run.
-            count = sum(map(len, stems.values()))
-            groups = list(stems.values()) if 2 * len(stems) <= count else [list(chain.from_iterable(stems.values()))]
-            runs += [np.array(group)[np.argsort(self.stamps_N[group], kind="stable")] for group in groups]
-        return runs
+    @cached_property
+    def seconds_N(self) -> np.ndarray:
+        """When each frame was taken, in seconds since the first one of its run: stamps of robots count from 1970."""
+        seconds_N = np.zeros(len(self))
+        for run in self.runs:
+            seconds_N[run] = self.stamps_N[run] - self.stamps_N[run[0]]
+        return seconds_N
 
     @cached_property
     def steps(self) -> Steps:
@@ -95,9 +86,7 @@ class Tracks:
 
     def period(self, run: np.ndarray) -> float:
         """Seconds between two frames of a run, the median; 0 where its frames have no time."""
-        seconds = np.diff(self.stamps_N[run])
-        positive = seconds[seconds > 0]
-        return float(np.median(positive)) if len(positive) else 0.0
+        return frame_period(self.stamps_N[run])
 
 
 def _ratio(above_M: np.ndarray, below_M: np.ndarray) -> np.ndarray:

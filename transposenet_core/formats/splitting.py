@@ -15,6 +15,7 @@ import numpy as np
 
 from transposenet_core.errors import UserError
 from transposenet_core.formats.faults import Faults
+from transposenet_core.formats.runs import NEAR, NEAR_PERIODS, find_runs, frame_period
 from transposenet_core.scene import PosedImage, Scene
 
 SPLIT_METHODS = ("sequences", "blocks", "random")
@@ -22,7 +23,7 @@ RANK = {"train": 0, "val": 1, "test": 2}
 VAL_SHARE, TEST_SHARE = 0.1, 0.2
 MINIMUM_BLOCK, USUAL_BLOCK, BLOCKS = 5, 50, 15  # frames, frames, blocks that a short scene is cut into
 SHORT_BLOCK, FEWEST_BLOCKS = 10, 6  # frames: guards use up shorter ones; blocks that hold all three splits
-MINIMUM_GUARD = 4  # frames: the check calls a split leaky if its sides are at most three frames apart
+MINIMUM_GUARD = NEAR + 1  # frames: the check calls a split leaky if its sides are nearer in time
 
 
 def split_scene(
@@ -77,10 +78,12 @@ def split_by_blocks(
 
     A frame within `guard` frames or `guard_s` seconds of a frame of val or test in its sequence is left out of train;
     val keeps the same distance from test. By default a block has 50 frames, fewer in a short scene, and a guard is a
-    fifth of a block and at least 4 frames. UserError where a split is empty.
+    fifth of a block, at least 4 frames, and so many seconds that the check finds no leak: keyframes come at uneven
+    times. UserError where a split is empty.
     """
     _check_shares(val_share, test_share)
     block = block or _usual_block(len(scene.images))
+    timed = guard is None
     guard = max(MINIMUM_GUARD, block // 5) if guard is None else guard
     kept: dict[int, str] = {}
     blocks = 0
@@ -89,10 +92,14 @@ def split_by_blocks(
         of_block = [_split_of_block(number, val_share, test_share) for number in range(blocks, blocks + here)]
         splits = [of_block[index // block] for index in range(len(frames))]
         blocks += here
-        stamps = [scene.images[frame].stamp for frame in frames]
-        for keep, frame, split in zip(_outside_guards(splits, stamps, guard, guard_s), frames, splits, strict=True):
-            if keep:
-                kept[frame] = split
+        images = [scene.images[frame] for frame in frames]
+        gap_s = guard_s
+        keeps = _outside_guards(splits, images, guard, gap_s)
+        # The period of the frames that are left is what the check finds, and grows where many are left out.
+        while timed and (near_s := _near_seconds([i for i, keep in zip(images, keeps, strict=True) if keep])) > gap_s:
+            gap_s = near_s
+            keeps = _outside_guards(splits, images, guard, gap_s)
+        kept |= {frame: split for keep, frame, split in zip(keeps, frames, splits, strict=True) if keep}
     return _checked(scene, kept, val_share, test_share, f"{blocks} blocks of {block} frames")
 
 
@@ -142,9 +149,16 @@ def _count_selected(number: int, share: float) -> int:
     return math.floor(number * share + 0.5 + 1e-9)
 
 
-def _outside_guards(splits: list[str], stamps: list[float], guard: int, guard_s: float) -> list[bool]:
+def _near_seconds(images: list[PosedImage]) -> float:
+    """The distance in time below which the check calls frames of one run neighbours; the largest of the runs."""
+    periods = [frame_period(np.array([images[index].stamp for index in run])) for run in find_runs(images)]
+    return NEAR_PERIODS * max(periods, default=0.0)
+
+
+def _outside_guards(splits: list[str], images: list[PosedImage], guard: int, guard_s: float) -> list[bool]:
     """Of frames in the order of time: which are far enough from every frame of a split with a higher rank."""
-    rank_N, stamp_N, index_N = np.array([RANK[s] for s in splits]), np.array(stamps), np.arange(len(splits))
+    rank_N, index_N = np.array([RANK[s] for s in splits]), np.arange(len(splits))
+    stamp_N = np.array([image.stamp for image in images])
     keep_N = np.ones(len(splits), bool)
     for rank in (1, 2):
         higher = np.flatnonzero(rank_N >= rank)

@@ -96,7 +96,7 @@ class Recording(AbstractContextManager["Recording"]):
             return kind
         raise UserError(
             f"{self.path}: the messages on {shown(topic)} are written as {shown(encoding)}, {' and '.join(ENCODINGS)} "
-            "can be read; record the topic with `ros2 bag record`, or convert the original rosbag1 recording with "
+            "can be read; record the topic with rosbag2, or convert the original rosbag1 recording with "
             "`rosbags-convert --src NAME.bag --dst NAME`"
         )
 

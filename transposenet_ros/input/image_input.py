@@ -24,9 +24,14 @@ MESSAGES = {"raw": Image, "compressed": CompressedImage}
 TYPE_NAMES = {transport: type_name for type_name, transport in IMAGE_TYPES.items()}
 
 
+def base_topic(node: Node) -> str:
+    """What `image` is remapped to: the topic of a camera without the suffix of a transport."""
+    return node.resolve_topic_name("image")
+
+
 def input_topic(node: Node, transport: str) -> str:
     """The resolved topic of a transport, raw or compressed; remapping `image` moves both, as in image_transport."""
-    base = node.resolve_topic_name("image")
+    base = base_topic(node)
     return node.resolve_topic_name(f"{base}/compressed") if transport == "compressed" else base
 
 
@@ -47,6 +52,7 @@ class ImageInput:
         on_lost: Callable[[int], None],
     ) -> None:
         self._node, self._on_image, self._on_lost = node, on_image, on_lost
+        self.transport = transport
         self._type, self.type_name = MESSAGES[transport], TYPE_NAMES[transport]
         self.topic = input_topic(node, transport)
         self._refuse_own_topic()

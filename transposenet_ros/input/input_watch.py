@@ -10,12 +10,11 @@ from rclpy.node import Node
 from rclpy.qos import QoSCompatibility, QoSProfile, qos_check_compatible
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 
-from transposenet_ros.bags.topics import IMAGE_TYPES
-from transposenet_ros.input.image_input import ImageInput
+from transposenet_ros.input.image_input import ImageInput, base_topic
+from transposenet_ros.input.image_topics import how_to_receive, published_images
 from transposenet_ros.throttled_log import ThrottledLog
 
 CHECK_SECONDS = 0.2
-DRAWN = ("/attention/position", "/attention/orientation", "/reconstruction")  # by this node or one beside it
 
 
 class InputWatch:
@@ -72,14 +71,12 @@ def why_no_frames(node: Node, camera: ImageInput, seconds: float) -> str:
     """Topic, publishers with the QoS they offer against ours, and the node's clock, as one sentence."""
     ours, offers = camera.quality, node.get_publishers_info_by_topic(camera.topic)
     asked = f"no frame for {seconds:g} s on {camera.topic} ({camera.type_name}, requested as {_quality(ours)})"
-    if offers:
-        found = "published by " + ", ".join(_offer(info, camera.type_name, ours) for info in offers)
-    else:
-        found = "it has no publisher"
-        if others := _image_topics(node):
-            image = "image" if node.get_name() == "localizer" else f"{node.get_name()}:image"
-            found += f"; images are on {', '.join(others)}: remap {image}"
-    return f"{asked}: {found}; the node's clock is {clock_name(node)}"
+    found = ["published by " + ", ".join(_offer(info, camera.type_name, ours) for info in offers)] if offers else []
+    if all(info.topic_type != camera.type_name for info in offers):
+        found = found or ["it has no publisher"]
+        prefix = "" if node.get_name() == "localizer" else f"{node.get_name()}:"
+        found += [how_to_receive(base_topic(node), camera.transport, published_images(node), prefix)]
+    return "; ".join(filter(None, [f"{asked}: {found[0]}", *found[1:], f"the node's clock is {clock_name(node)}"]))
 
 
 def _offer(info: TopicEndpointInfo, type_name: str, ours: QoSProfile) -> str:
@@ -100,15 +97,3 @@ def _full_name(info: TopicEndpointInfo) -> str:
     if info.node_name.startswith("_NODE_NAME_UNKNOWN"):  # of no ROS node, or of one whose name is still on its way
         return "a participant without a node name"
     return f"{info.node_namespace.rstrip('/')}/{info.node_name}"
-
-
-def _image_topics(node: Node) -> list[str]:
-    """Up to five topics of images from other publishers, except what localizers draw themselves."""
-    topics = [
-        name
-        for name, types in node.get_topic_names_and_types()
-        if IMAGE_TYPES.keys() & set(types) and not name.endswith(DRAWN)
-    ]
-    ours = node.get_fully_qualified_name()
-    others = [t for t in topics if any(_full_name(info) != ours for info in node.get_publishers_info_by_topic(t))]
-    return others[:5]

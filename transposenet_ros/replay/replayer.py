@@ -30,6 +30,7 @@ from transposenet_core.progress import ProgressBar
 from transposenet_ros import reasons
 from transposenet_ros.bags.reading import BagReader, header_stamp_ns
 from transposenet_ros.bags.topics import IMAGE_TYPES
+from transposenet_ros.input.image_topics import SUFFIX, how_to_receive
 from transposenet_ros.replay.protocol import ReplayJob, ReplayRecord
 from transposenet_ros.replay.recorder import Recorder
 
@@ -131,8 +132,10 @@ def _why_not_connected(job: ReplayJob, publisher: Any, recorder: Recorder) -> st
     if recorder.diagnostics.get("state") != "active":
         return f"{waited}: its state is {recorder.diagnostics.get('state')}; configure and activate it"
     if publisher.get_subscription_count() == 0:
-        heard = recorder.diagnostics.get("topic")
-        return f"{waited}: it subscribes to {heard}, the recorded images go to {job.image_topic}; remap its topic image"
+        heard = recorder.diagnostics.get("topic", "")
+        transport = "raw" if publisher.msg_type is Image else "compressed"
+        advice = how_to_receive(heard.removesuffix(SUFFIX), "", {job.image_topic: transport})
+        return f"{waited}: it subscribes to {heard}; the recorded {advice}"
     return f"{waited}: its outputs {job.node}/pose and {job.node}/status were not discovered; do not remap them"
 
 

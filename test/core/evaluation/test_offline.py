@@ -18,6 +18,8 @@ from transposenet_core.evaluation.errors import pose_errors, write_predictions
 from transposenet_core.evaluation.offline import evaluate_offline, image_reader, in_scene, with_crops
 from transposenet_core.evaluation.offline_report import draw_offline_report
 from transposenet_core.evaluation.offline_result import OTHER_SCENE, OfflineResult
+from transposenet_core.evaluation.training_record import TrainingRecord
+from transposenet_core.evaluation.verdict import verdict_of
 from transposenet_core.formats import load_scene
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.geometry.undistortion import Undistorter
@@ -142,9 +144,13 @@ def test_the_command_prints_and_writes_what_the_library_returns(
     result = evaluate_offline(Localizer(untrained, "cpu"), load_scene(small_scene), select="all")
     assert capsys.readouterr() == ("", "")  # a library prints nothing
     *figures, following = printed.out.splitlines(keepends=True)
-    assert "".join(figures) == f"{result.table()}\nimage: {files['report'] / 'report.png'}\n"
+    verdict = str(
+        verdict_of(result, load_scene(small_scene), TrainingRecord.read(untrained, SceneModel.load(untrained)))
+    )
+    assert "".join(figures) == f"{result.table()}\nimage: {files['report'] / 'report.png'}\n{verdict}\n"
+    assert verdict.startswith("verdict: ")
     assert following.startswith("next: ") and f"localize --model {untrained} IMAGE" in following
-    assert all(f"{bar}: 100%" in printed.err for bar in ("localize", "retrieval"))
+    assert "\r" not in printed.err, "a bar is redrawn where no terminal is"
     assert len(result.images) == len(result.localized) == 48 and result.select == "all"
     assert files["figures.json"].read_text() == json.dumps(result.to_dict(), indent=1) + "\n"
     again = tmp_path / "again.csv"
@@ -183,7 +189,8 @@ def test_each_of_several_scenes_has_a_result(tmp_path: Path, capsys: pytest.Capt
     localizer = Localizer(tmp_path / "model", "cpu")
     results = {path.name: evaluate_offline(localizer, load_scene(f"7scenes:{path}")) for path in folders}
     printed = capsys.readouterr().out
-    assert printed.partition("next: ")[0] == "".join(f"{result.table()}\n" for result in results.values())
+    tables = "".join(f"{result.table()}\n" for result in results.values())
+    assert printed.startswith(f"{tables}desk: verdict: ") and "\nshelf: verdict: " in printed.partition("next: ")[0]
     assert json.loads((tmp_path / "j").read_text()) == {name: result.to_dict() for name, result in results.items()}
     assert [result.mapped_scene.name for result in results.values()] == ["desk", "shelf"]
     for name, result in results.items():

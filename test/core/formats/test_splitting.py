@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from transposenet_core.dataset_check.leakage import find_leakage
+from transposenet_core.dataset_check.leakage import check_leakage, find_leakage
 from transposenet_core.dataset_check.tracks import Tracks
 from transposenet_core.errors import UserError
 from transposenet_core.formats import inspect_scene, load_scene
@@ -117,6 +117,23 @@ def test_t04_a_short_recording_split_by_blocks_does_not_leak_by_the_checks_own_m
         leakage = find_leakage(tracks, split)
         assert leakage.frames >= 5 and leakage.leaking == 0
     assert len(tracks.of("train")) >= 0.3 * count
+
+
+def uneven(count: int, stems: tuple[str, ...] = ("",)) -> Scene:
+    """Keyframes of a robot that is quick for 10 of 40 frames: 0.1 s apart there, 0.5 s elsewhere, since 1970."""
+    seconds = 1_700_000_000 + np.cumsum([0.1 if number % 40 < 10 else 0.5 for number in range(count)])
+    frames = [(f"seq-01/{stem}{n:06d}.png", float(s)) for n, s in enumerate(seconds) for stem in stems]
+    return Scene("hall", [PosedImage(name, Path(), HERE, "train", "seq-01", stamp) for name, stamp in frames])
+
+
+@pytest.mark.parametrize("scene", [uneven(n) for n in (60, 90, 150, 400)] + [uneven(150, ("left_", "right_"))])
+def test_t04_keyframes_at_uneven_times_split_by_blocks_do_not_leak_by_the_checks_own_measure(scene: Scene) -> None:
+    tracks, faults = Tracks(split_by_blocks(scene)), Faults()
+    check_leakage(tracks, faults)
+    assert not faults.all
+    assert len(tracks.of("train")) >= 0.3 * len(scene.images)
+    by_frames_alone = Tracks(split_by_blocks(scene, guard=4))
+    assert len(scene.images) < 150 or find_leakage(by_frames_alone, "test").leaking, "a guard in frames was not enough"
 
 
 def test_wrong_shares_and_methods_are_named() -> None:

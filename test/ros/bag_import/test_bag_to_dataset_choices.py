@@ -11,6 +11,7 @@ import pytest
 from made_bags import T0_NS, Messages, Row, base_at, check_drive, drive, imported, texture, write_bag
 from scipy.spatial.transform import Rotation
 
+from transposenet_core.dataset_check.check import check_dataset
 from transposenet_core.formats import load_scene
 from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose, rotation_angle_deg
@@ -135,6 +136,23 @@ def test_t04_blocks_with_guards_and_sequences(tmp_path, capsys):
     assert main([*bags, *arguments, "--keyframe-distance", "0"]) == 0
     sequences = {(i.sequence, i.split) for i in load_scene(f"folder:{tmp_path / 'three-drives'}").images}
     assert sequences == {("seq-01", "train"), ("seq-02", "val"), ("seq-03", "test")}
+
+
+def test_t04_the_default_split_passes_the_check_where_keyframes_come_at_uneven_times(tmp_path, capsys):
+    """Ten images 0.1 s apart, then thirty 0.5 s apart, and so on: a guard of some frames is no guard in time."""
+
+    def is_kept(number: int) -> bool:
+        return number % 160 < 10 or (number % 160) % 5 == 0
+
+    rows = (row for row in drive(count=600, step_ns=100_000_000) if row[0] in ("/tf_static", "/odom", "/camera/image"))
+    kept = (row for row in rows if row[0] != "/camera/image" or is_kept((row[1] - T0_NS) // 100_000_000))
+    arguments = ["--image", "/camera/image", "--pose", "/odom", "--max-gap", "0.2", "--camera-info", "none"]
+    assert main([str(write_bag(tmp_path / "bag", kept)), *arguments, "--out", str(tmp_path / "data")]) == 0
+    assert "split: by blocks" in capsys.readouterr().out
+    findings = check_dataset(f"folder:{tmp_path / 'data'}", labels_only=True)
+    assert findings.card.frames["val"] and findings.card.frames["test"]
+    assert not {"val split", "test split"} & {fault.where for fault in findings.faults.all}
+    assert findings.tracks.seconds_N.min() == 0 and findings.tracks.seconds_N.max() < 70
 
 
 def test_recordings_of_two_maps_or_two_cameras_are_refused(bag, tmp_path, capsys):

@@ -70,12 +70,12 @@ def write_old_sqlite(path: Path, rows: Iterable[Row], schema: int) -> Path:
     return path
 
 
-def test_e11_ros_1_messages_in_an_mcap_file_are_imported(tmp_path: Path) -> None:
+def test_e12_ros_1_messages_in_an_mcap_file_are_imported(tmp_path: Path) -> None:
     bag = write_ros1_mcap(tmp_path / "drive.mcap", drive(ros1=True, count=6))
     check_drive(imported(bag, tmp_path / "data", "--pose", "tf:map->base_link"), count=5)
 
 
-def test_e11_what_replay_cannot_read_is_refused_with_the_command_that_converts_it(tmp_path: Path) -> None:
+def test_e12_what_replay_cannot_read_is_refused_with_the_command_that_converts_it(tmp_path: Path) -> None:
     rows = list(drive(ros1=True, count=3))
     with pytest.raises(UserError, match="profile 'ros1'.* transposenet bag-to-dataset .* `rosbags-convert --src NAME"):
         BagReader(write_ros1_mcap(tmp_path / "drive.mcap", rows))
@@ -88,7 +88,7 @@ def test_e11_what_replay_cannot_read_is_refused_with_the_command_that_converts_i
 
 
 @pytest.mark.parametrize("schema", [0, 1, 2, 3])
-def test_e11_sqlite_files_of_older_recorders_are_read_without_metadata(tmp_path: Path, schema: int) -> None:
+def test_e12_sqlite_files_of_older_recorders_are_read_without_metadata(tmp_path: Path, schema: int) -> None:
     rows = list(drive(count=6))
     bag = tmp_path / "bag"
     bag.mkdir()
