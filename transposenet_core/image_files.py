@@ -12,6 +12,8 @@ from transposenet_core.errors import UserError
 
 # The network's image is as wide as this one is for its height: a row of 20 000 pixels would become 4 GB.
 MAX_SIDE_RATIO = 100
+# What a configuration or a scene model may ask for: sides in pixels, windows of an image (PoseNet: 128).
+MOST_SIDE, MOST_CROPS = 4096, 1024
 
 
 def decode_image_bytes(data: bytes | np.ndarray) -> np.ndarray | None:

@@ -17,8 +17,8 @@ Import = tuple[str, str]  # who imports, and what
 # The name of the package itself is its __init__.py.
 ROOMS = {
     "transposenet_core": [
-        *("transposenet_core", "errors", "atomic_files", "printable", "suggestions", "command_line"),
-        *("shared_files", "presets", "image_files"),
+        *("transposenet_core", "errors", "checked", "tensor_header", "file_hash"),
+        *("atomic_files", "printable", "suggestions", "command_line", "shared_files", "presets", "image_files"),
         *("geometry", "scene", "preprocessing", "estimate", "formats", "several_scenes", "models"),
         *("scene_model", "checkpoints", "localizer"),
         *("inspection", "evaluation", "dataset_check", "training", "commands"),
