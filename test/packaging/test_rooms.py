@@ -17,7 +17,7 @@ Import = tuple[str, str]  # who imports, and what
 # The name of the package itself is its __init__.py.
 ROOMS = {
     "transposenet_core": [
-        *("transposenet_core", "errors", "checked", "tensor_header", "file_hash"),
+        *("transposenet_core", "errors", "checked", "plain_yaml", "tensor_header", "file_hash"),
         *("atomic_files", "printable", "suggestions", "command_line", "shared_files", "presets", "image_files"),
         *("geometry", "scene", "preprocessing", "estimate", "formats", "several_scenes", "models"),
         *("scene_model", "checkpoints", "localizer"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import fields
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from transposenet_core import checked
 from transposenet_core.errors import UserError
 from transposenet_core.geometry.intrinsics import DISTORTION_MODELS, Intrinsics
 from transposenet_core.geometry.pose import Pose
@@ -52,7 +52,7 @@ def read_depth_camera_json(path: Path) -> DepthCamera:
     try:
         pose = Pose(np.zeros(3), np.array([1, 0, 0, 0])) if T is None else Pose.from_dict(T)
         scale = float(units)  # type: ignore[arg-type]
-    except (TypeError, ValueError, KeyError) as error:
+    except (TypeError, ValueError, KeyError, OverflowError) as error:
         raise UserError(
             f"{path}: no depth camera ({error!r}); it has metres_per_unit, a number, and T_camera_depth with position "
             "(3 numbers) and orientation_wxyz (4)"
@@ -65,7 +65,7 @@ def read_depth_camera_json(path: Path) -> DepthCamera:
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object. UserError."""
     try:
-        content = json.loads(path.read_text())
+        content = checked.parsed_json(path.read_text())
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: no JSON ({error}); mend or remove the file") from None
     if not isinstance(content, dict):
@@ -87,7 +87,7 @@ def _intrinsics(path: Path, content: dict[str, Any]) -> Intrinsics:
         numbers = [float(content[key]) for key in needed]
         distortion = [float(value) for value in content.get("distortion", ())]
         camera = Intrinsics(**{"source": path.name, **content})
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{path}: {error}; width, height, fx, fy, cx, cy are numbers, distortion a list") from None
     whole = all(isinstance(content[key], int) and content[key] > 0 for key in needed[:2])
     if not (np.isfinite(numbers + distortion).all() and whole and camera.fx > 0 and camera.fy > 0):

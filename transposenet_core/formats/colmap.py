@@ -9,12 +9,12 @@ principal point moves by half a pixel. Images carry no time: the numbers in thei
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from transposenet_core.errors import UserError
 from transposenet_core.formats import labels
+from transposenet_core.formats.colmap_model import Camera, ColmapModel, Image, read_model
 from transposenet_core.formats.declared_convention import T_CAMERA_MAP, PoseConvention
 from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.labels import ImageFiles, natural_order
@@ -67,15 +67,15 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
     folder = _model_folder(root)
     if folder is None:
         raise UserError(f"{root}: no COLMAP model there; {NAME} reads {LAYOUT}")
-    model = _read(folder)
+    model = read_model(folder)
     rate_hz = positive_option(options, "rate", USUAL_RATE_HZ, root)
     scale = positive_option(options, "scale", 1.0, root)
     if "scale" not in options:
         what = "COLMAP models have no metric scale unless geo-registered; a unit is taken as a metre, or say ,scale="
         faults.remark(folder, what)
-    posed = {image.name: image for image in model.images.values() if image.has_pose}
+    posed = {image.name: image for image in model.images}
     if not posed:
-        raise UserError(f"{folder}: the model has {model.num_images()} images and none is registered; map it again")
+        raise UserError(f"{folder}: the model has {model.count} images and none is registered; map it again")
     camera_ids = _cameras(folder, model, posed, options)
     kept = {name: image for name, image in posed.items() if image.camera_id in camera_ids}
     splits = dict.fromkeys(sorted(kept, key=natural_order), "train")
@@ -103,34 +103,14 @@ def _model_folder(root: Path) -> Path | None:
     return next((f for f in folders for end in ("bin", "txt") if (f / f"images.{end}").is_file()), None)
 
 
-def _read(folder: Path) -> Any:
-    """A pycolmap.Reconstruction."""
-    try:
-        import pycolmap
-    except ImportError as error:
-        raise UserError(
-            f"{folder}: COLMAP models need pycolmap ({error}); pip install pycolmap, or 'transposenet_ros[colmap]'"
-        ) from None
-    try:
-        return pycolmap.Reconstruction(str(folder))
-    except (ValueError, LookupError, RuntimeError, MemoryError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(
-            f"{folder}: pycolmap cannot read the model ({reason}); it has cameras, images and points3D, all .bin or "
-            "all .txt: copy it again"
-        ) from None
-
-
-def _pose(where: str, image: Any, scale: float, reader: PoseReader) -> Pose | None:
+def _pose(where: str, image: Image, scale: float, reader: PoseReader) -> Pose | None:
     """``T_map_camera`` in metres."""
-    T_camera_map = image.cam_from_world
-    T_camera_map = T_camera_map() if callable(T_camera_map) else T_camera_map  # an attribute before pycolmap 3.12
-    T_44 = np.vstack([T_camera_map.matrix(), [0, 0, 0, 1]])
+    T_44 = np.vstack([image.T_camera_map_34, [0, 0, 0, 1]])
     T_44[:3, 3] *= scale
     return reader.from_matrix(where, T_44, MAP_TO_CAMERA)
 
 
-def _cameras(folder: Path, model: Any, images: dict[str, Any], options: dict[str, str]) -> set[int]:
+def _cameras(folder: Path, model: ColmapModel, images: dict[str, Image], options: dict[str, str]) -> set[int]:
     """The camera that is asked for, or all of those that have images where they are the same."""
     counts: dict[int, int] = {}
     for image in images.values():
@@ -151,12 +131,12 @@ def _cameras(folder: Path, model: Any, images: dict[str, Any], options: dict[str
     return set(counts)
 
 
-def _same(a: Any, b: Any) -> bool:
+def _same(a: Camera, b: Camera) -> bool:
     kinds = (a.model_name, a.width, a.height), (b.model_name, b.width, b.height)
     return kinds[0] == kinds[1] and np.allclose(a.params, b.params, rtol=SAME_CAMERA, atol=0)
 
 
-def _intrinsics(folder: Path, camera: Any) -> Intrinsics:
+def _intrinsics(folder: Path, camera: Camera) -> Intrinsics:
     if camera.model_name not in LENSES:
         known = ", ".join(LENSES)
         raise UserError(
@@ -167,5 +147,10 @@ def _intrinsics(folder: Path, camera: Any) -> Intrinsics:
     fx, fy, cx, cy = (float(camera.params[i]) for i in places)
     distortion = tuple(0.0 if i is None else float(camera.params[i]) for i in bent)
     source = f"COLMAP {camera.model_name} camera {camera.camera_id}"
-    size = int(camera.width), int(camera.height)
-    return Intrinsics(*size, fx, fy, cx - 0.5, cy - 0.5, source, not any(distortion), lens, distortion)
+    if not (min(camera.width, camera.height, fx, fy) > 0 and np.isfinite([fx, fy, cx, cy, *distortion]).all()):
+        raise UserError(
+            f"{folder}: {source} is {camera.width}x{camera.height} {camera.params}; mend it, sizes are above 0"
+        )
+    return Intrinsics(
+        camera.width, camera.height, fx, fy, cx - 0.5, cy - 0.5, source, not any(distortion), lens, distortion
+    )

@@ -20,7 +20,7 @@ from transposenet_core.formats.camera_files import read_camera_matrix, read_matr
 from transposenet_core.formats.declared_convention import T_MAP_CAMERA, PoseConvention
 from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.labels import ImageFiles
-from transposenet_core.formats.rows import PoseReader
+from transposenet_core.formats.rows import PoseReader, read_lines
 from transposenet_core.formats.split_files import read_split_file
 from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
@@ -100,7 +100,7 @@ def _official_splits(root: Path, faults: Faults) -> dict[str, str]:
         file = root / name
         if not file.is_file():
             raise UserError(f"{file}: missing; the 7-Scenes layout needs it, or name a split file with --split")
-        for number in re.findall(r"sequence\s*(\d+)", file.read_text()):
+        for number in re.findall(r"sequence\s*(\d{1,9})", "\n".join(read_lines(file, "lines like 'sequence1'"))):
             folder = root / f"seq-{int(number):02d}"
             frames_there = _frames(folder)
             if not frames_there:
