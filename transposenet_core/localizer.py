@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from transposenet_core.scene_model import KEPT, Calibration, SceneModel
 
 DEVICES = ("auto", "cpu", "cuda")
 BACKENDS = ("torch",)
+MOST_PIXELS_AT_ONCE = 2**20  # of an image's windows: activations of all of PoseNet's 128 would take gigabytes
 
 
 class Localizer:
@@ -51,7 +53,9 @@ class Localizer:
         """
         image_N3HW = self.scene_model.preprocessing(image_HW3).to(self.device)
         asked = {"with_attention": True} if with_attention and self._network.has_attention else {}
-        output = mean_over_views(self._network(image_N3HW, **asked), images=1)
+        windows = max(1, MOST_PIXELS_AT_ONCE // math.prod(image_N3HW.shape[-2:]))
+        parts = [self._network(part_B3HW, **asked) for part_B3HW in image_N3HW.split(windows)]
+        output = mean_over_views({name: torch.cat([part[name] for part in parts]) for name in parts[0]}, images=1)
         position = output["position"][0].double().cpu().numpy()
         orientation = output["orientation"][0].double().cpu().numpy()
         number = int(output["scene"][0]) if "scene" in output else 0

@@ -15,13 +15,16 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from transposenet_core import checked
 from transposenet_core.errors import UserError
 from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.undistortion import Undistorter
-from transposenet_core.image_files import check_sides, read_image
+from transposenet_core.image_files import MOST_CROPS, MOST_SIDE, check_sides, read_image
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+# Of a window (Full HD), of all windows of an image (PoseNet's 128 of 224 x 224), of a resized image.
+MOST_WINDOW_PIXELS, MOST_SEEN_PIXELS, MOST_RESIZED_PIXELS = 2**21, 2**23, 2**26
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,8 @@ class Preprocessing:
 
     TransPoseNet section 4: 256, then 224 x 224. ``smaller_edge = height`` with a 4:3 size keeps a 4:3 image whole.
     With ``crops`` above 1 the network sees that many windows, evenly spread over the resized image, instead of the
-    centre (PoseNet, section 3.1: 128), and its outputs are averaged by `mean_over_views`.
+    centre (PoseNet, section 3.1: 128), and its answers are averaged by `mean_over_views`. ValueError where one is no
+    whole number or so large that images would take gigabytes.
     """
 
     smaller_edge: int = 256
@@ -38,18 +42,28 @@ class Preprocessing:
     crops: int = 1
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "image_size", (int(self.image_size[0]), int(self.image_size[1])))
+        checked.whole("smaller_edge", self.smaller_edge, 1, MOST_SIDE)
+        checked.whole("crops", self.crops, 1, MOST_CROPS)
+        object.__setattr__(self, "image_size", checked_window("image_size", self.image_size))
+        if (pixels := self.crops * math.prod(self.image_size)) > MOST_SEEN_PIXELS:
+            raise ValueError(f"crops is {self.crops}, {pixels} pixels together, at most {MOST_SEEN_PIXELS} are allowed")
 
     def resize(self, image_HW3: np.ndarray, size: tuple[int, int] | None = None) -> torch.Tensor:
         """(H, W, 3) uint8 RGB to (3, h, w) uint8: `size` (height, width), or at least `image_size`.
 
-        Raises ValueError where the array is not a uint8 RGB image, UserError for one that `check_sides` refuses.
+        Raises ValueError where the array is no uint8 RGB image, UserError for one that `check_sides` refuses or that
+        would be larger than MOST_RESIZED_PIXELS.
         """
         if image_HW3.dtype != np.uint8 or image_HW3.ndim != 3 or image_HW3.shape[2] != 3 or 0 in image_HW3.shape:
             raise ValueError(f"an (H, W, 3) uint8 RGB image is needed, got {image_HW3.dtype} {image_HW3.shape}")
         height, width = image_HW3.shape[:2]
         check_sides(width, height)
         size = size or self._resized(height, width)
+        if math.prod(size) > MOST_RESIZED_PIXELS:
+            raise UserError(
+                f"an image of {width}x{height} pixels becomes {size[1]}x{size[0]} by smaller_edge={self.smaller_edge}, "
+                f"at most {MOST_RESIZED_PIXELS} pixels are allowed; crop it, or train with a smaller image.smaller_edge"
+            )
         image_13HW = torch.from_numpy(np.ascontiguousarray(image_HW3)).permute(2, 0, 1)[None]
         if size == (height, width):
             return image_13HW[0].clone()
@@ -117,6 +131,14 @@ def read_rectified(path: str | Path, undistorter: Undistorter | None) -> np.ndar
         return undistorter(image_HW3) if undistorter else image_HW3
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
+
+
+def checked_window(name: str, size: object) -> tuple[int, int]:
+    """(height, width) of a network's window. ValueError where it is none that fits into memory."""
+    height, width = (checked.whole(name, side, 1, MOST_SIDE) for side in checked.sequence(name, size, 2, 2))
+    if height * width > MOST_WINDOW_PIXELS:
+        raise ValueError(f"{name} is {height} x {width}, at most {MOST_WINDOW_PIXELS} pixels are allowed")
+    return height, width
 
 
 def _grid(count: int, spare_height: int, spare_width: int) -> tuple[int, int]:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
+import os
 import re
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load as load_safetensors
+from safetensors import safe_open
 
 from transposenet_core.checkpoints.published_weights import published_weights
 from transposenet_core.errors import UserError
+from transposenet_core.file_hash import sha256_of
 from transposenet_core.models import default_options
 from transposenet_core.models.backbone import Backbone
 from transposenet_core.scene_model import WEIGHTS, SceneModel
+from transposenet_core.tensor_header import TensorHeader
 
 SUFFIXES = (".pth", ".pt", ".safetensors")
+MOST_BYTES = 2**29  # the largest network whose weights are known here has half of it
 # What training programs put before a network's own names: DistributedDataParallel, Lightning, our scene models.
 WRAPPERS = re.compile(r"^((module|model|backbone)\.)+")
 # Blocks in each part of a public network, to name it when it is not the requested one.
@@ -53,12 +56,17 @@ def load_pretrained_backbone(backbone: Backbone, name: str, weights: str) -> str
     if path.is_dir():
         found = _of_scene_model(path, name)
         path, origin = path / WEIGHTS, f"{path.resolve().name}/{WEIGHTS}"
-        data = _read(path)
     else:
-        data, origin = _read(path), path.name
-        found = _tensors(path, data)
+        origin = path.name
+        try:
+            found = {WRAPPERS.sub("", key): value for key, value in named_tensors(path).items()}
+        except OSError as error:
+            raise UserError(
+                f"backbone.weights: {path} cannot be read ({error.strerror}); allowed are imagenet, none, a file "
+                f"({', '.join(SUFFIXES)}) and the folder of a scene model"
+            ) from None
     fill(backbone, name, found, path)
-    return f"{origin} sha256 {hashlib.sha256(data).hexdigest()}"
+    return f"{origin} sha256 {sha256_of(path)}"
 
 
 def _of_scene_model(folder: Path, name: str) -> Tensors:
@@ -70,45 +78,65 @@ def _of_scene_model(folder: Path, name: str) -> Tensors:
     return network.backbone.state_dict()
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UserError(
-            f"backbone.weights: {path} cannot be read ({error.strerror}); allowed are imagenet, none, a file "
-            f"({', '.join(SUFFIXES)}) and the folder of a scene model"
-        ) from None
+def named_tensors(path: Path) -> Tensors:
+    """The named tensors of a file: bare, or under ``state_dict`` or ``model``. They stay in the file where its layout
+    allows that, so that one which fits nothing costs no memory.
 
-
-def _tensors(path: Path, data: bytes) -> Tensors:
-    """The named tensors of a file, without what is wrapped around them."""
-    return {WRAPPERS.sub("", key): value for key, value in named_tensors(path, data).items()}
-
-
-def named_tensors(path: Path, data: bytes) -> Tensors:
-    """The named tensors of `data`, which is what the file at `path` holds: bare, or under ``state_dict`` or ``model``.
-
-    UserError where its suffix is not in SUFFIXES, or it is damaged, or contains anything that would run code if read.
+    OSError where the file cannot be opened; UserError where it is larger than MOST_BYTES, its ending is none of
+    SUFFIXES, or it is damaged, or holds what reading would have to run or what needs more memory than the file.
     """
     if path.suffix not in SUFFIXES:
         raise UserError(f"{path} does not end in {', '.join(SUFFIXES)}; give such a file of weights")
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+    if size > MOST_BYTES:
+        raise UserError(f"{path}: {size} bytes, weights of at most {MOST_BYTES} are read; save a state_dict() alone")
     try:
-        content = load_safetensors(data) if path.suffix == ".safetensors" else _unpickled(data)
+        content = _mapped(path) if path.suffix == ".safetensors" else _unpickled(path)
     except Exception as error:  # noqa: BLE001 - a damaged file raises whatever its bytes happen to lead to
-        raise UserError(f"{path}: {_why_unreadable(path, data, error)}") from None
+        raise UserError(f"{path}: {_why_unreadable(path, size, error)}") from None
     for key in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
     if not isinstance(content, dict):
         raise UserError(f"{path}: one {type(content).__name__} instead of named tensors; save a state_dict() in it")
-    return {str(key): value for key, value in content.items() if isinstance(value, torch.Tensor)}
+    found = {str(key): value for key, value in content.items() if isinstance(value, torch.Tensor)}
+    _check_sizes(path, size, found)
+    return found
 
 
-def _unpickled(data: bytes) -> object:
-    return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+def _mapped(path: Path) -> Tensors:
+    with open(path, "rb") as file:
+        TensorHeader.read(file, path.stat().st_size, MOST_BYTES)
+    with safe_open(path, framework="pt") as tensors:
+        return {name: tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118 - it is no dict
 
 
-def _why_unreadable(path: Path, data: bytes, error: Exception) -> str:
+def _unpickled(path: Path) -> object:
+    """The content of a file of PyTorch. Since 2020 it is an archive, whose entries PyTorch does not compress: those of
+    others might become a thousand times as large, and could not be left in the file."""
+    is_archive = zipfile.is_zipfile(path)
+    if is_archive:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+            raise ValueError("an archive with compressed entries")
+    return torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive)
+
+
+def _check_sizes(path: Path, size: int, found: Tensors) -> None:
+    """UserError where the tensors are none of plain numbers, or name the same bytes so often that copies of them would
+    be much larger than the file."""
+    plain = [value for value in found.values() if value.layout is torch.strided and value.device.type == "cpu"]
+    total = sum(value.numel() * value.element_size() for value in plain)
+    if len(plain) < len(found) or total > 2 * size:
+        raise UserError(
+            f"{path}: {len(found)} tensors of {total} bytes in a file of {size}, some of which are no plain numbers or "
+            "share their bytes; save a state_dict() of plain tensors"
+        )
+
+
+def _why_unreadable(path: Path, size: int, error: Exception) -> str:
     reason = " ".join(str(error).split())
     if foreign := re.search(r"GLOBAL ([\w.]+)", reason):
         return (
@@ -118,7 +146,7 @@ def _why_unreadable(path: Path, data: bytes, error: Exception) -> str:
     # torch adds advice to its finding, which does not apply here.
     finding = re.split(r"\. | Check ", reason.rpartition("error: ")[2])[0][:100]
     return (
-        f"{len(data)} bytes that are not a complete {path.suffix} file of tensors ({type(error).__name__}: {finding}); "
+        f"{size} bytes that are no whole {path.suffix} file of tensors alone ({type(error).__name__}: {finding}); "
         "copy or download it again"
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import re
 import socket
@@ -16,6 +15,7 @@ import torch
 from efficientnet_pytorch.utils import url_map
 
 from transposenet_core.errors import UserError
+from transposenet_core.file_hash import sha256_of
 
 # The publishers' files. The hexadecimal digits in a name are the beginning of the file's sha256.
 PUBLISHED = {name: url_map[name] for name in ("efficientnet-b0", "efficientnet-b1")} | {
@@ -38,9 +38,7 @@ def published_weights(name: str) -> Path:
     digits = re.findall(r"-([0-9a-f]{8,})\.", path.name)[0]
     if not path.exists():
         _fetch(url, path, digits)
-    with open(path, "rb") as file:
-        digest = hashlib.sha256(file.read()).hexdigest()
-    if not digest.startswith(digits):
+    if not sha256_of(path).startswith(digits):
         raise UserError(
             f"{path}: {path.stat().st_size} bytes whose sha256 does not begin with {digits}, the file is truncated or "
             f"another one; delete it, then the next start downloads {url} again, or put a complete copy in its place"

@@ -5,7 +5,6 @@ The tensors' shapes determine the whole network except for the number of attenti
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from torch import nn
 from transposenet_core.checkpoints.importing import fill, listed, misfits, named_tensors
 from transposenet_core.checkpoints.reference_layouts import LAYOUTS
 from transposenet_core.errors import UserError
+from transposenet_core.file_hash import sha256_of
 from transposenet_core.models import build_model
 
 HEADS = 8  # what the reference runs: its configurations ask for 4 under a key that its code does not read
@@ -39,8 +39,7 @@ def convert(path: str | Path, heads: int = HEADS) -> Conversion:
     UserError, in one sentence, where it is not such a file, or a tensor is missing, left over, not finite or misshapen.
     """
     path = Path(path)
-    data = path.read_bytes()
-    found = {key.removeprefix("module."): value for key, value in named_tensors(path, data).items()}
+    found = {key.removeprefix("module."): value for key, value in named_tensors(path).items()}
     body = {key.removeprefix(BACKBONE): value for key, value in found.items() if key.startswith(BACKBONE)}
     left = {key: value for key, value in found.items() if not key.startswith(BACKBONE)}
     layout = next((read for marker, read in LAYOUTS.items() if marker in left), None)
@@ -63,5 +62,5 @@ def convert(path: str | Path, heads: int = HEADS) -> Conversion:
     network.load_state_dict(network.state_dict() | ours)
     used = sum(value.numel() for value in network.state_dict().values())
     unused = sum(value.numel() for value in found.values()) - used
-    origin = f"{path.name} sha256 {hashlib.sha256(data).hexdigest()}"
+    origin = f"{path.name} sha256 {sha256_of(path)}"
     return Conversion(architecture, options | {"heads": heads}, network.eval(), unused, origin)

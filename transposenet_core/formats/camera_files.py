@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import fields, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from transposenet_core import checked
 from transposenet_core.errors import UserError
 from transposenet_core.geometry.intrinsics import DISTORTION_MODELS, Intrinsics
 from transposenet_core.geometry.lens_models import bears_distortion
@@ -59,7 +59,7 @@ def read_depth_camera_json(path: Path) -> DepthCamera:
     try:
         pose = Pose(np.zeros(3), np.array([1, 0, 0, 0])) if T is None else Pose.from_dict(T)
         scale = float(units)  # type: ignore[arg-type]
-    except (TypeError, ValueError, KeyError) as error:
+    except (TypeError, ValueError, KeyError, OverflowError) as error:
         raise UserError(
             f"{path}: not a depth camera ({error!r}); it has metres_per_unit, a number, and T_camera_depth with "
             "position (3 numbers) and orientation_wxyz (4)"
@@ -72,10 +72,10 @@ def read_depth_camera_json(path: Path) -> DepthCamera:
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object. UserError."""
     try:
-        content = json.loads(read_text(path))
+        content = checked.parsed_json(read_text(path))
     except OSError as error:
         raise UserError(f"{path}: it cannot be read ({error.strerror}); {FIX_OR_COPY}") from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise UserError(f"{path}: not valid JSON ({error}); fix or remove the file") from None
     if not isinstance(content, dict):
         raise UserError(f"{path}: a {type(content).__name__}, it must be a JSON object {{...}}")
@@ -109,7 +109,7 @@ def _intrinsics(path: Path, content: dict[str, Any]) -> Intrinsics:
         numbers = [float(content[key]) for key in needed]
         distortion = [float(value) for value in content.get("distortion", ())]
         camera = Intrinsics(**{"source": path.name, **content})
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{path}: {error}; width, height, fx, fy, cx, cy are numbers, distortion a list") from None
     whole = all(isinstance(content[key], int) and content[key] > 0 for key in needed[:2])
     if not (np.isfinite(numbers + distortion).all() and whole and camera.fx > 0 and camera.fy > 0):

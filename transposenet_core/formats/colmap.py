@@ -8,18 +8,15 @@ principal point moves by half a pixel. Images have no time: the numbers in their
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from pathlib import Path
-from typing import Any
-from urllib.parse import unquote
 
 import numpy as np
 
 from transposenet_core.errors import UserError
 from transposenet_core.formats import labels
 from transposenet_core.formats.camera_files import with_rectified_flag
-from transposenet_core.formats.colmap_text import write_clean_model
+from transposenet_core.formats.colmap_model import Camera, ColmapModel, Image, read_model
 from transposenet_core.formats.common_camera import SAME_CAMERA, best_camera, cameras_like, common_camera
 from transposenet_core.formats.declared_convention import T_CAMERA_MAP, PoseConvention
 from transposenet_core.formats.faults import Faults
@@ -74,15 +71,15 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
     folder = _model_folder(root)
     if folder is None:
         raise UserError(f"{root}: no COLMAP model found there; {NAME} reads {LAYOUT}")
-    model = _read(folder)
+    model = read_model(folder)
     rate_hz = positive_option(options, "rate", USUAL_RATE_HZ, root)
     scale = positive_option(options, "scale", 1.0, root)
     if "scale" not in options:
         what = "COLMAP models have no metric scale unless geo-registered; a unit is taken as a metre, or give ,scale="
         faults.remark(folder, what)
-    posed = {posix_name(image.name): image for image in model.images.values() if image.has_pose}
+    posed = {posix_name(image.name): image for image in model.images}
     if not posed:
-        raise UserError(f"{folder}: none of the model's {model.num_images()} images is registered; map them again")
+        raise UserError(f"{folder}: none of the model's {model.count} images is registered; map them again")
     camera_ids, intrinsics = _cameras(folder, model, posed, options, faults)
     kept = {name: image for name, image in posed.items() if image.camera_id in camera_ids}
     splits = dict.fromkeys(sorted(kept, key=natural_order), "train")
@@ -109,42 +106,15 @@ def _model_folder(root: Path) -> Path | None:
     return next((f for f in folders for end in ("bin", "txt") if (f / f"images.{end}").is_file()), None)
 
 
-def _read(folder: Path) -> Any:
-    """A pycolmap.Reconstruction; of a text model without its points."""
-    try:
-        import pycolmap
-    except ImportError as error:
-        raise UserError(
-            f"{folder}: COLMAP models need pycolmap ({error}); pip install pycolmap, or 'transposenet_ros[colmap]'"
-        ) from None
-    try:
-        if (folder / "images.bin").is_file():
-            return pycolmap.Reconstruction(str(folder))
-        with tempfile.TemporaryDirectory() as clean:
-            write_clean_model(folder, Path(clean))
-            model = pycolmap.Reconstruction(clean)
-        for image in model.images.values():
-            image.name = unquote(image.name)
-        return model
-    except (OSError, ValueError, LookupError, RuntimeError, MemoryError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(
-            f"{folder}: pycolmap cannot read the model ({reason}); it has cameras, images and points3D, all .bin or "
-            "all .txt: copy it again"
-        ) from None
-
-
-def _pose(where: str, image: Any, scale: float, reader: PoseReader) -> Pose | None:
+def _pose(where: str, image: Image, scale: float, reader: PoseReader) -> Pose | None:
     """``T_map_camera`` in metres."""
-    T_camera_map = image.cam_from_world
-    T_camera_map = T_camera_map() if callable(T_camera_map) else T_camera_map  # an attribute before pycolmap 3.12
-    T_44 = np.vstack([T_camera_map.matrix(), [0, 0, 0, 1]])
+    T_44 = np.vstack([image.T_camera_map_34, [0, 0, 0, 1]])
     T_44[:3, 3] *= scale
     return reader.from_matrix(where, T_44, MAP_TO_CAMERA)
 
 
 def _cameras(
-    folder: Path, model: Any, images: dict[str, Any], options: dict[str, str], faults: Faults
+    folder: Path, model: ColmapModel, images: dict[str, Image], options: dict[str, str], faults: Faults
 ) -> tuple[set[int], Intrinsics]:
     """The requested camera and those like it, or all cameras with images where they are alike; their intrinsics."""
     counts = Counter(image.camera_id for image in images.values())
@@ -178,7 +148,7 @@ def _listed(counts: Counter[int]) -> str:
     return found + (f" and {len(counts) - SHOWN_CAMERAS} more" if len(counts) > SHOWN_CAMERAS else "")
 
 
-def _intrinsics(folder: Path, camera: Any) -> Intrinsics:
+def _intrinsics(folder: Path, camera: Camera) -> Intrinsics:
     if camera.model_name not in LENSES:
         known = ", ".join(LENSES)
         raise UserError(
@@ -189,6 +159,10 @@ def _intrinsics(folder: Path, camera: Any) -> Intrinsics:
     fx, fy, cx, cy = (float(camera.params[i]) for i in places)
     distortion = tuple(0.0 if i is None else float(camera.params[i]) for i in bent)
     source = f"COLMAP {camera.model_name} camera {camera.camera_id}"
-    size = int(camera.width), int(camera.height)
+    if not (min(camera.width, camera.height, fx, fy) > 0 and np.isfinite([fx, fy, cx, cy, *distortion]).all()):
+        raise UserError(
+            f"{folder}: {source} is {camera.width}x{camera.height} {camera.params}; fix it, sizes are above 0"
+        )
+    size = camera.width, camera.height
     found = Intrinsics(*size, fx, fy, cx - 0.5, cy - 0.5, source, None, lens, distortion)
     return with_rectified_flag(folder, found)

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from transposenet_core.errors import UserError
 from transposenet_core.formats import labels
@@ -39,6 +38,7 @@ from transposenet_core.formats.trajectories import (
 )
 from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
+from transposenet_core.plain_yaml import parsed_yaml
 from transposenet_core.scene import PosedImage, Scene
 
 NAME = "euroc"
@@ -216,9 +216,9 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     """OpenCV's dialect: the head `%YAML:1.0` and the tag !!opencv-matrix are not YAML."""
     lines = [line for line in read_lines(path, "a camera's sensor.yaml") if not line.startswith("%YAML")]
     try:
-        content = yaml.safe_load("\n".join(lines).replace("!!opencv-matrix", ""))
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())}); fix the file") from None
+        content = parsed_yaml("\n".join(lines).replace("!!opencv-matrix", ""))
+    except ValueError as error:
+        raise UserError(f"{path}: no YAML ({error}); mend the file") from None
     if not isinstance(content, dict):
         raise UserError(f"{path}: a {type(content).__name__}, it must be 'key: value' lines")
     return content

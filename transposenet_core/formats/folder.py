@@ -79,7 +79,7 @@ def _time_offset(path: Path, about: dict) -> float:
     """What was added to the images' stamps: the median of the recordings."""
     try:
         offsets = [float(seconds) for seconds in dict(about.get("time_offset_s", {})).values()]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise UserError(f"{path}: time_offset_s is not an object of seconds by recording; fix or remove it") from None
     return statistics.median(offsets) if offsets else 0.0
 
@@ -157,7 +157,7 @@ def _stamp(where: str, line: dict[str, str], faults: Faults) -> float | None:
     column = "stamp_ns" if "stamp_ns" in line else "stamp"
     try:
         stamp = int(line[column]) / NANOSECONDS if column == "stamp_ns" else float(line[column])
-    except ValueError:
+    except (ValueError, OverflowError):
         wanted = "whole nanoseconds" if column == "stamp_ns" else "seconds"
         faults.refuse(where, f"{column} '{line[column]}' is not a stamp, {wanted} are allowed")
         return None

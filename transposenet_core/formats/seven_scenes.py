@@ -99,8 +99,7 @@ def _official_splits(root: Path, faults: Faults) -> dict[str, str]:
         file = root / name
         if not file.is_file():
             raise UserError(f"{file}: missing; the 7-Scenes layout needs it, or name a split file with --split")
-        text = "\n".join(read_lines(file, "lines like 'sequence1'"))
-        for number in re.findall(r"sequence\s*(\d+)", text):
+        for number in re.findall(r"sequence\s*(\d{1,9})", "\n".join(read_lines(file, "lines like 'sequence1'"))):
             folder = root / f"seq-{int(number):02d}"
             frames_there = _frames(folder)
             if not frames_there:

@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 
 from transposenet_core.geometry.pose_averaging import mean_orientation, sample_covariance
+from transposenet_core.models.allowed import Check, number, whole
 from transposenet_core.models.posenet import PoseNet, Regressor
 
 FLOOR = 1e-3  # metres and radians: no pose is more accurate here, and an EKF takes zero variance for certainty
@@ -30,7 +31,8 @@ class SampledRegressor(Regressor):
         layer, kept = self.feature[0], 1 - self.dropout.p
         generator = torch.Generator().manual_seed(SEED)
         for name, width in (("before_SC", layer.in_features), ("after_SF", layer.out_features)):
-            mask = (torch.rand(samples, int(width), generator=generator) < kept).float() / kept  # type: ignore[arg-type]
+            chosen = torch.rand(samples, int(width), generator=generator, device="cpu") < kept  # type: ignore[arg-type]
+            mask = chosen.float() / kept
             self.register_buffer(name, mask, persistent=False)
 
     def forward(self, pooled_BC: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -74,6 +76,10 @@ class BayesianPoseNet(PoseNet):
         "dropout": "before and after the last fully connected layer, in training and for the samples",
         "samples": "number of thinned networks whose poses give mean and covariance",
     }
+    ALLOWED: ClassVar[dict[str, Check]] = PoseNet.ALLOWED | {
+        "dropout": number(0, 1, above=True, below=True),  # samples differ only where it is above 0
+        "samples": whole(7, 500),  # six numbers' covariance needs seven
+    }
     REGRESSOR: ClassVar[type[Regressor]] = SampledRegressor
 
     def __init__(
@@ -87,8 +93,4 @@ class BayesianPoseNet(PoseNet):
         samples: int = 40,
     ) -> None:
         super().__init__(backbone, image_size, feature_width, dropout, auxiliary_dropout, drop_connect)
-        if not 0 < dropout < 1:
-            raise ValueError(f"dropout is {dropout!r}, samples differ only if it is above 0 and below 1")
-        if not isinstance(samples, int) or samples < 7:
-            raise ValueError(f"samples is {samples!r}, a covariance of six numbers needs a whole number from 7")
         self.regressor.sample_masks(samples)  # type: ignore[operator]

@@ -15,7 +15,7 @@ def cell_centres(image_size: tuple[int, int], level: int, stride: int = 1) -> to
     sides = []
     for pixels, cells in zip(image_size, map_size(image_size, level), strict=True):
         tokens = -(-cells // stride)
-        sides.append((torch.arange(tokens) + 0.5) * (stride * pixels / cells) - 0.5)
+        sides.append((torch.arange(tokens, device="cpu") + 0.5) * (stride * pixels / cells) - 0.5)
     return torch.stack(torch.meshgrid(sides[1], sides[0], indexing="xy"), dim=-1).flatten(0, 1)
 
 

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from transposenet_core.geometry.pose import mean_of_stacked
+from transposenet_core.models.allowed import Check
 
 # The training poses of one scene, those of the camera: positions (N, 3) metres, orientations (N, 4) w x y z.
 ScenePoses = tuple[np.ndarray, np.ndarray]
@@ -62,7 +63,9 @@ ALWAYS = ("position", "orientation")
 class PoseModel(Protocol):
     """A network from images to poses. A model subclasses this beside ``nn.Module`` and states what differs.
 
-    Class attributes: ``OPTIONS`` documents the constructor's arguments; ``DEFAULTS`` are a variant's, where they differ
+    Class attributes: ``OPTIONS`` documents the constructor's arguments; ``ALLOWED`` has a check of each, which
+    `build_model` applies (options of models from elsewhere decide on memory and time); ``DEFAULTS`` are a variant's,
+    where they differ
     from those of the class that documents them. ``LOSS`` names its loss in `training.losses`; ``LEARNS_FROM`` is images
     or the latents of a trained teacher. ``NEEDS_DEPTH``: training needs depth images. ``TAKES_CAMERA``: its option
     `camera` is the pinhole of the window. ``TAKES_SCENES``: its option `scenes` is their number, and one network may
@@ -78,6 +81,7 @@ class PoseModel(Protocol):
     """
 
     OPTIONS: ClassVar[dict[str, str]]
+    ALLOWED: ClassVar[dict[str, Check]]
     DEFAULTS: ClassVar[dict[str, Any]] = {}
     LOSS: ClassVar[str] = "pose"
     LEARNS_FROM: ClassVar[Literal["images", "teacher"]] = "images"
@@ -120,6 +124,13 @@ class PoseModel(Protocol):
     def earlier_state(self, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """The tensors of an earlier version of the network in the form that this one loads; unchanged by default."""
         return state
+
+    def open_shapes(self) -> dict[str, tuple[int | range, ...]]:
+        """The shapes that those tensors may have in a file whose sizes training decides; none, as a rule."""
+        return {}
+
+    def check_loaded(self) -> None:
+        """ValueError where numbers that were loaded, of the right shapes as they are, would make `forward` fail."""
 
     # Where HAS_LATENTS:
     def encode(self, image_B3HW: torch.Tensor, with_attention: bool = False) -> dict[str, torch.Tensor]:

@@ -8,12 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-
-def check_counts(**counts: int) -> None:
-    """ValueError names the first one that is not a whole number above 0."""
-    for name, value in counts.items():
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} is {value!r}, a whole number above 0 is needed")
+from transposenet_core.models.allowed import check_cells
 
 
 def layer_mlp(width: int, hidden: int, dropout: float) -> nn.Sequential:
@@ -92,10 +87,6 @@ class EncoderLayer(nn.Module):
         super().__init__()
         if width % heads:
             raise ValueError(f"width {width} is not divisible by {heads} heads")
-        if not 0 <= attention_dropout < 1:
-            raise ValueError(f"attention_dropout is {attention_dropout}, at least 0 and below 1 is allowed")
-        if not 0 <= drop_path < 1:
-            raise ValueError(f"drop_path is {drop_path}, at least 0 and below 1 is allowed")
         self.drop_path = drop_path
         self.heads, self.attention_dropout = heads, attention_dropout
         self.norm_attention, self.norm_mlp = nn.LayerNorm(width), nn.LayerNorm(width)
@@ -167,6 +158,7 @@ class TokenEncoder(nn.Module):
         self.project = nn.Conv2d(channels, width, kernel_size=stride, stride=stride)
         self.token = nn.Parameter(torch.zeros(1, max(latents, 1), width))
         grid = (-(-map_size[0] // stride), -(-map_size[1] // stride))
+        check_cells(grid)
         self.position = PositionEncoding2d(grid, width) if rays_N3 is None else RayEncoding(rays_N3, width)
         rates = [drop_path * (index + 1) / layers for index in range(layers)]
         self.layers = nn.ModuleList(

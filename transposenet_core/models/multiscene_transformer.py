@@ -13,9 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from transposenet_core.models.backbone import build_backbone, map_size
+from transposenet_core.models import allowed
+from transposenet_core.models.allowed import Check, one_of, or_none, whole
+from transposenet_core.models.backbone import backbone_names, build_backbone, map_size
 from transposenet_core.models.contract import PoseModel, ScenePoses
-from transposenet_core.models.layers import check_counts
 from transposenet_core.models.pose_clusters import orientation_clusters, plausible_positions, position_clusters
 from transposenet_core.models.scene_queries import ClusterHead, SceneTransformer
 
@@ -53,6 +54,27 @@ class MultiSceneTransformer(nn.Module, PoseModel):
         "position_clusters": "centres of each scene's positions (section III-C); 1: its mean position",
         "orientation_clusters": "the same of its orientations",
     }
+    ALLOWED: ClassVar[dict[str, Check]] = {
+        "backbone": one_of(*backbone_names()),
+        "image_size": allowed.window,
+        "scenes": whole(1, allowed.MOST_SCENES),
+        "position_level": allowed.LEVEL,
+        "orientation_level": allowed.LEVEL,
+        "encoder_layers": allowed.LAYERS,
+        "decoder_layers": allowed.LAYERS,
+        "orientation_encoder_layers": or_none(allowed.LAYERS),
+        "orientation_decoder_layers": or_none(allowed.LAYERS),
+        "heads": allowed.HEADS,
+        "width": allowed.WIDTH,
+        "mlp_width": allowed.HIDDEN,
+        "head_width": allowed.HIDDEN,
+        "dropout": allowed.SHARE,
+        "attention_dropout": allowed.SHARE_BELOW_1,
+        "mlp_dropout": or_none(allowed.SHARE),
+        "drop_connect": allowed.SHARE_BELOW_1,
+        "position_clusters": whole(1, 100),
+        "orientation_clusters": whole(1, 100),
+    }
 
     def __init__(
         self,
@@ -81,10 +103,6 @@ class MultiSceneTransformer(nn.Module, PoseModel):
             orientation_encoder_layers = encoder_layers
         if orientation_decoder_layers is None:
             orientation_decoder_layers = decoder_layers
-        check_counts(scenes=scenes, encoder_layers=encoder_layers, decoder_layers=decoder_layers, heads=heads)
-        check_counts(orientation_encoder_layers=orientation_encoder_layers)
-        check_counts(orientation_decoder_layers=orientation_decoder_layers)
-        check_counts(position_clusters=position_clusters, orientation_clusters=orientation_clusters)
         self.image_size = (int(image_size[0]), int(image_size[1]))
         self.latent_width = width
         self.scenes, self.position_level, self.orientation_level = scenes, position_level, orientation_level

@@ -12,13 +12,17 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import nn
 
+from transposenet_core import checked
+from transposenet_core.models import allowed
 from transposenet_core.models.affine_refinement import combined_position, pose_distance
+from transposenet_core.models.allowed import Check, entries, number, whole
 from transposenet_core.models.contract import PoseModel, ScenePoses
 from transposenet_core.models.pose_decoder import PoseDecoder
 from transposenet_core.models.registry import build_teacher, model_class
 
 OCTAVES = 6  # of the Fourier features: 2^0 to 2^5
 HIDDEN = (64, 128, 256)
+MOST_LATENTS = 2**27  # numbers in those of all training poses: 512 MB
 
 
 class PoseEncoder(nn.Module):
@@ -63,6 +67,17 @@ class PoseAutoencoder(nn.Module, PoseModel):
         "ridge": "of the combination's fit, as a share of its mean; 0: chosen on the held-out frames",
         "decoder": "whether images can be rendered at poses; train.py sets it from decoder.epochs",
     }
+    ALLOWED: ClassVar[dict[str, Check]] = {
+        "teacher": checked.text,
+        "teacher_options": allowed.nested,
+        "image_size": allowed.window,
+        "centres": entries(1, allowed.MOST_SCENES, entries(3, 3, number(-checked.LARGEST, checked.LARGEST))),
+        "scales": entries(1, allowed.MOST_SCENES, number(0, checked.LARGEST, above=True)),
+        "poses": whole(0, allowed.MOST_POSES),
+        "neighbours": whole(-1, 1000),
+        "ridge": number(0, 1e6),
+        "decoder": allowed.flag,
+    }
 
     LEARNS_FROM: ClassVar[Literal["images", "teacher"]] = "teacher"
 
@@ -85,16 +100,14 @@ class PoseAutoencoder(nn.Module, PoseModel):
         decoder: bool = False,
     ) -> None:
         super().__init__()
-        if not isinstance(neighbours, int) or neighbours < -1:
-            raise ValueError(f"neighbours is {neighbours!r}, a whole number from -1 is needed")
-        if not 0 <= ridge < float("inf"):
-            raise ValueError(f"ridge is {ridge!r}, a number of at least 0 is needed")
         self.image_size = (int(image_size[0]), int(image_size[1]))
         self.neighbours, self.ridge = neighbours, float(ridge)
         self.teacher = build_teacher(teacher, {"image_size": list(self.image_size), **(teacher_options or {})})
         self.backbone, self.has_attention = None, self.teacher.has_attention
         width = self.teacher.latent_width
-        # Centres and scales are options, not weights: half precision would change the positions.
+        if poses * width > MOST_LATENTS:
+            raise ValueError(f"poses is {poses}, with latents of {width} numbers {MOST_LATENTS // width} are allowed")
+        # Where a position lies in its scene stands in the description: half-precision weights would move it.
         for name, value in (("centres_S3", centres), ("scales_S", scales)):
             self.register_buffer(name, torch.tensor(value, dtype=torch.float64), persistent=False)
         self.scenes = len(scales)
@@ -122,6 +135,12 @@ class PoseAutoencoder(nn.Module, PoseModel):
 
     def start_from_poses(self, poses: Sequence[ScenePoses]) -> None:
         """Does nothing: the teacher is trained already."""
+
+    def check_loaded(self) -> None:
+        """Every training pose is of a scene that there is."""
+        if not ((self.scenes_N >= 0) & (self.scenes_N < self.scenes)).all():
+            raise ValueError(f"scenes_N names a scene that is none of the {self.scenes}")
+        self.teacher.check_loaded()
 
     @property
     def most_neighbours(self) -> int:

@@ -8,9 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from transposenet_core.models import allowed
+from transposenet_core.models.allowed import Check, one_of, whole
 from transposenet_core.models.backbone import map_size
 from transposenet_core.models.contract import PoseModel
-from transposenet_core.models.posenet_backbones import build_posenet_backbone
+from transposenet_core.models.posenet_backbones import posenet_backbone_names
 
 AUXILIARY_LEVEL = 4  # GoogLeNet's blocks 4a and 4d have 1/16 of the image's size
 AUXILIARY_CHANNELS, AUXILIARY_WIDTH = 128, 1024
@@ -81,6 +83,14 @@ class PoseNet(nn.Module, PoseModel):
         "auxiliary_dropout": "on the auxiliary regressors' vectors",
         "drop_connect": "of EfficientNet's last block (efficientnet-pytorch)",
     }
+    ALLOWED: ClassVar[dict[str, Check]] = {
+        "backbone": one_of(*posenet_backbone_names()),
+        "image_size": allowed.window,
+        "feature_width": whole(32, 4096, multiple_of=32),
+        "dropout": allowed.SHARE,
+        "auxiliary_dropout": allowed.SHARE,
+        "drop_connect": allowed.SHARE_BELOW_1,
+    }
     HAS_LATENTS: ClassVar[bool] = True
     AUXILIARY_REGRESSOR: ClassVar[type[Regressor]] = Regressor
     REGRESSOR: ClassVar[type[Regressor]] = Regressor
@@ -95,8 +105,6 @@ class PoseNet(nn.Module, PoseModel):
         drop_connect: float = 0.2,
     ) -> None:
         super().__init__()
-        if not isinstance(feature_width, int) or feature_width < 32 or feature_width % 32:
-            raise ValueError(f"feature_width is {feature_width!r}, a multiple of 32 is needed")
         self.image_size = (int(image_size[0]), int(image_size[1]))
         self.backbone = build_posenet_backbone(backbone, drop_connect)
         *self.auxiliary_maps, self.last_map = self.backbone.channels

@@ -55,7 +55,10 @@ def build_model(name: str, **options: object) -> Any:
                 f"model '{name}' has no option '{key}', its options are {', '.join(allowed)}"
                 f"{did_you_mean(key, allowed)}"
             )
-    return model_class(name)(**options)
+    model = model_class(name)
+    for key, value in options.items():
+        model.ALLOWED[key](key, value)
+    return model(**options)
 
 
 def default_options(name: str) -> dict[str, object]:

@@ -15,15 +15,18 @@ import torch.nn.functional as F
 from torch import nn
 
 from transposenet_core.geometry.pose_averaging import mean_orientation
+from transposenet_core.models import allowed
+from transposenet_core.models.allowed import Check, number, one_of, whole
 from transposenet_core.models.contract import PoseModel
-from transposenet_core.models.posenet_backbones import build_posenet_backbone
+from transposenet_core.models.posenet_backbones import build_posenet_backbone, posenet_backbone_names
 from transposenet_core.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 
 THUMBNAIL = (24, 32)
 LUMA = (0.299, 0.587, 0.114)
 COLOUR_WEIGHT = 4.0  # a chroma of 0.25 counts as much as a standard deviation of the lightness
 POOLING = 3.0  # generalised mean (Radenovic, Tolias, Chum, "Fine-tuning CNN image retrieval", 2018, Eq. 3)
-MEMORY = {"descriptors_ND": 1, "positions_N3": 3, "orientations_N4": 4}  # buffers, and their width when empty
+MOST_IMAGES = 1_000_000
+MEMORY = ("descriptors_ND", "positions_N3", "orientations_N4")  # buffers
 
 
 class Retrieval(nn.Module, PoseModel):
@@ -40,6 +43,12 @@ class Retrieval(nn.Module, PoseModel):
         "neighbours": "training images that a pose is combined from; 1: the pose of the nearest one",
         "ridge": "added to the diagonal of the fit of their weights, as a share of its mean",
     }
+    ALLOWED: ClassVar[dict[str, Check]] = {
+        "backbone": one_of("none", *posenet_backbone_names()),
+        "image_size": allowed.window,
+        "neighbours": whole(1, 1000),
+        "ridge": number(0, 1e6, above=True),
+    }
 
     descriptors_ND: torch.Tensor
     positions_N3: torch.Tensor
@@ -53,16 +62,17 @@ class Retrieval(nn.Module, PoseModel):
         ridge: float = 0.01,
     ) -> None:
         super().__init__()
-        if not isinstance(neighbours, int) or neighbours < 1:
-            raise ValueError(f"neighbours is {neighbours!r}, a whole number above 0 is needed")
-        if not ridge > 0:
-            raise ValueError(f"ridge is {ridge!r}, a number above 0 is needed")
         self.image_size = (int(image_size[0]), int(image_size[1]))
         self.neighbours, self.ridge = neighbours, float(ridge)
-        self.backbone: nn.Module | None = None if backbone == "none" else build_posenet_backbone(backbone, 0.0)
-        for name, width in MEMORY.items():
+        self.backbone: Any = None if backbone == "none" else build_posenet_backbone(backbone, 0.0)
+        for name, width in zip(MEMORY, (self.descriptor_width, 3, 4), strict=True):
             self.register_buffer(name, torch.zeros(0, width))
         self._index: Any = None
+
+    @property
+    def descriptor_width(self) -> int:
+        """D of `descriptor`."""
+        return [*self.backbone.channels.values()][-1] if self.backbone else 3 * THUMBNAIL[0] * THUMBNAIL[1]
 
     def descriptor(self, image_B3HW: torch.Tensor) -> torch.Tensor:
         """Unit vectors (B, D) of images as `normalise` makes them."""
@@ -112,6 +122,20 @@ class Retrieval(nn.Module, PoseModel):
             self._index = NearestNeighbors(n_neighbors=count).fit(self.descriptors_ND.detach().double().cpu().numpy())
         near_Bk = self._index.kneighbors(query_BD.detach().cpu().numpy(), return_distance=False)
         return torch.from_numpy(near_Bk).to(self.descriptors_ND.device)
+
+    def open_shapes(self) -> dict[str, tuple[int | range, ...]]:
+        """Of the memory: as many images as were shown, and descriptors as wide as the network makes them."""
+        count = range(MOST_IMAGES + 1)
+        return {name: (count, width) for name, width in zip(MEMORY, (self.descriptor_width, 3, 4), strict=True)}
+
+    def check_loaded(self) -> None:
+        """One descriptor and one pose of each image, all finite, and of one image at least: the search for neighbours
+        takes nothing else."""
+        counts = {name: len(getattr(self, name)) for name in MEMORY}
+        if len(set(counts.values())) != 1 or not len(self.positions_N3):
+            raise ValueError(f"the memory holds {counts}, as many of each are needed and one at least")
+        if not all(getattr(self, name).isfinite().all() for name in MEMORY):
+            raise ValueError("the memory holds a number that is not finite")
 
     def start_from(self, position: torch.Tensor, orientation: torch.Tensor) -> None:
         """Does nothing: without images there is no pose."""

@@ -17,7 +17,9 @@ from torch import nn
 
 from transposenet_core.geometry.pose_from_points import aligned, refined
 from transposenet_core.geometry.quaternions import rotated
-from transposenet_core.models.backbone import build_backbone
+from transposenet_core.models import allowed
+from transposenet_core.models.allowed import Check, check_cells, one_of, whole
+from transposenet_core.models.backbone import backbone_names, build_backbone, map_size
 from transposenet_core.models.camera_rays import cell_centres, rays
 from transposenet_core.models.contract import PoseModel
 from transposenet_core.models.layers import EncoderLayer
@@ -53,6 +55,20 @@ class SceneCoordinates(nn.Module, PoseModel):
         "drop_connect": "rate of EfficientNet's last block (efficientnet-pytorch)",
         "iterations": "Gauss-Newton steps from the cells' points to the pose",
     }
+    ALLOWED: ClassVar[dict[str, Check]] = {
+        "backbone": one_of(*backbone_names()),
+        "image_size": allowed.window,
+        "camera": allowed.camera,
+        "level": allowed.LEVEL,
+        "detail_level": allowed.LEVEL,
+        "layers": whole(0, 48),
+        "heads": allowed.HEADS,
+        "width": allowed.WIDTH,
+        "mlp_width": allowed.HIDDEN,
+        "dropout": allowed.SHARE,
+        "drop_connect": allowed.SHARE_BELOW_1,
+        "iterations": whole(0, 100),
+    }
 
     centre_3: torch.Tensor
     ray_tokens_N3: torch.Tensor
@@ -76,9 +92,9 @@ class SceneCoordinates(nn.Module, PoseModel):
         super().__init__()
         if camera is None:
             raise ValueError("scene coordinates need the camera's intrinsics; give the scene its camera matrix")
-        if not isinstance(iterations, int) or iterations < 0:
-            raise ValueError(f"iterations is {iterations!r}, a whole number from 0 is needed")
         self.image_size = (int(image_size[0]), int(image_size[1]))
+        for each in (level, detail_level):
+            check_cells(map_size(self.image_size, each))
         self.level, self.detail_level, self.iterations = level, detail_level, iterations
         self.backbone = build_backbone(backbone, tuple({level, detail_level}), drop_connect)
         self.project = nn.Conv2d(self.backbone.channels[level], width, 1)

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from transposenet_core.models.allowed import check_cells
 from transposenet_core.models.layers import EncoderLayer, PoseHead, PositionEncoding2d, layer_mlp
 
 
@@ -85,6 +86,7 @@ class SceneTransformer(nn.Module):
         mlp_dropout: float,
     ) -> None:
         super().__init__()
+        check_cells(map_size)
         options = (width, heads, mlp_width, dropout, attention_dropout, mlp_dropout)
         self.project = nn.Conv2d(channels, width, kernel_size=1)
         self.position = PositionEncoding2d(map_size, width)

@@ -10,10 +10,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from transposenet_core.geometry.rotation_6d import columns_of, orientation_from_columns
-from transposenet_core.models.backbone import build_backbone, map_size
+from transposenet_core.models import allowed
+from transposenet_core.models.allowed import Check, one_of, or_none, whole
+from transposenet_core.models.backbone import backbone_names, build_backbone, map_size
 from transposenet_core.models.camera_rays import cell_centres, rays
 from transposenet_core.models.contract import PoseModel, ScenePoses
-from transposenet_core.models.layers import PoseHead, TokenEncoder, check_counts
+from transposenet_core.models.layers import PoseHead, TokenEncoder
 
 FIRST_PRIOR_LAYER = "orientation_head.0.weight"
 SMALLEST_SPREAD_M = 0.01  # of training positions: 0 for a camera that only rotated
@@ -51,6 +53,30 @@ class TransPoseNet(nn.Module, PoseModel):
         "camera": "(fx, fy, cx, cy) in pixels of the image; train.py sets it from the scene",
         "rotation": "output of the orientation head: quaternion, or 6d (a matrix's first columns, Zhou et al. 2019)",
         "normalise_position": "the position head regresses in the scale of the training positions; output in metres",
+    }
+    ALLOWED: ClassVar[dict[str, Check]] = {
+        "backbone": one_of(*backbone_names()),
+        "image_size": allowed.window,
+        "position_level": allowed.LEVEL,
+        "orientation_level": allowed.LEVEL,
+        "layers": allowed.LAYERS,
+        "heads": allowed.HEADS,
+        "width": allowed.WIDTH,
+        "mlp_width": allowed.HIDDEN,
+        "head_width": allowed.HIDDEN,
+        "dropout": allowed.SHARE,
+        "attention_dropout": allowed.SHARE_BELOW_1,
+        "mlp_dropout": or_none(allowed.SHARE),
+        "drop_connect": allowed.SHARE_BELOW_1,
+        "orientation_prior": allowed.flag,
+        "position_stride": allowed.STRIDE,
+        "orientation_stride": allowed.STRIDE,
+        "latents": whole(0, 256),
+        "drop_path": allowed.SHARE_BELOW_1,
+        "position_encoding": one_of("tables", "rays"),
+        "camera": allowed.camera,
+        "rotation": one_of("quaternion", "6d"),
+        "normalise_position": allowed.flag,
     }
 
     TAKES_CAMERA: ClassVar[bool] = True
@@ -90,11 +116,6 @@ class TransPoseNet(nn.Module, PoseModel):
         normalise_position: bool = False,
     ) -> None:
         super().__init__()
-        check_counts(layers=layers, width=width, heads=heads, mlp_width=mlp_width, head_width=head_width)
-        check_counts(position_stride=position_stride, orientation_stride=orientation_stride)
-        _check_names(
-            position_encoding=(position_encoding, ("tables", "rays")), rotation=(rotation, ("quaternion", "6d"))
-        )
         if position_encoding == "rays" and camera is None:
             raise ValueError("position_encoding=rays needs the camera's intrinsics; give the scene its camera matrix")
         self.image_size = (int(image_size[0]), int(image_size[1]))
@@ -206,9 +227,3 @@ class TransPoseNet(nn.Module, PoseModel):
         """Make the spread of the training positions (N, 3) the unit of the position head, with `normalise_position`."""
         if self.normalise_position:
             self.position_scale.copy_(positions_N3.std(dim=0, correction=0).norm().clamp(min=SMALLEST_SPREAD_M))
-
-
-def _check_names(**choices: tuple[str, tuple[str, ...]]) -> None:
-    for name, (value, allowed) in choices.items():
-        if value not in allowed:
-            raise ValueError(f"{name} is {value!r}, allowed are {' and '.join(allowed)}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,13 +16,17 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as save_arrays
 
+from transposenet_core import checked
 from transposenet_core.errors import UserError
-from transposenet_core.geometry.intrinsics import Intrinsics
-from transposenet_core.scene_model import checked
+from transposenet_core.file_hash import sha256_of
+from transposenet_core.geometry.intrinsics import DISTORTION_MODELS, Intrinsics
+from transposenet_core.tensor_header import TensorHeader, Wanted, compare
 
 FORMAT = 1
 ARRAYS = ("image_KHW", "depth_KHW", "positions_K3", "orientations_K4")
-MOST_KEYFRAMES, LONGEST_SIDE = 100_000, 4096
+MOST_KEYFRAMES, LONGEST_SIDE, MOST_BYTES = 100_000, 4096, 2**31
+# Of a camera that images are rectified or warped for: OpenCV's longest side, and the largest sensors' pixels.
+MOST_SIDE, MOST_PIXELS, MOST_COEFFICIENTS = 32_767, 2**27, 14
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,18 +69,36 @@ class Keyframes:
 
     @classmethod
     def from_file(cls, path: Path) -> Keyframes:
-        """UserError names the file and its fault."""
+        """UserError names the file and its fault, which is found before its arrays are read."""
+        camera = described_camera(path)
         try:
             with safe_open(path, framework="np") as file:
-                header = json.loads((file.metadata() or {})["keyframes"])
-                if header["format"] != FORMAT:
-                    raise ValueError(f"format {header['format']}, this version reads {FORMAT}")
-                camera = checked_intrinsics(header["camera"])
-                arrays = {name: file.get_tensor(name) for name in ARRAYS}
-                return cls(**arrays, camera=camera)
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise UserError(f"{path}: the keyframes cannot be read ({reason}); copy the scene model again") from None
+                return cls(**{name: file.get_tensor(name) for name in ARRAYS}, camera=camera)
+        except (OSError, SafetensorError, TypeError, ValueError) as error:
+            raise _unreadable(path, error) from None
+
+
+def described_camera(path: Path, counts: range = range(MOST_KEYFRAMES + 1)) -> Intrinsics:
+    """The camera in the header of a keyframes file. UserError where the file does not hold as many of its images as
+    `counts` allows, their depths and poses, and nothing else."""
+    header = TensorHeader.of(path, MOST_BYTES)
+    try:
+        described = checked.mapping("keyframes", checked.parsed_json(header.metadata["keyframes"]))
+        if described["format"] != FORMAT:
+            raise ValueError(f"format {described['format']}, this version reads {FORMAT}")
+        camera = checked_intrinsics(described["camera"])
+        types = (("U8",), ("F16",), ("F64", "F32"), ("F64", "F32"))
+        sides = ((camera.height, camera.width), (camera.height, camera.width), (3,), (4,))
+        wanted = {name: Wanted(t, (counts, *rest)) for name, t, rest in zip(ARRAYS, types, sides, strict=True)}
+        compare(header.tensors, wanted)
+        return camera
+    except (KeyError, TypeError, ValueError) as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> UserError:
+    reason = " ".join(str(error).split())[:200]
+    return UserError(f"{path}: the keyframes cannot be read ({reason}); copy the scene model again")
 
 
 @dataclass(eq=False)
@@ -94,7 +117,7 @@ class KeyframesFile:
     def load(self) -> Keyframes:
         """Read once, and checked against its hash."""
         if self._loaded is None:
-            self.data()
+            self._check()
             assert self.path is not None  # else they were in memory from the beginning
             self._loaded = Keyframes.from_file(self.path)
         return self._loaded
@@ -104,29 +127,34 @@ class KeyframesFile:
         if self.path is None:
             assert self._loaded is not None
             return self._loaded.to_bytes()
-        try:
-            data = self.path.read_bytes()
-        except OSError as error:
+        self._check()
+        return self.path.read_bytes()
+
+    def _check(self) -> None:
+        """UserError where the file is not the one that the description promises."""
+        assert self.path is not None
+        described_camera(self.path, range(self.count, self.count + 1))
+        if sha256_of(self.path) != self.sha256:
             raise UserError(
-                f"{self.path}: the keyframes cannot be read ({error}); copy the scene model again"
-            ) from None
-        if hashlib.sha256(data).hexdigest() != self.sha256:
-            raise UserError(
-                f"{self.path}: {len(data)} bytes whose hash is not the one in the description, the file is truncated "
-                "or of another model; copy the whole folder again"
+                f"{self.path}: its hash is not the one in the description, the file is damaged or of another model; "
+                "copy the whole folder again"
             )
-        return data
 
 
 def checked_intrinsics(values: dict) -> Intrinsics:
     """Intrinsics out of a description. KeyError, TypeError or ValueError where one is missing or out of bounds."""
     values = checked.mapping("intrinsics", values)
-    checked.whole("intrinsics.width", values["width"], 1, 100_000)
-    checked.whole("intrinsics.height", values["height"], 1, 100_000)
+    sides = [checked.whole(f"intrinsics.{name}", values[name], 1, MOST_SIDE) for name in ("width", "height")]
+    if math.prod(sides) > MOST_PIXELS:  # the node may warp its images into this camera's
+        raise ValueError(f"intrinsics of {sides[0]} x {sides[1]} pixels, at most {MOST_PIXELS} are allowed")
     for name in ("fx", "fy"):
         checked.number(f"intrinsics.{name}", values[name], 0, above=True)
     for name in ("cx", "cy"):
         checked.number(f"intrinsics.{name}", values[name])
-    checked.every_number("intrinsics.distortion", values.get("distortion", ()))
+    for value in checked.sequence("intrinsics.distortion", values.get("distortion", ()), 0, MOST_COEFFICIENTS):
+        checked.number("intrinsics.distortion", value)
+    checked.text("intrinsics.distortion_model", values.get("distortion_model", "none"), DISTORTION_MODELS)
     checked.text("intrinsics.source", values.get("source", ""))
+    if values.get("rectified") is not None:
+        checked.flag("intrinsics.rectified", values["rectified"])
     return Intrinsics(**values)

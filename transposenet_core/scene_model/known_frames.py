@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 
+from transposenet_core import checked
 from transposenet_core.geometry.pose import stack
 from transposenet_core.scene import LEFT_OUT, Scene
-from transposenet_core.scene_model import checked
+from transposenet_core.tensor_header import Wanted
 
 SPLITS = ("train", "val", LEFT_OUT)
-MOST_FRAMES = 2_000_000
+MOST_FRAMES, MOST_NAME_BYTES = 2_000_000, 2**28
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +77,39 @@ class KnownFrames:
     @classmethod
     def read(cls, tensors: dict[str, torch.Tensor]) -> KnownFrames:
         """The inverse of `tensors`. KeyError or ValueError where something is missing or wrong."""
-        names = json.loads(tensors["names"].numpy().tobytes().decode())
-        if not isinstance(names, list) or len(names) > MOST_FRAMES:
-            raise ValueError(f"frames: names are not a list of at most {MOST_FRAMES}")
-        listed = tuple(checked.text("frames: a name", name) for name in names)
-        return cls(listed, *(tensors[key].numpy() for key in ("split_N", "positions_N3", "orientations_N4")))
+        arrays = [tensors[key].numpy() for key in ("split_N", "positions_N3", "orientations_N4")]
+        return cls(_names(tensors["names"].numpy().tobytes().decode(), len(arrays[0])), *arrays)
+
+    @staticmethod
+    def shapes(count: int) -> dict[str, Wanted]:
+        """The tensors of so many frames in a file."""
+        names = Wanted(("U8",), (range(2, MOST_NAME_BYTES + 1),))
+        poses = {"positions_N3": Wanted(("F64",), (count, 3)), "orientations_N4": Wanted(("F64",), (count, 4))}
+        return {"names": names, "split_N": Wanted(("U8",), (count,))} | poses
+
+
+def checked_counts(values: Any) -> dict[str, int]:
+    """How many frames of each split a description promises. ValueError where that is none."""
+    counts = checked.mapping("frames", values)
+    if counts.keys() != set(SPLITS):
+        raise ValueError(f"frames are {str(counts)[:80]} in the description, {', '.join(SPLITS)} are needed")
+    return {split: checked.whole(f"frames.{split}", counts[split], 0, MOST_FRAMES) for split in SPLITS}
+
+
+def _names(text: str, count: int) -> tuple[str, ...]:
+    """The strings of a JSON list of `count` of them. ValueError where it is anything else, of which a parser of all of
+    JSON might make millions of lists."""
+    names: list[str] = []
+    decoder = json.JSONDecoder()
+    place = 0
+    for number in range(count):
+        begin = ', "' if number else '["'
+        if not text.startswith(begin, place):
+            raise ValueError(f"frames: no list of {count} names")
+        name, place = decoder.raw_decode(text, place + len(begin) - 1)
+        if len(name) > checked.LONGEST_TEXT:
+            raise ValueError(f"frames: a name of {len(name)} characters, at most {checked.LONGEST_TEXT} are allowed")
+        names.append(name)
+    if text[place:] != ("]" if count else "[]"):
+        raise ValueError(f"frames: no list of {count} names")
+    return tuple(names)

@@ -7,12 +7,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
-import torch
 
+from transposenet_core import checked
 from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.scene import UNITS, Scene
-from transposenet_core.scene_model import checked
 from transposenet_core.scene_model.keyframes import MOST_KEYFRAMES, KeyframesFile, checked_intrinsics
 from transposenet_core.scene_model.known_frames import KnownFrames
 
@@ -125,16 +124,15 @@ class MappedScene:
         }
 
     @classmethod
-    def read(cls, description: dict, frames: dict[str, torch.Tensor], folder: Path) -> MappedScene:
-        """The inverse of `describe` and `KnownFrames.tensors`. KeyError, TypeError or ValueError where something is
-        missing or out of bounds."""
+    def read(cls, description: dict, folder: Path) -> MappedScene:
+        """The inverse of `describe`: all but the frames. KeyError, TypeError or ValueError where something is missing
+        or out of bounds."""
         intrinsics, T = description["intrinsics"], description["T_pose_camera"]
-        found = cls(
+        return cls(
             name=checked.text("name", description["name"]),
             map_frame=checked.text("map_frame", description["map_frame"]),
             held_out_error=_held_out_error(checked.mapping("held_out_error", description["held_out_error"])),
             intrinsics=None if intrinsics is None else checked_intrinsics(intrinsics),
-            frames=KnownFrames.read(frames),
             T_pose_camera=None if T is None else _pose("T_pose_camera", T),
             units=checked.text("units", description["units"], UNITS),
             time_offset_s=checked.number(
@@ -146,11 +144,6 @@ class MappedScene:
             },
             keyframes=_keyframes(description["keyframes"], folder),
         )
-        if found.frames.counts() != description["frames"]:
-            raise ValueError(
-                f"frames are {description['frames']} in the description, {found.frames.counts()} beside it"
-            )
-        return found
 
 
 def _held_out_error(values: dict) -> HeldOutError:

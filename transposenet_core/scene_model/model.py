@@ -4,36 +4,44 @@ from __future__ import annotations
 
 import hashlib
 import json
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from transposenet_core import __version__
+from transposenet_core import __version__, checked
 from transposenet_core.atomic_files import write_atomically
 from transposenet_core.errors import UserError
 from transposenet_core.geometry.intrinsics import Intrinsics
-from transposenet_core.models import build_model
+from transposenet_core.models import build_model, model_class
+from transposenet_core.models.allowed import MOST_SCENES
 from transposenet_core.preprocessing import Preprocessing
-from transposenet_core.scene_model import checked
+from transposenet_core.scene_model.known_frames import KnownFrames, checked_counts
 from transposenet_core.scene_model.mapped_scene import MappedScene
 from transposenet_core.scene_model.parity import Parity
+from transposenet_core.scene_model.weights import (
+    FRAMES_PREFIX,
+    MODEL_PREFIX,
+    MOST_BYTES,
+    PARITY_PREFIX,
+    WEIGHTS,
+    Tensors,
+    below,
+    check_header,
+    read_weights,
+)
+from transposenet_core.tensor_header import TensorHeader
 
 SCHEMA = 2
-WEIGHTS, DESCRIPTION, KEYFRAMES = "model.safetensors", "scene.json", "keyframes_{}.safetensors"
-MAX_DESCRIPTION_BYTES = 16 * 2**20
-MODEL_PREFIX, FRAMES_PREFIX, PARITY_PREFIX = "model.", "frames.{}.", "parity."
-MOST_SCENES = 1000
+DESCRIPTION, KEYFRAMES = "scene.json", "keyframes_{}.safetensors"
+MAX_DESCRIPTION_BYTES = 4 * checked.MEBIBYTE
 # Poses among the weights: float16 is 0.25 m off at 500 m. Vectors are kept whole anyway: a head's bias is a position.
 EXACT = ("positions_N3", "orientations_N4", "centre_SKP")
-
-Tensors = dict[str, torch.Tensor]
 
 
 @dataclass(eq=False)
@@ -79,6 +87,10 @@ class SceneModel:
             parity = Parity.of(self.network, state, self.parity_image_P3HW)
             tensors |= {PARITY_PREFIX + key: value for key, value in parity.tensors().items()}
         data = save_tensors({key: value.contiguous() for key, value in tensors.items()})
+        if len(data) > MOST_BYTES:
+            raise UserError(
+                f"{folder / WEIGHTS}: {len(data)} bytes, at most {MOST_BYTES} are read; take a smaller model"
+            )
         description = json.dumps(self._describe(hashlib.sha256(data).hexdigest()), indent=1, allow_nan=False)
         # All are on disk before any gets its name: they are inconsistent only during a few renames.
         with ExitStack() as files:
@@ -106,57 +118,65 @@ class SceneModel:
     def load(cls, folder: str | Path) -> SceneModel:
         """Read a scene model onto the CPU, in float32 and evaluation mode. UserError names the file and its fault."""
         folder = Path(folder)
-        description = _read_description(folder)
-        tensors = _read_weights(folder / WEIGHTS, description)
-        try:
-            return _assembled(cls, description, tensors, folder)
-        except (KeyError, TypeError, ValueError, RuntimeError, UserError) as error:
-            # torch names the tensor that does not fit on its second line.
-            reason = " ".join(str(error).split())[:200]
-            raise UserError(
-                f"{folder}: {DESCRIPTION} and {WEIGHTS} do not fit together ({type(error).__name__}: {reason}); "
-                "train the scene again or copy the whole folder again"
-            ) from None
+        description, path = _read_description(folder), folder / WEIGHTS
+        header = TensorHeader.of(path, MOST_BYTES)
+        with _fitting(folder):
+            model = _described(cls, description, folder)
+            counts = [checked_counts(scene["frames"]) for scene in description["scenes"]]
+            check_header(header.tensors, model.architecture, model.options, model.preprocessing, counts)
+        tensors = read_weights(path, description.get("weights_sha256"))
+        with _fitting(folder):
+            return _filled(model, tensors, counts)
 
 
-def _assembled(cls: type[SceneModel], description: dict, tensors: Tensors, folder: Path) -> SceneModel:
-    described = description["scenes"]
-    if not isinstance(described, list) or not 1 <= len(described) <= MOST_SCENES:
-        raise ValueError(f"scenes are not a list of 1 to {MOST_SCENES}")
-    scenes = tuple(
-        MappedScene.read(checked.mapping("scene", each), _below(tensors, FRAMES_PREFIX.format(number)), folder)
-        for number, each in enumerate(described)
-    )
+@contextmanager
+def _fitting(folder: Path) -> Iterator[None]:
+    """One sentence of whatever is found wrong while a scene model is put together."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, RuntimeError, UserError) as error:
+        # torch names the tensor that does not fit on its second line.
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"{folder}: {DESCRIPTION} and {WEIGHTS} do not fit together ({type(error).__name__}: {reason}); "
+            "train the scene again or copy the whole folder again"
+        ) from None
+
+
+def _described(cls: type[SceneModel], description: dict, folder: Path) -> SceneModel:
+    """What the description alone says, every value within its bounds; the network is still missing."""
+    scenes = checked.sequence("scenes", description["scenes"], 1, MOST_SCENES)
     architecture = checked.mapping("architecture", description["architecture"])
-    name, options = checked.text("architecture.name", architecture["name"]), architecture["options"]
-    network = build_model(name, **checked.every_number("options", checked.mapping("options", options)))
-    state = _below(tensors, MODEL_PREFIX)
-    network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
-    if len(scenes) != network.scenes:
-        raise ValueError(f"{len(scenes)} scenes are described, the network is for {network.scenes}")
-    parity = _below(tensors, PARITY_PREFIX)
-    read = Parity.read(parity) if parity else None
+    name = checked.text("architecture.name", architecture["name"])
+    options = checked.mapping("options", architecture["options"])
+    preprocessing = Preprocessing(**checked.mapping("preprocessing", description["preprocessing"]))
+    if preprocessing.crops > 1 and model_class(name).has_fixed_window(options):
+        raise ValueError(f"crops is {preprocessing.crops}, and {name} knows the rays of the centre's window alone")
     return cls(
         architecture=name,
         options=options,
-        preprocessing=_preprocessing(checked.mapping("preprocessing", description["preprocessing"])),
-        network=network.eval(),
-        scenes=scenes,
+        preprocessing=preprocessing,
+        network=None,
+        scenes=tuple(MappedScene.read(checked.mapping("scene", each), folder) for each in scenes),
         provenance=checked.mapping("provenance", description.get("provenance", {})),
-        parity_image_P3HW=read.image_P3HW if read else None,
-        parity=read,
     )
 
 
-def _preprocessing(values: dict) -> Preprocessing:
-    checked.whole("smaller_edge", values["smaller_edge"], 1, 4096)
-    checked.numbers("image_size", values["image_size"], 2, 1, 4096)
-    checked.whole("crops", values.get("crops", 1), 1, 1024)
-    return Preprocessing(**values)
-
-
-def _below(tensors: Tensors, prefix: str) -> Tensors:
-    return {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
+def _filled(model: SceneModel, tensors: Tensors, counts: list[dict[str, int]]) -> SceneModel:
+    """The same with the network, the known frames and the parity inputs."""
+    for number, (scene, expected) in enumerate(zip(model.scenes, counts, strict=True)):
+        scene.frames = KnownFrames.read(below(tensors, FRAMES_PREFIX.format(number)))
+        if (found := scene.frames.counts()) != expected:
+            raise ValueError(f"frames are {expected} in the description, {found} beside it")
+    network = build_model(model.architecture, **model.options)
+    state = below(tensors, MODEL_PREFIX)
+    network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
+    network.check_loaded()
+    model.network = network.eval()
+    if parity := below(tensors, PARITY_PREFIX):
+        model.parity = Parity.read(parity)
+        model.parity_image_P3HW = model.parity.image_P3HW
+    return model
 
 
 def _read_description(folder: Path) -> dict:
@@ -169,24 +189,10 @@ def _read_description(folder: Path) -> dict:
     if path.stat().st_size > MAX_DESCRIPTION_BYTES:
         raise UserError(f"{path}: {path.stat().st_size} bytes, a description has at most {MAX_DESCRIPTION_BYTES}")
     try:
-        description = json.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        description = checked.parsed_json(path.read_text())
+    except (OSError, ValueError) as error:
         raise UserError(f"{path}: not valid JSON ({error}); copy the scene model again") from None
     schema = description.get("schema") if isinstance(description, dict) else None
     if schema != SCHEMA:
         raise UserError(f"{path}: schema {schema!r} found, this version reads schema {SCHEMA}; train the scene again")
     return description
-
-
-def _read_weights(path: Path, description: dict) -> Tensors:
-    try:
-        data = path.read_bytes()
-        digest = hashlib.sha256(data).hexdigest()
-        if digest != description.get("weights_sha256"):
-            raise UserError(
-                f"{path}: {len(data)} bytes whose hash is not the one in {DESCRIPTION}, the file is truncated or of "
-                "another model; copy the whole folder again"
-            )
-        return load_tensors(data)
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"{path}: the weights cannot be read ({error}); copy the scene model again") from None

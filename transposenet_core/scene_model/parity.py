@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from transposenet_core import checked
 from transposenet_core.geometry.pose import rotation_angle_deg
 from transposenet_core.preprocessing import normalise
-from transposenet_core.scene_model import checked
+from transposenet_core.tensor_header import Wanted
 
 MOST_INPUTS, FRAMES = 16, 3  # allowed in a file; stored by training
 
@@ -55,6 +56,13 @@ class Parity:
 
     def tensors(self) -> dict[str, torch.Tensor]:
         return {"image_P3HW": self.image_P3HW, "position_P3": self.position_P3, "orientation_P4": self.orientation_P4}
+
+    @staticmethod
+    def shapes(height: int, width: int) -> dict[str, Wanted]:
+        """The tensors in a file, of a network that sees windows of this size."""
+        count = range(1, MOST_INPUTS + 1)
+        poses = {"position_P3": Wanted(("F32",), (count, 3)), "orientation_P4": Wanted(("F32",), (count, 4))}
+        return {"image_P3HW": Wanted(("U8",), (count, 3, height, width))} | poses
 
     @classmethod
     def read(cls, tensors: dict[str, torch.Tensor]) -> Parity:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -12,11 +13,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
+from transposenet_core import checked
 from transposenet_core.atomic_files import write_atomically
 from transposenet_core.errors import UserError
+from transposenet_core.scene_model.weights import stored, stored_network
+from transposenet_core.tensor_header import TensorHeader, Wanted, compare
 from transposenet_core.training.averaging import MovingAverage
 from transposenet_core.training.config import TrainConfig
 
+MOST_BYTES, MOST_STEPS, MOST_STAGES = 2**33, 10**12, 100
 START = "start_from"  # the name under which a given scene model is validated before training
 
 
@@ -74,33 +79,39 @@ def save_checkpoint(path: Path, state: State, progress: Progress, config: dict) 
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """A loaded checkpoint: the progress of the run, its configuration and its tensors."""
+    """A checkpoint whose header was read: where the run stood, with which configuration, and which tensors it has.
+
+    They are read when they are asked for, and only where their shapes are those of what they are to fill.
+    """
 
     path: Path
     progress: Progress
     config: dict
     average_steps: int
-    tensors: dict[str, torch.Tensor]
+    header: TensorHeader
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "config", _filled(self.config, TrainConfig().to_dict()))
 
     @classmethod
     def read(cls, path: Path) -> Checkpoint:
-        """UserError if the file is missing, damaged or of an older version."""
+        """UserError where the file is missing, broken, of an older version, or has a value out of bounds."""
+        if not path.exists():
+            raise UserError(f"{path}: there is no checkpoint to resume; start without --resume")
+        header = TensorHeader.of(path, MOST_BYTES)
         try:
-            with safe_open(path, framework="pt") as file:
-                header = json.loads((file.metadata() or {})["state"])
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - it is no dict
-            numbers = header["progress"]
-            best = numbers["best_score"]
-            progress = Progress(**(numbers | {"best_score": float("inf") if best is None else best}))
-            return cls(path, progress, header["config"], header["average_steps"], tensors)
-        except FileNotFoundError:
-            raise UserError(f"{path}: there is no checkpoint to resume; start without --resume") from None
-        except (OSError, SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+            state = checked.mapping("state", checked.parsed_json(header.metadata["state"]))
+            progress = _progress(checked.mapping("progress", state["progress"]))
+            steps = checked.whole("average_steps", state["average_steps"], 0, MOST_STEPS)
+            found = cls(path, progress, checked.mapping("config", state["config"]), steps, header)
+            checked.whole("batch_size", found.config["batch_size"], 1, MOST_STEPS)
+            return found
+        except (KeyError, TypeError, ValueError) as error:
             raise UserError(f"{path}: the checkpoint cannot be read ({error}); start again without --resume") from None
 
     def check(self, config: dict, override: bool) -> None:
         """UserError if the run was started with another configuration; with `override` print the changes instead."""
-        changed = sorted(difference(_filled(self.config, TrainConfig().to_dict()), config))
+        changed = sorted(difference(self.config, config))
         if changed and not override:
             raise UserError(
                 f"{self.path}: the run was started with another configuration: {'; '.join(changed)}; "
@@ -130,30 +141,57 @@ class Checkpoint:
 
     def load_into(self, state: State) -> None:
         """Restore everything but the network. UserError if the configured run has other tensors."""
-        try:
-            state.loss.load_state_dict(_below(self.tensors, "loss."))
-            _load_optimizer(state.optimizer, _below(self.tensors, "optimizer."))
-            if state.average is not None:
-                averaged = _below(self.tensors, "average.") or _below(self.tensors, "network.")
-                state.average.network.load_state_dict(averaged)
-                state.average.steps = self.average_steps
-        except (RuntimeError, ValueError, IndexError) as error:
-            raise self._other(error) from None
+        state.loss.load_state_dict(self._tensors("loss.", stored(state.loss.state_dict())))
+        moments = "optimizer."
+        _load_optimizer(state.optimizer, self._tensors(moments, _moments(state.optimizer, self.header.below(moments))))
+        if state.average is not None:
+            prefix = "average." if self.header.below("average.") else "network."
+            averaged = state.average.network
+            averaged.load_state_dict(self._tensors(prefix, stored_network(averaged)))
+            state.average.steps = self.average_steps
 
     def load_network(self, network: nn.Module) -> None:
         """Restore the network, before the loss, which may be built from it. UserError if its tensors differ."""
+        network.load_state_dict(self._tensors("network.", stored_network(network)))
+
+    def _tensors(self, prefix: str, wanted: dict[str, Wanted]) -> dict[str, torch.Tensor]:
+        """Those whose names begin with `prefix`, without it. UserError where they are not the `wanted` ones."""
         try:
-            network.load_state_dict(_below(self.tensors, "network."))
-        except RuntimeError as error:
-            raise self._other(error) from None
+            compare(self.header.below(prefix), wanted)
+            with safe_open(self.path, framework="pt") as file:
+                return {name: file.get_tensor(prefix + name) for name in wanted}
+        except (OSError, ValueError, SafetensorError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(f"{self.path}: not of the configured network ({reason}); start a new --out") from None
 
-    def _other(self, error: Exception) -> UserError:
-        reason = " ".join(str(error).split())[:200]
-        return UserError(f"{self.path}: does not fit the configured network ({reason}); start a run in another --out")
+
+def _progress(numbers: dict) -> Progress:
+    """KeyError, TypeError or ValueError where one is missing, unknown or out of bounds."""
+    for name in ("stage", "epoch", "epochs_before"):
+        checked.whole(name, numbers[name], 0, MOST_STEPS)
+    stages = checked.sequence("stages", numbers["stages"], 1, MOST_STAGES)
+    checked.whole("stage", numbers["stage"], 0, len(stages) - 1)
+    for name in (*stages, numbers["backbone"], *checked.mapping("best", numbers["best"])):
+        checked.text("a stage's name", name)
+    for reached in numbers["best"].values():
+        for figure in ("epoch", "m", "deg"):
+            checked.number(figure, checked.mapping("best", reached)[figure], high=sys.float_info.max)
+    best = numbers["best_score"]
+    score = float("inf") if best is None else checked.number("best_score", best, high=sys.float_info.max)
+    return Progress(**(numbers | {"best_score": score}))
 
 
-def _below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    return {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
+def _moments(optimizer: torch.optim.Optimizer, found: Iterable[str]) -> dict[str, Wanted]:
+    """The state of those parameters of Adam whose numbers are among the names `found`."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    numbers = {name.partition(".")[0] for name in found}
+    wanted: dict[str, Wanted] = {}
+    for number, parameter in enumerate(parameters):
+        if str(number) in numbers:
+            shape = Wanted(("F32",), tuple(parameter.shape))
+            wanted |= {f"{number}.exp_avg": shape, f"{number}.exp_avg_sq": shape}
+            wanted[f"{number}.step"] = Wanted(("F32",), ())
+    return wanted
 
 
 def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]) -> None:
@@ -173,7 +211,8 @@ def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, torch.T
 def _filled(config: dict, defaults: dict) -> dict:
     """A configuration from before some keys existed, with their defaults, which change nothing."""
     missing = {key: value for key, value in defaults.items() if key not in config}
-    nested = {k: _filled(config[k], v) for k, v in defaults.items() if isinstance(v, dict) and k in config}
+    groups = {k: v for k, v in defaults.items() if isinstance(v, dict) and isinstance(config.get(k), dict)}
+    nested = {k: _filled(config[k], v) for k, v in groups.items()}
     return {**config, **missing, **nested}
 
 

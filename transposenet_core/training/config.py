@@ -8,6 +8,8 @@ import typing
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from transposenet_core.image_files import MOST_CROPS, MOST_SIDE
+
 TINY = 1e-300  # as the lowest value: above 0
 ANGLE: dict[str, typing.Any] = {"lowest": 0, "highest": 45}
 
@@ -47,11 +49,14 @@ class BackboneConfig:
 
 @dataclass
 class ImageConfig:
-    smaller_edge: int = key(256, "pixels that the smaller edge is resized to", PAPER, lowest=1)
-    height: int = key(224, "of the network's input window", PAPER, lowest=1)
-    width: int = key(224, "of the network's input window", PAPER, lowest=1)
+    smaller_edge: int = key(256, "pixels that the smaller edge is resized to", PAPER, lowest=1, highest=MOST_SIDE)
+    height: int = key(224, "of the window that the network sees", PAPER, lowest=1, highest=MOST_SIDE)
+    width: int = key(224, "of the window that the network sees", PAPER, lowest=1, highest=MOST_SIDE)
     crops: int = key(
-        1, "windows of an image at inference, whose poses are averaged (PoseNet: 128); 1: the centre", lowest=1
+        1,
+        "windows seen of an image when running, their answers averaged (PoseNet: 128); 1: the centre",
+        lowest=1,
+        highest=MOST_CROPS,
     )
 
 

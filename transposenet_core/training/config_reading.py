@@ -14,6 +14,7 @@ import yaml
 
 from transposenet_core.errors import UserError
 from transposenet_core.models import default_options, describe_option, model_names
+from transposenet_core.plain_yaml import PlainLoader, parsed_yaml
 from transposenet_core.text_files import read_text
 from transposenet_core.training.config import TINY, KeyInfo, TrainConfig, leaves
 
@@ -28,8 +29,8 @@ def load_config(path: str | Path | None, overrides: typing.Sequence[str] = ()) -
         if not separator:
             raise UserError(f"'{override}' is not an override; write key=value, for example epochs=50")
         try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
+            value = parsed_yaml(text)
+        except ValueError:
             raise UserError(f"'{override}': the value is not valid YAML; write for example {key}=1e-4") from None
         for part in reversed(key.split(".")):
             value = {part: value}
@@ -38,7 +39,7 @@ def load_config(path: str | Path | None, overrides: typing.Sequence[str] = ()) -
     return config
 
 
-class _EachKeyOnce(yaml.SafeLoader):
+class _EachKeyOnce(PlainLoader):
     """YAML forbids a key that appears twice, but PyYAML takes the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
@@ -52,8 +53,8 @@ class _EachKeyOnce(yaml.SafeLoader):
 
 def _read_yaml(path: Path) -> dict:
     try:
-        content = _EachKeyOnce(read_text(path)).get_single_data() or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        content = parsed_yaml(read_text(path), _EachKeyOnce) or {}
+    except (OSError, ValueError) as error:
         raise UserError(f"{path}: the configuration cannot be read ({error}); presets are in config/train") from None
     if not isinstance(content, dict):
         raise UserError(f"{path}: found a {type(content).__name__}, but a configuration is a mapping of keys to values")

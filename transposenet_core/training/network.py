@@ -21,8 +21,12 @@ from transposenet_core.training.stages import Stage, load_start
 
 
 def preprocessing_of(config: TrainConfig) -> Preprocessing:
+    """UserError where the configured images would take gigabytes each."""
     image = config.image
-    return Preprocessing(image.smaller_edge, (image.height, image.width), image.crops)
+    try:
+        return Preprocessing(image.smaller_edge, (image.height, image.width), image.crops)
+    except ValueError as error:
+        raise UserError(f"image.height={image.height}, image.width={image.width}: {error}; set them lower") from None
 
 
 def check_scene_count(config: TrainConfig, scenes: int) -> None:

@@ -14,12 +14,12 @@ from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
-import yaml
 import zstandard
 from rosbags import rosbag1, rosbag2
 from rosbags.rosbag2.storage_mcap import McapReader
 
 from transposenet_core.errors import UserError
+from transposenet_core.plain_yaml import parsed_yaml
 from transposenet_ros.bag_import.names import shown
 from transposenet_ros.bag_import.salvage import SalvagedMcap, SalvagedSqlite, Stored
 from transposenet_ros.bags.sqlite_log import SQLITE, UnusableLogError, log_note, with_its_log
@@ -93,7 +93,7 @@ def storage_paths(bag: Path) -> tuple[list[Path], dict[str, int], list[str]]:
         return [bag], {}, []
     try:
         names, counts = _metadata(bag / METADATA)
-    except (OSError, KeyError, TypeError, ValueError, AttributeError, yaml.YAMLError) as error:
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         files = sorted((file for file in bag.iterdir() if _is_storage(file)), key=_natural)
         if not files:
             raise UserError(f"{bag}: neither a complete {METADATA} nor storage files in it; name {KINDS}") from None
@@ -162,7 +162,7 @@ def _unpacked(path: Path, folder: Path) -> Path:
 
 
 def _metadata(path: Path) -> tuple[list[str], dict[str, int]]:
-    information: dict[str, Any] = yaml.safe_load(path.read_text())["rosbag2_bagfile_information"]
+    information: dict[str, Any] = parsed_yaml(path.read_text(), most_characters=2**23)["rosbag2_bagfile_information"]
     topics = information["topics_with_message_count"]
     counts = {str(topic["topic_metadata"]["name"]): int(topic["message_count"]) for topic in topics}
     return [str(name) for name in information["relative_file_paths"]], counts

@@ -161,8 +161,8 @@ def test_trained_from_the_command_line_and_validated_as_it_runs(small_scene: Pat
 @pytest.mark.parametrize(
     ("more", "sentence"),
     [
-        ("model.options.dropout=0", "dropout is 0, samples differ only if it is above 0 and below 1"),
-        ("model.options.samples=3", "samples is 3, a covariance of six numbers needs a whole number from 7"),
+        ("model.options.dropout=0", "dropout is 0, a number above 0 and at most 1"),
+        ("model.options.samples=3", "samples is 3, a whole number from 7 to 500"),
         (
             "heads.epochs=3",
             "model 'bayesian_posenet' has no heads to train alone (transposenet, transposenet_fast",

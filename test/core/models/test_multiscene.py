@@ -192,7 +192,7 @@ def test_t11_what_cannot_be_clustered_is_one_sentence() -> None:
         )
     with pytest.raises(ValueError, match="2 scenes are given, the network is for 3"):
         build_model("multiscene_transformer", **(NARROW | {"scenes": 3})).start_from_poses([some_poses(9, 0)] * 2)
-    with pytest.raises(ValueError, match="position_clusters is 0, a whole number above 0 is needed"):
+    with pytest.raises(ValueError, match="position_clusters is 0, a whole number from 1 to 100"):
         build_model("coarse_to_fine", **(NARROW | {"position_clusters": 0}))
     with pytest.raises(UserError, match="model 'coarse_to_fine' has no option 'position_cluster'; did|has no option"):
         build_model("coarse_to_fine", position_cluster=2)

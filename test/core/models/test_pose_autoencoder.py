@@ -225,8 +225,8 @@ def test_an_output_that_is_not_finite_raises_nothing() -> None:
         ({"teacher": "scene_coordinates", "teacher_options": {}}, "cannot be a teacher; use one of .*transposenet"),
         ({"teacher": "pose_autoencoder", "teacher_options": {}}, "model 'pose_autoencoder' has no latents"),
         ({"scales": [1.0, 1.0], "centres": [[0.0, 0, 0]] * 2}, "are of 2 scenes, the teacher has 1"),
-        ({"neighbours": -2}, "neighbours is -2, a whole number from -1 is needed"),
-        ({"ridge": -1.0}, r"ridge is -1.0, a number of at least 0 is needed"),
+        ({"neighbours": -2}, "neighbours is -2, a whole number from -1 to 1000"),
+        ({"ridge": -1.0}, r"ridge is -1.0, a number from 0 to 1e.06"),
     ],
 )
 def test_t11_what_cannot_be_is_one_sentence(options: dict, sentence: str) -> None:

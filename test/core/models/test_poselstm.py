@@ -86,7 +86,7 @@ def test_trained_from_the_command_line_and_validated_as_it_runs(small_scene: Pat
 @pytest.mark.parametrize(
     ("more", "sentence"),
     [
-        ("model.options.feature_width=100", "feature_width is 100, a multiple of 32 is needed"),
+        ("model.options.feature_width=100", "feature_width is 100, a multiple of 32 is allowed"),
         ("model.options.lstm_width=100", "model 'poselstm' has no option 'lstm_width'"),
         ("image.height=64", "needs a height and width of at least 65"),
     ],

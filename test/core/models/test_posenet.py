@@ -21,7 +21,7 @@ from transposenet_core.localizer import Localizer
 from transposenet_core.models import build_model, default_options, describe_option
 from transposenet_core.models.googlenet import from_minus_1_to_1
 from transposenet_core.models.posenet import Regressor
-from transposenet_core.models.posenet_backbones import build_posenet_backbone, posenet_backbone_names
+from transposenet_core.models.posenet_backbones import build_posenet_backbone
 from transposenet_core.preprocessing import Preprocessing, normalise
 from transposenet_core.scene_model import SceneModel
 from transposenet_core.training.config_reading import load_config
@@ -126,8 +126,8 @@ def test_other_backbones(backbone: str) -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"backbone": "vgg"}, "backbone 'vgg' is unknown, known are " + ", ".join(posenet_backbone_names())),
-        ({"feature_width": 50}, "feature_width is 50, a multiple of 32 is needed"),
+        ({"backbone": "vgg"}, "backbone is 'vgg', one of " + ", ".join(posenet_backbone_names())),
+        ({"feature_width": 50}, "feature_width is 50, a multiple of 32 is allowed"),
         ({"image_size": (64, 64)}, "needs a height and width of at least 65"),
     ],
 )
@@ -223,7 +223,7 @@ def test_the_backbone_is_loaded_from_a_file_whatever_surrounds_it(tmp_path: Path
             "model 'posenet' has no heads to train alone (transposenet, transposenet_fast",
         ),
         ("image.crops=0", "image.crops is 0, allowed is a finite value at least 1"),
-        ("model.options.dropout=2", "cannot be built: dropout probability has to be between 0 and 1"),
+        ("model.options.dropout=2", "cannot be built: dropout is 2, a number from 0 to 1"),
     ],
 )
 def test_t11_what_cannot_be_is_one_sentence(

@@ -137,11 +137,11 @@ def test_a_backbones_descriptors(small_scene: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "sentence"),
     [
-        (["model.options.neighbours=0"], "neighbours is 0, a whole number above 0 is needed"),
-        (["model.options.ridge=0"], "ridge is 0, a number above 0 is needed"),
+        (["model.options.neighbours=0"], "neighbours is 0, a whole number from 1 to 1000"),
+        (["model.options.ridge=0"], "ridge is 0, a number above 0 and at most"),
         (["ema_decay=0.9"], "memorises images, which does not work with ema_decay 0.9"),
         (["backbone.weights=FILE"], "has no backbone; set backbone.weights=none"),
-        (["model.options.backbone=vgg"], "backbone 'vgg' is unknown"),
+        (["model.options.backbone=vgg"], "backbone is 'vgg', one of none, googlenet"),
     ],
 )
 def test_t11_what_cannot_be_is_one_sentence(

@@ -126,9 +126,9 @@ def test_a_dropped_path_is_a_whole_images_and_the_mean_stays() -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"rotation": "euler"}, "rotation is 'euler', allowed are quaternion and 6d"),
-        ({"position_encoding": "sine"}, "position_encoding is 'sine', allowed are tables and rays"),
-        ({"drop_path": 1.0}, "drop_path is 1.0, at least 0 and below 1"),
+        ({"rotation": "euler"}, "rotation is 'euler', one of quaternion, 6d is allowed"),
+        ({"position_encoding": "sine"}, "position_encoding is 'sine', one of tables, rays is allowed"),
+        ({"drop_path": 1.0}, "drop_path is 1.0, a number below 1"),
     ],
 )
 def test_t11_a_wrong_option_is_named(options: dict, sentence: str) -> None:

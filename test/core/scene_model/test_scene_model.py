@@ -147,6 +147,12 @@ def truncate(folder: Path) -> None:
     (folder / WEIGHTS).write_bytes((folder / WEIGHTS).read_bytes()[:-1000])
 
 
+def flip_a_bit(folder: Path) -> None:
+    data = bytearray((folder / WEIGHTS).read_bytes())
+    data[-1] ^= 1
+    (folder / WEIGHTS).write_bytes(data)
+
+
 def other_weights(folder: Path) -> None:
     (folder / WEIGHTS).write_bytes(b"\x80\x04 a pickle would start like this")
 
@@ -156,8 +162,9 @@ def other_weights(folder: Path) -> None:
     [
         (lambda f: (f / WEIGHTS).unlink(), "model.safetensors missing"),
         (lambda f: (f / DESCRIPTION).unlink(), "scene.json missing"),
-        (truncate, "whose hash is not the one in scene.json"),
-        (other_weights, "whose hash is not the one in scene.json"),
+        (truncate, "tensors cannot be read .* the file is truncated or of another model"),
+        (other_weights, "tensors cannot be read .*, at most 8388608 are allowed"),
+        (flip_a_bit, "bytes whose hash is not the one in the description"),
         (lambda f: (f / DESCRIPTION).write_text("{"), "not valid JSON"),
         (lambda f: (f / DESCRIPTION).write_text("[" * 100_000), "not valid JSON"),
         (lambda f: rewrite(f, schema=1), "schema 1 found, this version reads schema 2; train the scene again"),
@@ -165,7 +172,7 @@ def other_weights(folder: Path) -> None:
         (lambda f: rewrite(f, architecture={"name": "transposenet", "options": OPTIONS | {"layers": 2}}), "do not fit"),
         (
             lambda f: rewrite(f, architecture={"name": "transposenet", "options": {"width": 1e9}}),
-            "options.width is 1000000000",
+            "width is 1000000000.0, a whole number from 1 to 1024",
         ),
         (lambda f: rewrite(f, preprocessing={"size": 3}), "do not fit together"),
         (
@@ -174,7 +181,7 @@ def other_weights(folder: Path) -> None:
         ),
         (lambda f: rewrite(f, preprocessing={"smaller_edge": 32, "image_size": [32, 1e6]}), "image_size is 1000000.0"),
         (lambda f: rewrite(f, preprocessing=VALID | {"crops": 10**9}), "crops is 1000000000, a whole number from 1"),
-        (lambda f: rewrite(f, scenes=[]), "scenes are not a list of 1 to 1000"),
+        (lambda f: rewrite(f, scenes=[]), "scenes is of 0 entries, a list of 1 to 1000 is allowed"),
         (lambda f: rewrite(f, scenes=[3]), "scene is 3, a JSON object"),
         (
             lambda f: rewrite_scene(f, held_out_error__position_std=[1, 1]),
@@ -199,7 +206,7 @@ def other_weights(folder: Path) -> None:
         (lambda f: rewrite_scene(f, units="feet"), "units is 'feet', one of metres, arbitrary"),
         (lambda f: rewrite_scene(f, time_offset_s=1e6), "time_offset_s is 1000000.0, a number from -3600 to 3600"),
         (lambda f: rewrite_scene(f, name="x" * 5000), "name is 'xxx.*', a text of at most 4096"),
-        (lambda f: rewrite_scene(f, frames={"train": 9}), "frames are .'train': 9. in the description, .* beside it"),
+        (lambda f: rewrite_scene(f, frames={"train": 9}), "frames are .'train': 9. in the description"),
         (lambda f: rewrite_scene(f, keyframes={"file": "../x", "count": 1, "sha256": ""}), "file in the same folder"),
     ],
 )

@@ -19,12 +19,14 @@ from transposenet_core.localizer import Localizer
 from transposenet_core.models import default_options
 from transposenet_core.scene import PosedImage, Scene
 from transposenet_core.scene_model import SceneModel
+from transposenet_core.tensor_header import TensorHeader
 from transposenet_core.training.auto_batch import with_batch
 from transposenet_core.training.checkpoint import Checkpoint, Progress, difference
 from transposenet_core.training.config import TrainConfig
 from transposenet_core.training.config_reading import load_config
 from transposenet_core.training.distributed import World
 from transposenet_core.training.loop import Training
+from transposenet_core.training.memory import names_the_images
 from transposenet_core.training.outcome import frames_digest
 
 
@@ -132,17 +134,15 @@ def test_t14_a_stopped_process_leaves_a_usable_model(
         (["model.options.layers=two"], "cannot be built"),
         (["model.options.heads=3"], "width 32 is not divisible by 3 heads"),
         (["model.name=foo"], "unknown model 'foo'"),
-        (["model.options.layers=0"], "layers is 0, a whole number above 0"),
-        (["model.options.orientation_stride=0"], "orientation_stride is 0, a whole number above 0"),
+        (["model.options.layers=0"], "layers is 0, a whole number from 1 to 48"),
+        (["model.options.orientation_stride=0"], "orientation_stride is 0, a whole number from 1 to 64"),
         (["model.options.width=33", "model.options.heads=3"], "width 33 is odd"),
-        (["model.options.attention_dropout=2"], "attention_dropout is 2, at least 0 and below 1"),
-        (["model.options.drop_connect=5"], "drop_connect is 5, at least 0 and below 1"),
+        (["model.options.attention_dropout=2"], "attention_dropout is 2, a number from 0 to 1"),
+        (["model.options.drop_connect=5"], "drop_connect is 5, a number from 0 to 1"),
         (["seed=99999999999999999"], "seed is 99999999999999999, allowed is"),
         (["batch_size=100000000000000000000"], "batch_size is 100000000000000000000, allowed is"),
-        (
-            ["image.smaller_edge=200000"],
-            "24 images with a smaller edge of 200000 pixels do not fit into the memory",
-        ),
+        (["image.smaller_edge=200000"], "image.smaller_edge is 200000, allowed is a finite value at least 1 and"),
+        (["image.height=4096", "image.width=4096"], "image_size is 4096 x 4096, at most 2097152 pixels are allowed"),
         (["epochs=0"], "epochs and heads.epochs are both 0"),
         (["epochs=0", "heads.epochs=1"], "start_from is empty"),
         (["start_from=absent"], "absent: no such folder"),
@@ -156,6 +156,12 @@ def test_mistakes_are_one_sentence(
     assert train(arguments(small_scene, tmp_path / "out", *more)) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("error: ") and sentence in error
+
+
+def test_images_that_do_not_fit_into_the_memory_are_counted() -> None:
+    sentence = "24 images with a smaller edge of 256 pixels do not fit into the memory"
+    with pytest.raises(UserError, match=sentence), names_the_images(24, load_config(None)):
+        torch.empty(2**60, dtype=torch.uint8)
 
 
 def test_difference_names_nested_keys() -> None:
@@ -187,7 +193,7 @@ def test_a_run_from_before_a_key_was_there_had_its_default(tmp_path: Path) -> No
     now = load_config(None, ["epochs=3"]).to_dict() | {"frames": "abc"}
     before = copy.deepcopy(now)
     del before["augmentation"]["view_completion"]
-    checkpoint = Checkpoint(tmp_path, Progress(stages=["all"]), before, 0, {})
+    checkpoint = Checkpoint(tmp_path, Progress(stages=["all"]), before, 0, TensorHeader({}, {}))
     checkpoint.check(now, override=False)
     now["augmentation"] |= {"virtual_translation": 0.1, "view_completion": 1.0}
     with pytest.raises(UserError, match="augmentation.view_completion was 0.0, is 1.0"):

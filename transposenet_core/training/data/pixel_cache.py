@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import io
 import json
+import math
 import os
 import time
 import warnings
@@ -74,6 +76,13 @@ def digest(path: Path) -> bytes:
     return hashlib.sha256(data).digest()
 
 
+def _header(shape: Shape) -> bytes:
+    """What an entry begins with, by which it is known: nothing in the file is interpreted."""
+    begin = io.BytesIO()
+    np.lib.format.write_array_header_1_0(begin, {"descr": "|u1", "fortran_order": False, "shape": tuple(shape)})
+    return begin.getvalue()
+
+
 @dataclass(frozen=True)
 class PixelCache:
     """The entries in a folder, at most `limit` bytes; the least recently used ones are removed first."""
@@ -81,17 +90,16 @@ class PixelCache:
     folder: Path
     limit: int = LIMIT
 
-    def get(self, key: str, count: int) -> torch.Tensor | None:
-        """The entry (N, 3, h, w) uint8 of `count` images, mapped, read-only by convention; None if there is none."""
-        path = self._path(key)
+    def get(self, key: str, shape: Shape) -> torch.Tensor | None:
+        """The entry (N, 3, h, w) uint8 of this shape, mapped, to be read only; None where there is none, or one that is
+        damaged, which is made anew."""
+        path, header = self._path(key), _header(shape)
         try:
-            mapped = np.lib.format.open_memmap(path, mode="r")  # which never unpickles
-            whole = mapped.dtype == np.uint8 and mapped.ndim == 4 and mapped.shape[:2] == (count, 3)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, EOFError):
-            return None  # a damaged file: it is written again
-        if not whole:
+            with open(path, "rb") as file:
+                if file.read(len(header)) != header or path.stat().st_size != len(header) + math.prod(shape):
+                    return None
+            mapped = np.memmap(path, np.uint8, "r", len(header), shape)
+        except (OSError, ValueError):
             return None
         with suppress(OSError):  # the cache of another user
             os.utime(path)
@@ -110,10 +118,10 @@ class PixelCache:
         with ExitStack() as stack, write_atomically(self._path(key)) as temporary:
             file = stack.enter_context(open(temporary, "r+b"))
             fcntl.flock(file, fcntl.LOCK_EX)
-            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(file, header)
+            header = _header(shape)
+            file.write(header)
             file.flush()
-            start, size = file.tell(), shape[1] * shape[2] * shape[3]
+            start, size = len(header), shape[1] * shape[2] * shape[3]
             os.posix_fallocate(file.fileno(), 0, start + shape[0] * size)  # fails now if the disk is full
 
             def store(number: int, image_3HW: torch.Tensor) -> None:
@@ -121,7 +129,7 @@ class PixelCache:
 
             fill(store)
         self._keep_to_limit(key)
-        return self.get(key, shape[0])
+        return self.get(key, shape)
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.npy"

@@ -98,7 +98,7 @@ def load_pixels(
         if cache:
             key = source.key(each(digest, [image.path for image in images]))
             try:
-                image_N3HW = cache.get(key, len(images))
+                image_N3HW = cache.get(key, source.shape)
                 if image_N3HW is None:
                     image_N3HW = cache.put(key, source.shape, fill)
             except OSError as error:
@@ -125,7 +125,8 @@ class _Source:
         self._images, self._preprocessing, self._undistorter = images, preprocessing, undistorter
         first_HW3 = read_rectified(images[0].path, undistorter)
         self._size = first_HW3.shape[1], first_HW3.shape[0]
-        self.shape = (len(images), *self._resized(images[0].path, first_HW3).shape)
+        _, height, width = self._resized(images[0].path, first_HW3).shape
+        self.shape = (len(images), 3, height, width)
 
     def read(self, number: int) -> torch.Tensor:
         """Image `number` (3, h, w) uint8. UserError where it is unreadable or of another aspect ratio."""

@@ -1,25 +1,24 @@
-"""Checks of the values of a description: a scene model may come from elsewhere, and every number has its bounds.
+"""Values out of files as they may be: a scene model may come from elsewhere, and every number has its bounds.
 
 Each function returns the value or raises ValueError with its name, what was found and what is allowed.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+import json
 from typing import Any
 
 import numpy as np
 
+MEBIBYTE = 2**20
 LARGEST = 1e7  # metres from a map's origin and pixels: UTM northings are within it
 LONGEST_TEXT = 4096
-DEEPEST = 8
 
 
 def number(name: str, value: Any, low: float = -LARGEST, high: float = LARGEST, above: bool = False) -> float:
     """A finite number from `low` to `high`; with `above` not `low` itself."""
-    good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    if not good or not low <= value <= high or (above and value == low):
+    good = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not good or not low <= value <= high or (above and value == low):  # NaN is not, nor is an integer of any length
         allowed = f"a number {'above' if above else 'from'} {low:g} {'and at most' if above else 'to'} {high:g}"
         raise ValueError(f"{name} is {str(value)[:80]}, {allowed} is allowed")
     return float(value)
@@ -46,30 +45,40 @@ def text(name: str, value: Any, allowed: tuple[str, ...] = ()) -> str:
     if not isinstance(value, str) or len(value) > LONGEST_TEXT or (allowed and value not in allowed):
         wanted = f"one of {', '.join(allowed)}" if allowed else f"a text of at most {LONGEST_TEXT} characters"
         raise ValueError(f"{name} is {str(value)[:80]!r}, {wanted} is allowed")
+    try:
+        value.encode()  # or whoever prints or publishes it fails
+    except UnicodeEncodeError:
+        raise ValueError(f"{name} is {value[:80]!a}, in which half a character (a lone surrogate) stands") from None
     return value
+
+
+def flag(name: str, value: Any) -> bool:
+    """True or false, and no number that stands for one."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} is {str(value)[:80]}, true or false is allowed")  # noqa: TRY004 - as all here
+    return value
+
+
+def sequence(name: str, value: Any, least: int, most: int) -> list | tuple:
+    """A list of `least` to `most` entries."""
+    if not isinstance(value, (list, tuple)) or not least <= len(value) <= most:
+        found = f"of {len(value)} entries" if isinstance(value, (list, tuple)) else str(value)[:80]
+        raise ValueError(f"{name} is {found}, a list of {least} to {most} is allowed")
+    return value
+
+
+def parsed_json(text: str | bytes) -> Any:
+    """The value of a JSON text. ValueError for whatever is none: other texts, nesting without end, endless digits."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
 
 
 def mapping(name: str, value: Any) -> dict[str, Any]:
     """A JSON object."""
     if not isinstance(value, dict):
         raise ValueError(f"{name} is {str(value)[:80]}, a JSON object {{...}} is needed")  # noqa: TRY004 - as all here
-    return value
-
-
-def every_number(name: str, value: Any, depth: int = 0) -> Any:
-    """The same value, of which each number, however deep, is within +-LARGEST and each text short."""
-    if depth > DEEPEST:
-        raise ValueError(f"{name} is nested more than {DEEPEST} deep")
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            every_number(f"{name}.{text(name, key)}", inner, depth + 1)
-    elif isinstance(value, (list, tuple)):
-        for inner in value:
-            every_number(name, inner, depth + 1)
-    elif isinstance(value, str):
-        text(name, value)
-    elif value is not None and not isinstance(value, bool):
-        number(name, value)
     return value
 
 
