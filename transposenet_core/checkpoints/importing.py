@@ -146,7 +146,7 @@ def _why_unreadable(path: Path, size: int, error: Exception) -> str:
     # torch adds advice to its finding, which does not apply here.
     finding = re.split(r"\. | Check ", reason.rpartition("error: ")[2])[0][:100]
     return (
-        f"{size} bytes that are no whole {path.suffix} file of tensors alone ({type(error).__name__}: {finding}); "
+        f"{size} bytes that are not a complete {path.suffix} file of tensors ({type(error).__name__}: {finding}); "
         "copy or download it again"
     )
 

@@ -218,7 +218,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         content = parsed_yaml("\n".join(lines).replace("!!opencv-matrix", ""))
     except ValueError as error:
-        raise UserError(f"{path}: no YAML ({error}); mend the file") from None
+        raise UserError(f"{path}: not valid YAML ({error}); fix the file") from None
     if not isinstance(content, dict):
         raise UserError(f"{path}: a {type(content).__name__}, it must be 'key: value' lines")
     return content

@@ -12,7 +12,7 @@ from transposenet_core.models import allowed
 from transposenet_core.models.allowed import Check, one_of, whole
 from transposenet_core.models.backbone import map_size
 from transposenet_core.models.contract import PoseModel
-from transposenet_core.models.posenet_backbones import posenet_backbone_names
+from transposenet_core.models.posenet_backbones import build_posenet_backbone, posenet_backbone_names
 
 AUXILIARY_LEVEL = 4  # GoogLeNet's blocks 4a and 4d have 1/16 of the image's size
 AUXILIARY_CHANNELS, AUXILIARY_WIDTH = 128, 1024

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -182,7 +183,8 @@ class Training:
         left = sum(each.epochs for each in self.stages) - done
         elapsed = time.monotonic() - self.started
         whole = ProgressBar.format_interval(elapsed / max(done - self.epochs_at_start, 1e-9) * left)
-        return f"loss {step.running_loss():.4g}, whole run {whole} left"
+        loss = step.running_loss()
+        return f"whole run {whole} left" if math.isnan(loss) else f"loss {loss:.4g}, whole run {whole} left"
 
     def _save(self, state: State) -> None:
         if self.world.leads:

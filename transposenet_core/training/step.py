@@ -88,7 +88,9 @@ class TrainStep:
         return {name: value / max(seen, 1) for name, value in zip(self.loss.TERMS, sums, strict=True)}
 
     def running_loss(self) -> float:
-        """Mean loss over the images of this process alone since the last `reset`."""
+        """Mean loss over the images of this process alone since the last `reset`; NaN for a memory without a loss."""
+        if "loss" not in self.loss.TERMS:
+            return float("nan")
         return float(self._sums[self.loss.TERMS.index("loss")] / self._seen.clamp(min=1))
 
     def faults(self) -> tuple[int, int]:

@@ -21,7 +21,7 @@ from transposenet_core.localizer import Localizer
 from transposenet_core.models import build_model, default_options, describe_option
 from transposenet_core.models.googlenet import from_minus_1_to_1
 from transposenet_core.models.posenet import Regressor
-from transposenet_core.models.posenet_backbones import build_posenet_backbone
+from transposenet_core.models.posenet_backbones import build_posenet_backbone, posenet_backbone_names
 from transposenet_core.preprocessing import Preprocessing, normalise
 from transposenet_core.scene_model import SceneModel
 from transposenet_core.training.config_reading import load_config
