@@ -15,6 +15,11 @@ LEFT_OUT = "left_out"  # neither trained nor validated on: between the two, or t
 UNITS = ("metres", "arbitrary")
 
 
+def unit_name(units: str) -> str:
+    """What to write behind a length in `units`, one of UNITS."""
+    return "m" if units == "metres" else "units"
+
+
 @dataclass(frozen=True, eq=False)
 class DepthCamera:
     """How the depth images of a scene were taken: pinhole, ``metres_per_unit`` of a pixel's value, 0 is no depth.

@@ -11,8 +11,8 @@ from scipy.spatial import cKDTree
 from transposenet_core.dataset_check.image_check import ImageCounts
 from transposenet_core.dataset_check.leakage import Leakage
 from transposenet_core.dataset_check.tracks import Tracks
-from transposenet_core.dataset_check.vertical import Vertical
 from transposenet_core.geometry.pose import rotation_angle_deg
+from transposenet_core.geometry.vertical import Vertical
 from transposenet_core.scene import SPLITS, Scene
 
 SECTORS = 12

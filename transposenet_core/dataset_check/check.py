@@ -14,9 +14,9 @@ from transposenet_core.dataset_check.quick import check_labels, without_refused
 from transposenet_core.dataset_check.time_offset import TimeOffset, sequence_time_offset
 from transposenet_core.dataset_check.tracks import Tracks
 from transposenet_core.dataset_check.verdict import ConventionVerdict
-from transposenet_core.dataset_check.vertical import Vertical, find_vertical
 from transposenet_core.formats import inspect_scene, parse_source
 from transposenet_core.formats.faults import Faults
+from transposenet_core.geometry.vertical import Vertical, find_vertical
 from transposenet_core.scene import Scene
 
 
@@ -73,7 +73,7 @@ def check_dataset(
     good = without_refused(scene, faults)
     # A camera at 3e9 m would be the extent: the card is of what can be used, where something can.
     shown_tracks = Tracks(good) if good.images else tracks
-    vertical = find_vertical(shown_tracks)
+    vertical = find_vertical(shown_tracks.positions_N3, shown_tracks.rotations_N33)
     card = make_card(good if good.images else scene, shown_tracks, vertical, leakage, counts)
     if labels_only or not motion or not good.images:
         return Findings(good, faults, card, shown_tracks, vertical)

@@ -13,8 +13,8 @@ from transposenet_core.atomic_files import write_atomically
 from transposenet_core.dataset_check.card import Card
 from transposenet_core.dataset_check.overview_tracks import COLOURS, draw_directions, draw_timeline, draw_tracks
 from transposenet_core.dataset_check.tracks import Tracks
-from transposenet_core.dataset_check.vertical import Vertical
 from transposenet_core.errors import UserError
+from transposenet_core.geometry.vertical import Vertical
 from transposenet_core.image_files import read_image
 from transposenet_core.printable import printable
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from transposenet_core.dataset_check.card import SECTORS
 from transposenet_core.dataset_check.tracks import Tracks
-from transposenet_core.dataset_check.vertical import Vertical
+from transposenet_core.geometry.vertical import Vertical
 from transposenet_core.scene import SPLITS
 
 COLOURS = {"train": "#4c86b0", "val": "#e3a32c", "test": "#d1495b"}

@@ -27,7 +27,7 @@ def draw_offline_report(
     shown = {index: read(images[index]) for index in choose_frames(frames)}
     title = f"{result.scene}: {len(result.localized)} of {len(images)} frames localized offline"
     written = {"image": folder / "report.png"}
-    draw_report(written["image"], title, frames, result.mapped_scene.training_positions_N3, shown)
+    draw_report(written["image"], title, frames, result.mapped_scene, shown)
     if shown and has_decoder(scene_model):
         written["reconstructions"] = folder / "reconstructions.png"
         beside = [ShownFrame(images[i].name, image_HW3, images[i].pose, poses[i]) for i, image_HW3 in shown.items()]
