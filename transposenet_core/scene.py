@@ -20,6 +20,11 @@ def unit_name(units: str) -> str:
     return "m" if units == "metres" else "units"
 
 
+def time_unit(assumed_rate_hz: float | None) -> tuple[str, float]:
+    """The unit of times, "s" or "frames", and by what seconds at an assumed rate are multiplied for it."""
+    return ("s", 1.0) if assumed_rate_hz is None else ("frames", assumed_rate_hz)
+
+
 @dataclass(frozen=True, eq=False)
 class DepthCamera:
     """How the depth images of a scene were taken: pinhole, ``metres_per_unit`` of a pixel's value, 0 is no depth.
@@ -56,6 +61,8 @@ class Scene:
     Where the poses are not the colour camera's own but another body's on its mount, ``T_pose_camera`` takes a point of
     the camera's optical frame to that body's; None: they are the camera's. ``units`` of UNITS says whether positions
     are metres or have an unknown scale; ``time_offset_s`` was added to the images' stamps to find their poses.
+    ``assumed_rate_hz``: the images carry no time, and their stamps count frames at this rate, which nobody measured;
+    None: stamps are times. See `time_unit`.
     """
 
     name: str
@@ -67,6 +74,12 @@ class Scene:
     root: Path = field(default_factory=Path)
     units: str = "metres"
     time_offset_s: float = 0.0
+    assumed_rate_hz: float | None = None
+
+    @property
+    def time_unit(self) -> tuple[str, float]:
+        """What stamps may be shown in: the unit, "s" or "frames", and by what a stamp is multiplied for it."""
+        return time_unit(self.assumed_rate_hz)
 
     def of_the_camera(self) -> Scene:
         """The same scene with the poses of the colour camera itself, which is what a network can see."""

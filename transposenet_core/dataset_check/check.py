@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from transposenet_core.dataset_check.card import Card, make_card
@@ -43,7 +43,7 @@ class Findings:
             "card": None if self.card is None else self.card.to_dict(),
             "refused": [str(fault) for fault in self.faults.refused],
             "remarks": [str(fault) for fault in self.faults.remarks],
-            "time_offset": None if self.offset is None else asdict(self.offset),
+            "time_offset": None if self.offset is None else self.offset.to_dict(self.scene.time_unit[0]),
             "motion": None if self.motion is None else {"outcome": self.motion.outcome, "says": self.motion.sentence()},
         }
 
@@ -79,16 +79,18 @@ def check_dataset(
         return Findings(good, faults, card, shown_tracks, vertical)
     longest = max(shown_tracks.runs, key=len)
     offset = sequence_time_offset([good.images[index] for index in longest])
-    check_offset(offset, shown_tracks.period(longest), faults)
+    check_offset(offset, shown_tracks.period(longest), faults, good.time_unit[0])
     matches = match_neighbours(good)
     source = parse_source(data)
     verdict = test_conventions(good, matches, source.adapter.pose_convention(source.options, scene.name))
     return Findings(good, faults, card, shown_tracks, vertical, offset, matches, verdict)
 
 
-def check_offset(offset: TimeOffset, period: float, faults: Faults) -> None:
+def check_offset(offset: TimeOffset, period: float, faults: Faults, unit: str = "s") -> None:
     """A remark where images and poses are off by more than a frame and more than chance (fault matrix, T3)."""
     if offset.seconds is not None and abs(offset.seconds) > max(0.75 * period, 3 * offset.sigma):
         where = "--time-offset of bag_to_dataset, time_offset= of tum and euroc"
         advice = f"add {offset.seconds:.3f} s to the images' stamps ({where})"
-        faults.remark("time", f"{offset.sentence()}: the images stand at poses of another time; {advice}")
+        if unit == "frames":
+            advice = "compare the order of the images with that of the poses"
+        faults.remark("time", f"{offset.sentence(unit)}: the images stand at poses of another time; {advice}")

@@ -51,6 +51,7 @@ def evaluate_offline(
         baselines=baselines,
         several_scenes=len(scene_model.scenes) > 1,
         reconstruction=drawn,
+        assumed_rate_hz=scene.assumed_rate_hz,
     )
 
 

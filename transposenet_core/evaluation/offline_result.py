@@ -29,7 +29,7 @@ class OfflineResult:
     ``images`` are those of the split ``select`` of the scene, which ``mapped_scene`` is to the scene model;
     ``several_scenes`` says whether the model knows others too. ``baselines`` are poses for the same images by the
     baseline's name, ``architecture`` is the model's own name beside them. ``reconstruction`` is None where the model
-    draws no images. ValueError where the lists are not of the same length.
+    draws no images; ``assumed_rate_hz`` is the scene's. ValueError where the lists are not of the same length.
     """
 
     scene: str
@@ -41,6 +41,7 @@ class OfflineResult:
     baselines: dict[str, list[Pose]]
     several_scenes: bool = False
     reconstruction: ReconstructionError | None = None
+    assumed_rate_hz: float | None = None
 
     def __post_init__(self) -> None:
         counts = {len(self.images), len(self.estimates), *map(len, self.baselines.values())}

@@ -128,11 +128,11 @@ def _draw_tracks(axes: Any, frames: Sequence[EvaluatedFrame], mapped_scene: Mapp
     axes.grid(alpha=0.3)
 
 
-def _draw_errors(axes: Any, frames: Sequence[EvaluatedFrame], unit: str, time_unit: str) -> None:
+def _draw_errors(axes: Any, frames: Sequence[EvaluatedFrame], length_unit: str, time_unit: str) -> None:
     seconds = np.array([frame.seconds for frame in frames]) - frames[0].seconds
     found = np.array([frame.estimate is not None for frame in frames])
     errors = pose_errors(*_localized(frames))
-    units, names = (unit, "deg"), ("position", "orientation")
+    units, names = (length_unit, "deg"), ("position", "orientation")
     for row, values, unit, name, digits in zip(axes, errors, units, names, (3, 2), strict=True):
         for part in _unbroken(seconds[found]):
             row.plot(seconds[found][part], values[part], c=ESTIMATE, lw=1, marker=".", ms=4)

@@ -16,6 +16,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from transposenet_core.errors import UserError
+from transposenet_core.formats.numbers import stamp_unit
 from transposenet_core.geometry.pose import Pose, stack
 
 NANOSECONDS = 10**9
@@ -29,7 +30,8 @@ class Association:
     """A pose for each image, in the images' order, or None where there is none at its time.
 
     ``outside`` counts the images before the first and after the last pose, ``in_gaps`` those between poses too far
-    apart; the ranges are (first, last) stamps in nanoseconds, the images' as they are compared with the poses'.
+    apart; ``pose_period_s`` is the median time between two poses; the ranges are (first, last) stamps in nanoseconds,
+    the images' as they are compared with the poses'.
     """
 
     poses: list[Pose | None]
@@ -38,6 +40,7 @@ class Association:
     image_range_ns: tuple[int, int]
     pose_range_ns: tuple[int, int]
     max_gap_s: float
+    pose_period_s: float = 0.0
 
     @property
     def matched(self) -> int:
@@ -67,8 +70,10 @@ class Association:
         if self.rate >= lowest:
             return
         images, poses = (_range_text(r) for r in (self.image_range_ns, self.pose_range_ns))
+        unit = stamp_unit(self.pose_period_s)
+        hint = f"the poses are {self.pose_period_s:.3g} s apart, are their stamps in {unit}? " if unit else ""
         raise UserError(
-            f"{where}: {self}, but {lowest:.0%} must: the images' stamps run from {images}, the poses' from "
+            f"{where}: {self}, but {lowest:.0%} must: {hint}the images' stamps run from {images}, the poses' from "
             f"{poses}; were it another clock, {self.clock_offset_s:+.3f} s on the images' stamps would make the "
             "starts meet; take the files of one recording, correct the clock (time_offset) or the longest gap (max_gap)"
         )
@@ -104,7 +109,8 @@ def associate(
         for index, pose in zip(used_N, _interpolated(poses, *ends, share_N[used_N]), strict=True):
             found[index] = pose
     ranges = (int(wanted_N.min()), int(wanted_N.max())), (int(known_M[0]), int(known_M[-1]))
-    return Association(found, int((~inside_N).sum()), int((inside_N & ~usable_N).sum()), *ranges, max_gap_s)
+    period_s = float(np.median(np.diff(known_M))) / NANOSECONDS if len(known_M) > 1 else 0.0
+    return Association(found, int((~inside_N).sum()), int((inside_N & ~usable_N).sum()), *ranges, max_gap_s, period_s)
 
 
 def _interpolated(poses: Sequence[Pose], earlier_N: np.ndarray, later_N: np.ndarray, share_N: np.ndarray) -> list[Pose]:

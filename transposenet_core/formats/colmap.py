@@ -18,7 +18,7 @@ from transposenet_core.formats import labels
 from transposenet_core.formats.declared_convention import T_CAMERA_MAP, PoseConvention
 from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.labels import ImageFiles, natural_order
-from transposenet_core.formats.numbers import frame_stamps, positive_option
+from transposenet_core.formats.numbers import RATE_MEANING, frame_rate, frame_stamps, positive_option
 from transposenet_core.formats.rows import MAP_TO_CAMERA, PoseReader, below
 from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
@@ -31,7 +31,7 @@ OPTIONS = {
     "camera": "ID of the camera whose images are taken; needed where the model has several that differ",
     "images": labels.IMAGES_MEANING.split(";")[0] + "; default: images/ in PATH",
     "scale": "metres that a unit of the model has; default 1, with a remark",
-    "rate": "images a second, default 30",
+    "rate": RATE_MEANING,
     labels.LABELS_ONLY: labels.LABELS_ONLY_MEANING,
 }
 MODELS = (".", "sparse/0", "sparse", "colmap/sparse/0")
@@ -68,7 +68,7 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
     if folder is None:
         raise UserError(f"{root}: no COLMAP model there; {NAME} reads {LAYOUT}")
     model = _read(folder)
-    rate_hz = positive_option(options, "rate", USUAL_RATE_HZ, root)
+    rate_hz, assumed_rate_hz = frame_rate(options, USUAL_RATE_HZ, root)
     scale = positive_option(options, "scale", 1.0, root)
     if "scale" not in options:
         what = "COLMAP models have no metric scale unless geo-registered; a unit is taken as a metre, or say ,scale="
@@ -95,7 +95,8 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
     images.sort(key=lambda image: natural_order(image.name))
     intrinsics = _intrinsics(folder, model.cameras[min(camera_ids)])
     units = "metres" if "scale" in options else "arbitrary"
-    return Scene(root.resolve().name, images, intrinsics=intrinsics, root=root, units=units)
+    name = root.resolve().name
+    return Scene(name, images, intrinsics=intrinsics, root=root, units=units, assumed_rate_hz=assumed_rate_hz)
 
 
 def _model_folder(root: Path) -> Path | None:

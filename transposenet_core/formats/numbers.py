@@ -10,6 +10,8 @@ from pathlib import PurePosixPath
 from transposenet_core.errors import UserError
 
 LARGEST = 2e9  # between clocks that count from 1970 and from switching on
+FASTEST_HZ, SLOWEST_S = 1e4, 8.0  # of a camera: beyond, its stamps are in another unit (100 Hz in milliseconds: 10)
+RATE_MEANING = "images a second: the layout has no time, and without it nothing is printed in seconds"
 
 
 def number_option(options: dict[str, str], name: str, default: float, where: object) -> float:
@@ -33,6 +35,22 @@ def positive_option(options: dict[str, str], name: str, default: float, where: o
     if value <= 0:
         raise UserError(f"{where}: the option {name}={value:g} must be above 0")
     return value
+
+
+def frame_rate(options: dict[str, str], usual_hz: float, where: object) -> tuple[float, float | None]:
+    """The rate that frame numbers are divided by to make stamps of them, and `Scene.assumed_rate_hz`: the option
+    `rate`, with which the stamps are times; without it `usual_hz` and that. UserError that starts with `where`."""
+    rate_hz = positive_option(options, "rate", usual_hz, where)
+    return rate_hz, None if "rate" in options else usual_hz
+
+
+def stamp_unit(period_s: float) -> str:
+    """The unit that stamps are probably written in where frames are `period_s` seconds apart if they are read as said;
+    '' where seconds are as likely as any other."""
+    if 0 < period_s < 1 / FASTEST_HZ:
+        return "a larger unit"
+    units = {"milliseconds": 1e3, "microseconds": 1e6, "nanoseconds": 1e9}
+    return next((u for u, each in units.items() if period_s > SLOWEST_S and period_s / each <= SLOWEST_S), "")
 
 
 def frame_stamps(names: Sequence[str], rate_hz: float) -> dict[str, float]:

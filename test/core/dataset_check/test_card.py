@@ -1,7 +1,9 @@
 """The card's figures on tracks whose figures are known, its leakage on splits that leak and do not, and its bounds."""
 
+import re
 import resource
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -16,6 +18,7 @@ from transposenet_core.dataset_check.card import Card, distance_from_training, m
 from transposenet_core.dataset_check.card_text import card_text, faults_text
 from transposenet_core.dataset_check.check import check_dataset
 from transposenet_core.dataset_check.leakage import check_leakage, find_leakage
+from transposenet_core.dataset_check.pose_check import check_poses
 from transposenet_core.dataset_check.tracks import Tracks
 from transposenet_core.formats import load_scene
 from transposenet_core.formats.faults import Faults
@@ -58,6 +61,31 @@ def test_the_figures_of_a_circle_are_those_of_a_circle() -> None:
     assert card.distances["test"].metres.largest == pytest.approx(0, abs=1e-9)
     text = card_text(card)
     assert "4.0 x 4.0 m seen from above; up is map z" in text and "12 of 12 sectors" in text
+
+
+def test_images_without_stamps_have_no_speeds_and_no_seconds() -> None:
+    """What 30 Hz, which nobody measured, makes of a fast camera: 0.5 m/s, 60 deg/s, a frame rate to be doubted."""
+    positions = walk(300)
+    positions[100:160] = positions[100]
+    looks = Rotation.from_rotvec(np.outer(np.radians(4) * np.arange(300), [0, 0, 1])) * LEVEL
+    timed = made_track(positions, rotations=looks)
+    untimed = replace(timed, assumed_rate_hz=30.0)
+    texts = []
+    for scene in (timed, untimed):
+        faults = Faults()
+        check_poses(Tracks(scene), faults)
+        texts.append("\n".join([card_text(card_of(scene)), *map(str, faults.remarks)]))
+    invented = [r"\bm/s\b", r"deg/s", r"\d s\b", r"\bHz\b", r"frame rate"]
+    assert [bool(re.search(pattern, texts[0])) for pattern in invented] == [True] * 5
+    assert [re.search(pattern, texts[1]) for pattern in invented] == [None] * 5
+    assert "median 0.05" in texts[1] and "m per frame" in texts[1] and "median 4.00" in texts[1]
+    assert (card_of(untimed).duration_s, card_of(untimed).speeds_m_s.median) == (None, None)
+
+
+def test_arbitrary_units_are_never_called_metres() -> None:
+    scene = replace(circle(splits=["train"] * 200 + ["test"] * 200), units="arbitrary")
+    text = card_text(card_of(scene))
+    assert "4.0 x 4.0 units seen from above" in text and re.search(r"\bm\b", text) is None
 
 
 def test_views_that_training_never_has_are_counted() -> None:
