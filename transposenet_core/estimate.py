@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -26,7 +26,8 @@ class Estimate:
     window that the network saw (`Preprocessing.window`): (H_m, W_m) float32, not negative, together at most 1
     (TransPoseNet, section 4.2 and Figure 3). ``covariance_source`` says in words what the covariance rests on. Of a
     model of several scenes ``scene`` is the one found, ``scene_probability`` how sure the network is of it (None of one
-    scene), and the covariance is the error within it.
+    scene), and the covariance is the error within it. ``units`` are those of positions: "metres", or "arbitrary" where
+    the scene's scale is not known, in place of metres above.
     """
 
     pose: Pose | None
@@ -39,3 +40,11 @@ class Estimate:
     covariance_source: str = ""
     scene_probability: float | None = None
     explanation: str = ""
+    units: str = "metres"
+
+    def in_metres(self, metres_per_unit: float) -> Estimate:
+        """The same estimate of a scene in arbitrary units, of which one has so many metres."""
+        scale_6 = np.repeat((metres_per_unit, 1.0), 3)
+        pose = self.pose and Pose(metres_per_unit * self.pose.position, self.pose.orientation)
+        covariance_66 = self.covariance_66 * np.outer(scale_6, scale_6)
+        return replace(self, pose=pose, covariance_66=covariance_66, units="metres")

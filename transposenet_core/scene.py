@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 from transposenet_core.errors import UserError
 from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
+
+
+class HasUnits(Protocol):
+    """A scene, or what a scene model keeps of one."""
+
+    units: str
+
 
 SPLITS = ("train", "val", "test")
 LEFT_OUT = "left_out"  # neither trained nor validated on: between the two, or their neighbours would leak
@@ -18,6 +27,11 @@ UNITS = ("metres", "arbitrary")
 def unit_name(units: str) -> str:
     """What to write behind a length in `units`, one of UNITS."""
     return "m" if units == "metres" else "units"
+
+
+def common_units(scenes: Iterable[HasUnits]) -> str:
+    """The units of a figure over several scenes: metres where those of all of them are."""
+    return "metres" if all(scene.units == "metres" for scene in scenes) else "arbitrary"
 
 
 def time_unit(assumed_rate_hz: float | None) -> tuple[str, float]:

@@ -19,7 +19,7 @@ ROOMS = {
     "transposenet_core": [
         *("transposenet_core", "errors", "atomic_files", "printable", "suggestions", "command_line"),
         *("shared_files", "presets", "image_files"),
-        *("geometry", "scene", "preprocessing", "estimate", "formats", "several_scenes", "models"),
+        *("geometry", "scene", "preprocessing", "estimate", "formats", "scene_units", "several_scenes", "models"),
         *("scene_model", "checkpoints", "localizer"),
         *("inspection", "evaluation", "dataset_check", "training", "commands"),
     ],

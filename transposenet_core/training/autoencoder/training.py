@@ -22,7 +22,7 @@ from transposenet_core.errors import TrainingDivergedError, UserError
 from transposenet_core.models import build_model, names_where
 from transposenet_core.models.pose_autoencoder import PoseAutoencoder
 from transposenet_core.preprocessing import normalise
-from transposenet_core.scene import Scene
+from transposenet_core.scene import Scene, common_units, unit_name
 from transposenet_core.scene_model import DESCRIPTION, SceneModel
 from transposenet_core.training.autoencoder.decoder import learn_decoder, small_images
 from transposenet_core.training.autoencoder.refinement_choice import choose_refinement
@@ -103,6 +103,7 @@ class AutoencoderTraining:
             replace(each, T_pose_camera=its.T_pose_camera) for each, its in zip(scenes, teacher.scenes, strict=True)
         ]
         self.config, self.world = configured(config, teacher, scenes), world
+        self.unit = unit_name(common_units(scenes))
         self.preprocessing = teacher.preprocessing
         self.data = [load_scene_data(each, self.config, self.preprocessing, world, n) for n, each in enumerate(scenes)]
         self.validators = scene_validators_of(self.data)
@@ -145,7 +146,7 @@ class AutoencoderTraining:
         finally:
             curves.close()
         figures = self.validation.summary
-        median = f"median {figures.median_m:.4f} m {figures.median_deg:.3f} deg"
+        median = f"median {figures.median_m:.4f} {self.unit} {figures.median_deg:.3f} deg"
         print(f"scene model: {self.out}\n  {self.validators.source}: {median}")
 
     def _learn(
@@ -185,8 +186,8 @@ class AutoencoderTraining:
                 }
                 curves.write(epoch + 1, "auto-encoder", **figures)
         print(
-            f"poses through the auto-encoder and the teacher's heads: mean error {terms['position']:.3f} m on training "
-            f"poses, {val['position']:.3f} m on the judged ones",
+            f"poses through the auto-encoder and the teacher's heads: mean error {terms['position']:.3f} {self.unit} on "
+            f"training poses, {val['position']:.3f} {self.unit} on the judged ones",
             flush=True,
         )
 
@@ -194,7 +195,9 @@ class AutoencoderTraining:
         """Choose how positions are refined, where the configuration leaves it open, by latents of the judged images
         in the scenes that the robot would take them for."""
         self.network.eval()  # with what it has learnt
-        choice = choose_refinement(self.network, latents, ground_truth_poses.position_N3, self._holds_out(all))
+        choice = choose_refinement(
+            self.network, latents, ground_truth_poses.position_N3, self._holds_out(all), self.unit
+        )
         self.network.neighbours, self.network.ridge = choice.neighbours, choice.ridge
         self.config.model.options |= {"neighbours": choice.neighbours, "ridge": choice.ridge}
         print(choice.sentence, flush=True)
