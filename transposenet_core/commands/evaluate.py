@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transposenet_core.atomic_files import write_atomically
 from transposenet_core.command_line import next_command
-from transposenet_core.commands.data_options import MODEL_HELP, add_data_options, list_formats
+from transposenet_core.commands.data_options import MODEL_HELP, add_data_options, list_formats, load_given
+from transposenet_core.errors import UserError
 
 if TYPE_CHECKING:
     from transposenet_core.evaluation.offline_result import OfflineResult
     from transposenet_core.localizer import Localizer
     from transposenet_core.scene import Scene
+    from transposenet_core.scene_model import MappedScene
 
+SPLITS = ("train", "val", "test", "left_out")
 HELP = "judge a scene model on images it has not seen"
 DESCRIPTION = """Judge a scene model on posed images it has not seen, beside a thumbnail look-up and a constant
 pose.
@@ -25,14 +30,15 @@ transposenet evaluate MODEL --data 7scenes:PATH --split FILE [--predictions out.
 
 The look-up and the constant pose know the training frames of the split. The predictions file has a
 line per image: image,x,y,z,qw,qx,qy,qz (T_map_camera, metres), sigma_x,sigma_y,sigma_z (metres),
-localized (0/1). Of a model of several scenes --data says which one the images are of, by its
-name; a frame taken for another one counts as not localized."""
+localized (0/1). Without --split the frames are split as the model was trained, where it knows them;
+frames that it was trained on are evaluated with a warning. Of a model of several scenes --data says
+which one the images are of, by its name; a frame taken for another one counts as not localized."""
 help_all = list_formats
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, metavar="MODEL", help=MODEL_HELP)
-    add_data_options(parser)
+    add_data_options(parser, "the model's own split")
     parser.add_argument("--select", default="test", choices=("train", "val", "test", "all"), help="frames to judge on")
     parser.add_argument(
         "--other", action="append", default=[], metavar="FORMAT:PATH", help="another place: how many are refused"
@@ -57,14 +63,15 @@ def run(args: argparse.Namespace) -> None:
     from transposenet_core.evaluation.other_place import evaluate_other_place
     from transposenet_core.formats import load_scene
     from transposenet_core.localizer import Localizer
-    from transposenet_core.several_scenes import load_scenes
 
     localizer = Localizer(args.model, device=args.device)
     if args.crops is not None:
         localizer.scene_model.preprocessing = with_crops(localizer.scene_model, args.crops)
-    scenes = load_scenes(args.data, args.split, args.name, args.skip_bad)
-    for scene in scenes:
-        find_mapped_scene(localizer.scene_model, scene)  # a wrong name is said before the first scene is evaluated
+    scenes = load_given(args)
+    # A wrong name is said before the first scene is evaluated.
+    mapped_scenes = [find_mapped_scene(localizer.scene_model, scene) for scene in scenes]
+    if not args.split:
+        scenes = [_as_trained(m, scene, args.select) for m, scene in zip(mapped_scenes, scenes, strict=True)]
     several = len(scenes) > 1
     results = {}
     for scene in scenes:
@@ -79,6 +86,27 @@ def run(args: argparse.Namespace) -> None:
         figures = {name: result.to_dict() for name, result in results.items()}
         _write_json(args.json, figures if several else figures[scenes[0].name])
     print(f"next: {next_command('localize', '--model', args.model, 'IMAGE')}")
+
+
+def _as_trained(mapped: MappedScene, scene: Scene, select: str) -> Scene:
+    """The scene split as the model was trained, which is said on stderr; a recording that the model does not know stays
+    as it is. UserError where it was trained without a test split, and that is selected."""
+    from transposenet_core.evaluation.frame_origin import with_own_split
+
+    own = with_own_split(mapped, scene)
+    if own is None:
+        return scene
+    counts = Counter(image.split for image in own.images)
+    listed = ", ".join(f"{counts[split]} {split}" for split in SPLITS)
+    print(f"{scene.name}: split as the model was trained: {listed}", file=sys.stderr)
+    if (missing := len(mapped.frames.test_names) - counts["test"]) > 0:
+        print(f"{scene.name}: {missing} of the model's test frames are not in the data", file=sys.stderr)
+    if select == "test" and not counts["test"]:
+        raise UserError(
+            f"scene {scene.name} ({scene.root}): the model was trained without a test split ({listed}), so no frame of "
+            "it is a test; evaluate another recording of the place, or train again with --split blocks"
+        )
+    return own
 
 
 def _evaluated(localizer: Localizer, scene: Scene, select: str, report: Path | None) -> OfflineResult:

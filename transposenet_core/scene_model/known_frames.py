@@ -21,16 +21,20 @@ MOST_FRAMES = 2_000_000
 class KnownFrames:
     """Frames by name, in the order of the data set: ``split_N`` (N,) numbers `SPLITS`; positions (N, 3) in the scene's
     units and orientations (N, 4) w x y z are ``T_map_camera`` as labelled, float64. ValueError where they do not fit
-    together. A name is the image's path below the data set's root; '' where none is known."""
+    together. A name is the image's path below the data set's root; '' where none is known. ``test_names`` are the
+    frames that its split kept for the test: their names, so that the same are evaluated, and nothing else of them."""
 
     names: tuple[str, ...] = ()
     split_N: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint8))
     positions_N3: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
     orientations_N4: np.ndarray = field(default_factory=lambda: np.zeros((0, 4)))
+    test_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         positions_N3, orientations_N4 = checked.poses("frames", self.positions_N3, self.orientations_N4)
         split_N = np.asarray(self.split_N, np.uint8)
+        if len(self.test_names) > MOST_FRAMES:
+            raise ValueError(f"frames: {len(self.test_names)} names of test frames, at most {MOST_FRAMES} are allowed")
         if not len(self.names) == len(split_N) == len(positions_N3) <= MOST_FRAMES:
             counts = f"{len(self.names)} names, {len(split_N)} splits, {len(positions_N3)} poses"
             raise ValueError(f"frames: {counts}, as many of each are needed, at most {MOST_FRAMES}")
@@ -41,10 +45,11 @@ class KnownFrames:
 
     @classmethod
     def of(cls, scene: Scene) -> KnownFrames:
-        """Those of a scene as it is trained: its test frames are not known to the model."""
+        """Those of a scene as it is trained: of its test frames the model knows nothing but the names."""
         images = [image for image in scene.images if image.split in SPLITS]
         split_N = np.array([SPLITS.index(image.split) for image in images], np.uint8)
-        return cls(tuple(image.name for image in images), split_N, *stack([image.pose for image in images]))
+        tests = tuple(image.name for image in scene.images if image.split == "test")
+        return cls(tuple(image.name for image in images), split_N, *stack([image.pose for image in images]), tests)
 
     @classmethod
     def trained_on(
@@ -67,16 +72,22 @@ class KnownFrames:
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """All of it, for a safetensors file; names are one JSON text in UTF-8."""
-        names = np.frombuffer(json.dumps(self.names).encode(), np.uint8)
-        arrays = {"names": names, "split_N": self.split_N}
+        names, test_names = (np.frombuffer(json.dumps(n).encode(), np.uint8) for n in (self.names, self.test_names))
+        arrays = {"names": names, "test_names": test_names, "split_N": self.split_N}
         arrays |= {"positions_N3": self.positions_N3, "orientations_N4": self.orientations_N4}
         return {key: torch.from_numpy(value.copy()) for key, value in arrays.items()}
 
     @classmethod
     def read(cls, tensors: dict[str, torch.Tensor]) -> KnownFrames:
         """The inverse of `tensors`. KeyError or ValueError where something is missing or wrong."""
-        names = json.loads(tensors["names"].numpy().tobytes().decode())
-        if not isinstance(names, list) or len(names) > MOST_FRAMES:
-            raise ValueError(f"frames: names are no list of at most {MOST_FRAMES}")
-        listed = tuple(checked.text("frames: a name", name) for name in names)
-        return cls(listed, *(tensors[key].numpy() for key in ("split_N", "positions_N3", "orientations_N4")))
+        split_N, *poses = (tensors[key].numpy() for key in ("split_N", "positions_N3", "orientations_N4"))
+        test_names = _listed(tensors["test_names"]) if "test_names" in tensors else ()  # older models have none
+        return cls(_listed(tensors["names"]), split_N, poses[0], poses[1], test_names)
+
+
+def _listed(text: torch.Tensor) -> tuple[str, ...]:
+    """The names in a JSON text. ValueError where it is no list of so many."""
+    names = json.loads(text.numpy().tobytes().decode())
+    if not isinstance(names, list) or len(names) > MOST_FRAMES:
+        raise ValueError(f"frames: names are no list of at most {MOST_FRAMES}")
+    return tuple(checked.text("frames: a name", name) for name in names)
