@@ -16,7 +16,7 @@ from scipy.spatial import cKDTree
 from transposenet_core.formats.image_names import same_images
 from transposenet_core.geometry.pose import Pose, rotation_angle_deg, stack
 from transposenet_core.geometry.similarity import Similarity
-from transposenet_core.scene import LEFT_OUT, PosedImage, Scene, unit_name
+from transposenet_core.scene import LEFT_OUT, Scene, unit_name
 from transposenet_core.scene_model import MappedScene
 from transposenet_core.scene_model.known_frames import SPLITS
 
@@ -77,19 +77,21 @@ class FrameOrigin:
     def of(
         cls,
         mapped: MappedScene,
-        name: str,
-        images: Sequence[PosedImage],
-        evaluated: Sequence[PosedImage],
+        scene: str,
+        names: Sequence[str],
+        poses: Sequence[Pose],
+        evaluated: Sequence[int],
         units: str = "metres",
     ) -> FrameOrigin:
-        """Of `evaluated` frames among the `images` of a scene called `name`, whose poses are in `units`."""
-        found = recognise(mapped, [image.name for image in images], [image.pose for image in images])
-        wanted = {id(image) for image in evaluated}
-        splits = [mapped.frames.split_N[k] for i, k in found.known.items() if id(images[i]) in wanted]
+        """Of the `evaluated` ones (indices) among the frames of a data set, by their names and poses in `units`;
+        `scene` is what the data call their scene."""
+        found = recognise(mapped, names, poses)
+        wanted = set(evaluated)
+        splits = [mapped.frames.split_N[k] for i, k in found.known.items() if i in wanted]
         trained_on, validated_on, left_out = (splits.count(number) for number in range(len(SPLITS)))
         problems = [_moved(found.moved, mapped)] if found.moved else []
         if not found.known:
-            problems += _elsewhere(mapped, name, evaluated)
+            problems += _elsewhere(mapped, scene, [poses[index] for index in evaluated])
         if not found.moved and units != mapped.units:
             problems.append(f"the data are in {units} units and the model's scene in {mapped.units}; use {OPTIONS}")
         return cls(len(evaluated), trained_on, validated_on, left_out, tuple(problems))
@@ -99,8 +101,8 @@ class FrameOrigin:
         found = list(self.problems)
         if self.trained_on:
             found.append(
-                f"{self._share(self.trained_on)} were trained on: errors on them do not hold for new images; without "
-                "--split the model's own split is evaluated"
+                f"{self._share(self.trained_on)} were trained on: errors on them do not hold for new images; evaluate "
+                "the model's own test frames, or another recording"
             )
         if self.validated_on and select != "val":
             found.append(f"{self._share(self.validated_on)} were validated on: weights and covariances fit them")
@@ -127,10 +129,10 @@ def _moved(similarity: Similarity, mapped: MappedScene) -> str:
     )
 
 
-def _elsewhere(mapped: MappedScene, name: str, evaluated: Sequence[PosedImage]) -> list[str]:
+def _elsewhere(mapped: MappedScene, name: str, poses: Sequence[Pose]) -> list[str]:
     """Why frames of which the model knows none may be of another place."""
     training_N3 = mapped.training_positions_N3
-    if not len(training_N3) or not evaluated:
+    if not len(training_N3) or not poses:
         return []
     if name != mapped.name:
         return [
@@ -138,7 +140,7 @@ def _elsewhere(mapped: MappedScene, name: str, evaluated: Sequence[PosedImage]) 
             f"knows of its scene '{mapped.name}': another place? If it is the same, say so with --name {mapped.name}"
         ]
     size = float(np.linalg.norm(np.ptp(training_N3, axis=0)))
-    away = float(np.median(cKDTree(training_N3).query(stack([image.pose for image in evaluated])[0])[0]))
+    away = float(np.median(cKDTree(training_N3).query(stack(list(poses))[0])[0]))
     if away <= size:
         return []
     unit = unit_name(mapped.units)
@@ -146,6 +148,13 @@ def _elsewhere(mapped: MappedScene, name: str, evaluated: Sequence[PosedImage]) 
         f"the data's positions are a median {away:.3g} {unit} from the nearest training position, where all training "
         f"positions are within {size:.3g} {unit}: another place, or another map frame?"
     ]
+
+
+def origin_in(mapped: MappedScene, scene: Scene, select: str) -> FrameOrigin:
+    """Of the frames of the split `select` ("all": every one) of a scene."""
+    evaluated = [index for index, image in enumerate(scene.images) if select in ("all", image.split)]
+    names, poses = [image.name for image in scene.images], [image.pose for image in scene.images]
+    return FrameOrigin.of(mapped, scene.name, names, poses, evaluated, scene.units)
 
 
 def with_own_split(mapped: MappedScene, scene: Scene) -> Scene | None:

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from transposenet_core.errors import UserError
 from transposenet_core.estimate import Estimate
 from transposenet_core.evaluation.baselines import baseline_poses
-from transposenet_core.evaluation.frame_origin import FrameOrigin
+from transposenet_core.evaluation.frame_origin import origin_in
 from transposenet_core.evaluation.offline_result import OTHER_SCENE, OfflineResult
 from transposenet_core.geometry.undistortion import Undistorter
 from transposenet_core.image_files import read_image
@@ -53,7 +53,7 @@ def evaluate_offline(
         several_scenes=len(scene_model.scenes) > 1,
         reconstruction=drawn,
         assumed_rate_hz=scene.assumed_rate_hz,
-        origin=FrameOrigin.of(mapped, scene.name, scene.images, images, scene.units),
+        origin=origin_in(mapped, scene, select),
     )
 
 

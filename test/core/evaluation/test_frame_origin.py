@@ -11,7 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 from untrained import HELD_OUT, save_untrained, with_scene
 
-from transposenet_core.evaluation.frame_origin import FrameOrigin, recognise, with_own_split
+from transposenet_core.evaluation.frame_origin import origin_in, recognise, with_own_split
 from transposenet_core.formats import load_scene
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.geometry.similarity import Similarity
@@ -36,13 +36,9 @@ def mapped_of(scene: Scene) -> MappedScene:
     return MappedScene(scene.name, "map", HELD_OUT, frames=KnownFrames.of(trained(scene)), units=scene.units)
 
 
-def origin(mapped: MappedScene, scene: Scene, select: str = "all") -> FrameOrigin:
-    return FrameOrigin.of(mapped, scene.name, scene.images, scene.select(select), scene.units)
-
-
 def test_e10_frames_that_were_trained_on_are_counted(small_scene: Path) -> None:
     scene = load_scene(small_scene)
-    found = origin(mapped_of(scene), scene)
+    found = origin_in(mapped_of(scene), scene, "all")
     assert (found.frames, found.trained_on, found.validated_on, found.left_out) == (48, 12, 6, 4)
     trained_on, validated_on = found.warnings()
     assert trained_on.startswith("12 of 48 evaluated frames (25%) were trained on: errors on them do not hold for new")
@@ -50,7 +46,7 @@ def test_e10_frames_that_were_trained_on_are_counted(small_scene: Path) -> None:
     assert found.to_dict()["share_trained_on"] == 0.25
     own = trained(scene)
     for select, expected in (("test", []), ("val", [])):
-        assert origin(mapped_of(scene), own, select).warnings(select) == expected
+        assert origin_in(mapped_of(scene), own, select).warnings(select) == expected
 
 
 def test_e10_the_models_own_split_is_that_of_its_training(small_scene: Path) -> None:
@@ -73,16 +69,18 @@ def test_e10_the_models_own_split_is_that_of_its_training(small_scene: Path) -> 
 def test_e10_data_of_another_scene_or_in_another_map_are_said(small_scene: Path) -> None:
     scene = load_scene(small_scene)
     attic = replace(scene, name="attic", images=[replace(i, name=f"a{i.name}") for i in scene.images])
-    (another,) = origin(mapped_of(scene), attic).warnings()
+    (another,) = origin_in(mapped_of(scene), attic, "all").warnings()
     assert "the data are of 'attic' and none of them is among the 22 frames" in another and "--name desk" in another
-    assert origin(mapped_of(scene), replace(attic, name="desk")).warnings() == []  # another drive, by the user's word
+    assert (
+        origin_in(mapped_of(scene), replace(attic, name="desk"), "all").warnings() == []
+    )  # another drive, by the user's word
     far = moved(replace(attic, name="desk", units="arbitrary"), Similarity(1, Pose([90, 0, 0], [1, 0, 0, 0])))
-    (away,) = origin(mapped_of(scene), far).warnings()
+    (away,) = origin_in(mapped_of(scene), far, "all").warnings()
     assert "from the nearest training position" in away and "another place, or another map frame?" in away
     larger = moved(replace(scene, units="arbitrary"), Similarity(2.0, Pose([1, 2, 3], [0.6, 0, 0.8, 0])))
-    first = origin(mapped_of(larger), scene).warnings()[0]
+    first = origin_in(mapped_of(larger), scene, "all").warnings()[0]
     assert "those of the training in another map or unit (times 2, moved by 3.74 m and 106 deg)" in first
-    (units,) = origin(mapped_of(scene), replace(trained(scene), units="arbitrary"), "test").warnings()
+    (units,) = origin_in(mapped_of(scene), replace(trained(scene), units="arbitrary"), "test").warnings()
     assert "the data are in arbitrary units and the model's scene in metres" in units
 
 

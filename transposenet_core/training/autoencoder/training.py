@@ -186,8 +186,9 @@ class AutoencoderTraining:
                 }
                 curves.write(epoch + 1, "auto-encoder", **figures)
         print(
-            f"poses through the auto-encoder and the teacher's heads: mean error {terms['position']:.3f} {self.unit} on "
-            f"training poses, {val['position']:.3f} {self.unit} on the judged ones",
+            "poses through the auto-encoder and the teacher's heads: mean error "
+            f"{terms['position']:.3f} {self.unit} on training poses, "
+            f"{val['position']:.3f} {self.unit} on the judged ones",
             flush=True,
         )
 
