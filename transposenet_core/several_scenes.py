@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,9 +24,10 @@ def load_scenes(
     *,
     scales: Sequence[str] = (),
     aligns: Sequence[str] = (),
+    load: Callable[[str, str | None, bool], Scene] = load_scene,
 ) -> list[Scene]:
     """The scenes that `data` names, each with its split, name, scale and alignment (see `in_metres`); these lists may
-    be empty.
+    be empty. `load` reads one, as `load_scene` does.
 
     Of several, each has a map frame of its own: one that more than one data set has becomes NAME_map. UserError where
     there are not as many splits, names and so on as scenes, or two scenes have the same name; otherwise as of
@@ -41,7 +42,7 @@ def load_scenes(
                 f"in the same order, or not at all{hint}"
             )
     chosen = [None if split == OWN_SPLIT else split for split in splits] or [None] * len(data)
-    scenes = [load_scene(source, split, skip_bad) for source, split in zip(data, chosen, strict=True)]
+    scenes = [load(source, split, skip_bad) for source, split in zip(data, chosen, strict=True)]
     scenes = [replace(scene, name=name) for scene, name in zip(scenes, names, strict=True)] if names else scenes
     twice = [name for name, count in Counter(scene.name for scene in scenes).items() if count > 1]
     if twice:

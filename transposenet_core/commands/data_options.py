@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -45,11 +46,13 @@ def add_data_options(parser: argparse.ArgumentParser, default_split: str = "the 
     parser.add_argument("--align", action="append", default=[], metavar="FILE", help=ALIGN_HELP)
 
 
-def load_given(args: argparse.Namespace) -> list[Scene]:
-    """The scenes that these options say. UserError as of `load_scenes`."""
+def load_given(args: argparse.Namespace, load: Callable[[str, str | None, bool], Scene] | None = None) -> list[Scene]:
+    """The scenes that these options say, each read by `load` where it is given. UserError as of `load_scenes`."""
+    from transposenet_core.formats import load_scene
     from transposenet_core.several_scenes import load_scenes
 
-    return load_scenes(args.data, args.split, args.name, args.skip_bad, scales=args.scale, aligns=args.align)
+    lists = {"scales": args.scale, "aligns": args.align}
+    return load_scenes(args.data, args.split, args.name, args.skip_bad, **lists, load=load or load_scene)
 
 
 def data_again(args: argparse.Namespace) -> list[str]:

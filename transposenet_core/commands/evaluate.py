@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
     from transposenet_core.evaluation.offline_result import OfflineResult
     from transposenet_core.localizer import Localizer
     from transposenet_core.scene import Scene
-    from transposenet_core.scene_model import MappedScene
+    from transposenet_core.scene_model import SceneModel
 
-SPLITS = ("train", "val", "test", "left_out")
+SPLITS = ("train", "val", "test")
 HELP = "judge a scene model on images it has not seen"
 DESCRIPTION = """Judge a scene model on posed images it has not seen, beside a thumbnail look-up and a constant
 pose.
@@ -67,11 +68,9 @@ def run(args: argparse.Namespace) -> None:
     localizer = Localizer(args.model, device=args.device)
     if args.crops is not None:
         localizer.scene_model.preprocessing = with_crops(localizer.scene_model, args.crops)
-    scenes = load_given(args)
-    # A wrong name is said before the first scene is evaluated.
-    mapped_scenes = [find_mapped_scene(localizer.scene_model, scene) for scene in scenes]
-    if not args.split:
-        scenes = [_as_trained(m, scene, args.select) for m, scene in zip(mapped_scenes, scenes, strict=True)]
+    scenes = load_given(args, None if args.split else partial(_as_trained, localizer.scene_model, args.select))
+    for scene in scenes:
+        find_mapped_scene(localizer.scene_model, scene)  # a wrong name is said before the first scene is evaluated
     several = len(scenes) > 1
     results = {}
     for scene in scenes:
@@ -88,25 +87,25 @@ def run(args: argparse.Namespace) -> None:
     print(f"next: {next_command('localize', '--model', args.model, 'IMAGE')}")
 
 
-def _as_trained(mapped: MappedScene, scene: Scene, select: str) -> Scene:
-    """The scene split as the model was trained, which is said on stderr; a recording that the model does not know stays
-    as it is. UserError where it was trained without a test split, and that is selected."""
-    from transposenet_core.evaluation.frame_origin import with_own_split
+def _as_trained(scene_model: SceneModel, select: str, data: str, split: str | None, skip_bad: bool) -> Scene:
+    """The scene split as the model was trained, which is said on stderr; by its own split where the model does not know
+    it. UserError where the model was trained without a test split, and that is selected."""
+    from transposenet_core.evaluation.own_split import load_as_trained
 
-    own = with_own_split(mapped, scene)
-    if own is None:
+    scene, known = load_as_trained(scene_model.scenes, data, skip_bad)
+    if known is None:
         return scene
-    counts = Counter(image.split for image in own.images)
+    counts = Counter(image.split for image in scene.images)
     listed = ", ".join(f"{counts[split]} {split}" for split in SPLITS)
     print(f"{scene.name}: split as the model was trained: {listed}", file=sys.stderr)
-    if (missing := len(mapped.frames.test_names) - counts["test"]) > 0:
+    if (missing := len(known.frames.test_names) - counts["test"]) > 0:
         print(f"{scene.name}: {missing} of the model's test frames are not in the data", file=sys.stderr)
     if select == "test" and not counts["test"]:
         raise UserError(
             f"scene {scene.name} ({scene.root}): the model was trained without a test split ({listed}), so no frame of "
             "it is a test; evaluate another recording of the place, or train again with --split blocks"
         )
-    return own
+    return scene
 
 
 def _evaluated(localizer: Localizer, scene: Scene, select: str, report: Path | None) -> OfflineResult:

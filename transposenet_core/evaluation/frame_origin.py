@@ -8,7 +8,7 @@ then it is the same recording in another map frame or unit.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -16,7 +16,7 @@ from scipy.spatial import cKDTree
 from transposenet_core.formats.image_names import same_images
 from transposenet_core.geometry.pose import Pose, rotation_angle_deg, stack
 from transposenet_core.geometry.similarity import Similarity
-from transposenet_core.scene import LEFT_OUT, Scene, unit_name
+from transposenet_core.scene import Scene, unit_name
 from transposenet_core.scene_model import MappedScene
 from transposenet_core.scene_model.known_frames import SPLITS
 
@@ -155,23 +155,3 @@ def origin_in(mapped: MappedScene, scene: Scene, select: str) -> FrameOrigin:
     evaluated = [index for index, image in enumerate(scene.images) if select in ("all", image.split)]
     names, poses = [image.name for image in scene.images], [image.pose for image in scene.images]
     return FrameOrigin.of(mapped, scene.name, names, poses, evaluated, scene.units)
-
-
-def with_own_split(mapped: MappedScene, scene: Scene) -> Scene | None:
-    """The scene split as the model was trained; None where it knows none of the images: another recording.
-
-    Frames that it knows nothing of are left out. Of a model without the names of its test frames (an older one) those
-    of the data set's own split are taken.
-    """
-    names = [image.name for image in scene.images]
-    known = recognise(mapped, names, [image.pose for image in scene.images]).known
-    if not known:
-        return None
-    tests = same_images(names, mapped.frames.test_names)
-    splits = [LEFT_OUT] * len(names)
-    for index, image in enumerate(scene.images):
-        if index in known:
-            splits[index] = SPLITS[mapped.frames.split_N[known[index]]]
-        elif index in tests or (not mapped.frames.test_names and image.split == "test"):
-            splits[index] = "test"
-    return replace(scene, images=[replace(i, split=split) for i, split in zip(scene.images, splits, strict=True)])

@@ -136,6 +136,7 @@ class MappedScene:
             "intrinsics": None if self.intrinsics is None else self.intrinsics.to_dict(),
             "T_pose_camera": None if self.T_pose_camera is None else self.T_pose_camera.to_dict(),
             "frames": self.frames.counts(),
+            "test_frames": len(self.frames.test_names),
             "held_out_error": asdict(self.held_out_error),
             "calibration": {model: each.to_dict() for model, each in self.calibration.items()},
             "keyframes": keyframes,
@@ -165,6 +166,8 @@ class MappedScene:
             raise ValueError(
                 f"frames are {description['frames']} in the description, {found.frames.counts()} beside it"
             )
+        if (tests := description.get("test_frames", 0)) != len(found.frames.test_names):
+            raise ValueError(f"test_frames is {tests}, {len(found.frames.test_names)} names of them are beside it")
         return found
 
 

@@ -11,9 +11,12 @@ import pytest
 from matplotlib.figure import Figure
 from untrained import HELD_OUT, save_untrained, with_scene
 
-from transposenet_core.evaluation.frame_origin import origin_in, recognise, with_own_split
+from transposenet_core.errors import UserError
+from transposenet_core.evaluation.frame_origin import origin_in, recognise
+from transposenet_core.evaluation.own_split import load_as_trained, with_own_split
 from transposenet_core.formats import load_scene
-from transposenet_core.geometry.pose import Pose
+from transposenet_core.formats.folder_writing import write_folder_dataset
+from transposenet_core.geometry.pose import Pose, stack
 from transposenet_core.geometry.similarity import Similarity
 from transposenet_core.image_files import read_image
 from transposenet_core.preprocessing import Preprocessing
@@ -66,6 +69,23 @@ def test_e10_the_models_own_split_is_that_of_its_training(small_scene: Path) -> 
     assert own is not None and [image.split for image in own.images[22:]] == [LEFT_OUT] * 2 + ["test"] * 24
 
 
+def test_e10_images_that_the_split_does_not_use_may_be_missing(small_scene: Path, tmp_path: Path) -> None:
+    """As in data that were published with a split file and without a quarter of their images."""
+    scene = load_scene(small_scene)
+    write_folder_dataset(tmp_path / "copy", scene)
+    for image in scene.images[-14:]:
+        (tmp_path / "copy" / image.name).unlink()
+    data = f"folder:{tmp_path / 'copy'}"
+    with pytest.raises(UserError, match="14 faults"):
+        load_scene(data)
+    found, known = load_as_trained([mapped_of(scene)], data)
+    assert known is not None and [image.split for image in found.images] == [
+        s for s in SPLITS if s not in ("", LEFT_OUT)
+    ]
+    stranger = replace(mapped_of(scene), frames=KnownFrames.trained_on(*stack([scene.images[0].pose]), ["x.png"]))
+    assert load_as_trained([stranger], f"7scenes:{small_scene}")[1] is None
+
+
 def test_e10_data_of_another_scene_or_in_another_map_are_said(small_scene: Path) -> None:
     scene = load_scene(small_scene)
     attic = replace(scene, name="attic", images=[replace(i, name=f"a{i.name}") for i in scene.images])
@@ -113,7 +133,7 @@ def test_e10_the_command_warns_at_the_head_of_table_figure_and_json(
     data = [str(model), "--data", str(small_scene), "--device", "cpu", "--json", str(tmp_path / "figures.json")]
     assert evaluate(data) == 0  # the model's own split
     printed = capsys.readouterr()
-    assert "desk: split as the model was trained: 12 train, 6 val, 12 test, 18 left_out" in printed.err
+    assert "desk: split as the model was trained: 12 train, 6 val, 12 test" in printed.err
     assert "localized 12 of 12 frames" in printed.out and "WARN" not in printed.out
     assert json.loads((tmp_path / "figures.json").read_text())["evaluated_frames"]["trained_on"] == 0
     split = tmp_path / "split.csv"
@@ -135,7 +155,7 @@ def test_e10_a_model_without_a_test_split_says_how_to_get_one(
     known = KnownFrames.of(replace(load_scene(small_scene), images=everything))
     with_scene(SceneModel.load(model), frames=known).save(model)
     assert evaluate([str(model), "--data", str(small_scene), "--device", "cpu"]) == 2
-    assert "trained without a test split (48 train, 0 val, 0 test, 0 left_out)" in capsys.readouterr().err
+    assert "trained without a test split (48 train, 0 val, 0 test)" in capsys.readouterr().err
 
 
 def test_arbitrary_units_have_no_recalls_in_metres(
