@@ -79,7 +79,7 @@ def table(rows: dict[str, ErrorSummary], units: str = "metres") -> str:
     """The figures of several methods as aligned text; of positions that are no metres without the recalls."""
     width, unit, metric = max(map(len, rows), default=0), unit_name(units), units == "metres"
     titles = " ".join(f"{title:{17 + len(unit)}s}" for title in ("median", "p95", "mean"))
-    lines = [f"{'':{width}s} frames  {titles}" + " 5cm5deg 10cm5deg 25cm10deg" * metric]
+    lines = [(f"{'':{width}s} frames  {titles}" + " 5cm5deg 10cm5deg 25cm10deg" * metric).rstrip()]
     for name, s in rows.items():
         pairs = ((s.median_m, s.median_deg), (s.p95_m, s.p95_deg), (s.mean_m, s.mean_deg))
         errors = " ".join(f"{metres:6.3f} {unit} {degrees:6.2f} deg" for metres, degrees in pairs)

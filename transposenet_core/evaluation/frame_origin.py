@@ -16,6 +16,7 @@ from scipy.spatial import cKDTree
 from transposenet_core.formats.image_names import same_images
 from transposenet_core.geometry.pose import Pose, rotation_angle_deg, stack
 from transposenet_core.geometry.similarity import Similarity
+from transposenet_core.printable import printable
 from transposenet_core.scene import Scene, unit_name
 from transposenet_core.scene_model import MappedScene
 from transposenet_core.scene_model.known_frames import SPLITS
@@ -125,7 +126,7 @@ def _moved(similarity: Similarity, mapped: MappedScene) -> str:
     degrees = float(rotation_angle_deg(similarity.T_to_from.orientation, np.array([1.0, 0, 0, 0])))
     return (
         f"the data's poses are those of the training in another map or unit (times {similarity.scale:.3g}, moved by "
-        f"{away:.3g} {unit_name(mapped.units)} and {degrees:.0f} deg): use {OPTIONS}"
+        f"{away:.2f} {unit_name(mapped.units)} and {degrees:.0f} deg): use {OPTIONS}"
     )
 
 
@@ -136,8 +137,9 @@ def _elsewhere(mapped: MappedScene, name: str, poses: Sequence[Pose]) -> list[st
         return []
     if name != mapped.name:
         return [
-            f"the data are of '{name}' and none of them is among the {len(mapped.frames.names)} frames that the model "
-            f"knows of its scene '{mapped.name}': another place? If it is the same, say so with --name {mapped.name}"
+            f"the data are of '{printable(name)}' and none of them is among the {len(mapped.frames.names)} frames that "
+            f"the model knows of its scene '{printable(mapped.name)}': another place? If it is the same, say so with "
+            "--name"
         ]
     size = float(np.linalg.norm(np.ptp(training_N3, axis=0)))
     away = float(np.median(cKDTree(training_N3).query(stack(list(poses))[0])[0]))

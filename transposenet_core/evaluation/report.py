@@ -55,7 +55,8 @@ def draw_report(
         raise ValueError("there is no frame to draw")
     figure = Figure(figsize=(13, 8.2 + 0.25 * len(warnings)), dpi=110, layout="constrained")
     head = [title, *(textwrap.fill(f"WARN {warning}", HEAD_WIDTH) for warning in warnings)]
-    figure.suptitle("\n".join(head), fontsize=11 if warnings else 13, color=ESTIMATE if warnings else None)
+    heading = figure.suptitle("\n".join(head), fontsize=11 if warnings else 13, color=ESTIMATE if warnings else None)
+    heading.set_parse_math(False)  # names may contain anything: a $ is not a formula
     halves: Any = figure.subfigures(1, 2, width_ratios=(1, 1.15))
     left, right = halves
     above = left.subplots()

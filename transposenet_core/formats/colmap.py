@@ -18,7 +18,7 @@ from transposenet_core.formats import labels
 from transposenet_core.formats.declared_convention import T_CAMERA_MAP, PoseConvention
 from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.labels import ImageFiles, natural_order
-from transposenet_core.formats.numbers import RATE_MEANING, frame_rate, frame_stamps, positive_option
+from transposenet_core.formats.numbers import RATE_MEANING, SCALE_MEANING, frame_rate, frame_stamps, metric_scale
 from transposenet_core.formats.rows import MAP_TO_CAMERA, PoseReader, below
 from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
@@ -30,7 +30,7 @@ CONVENTION = "world-to-camera, inverted; optical axes; pixel centres moved by ha
 OPTIONS = {
     "camera": "ID of the camera whose images are taken; needed where the model has several that differ",
     "images": labels.IMAGES_MEANING.split(";")[0] + "; default: images/ in PATH",
-    "scale": "metres that a unit of the model has; default 1, with a remark",
+    "scale": SCALE_MEANING,
     "rate": RATE_MEANING,
     labels.LABELS_ONLY: labels.LABELS_ONLY_MEANING,
 }
@@ -69,10 +69,7 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
         raise UserError(f"{root}: no COLMAP model there; {NAME} reads {LAYOUT}")
     model = _read(folder)
     rate_hz, assumed_rate_hz = frame_rate(options, USUAL_RATE_HZ, root)
-    scale = positive_option(options, "scale", 1.0, root)
-    if "scale" not in options:
-        what = "COLMAP models have no metric scale unless geo-registered; a unit is taken as a metre, or say ,scale="
-        faults.remark(folder, what)
+    scale, units = metric_scale(options, folder, "COLMAP models have no metric scale unless geo-registered", faults)
     posed = {image.name: image for image in model.images.values() if image.has_pose}
     if not posed:
         raise UserError(f"{folder}: the model has {model.num_images()} images and none is registered; map it again")
@@ -94,7 +91,6 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
             images.append(PosedImage(name, path, pose, split, str(Path(name).parent), stamps[name]))
     images.sort(key=lambda image: natural_order(image.name))
     intrinsics = _intrinsics(folder, model.cameras[min(camera_ids)])
-    units = "metres" if "scale" in options else "arbitrary"
     name = root.resolve().name
     return Scene(name, images, intrinsics=intrinsics, root=root, units=units, assumed_rate_hz=assumed_rate_hz)
 

@@ -21,7 +21,7 @@ from transposenet_core.formats.declared_convention import PoseConvention
 from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.labels import ImageFiles, Row, natural_order
 from transposenet_core.formats.nerfstudio_camera import read_intrinsics
-from transposenet_core.formats.numbers import RATE_MEANING, frame_rate, frame_stamps, positive_option
+from transposenet_core.formats.numbers import RATE_MEANING, SCALE_MEANING, frame_rate, frame_stamps, metric_scale
 from transposenet_core.formats.rows import PoseReader
 from transposenet_core.image_files import is_file
 from transposenet_core.scene import PosedImage, Scene
@@ -30,7 +30,7 @@ NAME = "nerfstudio"
 LAYOUT = "transforms.json (frames with file_path and transform_matrix; fl_x, fl_y, cx, cy, w, h) beside its images"
 CONVENTION = "camera-to-world 4x4, OpenGL camera axes (x right, y up, z back); applied_transform and _scale undone"
 OPTIONS = {
-    "scale": "metres that a unit of the poses has; default 1, with a remark",
+    "scale": SCALE_MEANING,
     "rate": RATE_MEANING,
     labels.LABELS_ONLY: labels.LABELS_ONLY_MEANING,
 }
@@ -57,10 +57,7 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
     path = root / FILE
     content = read_json(path)
     rate_hz, assumed_rate_hz = frame_rate(options, USUAL_RATE_HZ, path)
-    scale = positive_option(options, "scale", 1.0, path)
-    if "scale" not in options:
-        what = "the file says no unit, and poses from COLMAP have none; a unit is taken as a metre, or say ,scale="
-        faults.remark(path, what)
+    scale, units = metric_scale(options, path, "the file says no unit, and poses from COLMAP have none", faults)
     frames = _frames(root, content, faults)
     splits = {name: "train" for name in frames}
     if split_file is not None:
@@ -82,7 +79,6 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
     images.sort(key=lambda image: natural_order(image.name))
     files = [] if image_files.labels_only else [image.path for image in images]
     intrinsics = read_intrinsics(path, content, [frame for _, frame in frames.values()], files, faults)
-    units = "metres" if "scale" in options else "arbitrary"
     name = root.resolve().name
     return Scene(name, images, intrinsics=intrinsics, root=root, units=units, assumed_rate_hz=assumed_rate_hz)
 

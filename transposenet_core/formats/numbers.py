@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from transposenet_core.errors import UserError
+from transposenet_core.formats.faults import Faults
 
 LARGEST = 2e9  # between clocks that count from 1970 and from switching on
+SCALE_MEANING = "metres that a unit of the poses has; without it positions are in arbitrary units, with a remark"
 FASTEST_HZ, SLOWEST_S = 1e4, 8.0  # of a camera: beyond, its stamps are in another unit (100 Hz in milliseconds: 10)
 RATE_MEANING = "images a second: the layout has no time, and without it nothing is printed in seconds"
 
@@ -42,6 +44,15 @@ def frame_rate(options: dict[str, str], usual_hz: float, where: object) -> tuple
     `rate`, with which the stamps are times; without it `usual_hz` and that. UserError that starts with `where`."""
     rate_hz = positive_option(options, "rate", usual_hz, where)
     return rate_hz, None if "rate" in options else usual_hz
+
+
+def metric_scale(options: dict[str, str], where: object, what: str, faults: Faults) -> tuple[float, str]:
+    """What positions are multiplied by, the option `scale`, and their units, one of `scene.UNITS`: without the option
+    they are arbitrary, with a remark that begins with `what`. UserError that starts with `where`."""
+    if "scale" in options:
+        return positive_option(options, "scale", 1.0, where), "metres"
+    faults.remark(where, f"{what}: positions are in arbitrary units, which scale=, --scale or --align make metres of")
+    return 1.0, "arbitrary"
 
 
 def stamp_unit(period_s: float) -> str:
