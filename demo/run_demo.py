@@ -96,7 +96,7 @@ def _draw(path: Path, live: LiveResult, images: list[PosedImage], scene_model: S
     ]
     shown = {index: read_image(images[index].path) for index in choose_frames(frames)}
     title = f"demo room: {len(live.estimates)} of {len(live.sent)} frames localized live at {test_drive().rate:g} Hz"
-    draw_report(path, title, frames, scene_model.scenes[0].training_positions_N3, shown)
+    draw_report(path, title, frames, scene_model.scenes[0], shown)
     return path
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -27,7 +27,8 @@ class Estimate:
     (TransPoseNet, section 4.2 and Figure 3). ``covariance_source`` describes where the covariance comes from. Of a
     model of several scenes ``scene`` is the selected one, ``scene_probability`` how sure the network is of it (None
     of one scene), and the covariance is the error within it. ``time_offset_s`` is the scene's: added to an image's
-    stamp it gives the time of its pose.
+    stamp it gives the time of its pose. ``units`` are those of positions: "metres", or "arbitrary" if the scale of
+    the scene is not known, then instead of metres above.
     """
 
     pose: Pose | None
@@ -41,3 +42,11 @@ class Estimate:
     scene_probability: float | None = None
     explanation: str = ""
     time_offset_s: float = 0.0
+    units: str = "metres"
+
+    def in_metres(self, metres_per_unit: float) -> Estimate:
+        """The same estimate of a scene in arbitrary units, of which one has so many metres."""
+        scale_6 = np.repeat((metres_per_unit, 1.0), 3)
+        pose = self.pose and Pose(metres_per_unit * self.pose.position, self.pose.orientation)
+        covariance_66 = self.covariance_66 * np.outer(scale_6, scale_6)
+        return replace(self, pose=pose, covariance_66=covariance_66, units="metres")

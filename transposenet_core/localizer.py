@@ -14,6 +14,7 @@ from transposenet_core.estimate import LOST_VARIANCE, NON_FINITE_OUTPUT, OUT_OF_
 from transposenet_core.geometry.covariance import moved_covariance, position_sigma, scaled
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.geometry.pose_averaging import mean_over_views
+from transposenet_core.scene import unit_name
 from transposenet_core.scene_model import KEPT, Calibration, SceneModel
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -69,7 +70,8 @@ class Localizer:
             if "covariance" in output and calibration:
                 source = f"the network's covariance of this frame, scaled to its error on {scene.held_out_error.source}"
                 covariance_66 = scaled(_covariance_of(output), calibration.covariance_scale)
-                reason, explanation = abstention(covariance_66, calibration, scene.held_out_error.source)
+                held_out, unit = scene.held_out_error.source, unit_name(scene.units)
+                reason, explanation = abstention(covariance_66, calibration, held_out, unit)
             if scene.T_pose_camera is not None:
                 pose, covariance_66 = of_the_labelled(pose, covariance_66, scene.T_pose_camera)
         except ValueError:
@@ -86,17 +88,18 @@ class Localizer:
             scene_probability=probability,
             explanation=explanation,
             time_offset_s=scene.time_offset_s,
+            units=scene.units,
         )
 
 
-def abstention(covariance_66: np.ndarray, calibration: Calibration, held_out: str) -> tuple[str, str]:
+def abstention(covariance_66: np.ndarray, calibration: Calibration, held_out: str, unit: str = "m") -> tuple[str, str]:
     """Reason and explanation where a frame's own covariance is larger than those of the `held_out` frames of the scene,
-    else two ''."""
+    else two ''. `unit` is that of positions."""
     largest, sigma = calibration.largest_sigma_m, float(position_sigma(covariance_66))
     if largest is None or sigma <= largest:
         return "", ""
-    known = f"{KEPT:.0%} of {held_out} have at most {largest:.3f} m"
-    return OUT_OF_SCENE, f"one sigma of its position is {sigma:.3f} m, {known}; it may show another place"
+    known = f"{KEPT:.0%} of {held_out} have at most {largest:.3f} {unit}"
+    return OUT_OF_SCENE, f"one sigma of its position is {sigma:.3f} {unit}, {known}; it may show another place"
 
 
 def of_the_labelled(pose: Pose, covariance_66: np.ndarray, T_pose_camera: Pose) -> tuple[Pose, np.ndarray]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -12,9 +14,31 @@ from transposenet_core.errors import UserError
 from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
 
+
+class HasUnits(Protocol):
+    """A scene, or what a scene model keeps of one."""
+
+    units: str
+
+
 SPLITS = ("train", "val", "test")
 LEFT_OUT = "left_out"  # neither trained nor validated on: between the two, so that neighbours do not leak
 UNITS = ("metres", "arbitrary")
+
+
+def unit_name(units: str) -> str:
+    """What to write behind a length in `units`, one of UNITS."""
+    return "m" if units == "metres" else "units"
+
+
+def common_units(scenes: Iterable[HasUnits]) -> str:
+    """The units of a figure over several scenes: metres where those of all of them are."""
+    return "metres" if all(scene.units == "metres" for scene in scenes) else "arbitrary"
+
+
+def time_unit(assumed_rate_hz: float | None) -> tuple[str, float]:
+    """The unit of times, "s" or "frames", and by what seconds at an assumed rate are multiplied for it."""
+    return ("s", 1.0) if assumed_rate_hz is None else ("frames", assumed_rate_hz)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +79,8 @@ class Scene:
     Where the poses are not the colour camera's own but another body's on its mount, ``T_pose_camera`` takes a point of
     the camera's optical frame to that body's; None: they are the camera's. ``units`` (one of UNITS): positions are
     metres or have an unknown scale; ``time_offset_s`` was added to the images' stamps to find their poses.
+    ``assumed_rate_hz``: the images carry no time, and their stamps count frames at this rate, which nobody measured;
+    None: stamps are times. See `time_unit`.
     """
 
     name: str
@@ -66,6 +92,12 @@ class Scene:
     root: Path = field(default_factory=Path)
     units: str = "metres"
     time_offset_s: float = 0.0
+    assumed_rate_hz: float | None = None
+
+    @property
+    def time_unit(self) -> tuple[str, float]:
+        """What stamps may be shown in: the unit, "s" or "frames", and by what a stamp is multiplied for it."""
+        return time_unit(self.assumed_rate_hz)
 
     def of_the_camera(self) -> Scene:
         """The same scene with the poses of the colour camera itself, which a network can learn."""

@@ -16,6 +16,7 @@ from transposenet_ros.decoding.image_decoding import Decoder
 from transposenet_ros.guarded_localizer import DeviceFailedError, GuardedLocalizer
 from transposenet_ros.output.map_frame import map_frame_of
 from transposenet_ros.output.on_demand import OnDemand
+from transposenet_ros.output.units import in_metres
 from transposenet_ros.parameters import Parameters
 from transposenet_ros.throttled_log import ThrottledLog
 
@@ -79,6 +80,7 @@ class FrameLocalizer:
             estimate = localizer.localize(image_HW3, with_attention=self._on_demand.wants_attention())
             if estimate.reason == reasons.OUT_OF_SCENE and self._parameters.out_of_scene == "publish":
                 estimate = replace(estimate, localized=True, reason="")
+            estimate = in_metres(estimate, self._parameters.scale)
             return estimate, map_frame_of(self._parameters, estimate.map_frame)
         except DeviceFailedError as error:
             raise FrameError(reasons.DEVICE_FAILED, str(error)) from error

@@ -27,6 +27,7 @@ from transposenet_ros.node_process import run_nodes
 from transposenet_ros.node_state import node_state_of
 from transposenet_ros.output.map_frame import check_map_frame
 from transposenet_ros.output.outputs import Outputs
+from transposenet_ros.output.units import check_units
 
 
 class LocalizerNode(LifecycleNode):
@@ -116,6 +117,7 @@ class LocalizerNode(LifecycleNode):
         path = allowed_model(model, values.models_dir, running=self._configured is not None)
         localizer = GuardedLocalizer(path, values.device, values.on_device_error, self.get_logger().warning)
         check_map_frame(values, localizer.scene_model)
+        check_units(values, localizer.scene_model)
         return localizer
 
     def _running(self) -> tuple[FrameWorker, Outputs] | None:

@@ -8,6 +8,7 @@ from transposenet_ros.active import Active
 from transposenet_ros.configured import Configured
 from transposenet_ros.health import NodeState
 from transposenet_ros.input.input_watch import clock_name
+from transposenet_ros.output.units import UNSCALED, units_note
 from transposenet_ros.parameters import Parameters
 
 
@@ -24,8 +25,8 @@ def node_state_of(
         input_fault=watch.input_fault if watch else "",
         stamps_behind_s=active.worker.stamps_behind_s if active else 0.0,
         conflict=configured.outputs.robot_frames.conflict if configured else "",
-        warnings=_warnings(configured, active),
-        notes=_notes(configured, active),
+        warnings=_warnings(parameters, configured, active),
+        notes=_notes(parameters, configured, active),
         stale_after=parameters.stale_after,
         model=parameters.model,
         scene=localizer.scene_model.title if localizer else "",
@@ -36,17 +37,19 @@ def node_state_of(
     )
 
 
-def _warnings(configured: Configured | None, active: Active | None) -> tuple[str, ...]:
-    """Sentences about restricted operation."""
+def _warnings(parameters: Parameters, configured: Configured | None, active: Active | None) -> tuple[str, ...]:
+    """What goes on, but not as it should."""
     fallback_reason = configured.localizer.fallback_reason if configured else ""
     trouble = configured.outputs.robot_frames.trouble if configured else ""
     verdict = active.frame_localizer.camera.verdict if active else None
-    return tuple(filter(None, (fallback_reason, trouble, verdict.text if verdict and verdict.reason else "")))
+    unscaled = UNSCALED if configured and units_note(parameters, configured.localizer.scene_model) == UNSCALED else ""
+    return tuple(filter(None, (unscaled, fallback_reason, trouble, verdict.text if verdict and verdict.reason else "")))
 
 
-def _notes(configured: Configured | None, active: Active | None) -> dict[str, object]:
+def _notes(parameters: Parameters, configured: Configured | None, active: Active | None) -> dict[str, object]:
     frames = configured.outputs.robot_frames if configured else None
     return {
+        "units": units_note(parameters, configured.localizer.scene_model) if configured else "",
         "device_note": configured.localizer.note if configured else "",
         "camera": active.frame_localizer.camera.verdict.text if active else "",
         "tf_mode": frames.mode if frames else "",

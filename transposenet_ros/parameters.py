@@ -68,6 +68,15 @@ class Parameters:
         choices=("builtin", "cv_bridge"),
     )
     map_frame: str = _row("", "Frame of the published poses; empty: the scene model's")
+    scale: float = _row(
+        0.0,
+        "Metres that a unit of a scene model in arbitrary units has (COLMAP, nerfstudio); 0.0: none is given, and such "
+        "a model is refused",
+        limits=(0.0, 1e6),
+    )
+    publish_unscaled: bool = _row(
+        False, "Publish poses of a scene model in arbitrary units as they are, as if they were metres"
+    )
     camera_frame: str = _row("", "Frame of the camera's optical axes; empty: the image's frame_id")
     tf_mode: str = _row(
         "map_to_camera",

@@ -10,7 +10,8 @@ import pytest
 from small_scene import write_small_scene
 from training_runs import SMALL
 
-from benchmarks import depth_offset, error_by_distance, label_noise, recording_amount
+from benchmarks import depth_offset, error_by_distance, label_noise, recording_amount, time_offsets
+from transposenet_core.dataset_check.time_offset import TimeOffset
 from transposenet_core.estimate import Estimate
 from transposenet_core.evaluation.errors import write_predictions
 from transposenet_core.formats import load_scene
@@ -114,3 +115,12 @@ def test_the_position_of_the_depth_camera_is_found(
 def test_a_scene_without_depth_has_no_depth_camera(scene: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert depth_offset.main(["--data", f"7scenes:{scene}"]) == 2
     assert "has no depth images; record with a depth camera" in capsys.readouterr().err
+
+
+def test_reported_time_offsets_are_counted_by_what_was_there(small_scene: Path, capsys: pytest.CaptureFixture) -> None:
+    for seconds, end in ((None, "unknown"), (0.0, "none"), (0.09, "reported"), (0.2, "wrong")):
+        assert time_offsets.outcome(0.1, 0.1, TimeOffset(seconds, 0.9, 0.01, 50, "")) == end
+    assert time_offsets.main(["--data", f"7scenes:{small_scene}"]) == 0
+    rows = [line.split("|")[1:-1] for line in capsys.readouterr().out.splitlines()[2:]]
+    assert [int(row[2]) for row in rows[:3]] == [1, 0, 0]  # 48 images make one stretch of 40
+    assert all(int(row[2]) == sum(int(row[k]) for k in (3, 5, 6)) for row in rows)

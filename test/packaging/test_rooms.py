@@ -20,7 +20,7 @@ ROOMS = {
         *("transposenet_core", "errors", "checked", "plain_yaml", "tensor_header", "file_hash"),
         *("atomic_files", "printable", "suggestions", "stopping", "command_line", "progress", "text_files"),
         *("shared_files", "presets", "encoded_images", "image_files"),
-        *("geometry", "scene", "preprocessing", "estimate", "formats", "several_scenes", "models"),
+        *("geometry", "scene", "preprocessing", "estimate", "formats", "scene_units", "several_scenes", "models"),
         *("scene_model", "checkpoints", "localizer"),
         *("inspection", "evaluation", "dataset_check", "training", "commands"),
     ],

@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> None:
     if findings.card:
         print(card_text(findings.card))
     if findings.offset:
-        print(f"{'time offset':<15}{findings.offset.sentence()}")
+        print(f"{'time offset':<15}{findings.offset.sentence(findings.scene.time_unit[0])}")
     if findings.motion:
         print(f"{'motion':<15}{findings.motion.sentence()}")
     if text := faults_text(findings.faults.all, args.all):

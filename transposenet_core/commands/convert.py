@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from transposenet_core.command_line import next_command
-from transposenet_core.commands.data_options import add_data_options, data_again, list_formats
+from transposenet_core.commands.data_options import add_data_options, data_again, list_formats, load_given
 from transposenet_core.errors import UserError
 
 HELP = "make a scene model from a public checkpoint"
@@ -38,12 +38,11 @@ def run(args: argparse.Namespace) -> None:
     if args.out.exists():
         raise UserError(f"--out {args.out} already exists: name a new folder")
     from transposenet_core.checkpoints.reference_checkpoint import HEADS, convert
-    from transposenet_core.several_scenes import load_scenes
     from transposenet_core.training.converted import converted_scene_model
 
     heads = HEADS if args.heads is None else args.heads
     conversion = convert(args.checkpoint, heads)
-    model, summary = converted_scene_model(conversion, load_scenes(args.data, args.split, args.name, args.skip_bad))
+    model, summary = converted_scene_model(conversion, load_given(args))
     model.save(args.out)
     print(f"{conversion.origin}: {conversion.architecture}, {heads} heads")
     print(f"{conversion.unused / 1e6:.2f} M unused weights were left out")

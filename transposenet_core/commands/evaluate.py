@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
+from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transposenet_core.atomic_files import write_atomically
 from transposenet_core.command_line import next_command
-from transposenet_core.commands.data_options import MODEL_HELP, add_data_options, list_formats
+from transposenet_core.commands.data_options import MODEL_HELP, add_data_options, list_formats, load_given
+from transposenet_core.errors import UserError
 
 if TYPE_CHECKING:
     from transposenet_core.evaluation.offline_result import OfflineResult
     from transposenet_core.localizer import Localizer
     from transposenet_core.scene import Scene
+    from transposenet_core.scene_model import SceneModel
 
+SPLITS = ("train", "val", "test")
 HELP = "evaluate a scene model on images it has not seen"
 DESCRIPTION = """Evaluate a scene model on posed images it has not seen, beside two baselines: nearest-neighbour
-retrieval and a constant pose.
+pose.
 
 transposenet evaluate MODEL --data 7scenes:PATH --split FILE [--predictions out.csv] [--report DIR]
     [--json FILE] [--other FORMAT:PATH]
@@ -26,14 +32,15 @@ transposenet evaluate MODEL --data 7scenes:PATH --split FILE [--predictions out.
 The baselines know the training frames of the split. The last lines are a verdict: better than
 retrieval, or what to do. The predictions file has a
 line per image: image,x,y,z,qw,qx,qy,qz (T_map_camera, metres), sigma_x,sigma_y,sigma_z (metres),
-localized (0/1). Of a model of several scenes --data selects one by its name; a frame taken for
-another one counts as not localized."""
+localized (0/1). Without --split the frames are split as the model was trained, where it knows them;
+frames that it was trained on are evaluated with a warning. Of a model of several scenes --data says
+which one the images are of, by its name; a frame taken for another one counts as not localized."""
 help_all = list_formats
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, metavar="MODEL", help=MODEL_HELP)
-    add_data_options(parser)
+    add_data_options(parser, "the model's own split")
     parser.add_argument("--select", default="test", choices=("train", "val", "test", "all"), help="frames to evaluate")
     parser.add_argument(
         "--other", action="append", default=[], metavar="FORMAT:PATH", help="another place: count frames not localized"
@@ -60,12 +67,11 @@ def run(args: argparse.Namespace) -> None:
     from transposenet_core.evaluation.verdict import verdict_of
     from transposenet_core.formats import load_scene
     from transposenet_core.localizer import Localizer
-    from transposenet_core.several_scenes import load_scenes
 
     localizer = Localizer(args.model, device=args.device)
     if args.crops is not None:
         localizer.scene_model.preprocessing = with_crops(localizer.scene_model, args.crops)
-    scenes = load_scenes(args.data, args.split, args.name, args.skip_bad)
+    scenes = load_given(args, None if args.split else partial(_as_trained, localizer.scene_model, args.select))
     for scene in scenes:
         find_mapped_scene(localizer.scene_model, scene)  # a wrong name is reported before the first scene is evaluated
     several = len(scenes) > 1
@@ -85,6 +91,27 @@ def run(args: argparse.Namespace) -> None:
     for scene, result in zip(scenes, results.values(), strict=True):
         print(f"{scene.name}: " * several + str(verdict_of(result, scene, record)))
     print(f"next: {next_command('localize', '--model', args.model, 'IMAGE')}")
+
+
+def _as_trained(scene_model: SceneModel, select: str, data: str, split: str | None, skip_bad: bool) -> Scene:
+    """The scene split as the model was trained, which is noted on stderr; by its own split where the model does not
+    know it. UserError where the model was trained without a test split, and that is selected."""
+    from transposenet_core.evaluation.own_split import load_as_trained
+
+    scene, known = load_as_trained(scene_model.scenes, data, skip_bad)
+    if known is None:
+        return scene
+    counts = Counter(image.split for image in scene.images)
+    listed = ", ".join(f"{counts[split]} {split}" for split in SPLITS)
+    print(f"{scene.name}: split as the model was trained: {listed}", file=sys.stderr)
+    if (missing := len(known.frames.test_names) - counts["test"]) > 0:
+        print(f"{scene.name}: {missing} of the model's test frames are not in the data", file=sys.stderr)
+    if select == "test" and not counts["test"]:
+        raise UserError(
+            f"scene {scene.name} ({scene.root}): the model was trained without a test split ({listed}), so no frame of "
+            "it is a test; evaluate another recording of the place, or train again with --split blocks"
+        )
+    return scene
 
 
 def _evaluated(localizer: Localizer, scene: Scene, select: str, report: Path | None) -> OfflineResult:

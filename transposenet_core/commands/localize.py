@@ -32,8 +32,9 @@ a quaternion w x y z, optical axes (x right, y down, z forward), with one standa
 
 An image that is not localized has the reason in place of 'yes', and no pose. --json prints a list
 of objects with the keys image, localized, reason, explanation, scene, scene_probability, map_frame,
-position, orientation, sigma_m and sigma_deg, null where there is none. Exit code 0: every image
-was read and processed, localized or not; 2: an error to fix, in one sentence."""
+units (metres or arbitrary), position, orientation, sigma_m and sigma_deg, null where there is none.
+Exit code 0: every image was read and answered, localized or not; 2: something to mend, said in one
+sentence."""
 NUMBERS = ("x", "y", "z", "qw", "qx", "qy", "qz", "sigma_m", "sigma_deg")
 
 
@@ -58,12 +59,15 @@ def run(args: argparse.Namespace) -> None:
             raise UserError(f"{path}: no such image; give files or folders of PNG and JPEG images")
     from transposenet_core.localizer import Localizer
     from transposenet_core.progress import ProgressBar
+    from transposenet_core.scene import common_units
 
     localizer = Localizer(args.model, device=args.device)
     read = image_reader(localizer.scene_model, args.camera)
     note_other_shapes(localizer.scene_model, paths)
     shown = ProgressBar(paths, desc="localize", unit="img", disable=not sys.stderr.isatty())
     found = [description(str(path), localizer.localize(read(path))) for path in shown]
+    if common_units(localizer.scene_model.scenes) != "metres":
+        _note("positions and sigma_m of a scene in arbitrary units are in those, not in metres (key units of --json)")
     print(json.dumps(found, indent=1, allow_nan=False) if args.json else table(found))
     print(f"next: {following(args)}", file=sys.stderr if args.json else sys.stdout)
 
@@ -131,6 +135,7 @@ def description(image: str, estimate: Estimate) -> dict[str, Any]:
         "scene": estimate.scene,
         "scene_probability": estimate.scene_probability,
         "map_frame": estimate.map_frame,
+        "units": estimate.units,
         "position": None if pose is None else pose.position.tolist(),
         "orientation": None if pose is None else pose.orientation.tolist(),
         "sigma_m": None if estimate.pose is None else math.sqrt(variances_6[:3].sum()),

@@ -36,14 +36,13 @@ def run(args: argparse.Namespace) -> None:
         reconstruct,
         write_image,
     )
+    from transposenet_core.scene import common_units, unit_name
     from transposenet_core.scene_model import SceneModel
 
     pose, model = pose_of_numbers(args.pose), SceneModel.load(args.model)
     image_HW3 = reconstruct(model, pose, args.scene)
     write_image(args.out, image_HW3)
-    metres, degrees = nearest_training_pose(model, pose, args.scene)
-    height, width = image_HW3.shape[:2]
-    print(
-        f"{args.out}: {width}x{height} pixels; the nearest training view is {metres:.2f} m and {degrees:.1f} deg away"
-    )
+    (away, degrees), (height, width) = nearest_training_pose(model, pose, args.scene), image_HW3.shape[:2]
+    away_text = f"{away:.2f} {unit_name(common_units(model.scenes))} and {degrees:.1f} deg"
+    print(f"{args.out}: {width}x{height} pixels; the nearest training view is {away_text} away")
     print(f"next: {next_command('localize', '--model', args.model, args.out)}")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transposenet_core.command_line import next_command
-from transposenet_core.commands.data_options import add_data_options, data_again, list_formats
+from transposenet_core.commands.data_options import add_data_options, data_again, list_formats, load_given
 from transposenet_core.commands.overrides import add_key_options, key_options, options_to_overrides
 from transposenet_core.errors import UserError
 from transposenet_core.presets import preset_path
@@ -60,7 +60,7 @@ def help_all() -> str:
 
 def run(args: argparse.Namespace) -> None:
     from transposenet_core.dataset_check.quick import quick_check
-    from transposenet_core.several_scenes import load_scenes, split_name
+    from transposenet_core.several_scenes import split_name
     from transposenet_core.stopping import stoppable
     from transposenet_core.training.checkpoint import Checkpoint
     from transposenet_core.training.config_reading import load_config
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> None:
     checkpoint = args.out / "checkpoint.safetensors"
     if checkpoint.exists() and not args.resume:
         raise UserError(f"{args.out} already holds a run: add --resume to continue it, or name another --out")
-    scenes = load_scenes(args.data, args.split, args.name, args.skip_bad)
+    scenes = load_given(args)
     if not args.no_check:
         scenes = [quick_check(data, scene, args.skip_bad) for data, scene in zip(args.data, scenes, strict=True)]
     whole = scenes

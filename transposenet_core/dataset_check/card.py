@@ -11,14 +11,15 @@ from scipy.spatial import cKDTree
 from transposenet_core.dataset_check.image_check import ImageCounts
 from transposenet_core.dataset_check.leakage import Leakage
 from transposenet_core.dataset_check.tracks import Tracks
-from transposenet_core.dataset_check.vertical import Vertical
 from transposenet_core.geometry.pose import rotation_angle_deg
+from transposenet_core.geometry.vertical import Vertical
 from transposenet_core.scene import SPLITS, Scene
 
 SECTORS = 12
 SEEN_SHARE = 0.01
 AWAY_SECONDS = 10.0
 PLACE_SHARE, PLACE_LIMITS_M = 0.1, (0.25, 2.0)  # edge of a place: of the scene's longer side
+TINY = 1e-9  # edge of a place where a camera of unknown units never moves
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,9 @@ class Spread:
     def of(cls, values_N: np.ndarray) -> Spread:
         known = values_N[np.isfinite(values_N)]
         return cls(*np.percentile(known, [50, 95, 100]).tolist()) if len(known) else cls(None, None, None)
+
+
+NONE = Spread(None, None, None)
 
 
 @dataclass(frozen=True)
@@ -60,10 +64,12 @@ class Directions:
 
 @dataclass(frozen=True)
 class Card:
-    """Metres, seconds, degrees throughout. `extent_m` is along the two level axes, `heights_m` the lowest, median and
-    highest camera; `revisited` is the share of frames at revisited places (after 10 s elsewhere, or in another run)."""
+    """Metres (or what ``units`` says), seconds, degrees throughout. `extent_m` is along the two level axes, `heights_m`
+    the lowest, median and highest camera; `revisited` is the share of frames at places that were come back to (10 s
+    away or another run). Where images carry no time, `duration_s`, `rate_hz` and what is per second are None."""
 
     scene: str
+    units: str
     frames: dict[str, int]
     sequences: dict[str, dict[str, int]]
     runs: int
@@ -72,10 +78,12 @@ class Card:
     up: str
     up_found: str
     path_m: float
-    duration_s: float
+    duration_s: float | None
     rate_hz: float | None
     speeds_m_s: Spread
     rotations_deg_s: Spread
+    steps_m_frame: Spread
+    rotations_deg_frame: Spread
     revisited: float
     place_m: float
     directions: Directions
@@ -99,10 +107,13 @@ def make_card(
     level_N2, heights_N = vertical.level(tracks.positions_N3), vertical.height(tracks.positions_N3)
     extent = np.ptp(level_N2, axis=0)
     periods = [tracks.period(run) for run in tracks.runs if tracks.period(run) > 0]
-    place_m = float(np.clip(PLACE_SHARE * extent.max(), *PLACE_LIMITS_M))
+    timed, steps, place_m = scene.assumed_rate_hz is None, tracks.steps, float(PLACE_SHARE * extent.max())
+    if scene.units == "metres":
+        place_m = float(np.clip(place_m, *PLACE_LIMITS_M))
     counts = Counter(tracks.splits_N.tolist())
     return Card(
         scene=scene.name,
+        units=scene.units,
         frames={split: counts[split] for split in SPLITS},
         sequences={name: dict(found) for name, found in sequences.items()},
         runs=len(tracks.runs),
@@ -110,11 +121,13 @@ def make_card(
         heights_m=(float(heights_N.min()), float(np.median(heights_N)), float(heights_N.max())),
         up=vertical.names[2],
         up_found=vertical.reason,
-        path_m=float(tracks.steps.metres_M.sum()),
-        duration_s=float(sum(np.ptp(tracks.stamps_N[run]) for run in tracks.runs)),
-        rate_hz=float(1 / np.median(periods)) if periods else None,
-        speeds_m_s=Spread.of(tracks.steps.speeds_M),
-        rotations_deg_s=Spread.of(tracks.steps.rotations_M),
+        path_m=float(steps.metres_M.sum()),
+        duration_s=float(sum(np.ptp(tracks.stamps_N[run]) for run in tracks.runs)) if timed else None,
+        rate_hz=float(1 / np.median(periods)) if periods and timed else None,
+        speeds_m_s=Spread.of(steps.speeds_M) if timed else NONE,
+        rotations_deg_s=Spread.of(steps.rotations_M) if timed else NONE,
+        steps_m_frame=Spread.of(steps.metres_per_frame_M),
+        rotations_deg_frame=Spread.of(steps.degrees_per_frame_M),
         revisited=share_revisited(tracks, place_m),
         place_m=place_m,
         directions=view_directions(tracks, vertical),
@@ -136,7 +149,7 @@ def distance_from_training(tracks: Tracks, split: str) -> Distance:
 
 def share_revisited(tracks: Tracks, place_m: float) -> float:
     """Share of frames at places (cubes of `place_m`) that the camera left for 10 s, or visited in another run."""
-    cells_N3 = np.floor((tracks.positions_N3 - tracks.positions_N3.min(axis=0)) / place_m).astype(np.int64)
+    cells_N3 = np.floor((tracks.positions_N3 - tracks.positions_N3.min(axis=0)) / max(place_m, TINY)).astype(np.int64)
     _, place_N = np.unique(cells_N3, axis=0, return_inverse=True)
     place_N = place_N.ravel()
     run_N = np.zeros(len(tracks), int)

@@ -9,6 +9,7 @@ from transposenet_core.dataset_check.card import Card, Spread
 from transposenet_core.formats.faults import SHOWN, Fault
 from transposenet_core.formats.runs import NEAR
 from transposenet_core.printable import printable
+from transposenet_core.scene import unit_name
 
 LABEL_WIDTH = 15
 SHOWN_SEQUENCES = 6
@@ -45,26 +46,24 @@ def _rows(card: Card) -> Iterable[tuple[str, str]]:
     yield "scene", f"{card.scene}, {total} images" + (", with depth" if card.depth else "")
     yield "splits", "  ".join(f"{split} {count}" for split, count in card.frames.items())
     yield "sequences", _sequences(card)
-    length, width = card.extent_m
-    yield "extent", f"{length:.1f} x {width:.1f} m seen from above; up is {card.up} ({card.up_found})"
+    unit, (length, width) = unit_name(card.units), card.extent_m
+    yield "extent", f"{length:.1f} x {width:.1f} {unit} seen from above; up is {card.up} ({card.up_found})"
     low, middle, high = card.heights_m
-    yield "heights", f"median {middle:.2f} m, {low:.2f} to {high:.2f} m"
-    rate = f" at {card.rate_hz:.3g} Hz" if card.rate_hz else ", no times known"
-    yield "track", f"{card.path_m:.1f} m in {card.duration_s:.1f} s{rate}"
-    yield "speed", _spread(card.speeds_m_s, "m/s")
-    yield "turning", _spread(card.rotations_deg_s, "deg/s", 1)
-    yield "revisits", f"{card.revisited:.0%} of the frames at revisited places (cubes of {card.place_m:.2f} m)"
+    yield "heights", f"median {middle:.2f} {unit}, {low:.2f} to {high:.2f} {unit}"
+    yield from _motion(card, unit)
+    yield "revisits", f"{card.revisited:.0%} of the frames at places come back to (cubes of {card.place_m:.2f} {unit})"
     low, middle, high = card.directions.elevations_deg
     seen, all_sectors = card.directions.sectors_seen, len(card.directions.sector_shares)
     yield "directions", f"training views in {seen} of {all_sectors} sectors of 30 deg, {low:.0f} to {high:.0f} deg up"
     for split, distance in card.distances.items():
         metres, degrees = distance.metres, distance.degrees
-        text = f"median {_number(metres.median, 2)} m / {_number(degrees.median, 1)} deg from the nearest training pose"
+        away = f"{_number(metres.median, 2)} {unit} / {_number(degrees.median, 1)} deg"
+        text = f"median {away} from the nearest training pose"
         unseen = card.directions.unseen.get(split, 0.0)
         blind = f"; {unseen:.0%} in directions without training views" if unseen >= 0.005 else ""
         yield (
             f"{split} frames",
-            f"{text}, at most {_number(metres.largest, 2)} m / {_number(degrees.largest, 1)} deg{blind}",
+            f"{text}, at most {_number(metres.largest, 2)} {unit} / {_number(degrees.largest, 1)} deg{blind}",
         )
     for split, leakage in card.leakage.items():
         if leakage.nearest_frames is None:
@@ -77,6 +76,19 @@ def _rows(card: Card) -> Iterable[tuple[str, str]]:
             )
     yield "images", _images(card)
     yield "camera", _camera(card)
+
+
+def _motion(card: Card, unit: str) -> Iterable[tuple[str, str]]:
+    """How far and how fast: per second where the images carry a time, else per frame."""
+    if card.duration_s is not None:
+        rate = f" at {card.rate_hz:.3g} Hz" if card.rate_hz else ", no times known"
+        yield "track", f"{card.path_m:.1f} {unit} in {card.duration_s:.1f} s{rate}"
+        yield "speed", _spread(card.speeds_m_s, f"{unit}/s")
+        yield "turning", _spread(card.rotations_deg_s, "deg/s", 1)
+    else:
+        yield "track", f"{card.path_m:.1f} {unit}; the images carry no time (rate= of --data gives them one)"
+        yield "speed", _spread(card.steps_m_frame, f"{unit} per frame", 3)
+        yield "turning", _spread(card.rotations_deg_frame, "deg per frame", 2)
 
 
 def _sequences(card: Card) -> str:

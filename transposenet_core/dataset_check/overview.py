@@ -13,10 +13,11 @@ from transposenet_core.atomic_files import write_atomically
 from transposenet_core.dataset_check.card import Card
 from transposenet_core.dataset_check.overview_tracks import COLOURS, draw_directions, draw_timeline, draw_tracks
 from transposenet_core.dataset_check.tracks import Tracks
-from transposenet_core.dataset_check.vertical import Vertical
 from transposenet_core.errors import UserError
+from transposenet_core.geometry.vertical import Vertical
 from transposenet_core.image_files import read_image
 from transposenet_core.printable import printable
+from transposenet_core.scene import time_unit
 
 SHEET_ROWS, SHEET_COLUMNS = 5, 4
 CELL_WIDTH = 320
@@ -92,4 +93,6 @@ def _draw_sheet(cells: Any, tracks: Tracks, marked: Sequence[int]) -> None:
         cell.imshow(cv2.resize(image_HW3, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
         for spine in cell.spines.values():
             spine.set(color=COLOURS[image.split], linewidth=3)
-        cell.set_title(f"{number}  {image.sequence}  {tracks.seconds_N[index]:.1f} s", fontsize=8, loc="left", pad=3)
+        unit, scale = time_unit(tracks.assumed_rate_hz)
+        moment = f"{tracks.seconds_N[index]:.1f} s" if unit == "s" else f"frame {image.stamp * scale:.0f}"
+        cell.set_title(f"{number}  {image.sequence}  {moment}", fontsize=8, loc="left", pad=3)

@@ -9,8 +9,8 @@ import numpy as np
 
 from transposenet_core.dataset_check.card import SECTORS
 from transposenet_core.dataset_check.tracks import Tracks
-from transposenet_core.dataset_check.vertical import Vertical
-from transposenet_core.scene import SPLITS
+from transposenet_core.geometry.vertical import Vertical
+from transposenet_core.scene import SPLITS, time_unit, unit_name
 
 COLOURS = {"train": "#4c86b0", "val": "#e3a32c", "test": "#d1495b"}
 LINE = "#c9d1d6"
@@ -54,11 +54,11 @@ def draw_tracks(above: Any, side: Any, tracks: Tracks, vertical: Vertical, marke
         above.annotate(str(number), level_N2[index], fontsize=7, ha="center", va="center", bbox=box, zorder=4)
     if flat:
         side.set_aspect("auto")
-    first, second, up = vertical.names
-    above.set(xlabel=f"{first} [m]", ylabel=f"{second} [m]", title="from above, with view directions")
+    (first, second, up), unit = vertical.names, unit_name(tracks.units)
+    above.set(xlabel=f"{first} [{unit}]", ylabel=f"{second} [{unit}]", title="from above, with the directions of view")
     side.set(
-        xlabel=f"{(first, second)[long_side]} [m]",
-        ylabel=f"up: {up} [m]",
+        xlabel=f"{(first, second)[long_side]} [{unit}]",
+        ylabel=f"up: {up} [{unit}]",
         title=f"from the side{', heights stretched' if flat else ''}",
     )
 
@@ -81,17 +81,17 @@ def draw_directions(axes: Any, tracks: Tracks, vertical: Vertical) -> None:
 
 def draw_timeline(axes: Any, tracks: Tracks) -> None:
     """Each run as a row of frames over time: blocks, guard gaps and random splits are easily seen."""
-    shown = tracks.runs[:SHOWN_RUNS]
+    shown, (unit, scale) = tracks.runs[:SHOWN_RUNS], time_unit(tracks.assumed_rate_hz)
     names = []
     for row, run in enumerate(shown):
-        seconds = tracks.seconds_N[run]
+        moments = scale * (tracks.stamps_N[run] - tracks.stamps_N[run[0]])
         colours = [COLOURS[split] for split in tracks.splits_N[run]]
-        axes.scatter(seconds, np.full(len(run), -row), c=colours, marker="|", s=min(120, 500 / len(shown)), lw=0.9)
+        axes.scatter(moments, np.full(len(run), -row), c=colours, marker="|", s=min(120, 500 / len(shown)), lw=0.9)
         names.append(tracks.images[run[0]].sequence)
     axes.set_yticks([-row for row in range(len(shown))], names, fontsize=8)
     axes.set_ylim(-len(shown) + 0.4, 0.6)
     more = f", the first {len(shown)} of {len(tracks.runs)} runs" if len(tracks.runs) > len(shown) else ""
-    axes.set(xlabel="time in the run [s]")
+    axes.set(xlabel=f"time in the run [{unit}]")
     axes.set_title(f"splits over time{more}", fontsize=10)
     axes.grid(axis="x", alpha=0.25)
 

@@ -11,10 +11,13 @@ import numpy as np
 
 from transposenet_core.dataset_check.tracks import Tracks
 from transposenet_core.formats.faults import Faults
+from transposenet_core.formats.numbers import stamp_unit
+from transposenet_core.scene import unit_name
 
-# A leap is longer than 5 m and more than four times as fast as its run is for three quarters of the time: at 2 Hz a
-# walker makes 0.8 m a frame and a car 8 m; the wrong rows of Cambridge Landmarks leap 6 to 80 m, its right ones 4.7 m.
-LEAP_M = 5.0
+# A leap is longer than 5 m (in arbitrary units: a quarter of the scene) and more than four times as fast as its run is
+# for three quarters of the time: at 2 Hz a walker makes 0.8 m a frame and a car 8 m; the wrong rows of Cambridge
+# Landmarks leap 6 to 80 m, its right ones 4.7 m.
+LEAP_M, LEAP_SHARE = 5.0, 0.25
 LEAP_SPEEDS = 4.0
 FEWEST_STEPS = 8  # of a run that is checked against its own speed
 OFF_TRACK_SHARE, OFF_TRACK_FRAMES = 0.05, 5  # so few frames between two leaps count as wrong
@@ -50,6 +53,9 @@ def _check_stamps(tracks: Tracks, faults: Faults) -> None:
                 first, f"the {len(run)} frames from here on have no time: speeds, leaps and guard gaps are not checked"
             )
             continue
+        if tracks.assumed_rate_hz is None and (unit := stamp_unit(period := tracks.period(run))):
+            what = f"frames are {period:.3g} s apart: are the stamps in {unit}? Then nothing in seconds is right"
+            faults.remark(tracks.images[run[0]].name, f"{what}; write them in the unit that the format has")
         for before, after in pairwise(run):
             if tracks.stamps_N[before] == tracks.stamps_N[after]:
                 stamp = f"{tracks.stamps_N[after]:.6f} s"
@@ -61,6 +67,7 @@ def _check_stamps(tracks: Tracks, faults: Faults) -> None:
 def _check_leaps(tracks: Tracks, faults: Faults) -> None:
     """Few frames between two leaps are named one by one, a leap between long stretches by the frame after it."""
     known = tracks.steps.speeds_M[np.isfinite(tracks.steps.speeds_M)]
+    unit = unit_name(tracks.units)
     everywhere = float(np.percentile(known, 75)) if len(known) else np.inf
     for run in tracks.runs:
         seconds = np.diff(tracks.stamps_N[run])
@@ -73,10 +80,10 @@ def _check_leaps(tracks: Tracks, faults: Faults) -> None:
         for index in np.setdiff1d(run, on_track):
             nearest = on_track[np.argmin(np.abs(tracks.stamps_N[on_track] - tracks.stamps_N[index]))]
             name = tracks.images[nearest].name
-            faults.refuse(tracks.images[index].name, f"lies {_metres(tracks, index, nearest):.3g} m off {name}")
+            faults.refuse(tracks.images[index].name, f"lies {_metres(tracks, index, nearest):.3g} {unit} off {name}")
         for before, after in pairwise(track):
             if _leap_from(tracks, before[-1:], after[:1], limit)[0]:
-                what = f"leaps {_metres(tracks, after[0], before[-1]):.3g} m from {tracks.images[before[-1]].name}"
+                what = f"leaps {_metres(tracks, after[0], before[-1]):.3g} {unit} from {tracks.images[before[-1]].name}"
                 faults.refuse(tracks.images[after[0]].name, f"{what} and goes on there; cut the sequence in two")
 
 
@@ -97,7 +104,15 @@ def _leap_from(tracks: Tracks, before_M: np.ndarray, after_M: np.ndarray, limit_
     """Whether each step is longer and faster than a camera can go (M,); false where frames have one time."""
     metres = np.linalg.norm(tracks.positions_N3[after_M] - tracks.positions_N3[before_M], axis=1)
     seconds = tracks.stamps_N[after_M] - tracks.stamps_N[before_M]
-    return (metres > LEAP_M) & (seconds > 0) & (metres > limit_m_s * seconds)
+    return (metres > leap_length(tracks)) & (seconds > 0) & (metres > limit_m_s * seconds)
+
+
+def leap_length(tracks: Tracks) -> float:
+    """How far a camera must go from one frame to the next for a leap, in the scene's units."""
+    if tracks.units == "metres":
+        return LEAP_M
+    low_3, high_3 = np.percentile(tracks.positions_N3, (5, 95), axis=0)  # wrong rows are no part of the scene
+    return LEAP_SHARE * float(np.linalg.norm(high_3 - low_3))
 
 
 def _metres(tracks: Tracks, a: int, b: int) -> float:
@@ -115,24 +130,26 @@ def _check_stuck(tracks: Tracks, faults: Faults) -> None:
             first, last = steps.before_M[start], steps.after_M[place - 1]
             seconds, frames = tracks.stamps_N[last] - tracks.stamps_N[first], place - start + 1
             if seconds >= STUCK_SECONDS and frames > 2:
-                name = tracks.images[first].name
-                faults.remark(name, f"the pose stays the same to the last digit for {seconds:.1f} s ({frames} frames)")
+                long = f"{frames} frames" if tracks.assumed_rate_hz else f"{seconds:.1f} s ({frames} frames)"
+                faults.remark(tracks.images[first].name, f"the pose stays the same to the last digit for {long}")
             start = None
         if going and start is None:
             start = place
 
 
 def _check_scale(tracks: Tracks, faults: Faults) -> None:
+    """Speeds of images with a time and positions in metres; of others nothing is known that could be odd."""
+    timed, metric = tracks.assumed_rate_hz is None, tracks.units == "metres"
     speeds = tracks.steps.speeds_M[np.isfinite(tracks.steps.speeds_M)]
-    if len(speeds) and np.median(speeds) > FAST_M_S:
+    if timed and metric and len(speeds) and np.median(speeds) > FAST_M_S:
         speed = f"{np.median(speeds):.3g} m/s"
         faults.remark("poses", f"the camera moves at {speed}, half of the time faster: check units and frame rate")
     rotations = tracks.steps.rotations_M[np.isfinite(tracks.steps.rotations_M)]
-    if len(rotations) and np.median(rotations) > FAST_DEG_S:
+    if timed and len(rotations) and np.median(rotations) > FAST_DEG_S:
         rotation = f"{np.median(rotations):.0f} deg/s"
         faults.remark("poses", f"the camera rotates at {rotation}, half of the time faster: check the frame rate")
     farthest = float(np.linalg.norm(np.median(tracks.positions_N3, axis=0)))
-    if farthest > FAR_M:
+    if metric and farthest > FAR_M:
         faults.remark(
             "poses", f"the scene is {farthest:.3g} m from the map's origin: move the origin, float32 is too coarse"
         )

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from scipy.spatial.transform import Rotation, Slerp
 
+from transposenet_core.dataset_check.offset_peak import LEAST_GAIN_SIGMAS, LEAST_SIGMAS, OffsetSpeeds
 from transposenet_core.errors import UserError
 from transposenet_core.geometry.pose import Pose, stack
 from transposenet_core.image_files import read_image
@@ -28,8 +29,7 @@ FIT_ROUNDS = 4
 FEWEST_ROTATIONS = 30
 LEAST_ROTATION_DEG = 0.1  # standard deviation between neighbouring images: a hundredth of that is noise
 LEAST_CORRELATION = 0.5
-# If the correlation at another offset comes this near to the best, the offset is ambiguous (periodic motion).
-RIVAL = 0.97
+MAX_SIGMA_FRAMES = 3.0  # of a peak that is known so badly nothing follows, not even that there is no offset
 SUBSTEPS = 4
 MOST_IMAGES = 600
 
@@ -38,7 +38,9 @@ MOST_IMAGES = 600
 class TimeOffset:
     """An image stamped `t` belongs to the pose stamped `t + seconds`; None where it is unknown, see `why`.
 
-    ``correlation`` is that of the two speeds at the best offset, ``sigma`` the standard error of `seconds`.
+    ``seconds`` is 0 unless the speeds agree clearly better elsewhere. ``peak`` is where they agree best,
+    ``correlation`` that of the two speeds there, ``sigma`` the standard error of ``peak``; ``period`` is the time
+    between two images; all in seconds.
     """
 
     seconds: float | None
@@ -46,15 +48,29 @@ class TimeOffset:
     sigma: float
     rotations: int
     why: str
+    peak: float = 0.0
+    period: float = 0.0
 
-    def sentence(self) -> str:
-        """The offset in words, with its figures."""
+    def sentence(self, unit: str = "s") -> str:
+        """The offset in words, with its figures; in frames where `unit` says that the images carry no time."""
         if self.seconds is None:
             return f"the time offset between images and poses is unknown: {self.why}"
-        return (
-            f"the poses' stamps are {1000 * self.seconds:+.0f} ms (+- {1000 * self.sigma:.0f}) from the images' "
-            f"(correlation {self.correlation:.2f} over {self.rotations} pairs of neighbouring images)"
-        )
+        each, name, digits = (self.period or 1.0, "frames", 1) if unit == "frames" else (1e-3, "ms", 0)
+        best = f"{self.peak / each:+.{digits}f} {name} (+- {self.sigma / each:.{digits}f})"
+        evidence = f"correlation {self.correlation:.2f} over {self.rotations} pairs of neighbouring images"
+        if self.seconds == 0:
+            return f"none between images and poses: they agree best at {best}, which is not clearly better ({evidence})"
+        return f"the poses' stamps are {best} from the images' ({evidence})"
+
+    def to_dict(self, unit: str = "s") -> dict:
+        """For JSON: in seconds, or in frames where `unit` says that the images carry no time."""
+        known, each = self.seconds is not None, (self.period or 1.0) if unit == "frames" else 1.0
+        names = ("frames", "peak_frames", "sigma_frames") if unit == "frames" else ("seconds", "peak_s", "sigma_s")
+        values = (self.seconds, self.peak, self.sigma)
+        found = {
+            n: value / each if known and value is not None else None for n, value in zip(names, values, strict=True)
+        }
+        return found | {"correlation": self.correlation, "rotations": self.rotations, "why": self.why}
 
 
 def estimate_time_offset(
@@ -85,13 +101,12 @@ def estimate_time_offset(
         )
     start_M, end_M, rotations_M = times_N[:-1][used_M], times_N[1:][used_M], rotations_M[used_M]
     if np.degrees(rotations_M.std()) < LEAST_ROTATION_DEG:
-        return _unknown("the images hardly rotate, or always at one speed")
+        return _unknown("the images hardly turn, or always at one speed")
     pose_times, first_of = np.unique(np.asarray(pose_times_P, np.float64), return_index=True)
     rotation_at = Slerp(pose_times, Rotation.from_quat(stack(poses)[1][first_of], scalar_first=True))
     seen_M, around = rotations_M / (end_M - start_M), int(np.ceil(max_offset / usual * SUBSTEPS))
     offsets_S = np.arange(-around, around + 1) * usual / SUBSTEPS
-    correlation_S = np.array([_correlation(rotation_at, start_M + s, end_M + s, seen_M) for s in offsets_S])
-    return _peak(offsets_S, correlation_S, len(seen_M))
+    return _stated(_offset_speeds(rotation_at, start_M, end_M, seen_M, offsets_S), usual)
 
 
 def rotations_between(images: Iterable[np.ndarray]) -> np.ndarray:
@@ -149,41 +164,40 @@ def _rotation(before_HW: np.ndarray, after_HW: np.ndarray) -> float:
     return float(np.linalg.norm(omega_3))
 
 
-def _correlation(rotation_at: Slerp, start_M: np.ndarray, end_M: np.ndarray, seen_M: np.ndarray) -> float:
-    """Correlation of the poses' speeds over the given intervals with the images'; NaN where they hardly overlap."""
-    inside_M = (start_M >= rotation_at.times[0]) & (end_M <= rotation_at.times[-1])
-    if inside_M.sum() < max(FEWEST_ROTATIONS, 0.5 * len(seen_M)):
-        return np.nan
-    start, end = start_M[inside_M], end_M[inside_M]
-    speed_K = (rotation_at(start).inv() * rotation_at(end)).magnitude() / (end - start)
-    if speed_K.std() < 1e-9 or seen_M[inside_M].std() < 1e-9:
-        return 0.0
-    return float(np.corrcoef(speed_K, seen_M[inside_M])[0, 1])
+def _offset_speeds(
+    rotation_at: Slerp, start_M: np.ndarray, end_M: np.ndarray, seen_M: np.ndarray, offsets_S: np.ndarray
+) -> OffsetSpeeds:
+    """The poses' speeds over the given intervals at every offset."""
+    speeds_SM = np.full((len(offsets_S), len(seen_M)), np.nan)
+    for speeds_M, offset in zip(speeds_SM, offsets_S, strict=True):
+        inside_M = (start_M + offset >= rotation_at.times[0]) & (end_M + offset <= rotation_at.times[-1])
+        if inside_M.any():
+            start, end = start_M[inside_M] + offset, end_M[inside_M] + offset
+            speeds_M[inside_M] = (rotation_at(start).inv() * rotation_at(end)).magnitude() / (end - start)
+    return OffsetSpeeds(offsets_S, speeds_SM, seen_M, FEWEST_ROTATIONS, SUBSTEPS)
 
 
-def _peak(offsets_S: np.ndarray, correlation_S: np.ndarray, rotations: int) -> TimeOffset:
-    """The best offset, between the samples by a parabola, or why there is none."""
+def _stated(speeds: OffsetSpeeds, period: float) -> TimeOffset:
+    """The best offset where its peak is clearly above offset 0, else 0 if that fits as well, or why it is unknown."""
+    correlation_S, k, rotations = speeds.correlation_S, speeds.best, len(speeds.seen_M)
     if not np.isfinite(correlation_S).any():
         return _unknown("the poses' stamps do not overlap with the images'")
-    known_S = np.nan_to_num(correlation_S, nan=-1.0)
-    k = int(known_S.argmax())
-    best = float(known_S[k])
+    best = float(correlation_S[k])
     if best < LEAST_CORRELATION:
         return _unknown(f"the two speeds correlate by {best:.2f} at most, {LEAST_CORRELATION} are needed", best)
-    if not 0 < k < len(known_S) - 1 or not np.isfinite(correlation_S[k - 1 : k + 2]).all():
-        return _unknown(f"the speeds agree best at the end of the search ({offsets_S[k]:+.2f} s)", best)
-    hills = (known_S[1:-1] >= known_S[:-2]) & (known_S[1:-1] >= known_S[2:]) & (known_S[1:-1] > RIVAL * best)
-    if (np.abs(offsets_S[1:-1][hills] - offsets_S[k]) > 2 * SUBSTEPS * (offsets_S[1] - offsets_S[0])).any():
-        return _unknown("the motion is periodic: several offsets fit equally well", best)
-    # Over a frame either side: interpolated poses make the curve jagged between the frames.
-    near = slice(max(0, k - SUBSTEPS), k + SUBSTEPS + 1)
-    known = np.isfinite(correlation_S[near])
-    bend, slope, _ = np.polyfit(offsets_S[near][known] - offsets_S[k], correlation_S[near][known], 2)
-    if bend >= 0:
+    if not 0 < k < len(correlation_S) - 1 or not np.isfinite(correlation_S[k - 1 : k + 2]).all():
+        return _unknown("the speeds agree best at the end of the search", best)
+    if speeds.has_rival():
+        return _unknown("the motion repeats itself: several offsets fit as well", best)
+    peak = speeds.peak()
+    if peak is None:
         return _unknown("the speeds' correlation has no peak", best)
-    step = float(np.clip(-slope / (2 * bend), -(w := SUBSTEPS * (offsets_S[1] - offsets_S[0])), w))
-    sigma = float(np.sqrt((1 - best**2) / (rotations * -2 * bend * best)))
-    return TimeOffset(float(offsets_S[k]) + step, best, sigma, rotations, "")
+    offset, sigma = peak
+    if abs(offset) > LEAST_SIGMAS * sigma and speeds.gain_sigmas() > LEAST_GAIN_SIGMAS:
+        return TimeOffset(offset, best, sigma, rotations, "", offset, period)
+    if abs(offset) <= period and sigma < MAX_SIGMA_FRAMES * period:
+        return TimeOffset(0.0, best, sigma, rotations, "", offset, period)
+    return _unknown("no offset stands out: at 0 the speeds agree nearly as well", best)
 
 
 def _unknown(why: str, correlation: float = 0.0) -> TimeOffset:

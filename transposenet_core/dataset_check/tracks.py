@@ -15,13 +15,15 @@ from transposenet_core.scene import Scene
 
 @dataclass(frozen=True, eq=False)
 class Steps:
-    """From each frame of a run to the next: indices (M,) into the scene, metres, degrees and seconds between them."""
+    """From each frame of a run to the next: indices (M,) into the scene, metres (or what units the scene has), degrees
+    and seconds between them, and the same in frame times of the run (NaN where it carries no time)."""
 
     before_M: np.ndarray
     after_M: np.ndarray
     metres_M: np.ndarray
     degrees_M: np.ndarray
     seconds_M: np.ndarray
+    frames_M: np.ndarray
 
     @property
     def speeds_M(self) -> np.ndarray:
@@ -33,15 +35,27 @@ class Steps:
         """Degrees per second; NaN where two frames have one time."""
         return _ratio(self.degrees_M, self.seconds_M)
 
+    @property
+    def metres_per_frame_M(self) -> np.ndarray:
+        """Metres per frame time of the run; NaN where two frames have one time."""
+        return _ratio(self.metres_M, self.frames_M)
+
+    @property
+    def degrees_per_frame_M(self) -> np.ndarray:
+        """Degrees per frame time of the run; NaN where two frames have one time."""
+        return _ratio(self.degrees_M, self.frames_M)
+
 
 class Tracks:
     """Positions (N, 3), orientations (N, 4), stamps (N,) and splits (N,) of a scene, and its runs.
+
+    Stamps of a scene with an ``assumed_rate_hz`` count frames, and nothing may be printed in seconds.
 
     A run is what one camera recorded in one go: indices into the scene, by their stamps (`formats.runs`).
     """
 
     def __init__(self, scene: Scene) -> None:
-        self.images = scene.images
+        self.images, self.units, self.assumed_rate_hz = scene.images, scene.units, scene.assumed_rate_hz
         self.positions_N3, self.orientations_N4 = stack([image.pose for image in scene.images])
         self.stamps_N = np.array([image.stamp for image in scene.images], np.float64)
         self.splits_N = np.array([image.split for image in scene.images])
@@ -62,12 +76,15 @@ class Tracks:
     def steps(self) -> Steps:
         before_M = np.concatenate([np.zeros(0, int), *(run[:-1] for run in self.runs)])
         after_M = np.concatenate([np.zeros(0, int), *(run[1:] for run in self.runs)])
+        periods_M = np.concatenate([np.zeros(0), *(np.full(max(len(r) - 1, 0), self.period(r)) for r in self.runs)])
+        seconds_M = self.stamps_N[after_M] - self.stamps_N[before_M]
         return Steps(
             before_M,
             after_M,
             np.linalg.norm(self.positions_N3[after_M] - self.positions_N3[before_M], axis=1),
             rotation_angle_deg(self.orientations_N4[after_M], self.orientations_N4[before_M]),
-            self.stamps_N[after_M] - self.stamps_N[before_M],
+            seconds_M,
+            _ratio(seconds_M, periods_M),
         )
 
     @cached_property

@@ -1,7 +1,4 @@
-"""The errors that remain once estimates and ground truth are aligned: are they in the same frame?
-
-Umeyama, "Least-squares estimation of transformation parameters between two point patterns", 1991, on the positions.
-"""
+"""The errors that remain once estimates and ground truth are aligned: are they in the same frame?"""
 
 from __future__ import annotations
 
@@ -11,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from transposenet_core.evaluation.errors import ErrorSummary, pose_errors, summarise
-from transposenet_core.geometry.pose import Pose, nearest_rotation, rotation_angle_deg, stack
+from transposenet_core.geometry.pose import Pose, rotation_angle_deg, stack
+from transposenet_core.geometry.similarity import rotation_and_scale
 
 LEAST_FRAMES = 4  # of three noisy ones one in twenty fits accidentally
 LEAST_SPREAD = 1e-6  # metres beside the main direction: on a line the rotation about it is undetermined
@@ -27,28 +25,32 @@ class Alignment:
     scale: float
     errors: ErrorSummary
 
-    def to_dict(self) -> dict:
+    def to_dict(self, units: str = "metres") -> dict:
         return {
             "T_ground_truth_map": self.T_ground_truth_map.to_dict(),
             "scale": self.scale,
-            "errors": self.errors.to_dict(),
+            "errors": self.errors.to_dict(units),
         }
 
-    def __str__(self) -> str:
+    def text(self, unit: str = "m") -> str:
+        """In words; `unit` is that of positions."""
         rotation = float(rotation_angle_deg(self.T_ground_truth_map.orientation, np.array([1.0, 0, 0, 0])))
         translation = float(np.linalg.norm(self.T_ground_truth_map.position))
         return (
-            f"median {self.errors.median_m:.3f} m {self.errors.median_deg:.2f} deg after a translation of "
-            f"{translation:.3f} m and a rotation of {rotation:.2f} deg; best scale {self.scale:.3f}, not applied"
+            f"median {self.errors.median_m:.3f} {unit} {self.errors.median_deg:.2f} deg after a translation of "
+            f"{translation:.3f} {unit} and a rotation of {rotation:.2f} deg; best scale {self.scale:.3f}, not applied"
         )
 
-    def another_frame(self, raw: ErrorSummary) -> str:
+    def __str__(self) -> str:
+        return self.text()
+
+    def another_frame(self, raw: ErrorSummary, unit: str = "m") -> str:
         """A warning where the estimates fit the ground truth far better after alignment, else ''."""
         if self.errors.median_m >= ANOTHER_FRAME * raw.median_m:
             return ""
         return (
-            f"the ground truth seems to be in another frame: the median is {raw.median_m:.3f} m, and "
-            f"{self.errors.median_m:.3f} m after alignment with the estimates"
+            f"the ground truth seems to be in another frame: the median is {raw.median_m:.3f} {unit}, and "
+            f"{self.errors.median_m:.3f} {unit} after alignment with the estimates"
         )
 
 
@@ -60,13 +62,11 @@ def align(estimates: Sequence[Pose], ground_truth_poses: Sequence[Pose]) -> Alig
     e_N3, t_N3 = stack(list(estimates))[0], stack(list(ground_truth_poses))[0]
     e_centre_3, t_centre_3 = e_N3.mean(axis=0), t_N3.mean(axis=0)
     e_N3, t_N3 = e_N3 - e_centre_3, t_N3 - t_centre_3
-    moment_33 = t_N3.T @ e_N3
     # How far the positions are from their main direction, root mean square.
     aside = [np.linalg.svd(x_N3, compute_uv=False)[1] / np.sqrt(len(x_N3)) for x_N3 in (e_N3, t_N3)]
     if min(aside) <= LEAST_SPREAD:
         return None
-    R_33 = nearest_rotation(moment_33)
-    scale = float(np.trace(R_33.T @ moment_33) / np.sum(e_N3**2))
+    R_33, scale = rotation_and_scale(e_N3, t_N3)
     left_N3 = t_N3 - scale * e_N3 @ R_33.T
     if min(aside[0] * scale, aside[1]) <= np.sqrt(np.mean(np.sum(left_N3**2, axis=1))):
         return None

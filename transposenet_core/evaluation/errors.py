@@ -14,6 +14,7 @@ from transposenet_core.atomic_files import write_atomically
 from transposenet_core.errors import UserError
 from transposenet_core.estimate import Estimate
 from transposenet_core.geometry.pose import Pose, rotation_angle_deg, stack
+from transposenet_core.scene import unit_name
 
 PREDICTION_COLUMNS = ["image", "x", "y", "z", "qw", "qx", "qy", "qz", "sigma_x", "sigma_y", "sigma_z", "localized"]
 RECALLS = ((0.05, 5.0), (0.10, 5.0), (0.25, 10.0))
@@ -21,7 +22,8 @@ RECALLS = ((0.05, 5.0), (0.10, 5.0), (0.25, 10.0))
 
 @dataclass(frozen=True)
 class ErrorSummary:
-    """Figures over `count` frames; NaN where there are none. Recalls are shares in 0..1."""
+    """Figures over `count` frames; NaN where there are none. Recalls are shares in 0..1. Of a scene in arbitrary units
+    what is called metres is in those, and recalls mean nothing."""
 
     count: int
     median_m: float
@@ -34,9 +36,10 @@ class ErrorSummary:
     recall_10cm_5deg: float
     recall_25cm_10deg: float
 
-    def to_dict(self) -> dict:
-        """With None for NaN, which JSON does not have."""
-        return {key: None if math.isnan(value) else value for key, value in asdict(self).items()}
+    def to_dict(self, units: str = "metres") -> dict:
+        """With None for NaN, which JSON does not have; without recalls, which are in metres, where `units` are none."""
+        figures = {key: None if math.isnan(value) else value for key, value in asdict(self).items()}
+        return {key: value for key, value in figures.items() if units == "metres" or not key.startswith("recall_")}
 
 
 def pose_errors(estimates: Sequence[Pose], ground_truth_poses: Sequence[Pose]) -> tuple[np.ndarray, np.ndarray]:
@@ -72,13 +75,14 @@ def write_predictions(path: str | Path, names: Iterable[str], estimates: Iterabl
         file.flush()
 
 
-def table(rows: dict[str, ErrorSummary]) -> str:
-    """The figures of several methods as aligned text."""
-    width = max(map(len, rows), default=0)
-    lines = [f"{'':{width}s} frames  {'median':18s} {'p95':18s} {'mean':18s} 5cm5deg 10cm5deg 25cm10deg"]
+def table(rows: dict[str, ErrorSummary], units: str = "metres") -> str:
+    """The figures of several methods as aligned text; of positions that are no metres without the recalls."""
+    width, unit, metric = max(map(len, rows), default=0), unit_name(units), units == "metres"
+    titles = " ".join(f"{title:{17 + len(unit)}s}" for title in ("median", "p95", "mean"))
+    lines = [(f"{'':{width}s} frames  {titles}" + " 5cm5deg 10cm5deg 25cm10deg" * metric).rstrip()]
     for name, s in rows.items():
         pairs = ((s.median_m, s.median_deg), (s.p95_m, s.p95_deg), (s.mean_m, s.mean_deg))
-        errors = " ".join(f"{metres:6.3f} m {degrees:6.2f} deg" for metres, degrees in pairs)
-        recalls = f"{s.recall_5cm_5deg:7.1%} {s.recall_10cm_5deg:8.1%} {s.recall_25cm_10deg:9.1%}"
-        lines.append(f"{name:{width}s} {s.count:6d} {errors} {recalls}")
+        errors = " ".join(f"{metres:6.3f} {unit} {degrees:6.2f} deg" for metres, degrees in pairs)
+        recalls = f" {s.recall_5cm_5deg:7.1%} {s.recall_10cm_5deg:8.1%} {s.recall_25cm_10deg:9.1%}" * metric
+        lines.append(f"{name:{width}s} {s.count:6d} {errors}{recalls}")
     return "\n".join(lines)

@@ -10,6 +10,7 @@ import numpy as np
 from transposenet_core.errors import UserError
 from transposenet_core.estimate import Estimate
 from transposenet_core.evaluation.baselines import baseline_poses
+from transposenet_core.evaluation.frame_origin import origin_in
 from transposenet_core.evaluation.offline_result import OTHER_SCENE, OfflineResult
 from transposenet_core.geometry.undistortion import Undistorter
 from transposenet_core.inspection.reconstruction import has_decoder
@@ -50,6 +51,8 @@ def evaluate_offline(
         baselines=baselines,
         several_scenes=len(scene_model.scenes) > 1,
         reconstruction=drawn,
+        assumed_rate_hz=scene.assumed_rate_hz,
+        origin=origin_in(mapped, scene, select),
     )
 
 

@@ -12,10 +12,11 @@ from transposenet_core.estimate import Estimate
 from transposenet_core.evaluation.alignment import Alignment, align
 from transposenet_core.evaluation.calibration import CovarianceCalibration
 from transposenet_core.evaluation.errors import ErrorSummary, pose_errors, summarise, table
+from transposenet_core.evaluation.frame_origin import FrameOrigin
 from transposenet_core.geometry.covariance import error_vectors
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.inspection.reconstruction_error import ReconstructionError
-from transposenet_core.scene import PosedImage
+from transposenet_core.scene import PosedImage, unit_name
 from transposenet_core.scene_model import MappedScene
 
 OTHER_SCENE = "other_scene"  # the reason of an estimate in the map of another of the model's scenes
@@ -29,7 +30,8 @@ class OfflineResult:
     ``images`` are those of the split ``select`` of the scene, which ``mapped_scene`` is to the scene model;
     ``several_scenes``: the model knows others, too. ``baselines`` are poses for the same images by the
     baseline's name, ``architecture`` is the model's own name beside them. ``reconstruction`` is None where the model
-    draws no images. ValueError where the lists are not of the same length.
+    draws no images; ``assumed_rate_hz`` is the scene's, ``origin`` says what the model knows of the images. ValueError
+    where the lists are not of the same length.
     """
 
     scene: str
@@ -41,6 +43,8 @@ class OfflineResult:
     baselines: dict[str, list[Pose]]
     several_scenes: bool = False
     reconstruction: ReconstructionError | None = None
+    assumed_rate_hz: float | None = None
+    origin: FrameOrigin | None = None
 
     def __post_init__(self) -> None:
         counts = {len(self.images), len(self.estimates), *map(len, self.baselines.values())}
@@ -100,16 +104,26 @@ class OfflineResult:
         covariance_N66 = np.stack([self.estimates[index].covariance_66 for index in indices])
         return CovarianceCalibration.of(error_vectors(*self._pairs()), covariance_N66)
 
+    @property
+    def units(self) -> str:
+        """Those of estimated positions, and so of errors: one of `scene.UNITS`."""
+        return self.mapped_scene.units
+
     def warnings(self) -> list[str]:
-        """Warnings to print with the figures."""
-        aligned = self.alignment
-        return list(filter(None, [aligned.another_frame(self.summary())])) if aligned else []
+        """What a reader of the figures has to know first (fault matrix, E2, E10)."""
+        found = self.origin.warnings(self.select) if self.origin else []
+        if aligned := self.alignment:
+            found += filter(None, [aligned.another_frame(self.summary(), unit_name(self.units))])
+        return found
 
     def to_dict(self) -> dict:
         """The figures, unrounded, for JSON."""
         aligned, covariance = self.alignment, self.covariance_calibration
-        figures: dict = {name: summary.to_dict() for name, summary in self.summaries().items()}
-        figures["aligned_se3"] = aligned and aligned.to_dict()
+        figures: dict = {"warnings": self.warnings(), "units": self.units}
+        if self.origin:
+            figures["evaluated_frames"] = self.origin.to_dict()
+        figures |= {name: summary.to_dict(self.units) for name, summary in self.summaries().items()}
+        figures["aligned_se3"] = aligned and aligned.to_dict(self.units)
         if covariance:
             figures["covariance"] = covariance.to_dict()
         if self.several_scenes:
@@ -125,11 +139,11 @@ class OfflineResult:
     def pose_table(self) -> str:
         """`table` without the line on drawn images."""
         count = len(self.images)
-        lines = [table(self.summaries())]
+        lines = [*(f"WARN {warning}" for warning in self.warnings()), table(self.summaries(), self.units)]
         lines.append(f"localized {len(self.localized)} of {count} frames of {self.scene}, split {self.select}")
         if self.alignment:
-            lines.append(f"aligned by SE(3), to diagnose the frames, not the result: {self.alignment}")
-        lines += [f"WARN {warning}" for warning in self.warnings()]
+            aligned = self.alignment.text(unit_name(self.units))
+            lines.append(f"aligned by SE(3), which says how the frames lie and is not the result: {aligned}")
         if self.covariance_calibration:
             lines.append(str(self.covariance_calibration))
         if self.several_scenes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -9,18 +10,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from transposenet_core.atomic_files import write_atomically
 from transposenet_core.evaluation.errors import pose_errors
 from transposenet_core.geometry.pose import Pose, stack
+from transposenet_core.geometry.vertical import Vertical, find_vertical
+from transposenet_core.scene import unit_name
+from transposenet_core.scene_model import MappedScene
 
 GROUND_TRUTH, ESTIMATE, TRAINING, LOST = "#1b5e8c", "#d1495b", "#b9c2c9", "#8a8a8a"
 SHOWN_FRAMES = 3
+HEAD_WIDTH = 150  # characters of a warning that fit into a line
+ARROW = 0.05  # length of a view's arrow, as a share of what is shown from above
 
 
 @dataclass(frozen=True, eq=False)
 class EvaluatedFrame:
-    """One frame of a drive: its time in seconds, its ground truth and its estimate (None where not localized)."""
+    """One frame of a drive: its time in seconds (of images without stamps: in frames), its true pose, and its estimate
+    (None where it was not localized)."""
 
     seconds: float
     ground_truth: Pose
@@ -31,29 +39,35 @@ def draw_report(
     path: str | Path,
     title: str,
     frames: Sequence[EvaluatedFrame],
-    training_positions_N3: np.ndarray,
+    mapped_scene: MappedScene,
     images: dict[int, np.ndarray] | None = None,
+    warnings: Sequence[str] = (),
+    time_unit: str = "s",
 ) -> None:
     """Write a PNG. `images` maps an index into `frames` to its (H, W, 3) uint8 image; the first three are shown.
 
-    A drive of which nothing was localized also gets an image, which shows that.
+    `mapped_scene` is the scene as the model knows it: its training poses are drawn, and with the true ones say which
+    way is up. `warnings` stand at the head. A drive of which nothing was localized still gets its image, which says so.
     """
     from matplotlib.figure import Figure  # half a second to import: only when drawing
 
     if not frames:
         raise ValueError("there is no frame to draw")
-    figure = Figure(figsize=(13, 8.2), dpi=110, layout="constrained")
-    figure.suptitle(title, fontsize=13)
+    figure = Figure(figsize=(13, 8.2 + 0.25 * len(warnings)), dpi=110, layout="constrained")
+    head = [title, *(textwrap.fill(f"WARN {warning}", HEAD_WIDTH) for warning in warnings)]
+    heading = figure.suptitle("\n".join(head), fontsize=11 if warnings else 13, color=ESTIMATE if warnings else None)
+    heading.set_parse_math(False)  # names may contain anything: a $ is not a formula
     halves: Any = figure.subfigures(1, 2, width_ratios=(1, 1.15))
     left, right = halves
     above = left.subplots()
     shown = dict(list((images or {}).items())[:SHOWN_FRAMES])
     rows: Any = right.subfigures(2 if shown else 1, 1, height_ratios=(1.5, 1) if shown else None)
-    _draw_tracks(above, frames, training_positions_N3, list(shown))
+    unit = unit_name(mapped_scene.units)
+    _draw_tracks(above, frames, mapped_scene, list(shown))
     left.legend(*above.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
-    _draw_errors((rows[0] if shown else rows).subplots(2, 1, sharex=True), frames)
+    _draw_errors((rows[0] if shown else rows).subplots(2, 1, sharex=True), frames, unit, time_unit)
     if shown:
-        _draw_images(rows[1].subplots(1, len(shown), squeeze=False)[0], frames, shown)
+        _draw_images(rows[1].subplots(1, len(shown), squeeze=False)[0], frames, shown, unit)
     with write_atomically(path) as temporary:
         figure.savefig(temporary)
 
@@ -79,43 +93,48 @@ def _unbroken(seconds_N: np.ndarray) -> list[slice]:
     return [slice(a, b) for a, b in pairwise(ends)]
 
 
-def _draw_tracks(axes: Any, frames: Sequence[EvaluatedFrame], training_N3: np.ndarray, marked: list[int]) -> None:
-    ground_truth_N3, _ = stack([frame.ground_truth for frame in frames])
-    # A map frame need not have z up (7-Scenes has not): "from above" shows the two axes of largest extent.
-    everything = np.concatenate([ground_truth_N3, training_N3]) if len(training_N3) else ground_truth_N3
-    a, b = sorted(np.argsort(np.ptp(everything, axis=0))[-2:])
-    axes.scatter(training_N3[:, a], training_N3[:, b], s=5, c=TRAINING, label="training views")
+def vertical_of(frames: Sequence[EvaluatedFrame], mapped_scene: MappedScene) -> Vertical:
+    """Which way is up in the map, by the cameras of the training and of the evaluated frames."""
+    positions_N3, orientations_N4 = stack([frame.ground_truth for frame in frames])
+    positions_N3 = np.concatenate([positions_N3, mapped_scene.training_positions_N3])
+    orientations_N4 = np.concatenate([orientations_N4, mapped_scene.training_orientations_N4])
+    return find_vertical(positions_N3, Rotation.from_quat(orientations_N4, scalar_first=True).as_matrix())
+
+
+def _draw_tracks(axes: Any, frames: Sequence[EvaluatedFrame], mapped_scene: MappedScene, marked: list[int]) -> None:
+    vertical, unit = vertical_of(frames, mapped_scene), unit_name(mapped_scene.units)
+    ground_truth_N2 = vertical.level(stack([frame.ground_truth for frame in frames])[0])
+    training_N2 = vertical.level(mapped_scene.training_positions_N3)
+    axes.scatter(*training_N2.T, s=5, c=TRAINING, label="training views")
     estimates, ground_truth_poses = _localized(frames)
     for estimate, ground_truth in zip(estimates, ground_truth_poses, strict=True):
-        line = np.stack([ground_truth.position, estimate.position])
-        axes.plot(line[:, a], line[:, b], c=ESTIMATE, lw=0.4, alpha=0.5)
-    for number, part in enumerate(_unbroken(np.array([frame.seconds for frame in frames]))):
         axes.plot(
-            ground_truth_N3[part, a],
-            ground_truth_N3[part, b],
-            c=GROUND_TRUTH,
-            lw=2,
-            label=None if number else "ground truth",
+            *vertical.level(np.stack([ground_truth.position, estimate.position])).T, c=ESTIMATE, lw=0.4, alpha=0.5
         )
-    estimates_N3, _ = stack(estimates)
-    axes.scatter(estimates_N3[:, a], estimates_N3[:, b], s=9, c=ESTIMATE, zorder=3, label="estimated")
+    for number, part in enumerate(_unbroken(np.array([frame.seconds for frame in frames]))):
+        axes.plot(*ground_truth_N2[part].T, c=GROUND_TRUTH, lw=2, label=None if number else "true track")
+    axes.scatter(*vertical.level(stack(estimates)[0]).T, s=9, c=ESTIMATE, zorder=3, label="estimated")
+    length = ARROW * float(np.ptp(np.concatenate([ground_truth_N2, training_N2]), axis=0).max())
     for number, index in enumerate(marked, start=1):
         for pose, colour in ((frames[index].ground_truth, GROUND_TRUTH), (frames[index].estimate, ESTIMATE)):
             if pose is not None:
-                tip = pose.position + 0.25 * pose.rotation_33[:, 2]
+                start_2, tip_2 = vertical.level(
+                    np.stack([pose.position, pose.position + length * pose.rotation_33[:, 2]])
+                )
                 arrow = {"arrowstyle": "-|>", "color": colour, "lw": 2}
-                axes.annotate("", (tip[a], tip[b]), (pose.position[a], pose.position[b]), arrowprops=arrow, zorder=5)
-        place = frames[index].ground_truth.position
-        axes.annotate(str(number), (place[a], place[b]), fontsize=12, weight="bold", zorder=6)
-    axes.set(xlabel=f"map {'xyz'[a]} [m]", ylabel=f"map {'xyz'[b]} [m]", title="from above", aspect="equal")
+                axes.annotate("", tip_2, start_2, arrowprops=arrow, zorder=5)
+        axes.annotate(str(number), ground_truth_N2[index], fontsize=12, weight="bold", zorder=6)
+    first, second, up = vertical.names
+    axes.set(xlabel=f"{first} [{unit}]", ylabel=f"{second} [{unit}]", title=f"from above, up is {up}", aspect="equal")
     axes.grid(alpha=0.3)
 
 
-def _draw_errors(axes: Any, frames: Sequence[EvaluatedFrame]) -> None:
+def _draw_errors(axes: Any, frames: Sequence[EvaluatedFrame], length_unit: str, time_unit: str) -> None:
     seconds = np.array([frame.seconds for frame in frames]) - frames[0].seconds
     found = np.array([frame.estimate is not None for frame in frames])
     errors = pose_errors(*_localized(frames))
-    for row, values, unit, digits in zip(axes, errors, ("m", "deg"), (3, 2), strict=True):
+    units, names = (length_unit, "deg"), ("position", "orientation")
+    for row, values, unit, name, digits in zip(axes, errors, units, names, (3, 2), strict=True):
         for part in _unbroken(seconds[found]):
             row.plot(seconds[found][part], values[part], c=ESTIMATE, lw=1, marker=".", ms=4)
         for second in seconds[~found]:
@@ -124,23 +143,24 @@ def _draw_errors(axes: Any, frames: Sequence[EvaluatedFrame]) -> None:
             row.axhline(np.median(values), c=GROUND_TRUTH, ls="--", lw=1)
             row.set_title(f"median {np.median(values):.{digits}f} {unit}", fontsize=10, loc="right", color=GROUND_TRUTH)
             row.set_ylim(bottom=0)
-        row.set_ylabel(f"{'position' if unit == 'm' else 'orientation'} error [{unit}]")
+        row.set_ylabel(f"{name} error [{unit}]")
         row.grid(alpha=0.3)
     note = "" if found.all() else f"; grey: {np.count_nonzero(~found)} of {len(frames)} frames not localized"
-    axes[-1].set_xlabel(f"time [s]{note}")
+    axes[-1].set_xlabel(f"time [{time_unit}]{note}")
 
 
-def _draw_images(axes: Any, frames: Sequence[EvaluatedFrame], shown: dict[int, np.ndarray]) -> None:
+def _draw_images(axes: Any, frames: Sequence[EvaluatedFrame], shown: dict[int, np.ndarray], unit: str) -> None:
     for number, (cell, (index, image_HW3)) in enumerate(zip(axes, shown.items(), strict=True), start=1):
         frame = frames[index]
         cell.imshow(image_HW3)
         cell.set_axis_off()
-        lines = [f"{number}: ground truth {_numbers(frame.ground_truth)}"]
+        lines = [f"{number}: true  {_numbers(frame.ground_truth)} {unit}"]
         if frame.estimate is not None:
-            metres, degrees = pose_errors([frame.estimate], [frame.ground_truth])
-            lines += [f"estimated {_numbers(frame.estimate)}", f"error {metres[0]:.3f} m, {degrees[0]:.2f} deg"]
+            away, degrees = pose_errors([frame.estimate], [frame.ground_truth])
+            lines += [f"estimated {_numbers(frame.estimate)} {unit}"]
+            lines += [f"error {away[0]:.3f} {unit}, {degrees[0]:.2f} deg"]
         cell.set_title("\n".join(lines), fontsize=9)
 
 
 def _numbers(pose: Pose) -> str:
-    return "(" + ", ".join(f"{value:.2f}" for value in pose.position) + ") m"
+    return "(" + ", ".join(f"{value:.2f}" for value in pose.position) + ")"

@@ -90,6 +90,11 @@ def load_scene(data: str | Path, split: str | Path | None = None, skip_bad: bool
     scene, faults = inspect_scene(data, split)
     if LABELS_ONLY in parse_source(data).options:
         raise UserError(f"--data {data}: labels without images can only be checked; leave {LABELS_ONLY} out")
+    return accepted(data, scene, faults, skip_bad)
+
+
+def accepted(data: str | Path, scene: Scene, faults: Faults, skip_bad: bool) -> Scene:
+    """A scene that was inspected, for use; remarks go to stderr. UserError where its faults are too many."""
     faults.raise_refused(data, len(scene.images), skip_bad)
     for remark in faults.remarks:
         print(remark, file=sys.stderr)

@@ -17,6 +17,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from transposenet_core.errors import UserError
+from transposenet_core.formats.numbers import stamp_unit
 from transposenet_core.geometry.pose import Pose, stack
 
 NANOSECONDS = 10**9
@@ -31,7 +32,8 @@ class Association:
 
     ``outside`` counts the images before the first and after the last pose, ``in_gaps`` those between poses too far
     apart; the ranges are (first, last) stamps in nanoseconds, the images' as they are compared with the poses'.
-    ``longest_gap_s`` is the longest time between poses in which an image lies that has none.
+    ``longest_gap_s`` is the longest time between poses in which an image lies that has none, ``pose_period_s`` the
+    median time between two poses.
     """
 
     poses: list[Pose | None]
@@ -41,6 +43,7 @@ class Association:
     pose_range_ns: tuple[int, int]
     max_gap_s: float
     longest_gap_s: float = 0.0
+    pose_period_s: float = 0.0
 
     @property
     def matched(self) -> int:
@@ -70,9 +73,11 @@ class Association:
         if self.rate >= lowest:
             return
         images, poses = (_range_text(r) for r in (self.image_range_ns, self.pose_range_ns))
+        unit = stamp_unit(self.pose_period_s)
+        hint = f"the poses are {self.pose_period_s:.3g} s apart, are their stamps in {unit}? " if unit else ""
         raise UserError(
-            f"{where}: {self}, but {lowest:.0%} must have one: the images' stamps run from {images}, the poses' from "
-            f"{poses}; {self._advice}"
+            f"{where}: {self}, but {lowest:.0%} must have one: {hint}the images' stamps run from {images}, "
+            f"the poses' from {poses}; {self._advice}"
         )
 
     @property
@@ -121,7 +126,8 @@ def associate(
     ranges = (int(wanted_N.min()), int(wanted_N.max())), (int(known_M[0]), int(known_M[-1]))
     in_gap_N = inside_N & ~usable_N
     longest_gap_s = float(gap_N[in_gap_N].max(initial=0)) / NANOSECONDS
-    return Association(found, int((~inside_N).sum()), int(in_gap_N.sum()), *ranges, max_gap_s, longest_gap_s)
+    period_s = float(np.median(np.diff(known_M))) / NANOSECONDS if len(known_M) > 1 else 0.0
+    return Association(found, int((~inside_N).sum()), int(in_gap_N.sum()), *ranges, max_gap_s, longest_gap_s, period_s)
 
 
 def _interpolated(poses: Sequence[Pose], earlier_N: np.ndarray, later_N: np.ndarray, share_N: np.ndarray) -> list[Pose]:

@@ -16,6 +16,7 @@ from transposenet_core.formats import labels
 from transposenet_core.formats.declared_convention import CENTRE_AND_INVERSE, PoseConvention
 from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.labels import ImageFiles
+from transposenet_core.formats.numbers import RATE_MEANING, frame_rate
 from transposenet_core.formats.posenet_txt import read_rows
 from transposenet_core.formats.rows import MAP_TO_CAMERA, PoseReader
 from transposenet_core.scene import Scene
@@ -23,7 +24,7 @@ from transposenet_core.scene import Scene
 NAME = "cambridge"
 LAYOUT = "dataset_train.txt and dataset_test.txt (3 header lines, then seqN/frameNNNNN.png X Y Z W P Q R) above images"
 CONVENTION = "X Y Z is the camera's centre in map metres, W P Q R (w first) the map-to-camera quaternion, optical axes"
-OPTIONS: dict[str, str] = {labels.LABELS_ONLY: labels.LABELS_ONLY_MEANING}
+OPTIONS = {"rate": RATE_MEANING, labels.LABELS_ONLY: labels.LABELS_ONLY_MEANING}
 LABEL_FILES = {"train": "dataset_train.txt", "test": "dataset_test.txt"}
 RATE_HZ = 2.0
 
@@ -49,5 +50,6 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
     if split_file is not None:
         splits = labels.chosen_splits(root, split_file, rows.keys(), " or ".join(LABEL_FILES.values()), faults)
     image_files = ImageFiles(root, faults, labels.is_labels_only(options))
-    images = labels.posed_images(rows, splits, image_files, PoseReader(faults), MAP_TO_CAMERA, RATE_HZ)
-    return Scene(root.resolve().name, images, root=root)
+    rate_hz, assumed_rate_hz = frame_rate(options, RATE_HZ, root)
+    images = labels.posed_images(rows, splits, image_files, PoseReader(faults), MAP_TO_CAMERA, rate_hz)
+    return Scene(root.resolve().name, images, root=root, assumed_rate_hz=assumed_rate_hz)

@@ -21,7 +21,7 @@ from transposenet_core.formats.common_camera import SAME_CAMERA, best_camera, ca
 from transposenet_core.formats.declared_convention import T_CAMERA_MAP, PoseConvention
 from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.labels import ImageFiles, natural_order
-from transposenet_core.formats.numbers import frame_stamps, positive_option
+from transposenet_core.formats.numbers import RATE_MEANING, SCALE_MEANING, frame_rate, frame_stamps, metric_scale
 from transposenet_core.formats.rows import MAP_TO_CAMERA, PoseReader, below
 from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
@@ -34,8 +34,8 @@ CONVENTION = "world-to-camera, inverted; optical axes; pixel centres moved by ha
 OPTIONS = {
     "camera": "ID of the camera whose images are used, with cameras within 2 % of it; required where they differ more",
     "images": labels.IMAGES_MEANING.split("; default")[0] + "; default: images/ in PATH",
-    "scale": "metres per unit of the model; default 1, with a remark",
-    "rate": "images per second, default 30",
+    "scale": SCALE_MEANING,
+    "rate": RATE_MEANING,
     labels.LABELS_ONLY: labels.LABELS_ONLY_MEANING,
 }
 MODELS = (".", "sparse/0", "sparse", "colmap/sparse/0")
@@ -72,11 +72,8 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
     if folder is None:
         raise UserError(f"{root}: no COLMAP model found there; {NAME} reads {LAYOUT}")
     model = read_model(folder)
-    rate_hz = positive_option(options, "rate", USUAL_RATE_HZ, root)
-    scale = positive_option(options, "scale", 1.0, root)
-    if "scale" not in options:
-        what = "COLMAP models have no metric scale unless geo-registered; a unit is taken as a metre, or give ,scale="
-        faults.remark(folder, what)
+    rate_hz, assumed_rate_hz = frame_rate(options, USUAL_RATE_HZ, root)
+    scale, units = metric_scale(options, folder, "COLMAP models have no metric scale unless geo-registered", faults)
     posed = {posix_name(image.name): image for image in model.images}
     if not posed:
         raise UserError(f"{folder}: none of the model's {model.count} images is registered; map them again")
@@ -97,8 +94,9 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
         elif (path := image_files.find(name, folder, kept[name].name)) is not None and pose is not None:
             images.append(PosedImage(name, path, pose, split, str(Path(name).parent), stamps[name]))
     images.sort(key=lambda image: natural_order(image.name))
-    units = "metres" if "scale" in options else "arbitrary"
-    return Scene(root.resolve().name, images, intrinsics=intrinsics, root=root, units=units)
+    intrinsics = _intrinsics(folder, model.cameras[min(camera_ids)])
+    name = root.resolve().name
+    return Scene(name, images, intrinsics=intrinsics, root=root, units=units, assumed_rate_hz=assumed_rate_hz)
 
 
 def _model_folder(root: Path) -> Path | None:

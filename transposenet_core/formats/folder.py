@@ -62,6 +62,7 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
         about = read_json(root / DATASET)
         scene.name, scene.map_frame = str(about.get("name", scene.name)), str(about.get("map_frame", scene.map_frame))
         scene.units, scene.time_offset_s = _units(root / DATASET, about), _time_offset(root / DATASET, about)
+        scene.assumed_rate_hz = _assumed_rate(root / DATASET, about)
     if (root / CAMERA).is_file():
         scene.intrinsics = read_camera_json(root / CAMERA)
     if (root / DEPTH_CAMERA).is_file():
@@ -73,6 +74,14 @@ def _units(path: Path, about: dict) -> str:
     if (units := about.get("units", UNITS[0])) not in UNITS:
         raise UserError(f"{path}: units is {units!r}, allowed are {', '.join(UNITS)}")
     return units
+
+
+def _assumed_rate(path: Path, about: dict) -> float | None:
+    """Of a copy of images without time: their stamps count frames."""
+    rate_hz = about.get("assumed_rate_hz")
+    if rate_hz is None or (isinstance(rate_hz, (int, float)) and 0 < rate_hz < float("inf")):
+        return rate_hz
+    raise UserError(f"{path}: assumed_rate_hz is {rate_hz!r}, it must be a number above 0 or null; mend or remove it")
 
 
 def _time_offset(path: Path, about: dict) -> float:

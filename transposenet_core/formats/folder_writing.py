@@ -39,6 +39,7 @@ class FolderWriter:
 
     def __init__(self, folder: Path, name: str) -> None:
         self.folder, self.name, self.map_frame, self.units = folder, name, "map", UNITS[0]
+        self.assumed_rate_hz: float | None = None
         self.intrinsics: Intrinsics | None = None
         self.depth_camera: DepthCamera | None = None
         self.about: dict[str, Any] = {}
@@ -105,6 +106,8 @@ class FolderWriter:
                     covariance = " ".join(repr(float(value)) for value in np.asarray(image.covariance_66)[UPPER])
                 writer.writerow(row + [depth] * depths + [covariance] * covariances)
         content: dict[str, Any] = {"name": self.name, "map_frame": self.map_frame, "units": self.units, **self.about}
+        if self.assumed_rate_hz is not None:
+            content["assumed_rate_hz"] = self.assumed_rate_hz
         self._write_json(DATASET, content)
         if self.intrinsics is not None:
             self._write_json(CAMERA, self.intrinsics.to_dict())
@@ -161,6 +164,7 @@ def write_folder_dataset(
     files = image_files if image_files is not None else (image.path.read_bytes() for image in images)
     with folder_dataset(path, scene.name, overwrite) as writer:
         writer.map_frame, writer.units = scene.map_frame, scene.units
+        writer.assumed_rate_hz = None if stamps_ns is not None else scene.assumed_rate_hz
         writer.intrinsics, writer.depth_camera = scene.intrinsics, scene.depth_camera
         for image, content, stamp_ns in zip(images, files, stamps, strict=True):
             copied = f"{image_stem(image.name)}{image_suffix(image.path.name)}"

@@ -17,6 +17,7 @@ from transposenet_core.formats import labels
 from transposenet_core.formats.declared_convention import CENTRE_AND_INVERSE, T_MAP_CAMERA, PoseConvention
 from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.labels import ImageFiles, Row
+from transposenet_core.formats.numbers import RATE_MEANING, frame_rate
 from transposenet_core.formats.rows import CAMERA_TO_MAP, MAP_TO_CAMERA, PoseReader, convention_of
 from transposenet_core.scene import SPLITS, Scene
 from transposenet_core.text_files import open_text, read_rows
@@ -34,6 +35,7 @@ OPTIONS = {
     "scene": "which scene of a file with several",
     "convention": "camera_to_map | map_to_camera, required for a scene of another name",
     "images": labels.IMAGES_MEANING,
+    "rate": RATE_MEANING,
     labels.LABELS_ONLY: labels.LABELS_ONLY_MEANING,
 }
 COLUMNS = ["scene", "split", "seq", "img_path", "t1", "t2", "t3", "q1", "q2", "q3", "q4"]
@@ -69,9 +71,10 @@ def load(path: Path, split_file: Path | None, options: dict[str, str], faults: F
     splits = {name: row.split for name, row in rows.items()}
     if split_file is not None:
         splits = labels.chosen_splits(root, split_file, rows.keys(), " or ".join(f.name for f in files), faults)
-    image_files, rate = ImageFiles(root, faults, labels.is_labels_only(options)), RATES_HZ.get(scene, USUAL_RATE_HZ)
-    images = labels.posed_images(rows, splits, image_files, PoseReader(faults), convention, rate)
-    return Scene(scene, images, root=root)
+    rate_hz, assumed_rate_hz = frame_rate(options, RATES_HZ.get(scene, USUAL_RATE_HZ), path)
+    image_files = ImageFiles(root, faults, labels.is_labels_only(options))
+    images = labels.posed_images(rows, splits, image_files, PoseReader(faults), convention, rate_hz)
+    return Scene(scene, images, root=root, assumed_rate_hz=assumed_rate_hz)
 
 
 def _read_rows(path: Path, faults: Faults) -> Iterator[tuple[str, Row]]:

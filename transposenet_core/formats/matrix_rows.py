@@ -13,6 +13,7 @@ from transposenet_core.formats.camera_files import read_camera_matrix
 from transposenet_core.formats.declared_convention import T_CAMERA_MAP, T_MAP_CAMERA, PoseConvention
 from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.labels import ImageFiles, chosen_splits, natural_order
+from transposenet_core.formats.numbers import RATE_MEANING, frame_rate
 from transposenet_core.formats.rows import CAMERA_TO_MAP, MAP_TO_CAMERA, PoseReader, convention_of, read_lines
 from transposenet_core.image_files import IMAGE_SUFFIXES, image_size
 from transposenet_core.scene import PosedImage, Scene
@@ -23,7 +24,7 @@ LAYOUT = "poses.txt (a line per image: 16 numbers, a 4x4 matrix row by row), K.t
 CONVENTION = "camera-to-map in metres, optical axes; rows in the order of the images' names"
 OPTIONS = {
     "convention": "camera_to_map (default) | map_to_camera: what the matrices are",
-    "rate": "images per second, default 30: the layout has no time",
+    "rate": RATE_MEANING,
 }
 POSES, CAMERA, IMAGES = "poses.txt", "K.txt", "images"
 USUAL_RATE_HZ = 30.0
@@ -39,7 +40,8 @@ def pose_convention(options: dict[str, str], scene_name: str) -> PoseConvention:
 
 def load(root: Path, split_file: Path | None, options: dict[str, str], faults: Faults) -> Scene:
     """The scene in the folder `root`, all of it `train` without a split file."""
-    convention, rate_hz = convention_of(options, CAMERA_TO_MAP, NAME, root), _rate(root, options)
+    convention = convention_of(options, CAMERA_TO_MAP, NAME, root)
+    rate_hz, assumed_rate_hz = frame_rate(options, USUAL_RATE_HZ, root)
     numbered = enumerate(read_lines(root / POSES, LAYOUT), start=1)
     lines = [(f"{root / POSES} line {number}", words(line)) for number, line in numbered if line.strip()]
     folder = root / IMAGES
@@ -62,19 +64,8 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
             images.append(PosedImage(name, path, pose, split, IMAGES, index / rate_hz))
     reader.remark_on_corrected(root / POSES)
     images.sort(key=lambda image: image.stamp)
-    scene = Scene(root.resolve().name, images, root=root)
+    scene = Scene(root.resolve().name, images, root=root, assumed_rate_hz=assumed_rate_hz)
     if images and (root / CAMERA).is_file():
         width, height = image_size([image.path for image in images])
         scene.intrinsics = read_camera_matrix(root / CAMERA, width, height)
     return scene
-
-
-def _rate(root: Path, options: dict[str, str]) -> float:
-    text = options.get("rate", str(USUAL_RATE_HZ))
-    try:
-        rate_hz = float(text)
-    except ValueError:
-        rate_hz = 0.0
-    if not 0 < rate_hz < float("inf"):
-        raise UserError(f"{root}: rate={text}; it must be the number of images per second, above 0")
-    return rate_hz

@@ -22,7 +22,7 @@ from transposenet_core.formats.declared_convention import PoseConvention
 from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.labels import ImageFiles, Row, natural_order
 from transposenet_core.formats.nerfstudio_camera import frames_with_camera, read_intrinsics
-from transposenet_core.formats.numbers import frame_stamps, positive_option
+from transposenet_core.formats.numbers import RATE_MEANING, SCALE_MEANING, frame_rate, frame_stamps, metric_scale
 from transposenet_core.formats.rows import PoseReader, below
 from transposenet_core.image_files import find_image, image_suffix, posix_name
 from transposenet_core.scene import SPLITS, PosedImage, Scene
@@ -35,8 +35,8 @@ LAYOUT = (
 CONVENTION = "camera-to-world 4x4, OpenGL camera axes (x right, y up, z back); applied_transform and _scale undone"
 OPTIONS = {
     "camera": "file_path of a frame: use the frames with a camera within 2 % of its; required where they differ more",
-    "scale": "metres per unit of the poses; default 1, with a remark",
-    "rate": "images per second, default 30",
+    "scale": SCALE_MEANING,
+    "rate": RATE_MEANING,
     labels.LABELS_ONLY: labels.LABELS_ONLY_MEANING,
 }
 FILE = "transforms.json"
@@ -64,11 +64,8 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
         raise UserError(f"{root}: neither {FILE} nor {' nor '.join(SPLIT_FILES)} is there; {NAME} reads {LAYOUT}")
     contents = {file: read_json(file) for file in files}
     path, content = next(iter(contents.items()))
-    rate_hz = positive_option(options, "rate", USUAL_RATE_HZ, path)
-    scale = positive_option(options, "scale", 1.0, path)
-    if "scale" not in options:
-        what = "the file has no unit, nor do poses from COLMAP; a unit is taken as a metre, or give ,scale="
-        faults.remark(path, what)
+    rate_hz, assumed_rate_hz = frame_rate(options, USUAL_RATE_HZ, path)
+    scale, units = metric_scale(options, path, "the file says no unit, and poses from COLMAP have none", faults)
     frames = _frames(root, contents, files, faults)
     splits = {name: frame.split for name, frame in frames.items()}
     if split_file is not None:
@@ -96,8 +93,8 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
             faults.remark(path, f"{left} frames of other cameras are left out (camera={options['camera']})")
     else:
         intrinsics = read_intrinsics(path, content, list(entries.values()), sizes, faults)
-    units = "metres" if "scale" in options else "arbitrary"
-    return Scene(root.resolve().name, images, intrinsics=intrinsics, root=root, units=units)
+    name = root.resolve().name
+    return Scene(name, images, intrinsics=intrinsics, root=root, units=units, assumed_rate_hz=assumed_rate_hz)
 
 
 class _Frame(NamedTuple):

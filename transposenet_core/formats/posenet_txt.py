@@ -17,6 +17,7 @@ from transposenet_core.formats import labels
 from transposenet_core.formats.declared_convention import CENTRE_AND_INVERSE, T_MAP_CAMERA, PoseConvention
 from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.labels import ImageFiles, Row
+from transposenet_core.formats.numbers import RATE_MEANING, frame_rate
 from transposenet_core.formats.rows import MAP_TO_CAMERA, PoseReader, convention_of, read_lines
 from transposenet_core.scene import Scene
 from transposenet_core.text_files import open_text, words
@@ -31,6 +32,7 @@ OPTIONS = {
     "convention": "camera_to_map | map_to_camera, required: the direction of W P Q R; 7-Scenes has camera_to_map, "
     "Cambridge map_to_camera; transposenet check determines it from the images",
     "images": labels.IMAGES_MEANING,
+    "rate": RATE_MEANING,
     labels.LABELS_ONLY: labels.LABELS_ONLY_MEANING,
 }
 HEADER_LINES = 3
@@ -66,8 +68,9 @@ def load(path: Path, split_file: Path | None, options: dict[str, str], faults: F
     if split_file is not None:
         splits = labels.chosen_splits(root, split_file, rows.keys(), " or ".join(f.name for f in files), faults)
     image_files = ImageFiles(root, faults, labels.is_labels_only(options))
-    images = labels.posed_images(rows, splits, image_files, PoseReader(faults), convention, RATE_HZ)
-    return Scene(_scene_name(path), images, root=root)
+    rate_hz, assumed_rate_hz = frame_rate(options, RATE_HZ, path)
+    images = labels.posed_images(rows, splits, image_files, PoseReader(faults), convention, rate_hz)
+    return Scene(_scene_name(path), images, root=root, assumed_rate_hz=assumed_rate_hz)
 
 
 def _scene_name(path: Path) -> str:

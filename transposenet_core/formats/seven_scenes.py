@@ -20,6 +20,7 @@ from transposenet_core.formats.camera_files import read_camera_matrix, read_matr
 from transposenet_core.formats.declared_convention import T_MAP_CAMERA, PoseConvention
 from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.labels import ImageFiles
+from transposenet_core.formats.numbers import RATE_MEANING, frame_rate
 from transposenet_core.formats.rows import PoseReader, read_lines
 from transposenet_core.formats.split_files import read_split_file
 from transposenet_core.geometry.intrinsics import Intrinsics
@@ -33,7 +34,7 @@ LAYOUT = (
     "folders seq-XX with frame-NNNNNN.color.(png|jpg), .pose.txt and optional .depth.png; TrainSplit.txt, TestSplit.txt"
 )
 CONVENTION = "pose.txt is camera-to-map, 4x4, metres, optical axes"
-OPTIONS: dict[str, str] = {}
+OPTIONS = {"rate": RATE_MEANING}
 RATE_HZ = 30.0
 # The commonly used values for the Kinect's cameras. A scene's own file holds the depth camera's, never the colour's.
 COLOUR_FOCAL_640, DEPTH_FOCAL_640 = 525.0, 585.0
@@ -57,13 +58,14 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
         root, splits = _anchor(root, read_split_file(split_file))
     else:
         splits = _official_splits(root, faults)
+    rate_hz, assumed_rate_hz = frame_rate(options, RATE_HZ, root)
     reader, image_files = PoseReader(faults), ImageFiles(root, faults)
     named = split_file or "the split"
     depths = lru_cache(_depth_images)
-    found = (_posed_image(name, split, named, reader, image_files, depths) for name, split in splits.items())
+    found = (_posed_image(name, split, named, rate_hz, reader, image_files, depths) for name, split in splits.items())
     images = [image for image in found if image is not None]
     reader.remark_on_corrected(root)
-    scene = Scene(root.resolve().name, images, root=root)
+    scene = Scene(root.resolve().name, images, root=root, assumed_rate_hz=assumed_rate_hz)
     if images:
         folder = images[0].path.parent.parent
         scene.name = folder.resolve().name or scene.name
@@ -121,6 +123,7 @@ def _posed_image(
     text: str,
     split: str,
     named: object,
+    rate_hz: float,
     reader: PoseReader,
     image_files: ImageFiles,
     depths: Callable[[Path], dict[str, Path]],
@@ -132,7 +135,7 @@ def _posed_image(
     stem = path.name.split(".")[0]
     pose = read_pose(path.with_name(f"{stem}.pose.txt"), reader)
     number = re.search(r"(\d+)$", stem)
-    stamp = int(number.group(1)) / RATE_HZ if number else 0.0
+    stamp = int(number.group(1)) / rate_hz if number else 0.0
     if pose is None:
         return None
     return PosedImage(name, path, pose, split, path.parent.name, stamp, depths(path.parent).get(stem))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +93,24 @@ class MappedScene:
             calibration=dict(calibration),
         )
 
+    def in_metres(self, metres_per_unit: float) -> MappedScene:
+        """The same scene with its lengths in metres: frames, mount, validation error and calibration. The network's
+        own poses stay as they are."""
+        mount, error = self.T_pose_camera, self.held_out_error
+        frames = replace(self.frames, positions_N3=metres_per_unit * self.frames.positions_N3)
+        x, y, z = (metres_per_unit * std for std in error.position_std)
+        return replace(
+            self,
+            units="metres",
+            frames=frames,
+            held_out_error=replace(error, position_std=(x, y, z)),
+            T_pose_camera=mount and Pose(metres_per_unit * mount.position, mount.orientation),
+            calibration={
+                name: replace(each, largest_sigma_m=each.largest_sigma_m and metres_per_unit * each.largest_sigma_m)
+                for name, each in self.calibration.items()
+            },
+        )
+
     @property
     def training_positions_N3(self) -> np.ndarray:
         """Where the training images were taken, as labelled."""
@@ -118,6 +136,7 @@ class MappedScene:
             "intrinsics": None if self.intrinsics is None else self.intrinsics.to_dict(),
             "T_pose_camera": None if self.T_pose_camera is None else self.T_pose_camera.to_dict(),
             "frames": self.frames.counts(),
+            "test_frames": len(self.frames.test_names),
             "held_out_error": asdict(self.held_out_error),
             "calibration": {model: each.to_dict() for model, each in self.calibration.items()},
             "keyframes": keyframes,
@@ -134,7 +153,7 @@ class MappedScene:
             held_out_error=_held_out_error(checked.mapping("held_out_error", description["held_out_error"])),
             intrinsics=None if intrinsics is None else checked_intrinsics(intrinsics),
             T_pose_camera=None if T is None else _pose("T_pose_camera", T),
-            units=checked.text("units", description["units"], UNITS),
+            units=checked.text("units", description.get("units", UNITS[0]), UNITS),  # older models: metres
             time_offset_s=checked.number(
                 "time_offset_s", description["time_offset_s"], -LARGEST_TIME_OFFSET_S, LARGEST_TIME_OFFSET_S
             ),

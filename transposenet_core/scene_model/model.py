@@ -123,10 +123,11 @@ class SceneModel:
         with _fitting(folder):
             model = _described(cls, description, folder)
             counts = [checked_counts(scene["frames"]) for scene in description["scenes"]]
+            tests = [scene.get("test_frames", 0) for scene in description["scenes"]]
             check_header(header.tensors, model.architecture, model.options, model.preprocessing, counts)
         tensors = read_weights(path, description.get("weights_sha256"))
         with _fitting(folder):
-            return _filled(model, tensors, counts)
+            return _filled(model, tensors, counts, tests)
 
 
 @contextmanager
@@ -162,12 +163,14 @@ def _described(cls: type[SceneModel], description: dict, folder: Path) -> SceneM
     )
 
 
-def _filled(model: SceneModel, tensors: Tensors, counts: list[dict[str, int]]) -> SceneModel:
+def _filled(model: SceneModel, tensors: Tensors, counts: list[dict[str, int]], tests: list[int]) -> SceneModel:
     """The same with the network, the known frames and the parity inputs."""
-    for number, (scene, expected) in enumerate(zip(model.scenes, counts, strict=True)):
+    for number, (scene, expected, test_frames) in enumerate(zip(model.scenes, counts, tests, strict=True)):
         scene.frames = KnownFrames.read(below(tensors, FRAMES_PREFIX.format(number)))
         if (found := scene.frames.counts()) != expected:
             raise ValueError(f"frames are {expected} in the description, {found} beside it")
+        if (names := len(scene.frames.test_names)) != test_frames:
+            raise ValueError(f"test_frames is {test_frames} in the description, {names} names are beside it")
     network = build_model(model.architecture, **model.options)
     state = below(tensors, MODEL_PREFIX)
     network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})

@@ -18,7 +18,7 @@ from safetensors.torch import load as load_tensors
 from transposenet_core.errors import UserError
 from transposenet_core.models import build_model
 from transposenet_core.preprocessing import Preprocessing
-from transposenet_core.scene_model.known_frames import KnownFrames
+from transposenet_core.scene_model.known_frames import TEST_NAMES, KnownFrames
 from transposenet_core.scene_model.parity import Parity
 from transposenet_core.tensor_header import Tensor, Wanted, compare
 
@@ -67,7 +67,8 @@ def check_header(
     wanted = {MODEL_PREFIX + name: each for name, each in stored_network(network).items()}
     for number, count in enumerate(sum(each.values()) for each in counts):
         prefix = FRAMES_PREFIX.format(number)
-        wanted |= {prefix + name: each for name, each in KnownFrames.shapes(count).items()}
+        frames = KnownFrames.shapes(count, prefix + TEST_NAMES in found)
+        wanted |= {prefix + name: each for name, each in frames.items()}
     if any(name.startswith(PARITY_PREFIX) for name in found):
         wanted |= {PARITY_PREFIX + name: each for name, each in Parity.shapes(*preprocessing.image_size).items()}
     compare(found, wanted)

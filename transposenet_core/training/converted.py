@@ -11,7 +11,7 @@ from transposenet_core.errors import UserError
 from transposenet_core.evaluation.errors import pose_errors, summarise
 from transposenet_core.geometry.pose import mean_pose
 from transposenet_core.preprocessing import Preprocessing
-from transposenet_core.scene import Scene
+from transposenet_core.scene import Scene, unit_name
 from transposenet_core.scene_model import SceneModel
 from transposenet_core.training.data.pixels import load_pixels
 from transposenet_core.training.outcome import mapped_scenes
@@ -79,9 +79,10 @@ def summary(scene: Scene, validator: Validator, validation: SceneValidation) -> 
     mean = summarise(
         *pose_errors([validator.constant] * len(validator.ground_truth_poses), validator.ground_truth_poses)
     )
+    unit = unit_name(scene.units)
     line = (
-        f"{scene.name}: median {found.median_m:.3f} m {found.median_deg:.2f} deg on {validator.source}, "
-        f"{validation.scene_accuracy:.0%} classified as this scene; the mean pose: {mean.median_m:.3f} m "
+        f"{scene.name}: median {found.median_m:.3f} {unit} {found.median_deg:.2f} deg on {validator.source}, "
+        f"{validation.scene_accuracy:.0%} taken for this scene; the mean pose: {mean.median_m:.3f} {unit} "
         f"{mean.median_deg:.2f} deg"
     )
     if found.median_m >= mean.median_m or found.median_deg >= mean.median_deg:

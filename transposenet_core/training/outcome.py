@@ -11,7 +11,7 @@ from torch import nn
 
 from transposenet_core.errors import UserError
 from transposenet_core.progress import ProgressBar
-from transposenet_core.scene import LEFT_OUT, Scene
+from transposenet_core.scene import LEFT_OUT, Scene, common_units, unit_name
 from transposenet_core.scene_model import MappedScene, SceneModel
 from transposenet_core.training.checkpoint import Progress
 from transposenet_core.training.config import TrainConfig
@@ -40,7 +40,7 @@ class Outcome:
         """
         name = name or stage.learns
         validation, several = self.validators(network), len(self.scenes) > 1
-        figures = validation.summary
+        figures, unit = validation.summary, unit_name(common_units(self.scenes))
         curves.write(
             progress.epochs_before + epoch,
             name,
@@ -51,7 +51,7 @@ class Outcome:
         )
         ProgressBar.write(
             f"{name}, epoch {epoch}: {self.validators.source}: "
-            f"median {figures.median_m:.3f} m {figures.median_deg:.2f} deg"
+            f"median {figures.median_m:.3f} {unit} {figures.median_deg:.2f} deg"
             + (f", scene found in {validation.scene_accuracy:.1%} of the frames" if several else "")
         )
         if validation.score < progress.best_score:
@@ -72,15 +72,17 @@ class Outcome:
 
     def report(self, progress: Progress) -> str:
         """One line per stage: its best errors on the held-out frames, or that it brought no improvement."""
-        lines, before = [f"scene model: {self.out}"], None
+        lines, before, unit = [f"scene model: {self.out}"], None, unit_name(common_units(self.scenes))
         for name in progress.stages:
             reached = progress.best.get(name)
             if reached is None:
                 lines.append(f"  {name}: no improvement on {self.validators.source}")
                 continue
-            figures, gain = f"median {reached['m']:.4f} m {reached['deg']:.3f} deg", ""
+            figures, gain = f"median {reached['m']:.4f} {unit} {reached['deg']:.3f} deg", ""
             if before is not None:
-                gain = f", {before['m'] - reached['m']:+.4f} m and {before['deg'] - reached['deg']:+.3f} deg better"
+                gain = (
+                    f", {before['m'] - reached['m']:+.4f} {unit} and {before['deg'] - reached['deg']:+.3f} deg better"
+                )
             lines.append(f"  {name}: {figures} at epoch {reached['epoch']}{gain}")
             before = reached
         return "\n".join(lines)

@@ -138,7 +138,7 @@ def _posed(
     if options.time_offset is None and measured.seconds is not None:
         offset_s = measured.seconds
         posed = with_poses(survey.stamps_N, numbers, poses, offset_s)
-    elif measured.seconds is not None and abs(measured.seconds - offset_s) > max(0.01, 3 * measured.sigma):
+    elif measured.seconds is not None and abs(measured.peak - offset_s) > max(0.01, 3 * measured.sigma):
         log(f"{name}: warning: --time-offset {offset_s:g} is used; {AUTO} or {measured.seconds:.3f} fits better")
     elif options.time_offset is None:
         log(f"{name}: warning: --time-offset {AUTO} could not measure it; 0 is used")

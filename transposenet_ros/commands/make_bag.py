@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from transposenet_core.command_line import next_command
-from transposenet_core.commands.data_options import list_formats
+from transposenet_core.commands.data_options import ALIGN_HELP, SCALE_HELP, list_formats
 from transposenet_ros.bags.topics import (
     CAMERA_INFO_TOPIC,
     COMPRESSED_TOPIC,
@@ -22,6 +22,7 @@ DESCRIPTION = f"""Writes the posed images of a scene as a rosbag2 recording: ima
 {COMPRESSED_TOPIC}), {CAMERA_INFO_TOPIC}, and the ground truth on
 {GROUND_TRUTH_TOPIC} and as TF to {GROUND_TRUTH_FRAME}."""
 STORAGES = ("mcap", "sqlite3")
+ADVICE = "give --scale or --align"
 help_all = list_formats
 
 
@@ -29,6 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--data", required=True, metavar="FORMAT:PATH", help="the scene, for instance 7scenes:PATH")
     add("--split", default="none", metavar="FILE", help="split file (split,image); none: the data set's own")
+    add("--scale", default="", metavar="METRES", help=SCALE_HELP)
+    add("--align", default="", metavar="FILE", help=ALIGN_HELP)
     add("--select", default="test", choices=["train", "test", "val", "all"], help="which images")
     add("--out", required=True, metavar="BAG", help="folder of the recording, which is created")
     add("--storage", default="mcap", choices=STORAGES, help="file format")
@@ -44,9 +47,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     require("make-bag", "rosbags")
     from transposenet_core.formats import load_scene
+    from transposenet_core.scene_units import in_metres
     from transposenet_ros.bags.from_scene import make_bag
 
-    scene = load_scene(args.data, None if args.split == "none" else args.split)
+    scene = in_metres(load_scene(args.data, None if args.split == "none" else args.split), args.scale, args.align)
+    if scene.units != "metres":
+        print(
+            f"warning: {scene.name} is in arbitrary units, and robots take a bag's for metres: {ADVICE}",
+            file=sys.stderr,
+        )
     images = scene.select(args.select)
     out = make_bag(
         images,

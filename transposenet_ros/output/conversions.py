@@ -14,6 +14,7 @@ from std_msgs.msg import Header
 
 from transposenet_core.estimate import Estimate
 from transposenet_core.geometry.pose import Pose
+from transposenet_core.scene import unit_name
 
 # An EKF takes zero variance for certainty, and some refuse what is larger than 1e9.
 VARIANCE_FLOOR, VARIANCE_CAP = 1e-6, 1e4
@@ -93,7 +94,8 @@ def status_array(header: Header, node: str, estimate: Estimate) -> DiagnosticArr
     entry.message = "localized" if estimate.localized else estimate.reason
     variances = np.diag(sound_covariance(estimate.covariance_66))
     position_std, rotation_std = math.sqrt(variances[:3].sum()), math.degrees(math.sqrt(variances[3:].sum()))
-    confidence = f"one sigma {position_std:.3f} m, {rotation_std:.2f} deg: {estimate.covariance_source}"
+    unit = unit_name(estimate.units)
+    confidence = f"one sigma {position_std:.3f} {unit}, {rotation_std:.2f} deg: {estimate.covariance_source}"
     if estimate.scene_probability is not None:
         confidence = f"scene {estimate.scene_probability:.1%}, within it {confidence}"
     entry.values = key_values(
@@ -101,8 +103,8 @@ def status_array(header: Header, node: str, estimate: Estimate) -> DiagnosticArr
         reason=estimate.reason,
         scene=estimate.scene,
         confidence=confidence if estimate.localized else "none",
-        position_std_m=f"{position_std:.4f}",
         rotation_std_deg=f"{rotation_std:.3f}",
+        **{f"position_std_{unit}": f"{position_std:.4f}"},
         **({} if estimate.scene_probability is None else {"scene_probability": f"{estimate.scene_probability:.4f}"}),
     )
     return DiagnosticArray(header=header, status=[entry])

@@ -25,6 +25,7 @@ from transposenet_ros.output.path_poses import PathPoses
 from transposenet_ros.output.point_cloud import position_cloud
 from transposenet_ros.output.publishers import open_publisher
 from transposenet_ros.output.scene_markers import SceneMarkers
+from transposenet_ros.output.units import in_scene_units, shown
 
 ENCODERS = ("position", "orientation")
 
@@ -34,14 +35,20 @@ class OnDemand:
 
     What does not depend on a frame is sent when a subscriber appears. Without subscribers only the path of the
     localized frames is kept (at most `path_length` poses, `path_spacing` metres apart), so that a view that is opened
-    later shows how the robot got there.
+    see how the robot got there. `scale` is the parameter: a scene in arbitrary units is shown in metres, too.
     `publish` and `forget` may come from another thread than the executor's.
     """
 
     def __init__(
-        self, node: LifecycleNode, scene_model: SceneModel, map_frame: str, path_length: int, path_spacing: float
+        self,
+        node: LifecycleNode,
+        scene_model: SceneModel,
+        map_frame: str,
+        path_length: int,
+        path_spacing: float,
+        scale: float = 0.0,
     ) -> None:
-        self._node = node
+        self._node, self._scale = node, scale
         # Held while a message is made of what the worker and the executor share.
         self._lock = threading.Lock()
         self._poses = PathPoses(path_length, path_spacing)
@@ -73,7 +80,7 @@ class OnDemand:
         """Show another scene from now on, its poses in `map_frame`, and clear those of the last one."""
         with self._lock:
             self._scene_model, self._map_frame = scene_model, map_frame
-            self._scene = scene_model.scenes[0]
+            self._scene = shown(scene_model.scenes[0], self._scale)
             self._scene_markers = SceneMarkers(self._scene, map_frame)
             self._offer_reconstruction()
         self.forget()
@@ -96,7 +103,7 @@ class OnDemand:
             found = [scene for scene in self._scene_model.scenes if scene.name == frame.estimate.scene]
             if not found:  # of a model that is no longer in use
                 return
-            self._scene, self._map_frame = found[0], frame.map_frame
+            self._scene, self._map_frame = shown(found[0], self._scale), frame.map_frame
             self._scene_markers = SceneMarkers(self._scene, self._map_frame)
         self.forget()
 
@@ -170,9 +177,11 @@ class OnDemand:
             heard = _is_heard(publisher)
         if not heard or estimate.pose is None or not estimate.localized:
             return
-        if estimate.scene not in (scene.name for scene in scene_model.scenes):
+        scenes = {scene.name: scene for scene in scene_model.scenes}
+        if estimate.scene not in scenes:
             return  # it is from the previous model
-        drawn_HW3 = reconstruct(scene_model, estimate.pose, estimate.scene)
+        pose = in_scene_units(estimate.pose, scenes[estimate.scene], self._scale)
+        drawn_HW3 = reconstruct(scene_model, pose, estimate.scene)
         with self._lock:
             if publisher is not None and publisher is self._reconstruction:
                 publisher.publish(rgb8_message(header, drawn_HW3))

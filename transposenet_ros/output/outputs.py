@@ -26,7 +26,8 @@ class Outputs:
         with ExitStack() as opened:
             self.robot_frames = opened.enter_context(closing(RobotFrames(node, parameters)))
             self.poses = opened.enter_context(closing(PoseOutput(node)))
-            self.on_demand = OnDemand(node, scene_model, map_frame, parameters.path_length, parameters.path_spacing)
+            length, spacing = parameters.path_length, parameters.path_spacing
+            self.on_demand = OnDemand(node, scene_model, map_frame, length, spacing, parameters.scale)
             opened.pop_all()  # all are open: `close` closes them
         # The camera's pose first: it does not wait for a transform.
         self.all: tuple[Output, ...] = (self.poses, self.robot_frames, self.on_demand)

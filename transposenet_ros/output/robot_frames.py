@@ -19,6 +19,7 @@ from transposenet_ros.output.conversions import nearest_sign, pose_to_message, p
 from transposenet_ros.output.frame import Frame
 from transposenet_ros.output.initial_pose import InitialPose
 from transposenet_ros.output.publishers import open_publisher
+from transposenet_ros.output.units import UNSCALED
 from transposenet_ros.parameters import Parameters
 from transposenet_ros.throttled_log import ThrottledLog
 from transposenet_ros.transforms.buffer import TransformBuffer
@@ -116,6 +117,10 @@ class RobotFrames:
             return
         if self.mode == "map_to_camera":
             self._send(frame.header, frame.camera_frame, estimate.pose)
+        if estimate.units != "metres":  # the robot's own frames are in metres, so these give no base pose
+            self.withheld += self._needs_base()
+            self.trouble = f"no base pose: {UNSCALED}" if self._needs_base() else ""
+            return
         try:
             if self._needs_base():
                 self._publish_base(frame, estimate.pose)

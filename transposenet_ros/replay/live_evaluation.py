@@ -10,14 +10,20 @@ from pathlib import Path
 from transposenet_core.errors import UserError
 from transposenet_ros.bags.reading import BagReader
 from transposenet_ros.bags.topics import IMAGE_TYPES
-from transposenet_ros.replay.live_result import LiveResult, evaluate_replay
+from transposenet_ros.replay.live_result import LiveResult, evaluate_replay, with_scenes
 from transposenet_ros.replay.processes import free_domain, localizer_process, run_replayer
 from transposenet_ros.replay.protocol import MIN_MATCH, ReplayJob
 
 # Drops are known only from the node's diagnostics: published often, so that the end of a replay is detected soon.
 DIAGNOSTICS_PERIOD = 0.2
 # Reliable from the start: `auto` would subscribe anew once it has seen the replayer. Stamps may be of any age.
-FOR_RECORDINGS: dict[str, object] = {"image_qos": "reliable", "max_age": 0.0, "future_tolerance": 1e9}
+# The ground truth is compared in the model's own units, whatever they are.
+FOR_RECORDINGS: dict[str, object] = {
+    "image_qos": "reliable",
+    "max_age": 0.0,
+    "future_tolerance": 1e9,
+    "publish_unscaled": True,
+}
 
 
 def evaluate_live(
@@ -66,7 +72,9 @@ def evaluate_live(
             remaps = {"image" if transport == "raw" else "image/compressed": topic}
             localizer = stack.enter_context(localizer_process(node, remaps, parameters, domain, folder, output))
         record = run_replayer(job, domain, folder, localizer, log)
-    return evaluate_replay(record, ground_truth_poses, image_names, min_match)
+    result = evaluate_replay(record, ground_truth_poses, image_names, min_match)
+    scale = float(str((node_parameters or {}).get("scale", 0.0)))
+    return with_scenes(result, model, scale) if start_node else result
 
 
 def _check(rate: float, max_frames: int | None, node_name: str, min_match: float) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,8 +14,12 @@ from transposenet_core.errors import UserError
 from transposenet_core.evaluation.alignment import Alignment, align
 from transposenet_core.evaluation.errors import ErrorSummary, pose_errors, summarise
 from transposenet_core.geometry.pose import Pose
+from transposenet_core.scene import common_units, unit_name
 from transposenet_ros import reasons
 from transposenet_ros.replay.protocol import MIN_MATCH, ReplayRecord
+
+if TYPE_CHECKING:
+    from transposenet_core.evaluation.frame_origin import FrameOrigin
 
 NOT_SENT = (reasons.DAMAGED_IN_BAG, reasons.REPEATED_STAMP)
 # TF carries the same doubles as the pose; what differs by more than rounding was computed apart.
@@ -28,7 +34,8 @@ class LiveResult:
     arrival of its pose, on one clock; ``dropped`` counts frames without a pose by reason, as the node names them, and
     besides ``lost_in_transport`` (never reached the node), ``damaged_in_bag`` and ``repeated_stamp`` (both not sent).
     ``node_ms`` are the node's own latencies by stage, of its last few hundred frames. ``transforms`` are compared with
-    the poses; there are none where the node's ``tf_mode`` publishes another frame.
+    the poses; there are none where the node's ``tf_mode`` says another frame's place. ``units`` are those of positions,
+    ``origin`` says what the scene model knows of the frames with ground truth.
     """
 
     map_frame: str
@@ -44,6 +51,8 @@ class LiveResult:
     node_ms: dict[str, float] = field(default_factory=dict)
     tf_mode: str = ""
     min_match: float = MIN_MATCH
+    units: str = "metres"
+    origin: FrameOrigin | None = None
 
     @property
     def frames(self) -> int:
@@ -78,14 +87,14 @@ class LiveResult:
 
     def warnings(self) -> list[str]:
         """What restricts the figures, to be shown before them."""
-        found, sent = [], len(self.sent)
+        sent, found = len(self.sent), self.origin.warnings() if self.origin else []
         if sent and len(self.ground_truth_poses) < self.min_match * sent:
             found.append(
                 f"only {len(self.ground_truth_poses)} of {sent} images have the stamp of a ground-truth pose, "
                 f"{self.min_match:.0%} are required (--min-match); the errors are those of a part"
             )
         if aligned := self.alignment:
-            found += filter(None, [aligned.another_frame(self.error_summary())])
+            found += filter(None, [aligned.another_frame(self.error_summary(), unit_name(self.units))])
         return found
 
     def latency_ms(self) -> tuple[float, float] | None:
@@ -107,6 +116,8 @@ class LiveResult:
         aligned = self.alignment
         return {
             "warnings": self.warnings(),
+            "units": self.units,
+            **({"evaluated_frames": self.origin.to_dict()} if self.origin else {}),
             "map_frame": self.map_frame,
             "frames_sent": len(self.sent),
             "seconds": self.seconds,
@@ -114,8 +125,8 @@ class LiveResult:
             "dropped": self.dropped,
             "unaccounted": self.unaccounted,
             "with_ground_truth": len(self.matched),
-            "errors": self.error_summary().to_dict(),
-            "aligned_se3": aligned and aligned.to_dict(),
+            "errors": self.error_summary().to_dict(self.units),
+            "aligned_se3": aligned and aligned.to_dict(self.units),
             "node_ms": self.node_ms,
             "latency_ms": None if latency is None else {"p50": latency[0], "p95": latency[1]},
             "tf": {"mode": self.tf_mode, "transforms": transforms, "worst_m": worst_m, "worst_deg": worst_deg},
@@ -136,18 +147,19 @@ class LiveResult:
         e, latency = self.error_summary(), self.latency_ms()
         transforms, worst_m, worst_deg = self.tf_check()
         equal = worst_m <= TF_TOLERANCE_M and worst_deg <= TF_TOLERANCE_DEG
-        difference = "equal" if equal else f"DIFFERENT by up to {worst_m:.2g} m, {worst_deg:.2g} deg"
+        unit = unit_name(self.units)
+        difference = "equal" if equal else f"DIFFERENT by up to {worst_m:.2g} {unit}, {worst_deg:.2g} deg"
         tf = f"{difference} in {transforms} of {len(self.estimates)}" if transforms else "no TF received"
         if self.tf_mode in ("map_to_base", "map_to_odom"):
             tf = f"not compared: with tf_mode {self.tf_mode} the transform is not the camera's"
         rows = [
             ("with ground truth", f"{e.count}"),
-            ("position error", f"median {e.median_m:.3f} m, p95 {e.p95_m:.3f} m"),
+            ("position error", f"median {e.median_m:.3f} {unit}, p95 {e.p95_m:.3f} {unit}"),
             ("orientation error", f"median {e.median_deg:.2f} deg, p95 {e.p95_deg:.2f} deg"),
             ("TF and pose", tf),
         ]
         if aligned := self.alignment:
-            rows.insert(3, ("aligned by SE(3)", f"{aligned} (of the frames, not the result)"))
+            rows.insert(3, ("aligned by SE(3)", f"{aligned.text(unit)} (of the frames, not the result)"))
         if latency:
             rows.append(("publish to pose", f"p50 {latency[0]:.1f} ms, p95 {latency[1]:.1f} ms"))
         if {"inference_p50_ms", "inference_p95_ms"} <= set(self.node_ms):
@@ -183,6 +195,23 @@ def evaluate_replay(
         tf_mode=record.tf_mode,
         min_match=min_match,
     )
+
+
+def with_scenes(result: LiveResult, model: str | Path, scale: float = 0.0) -> LiveResult:
+    """The result with what the scene model `model` knows of the recording (fault matrix, E10): of several scenes the
+    one that knows the most of its frames. `scale` is the node's parameter. UserError where it cannot be loaded."""
+    # Torch takes seconds to import, and the replay itself needs none of it.
+    from transposenet_core.evaluation.frame_origin import FrameOrigin
+    from transposenet_core.scene_model import SceneModel
+
+    known = SceneModel.load(Path(model).expanduser()).scenes
+    scenes = [scene.in_metres(scale) if scale and scene.units != "metres" else scene for scene in known]
+    stamps = [stamp_ns for stamp_ns in result.sent if stamp_ns in result.ground_truth_poses]
+    names = [result.image_names.get(stamp_ns, "") for stamp_ns in stamps]
+    poses, every = [result.ground_truth_poses[stamp_ns] for stamp_ns in stamps], range(len(stamps))
+    origins = [FrameOrigin.of(scene, scene.name, names, poses, every, scene.units) for scene in scenes]
+    origin = max(origins, key=lambda each: (each.trained_on + each.validated_on + each.left_out, -len(each.problems)))
+    return replace(result, units=common_units(scenes), origin=origin)
 
 
 def _drops(record: ReplayRecord) -> dict[str, int]:

@@ -1,9 +1,12 @@
 """The card's figures on tracks whose figures are known, its leakage on splits that leak and do not, and its bounds."""
 
+import re
 import resource
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -15,17 +18,23 @@ from transposenet_core.dataset_check.card import Card, distance_from_training, m
 from transposenet_core.dataset_check.card_text import card_text, faults_text
 from transposenet_core.dataset_check.check import check_dataset
 from transposenet_core.dataset_check.leakage import check_leakage, find_leakage
+from transposenet_core.dataset_check.pose_check import check_poses
 from transposenet_core.dataset_check.tracks import Tracks
-from transposenet_core.dataset_check.vertical import find_vertical
 from transposenet_core.formats import load_scene
 from transposenet_core.formats.faults import Faults
 from transposenet_core.geometry.pose import rotation_angle_deg
+from transposenet_core.geometry.vertical import Vertical, find_vertical
 from transposenet_core.scene import Scene
+
+
+def vertical_of(scene: Scene) -> Vertical:
+    tracks = Tracks(scene)
+    return find_vertical(tracks.positions_N3, tracks.rotations_N33)
 
 
 def card_of(scene: Scene) -> Card:
     tracks = Tracks(scene)
-    return make_card(scene, tracks, find_vertical(tracks), check_leakage(tracks, Faults()), None)
+    return make_card(scene, tracks, vertical_of(scene), check_leakage(tracks, Faults()), None)
 
 
 def circle(rotations: int = 2, rate_hz: float = 10.0, splits: list[str] | None = None) -> Scene:
@@ -52,6 +61,31 @@ def test_the_figures_of_a_circle_are_those_of_a_circle() -> None:
     assert card.distances["test"].metres.largest == pytest.approx(0, abs=1e-9)
     text = card_text(card)
     assert "4.0 x 4.0 m seen from above; up is map z" in text and "12 of 12 sectors" in text
+
+
+def test_images_without_stamps_have_no_speeds_and_no_seconds() -> None:
+    """What 30 Hz, which nobody measured, makes of a fast camera: 0.5 m/s, 60 deg/s, a frame rate to be doubted."""
+    positions = walk(300)
+    positions[100:160] = positions[100]
+    looks = Rotation.from_rotvec(np.outer(np.radians(4) * np.arange(300), [0, 0, 1])) * LEVEL
+    timed = made_track(positions, rotations=looks)
+    untimed = replace(timed, assumed_rate_hz=30.0)
+    texts = []
+    for scene in (timed, untimed):
+        faults = Faults()
+        check_poses(Tracks(scene), faults)
+        texts.append("\n".join([card_text(card_of(scene)), *map(str, faults.remarks)]))
+    invented = [r"\bm/s\b", r"deg/s", r"\d s\b", r"\bHz\b", r"frame rate"]
+    assert [bool(re.search(pattern, texts[0])) for pattern in invented] == [True] * 5
+    assert [re.search(pattern, texts[1]) for pattern in invented] == [None] * 5
+    assert "median 0.05" in texts[1] and "m per frame" in texts[1] and "median 4.00" in texts[1]
+    assert (card_of(untimed).duration_s, card_of(untimed).speeds_m_s.median) == (None, None)
+
+
+def test_arbitrary_units_are_never_called_metres() -> None:
+    scene = replace(circle(splits=["train"] * 200 + ["test"] * 200), units="arbitrary")
+    text = card_text(card_of(scene))
+    assert "4.0 x 4.0 units seen from above" in text and re.search(r"\bm\b", text) is None
 
 
 def test_views_that_training_never_has_are_counted() -> None:
@@ -97,10 +131,45 @@ def test_up_is_found_whatever_axis_the_map_has_for_it(seed: int, axis: int, sign
     level = Rotation.from_euler("ZXY", np.column_stack([yaw, pitch, roll]), degrees=True) * LEVEL
     up = sign * np.eye(3)[axis]
     R_map_level, _ = Rotation.align_vectors([up], [[0, 0, 1]])
-    vertical = find_vertical(Tracks(made_track(R_map_level.apply(walk(80)), rotations=R_map_level * level)))
+    vertical = vertical_of(made_track(R_map_level.apply(walk(80)), rotations=R_map_level * level))
     np.testing.assert_allclose(vertical.up_3, up)
     np.testing.assert_allclose(np.cross(*vertical.basis_23), up)  # seen from above, not mirrored
     assert vertical.names[2] == f"map {'-' if sign < 0 else ''}{'xyz'[axis]}"
+
+
+@pytest.mark.parametrize("pitch", [38.0, -38.0, 70.0])
+def test_up_is_found_whatever_the_cameras_pitch(pitch: float) -> None:
+    """A camera that looks down (or up) all the time, to the left and right by 40 degrees, in a map with skewed axes."""
+    yaw = 40 * np.sin(np.arange(80) / 9)
+    looks = Rotation.from_euler("ZXY", np.column_stack([yaw, np.full(80, -pitch), np.sin(yaw)]), degrees=True) * LEVEL
+    R_map_level = Rotation.from_euler("xyz", [35, 20, 50], degrees=True)
+    vertical = vertical_of(made_track(R_map_level.apply(walk(80)), rotations=R_map_level * looks))
+    tilt_deg = np.degrees(np.arccos(vertical.up_3 @ R_map_level.apply([0, 0, 1])))
+    assert tilt_deg < 2, f"{tilt_deg:.1f} deg"
+    assert vertical.reason == "orthogonal to the cameras' x axes"
+
+
+def test_up_of_cameras_that_look_straight_down_is_against_their_view() -> None:
+    down = Rotation.from_euler("ZX", np.column_stack([np.arange(80) * 7.0, np.full(80, -90.0)]), degrees=True) * LEVEL
+    np.testing.assert_allclose(vertical_of(made_track(walk(80), rotations=down)).up_3, [0, 0, 1])
+
+
+def test_up_of_the_red_kitchen_is_where_its_floor_and_tables_point(data_folder: Path) -> None:
+    """Surface normals of the depth images, which know nothing of the cameras' axes: map -y, 27 degrees off, has few."""
+    scene = load_scene(f"7scenes:{data_folder / '7scenes' / 'redkitchen'}")
+    assert scene.depth_camera is not None
+    camera, normals = scene.depth_camera.intrinsics, []
+    for image in scene.images[::100]:
+        z_HW = cv2.imread(str(image.depth_path), cv2.IMREAD_UNCHANGED) * 1e-3
+        rows, columns = np.indices(z_HW.shape)
+        p_HW3 = np.stack([(columns - camera.cx) / camera.fx * z_HW, (rows - camera.cy) / camera.fy * z_HW, z_HW], -1)
+        across_HW3, down_HW3 = p_HW3[:-5, 5:] - p_HW3[:-5, :-5], p_HW3[5:, :-5] - p_HW3[:-5, :-5]
+        known = (z_HW[:-5, :-5] > 0) & (np.abs(across_HW3[..., 2]) < 0.05) & (np.abs(down_HW3[..., 2]) < 0.05)
+        n_N3 = np.cross(across_HW3, down_HW3)[known] @ image.pose.rotation_33.T
+        normals.append(-n_N3 / np.maximum(np.linalg.norm(n_N3, axis=1), 1e-12)[:, None])  # towards the camera
+    n_N3, up_3 = np.concatenate(normals), vertical_of(scene).up_3
+    shares = [float(np.mean(n_N3 @ axis_3 > np.cos(np.radians(10)))) for axis_3 in (up_3, np.array([0, -1, 0]))]
+    assert shares[0] > 0.15 and shares[1] < 0.01, shares
 
 
 def leaks(scene: Scene) -> list[str]:

@@ -1,5 +1,6 @@
 """Poses that cannot be right are found at their row, and no right track is refused: generated and published ones."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,27 @@ def test_poses_that_stick_and_units_that_cannot_be_are_remarked_on() -> None:
     ]
     assert "check units" in str(faults_of(made_track(walk(300) * 1000)).remarks[0])
     assert "move the origin" in str(faults_of(made_track(walk(300) + [5e5, 5e6, 0])).remarks[0])
+
+
+@pytest.mark.parametrize(("factor", "unit"), [(1e3, "milliseconds"), (1e6, "microseconds"), (1e9, "nanoseconds")])
+def test_stamps_from_0_in_a_smaller_unit_do_not_pass_as_seconds(factor: float, unit: str) -> None:
+    scene = made_track(walk(60), stamps_N=np.round(factor * np.arange(60) / 30))
+    (remark,) = faults_of(scene).remarks
+    assert f"are the stamps in {unit}?" in str(remark)
+    assert not faults_of(made_track(walk(60), stamps_N=5.0 * np.arange(60))).all  # a photograph every 5 s
+    faster = made_track(walk(60), stamps_N=np.arange(60) / 30 / factor)
+    assert unit == "milliseconds" or "are the stamps in a larger unit?" in str(faults_of(faster).remarks[0])
+
+
+def test_a_leap_in_arbitrary_units_is_one_by_the_size_of_the_scene() -> None:
+    """The same wrong row in a scene of millimetres and in one whose unit is 20 m: 5 units are no measure."""
+    for scale in (1000.0, 0.05):
+        positions = walk(300) * scale
+        positions[150] += [0, 10 * scale, 0]
+        scene = replace(made_track(positions), units="arbitrary")
+        assert [fault.where for fault in faults_of(scene).refused] == [frame(150)]
+        assert " units off " in faults_of(scene).refused[0].what
+        assert not faults_of(replace(made_track(walk(300) * scale), units="arbitrary")).all
 
 
 def labels(data_folder: Path, name: str) -> tuple[Scene, Faults]:

@@ -7,9 +7,11 @@ import pytest
 from core.dataset_check.made_room import render
 from scipy.spatial.transform import Rotation
 
+from transposenet_core.dataset_check.check import check_offset
 from transposenet_core.dataset_check.time_offset import estimate_time_offset, rotations_between
 from transposenet_core.formats import load_scene
 from transposenet_core.formats.declared_convention import AXES
+from transposenet_core.formats.faults import Faults
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.image_files import read_image
 
@@ -60,3 +62,44 @@ def test_poses_of_another_recording_give_no_offset():
 def test_too_few_images_are_reported():
     offset = estimate_time_offset(TIMES[:3], np.array([0.01, 0.02]), TIMES, rotating(TIMES))
     assert offset.seconds is None and "30 are needed" in offset.why
+
+
+def noisy_speeds(seed: int, late_s: float) -> tuple[np.ndarray, np.ndarray, list[Pose]]:
+    """Stamps, rotations between images as badly measured as on a plain wall, and poses that are `late_s` late."""
+    rng = np.random.default_rng(seed)
+    times = np.arange(50) / 20
+    R = Rotation.from_quat([pose.orientation for pose in rotating(times)], scalar_first=True)
+    true = (R[:-1].inv() * R[1:]).magnitude()
+    return times, np.abs(true + rng.normal(0, 0.9 * true.std(), len(true))), rotating(times - late_s)
+
+
+def test_t03_without_an_offset_none_is_stated_and_one_of_two_frames_is() -> None:
+    """Poses at the images' own stamps, whose speeds agree best 10 to 400 ms away: chance, not a clock."""
+    peaks = []
+    for seed in range(20):
+        times, rotations, poses = noisy_speeds(seed, 0.0)
+        offset = estimate_time_offset(times, rotations, times, poses)
+        assert offset.seconds in (0.0, None), offset.sentence()
+        peaks.append(abs(offset.peak) if offset.seconds is not None else np.nan)
+    assert np.nanmax(peaks) > 0.01  # a fifth of a frame: the best is somewhere else
+    found = []
+    for seed in range(10):
+        times, rotations, poses = noisy_speeds(seed, 0.1)
+        offset = estimate_time_offset(times, rotations, times, poses)
+        found.append(offset.seconds)
+    right = [seconds is not None and abs(seconds - 0.1) < 0.03 for seconds in found]
+    assert sum(right) >= 6 and all(ok or seconds is None for ok, seconds in zip(right, found, strict=True)), found
+
+
+def test_images_without_stamps_have_an_offset_in_frames() -> None:
+    times, rotations, poses = noisy_speeds(1, 0.1)
+    offset = estimate_time_offset(times, rotations, times, poses)
+    assert (
+        "ms" in offset.sentence()
+        and "+1.8 frames" in offset.sentence("frames")
+        and "ms" not in offset.sentence("frames")
+    )
+    assert offset.to_dict("frames")["frames"] == pytest.approx(offset.to_dict()["seconds"] * 20)
+    faults = Faults()
+    check_offset(offset, 0.05, faults, "frames")
+    assert "s to the images' stamps" not in str(faults.remarks[0]) and "order of the images" in str(faults.remarks[0])

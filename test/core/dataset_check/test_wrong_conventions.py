@@ -82,11 +82,11 @@ def test_t10_a_dozen_neighbouring_frames_are_not_taken_for_another_body(data_fol
 
 
 def offset(seconds: float | None, sigma: float = 0.005) -> TimeOffset:
-    return TimeOffset(seconds, 0.9, sigma, 100, "" if seconds is not None else "it stands still")
+    return TimeOffset(seconds, 0.9, sigma, 100, "" if seconds is not None else "it stands still", seconds or 0.0)
 
 
 @pytest.mark.parametrize(
-    ("measured", "period", "reported"),
+    ("measured", "period", "text"),
     [
         (offset(0.08), 1 / 30, True),
         (offset(-0.08), 1 / 30, True),

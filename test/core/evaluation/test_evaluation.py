@@ -11,18 +11,21 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from untrained import save_untrained
+from made_tracks import LEVEL
+from matplotlib.figure import Figure
+from scipy.spatial.transform import Rotation
+from untrained import HELD_OUT, save_untrained
 
 from transposenet_core.evaluation.baselines import ThumbnailRetrieval
 from transposenet_core.evaluation.calibration import error_std
 from transposenet_core.evaluation.errors import PREDICTION_COLUMNS, pose_errors, summarise, table
-from transposenet_core.evaluation.report import EvaluatedFrame, _unbroken, choose_frames, draw_report
+from transposenet_core.evaluation.report import EvaluatedFrame, _draw_tracks, _unbroken, choose_frames, draw_report
 from transposenet_core.formats import load_scene
 from transposenet_core.geometry.covariance import error_vectors
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.image_files import read_image
 from transposenet_core.preprocessing import Preprocessing
-from transposenet_core.scene_model import SceneModel
+from transposenet_core.scene_model import MappedScene, SceneModel
 
 ROOT = Path(__file__).resolve().parents[3]
 evaluate = runpy.run_path(str(ROOT / "training" / "evaluate.py"))["main"]
@@ -118,8 +121,25 @@ def test_e05_nothing_localized_is_no_division_by_zero(tmp_path: Path) -> None:
     assert "nan" in table({"ours": figures})
     frames = [EvaluatedFrame(0.1 * k, rotated(k), None) for k in range(4)]
     assert choose_frames(frames) == []
-    draw_report(tmp_path / "r.png", "nothing", frames, np.zeros((0, 3)))
+    draw_report(tmp_path / "r.png", "nothing", frames, MappedScene("room", "map", HELD_OUT))
     assert cv2.imread(str(tmp_path / "r.png")) is not None
+
+
+@pytest.mark.parametrize(("up", "labels"), [("z", ("map x", "map y")), ("y", ("map x", "map -z"))])
+def test_a_drive_is_drawn_from_above_and_not_mirrored(up: str, labels: tuple[str, str]) -> None:
+    """A camera that climbs more than it travels, looking down by 38 degrees, in a z-up and a y-up map."""
+    angle_N = np.linspace(0, 0.6, 20)
+    z_up_N3 = np.column_stack([np.cos(angle_N), np.sin(angle_N), 5 * angle_N])
+    looks = Rotation.from_euler("ZX", np.column_stack([angle_N, np.full(20, -np.radians(38))])) * LEVEL
+    R_map_level = Rotation.identity() if up == "z" else Rotation.from_euler("x", -90, degrees=True)
+    quaternions_N4 = (R_map_level * looks).as_quat(scalar_first=True)
+    poses = [Pose(p, q) for p, q in zip(R_map_level.apply(z_up_N3), quaternions_N4, strict=True)]
+    axes = Figure().subplots()
+    frames = [EvaluatedFrame(k / 10, pose, pose) for k, pose in enumerate(poses)]
+    _draw_tracks(axes, frames, MappedScene("room", "map", HELD_OUT), [])
+    assert (axes.get_xlabel(), axes.get_ylabel()) == tuple(f"{label} [m]" for label in labels)
+    (track,) = [line for line in axes.lines if line.get_label() == "true track"]
+    np.testing.assert_allclose(track.get_xydata(), z_up_N3[:, :2], atol=1e-9)  # turning left stays turning left
 
 
 def test_no_line_leads_over_a_gap() -> None:

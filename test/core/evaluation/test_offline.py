@@ -82,8 +82,13 @@ def flat(content: object, where: str = "") -> dict[str, object]:
 @pytest.mark.parametrize("case", CASES)
 def test_text_and_figures_are_those_of_evaluate_before_it_was_a_library(case: str, tmp_path: Path) -> None:
     result = made_result(tmp_path, case)
-    assert result.table().splitlines() == GOLDEN[case]["table"]
+    # Warnings stand at the head since then, and JSON has them and the units as well.
+    assert result.table().splitlines() == sorted(GOLDEN[case]["table"], key=lambda line: not line.startswith("WARN"))
     written = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    assert list(written)[:2] == ["warnings", "units"] and written.pop("units") == "metres"
+    assert [f"WARN {text}" for text in written.pop("warnings")] == [
+        line for line in GOLDEN[case]["table"] if line.startswith("WARN")
+    ]
     found, expected = flat(written), flat(GOLDEN[case]["figures"])
     assert list(found) == list(expected)
     for path, value in expected.items():

@@ -101,13 +101,21 @@ def test_what_is_written_is_read_again(tmp_path: Path, frames, camera: Intrinsic
 def test_units_and_time_offset_are_kept(small_scene: Path, tmp_path: Path) -> None:
     source = replace(load_scene(small_scene), units="arbitrary")
     write_folder_dataset(tmp_path / "copy", source)
-    assert load_scene(tmp_path / "copy").units == "arbitrary" and load_scene(small_scene).units == "metres"
+    copy = load_scene(tmp_path / "copy")
+    assert copy.units == "arbitrary" and load_scene(small_scene).units == "metres"
+    # The layout has a column for stamps: those of images without time must not pass as times in a copy.
+    assert (source.assumed_rate_hz, copy.assumed_rate_hz, copy.time_unit) == (30, 30, ("frames", 30))
+    assert load_scene(f"7scenes:{small_scene},rate=15").time_unit == ("s", 1.0)
     path = tmp_path / "copy" / "dataset.json"
     about = json.loads(path.read_text())
     for offsets, median in (({"a": 0.03, "b": -0.01, "c": 0.02}, 0.02), ({}, 0.0)):
         path.write_text(json.dumps(about | {"time_offset_s": offsets}))
         assert load_scene(tmp_path / "copy").time_offset_s == median
-    faults = ({"units": "feet"}, "units is 'feet', allowed are metres"), ({"time_offset_s": 3}, "not an object")
+    faults = (
+        ({"units": "feet"}, "units is 'feet', allowed are metres"),
+        ({"time_offset_s": 3}, "no object"),
+        ({"assumed_rate_hz": -1}, "assumed_rate_hz is -1"),
+    )
     for wrong, sentence in faults:
         path.write_text(json.dumps(about | wrong))
         with pytest.raises(UserError, match=f"dataset.json: .*{sentence}"):

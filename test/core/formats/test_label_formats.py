@@ -251,7 +251,7 @@ def test_rows_without_images_and_wrong_options_are_named(tmp_path: Path) -> None
     with pytest.raises(UserError, match="2 rows in poses.txt and 1 images in images/"):
         load_scene(root)
     write_image(root / "images/10.jpg")
-    with pytest.raises(UserError, match="rate=0; it must be the number of images per second, above 0"):
+    with pytest.raises(UserError, match="the option rate=0 must be above 0"):
         load_scene(f"{root},rate=0")
     (root / "K.txt").write_text("0 0 0\n" * 3)
     with pytest.raises(UserError, match=r"K.txt: .* is not a camera matrix; write fx 0 cx, 0 fy cy, 0 0 1"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -12,8 +13,9 @@ from rosbags.typesys import Stores, get_typestore
 
 from transposenet_core.errors import UserError
 from transposenet_core.formats import load_scene
+from transposenet_core.formats.folder_writing import write_folder_dataset
 from transposenet_core.geometry.intrinsics import Intrinsics
-from transposenet_core.geometry.pose import Pose
+from transposenet_core.geometry.pose import Pose, stack
 from transposenet_core.image_files import read_image
 from transposenet_core.scene import PosedImage
 from transposenet_ros.bags.reading import STORAGE_SUFFIXES, BagReader, header_stamp_ns
@@ -104,6 +106,20 @@ def test_tf_equals_ground_truth_and_is_no_child_of_the_node(scene_folder, drive,
         assert pose.header == transform.header
         assert pose.pose.orientation == transform.transform.rotation
         assert pose.pose.position.x == transform.transform.translation.x
+
+
+def test_a_bag_of_arbitrary_units_is_warned_of_and_can_be_scaled(scene_folder, drive, tmp_path, capsys):
+    write_folder_dataset(tmp_path / "terrace", replace(load_scene(f"7scenes:{scene_folder}"), units="arbitrary"))
+    data = ["--data", f"folder:{tmp_path / 'terrace'}", "--select", "all", "--out"]
+    assert main([*data, str(tmp_path / "plain")]) == 0
+    assert "is in arbitrary units" in capsys.readouterr().err
+    assert main([*data, str(tmp_path / "scaled"), "--scale", "2"]) == 0
+    assert "warning" not in capsys.readouterr().err
+    poses = []
+    for name in ("plain", "scaled"):
+        with BagReader(tmp_path / name) as reader:
+            poses.append(stack(list(reader.poses(reader.ground_truth_topic(None)).values()))[0])
+    np.testing.assert_allclose(poses[1], 2 * poses[0])
 
 
 def test_independent_mcap_reader_opens_it(scene_folder, drive, tmp_path):

@@ -22,7 +22,7 @@ import pytest
 from live import ROOT, Client, localizer_process
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
-from untrained import save_untrained
+from untrained import save_untrained, with_scene
 
 from transposenet_core.commands.parser import CommandParser
 from transposenet_core.errors import UserError
@@ -33,10 +33,11 @@ from transposenet_core.image_files import read_image
 from transposenet_core.localizer import Localizer
 from transposenet_core.preprocessing import Preprocessing
 from transposenet_core.scene import PosedImage
+from transposenet_core.scene_model import KnownFrames, SceneModel
 from transposenet_ros.bags.reading import BagReader
 from transposenet_ros.commands import replay
 from transposenet_ros.make_bag import make_bag
-from transposenet_ros.replay.live_result import LiveResult, evaluate_replay
+from transposenet_ros.replay.live_result import LiveResult, evaluate_replay, with_scenes
 from transposenet_ros.replay.protocol import ReplayRecord
 from transposenet_ros.replay_evaluation import evaluate_live, main
 
@@ -341,6 +342,20 @@ def test_e03_little_ground_truth_is_reported_first(drive, raw_bag, model, capsys
     assert evaluate_replay(replay_record_of(poses), some, {}, min_match=0.75).warnings() == []
     assert main(["--model", str(model), "--bag", str(raw_bag), "--min-match", "90"]) == 2
     assert "--min-match 90: a share from 0 to 1 is allowed" in capsys.readouterr().err
+
+
+def test_e10_a_replay_of_frames_that_were_trained_on_says_so_first(drive, model, tmp_path):
+    poses, names = [image.pose for image in drive], {s: image.name for s, image in enumerate(drive, start=1)}
+    result = evaluate_replay(replay_record_of(poses), dict(enumerate(poses, start=1)), names)
+    known = KnownFrames.trained_on(*stack(poses[:3]), [image.name for image in drive[:3]])
+    with_scene(SceneModel.load(model), frames=known).save(tmp_path / "known")
+    found = with_scenes(result, tmp_path / "known")
+    expected = f"3 of {FRAMES} evaluated frames ({3 / FRAMES:.0%}) were trained on"
+    assert found.table().splitlines()[0].startswith("WARN") and expected in found.table().splitlines()[0]
+    assert expected in found.to_dict()["warnings"][0] and found.to_dict()["evaluated_frames"]["trained_on"] == 3
+    with_scene(SceneModel.load(model), units="arbitrary").save(tmp_path / "arbitrary")
+    arbitrary = with_scenes(result, tmp_path / "arbitrary")
+    assert " m," not in arbitrary.table() and "recall_5cm_5deg" not in arbitrary.to_dict()["errors"]
 
 
 def test_e08_every_frame_repeats_to_the_bit(model, raw_bag, tmp_path):

@@ -24,12 +24,17 @@ class Choice:
 
 @torch.no_grad()
 def choose_refinement(
-    network: PoseAutoencoder, latents: dict[str, torch.Tensor], position_N3: torch.Tensor, held_out: bool
+    network: PoseAutoencoder,
+    latents: dict[str, torch.Tensor],
+    position_N3: torch.Tensor,
+    held_out: bool,
+    unit: str = "m",
 ) -> Choice:
     """The values with the lowest median error among `NEIGHBOURS` and `RIDGES`, or none if the teacher's is lower.
 
     `latents` are the teacher's, `position_N3` the ground truth. Configured values are kept: neighbours other than -1, a
-    ridge other than 0. Without held-out frames the optimisation is off unless configured.
+    -1, a ridge other than 0; `unit` is that of positions. Without held-out frames there is nothing to choose by, and it
+    is off unless given.
     """
     given, ridge = network.neighbours, network.ridge
 
@@ -48,7 +53,7 @@ def choose_refinement(
     counts = [given] if given > 0 else [count for count in NEIGHBOURS if count <= network.most_neighbours]
     tried = {(count, r): median(count, r) for count in counts for r in ([ridge] if ridge else RIDGES)}
     best = min(tried, key=lambda pair: tried[pair])
-    figures = f"median {tried[best]:.4f} m against the teacher's {teacher:.4f} m"
+    figures = f"median {tried[best]:.4f} {unit} against the teacher's {teacher:.4f} {unit}"
     if given < 0 and tried[best] >= teacher:
         return Choice(0, 0.0, f"test-time optimisation: off, the best combination has {figures}")
     return Choice(*best, f"test-time optimisation: {best[0]} neighbours, ridge {best[1]:g}: {figures}")

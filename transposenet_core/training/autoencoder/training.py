@@ -22,7 +22,7 @@ from transposenet_core.models import build_model, names_where
 from transposenet_core.models.pose_autoencoder import PoseAutoencoder
 from transposenet_core.preprocessing import normalise
 from transposenet_core.progress import ProgressBar
-from transposenet_core.scene import Scene
+from transposenet_core.scene import Scene, common_units, unit_name
 from transposenet_core.scene_model import DESCRIPTION, SceneModel
 from transposenet_core.training.autoencoder.decoder import learn_decoder, small_images
 from transposenet_core.training.autoencoder.refinement_choice import choose_refinement
@@ -103,6 +103,7 @@ class AutoencoderTraining:
             replace(each, T_pose_camera=its.T_pose_camera) for each, its in zip(scenes, teacher.scenes, strict=True)
         ]
         self.config, self.world = configured(config, teacher, scenes), world
+        self.unit = unit_name(common_units(scenes))
         self.preprocessing = teacher.preprocessing
         self.data = [load_scene_data(each, self.config, self.preprocessing, world, n) for n, each in enumerate(scenes)]
         self.validators = scene_validators_of(self.data)
@@ -151,7 +152,7 @@ class AutoencoderTraining:
         finally:
             curves.close()
         figures = self.validation.summary
-        median = f"median {figures.median_m:.4f} m {figures.median_deg:.3f} deg"
+        median = f"median {figures.median_m:.4f} {self.unit} {figures.median_deg:.3f} deg"
         print(f"scene model: {self.out}\n  {self.validators.source}: {median}")
 
     def _learn(
@@ -191,8 +192,9 @@ class AutoencoderTraining:
                 }
                 curves.write(epoch + 1, "auto-encoder", **figures)
         print(
-            f"poses through the auto-encoder and the teacher's heads: mean error {terms['position']:.3f} m on training "
-            f"poses, {val['position']:.3f} m on validation poses",
+            "poses through the auto-encoder and the teacher's heads: mean error "
+            f"{terms['position']:.3f} {self.unit} on training poses, "
+            f"{val['position']:.3f} {self.unit} on the validation ones",
             flush=True,
         )
 
@@ -200,7 +202,9 @@ class AutoencoderTraining:
         """Choose how positions are refined, if it is not configured, on the latents of the validation images in the
         scenes that inference would recognise."""
         self.network.eval()  # with its trained weights
-        choice = choose_refinement(self.network, latents, ground_truth_poses.position_N3, self._holds_out(all))
+        choice = choose_refinement(
+            self.network, latents, ground_truth_poses.position_N3, self._holds_out(all), self.unit
+        )
         self.network.neighbours, self.network.ridge = choice.neighbours, choice.ridge
         self.config.model.options |= {"neighbours": choice.neighbours, "ridge": choice.ridge}
         print(choice.sentence, flush=True)

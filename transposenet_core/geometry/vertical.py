@@ -6,10 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from transposenet_core.dataset_check.tracks import Tracks
-
-UPRIGHT = 0.5  # length of the mean up vector of cameras that are held upright; upside down or rolling they cancel
-SNAP_DEG = 25.0
+# Cameras that are held upright: their x axes are this near to level (mean square of the cosine: a roll of 23 degrees),
+# and their upper edges point this far upwards (mean cosine: a pitch of 75 degrees).
+MOST_ROLL, LEAST_UPWARD = 0.15, 0.25
+# What the cameras' upper edges count beside their x axes, which decide alone once the cameras look into directions
+# that differ by more than some 6 degrees (the square of 0.1 rad).
+UPPER_EDGES = 0.01
+SNAP_DEG = 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,17 +40,23 @@ class Vertical:
         return azimuth, np.degrees(np.arcsin(np.clip(self.height(directions_N3), -1, 1)))
 
 
-def find_vertical(tracks: Tracks) -> Vertical:
-    """Up is where the cameras' upper edges point on average; where they disagree, the direction of least motion.
+def find_vertical(positions_N3: np.ndarray, rotations_N33: np.ndarray) -> Vertical:
+    """Up of a map, from the positions and rotations ``R_map_camera`` of cameras that are held upright or pitched.
 
-    A map axis within 25 degrees is used instead: axes with names are easier to read.
+    It is the direction most orthogonal to the cameras' x axes, on the side where their upper edges point: pitch does
+    not move an x axis. Cameras that look one way leave it open how far they are pitched; then the upper edges decide.
+    Of cameras that roll freely it is the direction of least motion. A map axis within 10 degrees is used instead:
+    axes with names are easier to read.
     """
-    mean_3 = -tracks.rotations_N33[:, :, 1].mean(axis=0)
-    if np.linalg.norm(mean_3) >= UPRIGHT:
-        up_3, reason = mean_3 / np.linalg.norm(mean_3), "where the cameras' upper edges point"
-    else:
-        centred_N3 = tracks.positions_N3 - tracks.positions_N3.mean(axis=0)
-        up_3, reason = np.linalg.svd(centred_N3.T @ centred_N3)[0][:, -1], "the direction of least motion"
+    x_N3, upper_3 = rotations_N33[:, :, 0], -rotations_N33[:, :, 1].mean(axis=0)
+    moments_33 = x_N3.T @ x_N3 / len(x_N3) - UPPER_EDGES * np.outer(upper_3, upper_3)
+    up_3, reason = np.linalg.eigh(moments_33)[1][:, 0], "orthogonal to the cameras' x axes"
+    up_3 = up_3 if up_3 @ upper_3 > 0 else -up_3
+    if np.mean((x_N3 @ up_3) ** 2) > MOST_ROLL or up_3 @ upper_3 < LEAST_UPWARD:
+        centred_N3 = positions_N3 - positions_N3.mean(axis=0)
+        up_3, reason = np.linalg.eigh(centred_N3.T @ centred_N3)[1][:, 0], "the direction of least motion"
+        # Upper edges that point nowhere: cameras look down rather than up.
+        up_3 = up_3 if up_3 @ (upper_3 - rotations_N33[:, :, 2].mean(axis=0)) > 0 else -up_3
     axis = int(np.argmax(np.abs(up_3)))
     sign = 1.0 if up_3[axis] > 0 else -1.0
     tilt = float(np.degrees(np.arccos(min(1.0, abs(up_3[axis])))))
