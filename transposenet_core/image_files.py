@@ -16,8 +16,6 @@ from transposenet_core.encoded_images.decoding import MAX_SIDE_RATIO, decode_ima
 from transposenet_core.encoded_images.errors import ImageDataError
 from transposenet_core.errors import UserError
 
-# What a configuration or a scene model may ask for: sides in pixels, windows of an image (PoseNet: 128).
-MOST_SIDE, MOST_CROPS = 4096, 1024
 SAMPLE = 16  # images whose headers say how large the images of a scene are
 JPEG_START, PNG_START = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
 # ITU-T T.81, table B.1: start-of-frame markers carry the size; behind the start of a scan lie the compressed data.

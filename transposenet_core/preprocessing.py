@@ -19,7 +19,8 @@ from transposenet_core import checked
 from transposenet_core.errors import UserError
 from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.undistortion import Undistorter
-from transposenet_core.image_files import MOST_CROPS, MOST_SIDE, check_sides, read_image
+from transposenet_core.image_files import check_sides, read_image
+from transposenet_core.limits import MOST_CROPS, MOST_SIDE
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

@@ -17,7 +17,7 @@ Import = tuple[str, str]  # who imports, and what
 # The name of the package itself is its __init__.py.
 ROOMS = {
     "transposenet_core": [
-        *("transposenet_core", "errors", "checked", "plain_yaml", "tensor_header", "file_hash"),
+        *("transposenet_core", "errors", "limits", "checked", "plain_yaml", "tensor_header", "file_hash"),
         *("atomic_files", "printable", "suggestions", "stopping", "command_line", "progress", "text_files"),
         *("shared_files", "presets", "encoded_images", "image_files"),
         *("geometry", "scene", "preprocessing", "estimate", "formats", "scene_units", "several_scenes", "models"),

@@ -101,7 +101,7 @@ def estimate_time_offset(
         )
     start_M, end_M, rotations_M = times_N[:-1][used_M], times_N[1:][used_M], rotations_M[used_M]
     if np.degrees(rotations_M.std()) < LEAST_ROTATION_DEG:
-        return _unknown("the images hardly turn, or always at one speed")
+        return _unknown("the images hardly rotate, or always at one speed")
     pose_times, first_of = np.unique(np.asarray(pose_times_P, np.float64), return_index=True)
     rotation_at = Slerp(pose_times, Rotation.from_quat(stack(poses)[1][first_of], scalar_first=True))
     seen_M, around = rotations_M / (end_M - start_M), int(np.ceil(max_offset / usual * SUBSTEPS))

@@ -143,7 +143,7 @@ class OfflineResult:
         lines.append(f"localized {len(self.localized)} of {count} frames of {self.scene}, split {self.select}")
         if self.alignment:
             aligned = self.alignment.text(unit_name(self.units))
-            lines.append(f"aligned by SE(3), which says how the frames lie and is not the result: {aligned}")
+            lines.append(f"aligned by SE(3), to diagnose the frames, not the result: {aligned}")
         if self.covariance_calibration:
             lines.append(str(self.covariance_calibration))
         if self.several_scenes:

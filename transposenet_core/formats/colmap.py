@@ -94,7 +94,6 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
         elif (path := image_files.find(name, folder, kept[name].name)) is not None and pose is not None:
             images.append(PosedImage(name, path, pose, split, str(Path(name).parent), stamps[name]))
     images.sort(key=lambda image: natural_order(image.name))
-    intrinsics = _intrinsics(folder, model.cameras[min(camera_ids)])
     name = root.resolve().name
     return Scene(name, images, intrinsics=intrinsics, root=root, units=units, assumed_rate_hz=assumed_rate_hz)
 

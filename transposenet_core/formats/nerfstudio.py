@@ -65,7 +65,7 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
     contents = {file: read_json(file) for file in files}
     path, content = next(iter(contents.items()))
     rate_hz, assumed_rate_hz = frame_rate(options, USUAL_RATE_HZ, path)
-    scale, units = metric_scale(options, path, "the file says no unit, and poses from COLMAP have none", faults)
+    scale, units = metric_scale(options, path, "the file has no unit, nor do poses from COLMAP", faults)
     frames = _frames(root, contents, files, faults)
     splits = {name: frame.split for name, frame in frames.items()}
     if split_file is not None:

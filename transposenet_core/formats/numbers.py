@@ -52,7 +52,9 @@ def metric_scale(options: dict[str, str], where: object, what: str, faults: Faul
     they are arbitrary, with a remark that begins with `what`. UserError that starts with `where`."""
     if "scale" in options:
         return positive_option(options, "scale", 1.0, where), "metres"
-    faults.remark(where, f"{what}: positions are in arbitrary units, which scale=, --scale or --align make metres of")
+    faults.remark(
+        where, f"{what}: positions are in arbitrary units; scale=, --scale or --align converts them into metres"
+    )
     return 1.0, "arbitrary"
 
 

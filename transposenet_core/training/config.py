@@ -8,7 +8,7 @@ import typing
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from transposenet_core.image_files import MOST_CROPS, MOST_SIDE
+from transposenet_core.limits import MOST_CROPS, MOST_SIDE
 
 TINY = 1e-300  # as the lowest value: above 0
 ANGLE: dict[str, typing.Any] = {"lowest": 0, "highest": 45}

@@ -15,9 +15,9 @@ from transposenet_core.dataset_check.card import make_card
 from transposenet_core.dataset_check.leakage import check_leakage
 from transposenet_core.dataset_check.overview import draw_overview
 from transposenet_core.dataset_check.tracks import Tracks
-from transposenet_core.dataset_check.vertical import find_vertical
 from transposenet_core.evaluation.report import EvaluatedFrame, draw_report
 from transposenet_core.formats.faults import Faults
+from transposenet_core.geometry.vertical import find_vertical
 
 START = 1_700_000_000.0
 
@@ -41,7 +41,7 @@ def test_captions_and_axes_count_seconds_from_the_start(texts: list[str], tmp_pa
     images = [replace(image, stamp=START + number / 10) for number, image in enumerate(scene.images)]
     scene = replace(scene, images=images)
     tracks = Tracks(scene)
-    vertical = find_vertical(tracks)
+    vertical = find_vertical(tracks.positions_N3, tracks.rotations_N33)
     card = make_card(scene, tracks, vertical, check_leakage(tracks, Faults()), None)
     draw_overview(tmp_path / "overview.png", card, tracks, vertical)
     captions = [text for text in texts if re.fullmatch(r"\d+  \S+  [\d.]+ s", text)]

@@ -86,7 +86,7 @@ def offset(seconds: float | None, sigma: float = 0.005) -> TimeOffset:
 
 
 @pytest.mark.parametrize(
-    ("measured", "period", "text"),
+    ("measured", "period", "reported"),
     [
         (offset(0.08), 1 / 30, True),
         (offset(-0.08), 1 / 30, True),

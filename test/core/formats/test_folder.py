@@ -113,7 +113,7 @@ def test_units_and_time_offset_are_kept(small_scene: Path, tmp_path: Path) -> No
         assert load_scene(tmp_path / "copy").time_offset_s == median
     faults = (
         ({"units": "feet"}, "units is 'feet', allowed are metres"),
-        ({"time_offset_s": 3}, "no object"),
+        ({"time_offset_s": 3}, "not an object"),
         ({"assumed_rate_hz": -1}, "assumed_rate_hz is -1"),
     )
     for wrong, sentence in faults:
