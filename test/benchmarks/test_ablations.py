@@ -53,6 +53,7 @@ def test_overrides_apply_except_to_what_a_row_varies() -> None:
     assert options(rows["6.4"], "model.options.layers=1")["layers"] == 8
 
 
+@pytest.mark.long
 def test_two_rows_then_a_third_that_shares_a_run(small_scene: Path, tmp_path: Path, capsys: Sentences) -> None:
     out = tmp_path / "out"
     assert ablate(small_scene, out, "--smoke", "--epochs", "1", "--rows", "6.1,8.3") == 0

@@ -63,6 +63,7 @@ def test_a_partial_set_of_real_scenes(data_folder: Path, tmp_path: Path, capsys:
     assert Path(out / "stairs" / "report.png").is_file()
 
 
+@pytest.mark.long
 def test_a_whole_set_is_averaged_ranked_and_drawn_and_not_trained_again(tmp_path: Path, capsys: Sentences) -> None:
     data, out = tmp_path / "CambridgeLandmarks", tmp_path / "out"
     for scene in CAMBRIDGE:

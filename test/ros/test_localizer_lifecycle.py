@@ -242,7 +242,14 @@ def test_shutdown_through_the_service_leaves_an_orderly_process(managed: Managed
     assert managed.process.wait(5) == 0
 
 
-@pytest.mark.parametrize(("ending", "pause"), [("SIGINT", 0.004), ("SIGINT", 0.03), ("SIGTERM", 0.01)])
+@pytest.mark.parametrize(
+    ("ending", "pause"),
+    [
+        pytest.param("SIGINT", 0.004, marks=pytest.mark.long),
+        pytest.param("SIGINT", 0.03, marks=pytest.mark.long),
+        ("SIGTERM", 0.01),
+    ],
+)
 def test_n33_a_signal_during_inference_ends_the_node_in_time(
     domain: int, scene_model_folder: Path, image_HW3: np.ndarray, ending: str, pause: float
 ) -> None:

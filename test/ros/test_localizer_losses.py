@@ -28,7 +28,7 @@ def test_gaps_are_counted_for_one_publisher_and_begin_anew_with_the_next() -> No
     assert gaps.before(None) == 0
 
 
-@pytest.mark.parametrize("reliable", [True, False])
+@pytest.mark.parametrize("reliable", [pytest.param(True, marks=pytest.mark.long), False])
 def test_every_image_is_received_or_counted_as_lost_when_the_node_is_starved(
     scene_model_folder: Path, image_HW3: np.ndarray, reliable: bool
 ) -> None:

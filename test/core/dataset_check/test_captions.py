@@ -18,7 +18,9 @@ from transposenet_core.dataset_check.tracks import Tracks
 from transposenet_core.evaluation.report import EvaluatedFrame, draw_report
 from transposenet_core.formats.faults import Faults
 from transposenet_core.geometry.vertical import find_vertical
+from transposenet_core.scene_model import HeldOutError, MappedScene
 
+HELD_OUT = HeldOutError((1.0, 1.0, 1.0), (1.0, 1.0, 1.0), "nothing")
 START = 1_700_000_000.0
 
 
@@ -47,5 +49,5 @@ def test_captions_and_axes_count_seconds_from_the_start(texts: list[str], tmp_pa
     captions = [text for text in texts if re.fullmatch(r"\d+  \S+  [\d.]+ s", text)]
     assert len(captions) == 20 and captions[0].endswith("  0.0 s") and captions[-1].endswith("  5.9 s")
     frames = [EvaluatedFrame(image.stamp, image.pose, image.pose) for image in images]
-    draw_report(tmp_path / "report.png", "a drive", frames, tracks.positions_N3)
+    draw_report(tmp_path / "report.png", "a drive", frames, MappedScene.of(scene, HELD_OUT, {}))
     assert not [text for text in texts if "17000" in text or re.search(r"1\.7.?e", text)]

@@ -143,6 +143,7 @@ def test_samples_cost_little_beside_the_backbone() -> None:
     assert samples < 0.5 * whole
 
 
+@pytest.mark.long
 def test_trained_from_the_command_line_and_validated_as_it_runs(small_scene: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     more = ["epochs=2", "validate_every=1", "model.options.feature_width=64", "batch_size=24"]

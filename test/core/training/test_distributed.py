@@ -48,6 +48,7 @@ def test_two_processes_train_as_one_and_a_resume_takes_another_number(small_scen
     assert figures(mixed) == pytest.approx(figures(one), abs=1e-5)
 
 
+@pytest.mark.long
 def test_a_batch_that_cannot_be_shared_is_refused_in_one_sentence(small_scene: Path, tmp_path: Path) -> None:
     ended = torchrun(2, *arguments(small_scene, tmp_path / "out", "epochs=1", "batch_size=7"))
     assert ended.returncode != 0

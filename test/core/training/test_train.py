@@ -104,7 +104,13 @@ def test_images_without_held_out_frames_are_kept_once(small_scene: Path, tmp_pat
         Training(config, [load_scene(f"7scenes:{small_scene}")], tmp_path / "out", {}, World(world.device, 0, 25))
 
 
-@pytest.mark.parametrize(("number", "code", "background"), [("SIGINT", 130, True), ("SIGTERM", 143, False)])
+@pytest.mark.parametrize(
+    ("number", "code", "background"),
+    [
+        ("SIGINT", 130, True),
+        pytest.param("SIGTERM", 143, False, marks=pytest.mark.long),
+    ],
+)
 def test_t14_a_stopped_process_leaves_a_usable_model(
     small_scene: Path, tmp_path: Path, number: str, code: int, background: bool
 ) -> None:

@@ -131,6 +131,7 @@ def test_t06_a_place_that_cannot_be_written_is_one_sentence(
     assert f"error: {tmp_path / 'file'}" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_t07_a_batch_that_does_not_fit_names_the_one_to_try(small_scene: Path, tmp_path: Path) -> None:
     """The memory really is too small: the process may not map more than a training needs to start."""
 

@@ -210,6 +210,7 @@ def test_every_frame_is_localized_or_counted(drive, model, offline, tmp_path):
     assert metres_N.max() < 1e-4
 
 
+@pytest.mark.long
 def test_e05_nothing_localized_is_reported(drive, model, tmp_path, capsys):
     good = make_bag(drive[:3], tmp_path / "good", compressed=True)
     bag = rewrite(good, tmp_path / "bad", lambda topic, i, data: data[:-40] if topic.endswith("compressed") else data)
@@ -358,6 +359,7 @@ def test_e10_a_replay_of_frames_that_were_trained_on_says_so_first(drive, model,
     assert " m," not in arbitrary.table() and "recall_5cm_5deg" not in arbitrary.to_dict()["errors"]
 
 
+@pytest.mark.long
 def test_e08_every_frame_repeats_to_the_bit(model, raw_bag, tmp_path):
     written = []
     for name in ("first", "second"):
