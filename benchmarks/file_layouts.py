@@ -66,7 +66,9 @@ def _texts() -> dict[str, dict[str, str]]:
         },
         "7scenes": {
             **{f"seq-01/frame-{number:06d}.pose.txt": matrix for number, matrix in enumerate(MATRICES)},
-            "TrainSplit.txt": "sequence1\n", "TestSplit.txt": "", "color-intrinsics.txt": PINHOLE,
+            "TrainSplit.txt": "sequence1\n",
+            "TestSplit.txt": "",
+            "color-intrinsics.txt": PINHOLE,
         },
         "cambridge": {
             "dataset_train.txt": _lines(
