@@ -89,11 +89,12 @@ def work(pipe: Connection, folders: dict[str, list[Good]], seed: int) -> None:
             kind, first, last = task
             for number in range(first, last):
                 pipe.send(("begins", kind, number))
-                pipe.send(("ends", kind, *_outcome(Path(place), folders[kind], kind, number, seed)))
+                pipe.send(("ends", kind, *outcome(Path(place), folders[kind], kind, number, seed)))
             pipe.send(("idle",))
 
 
-def _outcome(place: Path, goods: list[Good], kind: str, number: int, seed: int) -> tuple[str, float, float, str]:
+def outcome(place: Path, goods: list[Good], kind: str, number: int, seed: int) -> tuple[str, float, float, str]:
+    """How one damaged file ended: read, refused or what else, seconds, the peak of memory in MB, and which it was."""
     which, data = damaged(goods, kind, number, seed)
     good, folder = goods[which], place / f"{kind} {which}"
     if not folder.exists():
