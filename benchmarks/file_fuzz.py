@@ -78,7 +78,7 @@ def damaged(goods: list[Good], kind: str, number: int, seed: int) -> tuple[int, 
 def work(pipe: Connection, folders: dict[str, list[Good]], seed: int) -> None:
     """The body of a worker: reads files until its pipe says None; says which it begins and how each ended."""
     torch.set_num_threads(1)
-    nowhere = os.open(os.devnull, os.O_WRONLY)  # what is said of thousands of files, by libraries too, helps nobody
+    nowhere = os.open(os.devnull, os.O_WRONLY)  # messages on thousands of files, by libraries too, help nobody
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
     in_use = _status("VmSize")

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 
 from transposenet_core.errors import UserError
 
+MOST_DIGITS = 300
 LARGEST = 2e9  # between clocks that count from 1970 and from switching on
 
 
@@ -35,13 +36,19 @@ def positive_option(options: dict[str, str], name: str, default: float, where: o
     return value
 
 
+def number_of(digits: str) -> int:
+    """The number in a name; of more digits than a float can hold the last ones."""
+    return int(digits[-MOST_DIGITS:])
+
+
 def frame_stamps(names: Sequence[str], rate_hz: float) -> dict[str, float]:
     """Seconds of images that carry no time: the last number in each name counts frames, or their order does.
 
     Their order where a name has no number, or two in a folder have the same.
     """
     numbers = [re.search(r"(\d+)\D*$", PurePosixPath(name).stem) for name in names]
-    counted = [(str(PurePosixPath(name).parent), int(n.group(1))) for name, n in zip(names, numbers, strict=True) if n]
+    found = zip(names, numbers, strict=True)
+    counted = [(str(PurePosixPath(name).parent), number_of(n.group(1))) for name, n in found if n]
     if len(set(counted)) == len(names):
         return {name: number / rate_hz for name, (_, number) in zip(names, counted, strict=True)}
     return {name: index / rate_hz for index, name in enumerate(names)}

@@ -235,7 +235,11 @@ def test_wrong_splits_and_depth_names_are_told(tmp_path: Path) -> None:
         ("camera.json", "[" * 5000, "no JSON .nested too deep"),
         ("camera.json", json.dumps(CAMERA.to_dict() | {"fx": 10**400}), "int too large"),
         ("dataset.json", json.dumps({"time_offset_s": {"a": 10**400}}), "time_offset_s is no object of seconds"),
-        ("poses.csv", f"{HEADER.replace('stamp', 'stamp_ns')}\na.png,{10**400},{PLACE}\n", "is no stamp, whole nanoseconds are allowed"),
+        (
+            "poses.csv",
+            f"{HEADER.replace('stamp', 'stamp_ns')}\na.png,{10**400},{PLACE}\n",
+            "is no stamp, whole nanoseconds are allowed",
+        ),
         ("depth_camera.json", json.dumps(CAMERA.to_dict() | {"metres_per_unit": 10**400}), "no depth camera"),
         ("depth_camera.json", json.dumps(CAMERA.to_dict()), "no depth camera .* it has metres_per_unit"),
         ("depth_camera.json", json.dumps(CAMERA.to_dict() | {"metres_per_unit": 0}), "it must be a number above 0"),
