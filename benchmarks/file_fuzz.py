@@ -89,11 +89,12 @@ def work(pipe: Connection, folders: dict[str, list[Good]], seed: int) -> None:
             kind, first, last = task
             for number in range(first, last):
                 pipe.send(("begins", kind, number))
-                pipe.send(("ends", kind, *_outcome(Path(place), folders[kind], kind, number, seed)))
+                pipe.send(("ends", kind, *outcome(Path(place), folders[kind], kind, number, seed)))
             pipe.send(("idle",))
 
 
-def _outcome(place: Path, goods: list[Good], kind: str, number: int, seed: int) -> tuple[str, float, float, str]:
+def outcome(place: Path, goods: list[Good], kind: str, number: int, seed: int) -> tuple[str, float, float, str]:
+    """How one damaged file ended: read, refused or what else, seconds, the peak of memory in MB, and which it was."""
     which, data = damaged(goods, kind, number, seed)
     good, folder = goods[which], place / f"{kind} {which}"
     if not folder.exists():
@@ -158,16 +159,14 @@ class Worker:
         elif message[0] == "idle":
             self.task = None
 
-    def replace(self) -> tuple[str, str]:
-        """End what is left of the process and start another. Returns how it ended and at which file."""
-        hung = self.process.is_alive()
-        if hung and time.monotonic() - self.since > MOST_SECONDS:
+    def replace(self) -> str:
+        """End what is left of the process and start another. Returns at which file it ended, and how."""
+        if time.monotonic() - self.since > MOST_SECONDS:
             self.process.kill()
         self.process.join(5)
-        end = "hang" if hung else "crash"
-        at, code = self.at, self.process.exitcode
+        ended = f"{self.at} (exit code {self.process.exitcode})"
         self._start()
-        return end, f"{at} (exit code {code})"
+        return ended
 
     def close(self) -> None:
         with contextlib.suppress(OSError):
@@ -201,11 +200,11 @@ def fuzz(folders: dict[str, list[Good]], mutations: int, workers: int, seed: int
                         found[message[1]].take(*message[2:])
                         progress.update()
             except (EOFError, OSError):
-                end, detail = worker.replace()
-                found[kind].take(end, 0.0, 0.0, detail)
+                found[kind].take("crash", 0.0, 0.0, worker.replace())
+                progress.update()
             if worker.task and time.monotonic() - worker.since > MOST_SECONDS:
-                end, detail = worker.replace()
-                found[kind].take(end, MOST_SECONDS, 0.0, detail)
+                found[kind].take("hang", MOST_SECONDS, 0.0, worker.replace())
+                progress.update()
     progress.close()
     for worker in pool:
         worker.close()

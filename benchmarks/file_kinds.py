@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -61,7 +61,7 @@ class Kind(NamedTuple):
     read: Callable[[Path, str], object]
 
 
-def _models(root: Path) -> list[Path]:
+def _models(root: Path, names: Sequence[str] = MODELS) -> list[Path]:
     """Scene models of several architectures, with all parts that one may have."""
     rng = np.random.default_rng(1)
     camera = Intrinsics(128, 96, 100.0, 100.0, 63.5, 47.5, "made up", True)
@@ -74,7 +74,7 @@ def _models(root: Path) -> list[Path]:
         Intrinsics(16, 12, 20.0, 20.0, 7.5, 5.5),
     )
     scenes = one_scene("desk", frames=frames, intrinsics=camera, keyframes=KeyframesFile.of(keyframes))
-    for name in MODELS:
+    for name in names:
         network, options = small_model(name, **({"decoder": False} if name == "pose_autoencoder" else {}))
         if network.MEMORISES:
             orientation_B4 = torch.nn.functional.normalize(torch.randn(5, 4), dim=-1)
@@ -84,7 +84,7 @@ def _models(root: Path) -> list[Path]:
         model.parity_image_P3HW = torch.zeros(1, 3, *SIZE, dtype=torch.uint8)
         model.provenance = {"config": load_config(None).to_dict()}
         model.save(root / name, half_precision=name == "retrieval")
-    return [root / name for name in MODELS]
+    return [root / name for name in names]
 
 
 def _forge(folder: Path, data: bytes) -> None:
@@ -172,7 +172,7 @@ def _read_cache(folder: Path, _: str) -> None:
 KINDS: dict[str, Kind] = {
     DESCRIPTION: Kind(lambda root: [Good(folder, DESCRIPTION) for folder in _models(root)], _localize),
     WEIGHTS: Kind(lambda root: [Good(folder, WEIGHTS, _forge) for folder in _models(root)], _localize),
-    "keyframes": Kind(lambda root: [Good(_models(root)[0], KEYFRAMES)], _keyframes),
+    "keyframes": Kind(lambda root: [Good(_models(root, ["retrieval"])[0], KEYFRAMES)], _keyframes),
     "checkpoint": Kind(_checkpoint, _resume),
     "imported weights": Kind(_weights, _import),
     "public checkpoint": Kind(_reference, lambda folder, file: convert(folder / file)),

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from transposenet_core.errors import UserError
 from transposenet_core.formats.faults import REPEATED, Faults
+from transposenet_core.formats.numbers import number_of
 from transposenet_core.formats.rows import PoseReader, below
 from transposenet_core.formats.split_files import read_split_file
 from transposenet_core.image_files import find_image, image_stem, posix_name
@@ -168,7 +169,7 @@ def _sequences(names: Collection[str]) -> dict[str, str]:
 
 def _clip_and_number(name: str) -> tuple[str, int]:
     match = re.match(r"(.*?)(\d+)\D*$", image_stem(PurePosixPath(name).name))
-    return (match.group(1), int(match.group(2))) if match else ("", 0)
+    return (match.group(1), number_of(match.group(2))) if match else ("", 0)
 
 
 def time_order(image: PosedImage) -> list[tuple[int, str]]:
@@ -177,7 +178,7 @@ def time_order(image: PosedImage) -> list[tuple[int, str]]:
 
 
 def natural_order(name: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+    return [(number_of(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def files_of_splits(path: Path) -> dict[Path, str | None]:

@@ -11,6 +11,7 @@ from transposenet_core.errors import UserError
 from transposenet_core.formats.faults import Faults
 from transposenet_core.image_files import image_stem
 
+MOST_DIGITS = 300
 LARGEST = 2e9  # between a clock that counts from 1970 and one that counts from power-on
 SCALE_MEANING = "metres that a unit of the poses has; without it positions are in arbitrary units, with a remark"
 FASTEST_HZ, SLOWEST_S = 1e4, 8.0  # of a camera: beyond, its stamps are in another unit (100 Hz in milliseconds: 10)
@@ -67,13 +68,19 @@ def stamp_unit(period_s: float) -> str:
     return next((u for u, each in units.items() if period_s > SLOWEST_S and period_s / each <= SLOWEST_S), "")
 
 
+def number_of(digits: str) -> int:
+    """The number in a name; of more digits than a float can hold the last ones."""
+    return int(digits[-MOST_DIGITS:])
+
+
 def frame_stamps(names: Sequence[str], rate_hz: float) -> dict[str, float]:
     """Stamps in seconds of images without time: the last number in each name counts frames, or their order does.
 
     Their order where a name has no number, or two in a folder have the same.
     """
     numbers = [re.search(r"(\d+)\D*$", image_stem(PurePosixPath(name).name)) for name in names]
-    counted = [(str(PurePosixPath(name).parent), int(n.group(1))) for name, n in zip(names, numbers, strict=True) if n]
+    found = zip(names, numbers, strict=True)
+    counted = [(str(PurePosixPath(name).parent), number_of(n.group(1))) for name, n in found if n]
     if len(set(counted)) == len(names):
         return {name: number / rate_hz for name, (_, number) in zip(names, counted, strict=True)}
     return {name: index / rate_hz for index, name in enumerate(names)}

@@ -20,7 +20,7 @@ from transposenet_core.formats.camera_files import read_camera_matrix, read_matr
 from transposenet_core.formats.declared_convention import T_MAP_CAMERA, PoseConvention
 from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.labels import ImageFiles
-from transposenet_core.formats.numbers import RATE_MEANING, frame_rate
+from transposenet_core.formats.numbers import RATE_MEANING, frame_rate, number_of
 from transposenet_core.formats.rows import PoseReader, read_lines
 from transposenet_core.formats.split_files import read_split_file
 from transposenet_core.geometry.intrinsics import Intrinsics
@@ -135,7 +135,7 @@ def _posed_image(
     stem = path.name.split(".")[0]
     pose = read_pose(path.with_name(f"{stem}.pose.txt"), reader)
     number = re.search(r"(\d+)$", stem)
-    stamp = int(number.group(1)) / rate_hz if number else 0.0
+    stamp = number_of(number.group(1)) / rate_hz if number else 0.0
     if pose is None:
         return None
     return PosedImage(name, path, pose, split, path.parent.name, stamp, depths(path.parent).get(stem))

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
+from torch.overrides import TorchFunctionMode
 
 from transposenet_core.errors import UserError
 from transposenet_core.models import build_model
@@ -49,6 +50,22 @@ def stored_network(network: Any) -> dict[str, Wanted]:
     return fixed | {name: fixed[name]._replace(shape=shape) for name, shape in network.open_shapes().items()}
 
 
+class _Unfilled(TorchFunctionMode):
+    """Nobody reads the first weights of a network without memory; to draw them torch would import a compiler, which
+    takes two seconds."""
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        if func is torch.Tensor.normal_:
+            return args[0]
+        return (torch.empty if func is torch.randn else func)(*args, **(kwargs or {}))
+
+
+def without_memory(architecture: str, options: dict) -> Any:
+    """The network on torch's meta device: its tensors have shapes and types and nothing else."""
+    with torch.device("meta"), _Unfilled():
+        return build_model(architecture, **options)
+
+
 def check_header(
     found: Mapping[str, Tensor],
     architecture: str,
@@ -58,8 +75,7 @@ def check_header(
 ) -> None:
     """ValueError or UserError where the tensors of a file are not those of the network that is described, its scenes'
     frames, of which `counts` says how many there are, and its parity inputs, which may be missing."""
-    with torch.device("meta"):
-        network = build_model(architecture, **options)
+    network = without_memory(architecture, options)
     if network.scenes != len(counts):
         raise ValueError(f"{len(counts)} scenes are described, the network is for {network.scenes}")
     if network.image_size != preprocessing.image_size:

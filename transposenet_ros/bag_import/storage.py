@@ -175,4 +175,4 @@ def _is_storage(path: Path) -> bool:
 
 def _natural(path: Path) -> list[int | str]:
     """bag_10 behind bag_9."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.name)]
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.name)]

@@ -5,6 +5,7 @@ import copy
 import functools
 import hashlib
 import os
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -128,6 +129,15 @@ def damaged(whole: EfficientNet, **changes: object) -> dict:
     return {key: value for key, value in state.items() if value is not None}
 
 
+def compress(path: Path) -> None:
+    """The same archive with its entries deflated, by which a few bytes may become gigabytes."""
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in entries.items():
+            archive.writestr(name, data)
+
+
 NAN = torch.full((40,), float("nan"))
 REFUSED: dict[str, tuple[Callable[[Path, EfficientNet], object], str]] = {
     "b1": (lambda path, _: torch.save(uncut("efficientnet-b1").state_dict(), path), "hold efficientnet-b1 or -b2"),
@@ -166,6 +176,19 @@ REFUSED: dict[str, tuple[Callable[[Path, EfficientNet], object], str]] = {
     ),
     "empty": (lambda path, _: path.write_bytes(b""), "0 bytes that are not a complete .pth file"),
     "web page": (lambda path, _: path.write_text("<html>moved</html>"), "18 bytes that are not a complete .pth file"),
+    "compressed": (
+        lambda path, whole: compress(torch.save(whole.state_dict(), path) or path),
+        "with compressed entries",
+    ),
+    "shared": (
+        lambda path, whole: torch.save(damaged(whole, x=torch.zeros(1).expand(10**12)), path),
+        r"\d+ tensors of 40000\d+ bytes in a file of \d+, .*share their bytes",
+    ),
+    "sparse": (
+        lambda path, whole: torch.save(damaged(whole, x=torch.eye(3).to_sparse()), path),
+        "some of which are no plain numbers",
+    ),
+    "large": (lambda path, _: (path.touch(), os.truncate(path, 2**29 + 1)), "weights of at most 536870912 are read"),
     "one tensor": (lambda path, _: torch.save(torch.ones(3), path), "one Tensor instead of named tensors"),
     "absent": (lambda path, _: None, "cannot be read .No such file.*allowed are imagenet, none, a file .*folder"),
 }

@@ -11,7 +11,7 @@ from known_camera import Q_CAMERA_MAP, T_CAMERA_MAP, is_known, words, write_imag
 from scipy.spatial.transform import Rotation
 
 from transposenet_core.errors import UserError
-from transposenet_core.formats import describe_formats, inspect_scene, load_scene
+from transposenet_core.formats import colmap_model, describe_formats, inspect_scene, load_scene
 from transposenet_core.formats.colmap import LENSES
 
 PARAMETERS = {
@@ -234,6 +234,27 @@ def test_a_truncated_binary_model_and_missing_files_are_named(tmp_path: Path) ->
     images.unlink()
     with pytest.raises(UserError, match="no COLMAP model found there; colmap reads cameras, images and points3D"):
         load_scene(f"colmap:{root}")
+
+
+@pytest.mark.parametrize(("file", "place"), [("frames.bin", 72), ("points3D.bin", 0)])
+def test_t19_counts_that_hang_pycolmap_or_fill_the_memory_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, place: int
+) -> None:
+    root = write(reconstruction(), tmp_path / "yard", True)
+    path = root / "sparse/0" / file
+    data = bytearray(path.read_bytes())
+    data[place : place + 4] = b"\xff\xff\xff\x7f"
+    path.write_bytes(data)
+    monkeypatch.setattr(colmap_model, "SECONDS", 1)
+    with pytest.raises(UserError, match="pycolmap cannot read the model") as error:
+        load_scene(root)
+    assert "\n" not in str(error.value)
+
+
+def test_a_camera_that_is_none_is_named(tmp_path: Path) -> None:
+    root = write_text_model(tmp_path / "yard", ["1 PINHOLE 80 60 0 71 40 30"], [f"1 {KNOWN} 1 a.png"])
+    with pytest.raises(UserError, match="COLMAP PINHOLE camera 1 is 80x60 .* sizes are above 0"):
+        load_scene(root)
 
 
 def test_a_model_without_a_registered_image_is_refused(tmp_path: Path) -> None:

@@ -184,6 +184,15 @@ def test_the_real_depth_is_found_at_half_resolution(data_folder: Path) -> None:
     assert (scene.intrinsics.fx, scene.intrinsics.width) == (525, 640)
 
 
+def test_a_list_of_sequences_that_is_no_text_or_names_none_is_refused(small_scene: Path) -> None:
+    (small_scene / "TrainSplit.txt").write_bytes(b"sequence\xff1")
+    with pytest.raises(UserError, match="TrainSplit.txt: it cannot be read .*; it should be lines like 'sequence1'"):
+        load_scene(small_scene)
+    (small_scene / "TrainSplit.txt").write_text("sequence" + "9" * 400)
+    with pytest.raises(UserError, match="seq-999999999: no frame-NNNNNN"):
+        load_scene(small_scene)
+
+
 def test_a_sequence_in_both_splits_is_refused(small_scene: Path) -> None:
     (small_scene / "TestSplit.txt").write_text("sequence1\n")
     with pytest.raises(UserError, match="TestSplit.txt: sequence1 is also in the other split"):

@@ -23,7 +23,8 @@ from transposenet_core.errors import UserError
 from transposenet_core.formats import inspect_scene, load_scene
 from transposenet_core.formats.faults import Faults
 from transposenet_core.formats.label_csv import COLUMNS
-from transposenet_core.formats.labels import Row, by_name
+from transposenet_core.formats.labels import Row, by_name, natural_order
+from transposenet_core.formats.numbers import frame_stamps
 from transposenet_core.formats.rows import PoseReader
 from transposenet_core.geometry.pose import rotation_angle_deg, stack
 
@@ -292,3 +293,15 @@ def test_t01_a_row_that_is_there_twice_is_harmless_and_a_contradicting_one_is_no
         faults = Faults()
         assert by_name([*rows, other], faults)["a.png"].where == "line 1"
         assert [str(fault) for fault in faults.refused] == ["line 3: a.png is already in line 1"]
+
+
+@pytest.mark.parametrize("name", ["7" * 400, "7" * 5000])
+def test_t19_a_name_of_any_number_has_its_place_and_time(name: str) -> None:
+    """A float ends at 308 digits, Python's numbers at 4300."""
+    names = [f"{name}.png", "3.png"]
+    assert min(names, key=natural_order) == "3.png"
+    assert all(np.isfinite(list(frame_stamps(names, 30.0).values())))
+
+
+def test_a_digit_that_is_none_of_a_number_is_text() -> None:
+    assert natural_order("\N{SUPERSCRIPT TWO}") == [(-1, "\N{SUPERSCRIPT TWO}")]

@@ -117,7 +117,7 @@ def test_other_bytes_size_or_lens_are_another_entry(small_scene: Path, tmp_path:
     assert rectified.camera == undistorter.rectified.resized(*rectified.image_N3HW.shape[:1:-1])
 
 
-@pytest.mark.parametrize("damage", ["short", "empty", "text", "shape"])
+@pytest.mark.parametrize("damage", ["short", "empty", "text", "shape", "sides"])
 def test_a_damaged_entry_is_made_anew(small_scene: Path, tmp_path: Path, damage: str) -> None:
     cache = PixelCache(tmp_path / "cache")
     plain = load(small_scene, cache).image_N3HW.clone()
@@ -126,6 +126,8 @@ def test_a_damaged_entry_is_made_anew(small_scene: Path, tmp_path: Path, damage:
     entry.unlink()
     if damage == "shape":
         np.save(entry, np.zeros((24, 3, 5), np.uint8))
+    elif damage == "sides":  # as many pixels, which would be other images
+        np.save(entry, np.zeros((*plain.shape[:2], plain.shape[3], plain.shape[2]), np.uint8))
     else:
         entry.write_bytes({"short": data[:-1], "empty": b"", "text": b"no array"}[damage])
     assert torch.equal(load(small_scene, cache).image_N3HW, plain)
