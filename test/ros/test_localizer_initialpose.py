@@ -79,7 +79,7 @@ def test_n30_a_bare_off_of_a_parameter_file_is_the_word(scene_model_folder: Path
             (value,) = client.call(GetParameters, "/localizer/get_parameters", request).values
             assert (value.type, value.string_value) == (ParameterType.PARAMETER_STRING, "off"), process.log
             taken, reason = client.set_parameters(publish_initialpose=True)
-            assert not taken and "BOOL" in reason
+            assert not taken and "is the bool True; allowed is off, once, on_relocalize" in reason
 
 
 def _check_as_nav2(message: PoseWithCovarianceStamped) -> None:

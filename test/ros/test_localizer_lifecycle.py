@@ -79,17 +79,16 @@ def damaged(scene_model_folder: Path, tmp_path: Path, damage: str) -> tuple[str,
         return str(tmp_path), [str(tmp_path), "scene.json and model.safetensors missing"]
     if damage == "truncated weights":
         weights.write_bytes(weights.read_bytes()[:100_000])
-        return str(folder), [str(weights), "100000 bytes", "truncated"]
+        return str(folder), [str(weights), "are there: the file is truncated"]
     if damage == "no JSON":
         description.write_text("{")
         return str(folder), [str(description), "not valid JSON"]
     if damage == "older schema":
         description.write_text(json.dumps({**json.loads(description.read_text()), "schema": 0}))
         return str(folder), [str(description), "schema 0"]
-    # Images of another size than the network's show only when it runs: an exception that is no UserError.
     network, options = small_model("scene_coordinates")
     SceneModel("scene_coordinates", options, Preprocessing(64, (64, 96)), network, one_scene()).save(folder)
-    return str(folder), ["ValueError", "an image of (64, 96) pixels, the camera is for (72, 96)"]
+    return str(folder), ["ValueError", "images are cut to (64, 96), the network is for (72, 96)"]
 
 
 @pytest.mark.parametrize(
