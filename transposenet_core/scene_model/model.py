@@ -197,5 +197,6 @@ def _read_description(folder: Path) -> dict:
         raise UserError(f"{path}: not valid JSON ({error}); copy the scene model again") from None
     schema = description.get("schema") if isinstance(description, dict) else None
     if schema != SCHEMA:
-        raise UserError(f"{path}: schema {schema!r} found, this version reads schema {SCHEMA}; train the scene again")
+        found = f"schema {schema!r:.80} found, this version reads schema {SCHEMA}"
+        raise UserError(f"{path}: {found}; train the scene again")
     return description
