@@ -159,7 +159,7 @@ def test_e10_a_model_without_a_test_split_says_how_to_get_one(
     assert "trained without a test split (48 train, 0 val, 0 test)" in capsys.readouterr().err
 
 
-def test_arbitrary_units_have_no_recalls_in_metres(
+def test_t25_arbitrary_units_have_no_recalls_in_metres(
     model: Path, small_scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with_scene(SceneModel.load(model), units="arbitrary").save(model)
