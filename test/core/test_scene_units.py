@@ -44,7 +44,7 @@ def assert_equal(found: Scene, expected: Scene, atol: float = 1e-9) -> None:
 
 
 @pytest.mark.parametrize("scale", ["2.5", "seq-01/frame-000000.png, frame-000100.jpg={}"])
-def test_a_scale_is_a_number_or_the_distance_of_two_cameras(scale: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_t25_a_scale_is_a_number_or_the_distance_of_two_cameras(scale: str, capsys: pytest.CaptureFixture[str]) -> None:
     a, b = (METRIC.images[k].pose.position for k in (0, 100))
     found = in_metres(arbitrary(), scale=scale.format(np.linalg.norm(a - b)))
     assert found.units == "metres"
@@ -74,7 +74,7 @@ def write_correspondences(path: Path, kind: str, scene: Scene, places: list[int]
 
 
 @pytest.mark.parametrize("kind", ["images", "points"])
-def test_correspondences_move_a_scene_into_the_map(
+def test_t25_correspondences_move_a_scene_into_the_map(
     kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write_correspondences(tmp_path / "map.csv", kind, arbitrary(), [0, 50, 120, 190])
@@ -89,7 +89,7 @@ def test_correspondences_move_a_scene_into_the_map(
     assert lengths[1] == pytest.approx(1.1 * lengths[0], rel=0.05)
 
 
-def test_odometry_that_drifts_gives_the_scale(tmp_path: Path) -> None:
+def test_t25_odometry_that_drifts_gives_the_scale(tmp_path: Path) -> None:
     """A degree of yaw and 1 % of noise in every step, of a small recording with the same images."""
     folder = write_small_scene(tmp_path / "desk", frames=60)
     recorded = load_scene(folder)
@@ -133,7 +133,7 @@ def test_odometry_that_drifts_gives_the_scale(tmp_path: Path) -> None:
         ("", "x,y,z,map_x,map_y,map_z\n0,0,0,0,0,0\n1,0,0,1,0,0\n2,0,0,2,0,0\n", "the points are on one line"),
     ],
 )
-def test_wrong_options_are_one_sentence(scale: str, align: str, sentence: str, tmp_path: Path) -> None:
+def test_t25_wrong_options_are_one_sentence(scale: str, align: str, sentence: str, tmp_path: Path) -> None:
     if "\n" in align:
         (tmp_path / "map.csv").write_text(align)
         align = str(tmp_path / "map.csv")

@@ -94,8 +94,8 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _as_trained(scene_model: SceneModel, select: str, data: str, split: str | None, skip_bad: bool) -> Scene:
-    """The scene split as the model was trained, which is noted on stderr; by its own split where the model does not
-    know it. UserError where the model was trained without a test split, and that is selected."""
+    """The scene split as the model was trained, with a line on stderr; by its own split where the model does not know
+    it. UserError where the model was trained without a test split, and that is selected."""
     from transposenet_core.evaluation.own_split import load_as_trained
 
     scene, known = load_as_trained(scene_model.scenes, data, skip_bad)

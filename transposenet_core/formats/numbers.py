@@ -60,8 +60,8 @@ def metric_scale(options: dict[str, str], where: object, what: str, faults: Faul
 
 
 def stamp_unit(period_s: float) -> str:
-    """The unit that stamps are probably written in if frames are `period_s` seconds apart when read as declared;
-    '' where seconds are as likely as any other."""
+    """The unit that stamps are probably written in where frames are `period_s` seconds apart in the unit that the
+    format has; '' where seconds are as likely as any other."""
     if 0 < period_s < 1 / FASTEST_HZ:
         return "a larger unit"
     units = {"milliseconds": 1e3, "microseconds": 1e6, "nanoseconds": 1e9}

@@ -63,7 +63,7 @@ def test_the_figures_of_a_circle_are_those_of_a_circle() -> None:
     assert "4.0 x 4.0 m seen from above; up is map z" in text and "12 of 12 sectors" in text
 
 
-def test_images_without_stamps_have_no_speeds_and_no_seconds() -> None:
+def test_t26_images_without_stamps_have_no_speeds_and_no_seconds() -> None:
     """What 30 Hz, which nobody measured, makes of a fast camera: 0.5 m/s, 60 deg/s, a frame rate to be doubted."""
     positions = walk(300)
     positions[100:160] = positions[100]
@@ -82,7 +82,7 @@ def test_images_without_stamps_have_no_speeds_and_no_seconds() -> None:
     assert (card_of(untimed).duration_s, card_of(untimed).speeds_m_s.median) == (None, None)
 
 
-def test_arbitrary_units_are_never_called_metres() -> None:
+def test_t25_arbitrary_units_are_never_called_metres() -> None:
     scene = replace(circle(splits=["train"] * 200 + ["test"] * 200), units="arbitrary")
     text = card_text(card_of(scene))
     assert "4.0 x 4.0 units seen from above" in text and re.search(r"\bm\b", text) is None
@@ -138,7 +138,7 @@ def test_up_is_found_whatever_axis_the_map_has_for_it(seed: int, axis: int, sign
 
 
 @pytest.mark.parametrize("pitch", [38.0, -38.0, 70.0])
-def test_up_is_found_whatever_the_cameras_pitch(pitch: float) -> None:
+def test_t27_up_is_found_whatever_the_cameras_pitch(pitch: float) -> None:
     """A camera that looks down (or up) all the time, to the left and right by 40 degrees, in a map with skewed axes."""
     yaw = 40 * np.sin(np.arange(80) / 9)
     looks = Rotation.from_euler("ZXY", np.column_stack([yaw, np.full(80, -pitch), np.sin(yaw)]), degrees=True) * LEVEL
@@ -149,12 +149,12 @@ def test_up_is_found_whatever_the_cameras_pitch(pitch: float) -> None:
     assert vertical.reason == "orthogonal to the cameras' x axes"
 
 
-def test_up_of_cameras_that_look_straight_down_is_against_their_view() -> None:
+def test_t27_up_of_cameras_that_look_straight_down_is_against_their_view() -> None:
     down = Rotation.from_euler("ZX", np.column_stack([np.arange(80) * 7.0, np.full(80, -90.0)]), degrees=True) * LEVEL
     np.testing.assert_allclose(vertical_of(made_track(walk(80), rotations=down)).up_3, [0, 0, 1])
 
 
-def test_up_of_the_red_kitchen_is_where_its_floor_and_tables_point(data_folder: Path) -> None:
+def test_t27_up_of_the_red_kitchen_is_where_its_floor_and_tables_point(data_folder: Path) -> None:
     """Surface normals of the depth images, which know nothing of the cameras' axes: map -y, 27 degrees off, has few."""
     scene = load_scene(f"7scenes:{data_folder / '7scenes' / 'redkitchen'}")
     assert scene.depth_camera is not None

@@ -108,7 +108,7 @@ def test_poses_that_stick_and_units_that_cannot_be_are_remarked_on() -> None:
 
 
 @pytest.mark.parametrize(("factor", "unit"), [(1e3, "milliseconds"), (1e6, "microseconds"), (1e9, "nanoseconds")])
-def test_stamps_from_0_in_a_smaller_unit_do_not_pass_as_seconds(factor: float, unit: str) -> None:
+def test_t26_stamps_from_0_in_a_smaller_unit_do_not_pass_as_seconds(factor: float, unit: str) -> None:
     scene = made_track(walk(60), stamps_N=np.round(factor * np.arange(60) / 30))
     (remark,) = faults_of(scene).remarks
     assert f"are the stamps in {unit}?" in str(remark)
@@ -117,7 +117,7 @@ def test_stamps_from_0_in_a_smaller_unit_do_not_pass_as_seconds(factor: float, u
     assert unit == "milliseconds" or "are the stamps in a larger unit?" in str(faults_of(faster).remarks[0])
 
 
-def test_a_leap_in_arbitrary_units_is_one_by_the_size_of_the_scene() -> None:
+def test_t25_a_leap_in_arbitrary_units_is_one_by_the_size_of_the_scene() -> None:
     """The same wrong row in a scene of millimetres and in one whose unit is 20 m: 5 units are no measure."""
     for scale in (1000.0, 0.05):
         positions = walk(300) * scale

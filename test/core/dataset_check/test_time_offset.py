@@ -91,7 +91,7 @@ def test_t03_without_an_offset_none_is_stated_and_one_of_two_frames_is() -> None
     assert sum(right) >= 6 and all(ok or seconds is None for ok, seconds in zip(right, found, strict=True)), found
 
 
-def test_images_without_stamps_have_an_offset_in_frames() -> None:
+def test_t26_images_without_stamps_have_an_offset_in_frames() -> None:
     times, rotations, poses = noisy_speeds(1, 0.1)
     offset = estimate_time_offset(times, rotations, times, poses)
     assert (

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from scipy.spatial.transform import Rotation
 from untrained import HELD_OUT, save_untrained
 
-from transposenet_core.evaluation.baselines import ThumbnailRetrieval
+from transposenet_core.evaluation.baselines import CONSTANT, RETRIEVAL, ThumbnailRetrieval
 from transposenet_core.evaluation.calibration import error_std
 from transposenet_core.evaluation.errors import PREDICTION_COLUMNS, pose_errors, summarise, table
 from transposenet_core.evaluation.report import EvaluatedFrame, _draw_tracks, _unbroken, choose_frames, draw_report
@@ -126,7 +126,7 @@ def test_e05_nothing_localized_is_no_division_by_zero(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("up", "labels"), [("z", ("map x", "map y")), ("y", ("map x", "map -z"))])
-def test_a_drive_is_drawn_from_above_and_not_mirrored(up: str, labels: tuple[str, str]) -> None:
+def test_t27_a_drive_is_drawn_from_above_and_not_mirrored(up: str, labels: tuple[str, str]) -> None:
     """A camera that climbs more than it travels, looking down by 38 degrees, in a z-up and a y-up map."""
     angle_N = np.linspace(0, 0.6, 20)
     z_up_N3 = np.column_stack([np.cos(angle_N), np.sin(angle_N), 5 * angle_N])

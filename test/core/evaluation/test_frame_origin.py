@@ -86,7 +86,7 @@ def test_e10_images_that_the_split_does_not_use_may_be_missing(small_scene: Path
     assert load_as_trained([stranger], f"7scenes:{small_scene}")[1] is None
 
 
-def test_e10_data_of_another_scene_or_in_another_map_are_warned_about(small_scene: Path) -> None:
+def test_e10_data_of_another_scene_or_in_another_map_are_reported(small_scene: Path) -> None:
     scene = load_scene(small_scene)
     attic = replace(scene, name="attic", images=[replace(i, name=f"a{i.name}") for i in scene.images])
     (another,) = origin_in(mapped_of(scene), attic, "all").warnings()
@@ -159,7 +159,7 @@ def test_e10_a_model_without_a_test_split_says_how_to_get_one(
     assert "trained without a test split (48 train, 0 val, 0 test)" in capsys.readouterr().err
 
 
-def test_arbitrary_units_have_no_recalls_in_metres(
+def test_t25_arbitrary_units_have_no_recalls_in_metres(
     model: Path, small_scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with_scene(SceneModel.load(model), units="arbitrary").save(model)

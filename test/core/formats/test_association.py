@@ -145,7 +145,7 @@ def test_options_are_numbers() -> None:
         positive_option({"max_gap": "0"}, "max_gap", 0.1, "x")
 
 
-def test_t03_stamps_in_milliseconds_are_named_where_no_image_has_a_pose() -> None:
+def test_t03_t26_stamps_in_milliseconds_are_named_where_no_image_has_a_pose() -> None:
     """Read as seconds they are 33 s apart, which no gap to interpolate in is."""
     stamps_ns, poses = sliding(*(33.3 * k for k in range(20)))
     found = associate([stamp_ns + SECOND for stamp_ns in stamps_ns], stamps_ns, poses)

@@ -143,6 +143,19 @@ def rewrite_scene(folder: Path, **changes: object) -> None:
     (folder / DESCRIPTION).write_text(json.dumps(description))
 
 
+def test_an_older_description_is_in_metres_and_names_no_test_frames(tmp_path: Path) -> None:
+    make_model().save(tmp_path)
+    assert SceneModel.load(tmp_path).scenes[0].units == "arbitrary"
+    description = json.loads((tmp_path / DESCRIPTION).read_text())
+    del description["scenes"][0]["units"], description["scenes"][0]["test_frames"]
+    (tmp_path / DESCRIPTION).write_text(json.dumps(description))
+    (scene,) = SceneModel.load(tmp_path).scenes
+    assert (scene.units, scene.frames.test_names) == ("metres", ())
+    rewrite_scene(tmp_path, test_frames=3)
+    with pytest.raises(UserError, match="test_frames is 3, 0 names of them are beside it"):
+        SceneModel.load(tmp_path)
+
+
 def truncate(folder: Path) -> None:
     (folder / WEIGHTS).write_bytes((folder / WEIGHTS).read_bytes()[:-1000])
 

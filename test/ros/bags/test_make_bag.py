@@ -108,7 +108,7 @@ def test_tf_equals_ground_truth_and_is_no_child_of_the_node(scene_folder, drive,
         assert pose.pose.position.x == transform.transform.translation.x
 
 
-def test_a_bag_of_arbitrary_units_is_warned_of_and_can_be_scaled(scene_folder, drive, tmp_path, capsys):
+def test_t25_a_bag_of_arbitrary_units_is_warned_of_and_can_be_scaled(scene_folder, drive, tmp_path, capsys):
     write_folder_dataset(tmp_path / "terrace", replace(load_scene(f"7scenes:{scene_folder}"), units="arbitrary"))
     data = ["--data", f"folder:{tmp_path / 'terrace'}", "--select", "all", "--out"]
     assert main([*data, str(tmp_path / "plain")]) == 0

@@ -51,7 +51,7 @@ def arbitrary_folder(arbitrary: SceneModel, tmp_path_factory: pytest.TempPathFac
         ({"publish_unscaled": True}, ""),
     ],
 )
-def test_arbitrary_units_are_refused_unless_they_are_scaled_or_meant(
+def test_n46_arbitrary_units_are_refused_unless_they_are_scaled_or_meant(
     arbitrary: SceneModel, values: dict[str, Any], sentence: str
 ) -> None:
     if not sentence:
@@ -72,7 +72,7 @@ def test_a_model_in_metres_takes_no_scale_and_two_units_no_single_one(
         check_units(Parameters(scale=2.0), both)
 
 
-def test_pose_covariance_and_what_is_shown_are_scaled_together(arbitrary: SceneModel) -> None:
+def test_n46_pose_covariance_and_what_is_shown_are_scaled_together(arbitrary: SceneModel) -> None:
     (scene,), pose = arbitrary.scenes, Pose([1.0, 2.0, 3.0], [1, 0, 0, 0])
     covariance_66 = np.full((6, 6), 1.0) + np.eye(6)
     estimate = Estimate(pose, covariance_66, True, "", "office", "map", units="arbitrary")
@@ -90,7 +90,7 @@ def test_pose_covariance_and_what_is_shown_are_scaled_together(arbitrary: SceneM
     assert units_note(Parameters(scale=2.0), arbitrary) == "metres, 2 a unit of the scene model"
 
 
-def test_the_node_refuses_scales_and_warns(
+def test_n46_the_node_refuses_scales_and_warns(
     arbitrary_folder: Path, arbitrary: SceneModel, localizer: Localizer, image_HW3: np.ndarray, domain: int
 ) -> None:
     offline = localizer.localize(image_HW3).pose
