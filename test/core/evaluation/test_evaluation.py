@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from scipy.spatial.transform import Rotation
 from untrained import HELD_OUT, save_untrained
 
-from transposenet_core.evaluation.baselines import CONSTANT, RETRIEVAL, ThumbnailRetrieval
+from transposenet_core.evaluation.baselines import ThumbnailRetrieval
 from transposenet_core.evaluation.calibration import error_std
 from transposenet_core.evaluation.errors import PREDICTION_COLUMNS, pose_errors, summarise, table
 from transposenet_core.evaluation.report import EvaluatedFrame, _draw_tracks, _unbroken, choose_frames, draw_report

@@ -152,7 +152,7 @@ def test_an_older_description_is_in_metres_and_names_no_test_frames(tmp_path: Pa
     (scene,) = SceneModel.load(tmp_path).scenes
     assert (scene.units, scene.frames.test_names) == ("metres", ())
     rewrite_scene(tmp_path, test_frames=3)
-    with pytest.raises(UserError, match="test_frames is 3, 0 names of them are beside it"):
+    with pytest.raises(UserError, match="test_frames is 3 in the description, 0 names are beside it"):
         SceneModel.load(tmp_path)
 
 

@@ -375,6 +375,7 @@ def test_evaluation_needs_no_ros():
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
+@pytest.mark.long
 def test_real_frames_live_equals_offline(data_folder, domain, tmp_path):
     """RedKitchen's JPEGs through the whole network: one by one, so that every frame is compared, and at 30 Hz."""
     scene = load_scene(f"7scenes:{data_folder / '7scenes'}", data_folder / "splits" / "redkitchen_b50_fold3.csv")
