@@ -112,7 +112,7 @@ def _draw_tracks(axes: Any, frames: Sequence[EvaluatedFrame], mapped_scene: Mapp
             *vertical.level(np.stack([ground_truth.position, estimate.position])).T, c=ESTIMATE, lw=0.4, alpha=0.5
         )
     for number, part in enumerate(_unbroken(np.array([frame.seconds for frame in frames]))):
-        axes.plot(*ground_truth_N2[part].T, c=GROUND_TRUTH, lw=2, label=None if number else "true track")
+        axes.plot(*ground_truth_N2[part].T, c=GROUND_TRUTH, lw=2, label=None if number else "ground truth")
     axes.scatter(*vertical.level(stack(estimates)[0]).T, s=9, c=ESTIMATE, zorder=3, label="estimated")
     length = ARROW * float(np.ptp(np.concatenate([ground_truth_N2, training_N2]), axis=0).max())
     for number, index in enumerate(marked, start=1):
@@ -154,7 +154,7 @@ def _draw_images(axes: Any, frames: Sequence[EvaluatedFrame], shown: dict[int, n
         frame = frames[index]
         cell.imshow(image_HW3)
         cell.set_axis_off()
-        lines = [f"{number}: true  {_numbers(frame.ground_truth)} {unit}"]
+        lines = [f"{number}: ground truth {_numbers(frame.ground_truth)} {unit}"]
         if frame.estimate is not None:
             away, degrees = pose_errors([frame.estimate], [frame.ground_truth])
             lines += [f"estimated {_numbers(frame.estimate)} {unit}"]
