@@ -138,7 +138,7 @@ def test_t27_a_drive_is_drawn_from_above_and_not_mirrored(up: str, labels: tuple
     frames = [EvaluatedFrame(k / 10, pose, pose) for k, pose in enumerate(poses)]
     _draw_tracks(axes, frames, MappedScene("room", "map", HELD_OUT), [])
     assert (axes.get_xlabel(), axes.get_ylabel()) == tuple(f"{label} [m]" for label in labels)
-    (track,) = [line for line in axes.lines if line.get_label() == "true track"]
+    (track,) = [line for line in axes.lines if line.get_label() == "ground truth"]
     np.testing.assert_allclose(track.get_xydata(), z_up_N3[:, :2], atol=1e-9)  # turning left stays turning left
 
 
