@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import re
-import struct
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
 
 import numpy as np
 
-from transposenet_core.encoded_images.decoding import MAX_SIDE_RATIO, decode_image
+from transposenet_core.encoded_images.decoding import MAX_SIDE_RATIO, decode_image, read_stream
 from transposenet_core.encoded_images.errors import ImageDataError
 from transposenet_core.errors import UserError
 
-SAMPLE = 16  # images whose headers say how large the images of a scene are
-JPEG_START, PNG_START = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
-# ITU-T T.81, table B.1: start-of-frame markers carry the size; behind the start of a scan lie the compressed data.
-JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-JPEG_WITHOUT_LENGTH, JPEG_LAST = frozenset({0x01, *range(0xD0, 0xD8)}), (0xD9, 0xDA)
+SAMPLE = 16  # images that show how large the images of a scene are
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 SPELLINGS = tuple(f".{spelt(s[1:])}" for spelt in (str.lower, str.upper, str.title) for s in IMAGE_SUFFIXES)
 SUFFIX = re.compile(r"\.(png|jpe?g)$", re.IGNORECASE)
@@ -66,7 +60,7 @@ def image_size(paths: Sequence[str | Path]) -> tuple[int, int]:
 def usual_size(paths: Sequence[str | Path]) -> tuple[int, int] | None:
     """Width and height that most of a sample of images have: neither a damaged nor a rotated one hides the camera.
 
-    None where no header of the sample can be read.
+    None where no image of the sample can be read.
     """
     sample = paths[:: -(-len(paths) // SAMPLE) or 1]
     sizes = Counter(size for path in sample if (size := stored_size(path)) is not None)
@@ -74,30 +68,10 @@ def usual_size(paths: Sequence[str | Path]) -> tuple[int, int] | None:
 
 
 def stored_size(path: str | Path) -> tuple[int, int] | None:
-    """Width and height of a PNG or a JPEG by its header; None where that cannot be read."""
-    with suppress(OSError, ValueError, struct.error), open(path, "rb") as file:
-        head = file.read(24)
-        size = struct.unpack(">II", head[16:]) if head.startswith(PNG_START) else None
-        if head.startswith(JPEG_START):
-            size = _jpeg_size(file)
-        return size if size and min(size) > 0 else None
-    return None
-
-
-def _jpeg_size(file: BinaryIO) -> tuple[int, int] | None:
-    file.seek(len(JPEG_START))
-    while file.read(1) == b"\xff":
-        while (code := file.read(1)) == b"\xff":
-            pass  # filling
-        (marker,) = code or b"\xd9"
-        if marker in JPEG_FRAMES:
-            height, width = struct.unpack(">3x2H", file.read(7))
-            return width, height
-        if marker in JPEG_LAST:
-            break
-        if marker not in JPEG_WITHOUT_LENGTH:
-            (length,) = struct.unpack(">H", file.read(2))
-            file.seek(length - 2, 1)
+    """Width and height of an image file by its structure, without decoding; None for one that `read_stream` refuses."""
+    with suppress(OSError, ImageDataError):
+        stream = read_stream(Path(path).read_bytes())
+        return stream.width, stream.height
     return None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,16 +53,22 @@ def examine(images: Sequence[PosedImage], threads: int = 2, progress: bool = Tru
         return list(ProgressBar(work, total=len(images), desc="images", unit="img", leave=False, disable=not progress))
 
 
-def file_fault(path: Path) -> str:
-    """Why an image file is not whole, by its structure alone; "" where it is, or where only decoding finds damage."""
-    return _read(path, read_stream)[1]
-
-
-def decoding_faults(paths: Sequence[Path], threads: int = 2) -> list[str]:
-    """Why `decode_image` refuses each of the files; "" where it does not."""
+def sizes_or_faults(
+    paths: Sequence[Path], decode: bool, threads: int = 2
+) -> Iterator[tuple[tuple[int, int] | None, str]]:
+    """Width and height of each image file, else why it is refused: by its structure alone, or with `decode` also for
+    the damage that only decoding finds."""
+    if not decode:
+        yield from (_read(path, _structure_size) for path in paths)
+        return
     with ThreadPoolExecutor(max(threads, 1)) as pool:
-        work = pool.map(lambda path: _read(path, decode_image)[1], paths)
-        return list(ProgressBar(work, total=len(paths), desc="images", unit="img", leave=False))
+        work = pool.map(lambda path: _read(path, lambda data: decode_image(data).shape[1::-1]), paths)
+        yield from ProgressBar(work, total=len(paths), desc="images", unit="img", leave=False)
+
+
+def _structure_size(data: bytes) -> tuple[int, int]:
+    stream = read_stream(data)
+    return stream.width, stream.height
 
 
 def _read(path: Path, take: Callable[[bytes], Content]) -> tuple[Content | None, str]:

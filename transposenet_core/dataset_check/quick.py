@@ -5,13 +5,12 @@ from __future__ import annotations
 import dataclasses
 import sys
 
-from transposenet_core.dataset_check.image_check import check_shapes, decoding_faults, file_fault
+from transposenet_core.dataset_check.image_check import check_shapes, sizes_or_faults
 from transposenet_core.dataset_check.leakage import check_leakage
 from transposenet_core.dataset_check.pose_check import check_poses
 from transposenet_core.dataset_check.tracks import Tracks
 from transposenet_core.dataset_check.usability import still_camera
 from transposenet_core.formats.faults import Faults
-from transposenet_core.image_files import stored_size
 from transposenet_core.scene import Scene
 
 FEW_TRAINING = 100
@@ -31,11 +30,11 @@ def quick_check(data: object, scene: Scene, skip_bad: bool = False) -> Scene:
     if still := still_camera(scene):
         faults.remark("train split", f"nothing to learn: {still}")
     read = [image for image in scene.images if image.split != "test"]
-    paths, sizes = [image.path for image in read], []
-    for image, fault in zip(read, decoding_faults(paths) if skip_bad else map(file_fault, paths), strict=True):
-        if fault:
+    sizes = []
+    for image, (size, fault) in zip(read, sizes_or_faults([i.path for i in read], decode=skip_bad), strict=True):
+        if size is None:
             faults.refuse(image.path, fault)
-        elif (size := stored_size(image.path)) is not None:
+        else:
             sizes.append((image, size))
     check_shapes(sizes, faults)
     good = without_refused(scene, faults)

@@ -216,7 +216,7 @@ def _write(plan: Plan, writer: FolderWriter, options: ImportOptions, progress: b
             correct = undistorter if undistorter is not None and undistorter.needed else None
             suffix, image = image_file(message, kind, image_HW3, correct)
             posed_ns = stamp_ns + round(plan.offset_s * NANOSECONDS)
-            sequence, covariance_66 = plan.sequence_at(posed_ns), plan.poses.covariance_at(posed_ns)
+            sequence, covariance_66 = plan.sequence_at(posed_ns), plan.poses.covariance_at(posed_ns, pose)
             name = plan.stem(number) + suffix
             written[number] = writer.add(name, image, pose, stamp_ns, sequence, covariance_66=covariance_66)
     if options.depth:

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from transposenet_core.geometry.covariance import position_sigma
+
 
 class PoseCovariances:
     """(6, 6) by stamp, position then rotation vector along the map's axes, as geometry_msgs has them.
@@ -56,7 +58,8 @@ class PoseCovariances:
         if len(self):
             index_N = np.minimum(np.searchsorted(self.stamps_N, stamps_N), len(self) - 1)
             known_N = self.stamps_N[index_N] == stamps_N
-            diagonal_N6 = np.diagonal(self.values_N66, axis1=1, axis2=2)[index_N]
-            roots_N2 = np.sqrt(np.stack([diagonal_N6[:, :3].sum(axis=1), diagonal_N6[:, 3:].sum(axis=1)], axis=1))
-            sigmas_N2[known_N] = (roots_N2 * (1.0, np.degrees(1.0)))[known_N]
+            found_K66 = self.values_N66[index_N[known_N]]
+            # The same trace of the other block: of the rotation.
+            degrees_K = np.degrees(position_sigma(found_K66[:, 3:, 3:]))
+            sigmas_N2[known_N] = np.stack([position_sigma(found_K66), degrees_K], axis=1)
         return sigmas_N2

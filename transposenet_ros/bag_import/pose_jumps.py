@@ -10,10 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from transposenet_core.formats.rows import MAX_POSITION_M
-from transposenet_core.geometry.pose import Pose
+from transposenet_core.geometry.pose import Pose, rotation_angle_deg
 from transposenet_ros.transforms.errors import seconds_text
 
 LEAST_M, LEAST_DEG = 0.1, 5.0  # corrections of every day: no jump
@@ -52,8 +51,7 @@ def find_jumps(
     dt_M = np.maximum(np.diff(stamps_N) / 1e9, 1e-9)
     positions_N3 = np.clip(poses_N7[:, :3], -MAX_POSITION_M, MAX_POSITION_M)  # what lies beyond has no pose anyway
     metres_M = np.linalg.norm(np.diff(positions_N3, axis=0), axis=1)
-    rotations = Rotation.from_quat(poses_N7[:, 3:], scalar_first=True)
-    degrees_M = np.degrees((rotations[:-1].inv() * rotations[1:]).magnitude())
+    degrees_M = rotation_angle_deg(poses_N7[1:, 3:], poses_N7[:-1, 3:])
     # Both ends of a step are uncertain.
     noise_M2 = SIGMAS * np.sqrt(sigmas_N2[:-1] ** 2 + sigmas_N2[1:] ** 2)
     least_M2 = np.array([LEAST_M, LEAST_DEG]) + noise_M2
@@ -76,7 +74,7 @@ def find_jumps(
 
 
 def _size(T: Pose) -> tuple[float, float]:
-    return float(np.linalg.norm(T.position)), float(np.degrees(Rotation.from_matrix(T.rotation_33).magnitude()))
+    return float(np.linalg.norm(T.position)), float(rotation_angle_deg(T.orientation, np.array([1.0, 0, 0, 0])))
 
 
 def _around(speeds_M: np.ndarray) -> np.ndarray:

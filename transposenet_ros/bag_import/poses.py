@@ -74,26 +74,23 @@ class CameraPoses:
         number = self.segment(stamp_ns)
         if number < len(self.jumps) and self._jumps_M2[number, 0] < stamp_ns:
             raise NoPoseError("across a jump of the poses")
-        return self._at(stamp_ns)
-
-    def segment(self, stamp_ns: int) -> int:
-        """The number of jumps that were over at a time."""
-        return int(np.searchsorted(self._jumps_M2[:, 1], stamp_ns, side="right"))
-
-    def covariance_at(self, stamp_ns: int) -> np.ndarray | None:
-        """(6, 6) of `T_map_camera`, position then rotation vector along the map's axes; None: none was published."""
-        covariance_66 = self._survey.covariances.at(stamp_ns, self._max_gap_ns)
-        if covariance_66 is None:
-            return None
-        T_map_body = self._T_map_body.at(stamp_ns, self._max_gap_ns)
-        return moved_covariance(covariance_66, self._at(stamp_ns).position - T_map_body.position)
-
-    def _at(self, stamp_ns: int) -> Pose:
         T_map_body = self._T_map_body.at(stamp_ns, self._max_gap_ns)
         if np.abs(T_map_body.position).max() > MAX_POSITION_M:
             raise NoPoseError(f"further than {MAX_POSITION_M:g} m away")
         T_body_camera = self._T_body_camera.at(stamp_ns, self._max_gap_ns)
         return T_map_body if T_body_camera is STILL else T_map_body @ T_body_camera
+
+    def segment(self, stamp_ns: int) -> int:
+        """The number of jumps that were over at a time."""
+        return int(np.searchsorted(self._jumps_M2[:, 1], stamp_ns, side="right"))
+
+    def covariance_at(self, stamp_ns: int, T_map_camera: Pose) -> np.ndarray | None:
+        """(6, 6) of the pose at a time: position, then rotation vector, along the map's axes; None: none published."""
+        covariance_66 = self._survey.covariances.at(stamp_ns, self._max_gap_ns)
+        if covariance_66 is None:
+            return None
+        T_map_body = self._T_map_body.at(stamp_ns, self._max_gap_ns)
+        return moved_covariance(covariance_66, T_map_camera.position - T_map_body.position)
 
     @property
     def stamps_ns(self) -> np.ndarray:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
 from pathlib import Path
 
 from transposenet_core.command_line import next_command, next_node
 from transposenet_core.errors import UserError
+from transposenet_core.stopping import stoppable
 from transposenet_ros.commands.needed import require
 from transposenet_ros.replay.protocol import MIN_MATCH
 
@@ -41,8 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    # The default action would leave the localizer behind.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # The default action of SIGTERM would leave the localizer behind.
+    with stoppable("stops the replay and its node"):
+        _run(args)
+
+
+def _run(args: argparse.Namespace) -> None:
     if args.start_node and not args.model:
         raise UserError(
             "--model is missing: name the folder of a scene model, or use --no-start-node with a running node"

@@ -134,9 +134,15 @@ def test_a_network_without_memory_has_the_tensors_of_a_real_one(name: str) -> No
 @pytest.mark.parametrize("preset", preset_names())
 def test_presets_are_within_the_bounds(preset: str) -> None:
     config = load_config(preset_path(preset))
-    preprocessing_of(config)
+    assert preprocessing_of(config).image_size == (config.image.height, config.image.width)
+    checks = model_class(config.model.name).ALLOWED
+    refused = {}
     for option, value in config.model.options.items():
-        model_class(config.model.name).ALLOWED[option](option, value)
+        try:
+            checks[option](option, value)
+        except ValueError as error:
+            refused[option] = str(error)
+    assert refused == {}
 
 
 def test_numbers_that_would_fail_later_are_refused_at_loading(tmp_path: Path) -> None:

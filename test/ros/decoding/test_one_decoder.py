@@ -12,7 +12,7 @@ from image_messages import NOISE, compressed, encoded, refusal
 from small_scene import write_small_scene
 
 from transposenet_core.dataset_check.check import check_dataset
-from transposenet_core.dataset_check.image_check import decoding_faults, file_fault
+from transposenet_core.dataset_check.image_check import sizes_or_faults
 from transposenet_core.dataset_check.quick import quick_check
 from transposenet_core.errors import UserError
 from transposenet_core.formats import load_scene
@@ -59,7 +59,8 @@ def test_t01_n08_a_whole_image_is_accepted_by_all_whatever_follows_it(tmp_path: 
     expected_HW3 = cv2.imdecode(np.frombuffer(alone, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
     np.testing.assert_array_equal(read_image(file), expected_HW3)
     np.testing.assert_array_equal(decode_image(compressed(WHOLE[kind])), expected_HW3)
-    assert file_fault(file) == "" and decoding_faults([file]) == [""]
+    size = expected_HW3.shape[1], expected_HW3.shape[0]
+    assert [*sizes_or_faults([file], decode=False), *sizes_or_faults([file], decode=True)] == [(size, "")] * 2
 
 
 @pytest.mark.parametrize("kind", REFUSED)
@@ -69,7 +70,10 @@ def test_t01_n08_an_image_that_is_not_whole_is_refused_by_all(tmp_path: Path, ki
     with pytest.raises(UserError):
         read_image(file)
     assert refusal(compressed(REFUSED[kind], "jpeg")) in {"decode_failed", "bad_dims"}
-    assert decoding_faults([file])[0] and (file_fault(file) or kind == "data end early"), "which only decoding finds"
+    ((size, fault),) = sizes_or_faults([file], decode=True)
+    assert size is None and fault
+    ((_, fault),) = sizes_or_faults([file], decode=False)
+    assert fault or kind == "data end early", "which only decoding finds"
 
 
 def test_t01_the_check_lists_and_skip_bad_leaves_out_what_training_cannot_decode(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ import pytest
 from live import ROOT, Client, localizer_process
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
-from untrained import save_untrained, with_scene
+from untrained import save_untrained
 
 from transposenet_core.commands.parser import CommandParser
 from transposenet_core.errors import UserError
@@ -33,51 +33,19 @@ from transposenet_core.image_files import read_image
 from transposenet_core.localizer import Localizer
 from transposenet_core.preprocessing import Preprocessing
 from transposenet_core.scene import PosedImage
-from transposenet_core.scene_model import KnownFrames, SceneModel
 from transposenet_ros.bags.reading import BagReader
 from transposenet_ros.commands import replay
 from transposenet_ros.make_bag import make_bag
-from transposenet_ros.replay.live_result import LiveResult, evaluate_replay, with_scenes
-from transposenet_ros.replay.protocol import ReplayRecord
+from transposenet_ros.replay.live_result import LiveResult
 from transposenet_ros.replay_evaluation import evaluate_live, main
 
-NETWORK_SIZE = (64, 96)
 FRAMES = 24
 ONE_THREAD = {"torch_threads": 1, "device": "cpu"}
 
 
 @pytest.fixture(scope="module")
-def drive(tmp_path_factory) -> list[PosedImage]:
-    """Random textures with random poses: nothing to learn, everything to mix up."""
-    folder = tmp_path_factory.mktemp("drive")
-    rng = np.random.default_rng(11)
-    images = []
-    for index in range(FRAMES):
-        path = folder / f"frame-{index:06d}.color.png"
-        coarse_HW3 = rng.integers(0, 256, (8, 12, 3), dtype=np.uint8)
-        cv2.imwrite(str(path), cv2.resize(coarse_HW3, (160, 120), interpolation=cv2.INTER_CUBIC))
-        pose = Pose(rng.normal(size=3), rng.normal(size=4))
-        images.append(PosedImage(f"seq-01/{path.name}", path, pose, "test", "seq-01", index / 30))
-    return images
-
-
-@pytest.fixture(scope="module")
-def model(drive, tmp_path_factory) -> Path:
-    """The paper's network, narrow, for small images."""
-    preprocessing = Preprocessing(smaller_edge=NETWORK_SIZE[0], image_size=NETWORK_SIZE)
-    # A name that YAML would take for a number.
-    folder = tmp_path_factory.mktemp("models") / "7"
-    return save_untrained(folder, (read_image(image.path) for image in drive), preprocessing)
-
-
-@pytest.fixture(scope="module")
 def offline(model) -> Localizer:
     return Localizer(model, device="cpu")
-
-
-@pytest.fixture(scope="module")
-def raw_bag(drive, tmp_path_factory) -> Path:
-    return make_bag(drive, tmp_path_factory.mktemp("bags") / "raw")
 
 
 def offline_poses(localizer: Localizer, images: list[PosedImage]) -> list[Pose]:
@@ -272,6 +240,7 @@ def test_an_absent_node_is_one_sentence(raw_bag, domain, monkeypatch):
     [
         (["--rate", "0"], "--rate 0: times the recorded rate"),
         (["--max-frames", "0"], "--max-frames 0"),
+        (["--min-match", "90"], "--min-match 90: a share from 0 to 1 is allowed"),
         (["--node-name", "/"], "--node-name '/'"),
         (["--image-topic", "/other"], "no messages of sensor_msgs/msg/CompressedImage or sensor_msgs/msg/Image"),
         (["--bag", "/nowhere/bag"], "/nowhere/bag: no such recording"),
@@ -286,77 +255,6 @@ def test_wrong_options_are_one_sentence(model, raw_bag, capsys, options, message
 def test_a_model_is_needed_to_start_a_node(raw_bag, capsys):
     assert main(["--bag", str(raw_bag)]) == 2
     assert capsys.readouterr().err.startswith("error: --model is missing")
-
-
-def test_unaccounted_frames_are_shown():
-    ground_truth = Pose(np.zeros(3), np.array([1.0, 0, 0, 0]))
-    record = ReplayRecord(
-        sent={1: 100, 2: 2_000_100, 3: 4_000_100, 4: 6_000_100},
-        received={1: 3_000_100},
-        poses={1: [3.0, 4, 0, 1, 0, 0, 0]},
-        before={"received": 5, "localized": 5, "dropped_superseded": 1},
-        after={"received": 8, "localized": 6, "dropped_superseded": 2},
-    )
-    result = evaluate_replay(ReplayRecord.from_dict(json.loads(json.dumps(record.to_dict()))), {1: ground_truth}, {})
-    assert result.dropped == {"superseded": 1, "lost_in_transport": 1}
-    assert result.unaccounted == 1 and "UNACCOUNTED" in result.table()
-    assert result.errors()[0].tolist() == [5.0] and result.latency_ms() == (3.0, 3.0)
-    assert "no TF received" in result.table()
-
-
-def replay_record_of(poses: list[Pose]) -> ReplayRecord:
-    """A replay with these poses, a frame every 0.1 s."""
-    moments = {stamp: 10**8 * stamp for stamp in range(1, len(poses) + 1)}
-    numbers = {s: [*pose.position, *pose.orientation] for s, pose in zip(moments, poses, strict=True)}
-    after = {"received": len(poses), "localized": len(poses)}
-    return ReplayRecord(sent=moments, received=moments, poses=numbers, before={}, after=after)
-
-
-def test_e02_ground_truth_in_another_frame_is_named_and_never_aligned_silently(drive):
-    poses = [image.pose for image in drive]
-    moved = Pose([30.0, -2, 1], [0.8, 0, 0, 0.6])
-    ground_truth_poses = {s: moved @ pose for s, pose in enumerate(poses, start=1)}
-    result = evaluate_replay(replay_record_of(poses), ground_truth_poses, {})
-    figures = result.to_dict()
-    assert figures["errors"]["median_m"] > 20 and figures["aligned_se3"]["errors"]["median_m"] < 1e-9
-    T_ground_truth_map = Pose.from_dict(figures["aligned_se3"]["T_ground_truth_map"])
-    assert T_ground_truth_map.position == pytest.approx(moved.position, abs=1e-9)
-    lines = result.table().splitlines()
-    assert lines[0].startswith("WARN") and "seems to be in another frame" in figures["warnings"][0]
-    assert any(line.startswith("position error") and f"{figures['errors']['median_m']:.3f} m" in line for line in lines)
-    assert any(
-        line.startswith("aligned by SE(3)") and line.endswith("(of the frames, not the result)") for line in lines
-    )
-    right = evaluate_replay(replay_record_of(poses), dict(enumerate(poses, start=1)), {})
-    assert right.warnings() == [] and "WARN" not in right.table()
-    twice = {s: Pose(2 * pose.position, pose.orientation) for s, pose in enumerate(poses, start=1)}
-    scaled = evaluate_replay(replay_record_of(poses), twice, {}).to_dict()["aligned_se3"]
-    assert scaled["scale"] == pytest.approx(2) and scaled["errors"]["median_m"] > 0.1
-
-
-def test_e03_little_ground_truth_is_reported_first(drive, raw_bag, model, capsys):
-    poses = [image.pose for image in drive]
-    some = {s: pose for s, pose in enumerate(poses, start=1) if s <= 0.8 * FRAMES}
-    result = evaluate_replay(replay_record_of(poses), some, {})
-    expected = f"only {len(some)} of {FRAMES} images have the stamp of a ground-truth pose, 90% are required"
-    assert expected in result.to_dict()["warnings"][0] and expected in result.table().splitlines()[0]
-    assert evaluate_replay(replay_record_of(poses), some, {}, min_match=0.75).warnings() == []
-    assert main(["--model", str(model), "--bag", str(raw_bag), "--min-match", "90"]) == 2
-    assert "--min-match 90: a share from 0 to 1 is allowed" in capsys.readouterr().err
-
-
-def test_e10_a_replay_of_frames_that_were_trained_on_says_so_first(drive, model, tmp_path):
-    poses, names = [image.pose for image in drive], {s: image.name for s, image in enumerate(drive, start=1)}
-    result = evaluate_replay(replay_record_of(poses), dict(enumerate(poses, start=1)), names)
-    known = KnownFrames.trained_on(*stack(poses[:3]), [image.name for image in drive[:3]])
-    with_scene(SceneModel.load(model), frames=known).save(tmp_path / "known")
-    found = with_scenes(result, tmp_path / "known")
-    expected = f"3 of {FRAMES} evaluated frames ({3 / FRAMES:.0%}) were trained on"
-    assert found.table().splitlines()[0].startswith("WARN") and expected in found.table().splitlines()[0]
-    assert expected in found.to_dict()["warnings"][0] and found.to_dict()["evaluated_frames"]["trained_on"] == 3
-    with_scene(SceneModel.load(model), units="arbitrary").save(tmp_path / "arbitrary")
-    arbitrary = with_scenes(result, tmp_path / "arbitrary")
-    assert " m," not in arbitrary.table() and "recall_5cm_5deg" not in arbitrary.to_dict()["errors"]
 
 
 @pytest.mark.long

@@ -84,13 +84,20 @@ def _candidates(changes_N: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]
 
     The last one of all, a block of a tenth of the frames, keeps 0.7 of MINIMUM_TRAINING_FRAMES and more.
     """
-    total = float(changes_N[-1])
+    total, frames = float(changes_N[-1]), len(changes_N)
+    most = max(1, round(frames * (1 - KEPT) / (2 * GUARD + 1)))  # each block costs its guards
     if total >= 1:  # else a camera that stands: frames are all there is to count
-        for blocks in range(max(1, round(total * SHARE / BLOCK_VIEWS)), 0, -1):
+        for blocks in _fewer(min(max(1, round(total * SHARE / BLOCK_VIEWS)), most)):
             yield _blocks(changes_N, total, blocks)
-    frames = len(changes_N)
-    for blocks in range(max(1, round(frames * (1 - KEPT - SHARE) / (2 * GUARD + 1))), 0, -1):
+    for blocks in _fewer(most):
         yield _blocks(np.arange(frames) / frames * BLOCK_VIEWS * blocks / SHARE, BLOCK_VIEWS * blocks / SHARE, blocks)
+
+
+def _fewer(most: int) -> Iterator[int]:
+    """From `most` down to 1, a tenth fewer each time: as many as there are frames would take hours to try."""
+    while most >= 1:
+        yield most
+        most = most * 9 // 10
 
 
 def _blocks(changes_N: np.ndarray, total: float, blocks: int) -> tuple[np.ndarray, np.ndarray]:
