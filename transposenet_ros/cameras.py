@@ -17,7 +17,6 @@ from transposenet_ros.input.image_input import input_topic
 from transposenet_ros.node_arguments import split_arguments, what_to_type
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-ONE_PARENT = ("map_to_base", "map_to_odom")  # transforms of the robot itself, which has one place
 
 
 def camera_names(args: Sequence[str] | None) -> list[str]:
@@ -80,11 +79,14 @@ def check(nodes: Sequence[Node]) -> None:
         if times > 1:
             taken = " and ".join(node.get_name() for node, its in zip(nodes, topics, strict=True) if its == topic)
             raise UserError(f"--cameras: {taken} all subscribe to {topic}; remap each one with -r NAME:image:=TOPIC")
-    leading = [node.get_name() for node, values in zip(nodes, read, strict=True) if values.tf_mode in ONE_PARENT]
+    leading = [
+        node.get_name() for node, values in zip(nodes, read, strict=True) if values.tf_mode in parameters.OF_THE_ROBOT
+    ]
     if len(leading) > 1:
+        allowed_once = " or ".join(parameters.OF_THE_ROBOT)
         raise UserError(
-            f"parameter 'tf_mode' is {' or '.join(ONE_PARENT)} for the cameras {' and '.join(leading)}, but only "
-            f"one may publish where the robot is; set the others to none, as in -p {leading[1]}:tf_mode:=none"
+            f"parameter 'tf_mode' is {allowed_once} for the cameras {' and '.join(leading)}, but only one may publish "
+            f"where the robot is; set the others to none, as in -p {leading[1]}:tf_mode:=none"
         )
     starting = [
         node.get_name() for node, values in zip(nodes, read, strict=True) if values.publish_initialpose != "off"

@@ -47,6 +47,8 @@ def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
             ros.append(word)
         elif ":=" not in word or (own and own[-1] in FLAGS) or _parameter_of(word.partition(":=")[0]):
             own.append(word)
+        else:
+            ros += ["-r", word]
     return own, ros
 
 

@@ -18,6 +18,7 @@ from transposenet_core.suggestions import did_you_mean
 # When a value may be changed: a change that is accepted but takes effect later would mislead.
 Change = Literal["only at start", "while unconfigured", "any time"]
 TYPE_NAMES = {str: "string", bool: "bool", int: "integer", float: "double"}
+OF_THE_ROBOT = ("map_to_base", "map_to_odom")  # values of tf_mode: transforms of the robot, which has one place
 
 
 def _row(
@@ -82,7 +83,7 @@ class Parameters:
         "map_to_camera",
         "Transform on /tf; map_to_camera only where the camera's frame has no other parent, map_to_base where the base "
         "has none, map_to_odom with odometry",
-        choices=("none", "map_to_camera", "map_to_base", "map_to_odom"),
+        choices=("none", "map_to_camera", *OF_THE_ROBOT),
     )
     base_frame: str = _row("base_link", "Frame of the robot's base, for ~/base_pose and tf_mode; empty: none")
     odom_frame: str = _row("odom", "Frame of the odometry, for tf_mode map_to_odom")

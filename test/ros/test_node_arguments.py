@@ -30,13 +30,14 @@ IMAGE = "-r image:=/camera/image_raw"
         (["--cameras", "front", "rear", "model:=m"], "--cameras front rear --ros-args -p model:=m"),
         (["--cameras", "front", "--use-sim-time"], "--cameras front --ros-args -p use_sim_time:=true -p model:=FOLDER"),
         (["--modle", "m"], f"--ros-args -p model:=m {IMAGE}"),
+        (["modle:=m", "image:=/c"], "--ros-args -r image:=/c -p model:=m"),
     ],
 )
 def test_n41_arguments_in_another_form_are_one_sentence_with_the_line_to_type(typed: list[str], line: str) -> None:
     with pytest.raises(UserError) as caught:
         camera_names(typed)
     assert str(caught.value).endswith(line) and str(caught.value).startswith("'")
-    assert ("did you mean 'model'?" in str(caught.value)) == ("--modle" in typed)
+    assert ("did you mean 'model'?" in str(caught.value)) == any("modle" in word for word in typed)
     own, ros_arguments = split_arguments(str(caught.value).partition("follow --ros-args: ")[2].split())
     assert "--ros-args" not in own and ros_arguments  # what is to be typed is in ROS's form
 

@@ -32,6 +32,11 @@ def position_sigma(covariance_66: np.ndarray) -> np.ndarray:
     return np.sqrt(np.trace(covariance_66[..., :3, :3], axis1=-2, axis2=-1))
 
 
+def rotation_sigma_deg(covariance_66: np.ndarray) -> np.ndarray:
+    """The same of the rotation, in degrees."""
+    return np.degrees(np.sqrt(np.trace(covariance_66[..., 3:, 3:], axis1=-2, axis2=-1)))
+
+
 def moved_covariance(covariance_66: np.ndarray, lever_map_3: np.ndarray) -> np.ndarray:
     """Covariance (position, rotation vector; along the map's axes) of a point `lever_map_3` away on the same body.
 

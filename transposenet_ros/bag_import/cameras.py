@@ -8,17 +8,8 @@ from transposenet_core.errors import UserError
 from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_ros.bag_import.names import shown, shown_sentence
 from transposenet_ros.bag_import.options import ImportOptions
+from transposenet_ros.bags.camera_info import raw_topic
 from transposenet_ros.camera.live_camera import live_camera
-
-
-def raw_topic(topic: str) -> str:
-    """The topic of the images that image_transport sends compressed on `topic`."""
-    return topic.removesuffix("/compressed").removesuffix("/compressedDepth")
-
-
-def info_topic_beside(topic: str) -> str:
-    """The topic of CameraInfo beside that of the images, as everywhere in ROS."""
-    return raw_topic(topic).rpartition("/")[0] + "/camera_info"
 
 
 def is_rectified_topic(topic: str) -> bool:

@@ -16,12 +16,13 @@ from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.geometry.undistortion import Undistorter
 from transposenet_core.scene import DepthCamera
-from transposenet_ros.bag_import.cameras import info_topic_beside, intrinsics_of, is_rectified_topic
+from transposenet_ros.bag_import.cameras import intrinsics_of, is_rectified_topic
 from transposenet_ros.bag_import.choices import NONE
 from transposenet_ros.bag_import.names import shown
 from transposenet_ros.bag_import.options import ImportOptions
 from transposenet_ros.bag_import.recording import Recording
 from transposenet_ros.bag_import.survey import INFO_TYPES, info_fields
+from transposenet_ros.bags.camera_info import info_topic_beside
 from transposenet_ros.decoding.encodings import ENCODINGS as IMAGE_ENCODINGS
 from transposenet_ros.decoding.errors import BadEncoding, BadSize, BadStep, DecodeError, DecodeFailed
 from transposenet_ros.decoding.gate import check_dims

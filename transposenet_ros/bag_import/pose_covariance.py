@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from transposenet_core.geometry.covariance import position_sigma
+from transposenet_core.geometry.covariance import position_sigma, rotation_sigma_deg
+
+ASYMMETRY = 1e-6  # what rounding makes of a symmetric matrix
 
 
 class PoseCovariances:
@@ -21,20 +23,21 @@ class PoseCovariances:
         self.stamps_N, self.values_N66 = np.zeros(0, np.int64), np.zeros((0, 6, 6))
 
     def take(self, stamp_ns: int, covariance_36: Any) -> None:
-        values_66 = np.asarray(covariance_36, np.float64).reshape(6, 6)
-        if not np.isfinite(values_66).all() or not values_66.any() or (np.diagonal(values_66) < 0).any():
-            return
-        if not np.allclose(values_66, values_66.T, rtol=1e-6, atol=1e-9):
-            return
         self._stamps.append(stamp_ns)
-        self._values.extend(values_66.ravel())
+        self._values.extend(np.asarray(covariance_36, np.float64).reshape(36))
 
     def finish(self) -> None:
         """No more come."""
-        stamps_N = np.frombuffer(self._stamps, np.int64)
-        order_N = np.argsort(stamps_N, kind="stable")
-        self.stamps_N = stamps_N[order_N]
-        self.values_N66 = np.frombuffer(self._values, np.float64).reshape(-1, 6, 6)[order_N]
+        stamps_N, values_N66 = np.frombuffer(self._stamps, np.int64), np.frombuffer(self._values, np.float64)
+        values_N66 = values_N66.reshape(-1, 6, 6)
+        asymmetry_N66 = np.abs(values_N66 - values_N66.swapaxes(1, 2)) > ASYMMETRY * (1 + np.abs(values_N66))
+        known_N = (
+            np.isfinite(values_N66).all(axis=(1, 2)) & values_N66.any(axis=(1, 2)) & ~asymmetry_N66.any(axis=(1, 2))
+        )
+        known_N &= (np.diagonal(values_N66, axis1=1, axis2=2) >= 0).all(axis=1)
+        places_N = np.flatnonzero(known_N)
+        places_N = places_N[np.argsort(stamps_N[places_N], kind="stable")]
+        self.stamps_N, self.values_N66 = stamps_N[places_N], values_N66[places_N]
 
     def __len__(self) -> int:
         return len(self.stamps_N)
@@ -59,7 +62,5 @@ class PoseCovariances:
             index_N = np.minimum(np.searchsorted(self.stamps_N, stamps_N), len(self) - 1)
             known_N = self.stamps_N[index_N] == stamps_N
             found_K66 = self.values_N66[index_N[known_N]]
-            # The same trace of the other block: of the rotation.
-            degrees_K = np.degrees(position_sigma(found_K66[:, 3:, 3:]))
-            sigmas_N2[known_N] = np.stack([position_sigma(found_K66), degrees_K], axis=1)
+            sigmas_N2[known_N] = np.stack([position_sigma(found_K66), rotation_sigma_deg(found_K66)], axis=1)
         return sigmas_N2

@@ -55,21 +55,18 @@ def find_jumps(
     # Both ends of a step are uncertain.
     noise_M2 = SIGMAS * np.sqrt(sigmas_N2[:-1] ** 2 + sigmas_N2[1:] ** 2)
     least_M2 = np.array([LEAST_M, LEAST_DEG]) + noise_M2
-    if odometry is None:
-        least_M2 += FASTER * dt_M[:, None] * np.stack([_around(x / dt_M) for x in (metres_M, degrees_M)], axis=1)
+    around_M2 = FASTER * dt_M[:, None] * np.stack([_around(x / dt_M) for x in (metres_M, degrees_M)], axis=1)
     found = []
     for k in np.flatnonzero((metres_M > least_M2[:, 0]) | (degrees_M > least_M2[:, 1])).tolist():
         before_ns, after_ns = int(stamps_N[k]), int(stamps_N[k + 1])
-        if odometry is None:
-            found.append(Jump(before_ns, after_ns, float(metres_M[k]), float(degrees_M[k])))
-            continue
-        by_poses, by_odometry = moved(before_ns, after_ns), odometry(before_ns, after_ns)
-        if by_poses is None or by_odometry is None:
-            continue
-        metres, degrees = _size(by_odometry.inverse() @ by_poses)
-        way_m, way_deg = _size(by_odometry)
-        if metres > least_M2[k, 0] + ODOMETRY_ERROR * way_m or degrees > least_M2[k, 1] + ODOMETRY_ERROR * way_deg:
-            found.append(Jump(before_ns, after_ns, metres, degrees))
+        by_odometry = odometry(before_ns, after_ns) if odometry else None
+        by_poses = moved(before_ns, after_ns) if by_odometry else None
+        if by_odometry and by_poses:
+            size, explained = _size(by_odometry.inverse() @ by_poses), ODOMETRY_ERROR * np.array(_size(by_odometry))
+        else:  # no odometry, or none at that time
+            size, explained = (float(metres_M[k]), float(degrees_M[k])), around_M2[k]
+        if (np.array(size) > least_M2[k] + explained).any():
+            found.append(Jump(before_ns, after_ns, *size))
     return found
 
 

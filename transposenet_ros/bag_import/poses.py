@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -106,20 +107,23 @@ class CameraPoses:
         link = self._T_map_body
         stamps_N, values_N7 = link.log.samples(link.target, link.source)
         sigmas_N2 = self._survey.covariances.sigmas(stamps_N)
-        frames = self._survey.transforms.frames
-        odom = next((name for name in sorted(frames - {link.target}) if name.rpartition("/")[2] == "odom"), None)
-        odometry = None
-        body = (self._options.pose_frame or self._body).removeprefix("/")
-        if odom and body in frames and self._survey.transforms.connects(odom, body):
-            odometry = self._step(Link(self._survey.transforms, odom, body))
+        log, body = self._survey.transforms, (self._options.pose_frame or self._body).removeprefix("/")
+        frames = (name for name in sorted(log.frames - {link.target}) if name.rpartition("/")[2] == "odom")
+        odom = next((name for name in frames if log.connects(name, body)), None)
+        odometry = self._step(Link(log, odom, body)) if odom else None
         return find_jumps(stamps_N, values_N7, sigmas_N2, self._step(link), odometry)
 
     def _step(self, link: Link) -> Callable[[int, int], Pose | None]:
-        def moved(before_ns: int, after_ns: int) -> Pose | None:
+        @lru_cache(2)  # the end of a step is the beginning of the next one
+        def at(stamp_ns: int) -> Pose | None:
             try:
-                return link.at(before_ns, self._max_gap_ns).inverse() @ link.at(after_ns, self._max_gap_ns)
+                return link.at(stamp_ns, self._max_gap_ns)
             except NoPoseError:
                 return None
+
+        def moved(before_ns: int, after_ns: int) -> Pose | None:
+            before, after = at(before_ns), at(after_ns)
+            return before.inverse() @ after if before and after else None
 
         return moved
 

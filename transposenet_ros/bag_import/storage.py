@@ -6,7 +6,6 @@ cannot be read is not an error here but a note on how much was lost.
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
@@ -19,6 +18,7 @@ from rosbags import rosbag1, rosbag2
 from rosbags.rosbag2.storage_mcap import McapReader
 
 from transposenet_core.errors import UserError
+from transposenet_core.formats.labels import natural_order
 from transposenet_core.plain_yaml import parsed_yaml
 from transposenet_ros.bag_import.names import shown
 from transposenet_ros.bag_import.salvage import SalvagedMcap, SalvagedSqlite, Stored
@@ -94,7 +94,7 @@ def storage_paths(bag: Path) -> tuple[list[Path], dict[str, int], list[str]]:
     try:
         names, counts = _metadata(bag / METADATA)
     except (OSError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        files = sorted((file for file in bag.iterdir() if _is_storage(file)), key=_natural)
+        files = sorted((file for file in bag.iterdir() if _is_storage(file)), key=lambda file: natural_order(file.name))
         if not files:
             raise UserError(f"{bag}: neither a complete {METADATA} nor storage files in it; name {KINDS}") from None
         missing = isinstance(error, FileNotFoundError)
@@ -171,8 +171,3 @@ def _metadata(path: Path) -> tuple[list[str], dict[str, int]]:
 def _is_storage(path: Path) -> bool:
     inner = path.with_suffix("") if path.suffix in ZSTD else path
     return path.is_file() and inner.suffix in STORAGES and not path.name.startswith(".")
-
-
-def _natural(path: Path) -> list[int | str]:
-    """bag_10 behind bag_9."""
-    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.name)]

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from transposenet_core.errors import UserError
-from transposenet_ros.bag_import.cameras import info_topic_beside
 from transposenet_ros.bag_import.choices import NONE
 from transposenet_ros.bag_import.images import decoded
 from transposenet_ros.bag_import.names import listed, shown
@@ -18,6 +17,7 @@ from transposenet_ros.bag_import.options import ImportOptions
 from transposenet_ros.bag_import.pose_covariance import PoseCovariances
 from transposenet_ros.bag_import.recording import Recording, StoredMessage
 from transposenet_ros.bag_import.transform_log import TransformLog
+from transposenet_ros.bags.camera_info import camera_content, info_topic_beside
 from transposenet_ros.bags.topics import IMAGE_TYPES, POSE_TYPE
 from transposenet_ros.decoding.errors import BadEncoding, DecodeError
 
@@ -54,6 +54,7 @@ class Survey:
         self.pose_count = 0
         self.transforms, self.poses, self.covariances = TransformLog(), TransformLog(), PoseCovariances()
         self.infos: list[Any] = []
+        self._known_infos: set[tuple] = set()
         self.damaged = Counter[str]()
         self._stamps: list[int] = []
         takers = self._takers(options)
@@ -129,14 +130,16 @@ class Survey:
         stamped = SimpleNamespace(header=header, child_frame_id=BODY, transform=transform)
         time_ns = message.time_ns if self._received else None
         self.poses.take(SimpleNamespace(transforms=[stamped]), False, time_ns)
-        if (covariance_36 := getattr(fields.pose, "covariance", None) if hasattr(fields, "pose") else None) is not None:
+        if (covariance_36 := getattr(getattr(fields, "pose", None), "covariance", None)) is not None:
             stamp = fields.header.stamp
             stamp_ns = stamp.sec * 10**9 + stamp.nanosec if time_ns is None else time_ns
             self.covariances.take(stamp_ns, covariance_36)
 
     def _take_info(self, message: StoredMessage) -> None:
         camera = info_fields(self._bag.deserialize(message))
-        if len(self.infos) < MOST_INFOS and not any(_same(camera, known) for known in self.infos):
+        content = camera_content(camera)
+        if len(self.infos) < MOST_INFOS and content not in self._known_infos:
+            self._known_infos.add(content)
             self.infos.append(camera)
 
 
@@ -157,7 +160,3 @@ def _info_topic(bag: Recording, options: ImportOptions) -> str:
         return options.camera_info
     beside = info_topic_beside(options.image)
     return beside if bag.topics.get(beside) in INFO_TYPES else ""
-
-
-def _same(a: Any, b: Any) -> bool:
-    return all(np.array_equal(getattr(a, name), getattr(b, name)) for name in (*"dkrp", "width", "height"))

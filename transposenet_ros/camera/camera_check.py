@@ -9,6 +9,7 @@ from sensor_msgs.msg import CameraInfo
 
 from transposenet_core.geometry.intrinsics import Intrinsics, aspect_difference
 from transposenet_core.geometry.undistortion import fixed_point, remap
+from transposenet_ros.bags.camera_info import camera_content
 from transposenet_ros.camera.camera_comparison import (
     POLICIES,
     Target,
@@ -47,7 +48,7 @@ class CameraCheck:
     def update(self, info: CameraInfo) -> Verdict:
         """The verdict on a camera; cheap where the message repeats the last one."""
         with self._lock:
-            if (content := _content(info)) != self._content:
+            if (content := camera_content(info)) != self._content:
                 self._content, self._size = content, None
                 try:
                     self._camera, self._fault = live_camera(info, self._rectified), ""
@@ -87,12 +88,4 @@ class CameraCheck:
         camera = camera.scaled(width, height)
         self.verdict, target = compare(self._training, camera, self._policy)
         if target is not None and self._size is not None:
-            self._maps = fixed_point(*camera.maps(target.matrix_33, target.size, target.undistort))
-
-
-def _content(info: CameraInfo) -> tuple:
-    """All of the message but its header."""
-    roi = info.roi
-    arrays = (np.asarray(values, np.float64).tobytes() for values in (info.d, info.k, info.r, info.p))
-    sizes = info.width, info.height, info.binning_x, info.binning_y, roi.x_offset, roi.y_offset, roi.width, roi.height
-    return *sizes, info.distortion_model, *arrays
+            self._maps = fixed_point(*target.maps())

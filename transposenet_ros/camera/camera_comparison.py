@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -34,11 +34,16 @@ class Verdict:
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """The camera that an image is warped to before it is localized: a pinhole and its size (width, height)."""
+    """The view that an image of `camera` is warped to before it is localized: a pinhole, its size (width, height)."""
 
+    camera: LiveCamera
     matrix_33: np.ndarray
     size: tuple[int, int]
     undistort: bool
+
+    def maps(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where each pixel of the view lies in the camera's image: x and y, float32 (height, width)."""
+        return self.camera.maps(self.matrix_33, self.size, self.undistort)
 
 
 def compare(training: Intrinsics, camera: LiveCamera, policy: str) -> tuple[Verdict, Target | None]:
@@ -49,7 +54,7 @@ def compare(training: Intrinsics, camera: LiveCamera, policy: str) -> tuple[Verd
         camera, difference = by_its_own_matrix, ""
     if difference and policy == "warp":
         return _warp(training, camera, undistort, difference)
-    target = Target(camera.rectified_33, (camera.width, camera.height), True) if undistort else None
+    target = Target(camera, camera.rectified_33, (camera.width, camera.height), True) if undistort else None
     if difference:
         return mismatch(f"{difference}; trained with {describe(training)}", policy), target
     size = f"{camera.width}x{camera.height}"
@@ -110,19 +115,20 @@ def _warp(training: Intrinsics, camera: LiveCamera, undistort: bool, difference:
     size = round(training.width * factor), round(training.height * factor)
     K_33 = np.array([[training.fx, 0, training.cx], [0, training.fy, training.cy], [0, 0, 1]])
     matrix_33 = scaled_matrix(K_33, size[0] / training.width, size[1] / training.height)
-    target = Target(matrix_33, size, undistort)
-    share = _share_seen(camera, target)
+    target = Target(camera, matrix_33, size, undistort)
+    share = _share_seen(target)
     text = f"{difference}; warped to {describe(training)}, of whose view it shows {share:.0%}"
     enough = share >= ENOUGH_VIEW
     return _ok(text) if enough else Verdict(DiagnosticStatus.WARN, reasons.CAMERA_MISMATCH, text), target
 
 
-def _share_seen(camera: LiveCamera, target: Target) -> float:
+def _share_seen(target: Target) -> float:
     """Of the target's view, the share that the live image has."""
     scale = COARSE / max(target.size)
     size = max(1, round(target.size[0] * scale)), max(1, round(target.size[1] * scale))
     coarse_33 = scaled_matrix(target.matrix_33, size[0] / target.size[0], size[1] / target.size[1])
-    x, y = camera.maps(coarse_33, size, target.undistort)
+    camera = target.camera
+    x, y = replace(target, matrix_33=coarse_33, size=size).maps()
     inside = (x >= -0.5) & (x <= camera.width - 0.5) & (y >= -0.5) & (y <= camera.height - 0.5)
     return float(inside.mean())
 

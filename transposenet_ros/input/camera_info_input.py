@@ -8,6 +8,8 @@ from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo
 
+from transposenet_ros.bags.camera_info import info_topic_beside
+
 NAME = "camera_info"
 # What every publisher of it is compatible with.
 QUALITY = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -23,7 +25,7 @@ class CameraInfoInput:
         self._node = node
         resolved = node.resolve_topic_name(NAME)
         if resolved == f"{node.get_namespace().rstrip('/')}/{NAME}":  # not remapped
-            resolved = node.resolve_topic_name(f"{image_topic.removesuffix('/compressed').rpartition('/')[0]}/{NAME}")
+            resolved = node.resolve_topic_name(info_topic_beside(image_topic))
         self.topic = resolved
         self._subscription = node.create_subscription(CameraInfo, resolved, on_info, QUALITY)
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from transposenet_core.geometry.covariance import moved_covariance, position_sigma
+from transposenet_core.geometry.covariance import moved_covariance, position_sigma, rotation_sigma_deg
 from transposenet_core.geometry.pose import Pose, rotation_angle_deg
 
 NEEDED = 3
@@ -60,7 +59,7 @@ def disagreement(earlier: BaseEstimate, later: BaseEstimate) -> str:
     lever_3 = expected.position - earlier.T_map_base.position
     covariance_66 = moved_covariance(earlier.covariance_66, lever_3) + later.covariance_66
     tolerance_m += SIGMAS * float(position_sigma(covariance_66))
-    tolerance_deg += SIGMAS * math.degrees(math.sqrt(np.trace(covariance_66[3:, 3:])))
+    tolerance_deg += SIGMAS * float(rotation_sigma_deg(covariance_66))
     away_m = float(np.linalg.norm(later.T_map_base.position - expected.position))
     away_deg = float(rotation_angle_deg(later.T_map_base.orientation, expected.orientation))
     if away_m <= tolerance_m and away_deg <= tolerance_deg:

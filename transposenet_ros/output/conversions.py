@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import array
-import math
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -13,6 +12,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from transposenet_core.estimate import Estimate
+from transposenet_core.geometry.covariance import position_sigma, rotation_sigma_deg
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.scene import unit_name
 
@@ -92,8 +92,8 @@ def status_array(header: Header, node: str, estimate: Estimate) -> DiagnosticArr
     entry = DiagnosticStatus(name=f"{node}: frame", hardware_id=estimate.scene)
     entry.level = DiagnosticStatus.OK if estimate.localized else DiagnosticStatus.WARN
     entry.message = "localized" if estimate.localized else estimate.reason
-    variances = np.diag(sound_covariance(estimate.covariance_66))
-    position_std, rotation_std = math.sqrt(variances[:3].sum()), math.degrees(math.sqrt(variances[3:].sum()))
+    covariance_66 = sound_covariance(estimate.covariance_66)
+    position_std, rotation_std = float(position_sigma(covariance_66)), float(rotation_sigma_deg(covariance_66))
     unit = unit_name(estimate.units)
     confidence = f"one sigma {position_std:.3f} {unit}, {rotation_std:.2f} deg: {estimate.covariance_source}"
     if estimate.scene_probability is not None:

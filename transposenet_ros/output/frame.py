@@ -38,7 +38,8 @@ class Frame:
 
 
 class Output(Protocol):
-    """A consumer of frames; the worker's thread alone calls it."""
+    """A consumer of frames: the worker's thread alone calls `publish`; the executor's also calls `forget`, on ~/reset
+    and when another model is loaded."""
 
     def publish(self, frame: Frame) -> None:
         """Called for every frame that went through the network, localized or not."""

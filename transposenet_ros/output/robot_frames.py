@@ -20,7 +20,7 @@ from transposenet_ros.output.frame import Frame
 from transposenet_ros.output.initial_pose import InitialPose
 from transposenet_ros.output.publishers import open_publisher
 from transposenet_ros.output.units import UNSCALED
-from transposenet_ros.parameters import Parameters
+from transposenet_ros.parameters import OF_THE_ROBOT, Parameters
 from transposenet_ros.throttled_log import ThrottledLog
 from transposenet_ros.transforms.buffer import TransformBuffer
 from transposenet_ros.transforms.errors import (
@@ -50,7 +50,7 @@ class RobotFrames:
         self._node, self._parameters, self._log = node, parameters, ThrottledLog(node.get_logger())
         self.mode = parameters.tf_mode
         self._base, self._odom = parameters.base_frame.lstrip("/"), parameters.odom_frame.lstrip("/")
-        if self.mode in ("map_to_base", "map_to_odom") and not self._base:
+        if self.mode in OF_THE_ROBOT and not self._base:
             raise UserError(f"parameter 'base_frame' is empty, tf_mode {self.mode} needs the name of the robot's base")
         if self.mode == "map_to_odom" and not self._odom:
             raise UserError(
@@ -139,9 +139,7 @@ class RobotFrames:
 
     def _needs_base(self) -> bool:
         asked = self._base_pose.get_subscription_count() > 0 or self.initial_pose.waits
-        return self.mode in ("map_to_base", "map_to_odom") or (
-            bool(self._base) and self._listener is not None and asked
-        )
+        return self.mode in OF_THE_ROBOT or (bool(self._base) and self._listener is not None and asked)
 
     def _publish_base(self, frame: Frame, T_map_camera: Pose) -> None:
         deadline = time.monotonic() + self._parameters.tf_timeout  # of the frame, however many transforms are late
@@ -154,12 +152,15 @@ class RobotFrames:
         self._base_pose.publish(pose_with_covariance(frame.header, pose, covariance_66))
         if self.mode == "map_to_base":
             self._send(frame.header, self._base, T_map_base)
-        if self.initial_pose.waits:
-            T_odom_base = self._odometry(frame.robot_time_ns, deadline)
-            found = BaseEstimate(frame.robot_time_ns, frame.map_frame, T_map_base, covariance_66, T_odom_base)
-            self.initial_pose.offer(frame.header, pose, found)
+        T_odom_base = None
         if self.mode == "map_to_odom":
             T_odom_base = self._lookup(self._odom, self._base, frame.robot_time_ns, deadline)
+        elif self.initial_pose.waits:
+            T_odom_base = self._odometry(frame.robot_time_ns, deadline)
+        if self.initial_pose.waits:
+            found = BaseEstimate(frame.robot_time_ns, frame.map_frame, T_map_base, covariance_66, T_odom_base)
+            self.initial_pose.offer(frame.header, pose, found)
+        if self.mode == "map_to_odom" and T_odom_base is not None:
             later = frame.stamp_ns + round(self._parameters.transform_tolerance * 1e9)
             header = Header(stamp=Time(sec=later // 10**9, nanosec=later % 10**9), frame_id=frame.map_frame)
             self._send(header, self._odom, T_map_base @ T_odom_base.inverse())

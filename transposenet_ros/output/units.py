@@ -6,10 +6,9 @@ from transposenet_core.errors import UserError
 from transposenet_core.estimate import Estimate
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.scene_model import MappedScene, SceneModel
-from transposenet_ros.parameters import Parameters
+from transposenet_ros.parameters import OF_THE_ROBOT, Parameters
 
 UNSCALED = "positions are in arbitrary units, not in metres (publish_unscaled)"
-OF_THE_ROBOT = ("map_to_base", "map_to_odom")  # transforms that the robot's own metres are part of
 
 
 def check_units(parameters: Parameters, scene_model: SceneModel) -> None:

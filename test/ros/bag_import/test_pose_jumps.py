@@ -105,3 +105,12 @@ def test_a_robot_that_starts_stops_and_turns_does_not_jump(start: int) -> None:
     poses_N7[60:, 1] += 3
     (jump,) = find_jumps(stamps_N, poses_N7, still, lambda a, b: None, None)
     assert (jump.before_ns, jump.after_ns) == (int(stamps_N[59]), int(stamps_N[60])) and jump.metres > 2.9
+
+
+def test_a_step_that_odometry_does_not_cover_is_compared_with_the_motion_around() -> None:
+    """Odometry that ends too early must not hide a jump."""
+    poses_N7 = np.zeros((20, 7))
+    poses_N7[:, 3] = 1
+    poses_N7[15:, 0] = 3.0
+    (jump,) = find_jumps(np.arange(20) * STEP_NS, poses_N7, np.zeros((20, 2)), lambda a, b: None, lambda a, b: None)
+    assert (jump.before_ns, jump.metres) == (14 * STEP_NS, 3.0)

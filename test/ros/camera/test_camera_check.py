@@ -280,3 +280,16 @@ def test_an_extreme_camera_info_allocates_no_memory() -> None:
     check = CameraCheck(TRAINING, "warp")
     check.update(info_of(4_000_000_000, 4_000_000_000, 1e12))
     assert check.correct(coordinates(40, 40)).size < 100_000
+
+
+def test_n22_a_model_rectified_to_k_gets_no_rotation_of_a_stereo_camera() -> None:
+    """Its data set had no R: the live image is the one that its `Undistorter` makes."""
+    lens = (-0.2, 0.05, 0.0, 0.0, 0.0)
+    info = info_of(distortion=lens)
+    info.p[0] = info.p[5] = 80.0  # another matrix than K, as stereo rectification has
+    angle = math.radians(5)
+    info.r = [math.cos(angle), 0.0, math.sin(angle), 0.0, 1.0, 0.0, -math.sin(angle), 0.0, math.cos(angle)]
+    check = CameraCheck(RECTIFIED)
+    assert check.update(info).level == DiagnosticStatus.OK
+    expected_HW3 = Undistorter(replace(TRAINING, distortion_model="plumb_bob", distortion=lens))(coordinates())
+    assert np.abs(check.correct(coordinates()).astype(int) - expected_HW3).max() <= 1
