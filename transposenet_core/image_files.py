@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from transposenet_core.encoded_images.decoding import MAX_SIDE_RATIO, decode_image, read_stream
+from transposenet_core.encoded_images.decoding import MAX_SIDE_RATIO, decode_image, is_strip, read_stream
 from transposenet_core.encoded_images.errors import ImageDataError
 from transposenet_core.errors import UserError
 
@@ -22,7 +22,7 @@ SUFFIX = re.compile(r"\.(png|jpe?g)$", re.IGNORECASE)
 
 def check_sides(width: int, height: int, what: str = "an image") -> None:
     """UserError for a strip beyond MAX_SIDE_RATIO, which resizing to a window would make huge."""
-    if max(height, width) > MAX_SIDE_RATIO * min(height, width):
+    if is_strip(width, height):
         raise UserError(
             f"{what} of {width}x{height} pixels is a strip; up to {MAX_SIDE_RATIO}:1 is allowed: leave it out"
         )

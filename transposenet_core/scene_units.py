@@ -20,6 +20,7 @@ from transposenet_core.formats.image_names import same_images
 from transposenet_core.geometry.pose import Pose, stack
 from transposenet_core.geometry.similarity import Similarity
 from transposenet_core.scene import PosedImage, Scene
+from transposenet_core.text_files import read_rows
 
 SCALE_USAGE = "metres per unit, or IMAGE,IMAGE=METRES for a known distance between two cameras"
 ALIGN_USAGE = "image,x,y,z (camera positions in the map) or x,y,z,map_x,map_y,map_z (points in both), in metres"
@@ -64,11 +65,20 @@ def moved(scene: Scene, similarity: Similarity) -> Scene:
         depth = replace(depth, metres_per_unit=scale * depth.metres_per_unit, T_camera_depth=nearer)
     return replace(
         scene,
-        images=[replace(image, pose=similarity(image.pose)) for image in scene.images],
+        images=[_moved_image(image, similarity) for image in scene.images],
         T_pose_camera=None if mount is None else Pose(scale * mount.position, mount.orientation),
         depth_camera=depth,
         units="metres",
     )
+
+
+def _moved_image(image: PosedImage, similarity: Similarity) -> PosedImage:
+    covariance_66 = image.covariance_66
+    if covariance_66 is not None:  # along the map's axes, which turn, and in its unit; angles have none
+        J_66, R_33 = np.zeros((6, 6)), similarity.T_to_from.rotation_33
+        J_66[:3, :3], J_66[3:, 3:] = similarity.scale * R_33, R_33
+        covariance_66 = J_66 @ covariance_66 @ J_66.T
+    return replace(image, pose=similarity(image.pose), covariance_66=covariance_66)
 
 
 def _scale(scene: Scene, text: str, option: str) -> tuple[Similarity, str]:
@@ -122,26 +132,25 @@ def _correspondences(scene: Scene, path: Path, metric: bool) -> tuple[Similarity
 def _read(scene: Scene, path: Path) -> tuple[list[str], np.ndarray, np.ndarray]:
     """What to call each correspondence, and its position in the scene and in the map, both (N, 3)."""
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            columns, rows = tuple(reader.fieldnames or ()), list(reader)
+        (_, columns), *rows = read_rows(path) or [(1, [])]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: the correspondences cannot be read ({error}); a row is {ALIGN_USAGE}") from None
     if not (set(BY_IMAGE) <= set(columns) or set(BY_POINT) <= set(columns)):
         raise UserError(f"{path}: columns {','.join(columns)} found; they must be {ALIGN_USAGE}")
     wanted = BY_POINT if set(BY_POINT) <= set(columns) else BY_IMAGE[1:]
+    named = [(line, dict(zip(columns, values, strict=False))) for line, values in rows]
     numbers = []
-    for line, row in enumerate(rows, start=2):
+    for line, row in named:
         try:
             numbers.append([float(row[name]) for name in wanted])
-        except (TypeError, ValueError):
+        except (KeyError, ValueError):
             raise UserError(f"{path} line {line}: {', '.join(wanted)} are not all numbers; mend the row") from None
     values = np.array(numbers, np.float64).reshape(len(rows), len(wanted))
     if not np.isfinite(values).all():
         raise UserError(f"{path}: a number that is not finite; mend the row")
     if wanted == BY_POINT:
-        return [f"line {line}" for line in range(2, len(rows) + 2)], values[:, :3], values[:, 3:]
-    names = [row["image"] or "" for row in rows]
+        return [f"line {line}" for line, _ in rows], values[:, :3], values[:, 3:]
+    names = [row["image"] for _, row in named]
     positions = [scene.images[index].pose.position for index in _indices(scene, names, path)]
     return names, np.array(positions).reshape(-1, 3), values
 

@@ -22,9 +22,9 @@ def open_text(path: Path, errors: str = "strict") -> TextIO:
 
     Raises OSError, and UnicodeDecodeError while it is read.
     """
-    with open(path, "rb") as file:
-        encoding = "utf-16" if file.read(2) in UTF_16_MARKS else "utf-8-sig"
-    return open(path, encoding=encoding, errors=errors)
+    file = open(path, "rb")  # noqa: SIM115 - closed with what is returned
+    encoding = "utf-16" if file.peek(2)[:2] in UTF_16_MARKS else "utf-8-sig"
+    return io.TextIOWrapper(file, encoding=encoding, errors=errors)
 
 
 def read_text(path: Path) -> str:

@@ -64,6 +64,21 @@ def test_mount_and_depth_are_scaled_with_the_poses() -> None:
     assert found.depth_camera.metres_per_unit == pytest.approx(2.5e-3)
 
 
+def test_t25_covariances_turn_and_grow_with_the_poses() -> None:
+    """A metre and a degree along the scene's x only, which is the map's -y after a quarter turn about z."""
+    covariance_66 = np.diag([1.0, 0, 0, np.radians(1) ** 2, 0, 0])
+    covariance_66[0, 3] = covariance_66[3, 0] = np.radians(1)
+    scene = arbitrary()
+    scene.images[0] = replace(scene.images[0], covariance_66=covariance_66)
+    quarter = Similarity(UNIT_M, Pose([1, 2, 3], [np.sqrt(0.5), 0, 0, -np.sqrt(0.5)]))
+    first, second = moved(scene, quarter).images[:2]
+    expected_66 = np.zeros((6, 6))
+    expected_66[1, 1], expected_66[4, 4] = UNIT_M**2, np.radians(1) ** 2
+    expected_66[1, 4] = expected_66[4, 1] = UNIT_M * np.radians(1)
+    assert first.covariance_66 is not None and second.covariance_66 is None
+    np.testing.assert_allclose(first.covariance_66, expected_66, atol=1e-12)
+
+
 def write_correspondences(path: Path, kind: str, scene: Scene, places: list[int]) -> Path:
     lines = ["image,x,y,z" if kind == "images" else "x,y,z,map_x,map_y,map_z"]
     for k in places:
@@ -116,6 +131,18 @@ def test_t25_odometry_that_drifts_gives_the_scale(tmp_path: Path) -> None:
         in_metres(arbitrary(recorded), align=f"odometry:folder:{tmp_path / 'other'}")
 
 
+@pytest.mark.parametrize("kind", ["images", "points"])
+def test_t25_correspondences_of_spreadsheets(kind: str, tmp_path: Path) -> None:
+    path = write_correspondences(tmp_path / "map.csv", kind, arbitrary(), [0, 50, 120, 190])
+    text = path.read_text()
+    for separator in ("\t", ";", ", "):
+        path.write_bytes(text.replace(",", separator).encode("utf-16"))
+        assert_equal(in_metres(arbitrary(), align=str(path)), METRIC)
+    path.write_text(text.replace("\n", "\n\n", 1) + "a,,\n")
+    with pytest.raises(UserError, match="map.csv line 7: .* are not all numbers"):
+        in_metres(arbitrary(), align=str(path))
+
+
 @pytest.mark.parametrize(
     ("scale", "align", "sentence"),
     [
@@ -150,6 +177,7 @@ def test_a_scene_in_metres_takes_no_scale() -> None:
 
 def test_images_are_the_same_below_other_folders_and_as_jpeg() -> None:
     known = ["redkitchen/seq-01/frame-0.png", "redkitchen/seq-02/frame-0.png", "a/b.jpg", ""]
+    assert same_images(["seq-02\\frame-0.png"], known) == {0: 1}  # as Windows writes it
     assert same_images(["seq-02/frame-0.jpg", "frame-0.png", "x/a/b.png", "b.png", "c.png", ""], known) == {
         0: 1,  # frame-0 alone would be two
         2: 2,

@@ -108,7 +108,7 @@ def epipolar_images(matches: Matches | None) -> list[tuple[str, np.ndarray]]:
     """Captions and images of a few pairs that lie far from each other in the scene."""
     import numpy as np
 
-    from transposenet_core.dataset_check.epipolar import TITLE_HEIGHT, epipolar_image, median_residual_px
+    from transposenet_core.dataset_check.epipolar import epipolar_image, median_residual_px
     from transposenet_core.dataset_check.overview import EPIPOLAR
 
     if matches is None or matches.lens is None or not matches.pairs:
@@ -118,7 +118,7 @@ def epipolar_images(matches: Matches | None) -> list[tuple[str, np.ndarray]]:
     for pair in (matches.pairs[place] for place in places):
         names = f"{Path(pair.first.name).name}, {Path(pair.second.name).name}"
         caption = f"{names}: {median_residual_px(pair, matches.lens):.1f} px off (median)"
-        shown.append((caption, epipolar_image(pair, matches.lens)[TITLE_HEIGHT:]))  # its own title is too small here
+        shown.append((caption, epipolar_image(pair, matches.lens)))
     return shown
 
 

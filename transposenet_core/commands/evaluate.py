@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SPLITS = ("train", "val", "test")
 HELP = "evaluate a scene model on images it has not seen"
 DESCRIPTION = """Evaluate a scene model on posed images it has not seen, beside two baselines: nearest-neighbour
-pose.
+retrieval and a constant pose.
 
 transposenet evaluate MODEL --data 7scenes:PATH --split FILE [--predictions out.csv] [--report DIR]
     [--json FILE] [--other FORMAT:PATH]

@@ -69,7 +69,7 @@ def check_dataset(
     leakage = check_leakage(tracks, faults)
     counts: ImageCounts | None = None
     if not labels_only:
-        counts = check_images(scene, examine(scene.images, threads, progress), faults)
+        counts = check_images(tracks, examine(scene.images, threads, progress), faults)
     good = without_refused(scene, faults)
     # A camera at 3e9 m would set the extent: the card is of the usable rows, where there are any.
     shown_tracks = Tracks(good) if good.images else tracks

@@ -14,7 +14,6 @@ from transposenet_core.image_files import read_image
 from transposenet_core.scene import PosedImage
 
 SHOWN = 12
-TITLE_HEIGHT = 26
 # Depths of the half lines' points in units of the distance between the two cameras: from near to almost infinity.
 DEPTHS = np.geomspace(0.3, 1e4, 160)
 
@@ -24,13 +23,8 @@ def median_residual_px(pair: MatchedPair, lens: Lens) -> float:
     return float(np.median(ray_distances(pair, *_motion(pair)))) * lens.focal
 
 
-def caption(pair: MatchedPair, lens: Lens) -> str:
-    """The pair's names and its median residual."""
-    return f"{pair.first.name} -> {pair.second.name}: matches {median_residual_px(pair, lens):.1f} px off (median)"
-
-
-def epipolar_image(pair: MatchedPair, lens: Lens, shown: int = SHOWN, title: bool = True) -> np.ndarray:
-    """Both frames side by side (H, 2W, 3) uint8 RGB, under their caption where `title` is set.
+def epipolar_image(pair: MatchedPair, lens: Lens, shown: int = SHOWN) -> np.ndarray:
+    """Both frames side by side (H, 2W, 3) uint8 RGB.
 
     Each colour is one match: a ring in both frames, and in the second one the half line on which the poses put the
     point. Rings on their lines mean that the poses explain the motion. UserError where an image cannot be read.
@@ -45,13 +39,7 @@ def epipolar_image(pair: MatchedPair, lens: Lens, shown: int = SHOWN, title: boo
         for image_HW3, pixel_2 in ((left_HW3, pair.pixels_first_N2[k]), (right_HW3, pair.pixels_second_N2[k])):
             centre = tuple(int(value) for value in np.round(pixel_2 * 8))
             cv2.circle(image_HW3, centre, 5 * 8, colour, 2, cv2.LINE_AA, shift=3)
-    both_HW3 = np.hstack([left_HW3, right_HW3])
-    if not title:
-        return both_HW3
-    title_HW3, words = np.full((TITLE_HEIGHT, 2 * size[0], 3), 255, np.uint8), caption(pair, lens)
-    scale = min(0.5, 2 * size[0] / (9.5 * 2 * len(words)))
-    cv2.putText(title_HW3, words, (4, TITLE_HEIGHT - 8), cv2.FONT_HERSHEY_SIMPLEX, scale, (0, 0, 0), 1, cv2.LINE_AA)
-    return np.vstack([title_HW3, both_HW3])
+    return np.hstack([left_HW3, right_HW3])
 
 
 def _motion(pair: MatchedPair) -> tuple[np.ndarray, np.ndarray]:

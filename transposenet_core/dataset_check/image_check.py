@@ -19,7 +19,7 @@ from transposenet_core.encoded_images.errors import ImageDataError
 from transposenet_core.formats.faults import Faults
 from transposenet_core.geometry.intrinsics import aspect_difference
 from transposenet_core.progress import ProgressBar
-from transposenet_core.scene import PosedImage, Scene
+from transposenet_core.scene import PosedImage
 
 Content = TypeVar("Content")
 WORKING_WIDTH = 320  # noise and compression matter less there, motion blur still does
@@ -115,20 +115,21 @@ class ImageCounts:
     badly_exposed: int
 
 
-def check_images(scene: Scene, facts: Sequence[ImageFacts], faults: Faults) -> ImageCounts:
+def check_images(tracks: Tracks, facts: Sequence[ImageFacts], faults: Faults) -> ImageCounts:
     """Refuses images that cannot be decoded or have another shape; remarks on duplicates, blur and exposure.
 
     `facts` are by image.
     """
-    readable = [(image, fact) for image, fact in zip(scene.images, facts, strict=True) if not fact.error]
-    for image, fact in zip(scene.images, facts, strict=True):
+    images = tracks.images
+    readable = [(image, fact) for image, fact in zip(images, facts, strict=True) if not fact.error]
+    for image, fact in zip(images, facts, strict=True):
         if fact.error:
             faults.refuse(image.path, fact.error)
     return ImageCounts(
-        len(scene.images) - len(readable),
+        len(images) - len(readable),
         check_shapes([(image, fact.size) for image, fact in readable], faults),
         _check_duplicates(readable, faults),
-        *_check_neighbours(scene, facts, faults),
+        *_check_neighbours(tracks, facts, faults),
         _check_blur(readable, faults),
         _check_exposure(readable, faults),
     )
@@ -162,9 +163,9 @@ def _check_duplicates(readable: Readable, faults: Faults) -> int:
     return count
 
 
-def _check_neighbours(scene: Scene, facts: Sequence[ImageFacts], faults: Faults) -> tuple[int, int]:
+def _check_neighbours(tracks: Tracks, facts: Sequence[ImageFacts], faults: Faults) -> tuple[int, int]:
     """Neighbours that are one image: the camera stood still, or the image froze while the pose went on."""
-    steps = Tracks(scene).steps
+    steps, images = tracks.steps, tracks.images
     still = frozen = 0
     for before, after, metres, degrees in zip(
         steps.before_M, steps.after_M, steps.metres_M, steps.degrees_M, strict=True
@@ -176,8 +177,8 @@ def _check_neighbours(scene: Scene, facts: Sequence[ImageFacts], faults: Faults)
             continue
         if metres > MOVED_M or degrees > MOVED_DEG:
             frozen += 1
-            what = f"looks like {scene.images[before].name}, but its pose is {metres:.2f} m, {degrees:.1f} deg away"
-            faults.remark(scene.images[after].name, what)
+            what = f"looks like {images[before].name}, but its pose is {metres:.2f} m, {degrees:.1f} deg away"
+            faults.remark(images[after].name, what)
         else:
             still += 1
     return still, frozen

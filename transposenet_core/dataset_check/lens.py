@@ -40,23 +40,18 @@ class Lens:
         """Pixels per radian in the middle of the image."""
         return float(np.sqrt(self.intrinsics.fx * self.intrinsics.fy))
 
-    @property
-    def matrix_33(self) -> np.ndarray:
-        camera = self.intrinsics
-        return np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]])
-
     def rays(self, pixels_N2: np.ndarray) -> np.ndarray:
         """Points (N, 2) of the plane z = 1 of the optical frame, without distortion."""
         points_N12 = np.asarray(pixels_N2, np.float64).reshape(-1, 1, 2)
         distortion = np.array(self._distortion)
         undistort = cv2.fisheye.undistortPoints if self._fisheye else cv2.undistortPoints
-        return undistort(points_N12, self.matrix_33, distortion).reshape(-1, 2)
+        return undistort(points_N12, self.intrinsics.matrix_33, distortion).reshape(-1, 2)
 
     def pixels(self, points_N3: np.ndarray) -> np.ndarray:
         """Pixels (N, 2) of points in front of the camera, in its optical frame."""
         points_N13, zero = np.asarray(points_N3, np.float64).reshape(-1, 1, 3), np.zeros(3)
         project = cv2.fisheye.projectPoints if self._fisheye else cv2.projectPoints
-        seen, _ = project(points_N13, zero, zero, self.matrix_33, np.array(self._distortion))
+        seen, _ = project(points_N13, zero, zero, self.intrinsics.matrix_33, np.array(self._distortion))
         return seen.reshape(-1, 2)
 
     @property

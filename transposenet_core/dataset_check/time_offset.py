@@ -16,6 +16,7 @@ from scipy.spatial.transform import Rotation, Slerp
 
 from transposenet_core.dataset_check.offset_peak import LEAST_GAIN_SIGMAS, LEAST_SIGMAS, OffsetSpeeds
 from transposenet_core.errors import UserError
+from transposenet_core.formats.numbers import FASTEST_HZ, stamp_unit
 from transposenet_core.geometry.pose import Pose, stack
 from transposenet_core.image_files import read_image
 from transposenet_core.scene import PosedImage
@@ -99,6 +100,8 @@ def estimate_time_offset(
         return _unknown(
             f"only {used_M.sum()} pairs of neighbouring images can be compared, {FEWEST_ROTATIONS} are needed"
         )
+    if usual < 1 / FASTEST_HZ:  # a search in steps of a frame would have no end
+        return _unknown(f"the images are {usual:.3g} s apart: their stamps are probably in {stamp_unit(usual)}")
     start_M, end_M, rotations_M = times_N[:-1][used_M], times_N[1:][used_M], rotations_M[used_M]
     if np.degrees(rotations_M.std()) < LEAST_ROTATION_DEG:
         return _unknown("the images hardly rotate, or always at one speed")

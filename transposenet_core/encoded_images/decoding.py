@@ -66,8 +66,13 @@ def check_dims(width: int, height: int) -> None:
     """Raises ImageSizeError for a side of zero, more than MAX_PIXELS, or sides more unlike than MAX_SIDE_RATIO."""
     if width == 0 or height == 0 or width * height > MAX_PIXELS:
         raise ImageSizeError(f"an image of {width} x {height}; 1 to {MAX_PIXELS:,} pixels are allowed")
-    if max(width, height) > MAX_SIDE_RATIO * min(width, height):
+    if is_strip(width, height):
         raise ImageSizeError(f"an image of {width} x {height}; sides of at most {MAX_SIDE_RATIO} to 1 are allowed")
+
+
+def is_strip(width: int, height: int) -> bool:
+    """Whether the sides are more unlike than MAX_SIDE_RATIO."""
+    return max(width, height) > MAX_SIDE_RATIO * min(width, height)
 
 
 def decode_with_opencv(data: bytes) -> np.ndarray | None:

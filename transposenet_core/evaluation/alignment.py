@@ -9,7 +9,7 @@ import numpy as np
 
 from transposenet_core.evaluation.errors import ErrorSummary, pose_errors, summarise
 from transposenet_core.geometry.pose import Pose, rotation_angle_deg, stack
-from transposenet_core.geometry.similarity import rotation_and_scale
+from transposenet_core.geometry.similarity import Similarity
 
 LEAST_FRAMES = 4  # of three noisy ones one in twenty fits accidentally
 LEAST_SPREAD = 1e-6  # metres beside the main direction: on a line the rotation about it is undetermined
@@ -60,18 +60,16 @@ def align(estimates: Sequence[Pose], ground_truth_poses: Sequence[Pose]) -> Alig
     if len(estimates) < LEAST_FRAMES:
         return None
     e_N3, t_N3 = stack(list(estimates))[0], stack(list(ground_truth_poses))[0]
-    e_centre_3, t_centre_3 = e_N3.mean(axis=0), t_N3.mean(axis=0)
-    e_N3, t_N3 = e_N3 - e_centre_3, t_N3 - t_centre_3
     # How far the positions are from their main direction, root mean square.
-    aside = [np.linalg.svd(x_N3, compute_uv=False)[1] / np.sqrt(len(x_N3)) for x_N3 in (e_N3, t_N3)]
+    aside = [np.linalg.svd(x_N3 - x_N3.mean(axis=0), compute_uv=False)[1] / np.sqrt(len(x_N3)) for x_N3 in (e_N3, t_N3)]
     if min(aside) <= LEAST_SPREAD:
         return None
-    R_33, scale = rotation_and_scale(e_N3, t_N3)
-    left_N3 = t_N3 - scale * e_N3 @ R_33.T
-    if min(aside[0] * scale, aside[1]) <= np.sqrt(np.mean(np.sum(left_N3**2, axis=1))):
+    try:
+        scaled, rigid = (Similarity.of_points(e_N3, t_N3, with_scale) for with_scale in (True, False))
+    except ValueError:  # on a line of kilometres
         return None
-    T_44 = np.eye(4)
-    T_44[:3, :3], T_44[:3, 3] = R_33, t_centre_3 - R_33 @ e_centre_3
-    T_ground_truth_map = Pose.from_matrix(T_44)
-    moved = [T_ground_truth_map @ estimate for estimate in estimates]
-    return Alignment(T_ground_truth_map, scale, summarise(*pose_errors(moved, list(ground_truth_poses))))
+    left_N3 = t_N3 - scaled.points(e_N3)
+    if min(aside[0] * scaled.scale, aside[1]) <= np.sqrt(np.mean(np.sum(left_N3**2, axis=1))):
+        return None
+    moved = [rigid(estimate) for estimate in estimates]
+    return Alignment(rigid.T_to_from, scaled.scale, summarise(*pose_errors(moved, list(ground_truth_poses))))

@@ -27,7 +27,7 @@ def load_as_trained(
     The model's split is applied as a split file, which asks for no other images than training and test had, then to
     what the data set's own split uses.
     """
-    for mapped in known:
+    for mapped in known if len(known) == 1 else _likely(known, data):
         if mapped.frames.test_names:
             with _split_file(mapped.frames) as path:
                 try:
@@ -42,6 +42,16 @@ def load_as_trained(
         if own is not None:
             return own, mapped
     return scene, None
+
+
+def _likely(known: Sequence[MappedScene], data: str) -> Sequence[MappedScene]:
+    """Those that know images of the data set's own split: loading it with the split of each one would take as many
+    times longer. All, where it cannot be loaded so."""
+    try:
+        scene, _ = inspect_scene(data)
+    except UserError:
+        return known
+    return [mapped for mapped in known if _knows(mapped, scene)]
 
 
 def _knows(mapped: MappedScene, scene: Scene) -> bool:

@@ -11,10 +11,11 @@ from scipy.spatial import cKDTree
 from transposenet_core.command_line import next_command
 from transposenet_core.evaluation.baselines import CONSTANT, RETRIEVAL
 from transposenet_core.evaluation.errors import ErrorSummary
+from transposenet_core.evaluation.frame_origin import recognise
 from transposenet_core.evaluation.offline_result import OfflineResult
 from transposenet_core.evaluation.training_record import TrainingRecord
 from transposenet_core.geometry.pose import rotation_angle_deg, stack
-from transposenet_core.scene import Scene
+from transposenet_core.scene import Scene, unit_name
 
 AS_GOOD = 0.9  # of retrieval's error: below, the model is better than copying the pose of the most similar image
 NO_ERROR = 1e-6  # metres: retrieval of an image that it knows
@@ -47,7 +48,7 @@ def verdict_of(result: OfflineResult, scene: Scene, record: TrainingRecord) -> V
         return Verdict(
             f"no frame was localized: '{reason}' for {count} of {len(result.images)}", causes(result, scene, record)
         )
-    unit = "m" if result.mapped_scene.units == "metres" else "units"
+    unit = unit_name(result.units)
     error = f"a median error of {model.median_m:.3f} {unit} {model.median_deg:.2f} deg"
     if retrieval.median_m < NO_ERROR:
         known = "nearest-neighbour retrieval has none: it knows these images, and so does the model, perhaps"
@@ -85,19 +86,13 @@ def causes(result: OfflineResult, scene: Scene, record: TrainingRecord) -> tuple
 
 def units_cause(result: OfflineResult, scene: Scene) -> str:
     """Other units than in training, or units that a network does not learn."""
-    frames, now = result.mapped_scene.frames, {image.name: image.pose.position for image in scene.images}
-    common = [
-        (then_3, now[name]) for name, then_3 in zip(frames.names, frames.positions_N3, strict=True) if name in now
-    ]
-    if len(common) >= 2:
-        then_N3, now_N3 = (np.array(each) for each in zip(*common, strict=True))
-        before, after = (float(np.linalg.norm(x_N3 - x_N3.mean(axis=0))) for x_N3 in (then_N3, now_N3))
-        ratio = after / before if before > 0 else 1.0
-        if not 1 / SAME_UNITS < ratio < SAME_UNITS:
-            return (
-                f"units: the positions of the same {len(common)} frames are {ratio:.4g} times those of training; "
-                "evaluate the data that the model was trained on, or train again"
-            )
+    names, poses = [image.name for image in scene.images], [image.pose for image in scene.images]
+    found = recognise(result.mapped_scene, names, poses)
+    if found.moved and not 1 / SAME_UNITS < found.moved.scale < SAME_UNITS:
+        return (
+            f"units: the positions of the same {len(found.known)} frames are {1 / found.moved.scale:.4g} times those "
+            "of training; evaluate the data that the model was trained on, or train again"
+        )
     extent = _extent(result)
     if extent > LARGEST_EXTENT:
         return (

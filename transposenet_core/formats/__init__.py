@@ -87,9 +87,9 @@ def load_scene(data: str | Path, split: str | Path | None = None, skip_bad: bool
     UserError where the format or an option is unknown, the path is missing, or the files have faults; with `skip_bad`
     rows with faults are left out where they are few.
     """
-    scene, faults = inspect_scene(data, split)
     if LABELS_ONLY in parse_source(data).options:
         raise UserError(f"--data {data}: labels without images can only be checked; leave {LABELS_ONLY} out")
+    scene, faults = inspect_scene(data, split)
     return accepted(data, scene, faults, skip_bad)
 
 

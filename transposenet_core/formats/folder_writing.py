@@ -58,7 +58,7 @@ class FolderWriter:
         depth: np.ndarray | bytes | None = None,
         covariance_66: np.ndarray | None = None,
     ) -> PosedImage:
-        """Write one frame: `image` (H, W, 3) uint8 RGB, or the bytes of a file as `name` ends; `pose` T_map_camera.
+        """Write one frame: `content` (H, W, 3) uint8 RGB, or the bytes of a file as `name` ends; `pose` T_map_camera.
 
         `depth` is (H, W) uint16 in the units of ``depth_camera``, or a PNG's bytes. ValueError for a name that is not
         a new one below the folder; OSError where the disk is full.
@@ -150,7 +150,7 @@ def folder_dataset(path: str | Path, name: str | None = None, overwrite: bool = 
 def write_folder_dataset(
     path: str | Path,
     scene: Scene,
-    image_files: Iterable[np.ndarray | bytes] | None = None,
+    contents: Iterable[np.ndarray | bytes] | None = None,
     stamps_ns: Sequence[int] | None = None,
     overwrite: bool = False,
 ) -> None:
@@ -161,14 +161,14 @@ def write_folder_dataset(
     """
     path, images = Path(path), scene.images
     stamps = stamps_ns if stamps_ns is not None else [round(Fraction(i.stamp) * NANOSECONDS) for i in images]
-    files = image_files if image_files is not None else (image.path.read_bytes() for image in images)
+    files = contents if contents is not None else (image.path.read_bytes() for image in images)
     with folder_dataset(path, scene.name, overwrite) as writer:
         writer.map_frame, writer.units = scene.map_frame, scene.units
         writer.assumed_rate_hz = None if stamps_ns is not None else scene.assumed_rate_hz
         writer.intrinsics, writer.depth_camera = scene.intrinsics, scene.depth_camera
         for image, content, stamp_ns in zip(images, files, stamps, strict=True):
             copied = f"{image_stem(image.name)}{image_suffix(image.path.name)}"
-            name = image.name if image_files is not None else copied
+            name = image.name if contents is not None else copied
             depth = image.depth_path.read_bytes() if image.depth_path else None
             writer.add(name, content, image.pose, stamp_ns, image.sequence, depth, image.covariance_66)
         writer.set_splits([replace(new, split=old.split) for new, old in zip(writer.images, images, strict=True)])

@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
+from transposenet_core.image_files import image_stem, posix_name
+
 
 def same_images(names: Sequence[str], known: Sequence[str]) -> dict[int, int]:
     """Index of each of `names` that is one of the `known` -> its index there; names without a clear partner are left
@@ -35,6 +37,4 @@ def _by_key(keys: Sequence[tuple[str, ...]]) -> dict[tuple[str, ...], list[int]]
 
 def _parts(name: str) -> tuple[str, ...]:
     """The folders and the stem of a name; none of ''."""
-    path = PurePosixPath(name)
-    stem = path.with_suffix("") if path.suffix.lower() in (".png", ".jpg", ".jpeg") else path
-    return stem.parts
+    return PurePosixPath(image_stem(posix_name(name))).parts

@@ -87,12 +87,13 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
     images.sort(key=lambda image: natural_order(image.name))
     sizes = [] if image_files.labels_only else [image.path for image in images]
     entries = {name: frame.entry for name, frame in frames.items()}
-    if "camera" in options:
-        intrinsics, kept = frames_with_camera(path, content, entries, sizes, _frame_of(path, frames, options["camera"]))
+    if "camera" in options and frames:
+        chosen = _frame_of(path, frames, options["camera"])
+        intrinsics, kept = frames_with_camera(path, content, entries, sizes, chosen, faults)
         if left := len(images) - len(images := [image for image in images if image.name in kept]):
             faults.remark(path, f"{left} frames of other cameras are left out (camera={options['camera']})")
     else:
-        intrinsics = read_intrinsics(path, content, list(entries.values()), sizes, faults)
+        intrinsics = read_intrinsics(path, content, entries, sizes, faults)
     name = root.resolve().name
     return Scene(name, images, intrinsics=intrinsics, root=root, units=units, assumed_rate_hz=assumed_rate_hz)
 

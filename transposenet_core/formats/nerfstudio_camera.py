@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from transposenet_core.errors import UserError
 from transposenet_core.formats.camera_files import with_rectified_flag
-from transposenet_core.formats.common_camera import alike, cameras_like
+from transposenet_core.formats.common_camera import best_camera, cameras_like, common_camera
 from transposenet_core.formats.faults import Faults
 from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.image_files import image_size
@@ -49,10 +49,11 @@ MAY_BE_A_LENS = re.compile(
     re.IGNORECASE,
 )
 SHOWN_KEYS = 8
+NO_CAMERA = "no camera: it has neither fl_x nor camera_angle_x, so the scene has no intrinsics"
 
 
 def read_intrinsics(
-    path: Path, content: dict[str, Any], frames: list[dict[str, Any]], files: list[Path], faults: Faults
+    path: Path, content: dict[str, Any], frames: Mapping[str, dict[str, Any]], files: list[Path], faults: Faults
 ) -> Intrinsics | None:
     """The camera of the frames; `files` are images that give the size where the camera has none.
 
@@ -60,42 +61,32 @@ def read_intrinsics(
     the file has no camera; UserError where frames differ by more, the camera is none, or a key may be of a lens that
     is not known.
     """
-    _check_keys(path, content, frames, faults)
+    _check_keys(path, content, list(frames.values()), faults)
     if not frames:
         return None  # each frame was refused, for reasons that are reported
-    entries = [content | frame for frame in frames]
-    models = sorted({_model(path, entry) for entry in entries})
-    cameras = [_numbers(path, entry) for entry in entries]
-    if not any(key in camera for camera in cameras for key in FOCALS):
-        faults.remark(path, "no camera: it has neither fl_x nor camera_angle_x, so the scene has no intrinsics")
+    entries = {name: content | frame for name, frame in frames.items()}
+    models = sorted({_model(path, entry) for entry in entries.values()})
+    if not any(map(_has_focal, entries.values())):
+        faults.remark(path, NO_CAMERA)
         return None
     if len(models) > 1:
         found = " and ".join(models)
         raise UserError(
             f"{path}: frames of different lenses: {found}; a scene has one: write a transforms.json for each"
         )
-    if files and not all("w" in camera and "h" in camera for camera in cameras):
-        width, height = image_size(files)
-        cameras = [{"w": width, "h": height} | camera for camera in cameras]
-    model = models[0]
-    figures_NK = np.array([_figures(path, camera, model) for camera in cameras])
-    median = np.median(figures_NK, axis=0)
-    apart = np.abs(figures_NK - median)
-    if not alike(figures_NK, median).all():
-        usual = frames[int(np.argmin(apart.sum(axis=1)))].get("file_path")
-        low, high = figures_NK.min(axis=0).round(4).tolist(), figures_NK.max(axis=0).round(4).tolist()
+    first: dict[Intrinsics, str] = {}
+    counts = Counter(first.setdefault(camera, name) for name, camera in _cameras(path, entries, files).items())
+    cameras = {name: camera for camera, name in first.items()}
+    if (common := common_camera(cameras, counts)) is None:
+        best, kept = best_camera(cameras, counts)
         raise UserError(
-            f"{path}: frames of different cameras: w, h, fl_x, fl_y, cx, cy and distortion from {low} to {high}; a "
-            f"scene has one: choose the frames of one by the file_path of any of them, such as ,camera={usual}"
+            f"{path}: frames of {len(cameras)} different cameras; a scene has one: choose the frames of one by the "
+            f"file_path of any of them, such as ,camera={frames[best].get('file_path')}, which uses {kept} of "
+            f"{len(frames)} frames"
         )
-    if apart.any():
-        faults.remark(path, f"the frames' cameras differ by up to {apart.max():.3g} px; the median one is used")
-    width, height, fx, fy, cx, cy, *distortion = median.tolist()
-    lens, _ = LENSES[model]
-    camera = Intrinsics(
-        int(width), int(height), fx, fy, cx - 0.5, cy - 0.5, f"{path.name} ({model})", None, lens, tuple(distortion)
-    )
-    return with_rectified_flag(path, camera)
+    if common[1] > 0:
+        faults.remark(path, f"the frames' cameras differ by up to {common[1]:.3g} px; the median one is used")
+    return with_rectified_flag(path, common[0])
 
 
 def _check_keys(path: Path, content: dict[str, Any], frames: list[dict[str, Any]], faults: Faults) -> None:
@@ -139,17 +130,38 @@ def _model(path: Path, entry: dict[str, Any]) -> str:
 
 
 def frames_with_camera(
-    path: Path, content: dict[str, Any], frames: dict[str, dict[str, Any]], files: list[Path], chosen: str
+    path: Path,
+    content: dict[str, Any],
+    frames: Mapping[str, dict[str, Any]],
+    files: list[Path],
+    chosen: str,
+    faults: Faults,
 ) -> tuple[Intrinsics | None, set[str]]:
-    """The camera of the frame `chosen`, and the frames whose cameras are within 2 % of it. UserError as above."""
-    if files and not {"w", "h"} <= content.keys():
-        content = content | dict(zip(("w", "h"), image_size(files), strict=True))
-    cameras = {}
-    for name, frame in frames.items():
-        if (camera := read_intrinsics(path, content, [frame], [], Faults())) is not None:
-            cameras[name] = camera
-    reference = cameras.get(chosen)
-    return reference, set(frames) if reference is None else cameras_like(cameras, reference)
+    """The camera of the frame `chosen`, and the frames whose cameras are within 2 % of it. UserError as above, but for
+    other frames of a camera_model that is not known."""
+    _check_keys(path, content, list(frames.values()), faults)
+    entries = {name: content | frame for name, frame in frames.items()}
+    _model(path, entries[chosen])
+    if not _has_focal(entries[chosen]):
+        faults.remark(path, NO_CAMERA)
+        return None, set(frames)
+    models = (None, "", *LENSES)
+    known = {n: entry for n, entry in entries.items() if _has_focal(entry) and entry.get("camera_model") in models}
+    cameras = _cameras(path, known, files)
+    return with_rectified_flag(path, cameras[chosen]), cameras_like(cameras, cameras[chosen])
+
+
+def _has_focal(entry: dict[str, Any]) -> bool:
+    return any(entry.get(key) is not None for key in FOCALS)
+
+
+def _cameras(path: Path, entries: dict[str, dict[str, Any]], files: list[Path]) -> dict[str, Intrinsics]:
+    """The camera of each frame; `files` as above. UserError where one is no camera."""
+    numbers = {name: _numbers(path, entry) for name, entry in entries.items()}
+    size = {}
+    if files and not all("w" in camera and "h" in camera for camera in numbers.values()):
+        size = dict(zip(("w", "h"), image_size(files), strict=True))
+    return {name: _camera(path, size | camera, _model(path, entries[name])) for name, camera in numbers.items()}
 
 
 def _numbers(path: Path, entry: dict[str, Any]) -> dict[str, float]:
@@ -169,8 +181,7 @@ def _numbers(path: Path, entry: dict[str, Any]) -> dict[str, float]:
     return numbers
 
 
-def _figures(path: Path, camera: dict[str, float], model: str) -> list[float]:
-    """w, h, fx, fy, cx, cy and the lens's coefficients. UserError."""
+def _camera(path: Path, camera: dict[str, float], model: str) -> Intrinsics:
     if "w" not in camera or "h" not in camera:
         raise UserError(f"{path}: the camera has no w and h; write the images' size in pixels")
     width, height = camera["w"], camera["h"]
@@ -178,14 +189,16 @@ def _figures(path: Path, camera: dict[str, float], model: str) -> list[float]:
     fx, fy = fx or fy, fy or fx
     if not (fx and fx > 0 and fy and fy > 0 and width > 0 and height > 0):
         raise UserError(f"{path}: {camera} is not a camera; w, h and fl_x must be above 0")
-    _, keys = LENSES[model]
+    lens, keys = LENSES[model]
     if strange := [key for key in COEFFICIENTS if key not in keys and camera.get(key)]:
         raise UserError(
             f"{path}: {', '.join(strange)} of the camera_model {model} are not supported, only "
             f"{', '.join(keys) or 'none'}; undistort the images first"
         )
-    centre = camera.get("cx", width / 2), camera.get("cy", height / 2)
-    return [width, height, fx, fy, *centre, *(camera.get(key, 0.0) for key in keys)]
+    cx, cy = camera.get("cx", width / 2) - 0.5, camera.get("cy", height / 2) - 0.5
+    distortion = tuple(camera.get(key, 0.0) for key in keys)
+    source = f"{path.name} ({model})"
+    return Intrinsics(int(width), int(height), fx, fy, cx, cy, source, None, lens, distortion)
 
 
 def _focal(camera: dict[str, float], axis: str, side: float) -> float | None:

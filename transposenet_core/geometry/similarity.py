@@ -41,14 +41,14 @@ class Similarity:
             spread_3 = np.linalg.svd(points_N3, compute_uv=False)
             if spread_3[1] <= LEAST_SPREAD * spread_3[0]:
                 raise ValueError("the points are on one line, which leaves the rotation about it open")
-        R_33, scale = rotation_and_scale(from_N3, to_N3)
+        R_33, scale = _rotation_and_scale(from_N3, to_N3)
         scale = scale if with_scale else 1.0
         T_44 = np.eye(4)
         T_44[:3, :3], T_44[:3, 3] = R_33, centres[1] - scale * R_33 @ centres[0]
         return cls(scale, Pose.from_matrix(T_44))
 
 
-def rotation_and_scale(from_N3: np.ndarray, to_N3: np.ndarray) -> tuple[np.ndarray, float]:
+def _rotation_and_scale(from_N3: np.ndarray, to_N3: np.ndarray) -> tuple[np.ndarray, float]:
     """``R_to_from`` (3, 3) and the best scale beside it, of points (N, 3) whose means are 0."""
     moment_33 = to_N3.T @ from_N3
     R_33 = nearest_rotation(moment_33)

@@ -17,7 +17,7 @@ import numpy as np
 from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.lens_models import bears_distortion
 
-SIZES_KEPT = 4  # maps take 6 bytes a pixel; a scene has images of one size, or of a few
+SIZES_KEPT = 4  # maps take 6 bytes a pixel, those of depth 8; a scene has images of one size, or of a few
 
 Maps = tuple[np.ndarray, np.ndarray]
 
@@ -35,7 +35,8 @@ class Undistorter:
         self.rectified = intrinsics
         if self.needed:
             self.rectified = replace(intrinsics, rectified=True, distortion_model="none", distortion=())
-        self._maps = lru_cache(maxsize=SIZES_KEPT)(self._maps_of)
+        self._maps = lru_cache(maxsize=SIZES_KEPT)(_fixed_point_maps)
+        self._depth_maps = lru_cache(maxsize=SIZES_KEPT)(_float_maps)
 
     def __call__(self, image_HW3: np.ndarray) -> np.ndarray:
         """The rectified image (H, W, 3) uint8, black where the lens does not see.
@@ -53,14 +54,15 @@ class Undistorter:
         camera = self._camera_of(depth_HW)
         if not self.needed:
             return depth_HW
-        return cv2.remap(depth_HW, *_float_maps(camera), cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
+        return cv2.remap(depth_HW, *self._depth_maps(camera), cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
 
     def _camera_of(self, image: np.ndarray) -> Intrinsics:
         height, width = image.shape[:2]
         return self.intrinsics.for_images(width, height)
 
-    def _maps_of(self, camera: Intrinsics) -> Maps:
-        return fixed_point(*_float_maps(camera))
+
+def _fixed_point_maps(camera: Intrinsics) -> Maps:
+    return fixed_point(*_float_maps(camera))
 
 
 def _float_maps(camera: Intrinsics) -> Maps:

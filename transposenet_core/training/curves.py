@@ -7,13 +7,15 @@ from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
+from transposenet_core.evaluation.training_record import METRICS
+
 
 class Curves:
     """One line of JSON and one TensorBoard event per set of figures; `epoch` counts over all stages."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._file = open(folder / "metrics.jsonl", "a")  # noqa: SIM115 - it lives as long as the run
+        self._file = open(folder / METRICS, "a")  # noqa: SIM115 - it lives as long as the run
         self._board = SummaryWriter(str(folder / "tensorboard"))
 
     def write(self, epoch: int, stage: str, **figures: float) -> None:

@@ -172,8 +172,8 @@ def test_the_epipolar_image_shows_lines_and_the_residual(room):
     _, matches = room
     pair = matches.pairs[0]
     image_HW3 = epipolar_image(pair, matches.lens)
-    assert image_HW3.shape == (240 + 26, 640, 3) and image_HW3.dtype == np.uint8
-    assert np.ptp(image_HW3[26:].astype(int), axis=2).max() > 200  # grey frames, coloured lines
+    assert image_HW3.shape == (240, 640, 3) and image_HW3.dtype == np.uint8
+    assert np.ptp(image_HW3.astype(int), axis=2).max() > 200  # grey frames, coloured lines
     assert median_residual_px(pair, matches.lens) < 0.5
     wrong = repose(replace(matches, pairs=[pair]), written_as(PoseConvention("map-to-camera"))).pairs[0]
     assert median_residual_px(wrong, matches.lens) > 5

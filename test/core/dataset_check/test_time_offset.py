@@ -64,6 +64,12 @@ def test_too_few_images_are_reported():
     assert offset.seconds is None and "30 are needed" in offset.why
 
 
+def test_stamps_in_another_unit_give_no_offset_and_no_endless_search():
+    rotations = np.abs(np.random.default_rng(1).normal(0.02, 0.01, len(TIMES) - 1))
+    offset = estimate_time_offset(TIMES * 1e-9, rotations, TIMES * 1e-9, rotating(TIMES))
+    assert offset.seconds is None and offset.why.endswith("s apart: their stamps are probably in a larger unit")
+
+
 def noisy_speeds(seed: int, late_s: float) -> tuple[np.ndarray, np.ndarray, list[Pose]]:
     """Stamps, rotations between images as badly measured as on a plain wall, and poses that are `late_s` late."""
     rng = np.random.default_rng(seed)

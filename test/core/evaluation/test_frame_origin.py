@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 from untrained import HELD_OUT, save_untrained, with_scene
 
 from transposenet_core.errors import UserError
+from transposenet_core.evaluation import own_split
 from transposenet_core.evaluation.frame_origin import origin_in, recognise
 from transposenet_core.evaluation.own_split import load_as_trained, with_own_split
-from transposenet_core.formats import load_scene
+from transposenet_core.formats import inspect_scene, load_scene
 from transposenet_core.formats.folder_writing import write_folder_dataset
 from transposenet_core.geometry.pose import Pose, stack
 from transposenet_core.geometry.similarity import Similarity
@@ -84,6 +85,15 @@ def test_e10_images_that_the_split_does_not_use_may_be_missing(small_scene: Path
     ]
     stranger = replace(mapped_of(scene), frames=KnownFrames.trained_on(*stack([scene.images[0].pose]), ["x.png"]))
     assert load_as_trained([stranger], f"7scenes:{small_scene}")[1] is None
+
+
+def test_e10_a_model_of_many_scenes_loads_the_data_twice(small_scene: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene, loaded = load_scene(small_scene), []
+    stranger = replace(mapped_of(scene), frames=KnownFrames.trained_on(*stack([scene.images[0].pose]), ["x.png"]))
+    stranger.frames = replace(stranger.frames, test_names=("y.png",))
+    monkeypatch.setattr(own_split, "inspect_scene", lambda *args: loaded.append(args) or inspect_scene(*args))
+    _, known = load_as_trained([*[stranger] * 5, mine := mapped_of(scene)], f"7scenes:{small_scene}")
+    assert known is mine and len(loaded) == 2
 
 
 def test_e10_data_of_another_scene_or_in_another_map_are_reported(small_scene: Path) -> None:

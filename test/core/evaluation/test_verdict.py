@@ -118,6 +118,16 @@ def test_e11_units_of_the_data_and_of_the_scene() -> None:
     assert advice.startswith("units: the training positions extend over 0.0413 only; write them in metres")
 
 
+def test_e11_units_are_compared_over_the_same_frames_whatever_their_folder_and_not_by_names_alone() -> None:
+    result, scene = evaluated(1.8, 20.0)
+    larger = [Pose(1000 * image.pose.position, image.pose.orientation) for image in scene.images]
+    moved = [replace(i, name=f"x/{i.name[:-4]}.jpg", pose=p) for i, p in zip(scene.images, larger, strict=True)]
+    assert "same 20 frames are 1000 times" in verdict_of(result, replace(scene, images=moved), ENOUGH).advice[0]
+    other = [replace(i, pose=pose) for i, pose in zip(scene.images, reversed(larger), strict=True)]
+    other[5:15] = [replace(image, pose=Pose([n % 3, n, 9], rotated(9 * n))) for n, image in enumerate(other[5:15])]
+    assert "units" not in str(verdict_of(result, replace(scene, images=other), ENOUGH))
+
+
 def test_e11_a_test_that_looks_where_training_never_did() -> None:
     (advice,) = verdict_of(*evaluated(1.8, 20.0, training_deg=90.0), ENOUGH).advice
     assert advice.startswith(

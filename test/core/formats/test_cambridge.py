@@ -70,6 +70,7 @@ def test_the_labels_alone_are_checked_without_images(tmp_path: Path) -> None:
     assert len(inspect_scene(root)[1].refused) == 1
     scene, faults = inspect_scene(f"cambridge:{root}", labels_only=True)
     assert len(scene.images) == 3 and not faults.all
+    (root / "dataset_train.txt").write_text("no file of this layout")
     with pytest.raises(UserError, match="labels without images can only be checked"):
         load_scene(f"cambridge:{root},labels_only=yes")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -166,6 +167,16 @@ def test_t18_tables_and_split_files_of_spreadsheets(tmp_path: Path) -> None:
     assert read_rows(split) == [(1, ["split", "image"]), (2, ["train", "a.png"]), (3, ["test", "b.png"])]
     split.write_bytes(b"\xef\xbb\xbfone\rtwo\r\nthree")
     assert read_text(split) == "one\ntwo\nthree"
+
+
+def test_a_text_is_opened_once() -> None:
+    """A pipe, such as --split <(...), gives its bytes once."""
+    for encoding in ("utf-8-sig", "utf-16", "utf-8"):
+        there, here = os.pipe()
+        os.write(here, "split,image\n".encode(encoding))
+        os.close(here)
+        assert read_text(Path(f"/dev/fd/{there}")) == "split,image\n"
+        os.close(there)
 
 
 def test_t18_names_with_spaces_in_a_colmap_text(tmp_path: Path) -> None:

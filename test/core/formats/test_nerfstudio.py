@@ -145,7 +145,9 @@ def test_cameras_of_frames_are_one_where_they_hardly_differ(tmp_path: Path) -> N
     assert scene.intrinsics.fx == 702
     assert any("differ by up to 2 px; the median one is used" in str(remark) for remark in faults.remarks)
     frames[0]["fl_x"] = 600
-    with pytest.raises(UserError, match="frames of different cameras: w, h, fl_x, .* a scene has one"):
+    with pytest.raises(
+        UserError, match="frames of 5 different cameras; a scene has one: .*camera=1.png, which uses 4 of"
+    ):
         load_scene(f"nerfstudio:{write(tmp_path, *frames)}")
 
 
@@ -157,6 +159,11 @@ def test_t16_frames_of_other_cameras_are_left_out_by_the_file_path_of_one(tmp_pa
     scene, faults = inspect_scene(f"nerfstudio:{root},camera=1.png")
     assert [image.name for image in scene.images] == ["0.png", "1.png", "2.png"] and scene.intrinsics.fx == 7
     assert any("2 frames of other cameras are left out (camera=1.png)" in str(remark) for remark in faults.remarks)
+    frames[3] |= {"camera_model": "EQUIRECTANGULAR"}  # one that is left out may be of any model
+    frames[4] |= {"exporter": 1}
+    scene, faults = inspect_scene(f"nerfstudio:{write(tmp_path, *frames)},camera=1.png")
+    assert len(scene.images) == 3
+    assert sum("not known and not used: exporter" in str(remark) for remark in faults.remarks) == 1
     with pytest.raises(UserError, match="camera=9.png is not a frame's file_path; name one, such as 0.png"):
         load_scene(f"nerfstudio:{root},camera=9.png")
 
@@ -180,8 +187,9 @@ def test_a_file_for_each_split_as_the_blender_scenes_have_it(tmp_path: Path) -> 
 
 def test_frames_that_were_refused_are_not_reported_as_a_missing_camera(tmp_path: Path) -> None:
     root = write(tmp_path, frame("../a.png"), camera_model="OPENCV")
-    scene, faults = inspect_scene(f"nerfstudio:{root}")
-    assert not scene.images and "is not below the folder" in str(faults.refused[0])
+    for option in ("", ",camera=a.png"):
+        scene, faults = inspect_scene(f"nerfstudio:{root}{option}")
+        assert not scene.images and "is not below the folder" in str(faults.refused[0])
     assert not any("neither fl_x nor camera_angle_x" in str(remark) for remark in faults.remarks)
 
 

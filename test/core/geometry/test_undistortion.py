@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transposenet_core.errors import UserError
+from transposenet_core.geometry import undistortion
 from transposenet_core.geometry.intrinsics import Intrinsics, aspect_difference
 from transposenet_core.geometry.lens_models import bears_distortion
 from transposenet_core.geometry.undistortion import Undistorter, rectifying_maps
@@ -104,6 +105,14 @@ def test_t22_a_resized_image_is_rectified_as_the_image_itself(name: str) -> None
     seen = np.abs(expected_HW3[..., 2] - 200) < 1  # edges of what the lens shows are blurred differently
     assert seen.mean() > 0.6
     assert np.abs(undistorter(halved_HW3) - expected_HW3)[seen].max() < 1.5
+
+
+def test_the_maps_of_depth_images_are_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    monkeypatch.setattr(undistortion, "rectifying_maps", lambda *args: made.append(1) or rectifying_maps(*args))
+    undistorter, depth_HW = Undistorter(lens("plumb_bob")), np.ones((120, 160), np.uint16)
+    np.testing.assert_array_equal(undistorter.depth(depth_HW), undistorter.depth(depth_HW))
+    assert len(made) == 1
 
 
 @pytest.mark.parametrize(
