@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 from sensor_msgs.msg import CompressedImage
-from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # runs from a checkout that is not installed, too
@@ -25,6 +24,7 @@ sys.path.insert(0, str(ROOT))  # runs from a checkout that is not installed, too
 from transposenet_core.command_line import exit_code
 from transposenet_core.encoded_images.jpeg_stream import read_jpeg
 from transposenet_core.errors import UserError
+from transposenet_core.progress import ProgressBar
 from transposenet_ros.decoding.image_decoding import DecodeError, decode_image
 
 # Takes scan data and a generator, returns damaged scan data.
@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> None:
         raise UserError(f"{args.folder} has no .jpg or .jpeg file; give a folder with camera images")
     random = np.random.default_rng(args.seed)
     refused = dict.fromkeys(DAMAGES, 0)
-    for file in tqdm(files, unit="image"):
+    for file in ProgressBar(files, unit="image"):
         data = file.read_bytes()
         end = read_jpeg(data).segment_ends[-1]
         begin = data.rindex(b"\xff\xda", 0, end)

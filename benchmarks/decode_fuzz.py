@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import collections
 import faulthandler
-import resource
 import sys
 import traceback
 from pathlib import Path
@@ -22,15 +21,16 @@ from typing import Any
 
 import hypothesis
 import numpy as np
-from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # runs from a checkout that is not installed, too
 
 from benchmarks.message_mutations import messages
+from benchmarks.peak_memory import peak_megabytes
 from transposenet_core.command_line import exit_code
 from transposenet_core.errors import UserError
 from transposenet_core.localizer import Localizer
+from transposenet_core.progress import ProgressBar
 from transposenet_ros.decoding.image_decoding import DecodeError, decode_image
 
 
@@ -70,15 +70,10 @@ class Ends:
         return "localized" if finite and abs(np.linalg.norm(pose.orientation) - 1) < 1e-6 else "invalid pose"
 
 
-def peak_megabytes() -> float:
-    """The peak resident memory of this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 def fuzz(ends: Ends, count: int, seed: int) -> None:
     """Send `count` messages. Failing ones are neither shrunk nor stored: a benchmark only counts."""
     everything = list(hypothesis.HealthCheck)
-    progress = tqdm(total=count, unit="msg", mininterval=1)
+    progress = ProgressBar(total=count, unit="msg", mininterval=1)
 
     @hypothesis.seed(seed)
     @hypothesis.settings(

@@ -32,7 +32,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "test")]  # runs from a checkout that is not installed, too
@@ -40,8 +39,10 @@ sys.path[:0] = [str(ROOT), str(ROOT / "test")]  # runs from a checkout that is n
 from benchmarks.file_kinds import KINDS, Good
 from benchmarks.file_layouts import LAYOUTS
 from benchmarks.file_mutations import mutated
+from benchmarks.peak_memory import PeakMemory, status_bytes
 from transposenet_core.command_line import exit_code
 from transposenet_core.errors import UserError
+from transposenet_core.progress import ProgressBar
 
 ALL = KINDS | LAYOUTS
 MOST_SECONDS, MOST_MEGABYTES, MORE_BYTES = 20.0, 1024.0, 4 * 2**30
@@ -81,7 +82,7 @@ def work(pipe: Connection, folders: dict[str, list[Good]], seed: int) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)  # messages about thousands of files, also by libraries, help nobody
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
-    in_use = _status("VmSize")
+    in_use = status_bytes("VmSize")
     resource.setrlimit(resource.RLIMIT_AS, (in_use + MORE_BYTES, in_use + MORE_BYTES))  # spares this machine
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with tempfile.TemporaryDirectory(prefix="fuzz-") as place:
@@ -102,7 +103,7 @@ def outcome(place: Path, goods: list[Good], kind: str, number: int, seed: int) -
     (folder / good.file).write_bytes(data)
     if good.follow:
         good.follow(folder, data)
-    Path("/proc/self/clear_refs").write_text("5")  # the peak of memory begins anew
+    memory = PeakMemory()
     started, end, detail = time.perf_counter(), "read", f"{kind} {number}"
     try:
         ALL[kind].read(folder, good.file)
@@ -117,15 +118,7 @@ def outcome(place: Path, goods: list[Good], kind: str, number: int, seed: int) -
             "traceback",
             f"{detail}: {type(error).__name__}: {str(error)[:200]} ({where.filename}:{where.lineno})",
         )
-    seconds, child = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    megabytes = max(_status("VmHWM") / 2**20, child / 2**10)
-    return end, seconds, megabytes, detail
-
-
-def _status(name: str) -> int:
-    """Bytes that the system states of this process."""
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(f"{name}:"))
-    return 1024 * int(line.split()[1])
+    return end, time.perf_counter() - started, memory.megabytes(), detail
 
 
 class Worker:
@@ -181,7 +174,7 @@ def fuzz(folders: dict[str, list[Good]], mutations: int, workers: int, seed: int
     tasks = _tasks(folders, mutations)
     pool = [Worker(folders, seed) for _ in range(workers)]
     ends = time.monotonic() + seconds
-    progress = tqdm(total=mutations * len(folders), unit="file", mininterval=1)
+    progress = ProgressBar(total=mutations * len(folders), unit="file", mininterval=1)
     while True:
         for worker in pool:
             if worker.task is None and time.monotonic() < ends and (task := next(tasks, None)):

@@ -11,57 +11,14 @@ import numpy as np
 
 NUMBER = re.compile(rb"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 # What stands for a number or a value: bounds of types, sizes that ask for gigabytes, other types, nesting without end.
-TEXTS = [
-    *(
-        b"0",
-        b"-1",
-        b"1",
-        b"7",
-        b"0.5",
-        b"1e9",
-        b"60000",
-        b"100000000",
-        b"2147483647",
-        b"4294967296",
-        b"-9223372036854775808",
-    ),
-    *(b"1e308", b"-1e308", b"1e400", b"1e-320", b"NaN", b"-Infinity", b"nan", b"inf", b"9" * 400, b"9" * 5000),
-    *(
-        b"",
-        b"true",
-        b"null",
-        b'""',
-        b'"x"',
-        b"[]",
-        b"{}",
-        b"[" * 3000,
-        b'"\\ud800"',
-        b"1_0",
-        b"0x10",
-        b"\xff\xfe",
-        b"\0",
-    ),
-    *(b"../../../etc/passwd", b"2024-99-99", b"&a [*a]", b"!!python/object:os.system x"),
-]
-VALUES: list[Any] = [
-    *(0, -1, 1, 2, 0.5, 60_000, 10**8, 10**9, 2**31, 2**53, 2**63, 10**30, 10**400, 1e9, 1e30, 1e308, -1e308, 1e-320),
-    *(
-        float("nan"),
-        float("inf"),
-        -float("inf"),
-        True,
-        None,
-        "",
-        "x",
-        "x" * 5000,
-        "\ud800",
-        "../x",
-        [],
-        {},
-        [[[]]],
-        [1] * 50,
-    ),
-]
+TEXTS = [b"0", b"-1", b"1", b"7", b"0.5", b"1e9", b"60000", b"100000000", b"2147483647", b"4294967296"]
+TEXTS += [b"-9223372036854775808", b"1e308", b"-1e308", b"1e400", b"1e-320", b"NaN", b"-Infinity", b"nan", b"inf"]
+TEXTS += [b"9" * 400, b"9" * 5000, b"", b"true", b"null", b'""', b'"x"', b"[]", b"{}", b"[" * 3000, b'"\\ud800"']
+TEXTS += [b"1_0", b"0x10", b"\xff\xfe", b"\0", b"../../../etc/passwd", b"2024-99-99", b"&a [*a]"]
+TEXTS += [b"!!python/object:os.system x"]
+VALUES: list[Any] = [0, -1, 1, 2, 0.5, 60_000, 10**8, 10**9, 2**31, 2**53, 2**63, 10**30, 10**400]
+VALUES += [1e9, 1e30, 1e308, -1e308, 1e-320, float("nan"), float("inf"), -float("inf"), True, None]
+VALUES += ["", "x", "x" * 5000, "\ud800", "../x", [], {}, [[[]]], [1] * 50]
 WORDS = [0, 1, 0xFF, 0x7FFFFFFF, 0xFFFFFFFF, 0x7FF80000, 0x7F800000, 2**63 - 1, 2**64 - 1, 2**40]
 
 Random = np.random.Generator

@@ -16,7 +16,6 @@ import tempfile
 from pathlib import Path
 
 from sensor_msgs.msg import Image
-from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # runs from a checkout that is not installed, too
@@ -24,6 +23,7 @@ sys.path.insert(0, str(ROOT))  # runs from a checkout that is not installed, too
 from benchmarks.driven_node import DrivenNode, driven_node, save_smallest_model
 from transposenet_core.command_line import exit_code
 from transposenet_core.errors import UserError
+from transposenet_core.progress import ProgressBar
 from transposenet_ros.replay.processes import free_domain
 
 
@@ -36,10 +36,10 @@ def live_once(node: DrivenNode, image: Image) -> None:
 def measure(node: DrivenNode, cycles: int, warm_up: int) -> list[dict[str, int]]:
     """Resources before the first and after the last of `cycles` life cycles."""
     image = Image(height=64, width=96, step=288, encoding="rgb8", data=array.array("B", bytes(64 * 288)))
-    for _ in tqdm(range(warm_up), desc="warm-up", mininterval=1):
+    for _ in ProgressBar(range(warm_up), desc="warm-up", mininterval=1):
         live_once(node, image)
     before = {**node.resources(), "endpoints": node.endpoints()}
-    for _ in tqdm(range(cycles), desc="life cycles", mininterval=1):
+    for _ in ProgressBar(range(cycles), desc="life cycles", mininterval=1):
         live_once(node, image)
     return [before, {**node.resources(), "endpoints": node.endpoints()}]
 

@@ -28,7 +28,6 @@ import torch
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from sensor_msgs.msg import Image
-from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # runs from a checkout that is not installed, too
@@ -37,6 +36,7 @@ from benchmarks import decode_fuzz
 from benchmarks.driven_node import DrivenNode, driven_node, save_smallest_model, stamp_now
 from transposenet_core.command_line import exit_code
 from transposenet_core.errors import UserError
+from transposenet_core.progress import ProgressBar
 from transposenet_core.scene_model import SceneModel
 from transposenet_ros.replay.processes import free_domain
 
@@ -150,7 +150,7 @@ def growth_and_end(model: Path, domain: int, frames: int, pause: float) -> list[
     with driven_node(model, domain) as node:
         node.localize_all(repeat(message, min(SETTLED_FRAMES, frames)))
         before = node.resources()["rss_kb"]
-        node.localize_all(tqdm(repeat(message, frames), total=frames, unit="frame", mininterval=1))
+        node.localize_all(ProgressBar(repeat(message, frames), total=frames, unit="frame", mininterval=1))
         grown = (node.resources()["rss_kb"] - before) / 1024
         paused = time.perf_counter()
         while node.status().level != DiagnosticStatus.STALE:

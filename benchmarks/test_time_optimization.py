@@ -18,7 +18,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a checkout that is not installed, too
 
@@ -30,6 +29,7 @@ from transposenet_core.evaluation.offline import image_reader
 from transposenet_core.formats import load_scene
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.models.pose_autoencoder import PoseAutoencoder
+from transposenet_core.progress import ProgressBar
 from transposenet_core.scene import PosedImage, Scene
 from transposenet_core.scene_model import SceneModel
 from transposenet_core.training.autoencoder.refinement_choice import NEIGHBOURS, RIDGES
@@ -97,7 +97,7 @@ def teacher_latents(model: SceneModel, scene: Scene, images: list[PosedImage]) -
     network, times, found = model.network, [], []
     read = image_reader(scene, model.scenes[0])
     assert isinstance(network, PoseAutoencoder)
-    for image in tqdm(images, desc="localize", unit="img", leave=False):
+    for image in ProgressBar(images, desc="localize", unit="img", leave=False):
         image_13HW = model.preprocessing(read(image))
         began = time.thread_time()
         latents = network.teacher.encode(image_13HW)  # type: ignore[operator]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
 import time
 from pathlib import Path
@@ -30,6 +29,7 @@ from transposenet_core.geometry.pose import mean_pose
 from transposenet_core.image_files import read_image
 from transposenet_core.scene import PosedImage
 from transposenet_core.scene_model import SceneModel
+from transposenet_core.stopping import stoppable
 from transposenet_ros.make_bag import make_bag
 from transposenet_ros.replay.live_result import LiveResult
 from transposenet_ros.replay_evaluation import evaluate_live
@@ -105,9 +105,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--model", type=Path, default=MODEL, help="another scene model of the demo's room")
     parser.add_argument("--out", type=Path, default=ROOT / "demo" / "out", help="folder for the results")
     options = parser.parse_args(arguments)
-    # With the default action the localizer would keep running.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    return exit_code(lambda: run_demo(options.model, options.out))
+
+    def run() -> None:
+        # The default action of SIGTERM would leave the localizer behind.
+        with stoppable("stops the demo and its localizer"):
+            run_demo(options.model, options.out)
+
+    return exit_code(run)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,12 @@ from transposenet_core.errors import UserError
 from transposenet_core.estimate import LOST_VARIANCE, NON_FINITE_OUTPUT, OUT_OF_SCENE, Estimate
 from transposenet_core.geometry.covariance import moved_covariance, position_sigma, scaled
 from transposenet_core.geometry.pose import Pose
-from transposenet_core.geometry.pose_averaging import mean_over_views
+from transposenet_core.geometry.pose_averaging import output_of_images
 from transposenet_core.scene import unit_name
 from transposenet_core.scene_model import KEPT, Calibration, SceneModel
 
 DEVICES = ("auto", "cpu", "cuda")
 BACKENDS = ("torch",)
-MOST_PIXELS_AT_ONCE = 2**20  # of an image's windows: activations of all of PoseNet's 128 would take gigabytes
 
 
 class Localizer:
@@ -54,9 +52,7 @@ class Localizer:
         """
         image_N3HW = self.scene_model.preprocessing(image_HW3).to(self.device)
         asked = {"with_attention": True} if with_attention and self._network.has_attention else {}
-        windows = max(1, MOST_PIXELS_AT_ONCE // math.prod(image_N3HW.shape[-2:]))
-        parts = [self._network(part_B3HW, **asked) for part_B3HW in image_N3HW.split(windows)]
-        output = mean_over_views({name: torch.cat([part[name] for part in parts]) for name in parts[0]}, images=1)
+        output = output_of_images(self._network, image_N3HW, images=1, **asked)
         position = output["position"][0].double().cpu().numpy()
         orientation = output["orientation"][0].double().cpu().numpy()
         number = int(output["scene"][0]) if "scene" in output else 0

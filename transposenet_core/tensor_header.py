@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 from transposenet_core import checked
 from transposenet_core.errors import UserError
@@ -18,6 +18,8 @@ from transposenet_core.errors import UserError
 TYPES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 LENGTH_BYTES, MOST_HEADER_BYTES, MOST_AXES = 8, 8 * checked.MEBIBYTE, 8
 LARGEST_AXIS = 2**40
+
+Each = TypeVar("Each")
 
 
 class Tensor(NamedTuple):
@@ -93,9 +95,10 @@ class TensorHeader:
             )
         return cls(tensors, metadata)
 
-    def below(self, prefix: str) -> dict[str, Tensor]:
-        """The tensors whose names begin with `prefix`, without it."""
-        return {name[len(prefix) :]: each for name, each in self.tensors.items() if name.startswith(prefix)}
+
+def below(tensors: Mapping[str, Each], prefix: str) -> dict[str, Each]:
+    """Those whose names begin with `prefix`, without it."""
+    return {name[len(prefix) :]: each for name, each in tensors.items() if name.startswith(prefix)}
 
 
 def compare(found: Mapping[str, Tensor], wanted: Mapping[str, Wanted]) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks.file_fuzz import ALL, outcome
 from benchmarks.file_mutations import mutated
+from benchmarks.peak_memory import PeakMemory, peak_megabytes
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = (
@@ -62,6 +63,15 @@ def test_bad_readers_are_found() -> None:
     for name in ("crash", "hang", "traceback", "too large"):
         assert rows[name][:4] == ["2", "0", "0", "2"] and f"{name}: {name} " in done.stdout
     assert rows["folder"][3] == "0"
+
+
+def test_a_child_counts_for_the_file_that_started_it_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    peaks = {"child": 100_000.0}
+    monkeypatch.setattr("benchmarks.peak_memory.children_megabytes", lambda: peaks["child"])
+    later = PeakMemory()
+    assert later.megabytes() == pytest.approx(peak_megabytes(), abs=50)
+    peaks["child"] = 200_000.0
+    assert later.megabytes() == 200_000
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from transposenet_core.errors import UserError
-from transposenet_core.tensor_header import Tensor, TensorHeader, Wanted, compare
+from transposenet_core.tensor_header import Tensor, TensorHeader, Wanted, below, compare
 
 MOST = 2**20
 
@@ -30,7 +30,7 @@ def test_a_file_of_the_library_is_read(tmp_path: Path) -> None:
     save_file(tensors, tmp_path / "x", metadata={"state": "{}"})
     header = TensorHeader.of(tmp_path / "x", MOST)
     assert header.tensors == {"a": Tensor("F32", (2, 3)), "b.c": Tensor("F16", (0, 4)), "b.d": Tensor("I64", ())}
-    assert header.metadata == {"state": "{}"} and header.below("b.").keys() == {"c", "d"}
+    assert header.metadata == {"state": "{}"} and below(header.tensors, "b.").keys() == {"c", "d"}
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ ROOMS = {
     "transposenet_core": [
         *("transposenet_core", "errors", "limits", "checked", "plain_yaml", "tensor_header", "file_hash"),
         *("atomic_files", "printable", "suggestions", "stopping", "command_line", "progress", "text_files"),
-        *("shared_files", "presets", "encoded_images", "image_files"),
+        *("threads", "shared_files", "presets", "encoded_images", "image_files"),
         *("geometry", "scene", "preprocessing", "estimate", "formats", "scene_units", "several_scenes", "models"),
         *("scene_model", "checkpoints", "localizer"),
         *("inspection", "evaluation", "dataset_check", "training", "commands"),

@@ -54,10 +54,10 @@ def load_pretrained_backbone(backbone: Backbone, name: str, weights: str) -> str
         return "none (from scratch)"
     path = published_weights(name) if weights == "imagenet" else Path(weights).expanduser()
     if path.is_dir():
-        found = _of_scene_model(path, name)
+        found, sha256 = _of_scene_model(path, name)
         path, origin = path / WEIGHTS, f"{path.resolve().name}/{WEIGHTS}"
     else:
-        origin = path.name
+        origin, sha256 = path.name, ""
         try:
             found = {WRAPPERS.sub("", key): value for key, value in named_tensors(path).items()}
         except OSError as error:
@@ -66,16 +66,17 @@ def load_pretrained_backbone(backbone: Backbone, name: str, weights: str) -> str
                 f"({', '.join(SUFFIXES)}) and the folder of a scene model"
             ) from None
     fill(backbone, name, found, path)
-    return f"{origin} sha256 {sha256_of(path)}"
+    return f"{origin} sha256 {sha256 or sha256_of(path)}"
 
 
-def _of_scene_model(folder: Path, name: str) -> Tensors:
+def _of_scene_model(folder: Path, name: str) -> tuple[Tensors, str]:
+    """Its backbone's tensors, and the hash of its weights, which loading verified."""
     model = SceneModel.load(folder)
     theirs = {**default_options(model.architecture), **model.options}.get("backbone")
     if theirs != name:
         raise UserError(f"{folder}: the backbone of this scene model is {theirs}, but {name} is needed")
     network: Any = model.network
-    return network.backbone.state_dict()
+    return network.backbone.state_dict(), model.weights_sha256
 
 
 def named_tensors(path: Path) -> Tensors:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +19,7 @@ from transposenet_core.formats.faults import Faults
 from transposenet_core.geometry.intrinsics import aspect_difference
 from transposenet_core.progress import ProgressBar
 from transposenet_core.scene import PosedImage
+from transposenet_core.threads import in_threads
 
 Content = TypeVar("Content")
 WORKING_WIDTH = 320  # noise and compression matter less there, motion blur still does
@@ -48,8 +48,8 @@ class ImageFacts:
 
 def examine(images: Sequence[PosedImage], threads: int = 2, progress: bool = True) -> list[ImageFacts]:
     """Read and decode every image, in threads; a few hundred bytes of each are kept."""
-    with ThreadPoolExecutor(max(threads, 1)) as pool:
-        work = pool.map(_examine_one, [image.path for image in images])
+    with in_threads(threads, "try --threads 0") as each:
+        work = each(_examine_one, [image.path for image in images])
         return list(ProgressBar(work, total=len(images), desc="images", unit="img", leave=False, disable=not progress))
 
 
@@ -61,8 +61,8 @@ def sizes_or_faults(
     if not decode:
         yield from (_read(path, _structure_size) for path in paths)
         return
-    with ThreadPoolExecutor(max(threads, 1)) as pool:
-        work = pool.map(lambda path: _read(path, lambda data: decode_image(data).shape[1::-1]), paths)
+    with in_threads(threads, "leave out --skip-bad") as each:
+        work = each(lambda path: _read(path, lambda data: decode_image(data).shape[1::-1]), paths)
         yield from ProgressBar(work, total=len(paths), desc="images", unit="img", leave=False)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from transposenet_core import checked
 from transposenet_core.scene_model import SceneModel
 
 METRICS = "metrics.jsonl"
@@ -64,8 +64,8 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     rows = []
     for line in lines:
         try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
+            row = checked.parsed_json(line)
+        except ValueError:
             continue
         if isinstance(row, dict) and _whole(row.get("epoch")) and isinstance(row.get("stage"), str):
             numbers = {key: value for key, value in row.items() if isinstance(value, (int, float))}

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 import torch
 
 from transposenet_core.geometry.quaternions import leading_eigenvector, rotation_vectors
+
+MOST_PIXELS_AT_ONCE = 2**20  # of images' windows: activations of all of PoseNet's 128 would take gigabytes
 
 
 def mean_orientation(orientation_BN4: torch.Tensor, weight_BN: torch.Tensor | None = None) -> torch.Tensor:
@@ -29,6 +34,18 @@ def sample_covariance(
     rotation_BN3 = rotation_vectors(orientation_BN4.double(), mean_B4.double()[:, None])
     away_BN6 = torch.cat((position_BN3.double() - mean_B3.double()[:, None], rotation_BN3), dim=-1)
     return away_BN6.mT @ away_BN6 / max(away_BN6.shape[1] - 1, 1)
+
+
+def output_of_images(
+    network: Callable[..., dict[str, torch.Tensor]], view_B3HW: torch.Tensor, images: int, **asked: bool
+) -> dict[str, torch.Tensor]:
+    """A network's output for images, an image's views in a row, as `mean_over_views` returns it. Where there are
+    several views of each, at most MOST_PIXELS_AT_ONCE are in the network at a time."""
+    several = len(view_B3HW) > images
+    most = max(1, MOST_PIXELS_AT_ONCE // math.prod(view_B3HW.shape[-2:])) if several else len(view_B3HW)
+    parts = [network(part_B3HW, **asked) for part_B3HW in view_B3HW.split(most)]
+    whole = parts[0] if len(parts) == 1 else {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    return mean_over_views(whole, images)
 
 
 def mean_over_views(output: dict[str, torch.Tensor], images: int) -> dict[str, torch.Tensor]:

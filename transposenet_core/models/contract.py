@@ -65,15 +65,14 @@ class PoseModel(Protocol):
 
     Class attributes: ``OPTIONS`` documents the constructor's arguments; ``ALLOWED`` has a check of each, which
     `build_model` applies (options of models from elsewhere decide on memory and time); ``DEFAULTS`` are a variant's,
-    where they differ
-    from those of the class that documents them. ``LOSS`` names its loss in `training.losses`; ``LEARNS_FROM`` is images
-    or the latents of a trained teacher. ``NEEDS_DEPTH``: training needs depth images. ``TAKES_CAMERA``: its option
-    `camera` is the pinhole of the window. ``TAKES_SCENES``: its option `scenes` is their number, and one network may
-    have several. ``MEMORISES``: it has no gradient; `memorise` adds training images, `forget` removes them.
-    ``HAS_LATENTS``: `encode` and `regress` are the two halves of `forward`, so it can be a teacher. ``HEADS`` are the
-    modules that the paper's second stage trains one by one, and ``PRIOR_OPTION`` is the option that gives the
-    last of them a second input. ``HAS_CELLS``: `cells_seen` returns where the cells of ``cells_map`` are.
-    ``SILENT_OPTIONS`` change what the weights compute but not their shapes.
+    where they differ from those of the class that documents them. ``LOSS`` names its loss in `training.losses`;
+    ``LEARNS_FROM`` is images or the latents of a trained teacher. ``NEEDS_DEPTH``: training needs depth images.
+    ``TAKES_CAMERA``: its option `camera` is the pinhole of the window. ``TAKES_SCENES``: its option `scenes` is their
+    number, and one network may have several. ``MEMORISES``: it has no gradient; `memorise` adds training images,
+    `forget` removes them. ``HAS_LATENTS``: `encode` and `regress` are the two halves of `forward`, so it can be a
+    teacher. ``HEADS`` are the modules that the paper's second stage trains one by one, and ``PRIOR_OPTION`` is the
+    option that gives the last of them a second input. ``HAS_CELLS``: `cells_seen` returns where the cells of
+    ``cells_map`` are. ``SILENT_OPTIONS`` change what the weights compute but not their shapes.
 
     Attributes of a network: ``image_size`` (height, width) of the window it is made for; ``scenes``, their number;
     ``backbone``, None if it has none; ``latent_width`` of the latents, 0 without; ``has_attention``: `forward` takes

@@ -63,9 +63,9 @@ class Regressor(nn.Module):
     @torch.no_grad()
     def start_from(self, position: torch.Tensor, orientation: torch.Tensor) -> None:
         """Make the untrained layers return approximately this pose."""
-        for affine, poses_from_latents in ((self.position, position), (self.orientation, orientation)):
+        for affine, bias in ((self.position, position), (self.orientation, F.normalize(orientation, dim=0))):
             nn.init.normal_(affine.weight, std=1e-2 / affine.in_features**0.5)
-            affine.bias.copy_(poses_from_latents if affine is self.position else F.normalize(poses_from_latents, dim=0))
+            affine.bias.copy_(bias)
 
 
 class PoseNet(nn.Module, PoseModel):

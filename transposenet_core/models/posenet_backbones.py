@@ -20,6 +20,4 @@ def build_posenet_backbone(name: str, drop_connect: float) -> Any:
     depths. Random weights. ValueError for an unknown name, UserError if torchvision is missing."""
     if name in _GOOGLENETS:
         return _GOOGLENETS[name]()
-    if name not in backbone_names():
-        raise ValueError(f"backbone '{name}' is unknown, known are {', '.join(posenet_backbone_names())}")
     return build_backbone(name, (DEEPEST,), drop_connect)

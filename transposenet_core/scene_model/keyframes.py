@@ -26,7 +26,7 @@ FORMAT = 1
 ARRAYS = ("image_KHW", "depth_KHW", "positions_K3", "orientations_K4")
 MOST_KEYFRAMES, LONGEST_SIDE, MOST_BYTES = 100_000, 4096, 2**31
 # Of a camera that images are rectified or warped for: OpenCV's longest side, and the largest sensors' pixels.
-MOST_SIDE, MOST_PIXELS, MOST_COEFFICIENTS = 32_767, 2**27, 14
+MOST_CAMERA_SIDE, MOST_PIXELS, MOST_COEFFICIENTS = 32_767, 2**27, 14
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,9 +68,10 @@ class Keyframes:
         )
 
     @classmethod
-    def from_file(cls, path: Path) -> Keyframes:
-        """UserError names the file and its fault, which is found before its arrays are read."""
-        camera = described_camera(path)
+    def from_file(cls, path: Path, camera: Intrinsics | None = None) -> Keyframes:
+        """UserError names the file and its fault, which is found before its arrays are read; `camera` is that of
+        `described_camera` where the file was checked with it."""
+        camera = camera or described_camera(path)
         try:
             with safe_open(path, framework="np") as file:
                 return cls(**{name: file.get_tensor(name) for name in ARRAYS}, camera=camera)
@@ -117,9 +118,8 @@ class KeyframesFile:
     def load(self) -> Keyframes:
         """Read once, and checked against its hash."""
         if self._loaded is None:
-            self._check()
             assert self.path is not None  # else they were in memory from the beginning
-            self._loaded = Keyframes.from_file(self.path)
+            self._loaded = Keyframes.from_file(self.path, self._check(self.path))
         return self._loaded
 
     def data(self) -> bytes:
@@ -127,24 +127,24 @@ class KeyframesFile:
         if self.path is None:
             assert self._loaded is not None
             return self._loaded.to_bytes()
-        self._check()
+        self._check(self.path)
         return self.path.read_bytes()
 
-    def _check(self) -> None:
-        """UserError where the file is not the one that the description promises."""
-        assert self.path is not None
-        described_camera(self.path, range(self.count, self.count + 1))
-        if sha256_of(self.path) != self.sha256:
+    def _check(self, path: Path) -> Intrinsics:
+        """The camera in the file. UserError where the file is not the one that the description promises."""
+        camera = described_camera(path, range(self.count, self.count + 1))
+        if sha256_of(path) != self.sha256:
             raise UserError(
-                f"{self.path}: its hash is not the one in the description, the file is damaged or of another model; "
+                f"{path}: its hash is not the one in the description, the file is damaged or of another model; "
                 "copy the whole folder again"
             )
+        return camera
 
 
 def checked_intrinsics(values: dict) -> Intrinsics:
     """Intrinsics out of a description. KeyError, TypeError or ValueError where one is missing or out of bounds."""
     values = checked.mapping("intrinsics", values)
-    sides = [checked.whole(f"intrinsics.{name}", values[name], 1, MOST_SIDE) for name in ("width", "height")]
+    sides = [checked.whole(f"intrinsics.{name}", values[name], 1, MOST_CAMERA_SIDE) for name in ("width", "height")]
     if math.prod(sides) > MOST_PIXELS:  # the node may warp its images into this camera's
         raise ValueError(f"intrinsics of {sides[0]} x {sides[1]} pixels, at most {MOST_PIXELS} are allowed")
     for name in ("fx", "fy"):

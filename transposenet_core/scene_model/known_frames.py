@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from transposenet_core import checked
+from transposenet_core.errors import UserError
 from transposenet_core.geometry.pose import stack
 from transposenet_core.scene import LEFT_OUT, Scene
 from transposenet_core.tensor_header import Wanted
@@ -34,6 +35,8 @@ class KnownFrames:
     test_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for name in (*self.names, *self.test_names):
+            checked.text("frames: a name", name)
         positions_N3, orientations_N4 = checked.poses("frames", self.positions_N3, self.orientations_N4)
         split_N = np.asarray(self.split_N, np.uint8)
         if len(self.test_names) > MOST_FRAMES:
@@ -48,11 +51,15 @@ class KnownFrames:
 
     @classmethod
     def of(cls, scene: Scene) -> KnownFrames:
-        """Those of a scene as it is trained: of its test frames the model knows nothing but the names."""
+        """Those of a scene as it is trained: of its test frames the model knows nothing but the names. UserError where
+        one is not allowed in a scene model."""
         images = [image for image in scene.images if image.split in SPLITS]
         split_N = np.array([SPLITS.index(image.split) for image in images], np.uint8)
         tests = tuple(image.name for image in scene.images if image.split == "test")
-        return cls(tuple(image.name for image in images), split_N, *stack([image.pose for image in images]), tests)
+        try:
+            return cls(tuple(image.name for image in images), split_N, *stack([image.pose for image in images]), tests)
+        except ValueError as error:
+            raise UserError(f"scene {scene.name} ({scene.root}): {error}; rename that image or leave it out") from None
 
     @classmethod
     def trained_on(
@@ -114,8 +121,6 @@ def _names(utf8_M: torch.Tensor, count: int | None = None) -> tuple[str, ...]:
     place = 0
     while len(names) <= MOST_FRAMES and text.startswith(', "' if names else '["', place):
         name, place = decoder.raw_decode(text, place + (2 if names else 1))
-        if len(name) > checked.LONGEST_TEXT:
-            raise ValueError(f"frames: a name of {len(name)} characters, at most {checked.LONGEST_TEXT} are allowed")
         names.append(name)
     if text[place:] != ("]" if names else "[]") or count not in (None, len(names)):
         raise ValueError(f"frames: not a list of {'at most 2 million' if count is None else count} names")

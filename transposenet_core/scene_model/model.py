@@ -23,7 +23,7 @@ from transposenet_core.models.allowed import MOST_SCENES
 from transposenet_core.preprocessing import Preprocessing
 from transposenet_core.scene_model.known_frames import KnownFrames, checked_counts
 from transposenet_core.scene_model.mapped_scene import MappedScene
-from transposenet_core.scene_model.parity import Parity
+from transposenet_core.scene_model.parity import Parity, in_single_precision
 from transposenet_core.scene_model.weights import (
     FRAMES_PREFIX,
     MODEL_PREFIX,
@@ -31,11 +31,10 @@ from transposenet_core.scene_model.weights import (
     PARITY_PREFIX,
     WEIGHTS,
     Tensors,
-    below,
     check_header,
     read_weights,
 )
-from transposenet_core.tensor_header import TensorHeader
+from transposenet_core.tensor_header import TensorHeader, below
 
 SCHEMA = 2
 DESCRIPTION, KEYFRAMES = "scene.json", "keyframes_{}.safetensors"
@@ -50,7 +49,7 @@ class SceneModel:
 
     ``network`` is a `PoseModel` built by ``build_model(architecture, **options)``; ``scenes`` are those it knows, in
     its own order. ``parity_image_P3HW`` are windows (P, 3, h, w) uint8 whose poses are stored on saving and are
-    in ``parity`` after loading.
+    in ``parity`` after loading; ``weights_sha256`` is the hash of the file that they were loaded from.
     """
 
     architecture: str
@@ -61,6 +60,7 @@ class SceneModel:
     provenance: dict = field(default_factory=dict)
     parity_image_P3HW: torch.Tensor | None = None
     parity: Parity | None = None
+    weights_sha256: str = ""
 
     @property
     def title(self) -> str:
@@ -115,6 +115,15 @@ class SceneModel:
         }
 
     @classmethod
+    def described(cls, folder: str | Path) -> SceneModel:
+        """What the description of a scene model says, without network and frames. UserError as of `load`, but for the
+        weights, which are not read."""
+        folder = Path(folder)
+        description = _read_description(folder)
+        with _fitting(folder):
+            return _described(cls, description, folder)
+
+    @classmethod
     def load(cls, folder: str | Path) -> SceneModel:
         """Read a scene model onto the CPU, in float32 and evaluation mode. UserError names the file and its fault."""
         folder = Path(folder)
@@ -126,6 +135,7 @@ class SceneModel:
             tests = [scene.get("test_frames", 0) for scene in description["scenes"]]
             check_header(header.tensors, model.architecture, model.options, model.preprocessing, counts)
         tensors = read_weights(path, description.get("weights_sha256"))
+        model.weights_sha256 = description["weights_sha256"]
         with _fitting(folder):
             return _filled(model, tensors, counts, tests)
 
@@ -172,8 +182,7 @@ def _filled(model: SceneModel, tensors: Tensors, counts: list[dict[str, int]], t
         if (names := len(scene.frames.test_names)) != test_frames:
             raise ValueError(f"test_frames is {test_frames} in the description, {names} names are beside it")
     network = build_model(model.architecture, **model.options)
-    state = below(tensors, MODEL_PREFIX)
-    network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
+    network.load_state_dict(in_single_precision(below(tensors, MODEL_PREFIX)))
     network.check_loaded()
     model.network = network.eval()
     if parity := below(tensors, PARITY_PREFIX):

@@ -41,9 +41,7 @@ class Parity:
         """The output of a copy of the network with the tensors `state`; the network itself is not changed."""
         twin: Any = copy.deepcopy(network)
         twin = twin.to("cpu", memory_format=torch.channels_last)
-        twin.load_state_dict(
-            {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
-        )
+        twin.load_state_dict(in_single_precision(state))
         return cls(image_P3HW.cpu(), *_outputs(twin.eval(), image_P3HW.cpu()))
 
     def difference(self, run: Callable[[torch.Tensor], dict[str, torch.Tensor]]) -> tuple[float, float]:
@@ -71,6 +69,11 @@ class Parity:
         finite = torch.isfinite(found.position_P3).all(dim=1) & torch.isfinite(found.orientation_P4).all(dim=1)
         checked.poses("parity", found.position_P3[finite].numpy(), found.orientation_P4[finite].numpy())
         return found
+
+
+def in_single_precision(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """A state whose floating-point numbers, of which a file may hold half the digits, are float32."""
+    return {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
 
 
 @torch.inference_mode()

@@ -102,8 +102,3 @@ def read_weights(path: Path, sha256: object) -> Tensors:
         return load_tensors(data)
     except (OSError, SafetensorError) as error:
         raise UserError(f"{path}: the weights cannot be read ({error}); copy the scene model again") from None
-
-
-def below(tensors: Tensors, prefix: str) -> Tensors:
-    """Those whose names begin with `prefix`, without it."""
-    return {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}

@@ -17,7 +17,7 @@ from transposenet_core import checked
 from transposenet_core.atomic_files import write_atomically
 from transposenet_core.errors import UserError
 from transposenet_core.scene_model.weights import stored, stored_network
-from transposenet_core.tensor_header import TensorHeader, Wanted, compare
+from transposenet_core.tensor_header import TensorHeader, Wanted, below, compare
 from transposenet_core.training.averaging import MovingAverage
 from transposenet_core.training.config import TrainConfig
 
@@ -143,9 +143,11 @@ class Checkpoint:
         """Restore everything but the network. UserError if the configured run has other tensors."""
         state.loss.load_state_dict(self._tensors("loss.", stored(state.loss.state_dict())))
         moments = "optimizer."
-        _load_optimizer(state.optimizer, self._tensors(moments, _moments(state.optimizer, self.header.below(moments))))
+        _load_optimizer(
+            state.optimizer, self._tensors(moments, _moments(state.optimizer, below(self.header.tensors, moments)))
+        )
         if state.average is not None:
-            prefix = "average." if self.header.below("average.") else "network."
+            prefix = "average." if below(self.header.tensors, "average.") else "network."
             averaged = state.average.network
             averaged.load_state_dict(self._tensors(prefix, stored_network(averaged)))
             state.average.steps = self.average_steps
@@ -157,7 +159,7 @@ class Checkpoint:
     def _tensors(self, prefix: str, wanted: dict[str, Wanted]) -> dict[str, torch.Tensor]:
         """Those whose names begin with `prefix`, without it. UserError where they are not the `wanted` ones."""
         try:
-            compare(self.header.below(prefix), wanted)
+            compare(below(self.header.tensors, prefix), wanted)
             with safe_open(self.path, framework="pt") as file:
                 return {name: file.get_tensor(prefix + name) for name in wanted}
         except (OSError, ValueError, SafetensorError) as error:

@@ -50,7 +50,7 @@ def check_start(config: TrainConfig, scenes: Sequence[Scene]) -> None:
     """UserError if `start_from` has several scenes and they are not these in this order: its queries and clusters are
     numbered, so they would belong to another scene."""
     if config.start_from and len(scenes) > 1:
-        known = [scene.name for scene in SceneModel.load(config.start_from).scenes]
+        known = [scene.name for scene in SceneModel.described(config.start_from).scenes]
         given = [scene.name for scene in scenes]
         if known != given:
             raise UserError(
@@ -107,7 +107,7 @@ def fill_backbone(network: Any, config: TrainConfig) -> str:
     """Load the backbone's pretrained weights, if any. Returns their origin, for `start_from` that of its provenance;
     UserError if they cannot be loaded."""
     if config.start_from:
-        return str(SceneModel.load(config.start_from).provenance.get("backbone", "unknown"))
+        return str(SceneModel.described(config.start_from).provenance.get("backbone", "unknown"))
     if config.backbone.weights == "none":
         return "from scratch"
     if network.backbone is None:

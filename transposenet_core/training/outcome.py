@@ -130,5 +130,5 @@ def frames_digest(*scenes: Scene) -> str:
                 if pose is None
                 else [f"{round(x, 9) + 0.0:.9f}" for x in (*pose.position.tolist(), *pose.orientation.tolist())]
             )
-            listed.update(f"{name},{','.join(numbers)}\n".encode())
+            listed.update(f"{name},{','.join(numbers)}\n".encode(errors="surrogatepass"))
     return listed.hexdigest()[:16]

@@ -10,6 +10,7 @@ from transposenet_core.geometry.pose import mean_pose
 from transposenet_core.geometry.undistortion import Undistorter
 from transposenet_core.preprocessing import Preprocessing
 from transposenet_core.scene import DepthCamera, PosedImage, Scene
+from transposenet_core.scene_model import KnownFrames
 from transposenet_core.training.config import TrainConfig
 from transposenet_core.training.data.depth import needs_depth, with_depth
 from transposenet_core.training.data.label_noise import noisy
@@ -39,6 +40,7 @@ def load_scene_data(
     scene: Scene, config: TrainConfig, preprocessing: Preprocessing, world: World, number: int = 0
 ) -> SceneData:
     """Read the images of a scene, the model's scene `number`. UserError for what a user can fix."""
+    KnownFrames.of(scene)  # refuses what could not be saved after the first epoch
     seen = scene.of_the_camera()
     training = noisy(seen.select("train"), config.labels, config.seed)
     depth_camera = scene.depth_camera if needs_depth(config, scene) else None

@@ -15,7 +15,7 @@ from transposenet_core.evaluation.calibration import error_std, nees
 from transposenet_core.evaluation.errors import ErrorSummary, pose_errors, summarise
 from transposenet_core.geometry.covariance import error_vectors, position_sigma
 from transposenet_core.geometry.pose import Pose
-from transposenet_core.geometry.pose_averaging import mean_over_views
+from transposenet_core.geometry.pose_averaging import output_of_images
 from transposenet_core.preprocessing import Preprocessing, normalise
 from transposenet_core.scene_model import KEPT, Calibration, HeldOutError
 from transposenet_core.training.data.pixels import PosedPixels
@@ -138,8 +138,8 @@ def predict_in_scenes(
     covariances: list[np.ndarray] = []
     device = pixels.position_N3.device  # the images may not all fit on it
     for image_B3HW in pixels.image_N3HW.split(max(batch // preprocessing.crops, 1)):
-        views = network(normalise(preprocessing.views(image_B3HW).to(device)))
-        output = mean_over_views(views, images=len(image_B3HW))
+        view_B3HW = normalise(preprocessing.views(image_B3HW).to(device))
+        output = output_of_images(network, view_B3HW, images=len(image_B3HW))
         numbers = zip(
             output["position"].double().cpu().numpy(), output["orientation"].double().cpu().numpy(), strict=True
         )

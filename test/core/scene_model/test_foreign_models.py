@@ -165,7 +165,7 @@ def test_many_windows_are_looked_at_in_parts(tmp_path: Path, monkeypatch: pytest
     image_HW3 = np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8)
     localizer = Localizer(tmp_path, "cpu")
     whole = localizer.localize(image_HW3).pose
-    monkeypatch.setattr("transposenet_core.localizer.MOST_PIXELS_AT_ONCE", 2 * SIZE[0] * SIZE[1])
+    monkeypatch.setattr("transposenet_core.geometry.pose_averaging.MOST_PIXELS_AT_ONCE", 2 * SIZE[0] * SIZE[1])
     parts = localizer.localize(image_HW3).pose
     assert whole is not None and parts is not None
     np.testing.assert_allclose(parts.position, whole.position, atol=1e-6)

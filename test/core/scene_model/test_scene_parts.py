@@ -67,6 +67,8 @@ def test_test_frames_are_not_known_to_a_model_and_the_others_by_their_split() ->
     ("change", "sentence"),
     [
         ({"names": ("a",)}, "1 names, 2 splits, 2 poses"),
+        ({"names": ("a", "\udcff.png")}, r"frames: a name is '.udcff.png', in which half a character"),
+        ({"test_names": ("b" * 5000,)}, "frames: a name is 'bbb.*', a text of at most 4096 characters"),
         ({"split_N": np.array([0, 7])}, "split number 7, there are 3"),
         ({"positions_N3": np.array([[0, 0, 0], [np.nan, 0, 0]])}, "a position that is not finite"),
         ({"positions_N3": np.array([[0, 0, 0], [1e9, 0, 0]])}, "beyond 1e.07"),

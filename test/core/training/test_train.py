@@ -17,6 +17,7 @@ from transposenet_core.formats import load_scene
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.localizer import Localizer
 from transposenet_core.models import default_options
+from transposenet_core.presets import preset_path
 from transposenet_core.scene import PosedImage, Scene
 from transposenet_core.scene_model import SceneModel
 from transposenet_core.tensor_header import TensorHeader
@@ -27,7 +28,9 @@ from transposenet_core.training.config_reading import load_config
 from transposenet_core.training.distributed import World
 from transposenet_core.training.loop import Training
 from transposenet_core.training.memory import names_the_images
+from transposenet_core.training.network import preprocessing_of
 from transposenet_core.training.outcome import frames_digest
+from transposenet_core.training.scene_data import load_scene_data
 
 
 def test_it_leaves_a_model_curves_and_a_checkpoint(small_scene: Path, tmp_path: Path) -> None:
@@ -193,6 +196,16 @@ def test_t09_other_labels_are_another_beginning() -> None:
     digests = {frames_digest(each) for each in (scene, *others)}
     assert len(digests) == 5
     assert frames_digest(replace(scene, images=[images[0], rounded, images[2]])) == frames_digest(scene)
+
+
+def test_a_name_that_no_scene_model_may_have_is_refused_before_an_image_is_read() -> None:
+    """Python stands half characters for the bytes of a file's name that are no UTF-8."""
+    here = Pose([0, 0, 0], [1.0, 0, 0, 0])
+    scene = Scene("desk", [PosedImage("\udcff.png", Path("absent.png"), here, "train", "s", 0.0)])
+    assert len(frames_digest(scene)) == 16
+    config = load_config(preset_path("transposenet_cpu"), [])
+    with pytest.raises(UserError, match=r"scene desk .*a name is '.udcff.png', in which half a character .* rename"):
+        load_scene_data(scene, config, preprocessing_of(config), World(torch.device("cpu")))
 
 
 def test_a_run_from_before_a_key_was_there_had_its_default(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -17,12 +18,13 @@ from untrained import save_untrained
 
 from transposenet_core.command_line import exit_code
 from transposenet_core.formats import load_scene
+from transposenet_core.geometry.pose_averaging import MOST_PIXELS_AT_ONCE
 from transposenet_core.image_files import read_image
 from transposenet_core.localizer import Localizer
-from transposenet_core.preprocessing import Preprocessing
+from transposenet_core.preprocessing import Preprocessing, normalise
 from transposenet_core.scene_model import SceneModel
-from transposenet_core.training.data.pixels import load_pixels
-from transposenet_core.training.validation import predict
+from transposenet_core.training.data.pixels import PosedPixels, load_pixels
+from transposenet_core.training.validation import predict, predict_in_scenes
 
 
 def run(scene: Path, out: Path, *more: str, **popen: object) -> subprocess.CompletedProcess:
@@ -77,6 +79,24 @@ def test_t05_outputs_that_are_not_finite_end_a_training_with_exit_code_3(
     assert (
         "returns poses that are not finite; start again with a lower optimizer.learning_rate" in capsys.readouterr().err
     )
+
+
+def test_validation_holds_no_more_windows_of_an_image_than_the_localizer() -> None:
+    together = []
+
+    class Network(torch.nn.Module):
+        def forward(self, image_B3HW: torch.Tensor) -> dict[str, torch.Tensor]:
+            together.append(len(image_B3HW))
+            return {"position": image_B3HW.mean((2, 3)), "orientation": torch.ones(len(image_B3HW), 4)}
+
+    image_N3HW = torch.randint(0, 256, (2, 3, 260, 260), dtype=torch.uint8)
+    pixels = PosedPixels(image_N3HW, torch.zeros(2, 3), torch.ones(2, 4))
+    preprocessing = Preprocessing(260, (256, 256), crops=25)
+    poses = predict_in_scenes(Network(), pixels, preprocessing).poses
+    assert max(together) * 256 * 256 <= MOST_PIXELS_AT_ONCE and sum(together) == 50
+    for pose, image_3HW in zip(poses, image_N3HW, strict=True):
+        view_B3HW = normalise(preprocessing.views(image_3HW[None]))
+        np.testing.assert_allclose(pose.position, view_B3HW.mean((0, 2, 3)), atol=1e-5)
 
 
 def test_t06_t12_a_run_killed_at_any_moment_resumes_to_the_unbroken_ones_weights(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import lru_cache
 
@@ -17,8 +16,9 @@ from transposenet_core.geometry.undistortion import Undistorter
 from transposenet_core.models import model_class
 from transposenet_core.progress import ProgressBar
 from transposenet_core.scene import DepthCamera, PosedImage, Scene
+from transposenet_core.threads import in_threads
 from transposenet_core.training.config import TrainConfig
-from transposenet_core.training.data.pixels import PosedPixels
+from transposenet_core.training.data.pixels import NO_THREADS, PosedPixels
 
 MILLIMETRES, FARTHEST_MM = 1000.0, 32767  # an int16 holds a hall, not a street
 
@@ -65,8 +65,8 @@ def with_depth(
         return torch.from_numpy(registered_depth(image, depth_camera, camera))
 
     depth_NHW = torch.empty((len(images), camera.height, camera.width), dtype=torch.int16)
-    with ThreadPoolExecutor(max(threads, 1)) as pool:
-        work = pool.map(read, images) if threads else map(read, images)
+    with in_threads(threads, NO_THREADS) as each:
+        work = each(read, images)
         for number, depth_HW in enumerate(ProgressBar(work, total=len(images), desc="depth", unit="img", leave=False)):
             depth_NHW[number] = depth_HW
     return replace(pixels, depth_NHW=depth_NHW)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,9 +17,10 @@ from transposenet_core.geometry.undistortion import Undistorter
 from transposenet_core.preprocessing import Preprocessing, read_rectified
 from transposenet_core.progress import ProgressBar
 from transposenet_core.scene import PosedImage
+from transposenet_core.threads import in_threads
 from transposenet_core.training.data.pixel_cache import PixelCache, Store, digest, entry_key
 
-Each = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
+NO_THREADS = "try workers=0"
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +85,7 @@ def load_pixels(
     """
     undistorter = Undistorter(camera) if camera else None
     source = _Source(images, preprocessing, undistorter)
-    with _each(threads) as each:
+    with in_threads(threads, NO_THREADS) as each:
 
         def fill(store: Store) -> None:
             work = each(lambda number: store(number, source.read(number)), range(len(images)))
@@ -150,20 +148,3 @@ class _Source:
             return self._preprocessing.resize(image_HW3, size)
         except UserError as error:
             raise UserError(f"{path}: {error}") from None
-
-
-@contextmanager
-def _each(threads: int) -> Iterator[Each]:
-    """`map`, or a version with this many threads that starts no more calls once one has failed."""
-    if not threads:
-        yield map
-        return
-    with ThreadPoolExecutor(threads) as pool:
-
-        def each(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
-            try:
-                return pool.map(function, items)
-            except RuntimeError as error:  # "can't start new thread": a container's limit on processes
-                raise UserError(f"{threads} threads cannot be started ({error}); try workers=0") from None
-
-        yield each
