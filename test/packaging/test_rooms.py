@@ -22,7 +22,7 @@ ROOMS = {
         *("threads", "shared_files", "presets", "encoded_images", "image_files"),
         *("geometry", "scene", "preprocessing", "estimate", "formats", "scene_units", "several_scenes", "models"),
         *("scene_model", "checkpoints", "localizer"),
-        *("inspection", "evaluation", "dataset_check", "training", "commands"),
+        *("inspection", "evaluation", "dataset_check", "training", "mapping", "commands"),
     ],
     "transposenet_ros": [
         *("transposenet_ros", "reasons", "parameters", "ros_commands", "node_arguments"),
