@@ -17,8 +17,9 @@ from transposenet_core.mapping.adjust.bundle import Cameras, Observations
 from transposenet_core.mapping.adjust.correspondences import Correspondences
 from transposenet_core.mapping.adjust.lens import Lens
 from transposenet_core.mapping.adjust.recorded import RecordedModel, Recording
+from transposenet_core.mapping.adjust.sparse_result import sparse_map_of
 from transposenet_core.mapping.adjust.structure import Structure
-from transposenet_core.mapping.sparse_map import MappedFrame, SparseMap
+from transposenet_core.mapping.sparse_map import SparseMap
 from transposenet_core.scene import PosedImage
 
 
@@ -138,9 +139,9 @@ def adjust_tracks(
         kept_N = np.zeros(len(images), bool)
         cameras, solution = recording.cameras, replace(solution, lens=lens)
     cameras = rounds.where(kept_N, cameras, recording.cameras)
-    sparse, sparse_tracks = _sparse_map(images, cameras, solution.lens, built, kept_N, found)
+    sparse, sparse_tracks = sparse_map_of(images, cameras, solution.lens, built, kept_N, found)
     residual_N6 = np.where(kept_N[:, None], model.residual_N6, 0)
-    lens_warning = verdict.lens_warning(lens, solution.lens, options.lens == "adjust")
+    lens_warning = verdict.lens_warning(lens, solution.fitting_lens, options.lens == "adjust")
     return Adjustment(
         sparse,
         refused,
@@ -155,7 +156,7 @@ def adjust_tracks(
         solution.model.scale,
         model.position_sigma,
         float(np.degrees(model.rotation_sigma)),
-        max(model.position_frames, model.rotation_frames),
+        float(max(model.position_frames, model.rotation_frames)),
         source,
         lens.stated,
         ("focal length", "principal point", "k1", "k2") if options.lens == "adjust" and not lens.beyond_colmap else (),
@@ -199,56 +200,14 @@ def _offset(model: RecordedModel) -> Offset:
     turn = Rotation.from_rotvec(parameter_14[recorded.MOUNT])
     # T_camera_body of the model takes the body to the camera: the correction is its inverse.
     T_camera_body = Pose(parameter_14[recorded.LEVER], turn.as_quat(scalar_first=True))
-    decided = [bool(parameter_14[part].any()) for part in (recorded.LEVER, recorded.MOUNT, recorded.TIME)]
+    lever, mount, time = (bool(parameter_14[part].any()) for part in (recorded.LEVER, recorded.MOUNT, recorded.TIME))
     return Offset(
         T_camera_body.inverse(),
         float(np.max(sigma_14[recorded.LEVER])),
         float(np.degrees(np.max(sigma_14[recorded.MOUNT]))),
-        *decided[:2],
+        lever,
+        mount,
         float(parameter_14[13]),
         float(sigma_14[13]),
-        decided[2],
+        time,
     )
-
-
-def _sparse_map(
-    images: Sequence[PosedImage],
-    cameras: Cameras,
-    lens: Lens,
-    built: Structure,
-    kept_N: np.ndarray,
-    found: Correspondences,
-) -> tuple[SparseMap, tuple[int, int, float]]:
-    """The map of the frames that are kept, and its points, observations and mean track length."""
-    seen, error_O = built.seen.only(kept_N[built.seen.frame_O]), built.error_O[kept_N[built.seen.frame_O]]
-    count_P = np.bincount(seen.point_O, minlength=len(built.point_P3))
-    alive_P = count_P >= 2
-    index_P = np.cumsum(alive_P) - 1
-    use_O = alive_P[seen.point_O]
-    seen, error_O = seen.only(use_O), error_O[use_O]
-    point_O = index_P[seen.point_O]
-    total = int(alive_P.sum())
-    mean_P = np.bincount(point_O, error_O, minlength=total) / np.maximum(np.bincount(point_O, minlength=total), 1)
-    order = np.argsort(seen.frame_O, kind="stable")
-    edges = np.searchsorted(seen.frame_O[order], np.arange(len(images) + 1))
-    recorded_pixels = _as_recorded(seen, found)
-    frames = []
-    for n, image in enumerate(images):
-        part = order[edges[n] : edges[n + 1]]
-        orientation = Rotation.from_matrix(cameras.rotation_N33[n]).as_quat(scalar_first=True)
-        pose = Pose(cameras.position_N3[n], orientation) if kept_N[n] else image.pose
-        frames.append(MappedFrame(image, pose, point_O[part], recorded_pixels[part]))
-    sparse = SparseMap(frames, lens.intrinsics(), built.point_P3[alive_P], mean_P)
-    return sparse, (total, len(point_O), len(point_O) / max(total, 1))
-
-
-def _as_recorded(seen: Observations, found: Correspondences) -> np.ndarray:
-    """Pixels (O, 2) of the images as recorded: other ones only where the work was done on rectified images."""
-    if all(a is b or np.array_equal(a, b) for a, b in zip(found.pixels, found.working, strict=True)):
-        return seen.pixel_O2
-    pixel_O2 = seen.pixel_O2.copy()
-    for frame in np.unique(seen.frame_O):
-        mine = np.flatnonzero(seen.frame_O == frame)
-        distances = np.abs(found.working[frame][None] - seen.pixel_O2[mine][:, None]).sum(axis=2)
-        pixel_O2[mine] = found.pixels[frame][distances.argmin(axis=1)]
-    return pixel_O2

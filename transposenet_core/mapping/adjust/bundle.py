@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -46,12 +47,14 @@ class PosePrior:
 
 @dataclass(frozen=True, eq=False)
 class BundleOptions:
-    """``loss_px`` is where the Cauchy loss begins to doubt an observation, ``lens`` whether the lens is adjusted."""
+    """``loss_px`` is where the Cauchy loss begins to doubt an observation, ``prior_loss`` where it does a recorded pose,
+    in sigma of the prior; ``lens`` is whether the lens is adjusted."""
 
     loss_px: float
     lens: bool
     iterations: int
     threads: int = 1
+    prior_loss: float = 3.0
 
 
 def adjust_bundle(
@@ -71,7 +74,7 @@ def adjust_bundle(
     adjuster = pycolmap.create_default_ceres_bundle_adjuster(_options(options, lens), config, model)
     problem = adjuster.problem
     kept = [_add_lens_prior(problem, model, lens)] if options.lens else []  # Ceres borrows what Python made
-    kept += _add_pose_priors(problem, model, seen, prior)
+    kept += _add_pose_priors(problem, model, seen, prior, options.prior_loss)
     solver = pyceres.SolverOptions()
     frames = len(np.unique(seen.frame_O))
     types = pyceres.LinearSolverType
@@ -87,7 +90,7 @@ def adjust_bundle(
     return _result(model, cameras, lens, len(point_P3))
 
 
-def _reconstruction(cameras: Cameras, lens: Lens, point_P3: np.ndarray, seen: Observations):
+def _reconstruction(cameras: Cameras, lens: Lens, point_P3: np.ndarray, seen: Observations) -> Any:
     import pycolmap
 
     model = pycolmap.Reconstruction()
@@ -119,7 +122,7 @@ def _reconstruction(cameras: Cameras, lens: Lens, point_P3: np.ndarray, seen: Ob
     return model
 
 
-def _options(options: BundleOptions, lens: Lens):
+def _options(options: BundleOptions, lens: Lens) -> Any:
     import pycolmap
 
     made = pycolmap.BundleAdjustmentOptions()
@@ -131,7 +134,7 @@ def _options(options: BundleOptions, lens: Lens):
     return made
 
 
-def _add_lens_prior(problem, model, lens: Lens) -> list:
+def _add_lens_prior(problem: Any, model: Any, lens: Lens) -> list:
     """The lens's weak prior: fx and fy keep their ratio, only k1 and k2 of its coefficients are free."""
     import pyceres
 
@@ -155,7 +158,7 @@ def _add_lens_prior(problem, model, lens: Lens) -> list:
     return [cost, params]
 
 
-def _add_pose_priors(problem, model, seen: Observations, prior: PosePrior) -> list:
+def _add_pose_priors(problem: Any, model: Any, seen: Observations, prior: PosePrior, loss_at: float) -> list:
     """One prior for each frame; Cauchy, because a recording has jumps."""
     import pyceres
     import pycolmap
@@ -164,7 +167,7 @@ def _add_pose_priors(problem, model, seen: Observations, prior: PosePrior) -> li
     rotation_N33, position_N3 = prior.cameras.rotation_N33, prior.cameras.position_N3
     quaternions = Rotation.from_matrix(rotation_N33).inv().as_quat()
     offsets = -np.einsum("nji,nj->ni", rotation_N33, position_N3)
-    loss = pyceres.CauchyLoss(3.0)
+    loss = pyceres.CauchyLoss(loss_at)
     kept: list = [loss]
     turn_66 = np.zeros((6, 6))
     for n in np.unique(seen.frame_O):
@@ -179,7 +182,7 @@ def _add_pose_priors(problem, model, seen: Observations, prior: PosePrior) -> li
     return kept
 
 
-def _result(model, cameras: Cameras, lens: Lens, points: int) -> tuple[Cameras, Lens, np.ndarray]:
+def _result(model: Any, cameras: Cameras, lens: Lens, points: int) -> tuple[Cameras, Lens, np.ndarray]:
     position_N3, rotation_N33 = cameras.position_N3.copy(), cameras.rotation_N33.copy()
     for image_id, image in model.images.items():
         T_34 = image.cam_from_world().matrix()

@@ -70,7 +70,7 @@ def detect(image_HW3: np.ndarray) -> Features:
     if scale < 1:
         size = round(width * scale), round(height * scale)
         grey_HW = cv2.resize(grey_HW, size, interpolation=cv2.INTER_AREA)
-    sift = cv2.SIFT_create(DETECTED, 3, 0.016, 10, 1.6, cv2.CV_32F, True)
+    sift = cv2.SIFT.create(DETECTED, 3, 0.016, 10, 1.6, cv2.CV_32F, True)
     points, descriptor_KD = sift.detectAndCompute(grey_HW, None)
     if not points:
         return Features(np.zeros((0, 2), np.float32), np.zeros((0, 128), np.uint8), thumbnail_T, width, height)

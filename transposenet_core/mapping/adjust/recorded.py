@@ -124,24 +124,29 @@ def fit(
     """
     free_14 = np.ones(14, bool)
     free_14[LOG_SCALE] = with_scale
-    model = _fit(cameras, recording, good_N, spread, free_14)
+    model = _fit(cameras, recording, good_N, spread, free_14, np.zeros(14))
     for part in (LEVER, MOUNT, TIME):
         free_14[part] = model.significant(part)
     if free_14[7:].all():
         return model
-    again = _fit(cameras, recording, good_N, spread, free_14)
+    again = _fit(cameras, recording, good_N, spread, free_14, model.parameter_14)
     return replace(again, sigma_14=model.sigma_14)
 
 
 def _fit(
-    cameras: Cameras, recording: Recording, good_N: np.ndarray, spread: float, free_14: np.ndarray
+    cameras: Cameras,
+    recording: Recording,
+    good_N: np.ndarray,
+    spread: float,
+    free_14: np.ndarray,
+    start_14: np.ndarray,
 ) -> RecordedModel:
     rates = velocities(cameras, recording)
     sigma_2 = np.array([max(0.02 * spread, 1e-9), np.radians(1.0)])
-    parameter_14, sigma_14 = np.zeros(14), np.full(14, np.inf)
-    if good_N.sum() < FEWEST_FRAMES or spread <= 0:
+    parameter_14, sigma_14 = np.where(free_14, start_14, 0), np.full(14, np.inf)
+    if good_N.sum() < FEWEST_FRAMES or spread < 1e-9:
         residual_N6 = residuals(predicted(parameter_14, cameras, rates), recording.cameras)
-        return RecordedModel(parameter_14, sigma_14, sigma_2[0], sigma_2[1], 1.0, 1.0, residual_N6)
+        return RecordedModel(parameter_14, sigma_14, float(sigma_2[0]), float(sigma_2[1]), 1.0, 1.0, residual_N6)
     chosen = Cameras(cameras.position_N3[good_N], cameras.rotation_N33[good_N])
     recorded = Cameras(recording.cameras.position_N3[good_N], recording.cameras.rotation_N33[good_N])
     chosen_rates = rates[0][good_N], rates[1][good_N]
@@ -149,14 +154,14 @@ def _fit(
     weak_14[13] = 1 / TIME_SIGMA
     weak_14[~free_14] = 1e9
     unit_14 = np.r_[[1e-3] * 3, [1e-3 * spread] * 3, 1e-3, [1e-3 * spread] * 3, [1e-3] * 3, 1e-3]
-    for _ in range(4):
+    for _ in range(3):
         weight_6 = 1 / np.repeat(sigma_2, 3)
 
         def cost(parameter_14: np.ndarray, weight_6: np.ndarray = weight_6) -> np.ndarray:
             apart_N6 = residuals(predicted(parameter_14, chosen, chosen_rates), recorded) * weight_6
             return np.r_[apart_N6.ravel(), weak_14 * parameter_14]
 
-        found = least_squares(cost, parameter_14, x_scale=unit_14, loss="soft_l1", f_scale=2.0, method="trf")
+        found = least_squares(cost, parameter_14, x_scale=unit_14, loss="soft_l1", f_scale=2.0, xtol=1e-6, max_nfev=15)
         parameter_14 = found.x
         residual_N6 = residuals(predicted(parameter_14, cameras, rates), recording.cameras)
         smallest_2 = np.array([SMALLEST_POSITION * spread, SMALLEST_ROTATION])
@@ -166,7 +171,8 @@ def _fit(
     hessian = found.jac.T @ found.jac
     sigma_14 = np.sqrt(np.maximum(np.diag(np.linalg.pinv(hessian, hermitian=True)), 0) * max(frames_2))
     parameter_14[~free_14] = 0
-    return RecordedModel(parameter_14, sigma_14, *map(float, sigma_2), *frames_2, residual_N6)
+    sigmas = float(sigma_2[0]), float(sigma_2[1])
+    return RecordedModel(parameter_14, sigma_14, *sigmas, frames_2[0], frames_2[1], residual_N6)
 
 
 def prior_of(model: RecordedModel, cameras: Cameras, recording: Recording, covariance_N66: np.ndarray) -> PosePrior:

@@ -41,7 +41,11 @@ ROUNDS = (
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """Cameras in the map frame of the recording, lens, points with what agrees, and the recording's errors."""
+    """Cameras in the map frame of the recording, lens, points with what agrees, and the recording's errors.
+
+    ``tightness`` is how many times stricter the prior became than the errors suggest; ``fitting_lens`` is the lens that
+    fits the images, also where the stated one is kept.
+    """
 
     cameras: Cameras
     lens: Lens
@@ -50,6 +54,7 @@ class Solution:
     prior: PosePrior
     good_N: np.ndarray
     tightness: float
+    fitting_lens: Lens
 
 
 class Rounds:
@@ -87,12 +92,18 @@ class Rounds:
     def bundle(self, iterations: int, lens: bool, tighter: float = 1.0) -> float:
         """Adjust to the chosen observations, the prior `tighter` times as strict; their median error in pixels."""
         prior = PosePrior(self.prior.cameras, self.prior.covariance_N66 / tighter**2)
-        options = BundleOptions(self.loss_px, lens, iterations, self.threads)
+        # A stricter prior is stricter about every frame; which frames it doubts stays the same.
+        options = BundleOptions(self.loss_px, lens, iterations, self.threads, 3.0 * tighter)
         self.cameras, self.lens, point_P3 = adjust_bundle(
             self.cameras, self.lens, self.built.point_P3, self.chosen, prior, options
         )
         error_O = structure.errors(self.cameras, self.lens, point_P3, self.chosen)
         return float(np.median(error_O[np.isfinite(error_O)])) if np.isfinite(error_O).any() else np.inf
+
+    def fitting_lens(self) -> Lens:
+        """The lens that the images fit, with the cameras and points free; nothing is changed."""
+        options = BundleOptions(self.loss_px, True, FINAL_ITERATIONS, self.threads)
+        return adjust_bundle(self.cameras, self.lens, self.built.point_P3, self.chosen, self.prior, options)[1]
 
     def judge_recording(self) -> None:
         """Estimate what is wrong with the recorded poses, and expect the cameras where they are then."""
@@ -114,7 +125,7 @@ def solve(
 ) -> Solution:
     """Rounds with falling limits, the prior at last as strict as the images allow."""
     state = Rounds(recording, lens, seen, stated_N66, threads)
-    tightness = 1.0
+    tightness, fitting = 1.0, lens
     bar = ProgressBar(total=len(ROUNDS) + 1, desc="adjustment", unit="round", disable=not progress)
     with bar:
         for step in ROUNDS:
@@ -126,10 +137,11 @@ def solve(
                 state.lens = lens
             bar.update()
         if len(state.chosen.frame_O) and state.triangulate(ROUNDS[-1]):
+            fitting = state.lens if adjust_lens else state.fitting_lens()
             tightness = _tighten(state)
             bar.update()
     built = structure.build(state.cameras, state.lens, seen, state.points, ROUNDS[-1].limit_px * state.pixel)
-    return Solution(state.cameras, state.lens, built, state.model, state.prior, state.good_N, tightness)
+    return Solution(state.cameras, state.lens, built, state.model, state.prior, state.good_N, tightness, fitting)
 
 
 def _tighten(state: Rounds) -> float:
