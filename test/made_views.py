@@ -35,7 +35,7 @@ class Views:
         ]
 
 
-def walk(frames: int = 70) -> list[Pose]:
+def walk(frames: int = 48) -> list[Pose]:
     """Two rounds through the middle of a room 6 m wide, the camera swinging to both sides."""
     t = np.linspace(0, 4 * np.pi, frames)
     position_N3 = np.column_stack([1.2 * np.cos(t), 0.9 * np.sin(t), 0.15 * np.sin(3 * t)])
@@ -47,7 +47,7 @@ def walk(frames: int = 70) -> list[Pose]:
 def views(poses: list[Pose], noise_px: float = 0.4, wrong: float = 0.0, seed: int = 0) -> Views:
     """What `poses` see of points at the walls; a share `wrong` of the matches joins unrelated key points."""
     rng = np.random.default_rng(seed)
-    point_P3 = rng.uniform([2.5, -4, -1.5], [4.5, 4, 1.5], (2500, 3))
+    point_P3 = rng.uniform([2.5, -4, -1.5], [4.5, 4, 1.5], (1400, 3))
     lens = Lens.of(CAMERA)
     pixels, ids = [], []
     for pose in poses:
@@ -57,12 +57,12 @@ def views(poses: list[Pose], noise_px: float = 0.4, wrong: float = 0.0, seed: in
             inside = (pixel_P2 > 0).all(axis=1) & (pixel_P2[:, 0] < 639) & (pixel_P2[:, 1] < 479)
             # A distorting lens folds what is far outside back into the image.
             inside &= (np.abs(local_P3[:, :2]) < 0.9 * local_P3[:, 2:]).all(axis=1)
-        chosen = rng.permutation(np.flatnonzero(inside))[:300]
+        chosen = rng.permutation(np.flatnonzero(inside))[:180]
         ids.append(chosen)
         pixels.append(pixel_P2[chosen] + rng.normal(0, noise_px, (len(chosen), 2)))
     matches = []
     for i in range(len(poses)):
-        for j in {*range(i + 1, min(i + 4, len(poses))), *range(i + 7, len(poses), 9)}:
+        for j in {*range(i + 1, min(i + 4, len(poses))), *range(i + 6, len(poses), 7)}:
             _, a, b = np.intersect1d(ids[i], ids[j], return_indices=True)
             bad = rng.random(len(b)) < wrong
             b[bad] = rng.permutation(b[bad])

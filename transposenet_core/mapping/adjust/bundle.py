@@ -47,8 +47,8 @@ class PosePrior:
 
 @dataclass(frozen=True, eq=False)
 class BundleOptions:
-    """``loss_px`` is where the Cauchy loss begins to doubt an observation, ``prior_loss`` where it does a recorded pose,
-    in sigma of the prior; ``lens`` is whether the lens is adjusted."""
+    """``loss_px`` is where the Cauchy loss begins to doubt an observation, ``prior_loss`` in sigma of the prior where it
+    begins to doubt a recorded pose; ``lens`` is whether the lens is adjusted."""
 
     loss_px: float
     lens: bool

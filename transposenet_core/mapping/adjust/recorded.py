@@ -168,8 +168,9 @@ def _fit(
         sigma_2 = np.maximum([_robust_sigma(residual_N6[good_N, k : k + 3]) for k in (0, 3)], smallest_2)
     frames_2 = [_correlated_frames(residual_N6[:, k : k + 3], recording.runs, good_N) for k in (0, 3)]
     # Errors that stay over many frames decide as little as one frame of each stretch.
-    hessian = found.jac.T @ found.jac
-    sigma_14 = np.sqrt(np.maximum(np.diag(np.linalg.pinv(hessian, hermitian=True)), 0) * max(frames_2))
+    columns = found.jac[:, free_14] * unit_14[free_14]
+    variance = np.maximum(np.diag(np.linalg.pinv(columns.T @ columns, hermitian=True)), 0)
+    sigma_14[free_14] = np.sqrt(variance * max(frames_2)) * unit_14[free_14]
     parameter_14[~free_14] = 0
     sigmas = float(sigma_2[0]), float(sigma_2[1])
     return RecordedModel(parameter_14, sigma_14, *sigmas, frames_2[0], frames_2[1], residual_N6)

@@ -24,7 +24,7 @@ def adjusted(found, recorded, camera=CAMERA, **options) -> Adjustment:
 
 def errors(result: Adjustment, truth: list[Pose]) -> tuple[float, float, float]:
     """Median metres and degrees after SE(3), and how far the scale is off."""
-    position, orientation = stack([frame.T_map_camera for frame in result.sparse.frames])
+    position, _ = stack([frame.T_map_camera for frame in result.sparse.frames])
     true_position, true_orientation = stack(truth)
     to_truth = Similarity.of_points(position, true_position, with_scale=False)
     laid = [to_truth(frame.T_map_camera) for frame in result.sparse.frames]
