@@ -47,7 +47,7 @@ class PosePrior:
 
 @dataclass(frozen=True, eq=False)
 class BundleOptions:
-    """``loss_px`` is where the Cauchy loss begins to doubt an observation, ``prior_loss`` in sigma of the prior where it
+    """``loss_px`` is where the Cauchy loss begins to doubt an observation, ``prior_loss`` in its sigma where it
     begins to doubt a recorded pose; ``lens`` is whether the lens is adjusted."""
 
     loss_px: float
@@ -193,4 +193,5 @@ def _result(model: Any, cameras: Cameras, lens: Lens, points: int) -> tuple[Came
         point_P3[point_id] = point.xyz
     params_Q = np.array(model.camera(1).params)
     params_Q[2:4] -= HALF_PIXEL
+    params_Q[6:] = lens.params_Q[6:]  # held, but for rounding
     return Cameras(position_N3, rotation_N33), lens.with_params(params_Q), point_P3

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import cv2
 import numpy as np
@@ -205,7 +206,7 @@ def _load(path: Path, pairs_stored: int) -> list[np.ndarray] | None:
     try:
         with np.load(path, allow_pickle=False) as stored:
             count, index = stored["count"], stored["index"]
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return None
     if len(count) != pairs_stored or count.sum() != len(index):
         return None

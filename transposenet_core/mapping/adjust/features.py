@@ -10,6 +10,7 @@ import hashlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import cv2
 import numpy as np
@@ -111,7 +112,7 @@ def _load(path: Path) -> Features | None:
         with np.load(path, allow_pickle=False) as stored:
             width, height = (int(side) for side in stored["size"])
             found = Features(stored["pixel"], stored["descriptor"], stored["thumbnail"], width, height)
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return None
     whole = found.pixel_K2.shape == (len(found.descriptor_KD), 2) and found.descriptor_KD.shape[1:] == (128,)
     return found if whole and len(found.thumbnail_T) == math.prod(THUMBNAIL) else None
