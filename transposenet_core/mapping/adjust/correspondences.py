@@ -204,7 +204,7 @@ def _store(path: Path, indices: list[np.ndarray]) -> None:
 def _load(path: Path, pairs_stored: int) -> list[np.ndarray] | None:
     """None for a file that is missing or damaged, which is made again."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with np.load(path) as stored:
             count, index = stored["count"], stored["index"]
     except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return None

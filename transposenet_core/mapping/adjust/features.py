@@ -109,7 +109,7 @@ def _store(path: Path, features: Features) -> None:
 def _load(path: Path) -> Features | None:
     """None for a file that is missing or damaged, which is made again."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with np.load(path) as stored:
             width, height = (int(side) for side in stored["size"])
             found = Features(stored["pixel"], stored["descriptor"], stored["thumbnail"], width, height)
     except (OSError, ValueError, KeyError, EOFError, BadZipFile):

@@ -24,6 +24,9 @@ SIGNIFICANT = 4.0  # sigma from which on an offset is believed
 LEVER_SIGMA, MOUNT_SIGMA, TIME_SIGMA, SCALE_SIGMA = 0.1, np.radians(5.0), 0.1, 0.1
 SMALLEST_ROTATION = np.radians(0.03)
 SMALLEST_POSITION = 5e-4  # of the positions' spread
+# Offsets below these are not worth a word, and a principal point half a pixel off imitates them: position as a share of
+# the positions' spread, rotation, seconds.
+SMALLEST_LEVER, SMALLEST_MOUNT, SMALLEST_TIME = 2e-3, np.radians(0.2), 2e-3
 UNCORRELATED = 0.1  # below this, residuals of neighbouring frames count as independent
 
 
@@ -70,9 +73,10 @@ class RecordedModel:
     def scale(self) -> float:
         return float(np.exp(self.parameter_14[6]))
 
-    def significant(self, part: slice) -> bool:
-        """Whether any parameter of a part differs from zero by SIGNIFICANT sigma."""
-        return bool((np.abs(self.parameter_14[part]) > SIGNIFICANT * self.sigma_14[part]).any())
+    def significant(self, part: slice, smallest: float) -> bool:
+        """Whether any parameter of a part differs from zero by SIGNIFICANT sigma, and by more than `smallest`."""
+        size = np.abs(self.parameter_14[part])
+        return bool(((size > SIGNIFICANT * self.sigma_14[part]) & (size > smallest)).any())
 
 
 ROTATION, TRANSLATION, LOG_SCALE = slice(0, 3), slice(3, 6), slice(6, 7)
@@ -125,8 +129,9 @@ def fit(
     free_14 = np.ones(14, bool)
     free_14[LOG_SCALE] = with_scale
     model = _fit(cameras, recording, good_N, spread, free_14, np.zeros(14))
-    for part in (LEVER, MOUNT, TIME):
-        free_14[part] = model.significant(part)
+    smallest = SMALLEST_LEVER * spread, SMALLEST_MOUNT, SMALLEST_TIME
+    for part, least in zip((LEVER, MOUNT, TIME), smallest, strict=True):
+        free_14[part] = model.significant(part, least)
     if free_14[7:].all():
         return model
     again = _fit(cameras, recording, good_N, spread, free_14, model.parameter_14)
