@@ -45,8 +45,9 @@ PAGE = """<!DOCTYPE html>
 <body>
 <h1>Map of {{ name }}</h1>
 <p>Map frame <em>{{ map_frame }}</em>, lengths in {{ unit_words }}. Drag to rotate, scroll to zoom, click a line of the
-legend to hide it or show it; hover over a camera for its name. <span style="color: {{ recorded }}" class="key">Red</span>:
-cameras as recorded; <span style="color: {{ adjusted }}" class="key">blue</span>: adjusted to the images.</p>
+legend to hide it or show it; hover over a camera for its name.
+<span style="color: {{ recorded }}" class="key">Red</span>: cameras as recorded;
+<span style="color: {{ adjusted }}" class="key">blue</span>: adjusted to the images.</p>
 <div class="figure">{{ figure }}</div>
 {% if moved %}<h2>Frames that moved most</h2>
 <table>
