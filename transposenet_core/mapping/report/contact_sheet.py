@@ -159,7 +159,7 @@ def _scales(figure: Any, cells: Any, norms: Mapping[str, Any], parts: int, unit:
     half = columns // 2 if parts == 3 else columns
     depth = ScalarMappable(norms["depth"], _colours(DEPTH_COLOURS))
     bar = figure.colorbar(depth, ax=cells[:, :half], location="bottom", shrink=0.8, aspect=45, pad=0.01)
-    bar.ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    bar.ax.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
     bar.ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     bar.ax.xaxis.set_minor_formatter(NullFormatter())
     bar.set_label(f"depth along the optical axis [{unit}], logarithmic; grey: no depth")

@@ -32,7 +32,8 @@ def draw_map_overview(path: str | Path, card: MapCard, movement: Movement, verti
     unit, vertical = unit_name(card.units), vertical or movement.vertical()
     figure = Figure(figsize=(16, 10), dpi=100, layout="constrained")
     figure.suptitle(f"{printable(card.scene)}: {len(movement)} training frames, labels {card.labels}", fontsize=14)
-    left, right = figure.subfigures(1, 2, width_ratios=(1.15, 1))
+    halves: Any = figure.subfigures(1, 2, width_ratios=(1.15, 1))
+    left, right = halves
     _draw_tracks(left.subplots(), movement, vertical, unit)
     cells = right.subplots(4, 1)
     for row, (values_N, name) in enumerate(_measures(movement, unit)):
@@ -77,7 +78,7 @@ def _draw_tracks(axes: Any, movement: Movement, vertical: Vertical, unit: str) -
         axes.plot(*after_N2[piece].T, "-", marker=".", ms=2.5, c=ADJUSTED, lw=0.9, label=names[1], zorder=3)
     shown = np.union1d(np.arange(0, len(movement), -(-len(movement) // ARROWS)), movement.moved_most())
     moved_N2 = scale * (after_N2 - before_N2)[shown]
-    label = "movement" if scale == 1 else f"movement, {scale} times as long"
+    label = "movement, to scale" if scale == 1 else f"movement, {scale} times as long"
     axes.quiver(
         *before_N2[shown].T, *moved_N2.T, angles="xy", scale_units="xy", scale=1,
         width=0.0016, headwidth=4, headlength=5, color="#444444", zorder=4, label=label,
