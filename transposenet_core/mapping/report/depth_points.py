@@ -14,9 +14,8 @@ from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.undistortion import Undistorter
 from transposenet_core.preprocessing import read_rectified
 from transposenet_core.scene import PosedImage, Scene
-from transposenet_core.training.data.depth import rectified_depth
+from transposenet_core.training.data.depth import SATURATED, rectified_depth
 
-GREY = 160  # of points beside the colour image
 # A pixel that fewer neighbours (of 8) share the depth of, within this share of it, floats between near and far.
 LEAST_NEIGHBOURS, SAME_DEPTH = 3, 0.06
 
@@ -63,10 +62,12 @@ class DepthReader:
         except UserError as error:
             text = str(error)
             raise UserError(text if text.startswith(str(image.depth_path)) else f"{image.depth_path}: {text}") from None
+        depth_HW = np.where(depth_HW < SATURATED, depth_HW, 0)
         return depth_HW * self.depth_camera.metres_per_unit, pinhole
 
     def points(self, image: PosedImage, most: int, phase: int = 0) -> Points:
-        """At most about `most` points of a frame, on a grid of pixels that `phase`, a number, shifts."""
+        """At most about `most` points of a frame, on a grid of pixels that `phase`, a number, shifts; points beside the
+        colour image are left out. UserError as `rectified` and `image`."""
         depth_HW, pinhole = self.rectified(image)
         depth_HW = np.where(isolated(depth_HW), 0.0, depth_HW)
         step = max(1, int(np.ceil(np.sqrt(np.count_nonzero(depth_HW) / max(most, 1)))))
@@ -79,14 +80,16 @@ class DepthReader:
         )
         T_camera_depth = self.depth_camera.T_camera_depth
         p_camera_N3 = (rays_N3 * z_N[:, None]) @ T_camera_depth.rotation_33.T + T_camera_depth.position
-        p_map_N3 = p_camera_N3 @ image.pose.rotation_33.T + image.pose.position
-        return Points(p_map_N3, self._colours(image, p_camera_N3), z_N)
+        seen_N, colour_S3 = self._colours(image, p_camera_N3)
+        p_map_S3 = p_camera_N3[seen_N] @ image.pose.rotation_33.T + image.pose.position
+        return Points(p_map_S3, colour_S3, z_N[seen_N])
 
     def image(self, image: PosedImage) -> np.ndarray:
         """The colour image (H, W, 3) uint8 without its lens's distortion. UserError as `read_rectified`."""
         return read_rectified(image.path, self._undistorter)
 
-    def _colours(self, image: PosedImage, p_camera_N3: np.ndarray) -> np.ndarray:
+    def _colours(self, image: PosedImage, p_camera_N3: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Which points (N,) bool lie in the colour image, and the colours (S, 3) uint8 of those."""
         image_HW3 = self.image(image)
         height, width = image_HW3.shape[:2]
         camera = _resized(self._undistorter.rectified, width, height)
@@ -94,9 +97,7 @@ class DepthReader:
         columns_N = np.rint(camera.fx * p_camera_N3[:, 0] / z_N + camera.cx)
         rows_N = np.rint(camera.fy * p_camera_N3[:, 1] / z_N + camera.cy)
         seen_N = (p_camera_N3[:, 2] > 0) & (columns_N >= 0) & (columns_N < width) & (rows_N >= 0) & (rows_N < height)
-        colour_N3 = np.full((len(z_N), 3), GREY, np.uint8)
-        colour_N3[seen_N] = image_HW3[rows_N[seen_N].astype(int), columns_N[seen_N].astype(int)]
-        return colour_N3
+        return seen_N, image_HW3[rows_N[seen_N].astype(int), columns_N[seen_N].astype(int)]
 
 
 def isolated(depth_HW: np.ndarray) -> np.ndarray:

@@ -10,6 +10,8 @@ from transposenet_core.mapping.report.depth_points import Points
 
 BUFFER = 1_000_000  # points that are collected before they are merged
 COARSER = float(np.sqrt(2))  # surfaces then have half as many voxels
+# Borders of voxels do not run through the map's origin, as floors and walls do, and as all borders would however large.
+OFF_ORIGIN = 0.37
 # Odd 64-bit constants: the position of a voxel as one number, whatever the size of the place.
 MIXERS = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93], np.uint64)
 
@@ -112,7 +114,7 @@ def voxel_levels(depth_P: np.ndarray, resolution: float) -> np.ndarray:
 
 def voxel_keys(position_P3: np.ndarray, level_P: np.ndarray) -> np.ndarray:
     """(P,) uint64: the same number for the points of one voxel; two voxels share one once in 10^12."""
-    cell_P3 = np.floor(position_P3 / np.exp2(level_P)[:, None]).astype(np.int64)
+    cell_P3 = np.floor(position_P3 / np.exp2(level_P)[:, None] + OFF_ORIGIN).astype(np.int64)
     parts_P4 = np.column_stack([cell_P3, level_P.astype(np.int64)]).view(np.uint64)
     key_P = np.zeros(len(parts_P4), np.uint64)
     for part_P, mixer in zip(parts_P4.T, MIXERS, strict=True):
