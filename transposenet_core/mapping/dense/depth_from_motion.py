@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from transposenet_core.geometry.pose import Pose
-from transposenet_core.mapping.dense.consistency import DepthView, votes
+from transposenet_core.mapping.dense.consistency import DepthView, agreed
 from transposenet_core.mapping.dense.depth_files import DepthFiles, key_of, metres_per_unit
 from transposenet_core.mapping.dense.depth_range import DepthPlanes
 from transposenet_core.mapping.dense.options import DenseOptions
@@ -128,17 +128,24 @@ class _Run:
     def _fused(self, number: int, found: _Swept, partners: list[int], key: str, unit: float) -> dict:
         options, name = self._options, self._sparse.frames[number].image.name
         own = self._raw(number)
-        voted = votes(own, (self._raw(n) for n in partners), self.images.pinhole, options.tolerance)
-        confidence_HW = voted.confidence(options.least_agreeing)
-        kept_HW = confidence_HW >= options.agreeing_share
+        depth_HW, confidence_HW = agreed(
+            own,
+            [self._raw(n) for n in partners],
+            self.images.pinhole,
+            options.tolerance,
+            options.least_agreeing,
+            options.agreeing_share,
+        )
+        depth_HW[~self.images.mask_HW] = 0
+        kept_HW, tried_HW = depth_HW > 0, own.depth_HW > 0
         kept, seen = int(np.count_nonzero(kept_HW)), int(np.count_nonzero(self.images.mask_HW))
-        share, agreement = kept / max(1, seen), kept / max(1, int(np.count_nonzero(own.depth_HW)))
+        share = kept / max(1, seen)
+        agreement = int(np.count_nonzero(kept_HW & tried_HW)) / max(1, int(np.count_nonzero(tried_HW)))
         reason = "" if share >= LEAST_SHARE else f"frames agree on the depth of {share:.0%} of its pixels"
         parallax_deg, sources = found.neighbours.parallax_deg, len(found.neighbours.sources)
         facts = FrameDepth(
             name, None, None, share, agreement, found.near, found.far, sources, parallax_deg, reason
         ).to_dict()
-        depth_HW = np.where(kept_HW, voted.depth_HW, 0)
         self._files.write_depth(name, key, depth_HW, confidence_HW, unit, facts)
         return facts
 
