@@ -32,6 +32,7 @@ from transposenet_core.training.network import (
     make_repeatable,
     model_options,
     preprocessing_of,
+    with_typical_depth,
 )
 from transposenet_core.training.optimization import build_optimizer, rate_factor
 from transposenet_core.training.outcome import Outcome, frames_digest, is_usable
@@ -73,6 +74,7 @@ class Training:
         self.config, self.preprocessing = config, preprocessing_of(config)
         self.data = [load_scene_data(each, config, self.preprocessing, world, n) for n, each in enumerate(scenes)]
         self.pixels = ScenePixels([each.pixels for each in self.data])
+        self.config = config = with_typical_depth(config, self.data[0].pixels.distances)
         self.outcome = Outcome(
             out, [each.scene for each in self.data], config, scene_validators_of(self.data), provenance
         )
