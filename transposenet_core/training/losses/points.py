@@ -15,6 +15,9 @@ from transposenet_core.models import names_where
 from transposenet_core.training.losses.labels import Labels
 
 HIDDEN = 256
+import os
+
+LEAST_PULL = float(os.environ.get("PULL", "1"))
 
 
 class SeenPoints(nn.Module):
@@ -73,7 +76,8 @@ class SceneCoordinateLoss(nn.Module):
 
     ``|p - p*| exp(-s) + 3 s`` of a point and ``|z - z*| exp(-s_z) + s_z`` of its depth, with the scales that the cell
     itself predicts (Kendall and Gal, "What uncertainties do we need in Bayesian deep learning for computer vision?",
-    2017, section 3.1, for a Laplace likelihood), over the cells whose depth is known. All of it in the network's units
+    2017, section 3.1, for a Laplace likelihood), over the cells whose depth is known; and `LEAST_PULL` times
+    ``|p - p*|``. All of it in the network's units
     and in contracted space, where far points have errors of their bearing and inverse distance; a scene that is twice
     as large has the same loss.
     """
@@ -100,6 +104,6 @@ class SceneCoordinateLoss(nn.Module):
         scale_BN, depth_scale_BN = (
             (output[name] - math.log(space.unit)) * known_BN for name in ("log_scale", "depth_log_scale")
         )
-        away_BN = points_BN * torch.exp(-scale_BN) + depth_BN * torch.exp(-depth_scale_BN)
+        away_BN = points_BN * (torch.exp(-scale_BN) + LEAST_PULL) + depth_BN * torch.exp(-depth_scale_BN)
         loss = away_BN / space.unit + 3 * scale_BN + depth_scale_BN
         return {"loss": loss.sum() / count, "points": points_BN.sum() / count, "depth": depth_BN.sum() / count}
