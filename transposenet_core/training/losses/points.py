@@ -15,9 +15,9 @@ from transposenet_core.models import names_where
 from transposenet_core.training.losses.labels import Labels
 
 HIDDEN = 256
-# A cell that is unsure of its point is pulled towards it by exp(-s), so a network learns the depths and gives the points
-# up (Seitzer et al., "On the pitfalls of heteroscedastic uncertainty estimation", 2022). So much is added to the pull; of
-# that of a learnt cell it is a few per cent.
+# A cell that is unsure of its point is pulled towards it by exp(-s), so a network learns the depths and gives the
+# points up (Seitzer et al., "On the pitfalls of heteroscedastic uncertainty estimation", 2022). So much is added to the
+# pull; of that of a learnt cell it is a few per cent.
 LEAST_PULL = 1.0
 
 
