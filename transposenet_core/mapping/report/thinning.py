@@ -8,7 +8,7 @@ import numpy as np
 
 from transposenet_core.mapping.report.depth_points import Points
 
-BUFFER = 1_000_000  # points that are collected before they are merged
+LEAST_WAITING = 250_000  # points that are collected before they are merged, or half of those that are kept
 COARSER = float(np.sqrt(2))  # surfaces then have half as many voxels
 # Borders of voxels do not run through the map's origin, as floors and walls do, and as all borders would however large.
 OFF_ORIGIN = 0.37
@@ -21,7 +21,7 @@ class VoxelThinning:
 
     The edge of a voxel is `resolution` times the distance from which its points were seen, to a power of two; a place
     seen from near and from far keeps what was seen from near. Where voxels become too many, all of them grow.
-    Memory is some 100 bytes for each point of `most`, however many are added.
+    Memory is some 500 bytes for each point of `most`, however many are added.
     """
 
     def __init__(self, most: int, resolution: float) -> None:
@@ -34,7 +34,7 @@ class VoxelThinning:
             points.position_P3, points.colour_P3.astype(np.float32), points.depth_P, np.ones(len(points.depth_P))
         )
         self._waiting.append(cells)
-        if sum(len(waiting.weight_P) for waiting in self._waiting) >= BUFFER:
+        if sum(len(waiting.weight_P) for waiting in self._waiting) >= max(LEAST_WAITING, self.most // 2):
             self._merge()
 
     def result(self) -> Points:
@@ -52,7 +52,7 @@ class VoxelThinning:
         self._waiting = []
         while len(self._kept.weight_P) > 2 * self.most:
             self._coarsen(len(self._kept.weight_P))
-            self._kept = self._kept.merged(self.resolution)
+            self._kept = self._kept.merged(self.resolution).without_far_copies(self.resolution)
 
     def _coarsen(self, count: int) -> None:
         """As far as the number of points on surfaces calls for, and a little less."""
