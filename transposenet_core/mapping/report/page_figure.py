@@ -66,7 +66,6 @@ def map_figure(points: Points, movement: Movement, units: str, vertical: Vertica
     """
     cameras_N3 = np.concatenate([movement.recorded_N3, movement.adjusted_N3])
     axes = Axes.around(cameras_N3, vertical or movement.vertical(), unit_name(units))
-
     boxes = _boxes(axes, points, movement)
     layout = {
         "scene": {**_scene(axes, boxes["around the cameras"]), "camera": _eye(axes, movement)},
