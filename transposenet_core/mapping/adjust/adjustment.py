@@ -1,0 +1,254 @@
+"""The adjustment of a recording: from posed images to a `SparseMap`, with the evidence for and against it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from transposenet_core.geometry.intrinsics import Intrinsics
+from transposenet_core.geometry.pose import Pose
+from transposenet_core.image_files import image_size
+from transposenet_core.mapping.adjust import correspondences, recorded, rounds, structure, tracks, verdict
+from transposenet_core.mapping.adjust.bundle import Cameras, Observations
+from transposenet_core.mapping.adjust.correspondences import Correspondences
+from transposenet_core.mapping.adjust.lens import Lens
+from transposenet_core.mapping.adjust.recorded import RecordedModel, Recording
+from transposenet_core.mapping.adjust.structure import Structure
+from transposenet_core.mapping.sparse_map import MappedFrame, SparseMap
+from transposenet_core.scene import PosedImage
+
+
+@dataclass(frozen=True)
+class AdjustOptions:
+    """``lens`` is "adjust" or "keep"; ``pose_sigma`` the errors of the recorded poses, position in the map's units and
+    rotation in degrees, one sigma of an axis (None: the recording's covariances, else estimated)."""
+
+    lens: str = "adjust"
+    pose_sigma: tuple[float, float] | None = None
+    seed: int = 0
+    threads: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Offset:
+    """A constant difference between the recorded poses and the camera: ``T_body_camera``, by which the labelled body
+    is corrected (``recorded = adjusted @ inverse``), and ``seconds`` by which the recorded poses are late.
+
+    Each with its sigma (position in the map's units, degrees, seconds) and whether the data decide it; what they do
+    not decide is identity or 0.
+    """
+
+    T_body_camera: Pose
+    position_sigma: float
+    rotation_sigma_deg: float
+    position_decided: bool
+    rotation_decided: bool
+    seconds: float
+    seconds_sigma: float
+    seconds_decided: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Adjustment:
+    """What the adjustment of a recording found, with the figures that it is judged by.
+
+    ``sparse`` holds every frame, with its recorded pose where its adjustment was refused (``kept_N`` False, with the
+    reason in ``refused_frames`` by name) or the whole was (``refused``, "" otherwise). ``before_px`` and ``after_px``
+    are median reprojection errors of the same observations. ``moved_m_N`` (in the map's units) and ``turned_deg_N`` are
+    how far poses moved, beside the constant ``offset``. ``position_sigma`` and ``rotation_sigma_deg`` are the errors of
+    the recorded poses, one sigma of an axis, that last over ``correlated_frames``, and ``sigma_source`` says where they
+    come from. ``lens_freed`` are the parameters that were adjusted.
+    """
+
+    sparse: SparseMap
+    refused: str
+    refused_frames: dict[str, str]
+    kept_N: np.ndarray
+    before_px: float
+    after_px: float
+    tracks: int
+    observations: int
+    track_length: float
+    moved_m_N: np.ndarray
+    turned_deg_N: np.ndarray
+    offset: Offset
+    scale_of_images: float
+    position_sigma: float
+    rotation_sigma_deg: float
+    correlated_frames: float
+    sigma_source: str
+    lens_before: Intrinsics
+    lens_freed: tuple[str, ...]
+    warnings: list[str]
+
+    @property
+    def lens_after(self) -> Intrinsics:
+        return self.sparse.intrinsics
+
+    def worst(self, count: int = 10) -> list[tuple[str, float, float]]:
+        """Name, distance and degrees of the frames whose poses moved most."""
+        order = np.argsort(-self.moved_m_N, kind="stable")[:count]
+        return [
+            (self.sparse.frames[i].image.name, float(self.moved_m_N[i]), float(self.turned_deg_N[i])) for i in order
+        ]
+
+
+def adjust(
+    images: Sequence[PosedImage],
+    intrinsics: Intrinsics,
+    options: AdjustOptions = AdjustOptions(),
+    cache: Path | None = None,
+    progress: bool = True,
+) -> Adjustment:
+    """Adjust the poses and the lens of a recording to its images, in the map frame and scale of the recorded poses.
+
+    The images carry poses of the colour camera itself (`Scene.of_the_camera`). Features and matches are kept in the
+    folder `cache` by content: a stopped run goes on from there. The same input, options and number of threads give the
+    same result. UserError where an image cannot be read, or its size or the lens do not fit.
+    """
+    images = list(images)
+    camera = intrinsics.for_images(*image_size([image.path for image in images]))
+    lens = Lens.of(camera)
+    recording = Recording.of(images)
+    found = correspondences.find(images, recording.cameras, lens, cache, options.seed, options.threads, progress)
+    return adjust_tracks(images, lens, found, options, progress)
+
+
+def adjust_tracks(
+    images: Sequence[PosedImage], lens: Lens, found: Correspondences, options: AdjustOptions, progress: bool = False
+) -> Adjustment:
+    """The same from what the images show in common."""
+    recording = Recording.of(images)
+    seen = tracks.join(found.matches, found.working)
+    stated, source = _stated_sigma(images, options)
+    solution = rounds.solve(recording, lens, seen, options.lens == "adjust", stated, max(1, options.threads), progress)
+    good_N = solution.good_N
+    model = recorded.fit(solution.cameras, recording, good_N, recording.spread, with_scale=False)
+    cameras = recorded.in_the_recordings_frame(model.parameter_14, solution.cameras)
+    built = structure.build(cameras, solution.lens, seen, len(solution.structure.point_P3), _limit(lens))
+    before_px, after_px = _before_and_after(recording.cameras, lens, built, seen)
+    refused_frames = verdict.refused_frames(images, built, model, good_N)
+    kept_N = np.array([image.name not in refused_frames for image in images])
+    refused = verdict.refused(built, kept_N, before_px, after_px, lens, solution.lens)
+    if refused:
+        kept_N = np.zeros(len(images), bool)
+        cameras, solution = recording.cameras, replace(solution, lens=lens)
+    cameras = rounds.where(kept_N, cameras, recording.cameras)
+    sparse, sparse_tracks = _sparse_map(images, cameras, solution.lens, built, kept_N, found)
+    residual_N6 = np.where(kept_N[:, None], model.residual_N6, 0)
+    lens_warning = verdict.lens_warning(lens, solution.lens, options.lens == "adjust")
+    return Adjustment(
+        sparse,
+        refused,
+        refused_frames,
+        kept_N,
+        before_px,
+        after_px,
+        *sparse_tracks,
+        np.linalg.norm(residual_N6[:, :3], axis=1),
+        np.degrees(np.linalg.norm(residual_N6[:, 3:], axis=1)),
+        _offset(model),
+        solution.model.scale,
+        model.position_sigma,
+        float(np.degrees(model.rotation_sigma)),
+        max(model.position_frames, model.rotation_frames),
+        source,
+        lens.stated,
+        ("focal length", "principal point", "k1", "k2") if options.lens == "adjust" and not lens.beyond_colmap else (),
+        [text for text in (lens_warning,) if text],
+    )
+
+
+def _limit(lens: Lens) -> float:
+    return rounds.ROUNDS[-1].limit_px * lens.stated.width / 640
+
+
+def _stated_sigma(images: Sequence[PosedImage], options: AdjustOptions) -> tuple[np.ndarray | None, str]:
+    """Covariances (N, 6, 6) of the recorded poses and where they come from."""
+    if options.pose_sigma is not None:
+        position, rotation_deg = options.pose_sigma
+        return rounds.isotropic(len(images), position, np.radians(rotation_deg)), "--pose-sigma"
+    covariances = [image.covariance_66 for image in images]
+    stated = [c for c in covariances if c is not None]
+    if stated and len(stated) == len(covariances):
+        # A filter that never moves an axis states a sigma of zero for it.
+        least_66 = np.diag([1e-3**2] * 3 + [np.radians(0.05) ** 2] * 3)
+        return np.array(stated) + least_66, "the recording's covariances"
+    return None, "estimated from the recording"
+
+
+def _before_and_after(
+    recorded_cameras: Cameras, lens: Lens, built: Structure, seen: Observations
+) -> tuple[float, float]:
+    """Median reprojection errors in pixels with recorded poses and stated lens, and after adjustment."""
+    if not len(built.seen.frame_O):
+        return float("nan"), float("nan")
+    points = len(built.point_P3)
+    before = structure.errors(
+        recorded_cameras, lens, structure.points_of(recorded_cameras, lens, built.seen, points, 40.0), built.seen
+    )
+    return float(np.median(before)), float(np.median(built.error_O))
+
+
+def _offset(model: RecordedModel) -> Offset:
+    parameter_14, sigma_14 = model.parameter_14, model.sigma_14
+    turn = Rotation.from_rotvec(parameter_14[recorded.MOUNT])
+    # T_camera_body of the model takes the body to the camera: the correction is its inverse.
+    T_camera_body = Pose(parameter_14[recorded.LEVER], turn.as_quat(scalar_first=True))
+    decided = [bool(parameter_14[part].any()) for part in (recorded.LEVER, recorded.MOUNT, recorded.TIME)]
+    return Offset(
+        T_camera_body.inverse(),
+        float(np.max(sigma_14[recorded.LEVER])),
+        float(np.degrees(np.max(sigma_14[recorded.MOUNT]))),
+        *decided[:2],
+        float(parameter_14[13]),
+        float(sigma_14[13]),
+        decided[2],
+    )
+
+
+def _sparse_map(
+    images: Sequence[PosedImage],
+    cameras: Cameras,
+    lens: Lens,
+    built: Structure,
+    kept_N: np.ndarray,
+    found: Correspondences,
+) -> tuple[SparseMap, tuple[int, int, float]]:
+    """The map of the frames that are kept, and its points, observations and mean track length."""
+    seen, error_O = built.seen.only(kept_N[built.seen.frame_O]), built.error_O[kept_N[built.seen.frame_O]]
+    count_P = np.bincount(seen.point_O, minlength=len(built.point_P3))
+    alive_P = count_P >= 2
+    index_P = np.cumsum(alive_P) - 1
+    use_O = alive_P[seen.point_O]
+    seen, error_O = seen.only(use_O), error_O[use_O]
+    point_O = index_P[seen.point_O]
+    total = int(alive_P.sum())
+    mean_P = np.bincount(point_O, error_O, minlength=total) / np.maximum(np.bincount(point_O, minlength=total), 1)
+    order = np.argsort(seen.frame_O, kind="stable")
+    edges = np.searchsorted(seen.frame_O[order], np.arange(len(images) + 1))
+    recorded_pixels = _as_recorded(seen, found)
+    frames = []
+    for n, image in enumerate(images):
+        part = order[edges[n] : edges[n + 1]]
+        orientation = Rotation.from_matrix(cameras.rotation_N33[n]).as_quat(scalar_first=True)
+        pose = Pose(cameras.position_N3[n], orientation) if kept_N[n] else image.pose
+        frames.append(MappedFrame(image, pose, point_O[part], recorded_pixels[part]))
+    sparse = SparseMap(frames, lens.intrinsics(), built.point_P3[alive_P], mean_P)
+    return sparse, (total, len(point_O), len(point_O) / max(total, 1))
+
+
+def _as_recorded(seen: Observations, found: Correspondences) -> np.ndarray:
+    """Pixels (O, 2) of the images as recorded: other ones only where the work was done on rectified images."""
+    if all(a is b or np.array_equal(a, b) for a, b in zip(found.pixels, found.working, strict=True)):
+        return seen.pixel_O2
+    pixel_O2 = seen.pixel_O2.copy()
+    for frame in np.unique(seen.frame_O):
+        mine = np.flatnonzero(seen.frame_O == frame)
+        distances = np.abs(found.working[frame][None] - seen.pixel_O2[mine][:, None]).sum(axis=2)
+        pixel_O2[mine] = found.pixels[frame][distances.argmin(axis=1)]
+    return pixel_O2
