@@ -126,7 +126,7 @@ def _near(parallax_NK: np.ndarray, best_deg: float) -> np.ndarray:
 
 
 def _quantile(value_NK: np.ndarray, chosen_NK: np.ndarray, share: float) -> np.ndarray:
-    """Of the chosen values of each row (N,); 0 where there is none. All rows at once, which NumPy has no function for."""
+    """Of the chosen values of each row (N,); 0 where there is none: all rows at once, as NumPy cannot."""
     sorted_NK = np.sort(np.where(chosen_NK, value_NK, np.inf), axis=1)
     count_N = chosen_NK.sum(axis=1)
     index_N = np.minimum((share * count_N).astype(int), np.maximum(count_N - 1, 0))
