@@ -19,8 +19,8 @@ MIXERS = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0
 class VoxelThinning:
     """Takes points frame by frame and keeps the mean of those in a voxel, at most `most` of them at the end.
 
-    The edge of a voxel is `resolution` times the distance from which its points were seen, to a power of two; a place
-    seen from near and from far keeps what was seen from near. Where voxels become too many, all of them grow.
+    The edge of a voxel is `resolution` times the distance from which its points were seen, to a power of the root of
+    two; a place seen from near and from far keeps what was seen from near. Where voxels become too many, all grow.
     Memory is some 500 bytes for each point of `most`, however many are added.
     """
 
@@ -107,15 +107,15 @@ class _Cells:
 
 
 def voxel_levels(depth_P: np.ndarray, resolution: float) -> np.ndarray:
-    """(P,) float64: the binary logarithm of the edge of each point's voxel, a whole number."""
+    """(P,) float64: the binary logarithm of the edge of each point's voxel, a multiple of 1/2."""
     edge_P = np.maximum(depth_P, np.finfo(float).tiny) * resolution
-    return np.round(np.log2(edge_P))
+    return np.round(2 * np.log2(edge_P)) / 2
 
 
 def voxel_keys(position_P3: np.ndarray, level_P: np.ndarray) -> np.ndarray:
     """(P,) uint64: the same number for the points of one voxel; two voxels share one once in 10^12."""
     cell_P3 = np.floor(position_P3 / np.exp2(level_P)[:, None] + OFF_ORIGIN).astype(np.int64)
-    parts_P4 = np.column_stack([cell_P3, level_P.astype(np.int64)]).view(np.uint64)
+    parts_P4 = np.column_stack([cell_P3, (2 * level_P).astype(np.int64)]).view(np.uint64)
     key_P = np.zeros(len(parts_P4), np.uint64)
     for part_P, mixer in zip(parts_P4.T, MIXERS, strict=True):
         key_P = (key_P ^ part_P) * mixer

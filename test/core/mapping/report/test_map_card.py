@@ -54,7 +54,7 @@ def card_of(movement: Movement, units: str = "metres", **more: object) -> MapCar
     adjustment = adjustment_figures(movement, (2.59, 0.96), np.array([3, 4, 8]), (LENS, BENT), **more)
     facts = [FrameDepth(name, 0.8, 0.5, 2.0, 4.0) for name in movement.names]
     return MapCard(
-        "kitchen", units, "map", len(movement), {"val": 5, "test": 0}, "adjusted", "they fit the images better",
+        "kitchen", units, "map", len(movement), {"val": 5, "test": 0, "left_out": 3}, "adjusted", "they fit better",
         adjustment, depth_figures("motion", facts, 0.83), ["rolling shutter?"], {"features": 20.0, "depth": 100.0},
     )  # fmt: skip
 
@@ -89,7 +89,7 @@ def test_the_card_is_json_and_its_text_two_columns() -> None:
         "lens before    fx 525.0", "lens after     fx 511.0", "k1 -0.0900 k2 0.0200", "+30 ms apart (+- 2 ms)",
         "x 0.030 y 0.000 z 0.040 m", f"{names[3]} to {names[4]} (2): 12 matches", f"{names[9]}: alike",
         "from motion, 80% of all pixels; frames agree on 83%", "0.5 to 4 m", "warning        rolling shutter?",
-        "features 20, depth 100; 0.60 for each training frame", "5 val frames as recorded, for scoring alone",
+        "features 20, depth 100; 0.60 for each training frame", "5 val frames as recorded; 3 left out between",
     ):  # fmt: skip
         assert expected in text, expected
 
