@@ -32,6 +32,7 @@ from transposenet_core.mapping.report.map_overview import draw_map_overview
 from transposenet_core.mapping.report.map_page import write_map_page
 from transposenet_core.mapping.report.movement import Movement
 from transposenet_core.mapping.report.point_cloud import write_point_cloud
+from transposenet_core.mapping.report.sparse_points import sparse_points
 from transposenet_core.scene import Scene
 
 CARD, CLOUD, PAGE, DEPTHS, OVERVIEW = "map.json", "map.ply", "map.html", "depths.png", "overview.png"
@@ -63,10 +64,15 @@ def write_map_files(
         file.write("\n")
     vertical = movement.vertical()
     draw_map_overview(folder / OVERVIEW, card, movement, vertical)
-    if depth is not None and depth.frames_with_depth:
-        points = write_point_cloud(folder / CLOUD, shown, progress=progress)
-        about = (written.name, written.map_frame, written.units)
-        write_map_page(folder / PAGE, points, movement, *about, vertical, map_card_text(card))
+    about = (written.name, written.map_frame, written.units)
+    dense_enough = depth is not None and depth.frames_with_depth > 0
+    points = (
+        write_point_cloud(folder / CLOUD, shown, progress=progress)
+        if dense_enough
+        else sparse_points(adjustment.sparse)
+    )
+    write_map_page(folder / PAGE, points, movement, *about, vertical, map_card_text(card))
+    if dense_enough:
         images = {image.name: image.path for image in shown.images}
         sure = {n: p.with_name(f"{image_stem(p.name)}.confidence.png") for n, p in images.items()}
         draw_contact_sheet(folder / DEPTHS, shown, facts, {n: p for n, p in sure.items() if p.is_file()})

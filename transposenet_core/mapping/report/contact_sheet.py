@@ -145,9 +145,7 @@ def _caption(block: Any, fact: FrameDepth, unit: str, worst: bool) -> None:
 def _colours(name: str) -> Any:
     from matplotlib import colormaps
 
-    colours = colormaps[name].copy()
-    colours.set_bad(HOLE)
-    return colours
+    return colormaps[name].with_extremes(bad=HOLE)
 
 
 def _scales(figure: Any, cells: Any, norms: Mapping[str, Any], parts: int, unit: str) -> None:

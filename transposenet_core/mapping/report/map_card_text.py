@@ -8,11 +8,12 @@ from transposenet_core.dataset_check.card import Spread
 from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.mapping.report.map_card import AdjustmentFigures, DepthFigures, MapCard, RefusedFrames
 from transposenet_core.printable import printable
-from transposenet_core.scene import unit_name
+from transposenet_core.scene import LEFT_OUT, unit_name
 
 LABEL_WIDTH = 15  # as the card of the check
-SHOWN_RANGES, SHOWN_IN_TEXT = 6, 10
+SHOWN_RANGES = 6
 LENS_KEYS = ("fx", "fy", "cx", "cy")
+LEAST_SHOWN = 5e-5  # coefficients of the lens with four digits after the point
 COEFFICIENTS = {
     "plumb_bob": ("k1", "k2", "p1", "p2", "k3"),
     "rational_polynomial": ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6"),
@@ -27,8 +28,10 @@ def map_card_text(card: MapCard) -> str:
 
 def _rows(card: MapCard) -> Iterable[tuple[str, str]]:
     unit = unit_name(card.units)
-    others = ", ".join(f"{count} {split}" for split, count in card.frames_not_mapped.items() if count)
-    kept = f"; {others} frames as recorded, for scoring alone" if others else ""
+    scored = {split: count for split, count in card.frames_not_mapped.items() if count and split != LEFT_OUT}
+    kept = f"; {', '.join(f'{count} {split}' for split, count in scored.items())} frames as recorded" if scored else ""
+    if between := card.frames_not_mapped.get(LEFT_OUT):
+        kept += f"; {between} left out between them"
     yield "map", f"{card.scene}, {card.frames} training frames in the frame {card.map_frame}{kept}"
     if card.adjustment:
         yield from _adjustment(card.adjustment, unit)
@@ -85,7 +88,8 @@ def _lens_text(lens: dict) -> str:
     pinhole = " ".join(f"{key} {lens[key]:.1f}" for key in LENS_KEYS)
     camera = Intrinsics(**lens)
     names = COEFFICIENTS.get(camera.distortion_model, ())
-    values = [f"{name} {value:.4f}" for name, value in zip(names, camera.distortion, strict=False) if value]
+    pairs = zip(names, camera.distortion, strict=False)
+    values = [f"{name} {value:.4f}" for name, value in pairs if abs(value) >= LEAST_SHOWN]
     distortion = f", {camera.distortion_model} {' '.join(values)}" if values else ", no distortion"
     return f"{pinhole} px at {camera.width}x{camera.height}{distortion}"
 
@@ -95,8 +99,8 @@ def _offsets(figures: AdjustmentFigures, unit: str) -> Iterable[tuple[str, str]]
         if offset.found and offset.T_body_camera is not None:
             x, y, z = offset.T_body_camera["position"]
             sigma = f" (+- {offset.sigma:.3f} {unit} / {_number(offset.sigma_deg, 2)} deg)" if offset.sigma else ""
-            text = f"the camera sits at x {x:.3f} y {y:.3f} z {z:.3f} {unit} of the recorded body, rotated by "
-            yield "offset", f"{text}{offset.rotation_deg:.2f} deg{sigma}"
+            text = f"the camera is at x {x:.3f} y {y:.3f} z {z:.3f} {unit} of where the recording has it"
+            yield "offset", f"{text}, rotated by {offset.rotation_deg:.2f} deg{sigma}"
         else:
             yield "offset", "none between the recorded body and the camera that the images decide"
     if (time := figures.time_offset) is not None:

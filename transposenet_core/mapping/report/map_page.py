@@ -85,7 +85,7 @@ def write_map_page(
 
     figure = map_figure(thinned(points, MOST_POINTS), movement, units, vertical)
     # Plotly writes <, > and / of its data as escapes, so that no text can end its script.
-    drawn = plotly.io.to_html(figure, config=PLOTLY_OPTIONS, include_plotlyjs=True, full_html=False)
+    drawn = plotly.io.to_html(figure, config=PLOTLY_OPTIONS, include_plotlyjs=True, full_html=False, validate=False)
     template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(PAGE)
     text = template.render(
         name=printable(name),

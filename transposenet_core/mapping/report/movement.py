@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -50,12 +51,12 @@ class Movement:
     def __len__(self) -> int:
         return len(self.names)
 
-    @property
+    @cached_property
     def distance_N(self) -> np.ndarray:
         """How far each camera moved (N,), in the units of the scene."""
         return np.linalg.norm(self.adjusted_N3 - self.recorded_N3, axis=1)
 
-    @property
+    @cached_property
     def rotation_deg_N(self) -> np.ndarray:
         """By how much each camera rotated (N,), in degrees."""
         return rotation_angle_deg(self.recorded_N4, self.adjusted_N4)

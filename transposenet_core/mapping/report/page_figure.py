@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 from dataclasses import dataclass
 from typing import Any
@@ -18,45 +19,66 @@ RECORDED, ADJUSTED, LINES = "#d1495b", "#2166ac", "#555555"
 MOST_CAMERAS = 5000
 VIEWS = 400  # cameras whose direction of view is drawn
 EXAGGERATION = 10
+VIEW_LENGTH = 0.12  # of the typical distance of what the cameras see
 NEAR_SHARE = 3.0  # half edge of the near view: of the typical distance of what the cameras see
 FAR_PERCENTILES = (0.2, 99.8)
 LINE_BREAK = np.nan
+FAR_ORIGIN = 1000  # times the extent of the track
 
 
 @dataclass(frozen=True, eq=False)
 class Axes:
-    """The drawing's axes: two level directions and up, of which names and unit are written at them."""
+    """The drawing's axes: two level directions and up, named with their unit; ``shift_3`` is subtracted along them."""
 
     vertical: Vertical
     unit: str
+    shift_3: np.ndarray
+
+    @classmethod
+    def around(cls, position_N3: np.ndarray, vertical: Vertical, unit: str) -> Axes:
+        """Axes for points near these (N, 3). Where they are far from the map's origin, as geographic coordinates are, a
+        round number is subtracted from what is drawn: graphics cards have float32."""
+        axes = cls(vertical, unit, np.zeros(3))
+        drawn_N3 = axes.of(position_N3)
+        middle_3, extent = drawn_N3.mean(axis=0), max(float(np.ptp(drawn_N3, axis=0).max()), 1e-9)
+        step = 10 ** np.ceil(np.log10(extent))
+        return cls(
+            vertical, unit, np.where(np.abs(middle_3) > FAR_ORIGIN * extent, step * np.round(middle_3 / step), 0)
+        )
 
     def of(self, position_N3: np.ndarray) -> np.ndarray:
         """Points (N, 3) of the map along these axes."""
-        return np.column_stack([self.vertical.level(position_N3), self.vertical.height(position_N3)])
+        return np.column_stack([self.vertical.level(position_N3), self.vertical.height(position_N3)]) - self.shift_3
 
     @property
     def titles(self) -> list[str]:
         first, second, up = self.vertical.names
-        return [f"{first} [{self.unit}]", f"{second} [{self.unit}]", f"up: {up} [{self.unit}]"]
+        shifts = ["" if not shift else f" {'-' if shift > 0 else '+'} {abs(shift):.10g}" for shift in self.shift_3]
+        names = zip((first, second, f"up: {up}"), shifts, strict=True)
+        return [f"{name}{shift} [{self.unit}]" for name, shift in names]
 
 
-def map_figure(points: Points, movement: Movement, units: str, vertical: Vertical | None = None) -> Any:
-    """A plotly Figure; up is up. `units` is one of `scene.UNITS`. Of many cameras some are left out evenly, never
-    one of the ten that moved most."""
-    import plotly.graph_objects as go  # a second to import: only when drawing
+def map_figure(points: Points, movement: Movement, units: str, vertical: Vertical | None = None) -> dict[str, Any]:
+    """A figure of plotly as its JSON schema has it, with "data" and "layout"; up is up. `units` is one of
+    `scene.UNITS`. Of many cameras some are left out evenly, never one of the ten that moved most.
 
-    axes = Axes(vertical or movement.vertical(), unit_name(units))
-    shown = shown_cameras(movement)
-    figure = go.Figure([_cloud(go, axes, points), *_cameras(go, axes, movement, shown, points)])
+    No plotly.graph_objects: their validation takes seconds for the colours of a cloud.
+    """
+    cameras_N3 = np.concatenate([movement.recorded_N3, movement.adjusted_N3])
+    axes = Axes.around(cameras_N3, vertical or movement.vertical(), unit_name(units))
     boxes = _boxes(axes, points, movement)
-    figure.update_layout(
-        scene={**_scene(axes, boxes["around the cameras"]), "camera": _eye(axes, movement)},
-        margin={"l": 0, "r": 0, "t": 0, "b": 0},
-        legend={"x": 0.01, "y": 0.99, "bgcolor": "rgba(255,255,255,0.8)", "itemsizing": "constant"},
-        updatemenus=[_view_buttons(boxes)],
-        hoverlabel={"align": "left"},
-    )
-    return figure
+    layout = {
+        "scene": {**_scene(axes, boxes["around the cameras"]), "camera": _eye(axes, movement)},
+        "margin": {"l": 0, "r": 0, "t": 0, "b": 0},
+        "legend": {"x": 0.01, "y": 0.99, "bgcolor": "rgba(255,255,255,0.8)", "itemsizing": "constant"},
+        "updatemenus": [_view_buttons(boxes)],
+        "hoverlabel": {"align": "left"},
+        "showlegend": True,
+    }
+    return {
+        "data": [_cloud(axes, points), *_cameras(axes, movement, shown_cameras(movement), points)],
+        "layout": layout,
+    }
 
 
 def shown_cameras(movement: Movement) -> np.ndarray:
@@ -65,11 +87,11 @@ def shown_cameras(movement: Movement) -> np.ndarray:
     return np.union1d(np.arange(0, len(movement), step), movement.moved_most())
 
 
-def _cloud(go: Any, axes: Axes, points: Points) -> Any:
-    position_P3 = axes.of(points.position_P3).astype(np.float32)
+def _cloud(axes: Axes, points: Points) -> dict[str, Any]:
+    position_P3 = axes.of(points.position_P3)
     colours = [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in points.colour_P3.tolist()]
-    return go.Scatter3d(
-        **_xyz(position_P3),
+    return _trace(
+        position_P3,
         mode="markers",
         marker={"size": 1.6, "color": colours, "line": {"width": 0}},
         hoverinfo="skip",
@@ -77,24 +99,25 @@ def _cloud(go: Any, axes: Axes, points: Points) -> Any:
     )
 
 
-def _cameras(go: Any, axes: Axes, movement: Movement, shown: np.ndarray, points: Points) -> list[Any]:
+def _cameras(axes: Axes, movement: Movement, shown: np.ndarray, points: Points) -> list[dict[str, Any]]:
     before_N3, after_N3 = axes.of(movement.recorded_N3[shown]), axes.of(movement.adjusted_N3[shown])
     texts = [hover_text(movement, index, axes.unit) for index in shown]
     drawn = [
-        _markers(go, before_N3, texts, RECORDED, "cameras as recorded"),
-        _markers(go, after_N3, texts, ADJUSTED, "cameras adjusted"),
-        _segments(go, before_N3, after_N3, LINES, "movement", 3, True),
+        _markers(before_N3, texts, RECORDED, "cameras as recorded"),
+        _markers(after_N3, texts, ADJUSTED, "cameras adjusted"),
+        _segments(before_N3, after_N3, LINES, "movement", 3, True),
     ]
     far_N3 = before_N3 + EXAGGERATION * (after_N3 - before_N3)
-    drawn.append(_segments(go, before_N3, far_N3, LINES, f"movement, {EXAGGERATION} times as long", 2, "legendonly"))
+    drawn.append(_segments(before_N3, far_N3, LINES, f"movement, {EXAGGERATION} times as long", 2, "legendonly"))
     some = shown[:: -(-len(shown) // VIEWS)]
-    ends_N3 = movement.adjusted_N3[some] + 0.12 * typical_depth(points) * rotations(movement.adjusted_N4[some])[:, :, 2]
+    length = VIEW_LENGTH * typical_depth(points)
+    ends_N3 = movement.adjusted_N3[some] + length * rotations(movement.adjusted_N4[some])[:, :, 2]
     views = (axes.of(movement.adjusted_N3[some]), axes.of(ends_N3))
-    drawn.append(_segments(go, *views, ADJUSTED, "directions of view, adjusted", 1.5, "legendonly"))
+    drawn.append(_segments(*views, ADJUSTED, "directions of view, adjusted", 1.5, "legendonly"))
     most = movement.moved_most()
     drawn.append(
-        go.Scatter3d(
-            **_xyz(axes.of(movement.adjusted_N3[most])),
+        _trace(
+            axes.of(movement.adjusted_N3[most]),
             mode="markers+text",
             marker={"size": 6, "symbol": "circle-open", "color": "#000000"},
             text=[str(number) for number in range(1, len(most) + 1)],
@@ -120,24 +143,25 @@ def typical_depth(points: Points) -> float:
     return float(np.median(points.depth_P)) if len(points.depth_P) else 1.0
 
 
-def _xyz(position_N3: np.ndarray) -> dict[str, np.ndarray]:
-    return {axis: np.ascontiguousarray(position_N3[:, number]) for number, axis in enumerate("xyz")}
+def _trace(position_N3: np.ndarray, **properties: Any) -> dict[str, Any]:
+    """A trace of plotly; numbers as base64 take a third of their text."""
+    packed = [base64.b64encode(np.ascontiguousarray(values_N, "<f4").tobytes()).decode() for values_N in position_N3.T]
+    xyz = {axis: {"dtype": "f4", "bdata": text} for axis, text in zip("xyz", packed, strict=True)}
+    return {"type": "scatter3d", **xyz, **properties}
 
 
-def _markers(go: Any, position_N3: np.ndarray, texts: list[str], colour: str, name: str) -> Any:
+def _markers(position_N3: np.ndarray, texts: list[str], colour: str, name: str) -> dict[str, Any]:
     marker = {"size": 2.4, "color": colour, "line": {"width": 0}}
-    return go.Scatter3d(**_xyz(position_N3), mode="markers", marker=marker, text=texts, hoverinfo="text", name=name)
+    return _trace(position_N3, mode="markers", marker=marker, text=texts, hoverinfo="text", name=name)
 
 
 def _segments(
-    go: Any, start_N3: np.ndarray, end_N3: np.ndarray, colour: str, name: str, width: float, visible: bool | str
-) -> Any:
+    start_N3: np.ndarray, end_N3: np.ndarray, colour: str, name: str, width: float, visible: bool | str
+) -> dict[str, Any]:
     """Lines from each start to its end, as one trace with gaps."""
     line_N33 = np.stack([start_N3, end_N3, np.full_like(start_N3, LINE_BREAK)], axis=1)
     line = {"color": colour, "width": width}
-    return go.Scatter3d(
-        **_xyz(line_N33.reshape(-1, 3)), mode="lines", line=line, hoverinfo="skip", name=name, visible=visible
-    )
+    return _trace(line_N33.reshape(-1, 3), mode="lines", line=line, hoverinfo="skip", name=name, visible=visible)
 
 
 def _boxes(axes: Axes, points: Points, movement: Movement) -> dict[str, np.ndarray]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from transposenet_core.mapping.report.depth_points import Points
 
-BUFFER = 1_000_000  # points that are collected before they are merged
+LEAST_WAITING = 250_000  # points that are collected before they are merged, or half of those that are kept
 COARSER = float(np.sqrt(2))  # surfaces then have half as many voxels
 # Borders of voxels do not run through the map's origin, as floors and walls do, and as all borders would however large.
 OFF_ORIGIN = 0.37
@@ -19,9 +19,9 @@ MIXERS = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0
 class VoxelThinning:
     """Takes points frame by frame and keeps the mean of those in a voxel, at most `most` of them at the end.
 
-    The edge of a voxel is `resolution` times the distance from which its points were seen, to a power of two; a place
-    seen from near and from far keeps what was seen from near. Where voxels become too many, all of them grow.
-    Memory is some 100 bytes for each point of `most`, however many are added.
+    The edge of a voxel is `resolution` times the distance from which its points were seen, to a power of the root of
+    two; a place seen from near and from far keeps what was seen from near. Where voxels become too many, all grow.
+    Memory is some 500 bytes for each point of `most`, however many are added.
     """
 
     def __init__(self, most: int, resolution: float) -> None:
@@ -34,7 +34,7 @@ class VoxelThinning:
             points.position_P3, points.colour_P3.astype(np.float32), points.depth_P, np.ones(len(points.depth_P))
         )
         self._waiting.append(cells)
-        if sum(len(waiting.weight_P) for waiting in self._waiting) >= BUFFER:
+        if sum(len(waiting.weight_P) for waiting in self._waiting) >= max(LEAST_WAITING, self.most // 2):
             self._merge()
 
     def result(self) -> Points:
@@ -52,7 +52,7 @@ class VoxelThinning:
         self._waiting = []
         while len(self._kept.weight_P) > 2 * self.most:
             self._coarsen(len(self._kept.weight_P))
-            self._kept = self._kept.merged(self.resolution)
+            self._kept = self._kept.merged(self.resolution).without_far_copies(self.resolution)
 
     def _coarsen(self, count: int) -> None:
         """As far as the number of points on surfaces calls for, and a little less."""
@@ -107,15 +107,15 @@ class _Cells:
 
 
 def voxel_levels(depth_P: np.ndarray, resolution: float) -> np.ndarray:
-    """(P,) float64: the binary logarithm of the edge of each point's voxel, a whole number."""
+    """(P,) float64: the binary logarithm of the edge of each point's voxel, a multiple of 1/2."""
     edge_P = np.maximum(depth_P, np.finfo(float).tiny) * resolution
-    return np.round(np.log2(edge_P))
+    return np.round(2 * np.log2(edge_P)) / 2
 
 
 def voxel_keys(position_P3: np.ndarray, level_P: np.ndarray) -> np.ndarray:
     """(P,) uint64: the same number for the points of one voxel; two voxels share one once in 10^12."""
     cell_P3 = np.floor(position_P3 / np.exp2(level_P)[:, None] + OFF_ORIGIN).astype(np.int64)
-    parts_P4 = np.column_stack([cell_P3, level_P.astype(np.int64)]).view(np.uint64)
+    parts_P4 = np.column_stack([cell_P3, (2 * level_P).astype(np.int64)]).view(np.uint64)
     key_P = np.zeros(len(parts_P4), np.uint64)
     for part_P, mixer in zip(parts_P4.T, MIXERS, strict=True):
         key_P = (key_P ^ part_P) * mixer
