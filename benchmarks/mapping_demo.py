@@ -4,8 +4,8 @@
 python benchmarks/mapping_demo.py --out DIR [--drives 1 2] [--every N] [--errors amcl|independent|none] [--seed S]
 
 Renders the drives unless DIR/room has them, gives their poses the errors of `recording_errors.py` and makes a map of
-them. Prints how far its poses are from the truth (after SE(3), after Sim(3)), the scale, the lens, and how far its depth
-is from the renderer's. Development looked at drives 1 and 2; the reported figures are of drives 5 and 6.
+them. Prints how far its poses are from the truth (after SE(3), after Sim(3)), the scale, the lens, and how far its
+depth is from the renderer's. Development looked at drives 1 and 2; the reported figures are of drives 5 and 6.
 """
 
 from __future__ import annotations
@@ -90,9 +90,7 @@ FIGURES = ("se3_m", "se3_p95_m", "se3_deg", "sim3_m", "scale")
 def pose_figures(poses: dict[str, Pose], truth: dict[str, Pose]) -> dict[str, float]:
     """Median distance and degrees after SE(3), median distance after Sim(3), and the scale of the poses."""
     ours, theirs = [poses[name] for name in poses], [truth[name] for name in poses]
-    scaled, rigid = (
-        Similarity.of_points(stack(ours)[0], stack(theirs)[0], with_scale) for with_scale in (True, False)
-    )
+    scaled, rigid = (Similarity.of_points(stack(ours)[0], stack(theirs)[0], with_scale) for with_scale in (True, False))
     metres_N, degrees_N = pose_errors([rigid(pose) for pose in ours], theirs)
     scaled_N, _ = pose_errors([scaled(pose) for pose in ours], theirs)
     return {
