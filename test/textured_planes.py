@@ -117,3 +117,11 @@ def sparse_map(images: Sequence[PosedImage], depths: Sequence[np.ndarray], camer
         seen_K = np.flatnonzero(inside_P & (np.abs(there_P - z_P) < 0.02 * z_P))
         frames.append(MappedFrame(image, image.pose, seen_K, np.stack((x_P[seen_K], y_P[seen_K]), axis=1)))
     return SparseMap(frames, camera, point_P3, np.zeros(len(point_P3)))
+
+
+# A back wall at 4 m, a floor, a box 1.5 m in front of the cameras.
+WALL = rectangle((-5, -3, 4), (10, 0, 0), (0, 5, 0), 1)
+FLOOR = rectangle((-5, 1, 0.5), (10, 0, 0), (0, 0, 4), 2)
+BOX = rectangle((-0.5, 0.2, 2.2), (0.7, 0, 0.2), (0, 0.8, 0), 3)
+ROOM = [WALL, FLOOR, BOX]
+ARC = [camera_at((0.07 * k - 0.4, 0.05 * np.sin(k), 0.02 * np.cos(2 * k)), yaw_deg=-1.2 * k + 7) for k in range(12)]

@@ -6,20 +6,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from textured_planes import CAMERA, Rectangle, camera_at, record, rectangle
+from textured_planes import ARC, CAMERA, ROOM, Rectangle, camera_at, record, rectangle
 
 from transposenet_core.mapping.dense.depth_files import DepthFiles
 from transposenet_core.mapping.dense.depth_from_motion import depth_from_motion
 from transposenet_core.mapping.dense.options import DenseOptions
 from transposenet_core.mapping.dense.result import DenseResult
 from transposenet_core.mapping.sparse_map import SparseMap
-
-# A back wall at 4 m, a floor, a box 1.5 m in front of the cameras.
-WALL = rectangle((-5, -3, 4), (10, 0, 0), (0, 5, 0), 1)
-FLOOR = rectangle((-5, 1, 0.5), (10, 0, 0), (0, 0, 4), 2)
-BOX = rectangle((-0.5, 0.2, 2.2), (0.7, 0, 0.2), (0, 0.8, 0), 3)
-ROOM = [WALL, FLOOR, BOX]
-ARC = [camera_at((0.07 * k - 0.4, 0.05 * np.sin(k), 0.02 * np.cos(2 * k)), yaw_deg=-1.2 * k + 7) for k in range(12)]
 
 
 def estimated(result: DenseResult) -> list[np.ndarray]:
