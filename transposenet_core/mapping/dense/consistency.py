@@ -17,6 +17,7 @@ from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
 
 PROPOSING = 6  # partners, the best ones, whose depths are tried where a frame has none of its own
+EDGE_PIXELS, EDGE_STEP = 2, 1.15  # half a window, and by what factor depth grows across an edge
 LEAST_SPECKLE, SPECKLE_STEP = 12, 0.1  # pixels of an island that stays; relative step of depth around an island
 HIDDEN_COUNTS = 0.5  # of a partner with something nearer: mostly an edge, sometimes its error or ours
 
@@ -70,7 +71,7 @@ def agreed(
     second_HW = second.confidence(least_agreeing + 1)
     filled_HW = second_HW >= least_share
     depth_HW = np.where(kept_HW, voted.depth_HW, np.where(filled_HW, second.depth_HW, 0)).astype(np.float32)
-    depth_HW = without_speckles(depth_HW)
+    depth_HW = without_speckles(without_edges(depth_HW))
     return depth_HW, np.where(depth_HW > 0, np.where(kept_HW, share_HW, second_HW), 0)
 
 
@@ -85,6 +86,17 @@ def proposed(partners: Sequence[DepthView], T_map_camera: Pose, pinhole: Intrins
         inside_N = index_N >= 0
         np.minimum.at(depth_N, index_N[inside_N], z_N[inside_N].astype(np.float32))
     return np.where(np.isfinite(depth_N), depth_N, 0).reshape(height, width)
+
+
+def without_edges(depth_HW: np.ndarray) -> np.ndarray:
+    """The depth without the near side of its edges, where it reaches too far out.
+
+    A window that holds a bit of what is near looks like it, so what is near grows by half a window, in all frames
+    alike: no vote finds it. What is as thin as a window goes altogether.
+    """
+    size = 2 * EDGE_PIXELS + 1
+    farthest_HW = cv2.dilate(depth_HW, np.ones((size, size), np.uint8))
+    return np.where(farthest_HW > EDGE_STEP * depth_HW, 0, depth_HW).astype(np.float32)
 
 
 def without_speckles(depth_HW: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ class DenseOptions:
     partners: int = 16  # frames whose depths a frame's depth is checked against
     tolerance: float = 0.05  # relative difference of two depths that agree
     least_agreeing: int = 2  # partners that must agree on a pixel, and
-    agreeing_share: float = 0.45  # the share of those that can see it
+    agreeing_share: float = 0.5  # the share of those that can see it
     threads: int = 1
 
     def of_the_sweep(self) -> dict[str, float]:
