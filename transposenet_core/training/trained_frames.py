@@ -18,7 +18,7 @@ from transposenet_core.training.validation import Validator
 FRAMES = 32  # of each scene
 # Scores (sums of two medians, each divided by that of the constant pose, which has 2) above which they are not learnt.
 EARLY, FINAL = 2.0, 1.0
-LEAST_EPOCHS = 10  # in a shorter training nothing is said early
+LEAST_EPOCHS = 10  # in a shorter training they are looked at only at its end
 
 
 @dataclass(frozen=True)

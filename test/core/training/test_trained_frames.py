@@ -53,7 +53,7 @@ def trained() -> TrainedFrames:
     ("learnt", "early", "at_the_end"),
     [(0.95, False, False), (0.3, False, True), (0.0, False, True), (-1.0, True, True)],
 )
-def test_frames_that_are_not_learnt_are_said_so(learnt: float, early: bool, at_the_end: bool) -> None:
+def test_a_warning_names_frames_that_are_not_learnt(learnt: float, early: bool, at_the_end: bool) -> None:
     frames = trained()
     found = frames(Remembering(learnt))
     assert found.score == pytest.approx(2 * (1 - learnt), abs=0.02)
