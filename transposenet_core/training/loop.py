@@ -167,6 +167,8 @@ class Training:
 
     def _look_at_training_frames(self, state: State, stage: Stage, epoch: int, curves: Curves) -> None:
         """Write the errors on a sample of them, and warn where they are not learnt."""
+        counts = self.pixels.counts
+        steps = math.ceil(len(counts) * max(counts) / self.config.batch_size)
         trained = TrainedFrames.of(self.data, unit_name(common_units([each.scene for each in self.data])))
         found = trained(self._settled(state, stage, epoch))
         curves.write(
@@ -176,7 +178,7 @@ class Training:
             trained_median_deg=found.summary.median_deg,
             trained_score=found.score,
         )
-        if warning := trained.warning(found, epoch, stage.epochs):
+        if warning := trained.warning(found, epoch, stage.epochs, steps):
             ProgressBar.write(f"warning: {warning}", file=sys.stderr)
 
     def _epoch(self, stage: Stage, state: State, step: TrainStep, epoch: int) -> dict[str, float]:
