@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from transposenet_core.evaluation.errors import pose_errors, summarise
+from transposenet_core.evaluation.verdict import USUAL_STEPS
 from transposenet_core.scene_model.parity import spread
 from transposenet_core.training.scene_data import SceneData
 from transposenet_core.training.scene_validation import SceneValidators, Validation
@@ -18,7 +19,7 @@ from transposenet_core.training.validation import Validator
 FRAMES = 32  # of each scene
 # Scores (sums of two medians, each divided by that of the constant pose, which has 2) above which they are not learnt.
 EARLY, FINAL = 2.0, 1.0
-LEAST_EPOCHS = 10  # in a shorter training nothing is said early
+LEAST_EPOCHS = 10  # in a shorter training they are looked at only at its end
 
 
 @dataclass(frozen=True)
@@ -51,20 +52,23 @@ class TrainedFrames:
         """The errors of the network on them."""
         return self.validators(network)
 
-    def warning(self, found: Validation, epoch: int, epochs: int) -> str:
-        """One sentence where they are not learnt after `epoch` of `epochs`; '' where they are."""
+    def warning(self, found: Validation, epoch: int, epochs: int, steps: int) -> str:
+        """One sentence where they are not learnt after `epoch` of `epochs`, of so many `steps` each; '' where they are.
+
+        Few frames make few steps: what to do about it is in the sentence.
+        """
         if found.score <= (FINAL if epoch >= epochs else EARLY):
             return ""
         constant = [pose_errors([v.constant] * len(v.pixels), v.ground_truth_poses) for v in self.validators.validators]
         medians = [summarise(*each) for each in constant]
         m, deg = (float(np.mean(each)) for each in zip(*((s.median_m, s.median_deg) for s in medians), strict=True))
         count = sum(len(validator.pixels) for validator in self.validators.validators)
-        advice = (
-            f"train longer (epochs={2 * epochs}), and where that does not help check images, poses and depth with "
-            "`transposenet check`"
-            if epoch >= epochs
-            else "stop and check images, poses and depth with `transposenet check` if it stays like this"
-        )
+        check, usual = "check images, poses and depth with `transposenet check`", -(-USUAL_STEPS // steps)
+        if usual > epochs:
+            advice = f"{epochs} epochs are {epochs * steps} steps, a room takes {USUAL_STEPS}: set epochs={usual}"
+        else:
+            advice = f"train longer (epochs={2 * epochs})" if epoch >= epochs else "if it stays like this, stop"
+        advice += f", and {check}"
         return (
             f"the training frames are not learnt after {epoch} of {epochs} epochs: on {count} of them, as recorded, "
             f"the median error is {found.summary.median_m:.3g} {self.unit} / {found.summary.median_deg:.3g} deg, that "

@@ -53,16 +53,23 @@ def trained() -> TrainedFrames:
     ("learnt", "early", "at_the_end"),
     [(0.95, False, False), (0.3, False, True), (0.0, False, True), (-1.0, True, True)],
 )
-def test_frames_that_are_not_learnt_are_said_so(learnt: float, early: bool, at_the_end: bool) -> None:
+def test_a_warning_names_frames_that_are_not_learnt(learnt: float, early: bool, at_the_end: bool) -> None:
     frames = trained()
     found = frames(Remembering(learnt))
     assert found.score == pytest.approx(2 * (1 - learnt), abs=0.02)
     for epoch, expected in ((9, early), (90, at_the_end)):
-        warning = frames.warning(found, epoch, 90)
+        warning = frames.warning(found, epoch, 90, steps=40)
         assert bool(warning) == expected
         if expected:
             assert f"not learnt after {epoch} of 90 epochs: on {FRAMES} of them" in warning
             assert f"{found.summary.median_m:.3g} units" in warning and "`transposenet check`" in warning
+
+
+def test_few_frames_need_more_epochs() -> None:
+    frames = trained()
+    found = frames(Remembering(0.0))
+    assert "90 epochs are 810 steps, a room takes 4000: set epochs=445, and check" in frames.warning(found, 90, 90, 9)
+    assert "train longer (epochs=180), and check" in frames.warning(found, 90, 90, 50)
 
 
 def test_it_is_looked_at_within_the_first_tenth_and_at_the_end() -> None:
