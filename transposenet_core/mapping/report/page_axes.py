@@ -11,7 +11,7 @@ from transposenet_core.geometry.vertical import Vertical
 from transposenet_core.mapping.report.depth_points import Points
 from transposenet_core.mapping.report.movement import Movement, rotations
 
-NEAR_SHARE = 3.0  # half edge of the near view: of the typical distance of what the cameras see
+NEAR_SHARE = 2.0  # half edge of the near view: of the typical distance of what the cameras see
 FAR_PERCENTILES = (0.2, 99.8)
 FAR_ORIGIN = 1000  # times the extent of the track
 
