@@ -14,7 +14,7 @@ import yaml
 from transposenet_core.atomic_files import write_atomically
 from transposenet_core.errors import TrainingDivergedError
 from transposenet_core.progress import ProgressBar
-from transposenet_core.scene import Scene
+from transposenet_core.scene import Scene, common_units, unit_name
 from transposenet_core.training.augmentation.virtual_rotation import for_camera
 from transposenet_core.training.averaging import MovingAverage
 from transposenet_core.training.batches import batches
@@ -32,6 +32,7 @@ from transposenet_core.training.network import (
     make_repeatable,
     model_options,
     preprocessing_of,
+    with_typical_depth,
 )
 from transposenet_core.training.optimization import build_optimizer, rate_factor
 from transposenet_core.training.outcome import Outcome, frames_digest, is_usable
@@ -39,6 +40,7 @@ from transposenet_core.training.scene_data import load_scene_data
 from transposenet_core.training.scene_validation import scene_validators_of
 from transposenet_core.training.stages import Stage, load_start, plan
 from transposenet_core.training.step import TrainStep
+from transposenet_core.training.trained_frames import TrainedFrames, checked_after
 
 PATIENCE = 20  # steps in a row without a finite gradient
 
@@ -73,6 +75,7 @@ class Training:
         self.config, self.preprocessing = config, preprocessing_of(config)
         self.data = [load_scene_data(each, config, self.preprocessing, world, n) for n, each in enumerate(scenes)]
         self.pixels = ScenePixels([each.pixels for each in self.data])
+        self.config = config = with_typical_depth(config, self.data[0].pixels.distances)
         self.outcome = Outcome(
             out, [each.scene for each in self.data], config, scene_validators_of(self.data), provenance
         )
@@ -138,6 +141,8 @@ class Training:
                 healthy = step.faults()[1] == 0
                 if curves:
                     curves.write(self.progress.epochs_before + epoch + 1, stage.learns, **figures)
+                    if healthy and stage.learns == "all" and checked_after(epoch + 1, stage.epochs):
+                        self._look_at_training_frames(state, stage, epoch + 1, curves)
                     if healthy and ((epoch + 1) % self.config.validate_every == 0 or epoch + 1 == stage.epochs):
                         self.outcome.consider(state.validated, stage, self.progress, epoch + 1, curves)
                 if healthy:  # otherwise the last good checkpoint is kept
@@ -150,6 +155,20 @@ class Training:
         finally:
             if curves:
                 curves.close()
+
+    def _look_at_training_frames(self, state: State, stage: Stage, epoch: int, curves: Curves) -> None:
+        """Write the errors on a sample of them, and warn where they are not learnt."""
+        trained = TrainedFrames.of(self.data, unit_name(common_units([each.scene for each in self.data])))
+        found = trained(state.validated)
+        curves.write(
+            self.progress.epochs_before + epoch,
+            stage.learns,
+            trained_median_m=found.summary.median_m,
+            trained_median_deg=found.summary.median_deg,
+            trained_score=found.score,
+        )
+        if warning := trained.warning(found, epoch, stage.epochs):
+            ProgressBar.write(f"warning: {warning}", file=sys.stderr)
 
     def _epoch(self, stage: Stage, state: State, step: TrainStep, epoch: int) -> dict[str, float]:
         """One pass over all images. Returns the epoch's metrics."""

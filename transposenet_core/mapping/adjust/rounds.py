@@ -8,13 +8,17 @@ import numpy as np
 
 from transposenet_core.mapping.adjust import recorded, structure, tracks
 from transposenet_core.mapping.adjust.bundle import BundleOptions, Cameras, Observations, PosePrior, adjust_bundle
-from transposenet_core.mapping.adjust.lens import Lens
+from transposenet_core.mapping.adjust.lens import Lens, pixel_difference
 from transposenet_core.mapping.adjust.recorded import RecordedModel, Recording
 from transposenet_core.mapping.adjust.structure import Structure
 from transposenet_core.progress import ProgressBar
 
 MOST_OBSERVATIONS = 1_500_000  # of one adjustment; Ceres takes about 1 kB for each
 FEWEST_SEEN = 15  # observations that fix a frame
+LENS_KEPT_PX = 0.4  # at 640 pixels of width: a lens that differs by less is the stated one
+TOLERATED = 0.05  # growth of the reprojection error, which is what lenses and shutters hide
+TIGHTEST = 64.0
+FINAL_ITERATIONS = 10
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ ROUNDS = (
     Round(40, 90, 12, False),
     Round(16, 90, 15, True),
     Round(8, 140, 15, True),
-    Round(4, 140, 20, True),
+    Round(4, 140, 15, True),
 )
 
 
@@ -45,6 +49,58 @@ class Solution:
     model: RecordedModel
     prior: PosePrior
     good_N: np.ndarray
+    tightness: float
+
+
+class Rounds:
+    """The state that rounds pass on: cameras and lens, the recording's errors and the prior that follows from them."""
+
+    def __init__(
+        self, recording: Recording, lens: Lens, seen: Observations, stated_N66: np.ndarray | None, threads: int
+    ) -> None:
+        """`stated_N66`: covariances (N, 6, 6) of the recorded poses, None where they are estimated."""
+        self.recording, self.stated_lens, self.seen, self.threads = recording, lens, seen, threads
+        self.stated_N66 = stated_N66
+        self.frames, self.points = len(recording.stamp_N), int(seen.point_O.max(initial=-1)) + 1
+        self.spread, self.pixel = recording.spread, lens.stated.width / 640
+        self.cameras, self.lens = recording.cameras, lens
+        self.good_N = np.zeros(self.frames, bool)
+        self.model = recorded.fit(self.cameras, recording, self.good_N, self.spread)
+        start = isotropic(self.frames, 0.03 * self.spread, np.radians(1.5))
+        self.prior = PosePrior(self.cameras, start if stated_N66 is None else stated_N66)
+        self.loss_px = np.inf
+        self.chosen = seen.only(np.zeros(len(seen.frame_O), bool))
+        self.built = structure.build(self.cameras, lens, self.chosen, self.points, 1.0)
+
+    def triangulate(self, step: Round) -> bool:
+        """Points of the cameras as they are, and which observations the next adjustment takes; false for none."""
+        limit = step.limit_px * self.pixel
+        self.built = structure.build(self.cameras, self.lens, self.seen, self.points, limit)
+        size = self.lens.stated.width, self.lens.stated.height
+        per_frame = int(min(step.per_frame, max(40, MOST_OBSERVATIONS / max(self.frames, 1))))
+        chosen = self.built.seen.only(tracks.select(self.built.seen, self.points, self.frames, size, per_frame))
+        self.good_N = np.bincount(chosen.frame_O, minlength=self.frames) >= FEWEST_SEEN
+        self.chosen = chosen.only(self.good_N[chosen.frame_O])
+        self.loss_px = max(limit / 6, 0.7 * self.pixel)
+        return bool(len(self.chosen.frame_O))
+
+    def bundle(self, iterations: int, lens: bool, tighter: float = 1.0) -> float:
+        """Adjust to the chosen observations, the prior `tighter` times as strict; their median error in pixels."""
+        prior = PosePrior(self.prior.cameras, self.prior.covariance_N66 / tighter**2)
+        options = BundleOptions(self.loss_px, lens, iterations, self.threads)
+        self.cameras, self.lens, point_P3 = adjust_bundle(
+            self.cameras, self.lens, self.built.point_P3, self.chosen, prior, options
+        )
+        error_O = structure.errors(self.cameras, self.lens, point_P3, self.chosen)
+        return float(np.median(error_O[np.isfinite(error_O)])) if np.isfinite(error_O).any() else np.inf
+
+    def judge_recording(self) -> None:
+        """Estimate what is wrong with the recorded poses, and expect the cameras where they are then."""
+        self.model = recorded.fit(self.cameras, self.recording, self.good_N, self.spread)
+        self.cameras = recorded.in_the_recordings_frame(self.model.parameter_14, self.cameras)
+        covariance_N66 = _covariances(self.model, self.frames, self.stated_N66)
+        self.prior = recorded.prior_of(self.model, self.cameras, self.recording, covariance_N66)
+        self.cameras = where(self.good_N, self.cameras, self.prior.cameras)
 
 
 def solve(
@@ -52,39 +108,50 @@ def solve(
     lens: Lens,
     seen: Observations,
     adjust_lens: bool,
-    stated_sigma: np.ndarray | None,
+    stated_N66: np.ndarray | None,
     threads: int,
     progress: bool,
 ) -> Solution:
-    """`stated_sigma`: covariances (N, 6, 6) of the recorded poses, None where they are estimated."""
-    points = int(seen.point_O.max(initial=-1)) + 1
-    frames = len(recording.stamp_N)
-    spread, pixel = recording.spread, lens.stated.width / 640
-    size = lens.stated.width, lens.stated.height
-    cameras = recording.cameras
-    covariance_N66 = stated_sigma if stated_sigma is not None else isotropic(frames, 0.03 * spread, np.radians(1.5))
-    prior = PosePrior(cameras, covariance_N66)
-    model = recorded.fit(cameras, recording, np.zeros(frames, bool), spread)
-    good_N = np.zeros(frames, bool)
-    for step in ProgressBar(ROUNDS, desc="adjustment", unit="round", disable=not progress):
-        limit = step.limit_px * pixel
-        built = structure.build(cameras, lens, seen, points, limit)
-        per_frame = int(min(step.per_frame, max(40, MOST_OBSERVATIONS / max(frames, 1))))
-        chosen = built.seen.only(tracks.select(built.seen, points, frames, size, per_frame))
-        good_N = np.bincount(chosen.frame_O, minlength=frames) >= FEWEST_SEEN
-        chosen = chosen.only(good_N[chosen.frame_O])
-        if not len(chosen.frame_O):
+    """Rounds with falling limits, the prior at last as strict as the images allow."""
+    state = Rounds(recording, lens, seen, stated_N66, threads)
+    tightness = 1.0
+    bar = ProgressBar(total=len(ROUNDS) + 1, desc="adjustment", unit="round", disable=not progress)
+    with bar:
+        for step in ROUNDS:
+            if not state.triangulate(step):
+                break
+            state.bundle(step.iterations, adjust_lens and step.lens)
+            state.judge_recording()
+            if adjust_lens and step.lens and pixel_difference(lens, state.lens) < LENS_KEPT_PX * state.pixel:
+                state.lens = lens
+            bar.update()
+        if len(state.chosen.frame_O) and state.triangulate(ROUNDS[-1]):
+            tightness = _tighten(state)
+            bar.update()
+    built = structure.build(state.cameras, state.lens, seen, state.points, ROUNDS[-1].limit_px * state.pixel)
+    return Solution(state.cameras, state.lens, built, state.model, state.prior, state.good_N, tightness)
+
+
+def _tighten(state: Rounds) -> float:
+    """Make the prior as strict as costs the images no more than TOLERATED; how many times stricter it became.
+
+    Slow bends of a whole map hardly show in the images, and small faults of lens and shutter cause them: where the
+    images do not object, the recording is right. The lens is what the images alone made it.
+    """
+    # Everything is compared with the lens as it is now, which may have become the stated one again.
+    best_px = state.bundle(FINAL_ITERATIONS, False)
+    state.judge_recording()
+    base, tightness = state.prior.covariance_N66, 1.0
+    while tightness < TIGHTEST:
+        kept = state.cameras, state.model, state.prior
+        state.prior = PosePrior(state.prior.cameras, base)
+        found_px = state.bundle(FINAL_ITERATIONS, False, 2 * tightness)
+        if found_px > best_px * (1 + TOLERATED):
+            state.cameras, state.model, state.prior = kept
             break
-        loss = max(limit / 6, 0.7 * pixel)
-        options = BundleOptions(loss, adjust_lens and step.lens, step.iterations, threads)
-        cameras, lens, _ = adjust_bundle(cameras, lens, built.point_P3, chosen, prior, options)
-        model = recorded.fit(cameras, recording, good_N, spread)
-        if step is not ROUNDS[-1]:
-            cameras = recorded.in_the_recordings_frame(model.parameter_14, cameras)
-            prior = recorded.prior_of(model, cameras, recording, _covariances(model, frames, stated_sigma, spread))
-            cameras = where(good_N, cameras, prior.cameras)
-    built = structure.build(cameras, lens, seen, points, ROUNDS[-1].limit_px * pixel)
-    return Solution(cameras, lens, built, model, prior, good_N)
+        tightness *= 2
+        state.judge_recording()
+    return tightness
 
 
 def isotropic(frames: int, position_sigma: float, rotation_sigma: float) -> np.ndarray:
@@ -93,7 +160,7 @@ def isotropic(frames: int, position_sigma: float, rotation_sigma: float) -> np.n
     return np.repeat(np.diag(diagonal)[None], frames, axis=0)
 
 
-def _covariances(model: RecordedModel, frames: int, stated_N66: np.ndarray | None, spread: float) -> np.ndarray:
+def _covariances(model: RecordedModel, frames: int, stated_N66: np.ndarray | None) -> np.ndarray:
     """Of the prior of each frame: errors that last over many frames count as one, not as many."""
     position, rotation = np.sqrt(model.position_frames), np.sqrt(model.rotation_frames)
     if stated_N66 is None:

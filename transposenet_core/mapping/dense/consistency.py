@@ -7,14 +7,17 @@ leave nothing of a sparse recording, so what is asked for is a share of those th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
 
+PROPOSING = 6  # partners, the best ones, whose depths are tried where a frame has none of its own
+LEAST_SPECKLE, SPECKLE_STEP = 12, 0.1  # pixels of an island that stays; relative step of depth around an island
 HIDDEN_COUNTS = 0.5  # of a partner with something nearer: mostly an edge, sometimes its error or ours
 
 
@@ -42,6 +45,55 @@ class Votes:
         asked_HW = self.agree_HW + self.contradict_HW + HIDDEN_COUNTS * self.hidden_HW
         share_HW = self.agree_HW / np.maximum(asked_HW, 1)
         return np.where(self.agree_HW >= least_agreeing, share_HW, 0).astype(np.float32)
+
+
+def agreed(
+    frame: DepthView,
+    partners: Sequence[DepthView],
+    pinhole: Intrinsics,
+    tolerance: float,
+    least_agreeing: int,
+    least_share: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The depth (H, W) that enough partners agree on, 0 elsewhere, and the share 0..1 that does.
+
+    Where the frame's own depth fails, that of partners is tried, and one more of them has to agree: the proposer
+    agrees with itself.
+    """
+    voted = votes(frame, partners, pinhole, tolerance)
+    share_HW = voted.confidence(least_agreeing)
+    kept_HW = share_HW >= least_share
+    proposal_HW = np.where(kept_HW, 0, proposed(partners[:PROPOSING], frame.T_map_camera, pinhole))
+    # Not sure at all, so that the mean is the partners'.
+    proposal = DepthView(proposal_HW, np.zeros_like(proposal_HW), frame.T_map_camera)
+    second = votes(proposal, partners, pinhole, tolerance)
+    second_HW = second.confidence(least_agreeing + 1)
+    filled_HW = second_HW >= least_share
+    depth_HW = np.where(kept_HW, voted.depth_HW, np.where(filled_HW, second.depth_HW, 0)).astype(np.float32)
+    depth_HW = without_speckles(depth_HW)
+    return depth_HW, np.where(depth_HW > 0, np.where(kept_HW, share_HW, second_HW), 0)
+
+
+def proposed(partners: Sequence[DepthView], T_map_camera: Pose, pinhole: Intrinsics) -> np.ndarray:
+    """The partners' depths as a camera at `T_map_camera` sees them (H, W) float32: the nearest point of each pixel."""
+    height, width = pinhole.height, pinhole.width
+    depth_N = np.full(height * width, np.inf, np.float32)
+    for partner in partners:
+        pixel_N = np.flatnonzero(partner.depth_HW)
+        p_map_3N = _points(partner, pixel_N, partner.depth_HW.ravel()[pixel_N].astype(np.float64), pinhole)
+        z_N, index_N = _projected(p_map_3N, T_map_camera, pinhole)
+        inside_N = index_N >= 0
+        np.minimum.at(depth_N, index_N[inside_N], z_N[inside_N].astype(np.float32))
+    return np.where(np.isfinite(depth_N), depth_N, 0).reshape(height, width)
+
+
+def without_speckles(depth_HW: np.ndarray) -> np.ndarray:
+    """The depth without small islands: a few pixels that agree by accident, as in leaves and clouds."""
+    level_HW = np.where(depth_HW > 0, np.log(np.maximum(depth_HW, 1e-9)), 0)
+    levels_HW = np.where(depth_HW > 0, np.rint(level_HW / SPECKLE_STEP * 16), -32768)
+    levels_HW = np.clip(levels_HW, -32768, 32767).astype(np.int16)
+    cv2.filterSpeckles(levels_HW, -32768, LEAST_SPECKLE, 16)
+    return np.where(levels_HW > -32768, depth_HW, 0).astype(np.float32)
 
 
 def votes(frame: DepthView, partners: Iterable[DepthView], pinhole: Intrinsics, tolerance: float) -> Votes:
@@ -80,16 +132,22 @@ def _looked_up(
     p_map_3N: np.ndarray, partner: DepthView, pinhole: Intrinsics
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The points' depths in the partner's camera, its own depth there (0: none, or outside), and how sure that is."""
-    T, (height, width) = partner.T_map_camera, partner.depth_HW.shape
-    p_3N = T.rotation_33.T @ (p_map_3N - T.position[:, None])
+    z_N, index_N = _projected(p_map_3N, partner.T_map_camera, pinhole)
+    inside_N, index_N = index_N >= 0, np.maximum(index_N, 0)
+    return z_N, partner.depth_HW.ravel()[index_N] * inside_N, partner.sure_HW.ravel()[index_N]
+
+
+def _projected(p_map_3N: np.ndarray, T_map_camera: Pose, pinhole: Intrinsics) -> tuple[np.ndarray, np.ndarray]:
+    """The points' depths in a camera (N,), and the number of the pixel that each falls on, row by row; -1: none."""
+    p_3N = T_map_camera.rotation_33.T @ (p_map_3N - T_map_camera.position[:, None])
     z_N = p_3N[2]
     ahead_N = z_N > 0
     inverse_N = 1 / np.where(ahead_N, z_N, 1)
     x_N = p_3N[0] * inverse_N * pinhole.fx + (pinhole.cx + 0.5)  # rounded by cutting off
     y_N = p_3N[1] * inverse_N * pinhole.fy + (pinhole.cy + 0.5)
-    inside_N = ahead_N & (x_N >= 0) & (y_N >= 0) & (x_N < width) & (y_N < height)
-    index_N = np.where(inside_N, y_N, 0).astype(np.int32) * width + np.where(inside_N, x_N, 0).astype(np.int32)
-    return z_N, partner.depth_HW.ravel()[index_N] * inside_N, partner.sure_HW.ravel()[index_N]
+    inside_N = ahead_N & (x_N >= 0) & (y_N >= 0) & (x_N < pinhole.width) & (y_N < pinhole.height)
+    x_N, y_N = np.where(inside_N, x_N, 0).astype(np.int32), np.where(inside_N, y_N, 0).astype(np.int32)
+    return z_N, np.where(inside_N, y_N * pinhole.width + x_N, -1)
 
 
 def _image(value_N: np.ndarray, pixel_N: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

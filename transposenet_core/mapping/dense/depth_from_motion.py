@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from transposenet_core.geometry.pose import Pose
-from transposenet_core.mapping.dense.consistency import DepthView, votes
+from transposenet_core.mapping.dense.consistency import DepthView, agreed
 from transposenet_core.mapping.dense.depth_files import DepthFiles, key_of, metres_per_unit
 from transposenet_core.mapping.dense.depth_range import DepthPlanes
 from transposenet_core.mapping.dense.options import DenseOptions
@@ -64,7 +64,8 @@ def depth_from_motion(
     if not ranges:
         frames = [FrameDepth(f.image.name, reason=s.reason) for f, s in zip(sparse.frames, swept, strict=True)]
         return DenseResult(frames, None, warnings_of(frames))
-    unit = metres_per_unit(float(np.percentile([near for near, _ in ranges], 5)), max(far for _, far in ranges))
+    near, far = float(np.percentile([near for near, _ in ranges], 5)), max(far for _, far in ranges)
+    unit = metres_per_unit(near, far)
     frames = run.over_frames(lambda number: run.fuse(number, swept, unit), "agreement", progress)
     camera = DepthCamera(run.images.pinhole, unit, Pose(np.zeros(3), np.array([1.0, 0, 0, 0])))
     return DenseResult(frames, camera, warnings_of(frames))
@@ -98,7 +99,7 @@ class _Run:
         planes = DepthPlanes.of_points(depth_K[depth_K > 0], options.planes, options.most_planes)
         near, far = float(planes.depth_D[0]), float(planes.depth_D[-1])
         inputs = [self._inputs(n) for n in (number, *neighbours.sources)]
-        key = key_of(options.to_dict(), self.images.pinhole.to_dict(), inputs, near, far)
+        key = key_of(options.of_the_sweep(), self.images.pinhole.to_dict(), inputs, near, far)
         if not self._files.has_raw(mapped.image.name, key):
             sources = [self.images.view(n) for n in neighbours.sources]
             raw = raw_depth(self.images.view(number), sources, self.images.pinhole, planes, options.window)
@@ -114,7 +115,7 @@ class _Run:
         if not found.key:
             return FrameDepth(name, reason=found.reason)
         partners = [n for n in found.neighbours.partners if swept[n].key]
-        key = key_of(found.key, [swept[n].key for n in partners], unit)
+        key = key_of(self._options.of_the_votes(), found.key, [swept[n].key for n in partners], unit)
         facts = self._files.record(name, key)
         if facts is None:
             facts = self._fused(number, found, partners, key, unit)
@@ -127,26 +128,24 @@ class _Run:
     def _fused(self, number: int, found: _Swept, partners: list[int], key: str, unit: float) -> dict:
         options, name = self._options, self._sparse.frames[number].image.name
         own = self._raw(number)
-        voted = votes(own, (self._raw(n) for n in partners), self.images.pinhole, options.tolerance)
-        confidence_HW = voted.confidence(options.least_agreeing)
-        kept_HW = confidence_HW >= options.agreeing_share
-        seen = max(1, np.count_nonzero(self.images.mask_HW))
-        share = np.count_nonzero(kept_HW) / seen
-        agreement = np.count_nonzero(kept_HW) / max(1, np.count_nonzero(own.depth_HW))
+        depth_HW, confidence_HW = agreed(
+            own,
+            [self._raw(n) for n in partners],
+            self.images.pinhole,
+            options.tolerance,
+            options.least_agreeing,
+            options.agreeing_share,
+        )
+        depth_HW[~self.images.mask_HW] = 0
+        kept_HW, tried_HW = depth_HW > 0, own.depth_HW > 0
+        kept, seen = int(np.count_nonzero(kept_HW)), int(np.count_nonzero(self.images.mask_HW))
+        share = kept / max(1, seen)
+        agreement = int(np.count_nonzero(kept_HW & tried_HW)) / max(1, int(np.count_nonzero(tried_HW)))
         reason = "" if share >= LEAST_SHARE else f"frames agree on the depth of {share:.0%} of its pixels"
+        parallax_deg, sources = found.neighbours.parallax_deg, len(found.neighbours.sources)
         facts = FrameDepth(
-            name,
-            None,
-            None,
-            share,
-            agreement,
-            found.near,
-            found.far,
-            len(found.neighbours.sources),
-            found.neighbours.parallax_deg,
-            reason,
+            name, None, None, share, agreement, found.near, found.far, sources, parallax_deg, reason
         ).to_dict()
-        depth_HW = np.where(kept_HW, voted.depth_HW, 0)
         self._files.write_depth(name, key, depth_HW, confidence_HW, unit, facts)
         return facts
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,10 @@ class DenseOptions:
     agreeing_share: float = 0.45  # the share of those that can see it
     threads: int = 1
 
-    def to_dict(self) -> dict:
-        """What decides the result: all but the threads."""
-        return {name: value for name, value in asdict(self).items() if name != "threads"}
+    def of_the_sweep(self) -> dict[str, float]:
+        """What decides a frame's raw depth beside its inputs: so other votes need no other sweep."""
+        return {name: getattr(self, name) for name in ("working_pixels", "planes", "most_planes", "window")}
+
+    def of_the_votes(self) -> dict[str, float]:
+        """What decides which depths agree."""
+        return {name: getattr(self, name) for name in ("tolerance", "least_agreeing", "agreeing_share")}

@@ -11,8 +11,8 @@ from transposenet_core.mapping.dense.depth_range import DepthPlanes
 from transposenet_core.mapping.dense.plane_sweep import View, WindowMoments, sweep
 from transposenet_core.mapping.dense.semi_global import aggregate, least_index
 
-LEAST_LIKENESS = 0.3
-LEAST_DISTINCT, DISTINCT = 0.04, 0.5  # of the cost: below, the depth is a guess; above, it is as sure as it gets
+LEAST_LIKENESS = 0.2
+LEAST_DISTINCT, DISTINCT = 0.02, 0.5  # of the cost: below, the depth is a guess; above, it is as sure as it gets
 NEARBY = 3  # planes around the best one, in which a second minimum is the same one
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-SMALL_STEP = 0.03  # cost of a neighbour on the next plane: slanted surfaces
-LARGE_STEP = 0.45  # cost of a neighbour on any other plane: edges; less across an edge of the image
+SMALL_STEP = 0.045  # cost of a neighbour on the next plane: slanted surfaces
+LARGE_STEP = 0.5  # cost of a neighbour on any other plane: edges; less across an edge of the image
 EDGE_GREY = 12.0  # grey levels between neighbours that halve it
 
 

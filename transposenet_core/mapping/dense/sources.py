@@ -19,7 +19,7 @@ MOST_POINTS = 128  # of a frame, that its neighbours are judged on
 LEAST_SHARED = 6
 PARALLAX_SPREAD, SCALE_SPREAD = 0.6, 0.4  # of the logarithms of parallax and scale
 ENOUGH = 2.5  # good sources for one point; what comes on top counts no more
-NEAR_PARALLAX_DEG = 3.0  # of a quarter of the points
+NEAR_PARALLAX_DEG = 2.0  # of a tenth of the points
 PARTNER_PARALLAX_DEG = 3.0  # frames whose depths are compared may be nearer: what counts is that both see the point
 
 
@@ -55,9 +55,9 @@ class NeighbourChoice:
         if not len(others_N):
             return Neighbours((), (), 0.0, "no other frame sees the points that it sees")
         seen_NK, parallax_NK, weight_NK = self._geometry(frame, point_K, others_N)
-        median_N, upper_N = _quantile(parallax_NK, seen_NK, 0.5), _quantile(parallax_NK, seen_NK, 0.75)
-        # Points near and far: the nearer quarter may have parallax where the median, a city, has none.
-        apart_N = (median_N >= options.least_parallax_deg) | (upper_N >= NEAR_PARALLAX_DEG)
+        median_N, largest_N = _quantile(parallax_NK, seen_NK, 0.5), _quantile(parallax_NK, seen_NK, 0.9)
+        # Points near and far: a railing may have parallax where the median, a city behind it, has none.
+        apart_N = (median_N >= options.least_parallax_deg) | (largest_N >= NEAR_PARALLAX_DEG)
         if not apart_N.any():
             largest = f"at most {median_N.max():.1f} deg of parallax"
             return Neighbours((), (), float(median_N.max()), f"the camera stands or only turns there ({largest})")
@@ -126,7 +126,7 @@ def _near(parallax_NK: np.ndarray, best_deg: float) -> np.ndarray:
 
 
 def _quantile(value_NK: np.ndarray, chosen_NK: np.ndarray, share: float) -> np.ndarray:
-    """Of the chosen values of each row (N,); 0 where there is none: all rows at once, as NumPy cannot."""
+    """Of the chosen values of each row (N,); 0 where there is none. NumPy has no function for all rows at once."""
     sorted_NK = np.sort(np.where(chosen_NK, value_NK, np.inf), axis=1)
     count_N = chosen_NK.sum(axis=1)
     index_N = np.minimum((share * count_N).astype(int), np.maximum(count_N - 1, 0))

@@ -34,6 +34,7 @@ def needs_depth(config: TrainConfig, scene: Scene) -> bool:
         return True
     for name, value in (
         ("augmentation.virtual_translation", config.augmentation.virtual_translation),
+        ("augmentation.relative_translation", config.augmentation.relative_translation),
         ("augmentation.view_completion", config.augmentation.view_completion),
         ("loss.points", config.loss.points),
     ):
