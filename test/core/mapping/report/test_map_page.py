@@ -16,7 +16,8 @@ from transposenet_core.geometry.pose import Pose
 from transposenet_core.mapping.report.depth_points import Points
 from transposenet_core.mapping.report.map_page import write_map_page
 from transposenet_core.mapping.report.movement import Movement
-from transposenet_core.mapping.report.page_figure import MOST_CAMERAS, Axes, map_figure, shown_cameras
+from transposenet_core.mapping.report.page_axes import Axes
+from transposenet_core.mapping.report.page_figure import MOST_CAMERAS, map_figure, shown_cameras
 
 NO_POINTS = Points(np.empty((0, 3)), np.empty((0, 3), np.uint8), np.empty(0))
 HOSTILE = "a</script><script>alert(1)</script>$x_1$<b>&"
