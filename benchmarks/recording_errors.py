@@ -1,4 +1,4 @@
-"""The errors of a robot's own localization, added to a scene whose poses are exact: what a recording would have said.
+"""The errors of a robot's own localization, added to a scene whose poses are exact: what a recording would state.
 
 All of it is drawn from one seed. The errors are those of AMCL on wheel odometry: in the plane, correlated over seconds,
 with a drift that grows along the way, a clock that is off, and a lens that was taken from a data sheet.
@@ -53,16 +53,16 @@ def _poses(images: list[PosedImage], errors: RecordingErrors, generator: np.rand
     count = len(images)
     if errors.independent:
         moved_N3 = generator.normal(0, errors.position_m, (count, 3))
-        turned_N3 = generator.normal(0, errors.rotation_deg, (count, 3))
+        rotated_N3 = generator.normal(0, errors.rotation_deg, (count, 3))
     else:
         planar_N3 = _correlated(stamps_N, errors.correlation_s, generator)
         moved_N3 = errors.position_m * planar_N3 * [1, 1, 0]
-        turned_N3 = errors.rotation_deg * planar_N3 * [0, 0, 1]
+        rotated_N3 = errors.rotation_deg * planar_N3 * [0, 0, 1]
     way_N = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(positions_N3, axis=0), axis=1))])
     heading = generator.uniform(0, 2 * np.pi)
     drift_N3 = errors.drift * way_N[:, None] * [np.cos(heading), np.sin(heading), 0]
-    turned = Rotation.from_rotvec(np.radians(turned_N3)) * rotations
-    orientations_N4 = turned.as_quat(scalar_first=True)
+    rotated = Rotation.from_rotvec(np.radians(rotated_N3)) * rotations
+    orientations_N4 = rotated.as_quat(scalar_first=True)
     return [Pose(p, q) for p, q in zip(positions_N3 + moved_N3 + drift_N3, orientations_N4, strict=True)]
 
 

@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> None:
     with stoppable("stops; the same command goes on where it was"):
         mapped = build_map(scene, args.out, options, args.overwrite, sys.stderr.isatty())
     print(map_card_text(mapped.card))
-    print(f"{'written':<15}{args.out} ({CARD} and pictures beside the data)")
+    print(f"{'written':<15}{args.out} ({CARD} and figures beside the data)")
     print(f"next: {training_command(args.out, mapped.card.depth is not None)}")
 
 

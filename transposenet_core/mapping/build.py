@@ -74,7 +74,7 @@ def build_map(scene: Scene, out: Path, options: MapOptions, overwrite: bool = Fa
             with clock.step("writing"):
                 depth = _depth(scene, training, dense, options)
                 copy = write_mapped(writer, held, poses, adjustment.lens_after, depth, progress)
-            with clock.step("pictures"):
+            with clock.step("figures"):
                 card = write_map_files(writer.folder, copy, adjustment, choice, dense, options, clock.seconds, progress)
             writer.about = {"map": {"labels": choice.labels, "options": options.to_dict()}}
     return Mapped(card, adjustment, choice, dense)

@@ -1,8 +1,8 @@
 """Which poses a network should learn: the adjusted ones or the recorded ones. The frames held out decide.
 
 An adjustment removes the noise of a recording, and it can bend its map. Both maps are asked for the poses of validation
-frames, which took part in neither: matches with training images, points, perspective-n-point. The map whose answers are
-nearer to what the recording says of these frames gives the labels.
+frames, which took part in neither: matches with training images, points, perspective-n-point. The map whose poses are
+nearer to their recorded poses gives the labels.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from transposenet_core.progress import ProgressBar
 from transposenet_core.scene import PosedImage
 
 ASKED, NEIGHBOURS = 60, 8  # validation frames; training images that each is matched with
-FEWEST_ANSWERS, FEWEST_INLIERS = 10, 12
-NEAR_DEG = 20.0  # a turn that counts as much as a step of the usual depth
+FEWEST_PLACED, FEWEST_INLIERS = 10, 12
+NEAR_DEG = 20.0  # a rotation that counts as much as a step of the usual depth
 LIMIT_PX = 6.0  # at 640 pixels of width
 SAME_PIXEL = 0.01
 
 
 @dataclass(frozen=True)
 class LabelChoice:
-    """``labels`` are "adjusted" or "recorded", ``reason`` is why in one sentence. The medians are of the ``answers``
+    """``labels`` are "adjusted" or "recorded", ``reason`` is why in one sentence. The medians are of the ``placed``
     validation frames that both maps could place; NaN where there were too few."""
 
     labels: str
     reason: str
-    answers: int = 0
+    placed: int = 0
     adjusted_m: float = float("nan")
     adjusted_deg: float = float("nan")
     recorded_m: float = float("nan")
@@ -54,9 +54,9 @@ def choose_labels(
     """Of an adjustment that stands; `validation` are frames of the colour camera with poses as recorded."""
     step = max(1, -(-len(validation) // ASKED))
     errors = _Asked(adjustment, validation, cache).errors(range(0, len(validation), step), progress)
-    if len(errors) < FEWEST_ANSWERS:
+    if len(errors) < FEWEST_PLACED:
         fell = f"the reprojection error fell from {adjustment.before_px:.2f} to {adjustment.after_px:.2f} px"
-        few = f"{len(errors)} validation frames can be compared, {FEWEST_ANSWERS} are needed"
+        few = f"{len(errors)} validation frames can be compared, {FEWEST_PLACED} are needed"
         return LabelChoice("adjusted", f"{fell}; {few}", len(errors))
     medians = [float(value) for value in np.median(np.array(errors), axis=0)]
     adjusted_m, adjusted_deg, recorded_m, recorded_deg = medians
@@ -102,9 +102,9 @@ class _Asked:
         """Pixels (K, 2) of a validation frame and the map points (K,) that they show, by its neighbours."""
         pose = self._validation[number].pose
         steps_N = np.linalg.norm(self._position_N3 - pose.position, axis=1) / self._depth
-        turns_N = rotation_angle_deg(self._orientation_N4, pose.orientation) / NEAR_DEG
+        rotations_N = rotation_angle_deg(self._orientation_N4, pose.orientation) / NEAR_DEG
         pixels, points = [np.zeros((0, 2))], [np.zeros(0, int)]
-        for near in np.argsort(steps_N + turns_N, kind="stable")[:NEIGHBOURS]:
+        for near in np.argsort(steps_N + rotations_N, kind="stable")[:NEIGHBOURS]:
             frame = self._frames[near]
             theirs = features_of(frame.image.path, self._folder)
             if not len(frame.point_K) or not len(theirs.pixel_K2):
@@ -156,13 +156,13 @@ def _placed(pixel_K2: np.ndarray, point_K3: np.ndarray, lens: Lens) -> Pose | No
     plane_K2, point_K3 = ray_K3[good_K, :2] / ray_K3[good_K, 2:], point_K3[good_K]
     limit = LIMIT_PX * lens.stated.width / 640 / lens.focal
     cv2.setRNGSeed(0)
-    found, turn, shift, inliers = cv2.solvePnPRansac(
+    found, rotation, shift, inliers = cv2.solvePnPRansac(
         point_K3, plane_K2, np.eye(3), None, None, None, False, 500, limit, 0.999, None, cv2.SOLVEPNP_SQPNP
     )
     if not found or inliers is None or len(inliers) < FEWEST_INLIERS:
         return None
     chosen = inliers.ravel()
-    turn, shift = cv2.solvePnPRefineLM(point_K3[chosen], plane_K2[chosen], np.eye(3), None, turn, shift)
+    rotation, shift = cv2.solvePnPRefineLM(point_K3[chosen], plane_K2[chosen], np.eye(3), None, rotation, shift)
     T_camera_map = np.eye(4)
-    T_camera_map[:3, :3], T_camera_map[:3, 3] = cv2.Rodrigues(turn)[0], shift.ravel()
+    T_camera_map[:3, :3], T_camera_map[:3, 3] = cv2.Rodrigues(rotation)[0], shift.ravel()
     return Pose.from_matrix(T_camera_map).inverse() if np.isfinite(T_camera_map).all() else None

@@ -1,4 +1,4 @@
-"""What `transposenet map` can be told."""
+"""Options of `transposenet map`."""
 
 from __future__ import annotations
 

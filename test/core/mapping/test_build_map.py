@@ -32,20 +32,20 @@ Recording = tuple[Path, dict[str, Pose]]
 
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Pose]]:
-    """A walk past textured walls: 26 frames to train on and 4 to test on, poses off by 2 cm; and the true poses."""
+    """A walk past textured walls: 26 frames to train on and 4 to test on, poses off by 2 cm; and the exact poses."""
     folder = tmp_path_factory.mktemp("recording") / "walls"
     camera = CAMERA.resized(320, 240)
-    rng, images, truth, pixels = np.random.default_rng(5), [], {}, []
+    rng, images, exact, pixels = np.random.default_rng(5), [], {}, []
     for number in range(30):
         pose = camera_at((0.05 * number - 0.7, 0.06 * np.sin(number), 0.05 * np.cos(2 * number)), 10 - 0.7 * number)
         name, split = f"a/{number:03d}.png", "test" if 12 <= number < 16 else "train"
         pixels.append(render(ROOM, pose, camera)[0])
-        truth[name] = pose
+        exact[name] = pose
         off = Pose(pose.position + rng.normal(0, NOISE_M, 3), pose.orientation)
         images.append(PosedImage(name, folder / name, off, split, "a", number / 5))
     scene = Scene("walls", images, intrinsics=camera, root=folder)
     write_folder_dataset(folder, scene, pixels)
-    return folder, truth
+    return folder, exact
 
 
 def mapped(folder: Path, out: Path, *options: str) -> int:
@@ -60,7 +60,7 @@ def whole(recording: Recording, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 def test_a_map_is_a_data_set_with_adjusted_poses_and_depth(recording: Recording, whole: Path) -> None:
-    folder, truth = recording
+    folder, exact = recording
     before, after = load_scene(folder), load_scene(whole)
     assert [i.name for i in after.images] == [i.name for i in before.images]
     assert [i.split for i in after.images] == [i.split for i in before.images]
@@ -74,7 +74,7 @@ def test_a_map_is_a_data_set_with_adjusted_poses_and_depth(recording: Recording,
     recorded, adjusted = (read_poses(whole / file) for file in (RECORDED, ADJUSTED))
     assert list(adjusted) == [i.name for i in train]
     off, left = (
-        np.median([np.linalg.norm(poses[n].position - truth[n].position) for n in poses])
+        np.median([np.linalg.norm(poses[n].position - exact[n].position) for n in poses])
         for poses in (recorded, adjusted)
     )
     assert left < 0.5 * off
