@@ -18,6 +18,7 @@ PROGRAM = "transposenet"
 # Programs of a checkout that is not installed, by the command they replace.
 IN_CHECKOUT = {
     "check": "check_dataset.py",
+    "map": "map_recording.py",
     "train": "train.py",
     "evaluate": "evaluate.py",
     "attention": "attention.py",

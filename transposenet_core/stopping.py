@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 STOPPING = (signal.SIGINT, signal.SIGTERM)
+AGAIN_S = 0.02  # until a signal that was lost is sent once more
 
 
 class Stopped(KeyboardInterrupt):
@@ -32,12 +33,27 @@ def stoppable(what: str) -> Iterator[None]:
         print(f"{signal.Signals(number).name}: {what}", file=sys.stderr, flush=True)
         raise Stopped(number)
 
+    def again(number: int, _: object) -> None:
+        restore()
+        raise Stopped(number)
+
+    def swallowed(lost: sys.UnraisableHookArgs) -> None:
+        """A signal that arrives in a `__del__` is lost there, as every exception is: send it once more."""
+        if not isinstance(lost.exc_value, Stopped):
+            hook(lost)
+            return
+        number = lost.exc_value.number
+        signal.signal(number, again)
+        threading.Timer(AGAIN_S, signal.pthread_kill, (threading.main_thread().ident, number)).start()
+
     def restore() -> None:
         for number, handler in before.items():
             signal.signal(number, handler)
 
     before = {number: signal.signal(number, stop) for number in STOPPING}
+    hook, sys.unraisablehook = sys.unraisablehook, swallowed
     try:
         yield
     finally:
         restore()
+        sys.unraisablehook = hook

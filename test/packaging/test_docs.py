@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 README, OWN_DATA = ROOT / "README.md", ROOT / "docs" / "own-data.md"
 PAGES = [README, *sorted(ROOT.glob("C*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 PAGES += sorted((ROOT / "benchmarks").rglob("*.md"))
-FOUR = ["bag-to-dataset", "check", "train", "evaluate"]
+FIVE = ["bag-to-dataset", "check", "map", "train", "evaluate"]
 
 
 def prose(text: str) -> str:
@@ -93,13 +93,13 @@ def test_anchors_are_those_that_github_makes() -> None:
     assert anchors(text) == {"no-pose-comes-what-to-do", "a_b-and-c", "same", "same-1"}
 
 
-def test_the_four_commands_are_the_same_on_both_pages() -> None:
-    readme = commands(README, "## Your own scene in four commands")
-    assert [words[:2] for words in readme] == [[".venv/bin/transposenet", name] for name in FOUR]
+def test_the_five_commands_are_the_same_on_both_pages() -> None:
+    readme = commands(README, "## Your own scene in five commands")
+    assert [words[:2] for words in readme] == [[".venv/bin/transposenet", name] for name in FIVE]
     assert commands(OWN_DATA, "# Your own place") == readme
 
 
-@pytest.mark.parametrize("number", range(4), ids=FOUR)
-def test_the_programs_take_the_four_commands(number: int) -> None:
-    _, name, *arguments = commands(README, "## Your own scene in four commands")[number]
+@pytest.mark.parametrize("number", range(5), ids=FIVE)
+def test_the_programs_take_the_five_commands(number: int) -> None:
+    _, name, *arguments = commands(README, "## Your own scene in five commands")[number]
     assert isinstance(CommandParser(load_command(name), name).parse(arguments), argparse.Namespace)

@@ -81,12 +81,12 @@ def run(args: argparse.Namespace) -> None:
         written += f", {out}/overview.png"
     print(f"{'written':<15}{written}")
     print(f"{'verdict':<15}{verdict(findings, data, args.skip_bad)}")
-    print(f"next: {training_command(findings, data, args)}")
+    print(f"next: {following_command(findings, data, args)}")
 
 
-def training_command(findings: Findings, data: str, args: argparse.Namespace) -> str:
-    """The command that trains on the data; for labels alone the check with the images, which comes first; where there
-    is nothing to learn the one that localizes their images."""
+def following_command(findings: Findings, data: str, args: argparse.Namespace) -> str:
+    """The command that trains on data with depth, or that makes a map of data without; for labels alone the check with
+    the images, which comes first; where there is nothing to learn the one that localizes their images."""
     from transposenet_core.dataset_check.usability import usability_of
 
     options = ["--split", args.split] * bool(args.split) + ["--skip-bad"] * args.skip_bad
@@ -95,8 +95,10 @@ def training_command(findings: Findings, data: str, args: argparse.Namespace) ->
     scene = findings.scene
     if not usability_of(scene).learnable:
         return next_command("localize", "--model", "MODEL", scene.images[0].path)
-    preset = "scene_coordinates" if scene.depth_camera and scene.intrinsics else "transposenet_fast"
-    return next_command("train", "--config", preset, "--data", data, *options, "--out", f"model_{file_name(findings)}")
+    name = file_name(findings)
+    if not (scene.depth_camera and scene.intrinsics):
+        return next_command("map", data, *options, "--out", f"map_{name}")
+    return next_command("train", "--config", "scene_coordinates", "--data", data, *options, "--out", f"model_{name}")
 
 
 def file_name(findings: Findings) -> str:

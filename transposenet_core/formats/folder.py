@@ -18,9 +18,10 @@ from transposenet_core.formats import labels
 from transposenet_core.formats.camera_files import read_camera_json, read_depth_camera_json, read_json
 from transposenet_core.formats.declared_convention import T_MAP_CAMERA, PoseConvention
 from transposenet_core.formats.faults import Faults
-from transposenet_core.formats.folder_writing import CAMERA, DATASET, DEPTH_CAMERA, NANOSECONDS, POSES, UPPER
+from transposenet_core.formats.folder_writing import CAMERA, DATASET, DEPTH_CAMERA, MOUNT, NANOSECONDS, POSES, UPPER
 from transposenet_core.formats.labels import ImageFiles, Row
 from transposenet_core.formats.rows import PoseReader, below
+from transposenet_core.geometry.pose import Pose
 from transposenet_core.image_files import posix_name
 from transposenet_core.scene import SPLITS, UNITS, PosedImage, Scene
 from transposenet_core.text_files import read_rows
@@ -63,6 +64,7 @@ def load(root: Path, split_file: Path | None, options: dict[str, str], faults: F
         scene.name, scene.map_frame = str(about.get("name", scene.name)), str(about.get("map_frame", scene.map_frame))
         scene.units, scene.time_offset_s = _units(root / DATASET, about), _time_offset(root / DATASET, about)
         scene.assumed_rate_hz = _assumed_rate(root / DATASET, about)
+        scene.T_pose_camera = _mount(root / DATASET, about)
     if (root / CAMERA).is_file():
         scene.intrinsics = read_camera_json(root / CAMERA)
     if (root / DEPTH_CAMERA).is_file():
@@ -74,6 +76,19 @@ def _units(path: Path, about: dict) -> str:
     if (units := about.get("units", UNITS[0])) not in UNITS:
         raise UserError(f"{path}: units is {units!r}, allowed are {', '.join(UNITS)}")
     return units
+
+
+def _mount(path: Path, about: dict) -> Pose | None:
+    """``T_pose_camera``, where the poses are another body's."""
+    if about.get(MOUNT) is None:
+        return None
+    try:
+        return Pose.from_dict(about[MOUNT])
+    except (KeyError, TypeError, ValueError):
+        raise UserError(
+            f"{path}: {MOUNT} is {str(about[MOUNT])[:60]!r}, it must be position (3 numbers) and orientation_wxyz "
+            "(4 numbers) of the camera in the frame of the poses; fix or remove it"
+        ) from None
 
 
 def _assumed_rate(path: Path, about: dict) -> float | None:

@@ -27,6 +27,7 @@ from transposenet_core.scene import UNITS, DepthCamera, PosedImage, Scene
 POSES, CAMERA, DATASET, DEPTH_CAMERA = "poses.csv", "camera.json", "dataset.json", "depth_camera.json"
 COLUMNS = ["image", "stamp_ns", "x", "y", "z", "qw", "qx", "qy", "qz", "split", "sequence"]
 NANOSECONDS = 10**9
+MOUNT = "T_pose_camera"  # in dataset.json, where the poses are not the camera's own
 UPPER = np.triu_indices(6)  # of a symmetric matrix, row by row: 21 numbers
 
 
@@ -42,6 +43,7 @@ class FolderWriter:
         self.assumed_rate_hz: float | None = None
         self.intrinsics: Intrinsics | None = None
         self.depth_camera: DepthCamera | None = None
+        self.T_pose_camera: Pose | None = None
         self.about: dict[str, Any] = {}
         self.images: list[PosedImage] = []
         self._numbers: dict[str, int] = {}
@@ -108,6 +110,8 @@ class FolderWriter:
         content: dict[str, Any] = {"name": self.name, "map_frame": self.map_frame, "units": self.units, **self.about}
         if self.assumed_rate_hz is not None:
             content["assumed_rate_hz"] = self.assumed_rate_hz
+        if self.T_pose_camera is not None:
+            content[MOUNT] = self.T_pose_camera.to_dict()
         self._write_json(DATASET, content)
         if self.intrinsics is not None:
             self._write_json(CAMERA, self.intrinsics.to_dict())
@@ -166,6 +170,7 @@ def write_folder_dataset(
         writer.map_frame, writer.units = scene.map_frame, scene.units
         writer.assumed_rate_hz = None if stamps_ns is not None else scene.assumed_rate_hz
         writer.intrinsics, writer.depth_camera = scene.intrinsics, scene.depth_camera
+        writer.T_pose_camera = scene.T_pose_camera
         for image, content, stamp_ns in zip(images, files, stamps, strict=True):
             copied = f"{image_stem(image.name)}{image_suffix(image.path.name)}"
             name = image.name if contents is not None else copied

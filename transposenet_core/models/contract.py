@@ -42,9 +42,12 @@ OUTPUTS: dict[str, OutputKey] = {
     "auxiliary_position": OutputKey(("B", "A", 3), "m", "of the auxiliary regressors; in training only"),
     "auxiliary_orientation": OutputKey(("B", "A", 4), "any", "the same, of any length; in training only"),
     "points": OutputKey(("B", "N", 3), "m", "the point of the map that a cell sees"),
+    "contracted_points": OutputKey(
+        ("B", "N", 3), "m", "the same from the centre, in contracted space; in training only"
+    ),
     "depth": OutputKey(("B", "N"), "m", "of that point along the optical axis"),
-    "log_scale": OutputKey(("B", "N"), "log m", "of the point's deviation"),
-    "depth_log_scale": OutputKey(("B", "N"), "log m", "of the depth's deviation"),
+    "log_scale": OutputKey(("B", "N"), "log m", "of the point's deviation, in contracted space"),
+    "depth_log_scale": OutputKey(("B", "N"), "log m", "of the depth's deviation, in contracted space"),
     "neighbours": OutputKey(("B", "M"), "index", "of the training images that the pose is combined from"),
     "weights": OutputKey(("B", "M"), "1", "of the neighbours; their sum is 1"),
     "scene": OutputKey(("B",), "index", "the likeliest scene, in whose map the pose is"),
@@ -67,12 +70,13 @@ class PoseModel(Protocol):
     `build_model` applies (options of models from elsewhere decide on memory and time); ``DEFAULTS`` are a variant's,
     where they differ from those of the class that documents them. ``LOSS`` names its loss in `training.losses`;
     ``LEARNS_FROM`` is images or the latents of a trained teacher. ``NEEDS_DEPTH``: training needs depth images.
-    ``TAKES_CAMERA``: its option `camera` is the pinhole of the window. ``TAKES_SCENES``: its option `scenes` is their
-    number, and one network may have several. ``MEMORISES``: it has no gradient; `memorise` adds training images,
-    `forget` removes them. ``HAS_LATENTS``: `encode` and `regress` are the two halves of `forward`, so it can be a
-    teacher. ``HEADS`` are the modules that the paper's second stage trains one by one, and ``PRIOR_OPTION`` is the
-    option that gives the last of them a second input. ``HAS_CELLS``: `cells_seen` returns where the cells of
-    ``cells_map`` are. ``SILENT_OPTIONS`` change what the weights compute but not their shapes.
+    ``TAKES_CAMERA``: its option `camera` is the pinhole of the window. ``MEASURES_DEPTH``: its option `typical_depth`
+    is measured in the depth images. ``TAKES_SCENES``: its option `scenes` is their number, and one network may have
+    several. ``MEMORISES``: it has no gradient; `memorise` adds training images, `forget` removes them.
+    ``HAS_LATENTS``: `encode` and `regress` are the two halves of `forward`, so it can be a teacher. ``HEADS`` are the
+    modules that the paper's second stage trains one by one, and ``PRIOR_OPTION`` is the option that gives the last of
+    them a second input. ``HAS_CELLS``: `cells_seen` returns where the cells of ``cells_map`` are. ``SILENT_OPTIONS``
+    change what the weights compute but not their shapes.
 
     Attributes of a network: ``image_size`` (height, width) of the window it is made for; ``scenes``, their number;
     ``backbone``, None if it has none; ``latent_width`` of the latents, 0 without; ``has_attention``: `forward` takes
@@ -86,6 +90,7 @@ class PoseModel(Protocol):
     LEARNS_FROM: ClassVar[Literal["images", "teacher"]] = "images"
     NEEDS_DEPTH: ClassVar[bool] = False
     TAKES_CAMERA: ClassVar[bool] = False
+    MEASURES_DEPTH: ClassVar[bool] = False
     TAKES_SCENES: ClassVar[bool] = False
     MEMORISES: ClassVar[bool] = False
     HAS_LATENTS: ClassVar[bool] = False

@@ -8,6 +8,7 @@ pose that fits them best is computed in a few fixed steps (`pose_from_points`): 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -15,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from transposenet_core.geometry.contraction import Contraction
 from transposenet_core.geometry.pose_from_points import aligned, refined
 from transposenet_core.geometry.quaternions import rotated
 from transposenet_core.models import allowed
@@ -24,13 +26,19 @@ from transposenet_core.models.camera_rays import cell_centres, rays
 from transposenet_core.models.contract import PoseModel
 from transposenet_core.models.layers import EncoderLayer
 
-TYPICAL_DEPTH_M = 2.0  # depth of the points before training
-LEAST_INFORMATION = 1e-4  # 100 m, 100 rad: the information matrix stays invertible if the cells have none
-LOG_SCALES = (-5.0, 2.0)  # logarithms of metres: 7 mm to 7 m
+UNITS = 2.0  # the typical depth, in the units that the network calculates in: metres in a room
+REACH = 1.5  # typical depths from the scene's centre up to which space is not contracted: most of a room
+LEAST_INFORMATION = 1e-4  # 100 units, 100 rad: the information matrix stays invertible if the cells have none
+LOG_SCALES = (-5.0, 2.0)  # logarithms of units: 7 mm to 7 m in a room
 
 
 class SceneCoordinates(nn.Module, PoseModel):
     """A point of the map, a depth and their scales for each cell, and the pose from them.
+
+    Everything is relative to the scene's typical depth, so a table top, a room and a street are learnt alike. Points
+    and depths beyond `REACH` times that depth are regressed in contracted space (`Contraction`): their errors are those
+    of the bearing and the inverse distance. So for the pose a far point is uncertain by metres, and by little in its
+    bearing: it decides the rotation and leaves the position to the near ones.
 
     The cells are those of the finer of two maps (``detail_level``); the Transformer works on the coarser (``level``).
     The position encoding of a token comes from the ray of its cell, not from its index. Depth images are needed for
@@ -40,11 +48,14 @@ class SceneCoordinates(nn.Module, PoseModel):
     LOSS: ClassVar[str] = "scene_coordinates"
     NEEDS_DEPTH: ClassVar[bool] = True
     TAKES_CAMERA: ClassVar[bool] = True
-    SILENT_OPTIONS: ClassVar[tuple[str, ...]] = ("heads",)
+    MEASURES_DEPTH: ClassVar[bool] = True
+    SILENT_OPTIONS: ClassVar[tuple[str, ...]] = ("heads", "typical_depth")
     OPTIONS: ClassVar[dict[str, str]] = {
         "backbone": "as of transposenet",
         "image_size": "(height, width) of the image; train.py sets it from `image`",
         "camera": "(fx, fy, cx, cy) in pixels of that image; train.py sets it from the scene",
+        "typical_depth": "of the scene's points, in its units; train.py measures it in the depth images; 0: it is 2, "
+        "and nothing is contracted, as in scene models without this option",
         "level": "reduction level of the map that the Transformer works on",
         "detail_level": "reduction level of the map whose cells regress points",
         "layers": "encoder layers",
@@ -59,6 +70,7 @@ class SceneCoordinates(nn.Module, PoseModel):
         "backbone": one_of(*backbone_names()),
         "image_size": allowed.window,
         "camera": allowed.camera,
+        "typical_depth": allowed.number(0, 1e6),
         "level": allowed.LEVEL,
         "detail_level": allowed.LEVEL,
         "layers": whole(0, 48),
@@ -79,6 +91,7 @@ class SceneCoordinates(nn.Module, PoseModel):
         backbone: str = "efficientnet-b0",
         image_size: tuple[int, int] = (224, 224),
         camera: tuple[float, float, float, float] | None = None,
+        typical_depth: float = 0.0,
         level: int = 4,
         detail_level: int = 3,
         layers: int = 4,
@@ -93,6 +106,8 @@ class SceneCoordinates(nn.Module, PoseModel):
         if camera is None:
             raise ValueError("scene coordinates need the camera's intrinsics; give the scene its camera matrix")
         self.image_size = (int(image_size[0]), int(image_size[1]))
+        unit, reach = (typical_depth / UNITS, REACH * typical_depth) if typical_depth else (1.0, math.inf)
+        self.contraction = Contraction(unit, reach)
         for each in (level, detail_level):
             check_cells(map_size(self.image_size, each))
         self.level, self.detail_level, self.iterations = level, detail_level, iterations
@@ -120,11 +135,11 @@ class SceneCoordinates(nn.Module, PoseModel):
         return cell_centres(self.image_size, self.detail_level if level is None else level)
 
     def forward(self, image_B3HW: torch.Tensor) -> dict[str, torch.Tensor]:
-        """``points`` (B, N, 3) in the map, ``depth`` (B, N) along the optical axis, in metres, with the logarithms of
-        their scales, ``log_scale`` and ``depth_log_scale`` (B, N); outside of training also ``position`` (B, 3) and
-        ``orientation`` (B, 4), ``T_map_camera``, and their ``covariance`` (B, 6, 6) from the scales of the cells: it
-        orders the frames by their error, and `covariance_scale` corrects its size, since the errors of neighbouring
-        cells are correlated.
+        """``points`` (B, N, 3) in the map, ``depth`` (B, N) along the optical axis, in the scene's units, with the
+        logarithms of their scales, ``log_scale`` and ``depth_log_scale`` (B, N), in contracted space. In training
+        also ``contracted_points`` (B, N, 3); outside of it ``position`` (B, 3) and ``orientation`` (B, 4),
+        ``T_map_camera``, and their ``covariance`` (B, 6, 6) from the scales of the cells: it orders the frames by their
+        error, and `covariance_scale` corrects its size, since the errors of neighbouring cells are correlated.
 
         ValueError for an image of another size: its rays would be those of another camera.
         """
@@ -142,24 +157,34 @@ class SceneCoordinates(nn.Module, PoseModel):
         cells_BNC = self.head((coarse + self.detail(fine)).flatten(2).transpose(1, 2))
         with torch.autocast(image_B3HW.device.type, enabled=False):  # bfloat16 resolves 3 m to 1 cm at best
             numbers = self.out(cells_BNC.float())
-            points_BN3 = numbers[..., :3] + self.centre_3
-            depth_BN = TYPICAL_DEPTH_M * torch.exp(numbers[..., 3] / 2)
-            log_scale_BN, depth_log_scale_BN = (numbers[..., i].clamp(*LOG_SCALES) for i in (4, 5))
+            unit = self.contraction.unit
+            contracted_BN3 = unit * numbers[..., :3]
+            points_BN3 = self.contraction.expanded(contracted_BN3) + self.centre_3
+            depth_BN = unit * UNITS * torch.exp(numbers[..., 3] / 2)
+            log_scale_BN, depth_log_scale_BN = (numbers[..., i].clamp(*LOG_SCALES) + math.log(unit) for i in (4, 5))
             output = {"points": points_BN3, "depth": depth_BN}
             output |= {"log_scale": log_scale_BN, "depth_log_scale": depth_log_scale_BN}
-            return output if self.training else output | self.pose(output)
+            return output | ({"contracted_points": contracted_BN3} if self.training else self.pose(output))
 
     def pose(self, cells: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Position, orientation and covariance from the outputs of the cells."""
         p_camera_BN3 = self.ray_cells_N3 * cells["depth"][..., None]
-        # A mean absolute deviation b means a standard deviation of sqrt(2) b; a third of its square per axis.
-        variance_BN = 2 * torch.exp(2 * cells["log_scale"]) / 3
-        ray_variance_BN = 2 * torch.exp(2 * cells["depth_log_scale"])
+        away_BN = torch.linalg.vector_norm(cells["points"] - self.centre_3, dim=-1)
+        across_BN, along_BN = self.contraction.stretch(away_BN)
+        _, deeper_BN = self.contraction.stretch(cells["depth"])
+        # A mean absolute deviation b means a standard deviation of sqrt(2) b; a third of its square per axis. Far away
+        # the line from the centre is the ray, so what a point is more uncertain along that counts along the ray.
+        contracted_BN = 2 * torch.exp(2 * cells["log_scale"]) / 3
+        variance_BN = contracted_BN * across_BN**2
+        ray_variance_BN = 2 * torch.exp(2 * cells["depth_log_scale"]) * deeper_BN**2
+        more_BN = contracted_BN * (along_BN**2 - across_BN**2)
+        ray_variance_BN = ray_variance_BN + more_BN / self.ray_cells_N3.square().sum(dim=-1)
         position, orientation = aligned(p_camera_BN3, cells["points"], 1 / (3 * variance_BN + ray_variance_BN))
         position, orientation, information = refined(
             position, orientation, p_camera_BN3, cells["points"], variance_BN, ray_variance_BN, self.iterations
         )
-        certain_66 = LEAST_INFORMATION * torch.eye(6, dtype=torch.float64, device=information.device)
+        least = torch.tensor([LEAST_INFORMATION / self.contraction.unit**2] * 3 + [LEAST_INFORMATION] * 3)
+        certain_66 = torch.diag(least.to(information.device, torch.float64))
         covariance_B66 = torch.linalg.inv(information.double() + certain_66)
         covariance_B66 = (covariance_B66 + covariance_B66.mT) / 2
         return {"position": position, "orientation": orientation, "covariance": covariance_B66}
@@ -167,7 +192,7 @@ class SceneCoordinates(nn.Module, PoseModel):
     @torch.no_grad()
     def start_from(self, position: torch.Tensor, orientation: torch.Tensor) -> None:
         """Make the untrained cells predict points in front of the training set's mean camera."""
-        ahead_113 = torch.tensor([[[0.0, 0.0, TYPICAL_DEPTH_M]]])
+        ahead_113 = torch.tensor([[[0.0, 0.0, UNITS * self.contraction.unit]]])
         self.centre_3.copy_(position.float() + rotated(orientation.float()[None], ahead_113)[0, 0])
         last = self.out
         nn.init.normal_(last.weight, std=1e-2)

@@ -89,6 +89,13 @@ class AugmentationConfig:
     virtual_translation: float = key(
         0.0, "translation of the camera by up to +- this many metres along each axis; needs depth", lowest=0, highest=10
     )
+    relative_translation: float = key(
+        0.0,
+        "the same by up to +- this share of the image's typical depth (harmonic mean; at most of 1.5 times the "
+        "scene's, and twice this share of the depth of its nearest pixels): for any scene and unit; needs depth",
+        lowest=0,
+        highest=1,
+    )
     view_completion: float = key(
         0.0,
         "share of the views whose missing parts are filled from other training images; needs depth and virtual views",
@@ -98,7 +105,11 @@ class AugmentationConfig:
 
     def moves(self) -> bool:
         """Whether views are rotated or translated, instead of the random crop."""
-        return self.virtual_rotation.is_on() or self.virtual_translation > 0
+        return self.virtual_rotation.is_on() or self.translates()
+
+    def translates(self) -> bool:
+        """Whether views are translated, which needs depth."""
+        return self.virtual_translation > 0 or self.relative_translation > 0
 
 
 @dataclass

@@ -107,7 +107,12 @@ def _check(config: TrainConfig) -> None:
     if augmentation.view_completion > 0 and not augmentation.moves():
         raise UserError(
             f"augmentation.view_completion is {augmentation.view_completion:g}, but no view is rotated or translated; "
-            "set augmentation.virtual_rotation or virtual_translation, or view_completion=0"
+            "set augmentation.virtual_rotation or relative_translation, or view_completion=0"
+        )
+    if augmentation.virtual_translation > 0 and augmentation.relative_translation > 0:
+        raise UserError(
+            f"augmentation.virtual_translation is {augmentation.virtual_translation:g} and relative_translation "
+            f"{augmentation.relative_translation:g}, but the camera is translated by one of them; set the other to 0"
         )
 
 

@@ -10,13 +10,15 @@ from pathlib import Path
 
 import torch
 import yaml
+from torch import nn
 
 from transposenet_core.atomic_files import write_atomically
 from transposenet_core.errors import TrainingDivergedError
 from transposenet_core.progress import ProgressBar
-from transposenet_core.scene import Scene
+from transposenet_core.scene import Scene, common_units, unit_name
 from transposenet_core.training.augmentation.virtual_rotation import for_camera
 from transposenet_core.training.averaging import MovingAverage
+from transposenet_core.training.batch_statistics import settled
 from transposenet_core.training.batches import batches
 from transposenet_core.training.checkpoint import START, Checkpoint, Progress, State, save_checkpoint
 from transposenet_core.training.config import TrainConfig
@@ -32,6 +34,7 @@ from transposenet_core.training.network import (
     make_repeatable,
     model_options,
     preprocessing_of,
+    with_typical_depth,
 )
 from transposenet_core.training.optimization import build_optimizer, rate_factor
 from transposenet_core.training.outcome import Outcome, frames_digest, is_usable
@@ -39,6 +42,7 @@ from transposenet_core.training.scene_data import load_scene_data
 from transposenet_core.training.scene_validation import scene_validators_of
 from transposenet_core.training.stages import Stage, load_start, plan
 from transposenet_core.training.step import TrainStep
+from transposenet_core.training.trained_frames import TrainedFrames, checked_after
 
 PATIENCE = 20  # steps in a row without a finite gradient
 
@@ -73,6 +77,7 @@ class Training:
         self.config, self.preprocessing = config, preprocessing_of(config)
         self.data = [load_scene_data(each, config, self.preprocessing, world, n) for n, each in enumerate(scenes)]
         self.pixels = ScenePixels([each.pixels for each in self.data])
+        self.config = config = with_typical_depth(config, self.data[0].pixels.distances)
         self.outcome = Outcome(
             out, [each.scene for each in self.data], config, scene_validators_of(self.data), provenance
         )
@@ -138,8 +143,11 @@ class Training:
                 healthy = step.faults()[1] == 0
                 if curves:
                     curves.write(self.progress.epochs_before + epoch + 1, stage.learns, **figures)
+                    if healthy and stage.learns == "all" and checked_after(epoch + 1, stage.epochs):
+                        self._look_at_training_frames(state, stage, epoch + 1, curves)
                     if healthy and ((epoch + 1) % self.config.validate_every == 0 or epoch + 1 == stage.epochs):
-                        self.outcome.consider(state.validated, stage, self.progress, epoch + 1, curves)
+                        network = self._settled(state, stage, epoch + 1)
+                        self.outcome.consider(network, stage, self.progress, epoch + 1, curves)
                 if healthy:  # otherwise the last good checkpoint is kept
                     self.progress.epoch = epoch + 1
                     self._save(state)
@@ -150,6 +158,28 @@ class Training:
         finally:
             if curves:
                 curves.close()
+
+    def _settled(self, state: State, stage: Stage, epoch: int) -> nn.Module:
+        """The network to validate after `epoch` epochs of a stage; a head alone has no batch statistics to settle."""
+        if stage.learns != "all" or epoch == 0:
+            return state.validated
+        return settled(state.validated, self.pixels, self.preprocessing, self.config, self.world, epoch)
+
+    def _look_at_training_frames(self, state: State, stage: Stage, epoch: int, curves: Curves) -> None:
+        """Write the errors on a sample of them, and warn where they are not learnt."""
+        counts = self.pixels.counts
+        steps = math.ceil(len(counts) * max(counts) / self.config.batch_size)
+        trained = TrainedFrames.of(self.data, unit_name(common_units([each.scene for each in self.data])))
+        found = trained(self._settled(state, stage, epoch))
+        curves.write(
+            self.progress.epochs_before + epoch,
+            stage.learns,
+            trained_median_m=found.summary.median_m,
+            trained_median_deg=found.summary.median_deg,
+            trained_score=found.score,
+        )
+        if warning := trained.warning(found, epoch, stage.epochs, steps):
+            ProgressBar.write(f"warning: {warning}", file=sys.stderr)
 
     def _epoch(self, stage: Stage, state: State, step: TrainStep, epoch: int) -> dict[str, float]:
         """One pass over all images. Returns the epoch's metrics."""
@@ -207,6 +237,7 @@ class Training:
             return
         if not is_usable(self.outcome.out):
             self.progress.best_score = float("inf")
-            self.outcome.consider(state.validated, stage, self.progress, self.progress.epoch, curves)
+            network = self._settled(state, stage, self.progress.epoch)
+            self.outcome.consider(network, stage, self.progress, self.progress.epoch, curves)
         whole = f"{self.progress.epoch} whole epochs of stage {self.progress.stage + 1}"
         ProgressBar.write(f"stopped after {whole}; {self.outcome.out} is usable, --resume continues", file=sys.stderr)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from transposenet_core.preprocessing import Preprocessing
 from transposenet_core.scene import PosedImage, Scene
 from transposenet_core.scene_model import SceneModel
 from transposenet_core.training.config import TrainConfig
+from transposenet_core.training.data.distances import Distances
 from transposenet_core.training.stages import Stage, load_start
 
 
@@ -71,6 +73,18 @@ def model_options(config: TrainConfig, stage: Stage, camera: Intrinsics | None =
     if camera is not None and model.TAKES_CAMERA:
         given["camera"] = list(preprocessing_of(config).window_camera(camera))
     return stage.options({**defaults, **given})
+
+
+def with_typical_depth(config: TrainConfig, distances: Distances | None) -> TrainConfig:
+    """The configuration with the model's option `typical_depth`, where it has one and none is given: that of the
+    scene model to start from, else the measured one, to three digits."""
+    if not model_class(config.model.name).MEASURES_DEPTH or "typical_depth" in config.model.options:
+        return config
+    if config.start_from:
+        depth = SceneModel.described(config.start_from).options.get("typical_depth", 0.0)
+    else:
+        depth = float(f"{distances.scene:.3g}") if distances else 0.0
+    return replace(config, model=replace(config.model, options=config.model.options | {"typical_depth": depth}))
 
 
 def build_network(

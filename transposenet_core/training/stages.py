@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from transposenet_core.errors import UserError
-from transposenet_core.models import model_class, names_where
+from transposenet_core.models import default_options, model_class, names_where
 from transposenet_core.scene_model import SceneModel
 from transposenet_core.training.config import ScheduleConfig, TrainConfig
 from transposenet_core.training.losses.pose import SingleHeadLoss
@@ -101,7 +101,8 @@ def load_start(network: Any, options: dict, path: str | Path) -> None:
             f"{path}: its network does not fit the configured one ({detail}); set model and image as in its training"
         )
     for name in network.SILENT_OPTIONS:  # differences with which the weights load, but compute something else
-        if (have := start.options.get(name)) != (needed := options.get(name)):
+        before = default_options(start.architecture)[name]  # in a scene model from before the option existed
+        if (have := start.options.get(name, before)) != (needed := options.get(name)):
             raise UserError(
                 f"{path}: trained with {have} {name}, {needed} are configured; give model.options.{name}={have}"
             )

@@ -12,6 +12,7 @@ COMMANDS = {
         "transposenet_core.commands.check",
         "all faults of a data set, a card of figures, an overview image",
     ),
+    "map": ("transposenet_core.commands.map", "make a map of a recording: better poses, its lens, and depth"),
     "train": ("transposenet_core.commands.train", "train on posed images of a scene"),
     "evaluate": ("transposenet_core.commands.evaluate", "evaluate a scene model on images it has not seen"),
     "localize": ("transposenet_core.commands.localize", "the poses of images: a table, or JSON"),

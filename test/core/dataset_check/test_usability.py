@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from made_tracks import made_track, walk
 
-from transposenet_core.commands.check import training_command, verdict
+from transposenet_core.commands.check import following_command, verdict
 from transposenet_core.dataset_check.check import Findings
 from transposenet_core.dataset_check.quick import quick_check
 from transposenet_core.dataset_check.usability import usability_of
@@ -46,8 +46,8 @@ def test_t17_training_is_warned_of_it(small_scene: Path, capsys: pytest.CaptureF
 
 def test_t17_the_next_command_does_not_train_on_what_teaches_nothing() -> None:
     args = argparse.Namespace(split=None, skip_bad=False, labels_only=False)
-    assert " localize --model MODEL /nowhere/" in training_command(Findings(hovering(), Faults()), "folder:desk", args)
-    assert " train " in training_command(Findings(made_track(walk(300)), Faults()), "folder:desk", args)
+    assert " localize --model MODEL /nowhere/" in following_command(Findings(hovering(), Faults()), "folder:desk", args)
+    assert " map " in following_command(Findings(made_track(walk(300)), Faults()), "folder:desk", args)
 
 
 def test_t17_a_single_image_and_no_training_frame_teach_nothing() -> None:

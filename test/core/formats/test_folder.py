@@ -115,11 +115,24 @@ def test_units_and_time_offset_are_kept(small_scene: Path, tmp_path: Path) -> No
         ({"units": "feet"}, "units is 'feet', allowed are metres"),
         ({"time_offset_s": 3}, "not an object"),
         ({"assumed_rate_hz": -1}, "assumed_rate_hz is -1"),
+        ({"T_pose_camera": {"position": [0, 0]}}, "T_pose_camera is .*, it must be position"),
+        ({"T_pose_camera": 3}, "T_pose_camera is '3', it must be position"),
     )
     for wrong, sentence in faults:
         path.write_text(json.dumps(about | wrong))
         with pytest.raises(UserError, match=f"dataset.json: .*{sentence}"):
             load_scene(tmp_path / "copy")
+
+
+def test_the_camera_on_the_body_that_the_poses_are_of_is_kept(small_scene: Path, tmp_path: Path) -> None:
+    mount = Pose(np.array([0.1, -0.2, 0.3]), np.array([0.5, 0.5, -0.5, 0.5]))
+    source = replace(load_scene(small_scene), T_pose_camera=mount)
+    write_folder_dataset(tmp_path / "copy", source)
+    copy = load_scene(tmp_path / "copy")
+    assert copy.T_pose_camera is not None
+    np.testing.assert_array_equal(copy.T_pose_camera.matrix_44, mount.matrix_44)
+    for ours, theirs in zip(copy.of_the_camera().images, source.of_the_camera().images, strict=True):
+        np.testing.assert_allclose(ours.pose.matrix_44, theirs.pose.matrix_44, atol=1e-12)
 
 
 def test_a_scene_of_another_format_becomes_a_folder(small_scene: Path, tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 from small_scene import write_small_scene
 from some_labels import labels
@@ -60,7 +62,7 @@ def test_outputs_and_gradients() -> None:
         network(torch.rand(1, 3, 96, 96))
     output = network.train()(image)
     assert "position" not in output
-    loss = SceneCoordinateLoss(network.cells(), network.ray_cells_N3)
+    loss = SceneCoordinateLoss(network)
     terms = loss(output, labels(torch.zeros(2, 3), torch.tensor([[1.0, 0, 0, 0]] * 2), torch.full((2, *SIZE), 2.0)))
     terms["loss"].backward()
     without = [name for name, p in network.named_parameters() if p.grad is None or not torch.isfinite(p.grad).all()]
@@ -81,17 +83,17 @@ def test_true_cells_give_the_true_pose_and_no_loss() -> None:
     in_camera = z[:, None] * rays(network.cells(), CAMERA).numpy()
     points = torch.tensor(rotation.apply(in_camera) + position.numpy(), dtype=torch.float32)[None]
     scales = torch.full((1, 80), -4.0)
-    output = {"points": points, "depth": torch.tensor(z, dtype=torch.float32)[None]}
+    output = {"points": points, "contracted_points": points, "depth": torch.tensor(z, dtype=torch.float32)[None]}
     output |= {"log_scale": scales, "depth_log_scale": scales}
     pose = network.pose(output)
     np.testing.assert_allclose(pose["position"], position, atol=1e-4)
     assert rotation_angle_deg(pose["orientation"].numpy(), orientation.numpy())[0] < 1e-2
-    loss = SceneCoordinateLoss(network.cells(), network.ray_cells_N3)
+    loss = SceneCoordinateLoss(network)
     depth = torch.tensor(depth_HW, dtype=torch.float32)[None]
     terms = loss(output, labels(position, orientation, depth))
     assert terms["points"] < 1e-5 and terms["depth"] < 1e-5
     assert terms["loss"].item() == pytest.approx(-16, abs=1e-2)  # 3 s + s_z
-    translated = output | {"points": points + torch.tensor([0.3, 0.0, 0.4])}
+    translated = output | {"contracted_points": points + torch.tensor([0.3, 0.0, 0.4])}
     assert loss(translated, labels(position, orientation, depth))["points"].item() == pytest.approx(0.5, abs=1e-5)
     half = depth.clone()
     half[:, :32] = 0  # unknown depth has no effect
@@ -182,3 +184,60 @@ def test_n10_n11_a_frame_it_is_less_sure_of_than_of_its_scene_is_not_localized(t
     assert f"one sigma of its position is {sigma:.3f} m, 99% of {HELD_OUT.source} have at most" in below.explanation
     np.testing.assert_array_equal(below.covariance_66, free.covariance_66)
     np.testing.assert_array_equal(below.pose.position, free.pose.position)
+
+
+def scaled_network(factor: float) -> torch.nn.Module:
+    """The same weights in a scene that is `factor` times as large as one with a typical depth of 2."""
+    torch.manual_seed(0)
+    options = {"image_size": SIZE, "camera": CAMERA, "layers": 1, "width": 32, "mlp_width": 32}
+    network = build_model("scene_coordinates", typical_depth=2 * factor, **options).eval()
+    network.start_from(factor * torch.tensor([1.0, 2.0, 3.0]), torch.tensor([1.0, 0, 0, 0]))
+    torch.manual_seed(1)
+    torch.nn.init.normal_(network.out.weight, std=1.0)  # points from near to far
+    return network
+
+
+@settings(max_examples=6, deadline=None)
+@given(st.floats(1e-2, 1e2))
+def test_in_a_scene_of_another_scale_outputs_are_scaled_and_the_loss_is_the_same(factor: float) -> None:
+    torch.manual_seed(2)
+    image, z_HW = torch.rand(2, 3, *SIZE), 10 ** (2 * torch.rand(2, *SIZE))
+    (one, small_scene), (other, large_scene) = (
+        (network, {**network.eval()(image), **network.train()(image)}) for network in map(scaled_network, (1.0, factor))
+    )
+    for name, power in (("points", 1), ("depth", 1), ("position", 1), ("orientation", 0)):
+        torch.testing.assert_close(large_scene[name], factor**power * small_scene[name], rtol=2e-3, atol=2e-3 * factor)
+    position, orientation = torch.tensor([[1.0, 2.0, 2.5]] * 2), torch.tensor([[1.0, 0, 0, 0]] * 2)
+    terms = SceneCoordinateLoss(one)(small_scene, labels(position, orientation, z_HW))
+    scaled_terms = SceneCoordinateLoss(other)(large_scene, labels(factor * position, orientation, factor * z_HW))
+    torch.testing.assert_close(scaled_terms["loss"], terms["loss"], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(scaled_terms["points"], factor * terms["points"], rtol=1e-4, atol=0)
+
+
+def test_in_a_room_it_computes_what_it_did_before() -> None:
+    """With a typical depth of 2 m and everything within 6 m nothing is scaled or contracted."""
+    options = {"image_size": SIZE, "camera": CAMERA, "layers": 1, "width": 32, "mlp_width": 32}
+    before = build_model("scene_coordinates", **options).eval()
+    now = build_model("scene_coordinates", typical_depth=2.0, **options).eval()
+    now.load_state_dict(before.state_dict())
+    image = torch.rand(2, 3, *SIZE)
+    for name, value in before(image).items():
+        torch.testing.assert_close(now(image)[name], value, rtol=1e-4, atol=1e-5)
+
+
+def test_far_points_decide_the_rotation_and_leave_the_position_to_near_ones() -> None:
+    """A railing 3 units away in the lower half, a city 170 away above; the same contracted scale for all cells."""
+    torch.manual_seed(0)
+    network = build_model("scene_coordinates", image_size=SIZE, camera=CAMERA, typical_depth=5.0, width=32, layers=0)
+    cells, ray_N3 = network.cells(), network.ray_cells_N3
+    information = {}
+    for name, far in (("railing", 3.0), ("city", 170.0)):
+        z_N = torch.where(cells[:, 1] > 32, 3.0, far)
+        scales = torch.full((1, len(z_N)), -2.0)
+        output = {"points": (ray_N3 * z_N[:, None])[None], "depth": z_N[None]}
+        pose = network.pose(output | {"log_scale": scales, "depth_log_scale": scales})
+        information[name] = torch.linalg.inv(pose["covariance"][0])
+    # From the upper half: hardly anything on the position any more, as much as ever on the rotation.
+    position = [information[name][:3, :3].trace() for name in ("railing", "city")]
+    given_position = [information[name][3:, 3:].trace() for name in ("railing", "city")]
+    assert position[1] < 0.6 * position[0] and given_position[1] > 3 * given_position[0]

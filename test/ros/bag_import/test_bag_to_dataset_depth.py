@@ -96,7 +96,7 @@ def test_each_image_gets_the_depth_nearest_in_time(tmp_path: Path) -> None:
     # It is the colour camera's own: registered to it nothing moves.
     assert scene.depth_camera is not None and scene.intrinsics is not None
     depth = registered_depth(scene.images[3], scene.depth_camera, scene.intrinsics)
-    np.testing.assert_array_equal(depth, DEPTH_MM + 3)
+    np.testing.assert_allclose(depth, (DEPTH_MM + 3) / 1000, rtol=5e-4)
 
 
 def test_depth_of_another_time_belongs_to_no_image(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -172,7 +172,7 @@ def test_t20_depth_keeps_the_lens_that_it_was_recorded_with(
     image = scene.images[3]
     np.testing.assert_array_equal(cv2.imread(str(image.depth_path), cv2.IMREAD_UNCHANGED), wall(lens))
     depth_HW = registered_depth(image, scene.depth_camera, scene.intrinsics)
-    off_HW = np.abs(depth_HW / wall((0.0,) * 5) - 1)
+    off_HW = np.abs(1000 * depth_HW.astype(float) / wall((0.0,) * 5) - 1)
     assert (depth_HW > 0).mean() > 0.8 and np.quantile(off_HW[depth_HW > 0], 0.95) < 0.012
     if any(lens):
         assert np.quantile(np.abs(wall(lens) / wall((0.0,) * 5) - 1), 0.95) > 0.025

@@ -13,8 +13,9 @@ from transposenet_core.geometry.quaternions import inverse, matrices, product, r
 from transposenet_core.training.augmentation.view_synthesis import MovedViews
 
 CANDIDATES = 48  # number of images among which the best is chosen, others each time
-FAR_M, FAR_DIRECTION = 1.0, 0.35  # distances in position and in direction of view (20 degrees) that count the same
-BEHIND_M = 0.6  # best distance of the image from behind
+# Shares of the scene's typical depth: of a room's 1.6 m (RedKitchen), 1 m and 0.6 m.
+FAR, FAR_DIRECTION = 0.61, 0.35  # distances in position and in direction of view (20 degrees) that count the same
+BEHIND = 0.37  # best distance of the image from behind
 BEYOND = 1.5  # best direction of the other image: beyond the view by this many times the view's rotation
 
 
@@ -25,12 +26,13 @@ def completion_sources(
     position_B3: torch.Tensor,
     orientation_B4: torch.Tensor,
     random_B: torch.Tensor,
+    typical_depth: float,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Indices (B,) of the two among N images that complete each view, all with poses ``T_map_camera``.
 
     One is near and looks beyond the view's direction, on the side to which the view is rotated from its own image
     `index_B`; the other looks the same way from behind. They are chosen among evenly spaced images, starting at the
-    one that `random_B` selects.
+    one that `random_B` selects; `typical_depth` is that of the scene.
     """
     count = len(position_N3)
     offsets_K = torch.arange(0, count, max(1, count // CANDIDATES), device=index_B.device)
@@ -39,13 +41,13 @@ def completion_sources(
     direction_B3 = matrices(orientation_B4)[..., 2]
 
     def nearest(place_B3: torch.Tensor, direction_B3: torch.Tensor) -> torch.Tensor:
-        apart_BK = (position_N3[candidates_BK] - place_B3[:, None]).norm(dim=-1) / FAR_M
+        apart_BK = (position_N3[candidates_BK] - place_B3[:, None]).norm(dim=-1) / (FAR * typical_depth)
         rotated_BK = (directions_N3[candidates_BK] - direction_B3[:, None]).norm(dim=-1) / FAR_DIRECTION
         best_B1 = (apart_BK + rotated_BK).argmin(dim=1, keepdim=True)
         return candidates_BK.gather(1, best_B1)[:, 0]
 
     beyond_B3 = direction_B3 + BEYOND * (direction_B3 - directions_N3[index_B])
-    return nearest(position_B3, beyond_B3), nearest(position_B3 - BEHIND_M * direction_B3, direction_B3)
+    return nearest(position_B3, beyond_B3), nearest(position_B3 - BEHIND * typical_depth * direction_B3, direction_B3)
 
 
 def motion_between(

@@ -19,13 +19,14 @@ import torch.nn.functional as F
 from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.quaternions import matrices
 
-NEAREST_M, NOTHING_M = 0.05, 1e3
+NEAREST = 0.03  # share of an image's typical depth (5 cm in a room) in front of which a camera sees nothing
+TINY, NOTHING = 1e-5, 1e6  # beyond the depths that are stored, on both sides
 HOLES = 3  # number of times that points grow by a pixel into empty ones
 HIDDEN, SAME = 0.15, 0.08  # shares of the depth: farther behind the old surface is hidden, closer is the same point
 
 
 class MovedViews(NamedTuple):
-    """Views of moved cameras: images (B, C, H, W), their depth (B, H, W) in metres, 0 where it is a guess or where
+    """Views of moved cameras: images (B, C, H, W), their depth (B, H, W), 0 where it is a guess or where
     nothing is shown, and a mask (B, H, W) of where they show something."""
 
     image_BCHW: torch.Tensor
@@ -48,9 +49,9 @@ def moved_views(
 ) -> MovedViews:
     """The centre window `size` of the view of the moved camera.
 
-    ``p_old = D p_new + translation`` with the rotation D as quaternions w x y z and the translation in metres, in the
-    axes of the old camera. In `image_BCHW` 0 is the fill value; `depth_BHW` is as from `registered_depth`
-    (millimetres, guesses below 0).
+    ``p_old = D p_new + translation`` with the rotation D as quaternions w x y z and the translation in the scene's
+    units, in the axes of the old camera. In `image_BCHW` 0 is the fill value; `depth_BHW` is as from
+    `registered_depth` (the same units, guesses below 0).
     """
     seen = _seen(depth_BHW, rotation_B4, translation_B3, camera, size)
     image = F.grid_sample(image_BCHW, seen.grid_BHW2, mode="bilinear", padding_mode="zeros", align_corners=False)
@@ -94,19 +95,20 @@ def _seen(
     old_rays_3N, new_rays_3N = (
         _rays(start, shape, camera, depth_BHW.device) for start, shape in (((0, 0), (height, width)), (corner, size))
     )
-    old_depth_B1HW = depth_BHW[:, None].float() / 1000
+    old_depth_B1HW = depth_BHW[:, None].float()
+    nearest_B1 = NEAREST / (1 / old_depth_B1HW.abs().clamp(min=TINY)).mean(dim=(2, 3))
     translation_B31 = translation_B3[..., None]
     rotated_translation_B31 = (rotation_B33.mT @ translation_B31.double()).float()
     p_new_B3N = (rotation_B33.mT @ old_rays_3N).float() * old_depth_B1HW.abs().flatten(2) - rotated_translation_B31
-    new_depth_BHW = _splatted(p_new_B3N, corner, camera, size)
+    new_depth_BHW = _splatted(p_new_B3N, corner, camera, size, nearest_B1)
     p_old_B3N = (rotation_B33 @ new_rays_3N).float() * new_depth_BHW.flatten(1)[:, None] + translation_B31
-    x_BHW, y_BHW, z_BHW = (plane.unflatten(1, size) for plane in _projected(p_old_B3N, camera))
+    x_BHW, y_BHW, z_BHW = (plane.unflatten(1, size) for plane in _projected(p_old_B3N, camera, nearest_B1))
     grid_BHW2 = torch.stack(((2 * x_BHW + 1) / width - 1, (2 * y_BHW + 1) / height - 1), dim=-1)
     old_z_B1HW = F.grid_sample(old_depth_B1HW, grid_BHW2, mode="nearest", padding_mode="zeros", align_corners=False)
     old_z_BHW = old_z_B1HW[:, 0]
     behind_BHW = z_BHW - old_z_BHW.abs()
     inside_BHW = (x_BHW >= -0.5) & (x_BHW <= width - 0.5) & (y_BHW >= -0.5) & (y_BHW <= height - 0.5)
-    shown_BHW = inside_BHW & (behind_BHW <= HIDDEN * z_BHW) & (new_depth_BHW < NOTHING_M)
+    shown_BHW = inside_BHW & (behind_BHW <= HIDDEN * z_BHW) & (new_depth_BHW < NOTHING)
     same_BHW = (old_z_BHW > 0) & (behind_BHW.abs() < SAME * z_BHW)
     return _Seen(grid_BHW2, new_depth_BHW * same_BHW, shown_BHW)
 
@@ -119,33 +121,37 @@ def _rays(corner: tuple[int, int], size: tuple[int, int], camera: Intrinsics, de
     return torch.stack((x_N, y_N, torch.ones_like(x_N)))
 
 
-def _projected(p_B3N: torch.Tensor, camera: Intrinsics) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def _projected(
+    p_B3N: torch.Tensor, camera: Intrinsics, nearest_B1: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Column, row and depth (B, N) of points; points beside or behind the camera are treated as close in front."""
-    z_BN = p_B3N[:, 2].clamp(min=NEAREST_M)
+    z_BN = p_B3N[:, 2].maximum(nearest_B1)
     return camera.fx * p_B3N[:, 0] / z_BN + camera.cx, camera.fy * p_B3N[:, 1] / z_BN + camera.cy, z_BN
 
 
-def _splatted(p_B3N: torch.Tensor, corner: tuple[int, int], camera: Intrinsics, size: tuple[int, int]) -> torch.Tensor:
+def _splatted(
+    p_B3N: torch.Tensor, corner: tuple[int, int], camera: Intrinsics, size: tuple[int, int], nearest_B1: torch.Tensor
+) -> torch.Tensor:
     """The smallest depth (B, *size) of the points on each pixel of the window whose first pixel is `corner` (top,
-    left), NOTHING_M without points. Small gaps between points are closed.
+    left), NOTHING without points. Small gaps between points are closed.
     """
     (height, width), z_BN = size, p_B3N[:, 2]
-    x_BN, y_BN, _ = _projected(p_B3N, camera)
+    x_BN, y_BN, _ = _projected(p_B3N, camera, nearest_B1)
     column_BN, row_BN = (x_BN - corner[1]).round().long(), (y_BN - corner[0]).round().long()
-    inside_BN = (column_BN >= 0) & (column_BN < width) & (row_BN >= 0) & (row_BN < height) & (z_BN > NEAREST_M)
+    inside_BN = (column_BN >= 0) & (column_BN < width) & (row_BN >= 0) & (row_BN < height) & (z_BN > nearest_B1)
     place_BN = torch.where(inside_BN, row_BN * width + column_BN, height * width)
-    depths = torch.full((len(p_B3N), height * width + 1), NOTHING_M, device=p_B3N.device)
-    depths = depths.scatter_reduce(1, place_BN, torch.where(inside_BN, z_BN, NOTHING_M), "amin")
+    depths = torch.full((len(p_B3N), height * width + 1), NOTHING, device=p_B3N.device)
+    depths = depths.scatter_reduce(1, place_BN, torch.where(inside_BN, z_BN, NOTHING), "amin")
     depth_BHW = depths[:, :-1].unflatten(1, size)
     for _ in range(HOLES):
-        depth_BHW = torch.where(depth_BHW < NOTHING_M, depth_BHW, _nearest_neighbour(depth_BHW))
+        depth_BHW = torch.where(depth_BHW < NOTHING, depth_BHW, _nearest_neighbour(depth_BHW))
     return depth_BHW
 
 
 def _nearest_neighbour(depth_BHW: torch.Tensor) -> torch.Tensor:
     """The minimum of each pixel and its eight neighbours: rows, then columns, faster than pooling on a CPU."""
     for axis in (1, 2):
-        padded = F.pad(depth_BHW, (0, 0, 1, 1) if axis == 1 else (1, 1), value=NOTHING_M)
+        padded = F.pad(depth_BHW, (0, 0, 1, 1) if axis == 1 else (1, 1), value=NOTHING)
         before, here, after = (padded.narrow(axis, start, depth_BHW.shape[axis]) for start in (0, 1, 2))
         depth_BHW = torch.minimum(torch.minimum(before, here), after)
     return depth_BHW

@@ -20,6 +20,7 @@ from transposenet_core.training.augmentation.view_completion import completed, c
 from transposenet_core.training.augmentation.view_synthesis import MovedViews, moved_views, shown, the_other_way
 from transposenet_core.training.augmentation.virtual_rotation import rotated_orientation, rotated_view, sampled_rotation
 from transposenet_core.training.config import AugmentationConfig
+from transposenet_core.training.data.distances import Distances
 from transposenet_core.training.data.pixels import PosedPixels
 from transposenet_core.training.data.scene_pixels import ScenePixels
 
@@ -29,14 +30,15 @@ BLUR, NOISE, ERASING = 10, 11, slice(12, 16)  # strength; strength; two sides an
 RECORDED = 16  # whether the view stays as recorded
 COMPLETION_SOURCES, COMPLETION = 17, 18  # which other images complete the view; whether they do
 RANDOM_NUMBERS = 19  # numbers per image
+MOST_TYPICAL, MOST_NEAR = 1.5, 2.0  # limits of a relative step: times the scene's typical, the image's near depth
 LUMA = (0.299, 0.587, 0.114)
 
 
 class Views(NamedTuple):
     """The views of a batch, (B, 3, H, W) float32 as the network takes them, and the poses of their cameras.
 
-    Position (B, 3), orientation (B, 4) w x y z; ``depth_BHW`` in metres, 0 where unknown, None if depth is not loaded;
-    ``scene_B`` (B,) the scene of each.
+    Position (B, 3), orientation (B, 4) w x y z; ``depth_BHW`` in the scene's units, 0 where unknown, None if depth is
+    not loaded; ``scene_B`` (B,) the scene of each.
     """
 
     image_B3HW: torch.Tensor
@@ -88,7 +90,7 @@ def views_of_scene(
         views = _moved(pixels, index_B, random_BK, preprocessing, config, scene_B)
     else:
         if config.virtual_rotation.is_on():
-            rotation_B4, _ = _motion(random_BK, config)
+            rotation_B4, _ = _motion(random_BK, config, torch.zeros_like(position_B3[:, 0]))
             orientation_B4 = rotated_orientation(orientation_B4, rotation_B4)
         image = augmented(pixels.image_N3HW, index_B, random_BK, preprocessing, config, pixels.camera, rotation_B4)
         views = Views(image, position_B3, orientation_B4, None, scene_B)
@@ -97,13 +99,25 @@ def views_of_scene(
     return views
 
 
-def _motion(random_BK: torch.Tensor, config: AugmentationConfig) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rotation (B, 4) and translation (B, 3) of the cameras, in their own axes; none for some (`as_recorded`).
+def steps(distances: Distances, config: AugmentationConfig) -> torch.Tensor:
+    """By how much (N,) the camera of each image is translated along an axis at most, in the scene's units: 0 without
+    depth, which decides what a moved camera sees."""
+    relative_N = config.relative_translation * torch.minimum(
+        distances.typical_N.clamp(max=MOST_TYPICAL * distances.scene), MOST_NEAR * distances.near_N
+    )
+    return relative_N + config.virtual_translation * (distances.typical_N > 0)
+
+
+def _motion(
+    random_BK: torch.Tensor, config: AugmentationConfig, step_B: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rotation (B, 4) and translation (B, 3) of the cameras, in their own axes, by up to `step_B` along each; none for
+    some (`as_recorded`).
 
     A moved view is rarely complete, a robot's image is: without these the network would never see one.
     """
     rotation_B4 = sampled_rotation(random_BK[:, VIEW], config.virtual_rotation)
-    translation_B3 = (2 * random_BK[:, TRANSLATION] - 1) * config.virtual_translation
+    translation_B3 = (2 * random_BK[:, TRANSLATION] - 1) * step_B[:, None]
     if config.as_recorded > 0:
         moves_B1 = (random_BK[:, RECORDED, None] >= config.as_recorded).float()
         still_4 = F.pad(torch.ones_like(moves_B1), (0, 3))
@@ -122,8 +136,9 @@ def _moved(
     """The same with depth: the new view also has depth, and is 0 where neither its own image nor those that complete
     it would show something for both directions of the translation (see `view_synthesis`)."""
     camera, depth_NHW = pixels.camera, pixels.depth_NHW
-    assert camera is not None and depth_NHW is not None  # checked by `check_depth`
-    rotation_B4, translation_B3 = _motion(random_BK, config)
+    distances = pixels.distances
+    assert camera is not None and depth_NHW is not None and distances is not None  # checked by `check_depth`
+    rotation_B4, translation_B3 = _motion(random_BK, config, steps(distances, config)[index_B])
     old_position_B3, old_B4 = pixels.position_N3[index_B], pixels.orientation_N4[index_B]
     position_B3, mirrored_B3 = (
         old_position_B3 + rotated(old_B4, way_B3[:, None])[:, 0]
@@ -137,7 +152,7 @@ def _moved(
         image = coloured(pixels.image_N3HW[source_B], random_BK, config).float() - mean
         there, mirrored = (motion_between(*old, place_B3, orientation_B4) for place_B3 in (position_B3, mirrored_B3))
         view = moved_views(image, depth_BHW, *there, camera, size)
-        goes = config.virtual_translation > 0  # else both directions are the same
+        goes = config.translates()  # else both directions are the same
         return view, shown(depth_BHW, *mirrored, camera, size) if goes else view.shown_BHW
 
     view, also_shown_BHW = seen_from(index_B)
@@ -145,7 +160,9 @@ def _moved(
         which_B = random_BK[:, COMPLETION] < config.view_completion
         poses = pixels.position_N3, pixels.orientation_N4
         middle_B3 = (position_B3 + mirrored_B3) / 2
-        for other_B in completion_sources(*poses, index_B, middle_B3, orientation_B4, random_BK[:, COMPLETION_SOURCES]):
+        for other_B in completion_sources(
+            *poses, index_B, middle_B3, orientation_B4, random_BK[:, COMPLETION_SOURCES], distances.scene
+        ):
             other, also_BHW = seen_from(other_B)
             view = completed(view, other, which_B)
             also_shown_BHW = also_shown_BHW | (also_BHW & which_B[:, None, None])

@@ -46,6 +46,7 @@ def for_camera(config: TrainConfig, scene: Scene) -> TrainConfig:
             random_crop=True,
             virtual_rotation=VirtualRotationConfig(),
             virtual_translation=0.0,
+            relative_translation=0.0,
             view_completion=0.0,
         )
         return dataclasses.replace(config, augmentation=crops, image=dataclasses.replace(image, smaller_edge=edge))

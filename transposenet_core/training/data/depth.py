@@ -18,9 +18,13 @@ from transposenet_core.progress import ProgressBar
 from transposenet_core.scene import DepthCamera, PosedImage, Scene
 from transposenet_core.threads import in_threads
 from transposenet_core.training.config import TrainConfig
+from transposenet_core.training.data.distances import Distances
 from transposenet_core.training.data.pixels import NO_THREADS, PosedPixels
 
-MILLIMETRES, FARTHEST_MM = 1000.0, 32767  # an int16 holds a hall, not a street
+# Depth is stored in the scene's units as float16, which keeps three digits (2 mm of 4 m, 10 cm of 200 m) within these.
+NEAREST, FARTHEST = 6.2e-5, 65_000.0
+SATURATED = 65535  # in a depth image: no depth either (7-Scenes), or beyond its range
+LEAST_SHARE = 0.1  # of the training frames: with fewer depth images nothing is learnt from them
 
 
 def needs_depth(config: TrainConfig, scene: Scene) -> bool:
@@ -30,6 +34,7 @@ def needs_depth(config: TrainConfig, scene: Scene) -> bool:
         return True
     for name, value in (
         ("augmentation.virtual_translation", config.augmentation.virtual_translation),
+        ("augmentation.relative_translation", config.augmentation.relative_translation),
         ("augmentation.view_completion", config.augmentation.view_completion),
         ("loss.points", config.loss.points),
     ):
@@ -40,40 +45,53 @@ def needs_depth(config: TrainConfig, scene: Scene) -> bool:
 
 
 def check_depth(scene: Scene, needed_by: str) -> None:
-    """UserError if a training frame has no depth, which `needed_by`, a key or a model, needs."""
+    """UserError if too few training frames have depth, which `needed_by`, a key or a model, needs."""
+    computed = f"`transposenet map {scene.root} --out MAP` computes depth from colour images"
     if scene.intrinsics is None or scene.depth_camera is None:
-        lacks, advice = "depth images", "record with a depth camera"
+        lacks, advice = "depth images", computed
         if scene.intrinsics is None:
             lacks, advice = "intrinsics", "give those of its camera (docs/formats.md says where)"
         elif any(image.depth_path for image in scene.images):
             lacks, advice = "intrinsics of its depth images", "give them (depth_camera.json of the layout folder)"
         where = f"scene {scene.name} ({scene.root})"
         raise UserError(f"{where} has no {lacks}, which {needed_by} needs; {advice}, or leave {needed_by} off")
-    for image in scene.images:
-        if image.split == "train" and image.depth_path is None:
-            raise UserError(f"{image.path}: there is no depth image beside it, which {needed_by} needs; leave it out")
+    has = [image.depth_path is not None for image in scene.images if image.split == "train"]
+    if sum(has) < max(LEAST_SHARE * len(has), 1):
+        where = f"scene {scene.name} ({scene.root})"
+        raise UserError(
+            f"{where} has depth images of {sum(has)} of its {len(has)} training frames, too few for {needed_by}, which "
+            f"needs them; {computed}, or leave {needed_by} off"
+        )
 
 
 def with_depth(
     pixels: PosedPixels, images: Sequence[PosedImage], depth_camera: DepthCamera, threads: int
 ) -> PosedPixels:
-    """The same images with the depth of each, read in threads (0: none). UserError as in `registered_depth`."""
+    """The same images with the depth of each, read in threads (0: none). UserError as in `registered_depth`.
+
+    An image without any measured depth is guessed to be as far everywhere as the others are: its camera can be rotated,
+    which needs no depth, and other images can complete it.
+    """
     camera = pixels.camera
     assert camera is not None  # checked by `check_depth`
 
     def read(image: PosedImage) -> torch.Tensor:
+        if image.depth_path is None:
+            return torch.zeros((camera.height, camera.width), dtype=torch.float16)
         return torch.from_numpy(registered_depth(image, depth_camera, camera))
 
-    depth_NHW = torch.empty((len(images), camera.height, camera.width), dtype=torch.int16)
+    depth_NHW = torch.empty((len(images), camera.height, camera.width), dtype=torch.float16)
     with in_threads(threads, NO_THREADS) as each:
         work = each(read, images)
         for number, depth_HW in enumerate(ProgressBar(work, total=len(images), desc="depth", unit="img", leave=False)):
             depth_NHW[number] = depth_HW
-    return replace(pixels, depth_NHW=depth_NHW)
+    distances = Distances.of(depth_NHW)
+    depth_NHW[distances.typical_N == 0] = -distances.scene
+    return replace(pixels, depth_NHW=depth_NHW, distances=distances)
 
 
 def registered_depth(image: PosedImage, depth_camera: DepthCamera, camera: Intrinsics) -> np.ndarray:
-    """Depth along the optical axis at the pixels of `camera`, (H, W) int16 millimetres.
+    """Depth along the optical axis at the pixels of `camera`, (H, W) float16 in the units of the scene.
 
     If several points fall on a pixel the nearest is used. Pixels that no point falls on get the nearest measured
     pixel's depth, negated: good enough to move an image by, too poor to learn from. All 0 if nothing was measured.
@@ -87,13 +105,13 @@ def registered_depth(image: PosedImage, depth_camera: DepthCamera, camera: Intri
         depth_HW, pinhole = rectified_depth(depth_HW, depth_camera.intrinsics)
     except UserError as error:
         raise UserError(f"{image.depth_path}: {error}") from None
-    rows_N, columns_N = np.nonzero(depth_HW)
+    rows_N, columns_N = np.nonzero((depth_HW > 0) & (depth_HW < SATURATED))
     z_N = depth_HW[rows_N, columns_N] * depth_camera.metres_per_unit
     x_N, y_N = (columns_N - pinhole.cx) / pinhole.fx, (rows_N - pinhole.cy) / pinhole.fy
     p_depth_N3 = np.stack((x_N * z_N, y_N * z_N, z_N), axis=1)
     T = depth_camera.T_camera_depth
     p_camera_N3 = p_depth_N3 @ T.rotation_33.T + T.position
-    return _splatted(p_camera_N3[p_camera_N3[:, 2] > 1e-3], camera)
+    return _splatted(p_camera_N3[p_camera_N3[:, 2] > NEAREST], camera)
 
 
 def rectified_depth(depth_HW: np.ndarray, camera: Intrinsics) -> tuple[np.ndarray, Intrinsics]:
@@ -118,17 +136,15 @@ def _splatted(p_camera_N3: np.ndarray, camera: Intrinsics) -> np.ndarray:
     z_N = p_camera_N3[:, 2]
     columns_N = np.rint(camera.fx * p_camera_N3[:, 0] / z_N + camera.cx).astype(int)
     rows_N = np.rint(camera.fy * p_camera_N3[:, 1] / z_N + camera.cy).astype(int)
-    mm_N = np.rint(z_N * MILLIMETRES).astype(int)
     inside = (columns_N >= 0) & (columns_N < camera.width) & (rows_N >= 0) & (rows_N < camera.height)
-    inside &= (mm_N > 0) & (mm_N <= FARTHEST_MM)
-    depth_HW = np.full((camera.height, camera.width), FARTHEST_MM + 1, int)
-    np.minimum.at(depth_HW, (rows_N[inside], columns_N[inside]), mm_N[inside])
-    known_HW = depth_HW <= FARTHEST_MM
+    inside &= (z_N > NEAREST) & (z_N < FARTHEST)
+    depth_HW = np.full((camera.height, camera.width), np.inf)
+    np.minimum.at(depth_HW, (rows_N[inside], columns_N[inside]), z_N[inside])
+    known_HW = np.isfinite(depth_HW)
     if not known_HW.any():
-        return np.zeros(depth_HW.shape, np.int16)
-    nearest_HW = _nearest(known_HW)
-    filled_HW = depth_HW.ravel()[nearest_HW]
-    return np.where(known_HW, filled_HW, -filled_HW).astype(np.int16)
+        return np.zeros(depth_HW.shape, np.float16)
+    filled_HW = depth_HW.ravel()[_nearest(known_HW)]
+    return np.where(known_HW, filled_HW, -filled_HW).astype(np.float16)
 
 
 def _nearest(known_HW: np.ndarray) -> np.ndarray:

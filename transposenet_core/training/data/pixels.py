@@ -18,6 +18,7 @@ from transposenet_core.preprocessing import Preprocessing, read_rectified
 from transposenet_core.progress import ProgressBar
 from transposenet_core.scene import PosedImage
 from transposenet_core.threads import in_threads
+from transposenet_core.training.data.distances import Distances
 from transposenet_core.training.data.pixel_cache import PixelCache, Store, digest, entry_key
 
 NO_THREADS = "try workers=0"
@@ -28,7 +29,8 @@ class PosedPixels:
     """Images (N, 3, h, w) uint8, resized but not cropped, with positions (N, 3) and orientations (N, 4) float32.
 
     The images may be a mapped file, so they are never written to. ``camera`` is the pinhole of the resized images,
-    where it is known; ``depth_NHW`` (N, h, w) int16 is as `registered_depth` makes it, where it is needed.
+    where it is known; ``depth_NHW`` (N, h, w) float16 is as `registered_depth` makes it, where it is needed, and
+    ``distances`` are those of all of it, by default computed from it.
     """
 
     image_N3HW: torch.Tensor
@@ -36,6 +38,11 @@ class PosedPixels:
     orientation_N4: torch.Tensor
     camera: Intrinsics | None = None
     depth_NHW: torch.Tensor | None = None
+    distances: Distances | None = None
+
+    def __post_init__(self) -> None:
+        if self.depth_NHW is not None and self.distances is None:
+            object.__setattr__(self, "distances", Distances.of(self.depth_NHW))
 
     def __len__(self) -> int:
         return len(self.image_N3HW)
@@ -56,6 +63,7 @@ class PosedPixels:
             position_N3=self.position_N3.to(device),
             orientation_N4=self.orientation_N4.to(device),
             depth_NHW=None if self.depth_NHW is None else self.depth_NHW.to(image_N3HW.device),
+            distances=None if self.distances is None else self.distances.to(device),
         )
 
     def chosen(self, index_B: torch.Tensor, device: torch.device) -> PosedPixels:
@@ -67,6 +75,7 @@ class PosedPixels:
             self.orientation_N4[there_B].to(device),
             self.camera,
             None if self.depth_NHW is None else self.depth_NHW[index_B].to(device, non_blocking=True),
+            None if self.distances is None else self.distances.chosen(index_B, device),
         )
 
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
 from transposenet_core.errors import UserError
+from transposenet_core.geometry.contraction import Contraction
 from transposenet_core.geometry.quaternions import rotated
 from transposenet_core.models import names_where
 from transposenet_core.training.losses.labels import Labels
 
 HIDDEN = 256
+# A cell that is unsure of its point is pulled towards it by exp(-s), so a network learns the depths and gives the
+# points up (Seitzer et al., "On the pitfalls of heteroscedastic uncertainty estimation", 2022). So much is added to the
+# pull; of that of a learnt cell it is a few per cent.
+LEAST_PULL = 1.0
 
 
 class SeenPoints(nn.Module):
@@ -30,7 +36,7 @@ class SeenPoints(nn.Module):
             self.register_buffer(name, value.clone(), persistent=False)
 
     def forward(self, labels: Labels) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Points (B, N, 3), their depths (B, N) in metres, and 1 where that is known, else 0 (B, N)."""
+        """Points (B, N, 3), their depths (B, N), and 1 where that is known, else 0 (B, N)."""
         assert labels.depth_BHW is not None  # checked by `check_depth`
         z_BN = labels.depth_BHW[:, self.rows_N, self.columns_N]
         points_BN3 = rotated(labels.orientation_B4, self.rays_N3 * z_BN[..., None]) + labels.position_B3[:, None]
@@ -71,22 +77,34 @@ class SceneCoordinateLoss(nn.Module):
 
     ``|p - p*| exp(-s) + 3 s`` of a point and ``|z - z*| exp(-s_z) + s_z`` of its depth, with the scales that the cell
     itself predicts (Kendall and Gal, "What uncertainties do we need in Bayesian deep learning for computer vision?",
-    2017, section 3.1, for a Laplace likelihood), over the cells whose depth is known.
+    2017, section 3.1, for a Laplace likelihood), over the cells whose depth is known; and `LEAST_PULL` times
+    ``|p - p*|``. All of it in the network's units
+    and in contracted space, where far points have errors of their bearing and inverse distance; a scene that is twice
+    as large has the same loss.
     """
 
     TERMS: ClassVar[tuple[str, ...]] = ("loss", "points", "depth")
+    centre_3: torch.Tensor
 
-    def __init__(self, cells_N2: torch.Tensor, rays_N3: torch.Tensor) -> None:
-        """`cells_N2` are the cells' centres in the view's pixels, `rays_N3` their directions with z = 1."""
+    def __init__(self, network: Any) -> None:
+        """Of a network of `SceneCoordinates`: its cells, their rays, its centre and how it contracts space."""
         super().__init__()
-        self.seen = SeenPoints(cells_N2, rays_N3)
+        self.seen = SeenPoints(network.cells(), network.ray_cells_N3)
+        self.contraction: Contraction = network.contraction
+        self.register_buffer("centre_3", network.centre_3.clone(), persistent=False)
 
     def forward(self, output: dict[str, torch.Tensor], labels: Labels) -> dict[str, torch.Tensor]:
-        """``loss``, and the mean distances of ``points`` and ``depth`` from the true ones in metres."""
+        """``loss``, and the mean distances of ``points`` and ``depth`` from the true ones in contracted space, in the
+        scene's units."""
         true_BN3, z_BN, known_BN = self.seen(labels)
-        count = known_BN.sum().clamp(min=1)
-        points_BN = torch.linalg.vector_norm(output["points"] - true_BN3, dim=-1) * known_BN
-        depth_BN = (output["depth"] - z_BN).abs() * known_BN
-        scale_BN, depth_scale_BN = output["log_scale"] * known_BN, output["depth_log_scale"] * known_BN
-        loss = points_BN * torch.exp(-scale_BN) + 3 * scale_BN + depth_BN * torch.exp(-depth_scale_BN) + depth_scale_BN
+        count, space = known_BN.sum().clamp(min=1), self.contraction
+        wanted_BN3 = space.contracted(true_BN3 - self.centre_3)
+        points_BN = torch.linalg.vector_norm(output["contracted_points"] - wanted_BN3, dim=-1) * known_BN
+        z_BN = torch.where(known_BN > 0, z_BN, space.unit)
+        depth_BN = (space.contracted_depth(output["depth"]) - space.contracted_depth(z_BN)).abs() * known_BN
+        scale_BN, depth_scale_BN = (
+            (output[name] - math.log(space.unit)) * known_BN for name in ("log_scale", "depth_log_scale")
+        )
+        away_BN = points_BN * (torch.exp(-scale_BN) + LEAST_PULL) + depth_BN * torch.exp(-depth_scale_BN)
+        loss = away_BN / space.unit + 3 * scale_BN + depth_scale_BN
         return {"loss": loss.sum() / count, "points": points_BN.sum() / count, "depth": depth_BN.sum() / count}

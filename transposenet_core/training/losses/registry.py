@@ -38,5 +38,5 @@ LOSSES: dict[str, Callable[[LossConfig, Any], nn.Module]] = {
     "pose": lambda config, network: pose_loss(config, network, neighbours=config.neighbours > 0),
     "scenes": lambda config, network: SceneLoss(pose_loss(config, network), network),
     "none": lambda _, __: NoLoss(),
-    "scene_coordinates": lambda _, network: SceneCoordinateLoss(network.cells(), network.ray_cells_N3),
+    "scene_coordinates": lambda _, network: SceneCoordinateLoss(network),
 }

@@ -124,7 +124,7 @@ def test_one_image_looks_farther_the_same_way_and_one_from_behind() -> None:
     position[5, 0], position[6, 2] = 3.0, -0.6  # the right way from far away; from behind
     index, view, here = torch.tensor([0, 0]), rotated([17.0, -17.0]), torch.zeros(2, 3)
     random_numbers = torch.tensor([0.0, 0.7])  # the start does not matter if all are candidates
-    beyond, behind = completion_sources(position, rotated(yaws), index, here, view, random_numbers)
+    beyond, behind = completion_sources(position, rotated(yaws), index, here, view, random_numbers, 1.6)
     assert beyond.tolist() == [3, 2] and behind[0] == 6
 
 
@@ -134,7 +134,7 @@ def test_among_many_images_others_are_taken_each_time() -> None:
     index, here, random_numbers = torch.full((20,), 500), torch.zeros(20, 3), torch.linspace(0, 0.99, 20)
     view = rotated(15.0).expand(20, 4)
     beyond, behind = completion_sources(
-        torch.zeros(count, 3), rotated(yaws.tolist()), index, here, view, random_numbers
+        torch.zeros(count, 3), rotated(yaws.tolist()), index, here, view, random_numbers, 1.6
     )
     assert len(set(beyond.tolist())) > 10 and np.all(np.abs(yaws[beyond] - 37.5) < 4)
     assert len(set(behind.tolist())) > 10 and np.all(np.abs(yaws[behind] - 15) < 4)

@@ -1,0 +1,72 @@
+"""A sensor's depth beside that from motion."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from textured_planes import CAMERA, camera_at, rectangle, render
+
+from transposenet_core.geometry.pose import Pose
+from transposenet_core.mapping.dense.result import FrameDepth
+from transposenet_core.mapping.dense.sensor import compare_with_sensor, completed, read_sensor, registered
+from transposenet_core.scene import DepthCamera, PosedImage
+
+ROOM = [
+    rectangle((-5, -3, 3), (10, 0, 0), (0, 6, 0), 1),
+    rectangle((-0.6, -0.3, 1.2), (0.5, 0, 0.1), (0, 0.8, 0), 2),
+    rectangle((0.3, -0.5, 1.6), (0.5, 0, 0), (0, 0.6, 0), 3),
+]
+NO_LENS = Pose(np.zeros(3), np.array([1.0, 0, 0, 0]))
+
+
+def recorded(folder: Path, mount: Pose) -> tuple[list[FrameDepth], list[PosedImage]]:
+    """Exact depth of the colour camera as if from motion, and that of a depth camera on the mount, in millimetres."""
+    frames, images = [], []
+    for number in range(4):
+        pose = camera_at((0.1 * number, 0, 0), yaw_deg=-3 * number)
+        for name, its_pose in ((f"{number}.motion.png", pose), (f"{number}.sensor.png", pose @ mount)):
+            _, depth_HW = render(ROOM, its_pose)
+            cv2.imwrite(str(folder / name), np.rint(1000 * depth_HW).astype(np.uint16))
+        frames.append(FrameDepth(f"{number}.png", folder / f"{number}.motion.png"))
+        images.append(PosedImage(f"{number}.png", folder, pose, "train", "a", 0.0, folder / f"{number}.sensor.png"))
+    return frames, images
+
+
+@pytest.mark.parametrize("offset", [(-0.025, 0.0), (0.015, -0.02)])
+def test_the_place_of_the_depth_camera_is_found(offset: tuple[float, float], tmp_path: Path) -> None:
+    frames, images = recorded(tmp_path, Pose(np.array([*offset, 0]), NO_LENS.orientation))
+    camera = DepthCamera(CAMERA, 1e-3, NO_LENS)
+    found = compare_with_sensor(frames, camera, images, camera)
+    assert found is not None and found.offset_xy == pytest.approx(offset, abs=0.0051)
+    side = "left" if offset[0] < 0 else "right"
+    assert any(s.startswith("the depth camera sits") and f"to the {side} of" in s for s in found.sentences())
+
+
+def test_equal_depths_agree_and_sit_where_they_are_described(tmp_path: Path) -> None:
+    mount = Pose(np.array([-0.025, 0, 0]), NO_LENS.orientation)
+    frames, images = recorded(tmp_path, mount)
+    camera = DepthCamera(CAMERA, 1e-3, NO_LENS)
+    found = compare_with_sensor(frames, camera, images, replace(camera, T_camera_depth=mount))
+    assert found is not None and found.offset_xy == (0.0, 0.0) and found.frames == 4
+    assert found.errors.within_5 > 0.97 and found.errors.median < 0.002 and abs(found.errors.bias) < 0.001
+
+
+def test_registered_depth_is_what_the_colour_camera_sees(tmp_path: Path) -> None:
+    mount = Pose(np.array([0.03, 0.01, 0]), NO_LENS.orientation)
+    _, images = recorded(tmp_path, mount)
+    depth_HW, pinhole = read_sensor(images[1].depth_path, DepthCamera(CAMERA, 1e-3, mount))
+    _, true_HW = render(ROOM, images[1].pose)
+    found_HW = registered(depth_HW, pinhole, mount, CAMERA)
+    both_HW = (found_HW > 0) & (true_HW > 0)
+    assert both_HW.mean() > 0.9 and np.mean(np.abs(found_HW[both_HW] / true_HW[both_HW] - 1) < 0.01) > 0.97
+
+
+def test_holes_are_filled_at_the_sensors_level() -> None:
+    true_HW = np.tile(np.linspace(1, 3, 40, dtype=np.float32), (30, 1))
+    sensor_HW, motion_HW = true_HW.copy(), (0.98 * true_HW).astype(np.float32)
+    sensor_HW[10:20], motion_HW[15:] = 0, 0
+    filled_HW = completed(sensor_HW, motion_HW)
+    assert (filled_HW[15:20] == 0).all()
+    assert filled_HW[:15] == pytest.approx(true_HW[:15], rel=1e-4) and (filled_HW[20:] == true_HW[20:]).all()

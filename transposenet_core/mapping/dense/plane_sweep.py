@@ -1,0 +1,111 @@
+"""How well the windows of a frame look alike in its sources, for each pixel and depth: a plane sweep (Collins 1996).
+
+Compared are windows without their mean and contrast (zero-mean normalised cross correlation), so exposure and gain do
+not matter. Of the sources the better half counts at each pixel: the others may not see it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from transposenet_core.geometry.intrinsics import Intrinsics
+from transposenet_core.geometry.pose import Pose
+
+# Grey levels, 0 in the middle. A pixel that an image does not have is far outside of them; so is then the variance of
+# each window that touches it, which finds those windows without a second image to warp.
+OUTSIDE = -1e4
+MOST_VARIANCE = 2e4
+NOISE_VARIANCE = 1.0  # of grey levels after resizing: a window with less contrast than this proves nothing
+WARP = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A frame to compare: ``grey_HW`` float32, 0 in the middle and OUTSIDE where there is no image; its pose."""
+
+    grey_HW: np.ndarray
+    T_map_camera: Pose
+
+
+class WindowMoments:
+    """Mean and variance of the windows around each pixel."""
+
+    def __init__(self, grey_HW: np.ndarray, window: int) -> None:
+        self._size = (window, window)
+        self.mean_HW = self.box(grey_HW)
+        self.variance_HW = self.box(grey_HW * grey_HW) - self.mean_HW * self.mean_HW
+
+    def box(self, image_HW: np.ndarray) -> np.ndarray:
+        return cv2.boxFilter(image_HW, -1, self._size, borderType=cv2.BORDER_REFLECT_101)
+
+    @property
+    def complete_HW(self) -> np.ndarray:
+        """Whether all of the window is image."""
+        return self.variance_HW < MOST_VARIANCE
+
+
+def sweep(frame: View, sources: list[View], pinhole: Intrinsics, depth_D: np.ndarray, window: int) -> np.ndarray:
+    """The likeness (D, H, W) float32, 0 (none) to 1, of each pixel of `frame` at each depth; `pinhole` is common."""
+    height, width = frame.grey_HW.shape
+    moments = WindowMoments(frame.grey_HW, window)
+    inverse_std_HW = np.float32(1) / np.sqrt(moments.variance_HW + NOISE_VARIANCE)
+    best_of = (len(sources) + 1) // 2
+    homographies = [plane_homographies(frame.T_map_camera, s.T_map_camera, pinhole, depth_D) for s in sources]
+    likeness_DHW = np.empty((len(depth_D), height, width), np.float32)
+    for plane in range(len(depth_D)):
+        best = [np.zeros((height, width), np.float32) for _ in range(best_of)]
+        seeing_HW = np.zeros((height, width), np.float32)
+        for source, (H_D33, ahead_D) in zip(sources, homographies, strict=True):
+            if not ahead_D[plane]:
+                continue
+            grey_HW = cv2.warpPerspective(
+                source.grey_HW, H_D33[plane], (width, height), flags=WARP, borderValue=OUTSIDE
+            )
+            mean_HW = moments.box(grey_HW)
+            variance_HW = moments.box(grey_HW * grey_HW)
+            variance_HW -= mean_HW * mean_HW
+            seen_HW = variance_HW < MOST_VARIANCE
+            variance_HW += NOISE_VARIANCE
+            likeness_HW = moments.box(grey_HW * frame.grey_HW)
+            likeness_HW -= mean_HW * moments.mean_HW
+            likeness_HW *= inverse_std_HW
+            likeness_HW /= np.sqrt(np.maximum(variance_HW, NOISE_VARIANCE))
+            likeness_HW *= seen_HW
+            seeing_HW += seen_HW & (mean_HW > OUTSIDE / 2)
+            _insert(likeness_HW, best)
+        total_HW = best[0]
+        for further_HW in best[1:]:
+            total_HW += further_HW
+        total_HW /= np.clip(seeing_HW, min(2, best_of), best_of)
+        likeness_DHW[plane] = total_HW
+    likeness_DHW[:, ~moments.complete_HW] = 0
+    return likeness_DHW
+
+
+def _insert(value_HW: np.ndarray, best: list[np.ndarray]) -> None:
+    """Keep the largest values, sorted, in place."""
+    for rank_HW in best:
+        lower_HW = np.minimum(rank_HW, value_HW)
+        np.maximum(rank_HW, value_HW, out=rank_HW)
+        value_HW = lower_HW
+
+
+def plane_homographies(
+    T_map_frame: Pose, T_map_source: Pose, pinhole: Intrinsics, depth_D: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where pixels of the frame, taken to lie on a plane at each depth, are in the source: (D, 3, 3).
+
+    ``K (R + t n^T / depth) K^-1`` with n the frame's optical axis (Hartley and Zisserman 2004, 13.1). The second value
+    (D,) tells whether all of the plane that the frame sees is in front of the source.
+    """
+    K_33 = pinhole.matrix_33
+    T_44 = T_map_source.inverse().matrix_44 @ T_map_frame.matrix_44
+    H_D33 = np.repeat(T_44[None, :3, :3], len(depth_D), axis=0)
+    H_D33[:, :, 2] += T_44[:3, 3] / depth_D[:, None]
+    H_D33 = K_33 @ H_D33 @ np.linalg.inv(K_33)
+    x, y = pinhole.width - 1, pinhole.height - 1
+    corners_34 = np.array([[0, x, 0, x], [0, 0, y, y], [1, 1, 1, 1]], float)
+    return H_D33, ((H_D33 @ corners_34)[:, 2] > 1e-3).all(axis=1)
