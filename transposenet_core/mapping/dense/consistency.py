@@ -17,7 +17,7 @@ from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
 
 PROPOSING = 6  # partners, the best ones, whose depths are tried where a frame has none of its own
-EDGE_PIXELS, EDGE_STEP = 2, 1.15  # half a window, and by what factor depth grows across an edge
+EDGE_PIXELS, EDGE_STEP = 2, 1.15  # half a window and the filter on it, and by what factor depth grows across an edge
 LEAST_SPECKLE, SPECKLE_STEP = 12, 0.1  # pixels of an island that stays; relative step of depth around an island
 HIDDEN_COUNTS = 0.5  # of a partner with something nearer: mostly an edge, sometimes its error or ours
 

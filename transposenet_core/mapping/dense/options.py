@@ -15,7 +15,7 @@ class DenseOptions:
     working_pixels: int = 160 * 120  # of the images that are compared, whatever their aspect ratio
     planes: int = 96  # depths tried for each pixel; up to `most_planes` where a frame sees near and far
     most_planes: int = 160
-    window: int = 5  # side of the compared windows, in working pixels
+    window: int = 3  # side of the compared windows, in working pixels
     sources: int = 8  # neighbours that a frame is compared with
     best_parallax_deg: float = 7.0
     least_parallax_deg: float = 0.8  # of the median point: below, a neighbour stands where the frame stands
