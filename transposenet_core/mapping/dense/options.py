@@ -1,4 +1,4 @@
-"""What depth from motion may be told."""
+"""The settings of depth from motion."""
 
 from __future__ import annotations
 

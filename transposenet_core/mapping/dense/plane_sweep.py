@@ -106,6 +106,32 @@ class GuidedFilter:
         return box(slope_HW) * self._guide_HW + box(offset_HW)
 
 
+def likeness_at(frame: View, others: list[View], pinhole: Intrinsics, depth_HW: np.ndarray, window: int) -> np.ndarray:
+    """How well the windows of `frame` look like those of the others at the depth of each pixel: the best (H, W), -1..1.
+
+    Pixels without a depth (0) lend windows beside them the largest depth nearby.
+    """
+    size = (2 * window + 1, 2 * window + 1)
+    depth_HW = np.where(depth_HW > 0, depth_HW, cv2.dilate(depth_HW, np.ones(size, np.uint8)))
+    y_HW, x_HW = np.indices(depth_HW.shape)
+    ray_3N = np.linalg.inv(pinhole.matrix_33) @ np.stack((x_HW.ravel(), y_HW.ravel(), np.ones(x_HW.size)))
+    p_3N, moments = ray_3N * depth_HW.ravel(), WindowMoments(frame.grey_HW, window)
+    best_HW = np.full(depth_HW.shape, -1, np.float32)
+    for other in others:
+        T_44 = other.T_map_camera.inverse().matrix_44 @ frame.T_map_camera.matrix_44
+        there_3N = pinhole.matrix_33 @ (T_44[:3, :3] @ p_3N + T_44[:3, 3:])
+        ahead_N = (there_3N[2] > 1e-9) & (p_3N[2] > 0)
+        map_2HW = np.where(ahead_N, there_3N[:2] / np.where(ahead_N, there_3N[2], 1), -10).astype(np.float32)
+        map_x_HW, map_y_HW = map_2HW.reshape(2, *depth_HW.shape)
+        grey_HW = cv2.remap(other.grey_HW, map_x_HW, map_y_HW, cv2.INTER_LINEAR, borderValue=OUTSIDE)
+        its = WindowMoments(grey_HW, window)
+        covariance_HW = moments.box(grey_HW * frame.grey_HW) - its.mean_HW * moments.mean_HW
+        variances_HW = (moments.variance_HW + NOISE_VARIANCE) * np.maximum(its.variance_HW + NOISE_VARIANCE, 1e-3)
+        complete_HW = its.complete_HW & moments.complete_HW & (its.mean_HW > OUTSIDE / 2)
+        np.maximum(best_HW, np.where(complete_HW, covariance_HW / np.sqrt(np.abs(variances_HW)), -1), out=best_HW)
+    return best_HW
+
+
 def _insert(value_HW: np.ndarray, best: list[np.ndarray]) -> None:
     """Keep the largest values, sorted, in place."""
     for rank_HW in best:

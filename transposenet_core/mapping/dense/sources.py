@@ -1,4 +1,4 @@
-"""Which frames a frame is compared with: by parallax, overlap and scale, judged on the points of the sparse map.
+"""Which frames a frame is compared with: by parallax, overlap and scale of the points of the sparse map.
 
 The measure is that of MVSNet's view selection (Yao et al. 2018, section 4.1), point by point: a place with a railing
 and a city behind needs near neighbours for the one and far neighbours for the other.
@@ -15,7 +15,7 @@ from transposenet_core.mapping.dense.covisibility import Covisibility
 from transposenet_core.mapping.dense.options import DenseOptions
 from transposenet_core.mapping.sparse_map import SparseMap
 
-MOST_POINTS = 128  # of a frame, that its neighbours are judged on
+MOST_POINTS = 128  # of a frame, that its neighbours are chosen by
 LEAST_SHARED = 6
 PARALLAX_SPREAD, SCALE_SPREAD = 0.6, 0.4  # of the logarithms of parallax and scale
 ENOUGH = 2.5  # good sources for one point; what comes on top counts no more
