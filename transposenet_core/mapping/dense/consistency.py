@@ -7,7 +7,7 @@ leave nothing of a sparse recording, so what is asked for is a share of those th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -17,7 +17,7 @@ from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
 
 PROPOSING = 6  # partners, the best ones, whose depths are tried where a frame has none of its own
-EDGE_PIXELS, EDGE_STEP = 2, 1.15  # half a window, and by what factor depth grows across an edge
+EDGE_PIXELS, EDGE_STEP = 2, 1.15  # half a window and the filter on it, and by what factor depth grows across an edge
 LEAST_SPECKLE, SPECKLE_STEP = 12, 0.1  # pixels of an island that stays; relative step of depth around an island
 HIDDEN_COUNTS = 0.5  # of a partner with something nearer: mostly an edge, sometimes its error or ours
 
@@ -55,11 +55,13 @@ def agreed(
     tolerance: float,
     least_agreeing: int,
     least_share: float,
+    looks_right: Callable[[np.ndarray], np.ndarray],
 ) -> tuple[np.ndarray, np.ndarray]:
     """The depth (H, W) that enough partners agree on, 0 elsewhere, and the share 0..1 that does.
 
     Where the frame's own depth fails, that of partners is tried, and one more of them has to agree: the proposer
-    agrees with itself.
+    agrees with itself. The image has to show it, too, as `looks_right` tells (H, W) of depths (H, W): partners see a
+    wall where this frame sees a person in front of it.
     """
     voted = votes(frame, partners, pinhole, tolerance)
     share_HW = voted.confidence(least_agreeing)
@@ -69,7 +71,8 @@ def agreed(
     proposal = DepthView(proposal_HW, np.zeros_like(proposal_HW), frame.T_map_camera)
     second = votes(proposal, partners, pinhole, tolerance)
     second_HW = second.confidence(least_agreeing + 1)
-    filled_HW = second_HW >= least_share
+    filled_HW = ~kept_HW & (second_HW >= least_share)
+    filled_HW &= looks_right(np.where(kept_HW, voted.depth_HW, np.where(filled_HW, second.depth_HW, 0)))
     depth_HW = np.where(kept_HW, voted.depth_HW, np.where(filled_HW, second.depth_HW, 0)).astype(np.float32)
     depth_HW = without_speckles(without_edges(depth_HW))
     return depth_HW, np.where(depth_HW > 0, np.where(kept_HW, share_HW, second_HW), 0)

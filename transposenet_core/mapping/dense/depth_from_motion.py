@@ -19,6 +19,7 @@ from transposenet_core.mapping.dense.consistency import DepthView, agreed
 from transposenet_core.mapping.dense.depth_files import DepthFiles, key_of, metres_per_unit
 from transposenet_core.mapping.dense.depth_range import DepthPlanes
 from transposenet_core.mapping.dense.options import DenseOptions
+from transposenet_core.mapping.dense.plane_sweep import likeness_at
 from transposenet_core.mapping.dense.raw_depth import raw_depth
 from transposenet_core.mapping.dense.result import LEAST_SHARE, DenseResult, FrameDepth, warnings_of
 from transposenet_core.mapping.dense.sources import NeighbourChoice, Neighbours
@@ -29,6 +30,8 @@ from transposenet_core.scene import DepthCamera
 from transposenet_core.threads import in_threads
 
 NO_THREADS = "set threads to 1"
+# Partners whose images have to show a depth that is not the frame's own, in windows of this side, and how well.
+SHOWING, SHOWN_WINDOW, LEAST_SHOWN = 4, 5, 0.6
 RAW_KEPT = 256  # raw depths in memory, 96 kB each at 160x120
 
 
@@ -135,6 +138,7 @@ class _Run:
             options.tolerance,
             options.least_agreeing,
             options.agreeing_share,
+            lambda depth_HW: self._looks_right(number, partners, depth_HW),
         )
         depth_HW[~self.images.mask_HW] = 0
         kept_HW, tried_HW = depth_HW > 0, own.depth_HW > 0
@@ -148,6 +152,12 @@ class _Run:
         ).to_dict()
         self._files.write_depth(name, key, depth_HW, confidence_HW, unit, facts)
         return facts
+
+    def _looks_right(self, number: int, partners: list[int], depth_HW: np.ndarray) -> np.ndarray:
+        """Where a frame's image and one of its best partners' show the same at these depths (H, W)."""
+        others = [self.images.view(n) for n in partners[:SHOWING]]
+        likeness_HW = likeness_at(self.images.view(number), others, self.images.pinhole, depth_HW, SHOWN_WINDOW)
+        return likeness_HW > LEAST_SHOWN
 
     def _read_raw(self, number: int) -> DepthView:
         mapped = self._sparse.frames[number]

@@ -1,7 +1,9 @@
 """How well the windows of a frame look alike in its sources, for each pixel and depth: a plane sweep (Collins 1996).
 
 Compared are windows without their mean and contrast (zero-mean normalised cross correlation), so exposure and gain do
-not matter. Of the sources the better half counts at each pixel: the others may not see it.
+not matter. Of the sources the better half counts at each pixel: the others may not see it. Windows are small, because
+what is near grows by half a window; support comes from neighbours that look alike (a guided filter on each plane,
+Rhemann et al. 2011), not from across an edge of the image.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from transposenet_core.geometry.pose import Pose
 OUTSIDE = -1e4
 MOST_VARIANCE = 2e4
 NOISE_VARIANCE = 1.0  # of grey levels after resizing: a window with less contrast than this proves nothing
+GUIDE_SIZE, GUIDE_VARIANCE = 3, 80.0  # of the guided filter; contrast (grey levels squared) that counts as an edge
 WARP = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
 
@@ -53,6 +56,7 @@ def sweep(frame: View, sources: list[View], pinhole: Intrinsics, depth_D: np.nda
     moments = WindowMoments(frame.grey_HW, window)
     inverse_std_HW = np.float32(1) / np.sqrt(moments.variance_HW + NOISE_VARIANCE)
     best_of = (len(sources) + 1) // 2
+    guide = GuidedFilter(np.where(moments.complete_HW, frame.grey_HW, 0))
     homographies = [plane_homographies(frame.T_map_camera, s.T_map_camera, pinhole, depth_D) for s in sources]
     likeness_DHW = np.empty((len(depth_D), height, width), np.float32)
     for plane in range(len(depth_D)):
@@ -80,9 +84,52 @@ def sweep(frame: View, sources: list[View], pinhole: Intrinsics, depth_D: np.nda
         for further_HW in best[1:]:
             total_HW += further_HW
         total_HW /= np.clip(seeing_HW, min(2, best_of), best_of)
-        likeness_DHW[plane] = total_HW
+        likeness_DHW[plane] = guide(total_HW)
     likeness_DHW[:, ~moments.complete_HW] = 0
-    return likeness_DHW
+    return likeness_DHW.clip(0, 1, out=likeness_DHW)
+
+
+class GuidedFilter:
+    """Smooths images but for the edges of a guide: each is locally a linear function of it (He et al. 2010)."""
+
+    def __init__(self, guide_HW: np.ndarray) -> None:
+        self._guide_HW = guide_HW
+        self._moments = WindowMoments(guide_HW, GUIDE_SIZE)
+        self._weight_HW = np.float32(1) / (np.maximum(self._moments.variance_HW, 0) + np.float32(GUIDE_VARIANCE))
+
+    def __call__(self, image_HW: np.ndarray) -> np.ndarray:
+        """(H, W) float32."""
+        box, guide = self._moments.box, self._moments
+        mean_HW = box(image_HW)
+        slope_HW = (box(self._guide_HW * image_HW) - guide.mean_HW * mean_HW) * self._weight_HW
+        offset_HW = mean_HW - slope_HW * guide.mean_HW
+        return box(slope_HW) * self._guide_HW + box(offset_HW)
+
+
+def likeness_at(frame: View, others: list[View], pinhole: Intrinsics, depth_HW: np.ndarray, window: int) -> np.ndarray:
+    """How well the windows of `frame` look like those of the others at the depth of each pixel: the best (H, W), -1..1.
+
+    Pixels without a depth (0) lend windows beside them the largest depth nearby.
+    """
+    size = (2 * window + 1, 2 * window + 1)
+    depth_HW = np.where(depth_HW > 0, depth_HW, cv2.dilate(depth_HW, np.ones(size, np.uint8)))
+    y_HW, x_HW = np.indices(depth_HW.shape)
+    ray_3N = np.linalg.inv(pinhole.matrix_33) @ np.stack((x_HW.ravel(), y_HW.ravel(), np.ones(x_HW.size)))
+    p_3N, moments = ray_3N * depth_HW.ravel(), WindowMoments(frame.grey_HW, window)
+    best_HW = np.full(depth_HW.shape, -1, np.float32)
+    for other in others:
+        T_44 = other.T_map_camera.inverse().matrix_44 @ frame.T_map_camera.matrix_44
+        there_3N = pinhole.matrix_33 @ (T_44[:3, :3] @ p_3N + T_44[:3, 3:])
+        ahead_N = (there_3N[2] > 1e-9) & (p_3N[2] > 0)
+        map_2HW = np.where(ahead_N, there_3N[:2] / np.where(ahead_N, there_3N[2], 1), -10).astype(np.float32)
+        map_x_HW, map_y_HW = map_2HW.reshape(2, *depth_HW.shape)
+        grey_HW = cv2.remap(other.grey_HW, map_x_HW, map_y_HW, cv2.INTER_LINEAR, borderValue=OUTSIDE)
+        its = WindowMoments(grey_HW, window)
+        covariance_HW = moments.box(grey_HW * frame.grey_HW) - its.mean_HW * moments.mean_HW
+        variances_HW = (moments.variance_HW + NOISE_VARIANCE) * np.maximum(its.variance_HW + NOISE_VARIANCE, 1e-3)
+        complete_HW = its.complete_HW & moments.complete_HW & (its.mean_HW > OUTSIDE / 2)
+        np.maximum(best_HW, np.where(complete_HW, covariance_HW / np.sqrt(np.abs(variances_HW)), -1), out=best_HW)
+    return best_HW
 
 
 def _insert(value_HW: np.ndarray, best: list[np.ndarray]) -> None:

@@ -20,7 +20,8 @@ from transposenet_core.scene import DepthCamera, PosedImage
 OFFSET_RANGE, OFFSET_STEP = 0.06, 0.005  # searched on either side, in metres
 OFFSET_FRAMES = 24
 MOST_DIFFERENCE = 0.2  # relative: what differs by more says no more about the offset
-LEAST_OFFSET_GAIN = 0.01  # of the mean difference: below, the depth camera sits where it is stated to
+SAME_SURFACE = 1.05  # times the nearest point of a pixel: what is farther lies behind it
+LEAST_OFFSET_GAIN = 0.03  # of the mean difference: below, the depth camera sits where it is stated to
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,10 @@ def read_sensor(path: Path | None, depth_camera: DepthCamera) -> tuple[np.ndarra
 
 
 def registered(depth_HW: np.ndarray, sensor: Intrinsics, T_camera_depth: Pose, pinhole: Intrinsics) -> np.ndarray:
-    """A sensor's rectified depth as `pinhole` sees it (H, W) float32: the nearest point of each pixel, 0 for none."""
+    """A sensor's rectified depth as `pinhole` sees it (H, W) float32: 0 is none.
+
+    A pixel has the mean of the points on it that belong to the nearest surface.
+    """
     rows_N, columns_N = np.nonzero(depth_HW)
     z_N = depth_HW[rows_N, columns_N].astype(np.float64)
     p_3N = np.stack(((columns_N - sensor.cx) / sensor.fx * z_N, (rows_N - sensor.cy) / sensor.fy * z_N, z_N))
@@ -74,9 +78,14 @@ def registered(depth_HW: np.ndarray, sensor: Intrinsics, T_camera_depth: Pose, p
     x_N = np.rint(pinhole.fx * p_3N[0] / p_3N[2] + pinhole.cx).astype(int)
     y_N = np.rint(pinhole.fy * p_3N[1] / p_3N[2] + pinhole.cy).astype(int)
     inside_N = (x_N >= 0) & (y_N >= 0) & (x_N < pinhole.width) & (y_N < pinhole.height)
-    nearest_N = np.full(pinhole.height * pinhole.width, np.inf, np.float32)
-    np.minimum.at(nearest_N, y_N[inside_N] * pinhole.width + x_N[inside_N], p_3N[2, inside_N].astype(np.float32))
-    return np.where(np.isfinite(nearest_N), nearest_N, 0).reshape(pinhole.height, pinhole.width)
+    z_N, index_N = p_3N[2, inside_N], y_N[inside_N] * pinhole.width + x_N[inside_N]
+    nearest_M = np.full(pinhole.height * pinhole.width, np.inf)
+    np.minimum.at(nearest_M, index_N, z_N)
+    # The nearest of many points on a slope would be that of the pixel's lower edge: half a pixel off.
+    front_N = z_N <= nearest_M[index_N] * SAME_SURFACE
+    count_M, sum_M = (np.bincount(index_N[front_N], w, len(nearest_M)) for w in (None, z_N[front_N]))
+    mean_M = sum_M / np.maximum(count_M, 1)
+    return mean_M.astype(np.float32).reshape(pinhole.height, pinhole.width)
 
 
 def read_depth(frame: FrameDepth, camera: DepthCamera) -> np.ndarray:
