@@ -1,4 +1,4 @@
-"""A recording of made-up points with exact truth: what its frames see, and which key points belong together."""
+"""A recording of made-up points with exact ground truth: what its frames see, and which key points belong together."""
 
 from __future__ import annotations
 
@@ -78,5 +78,5 @@ def noisy(poses: list[Pose], position: float, degrees: float, seed: int = 1) -> 
 
 
 def moved(pose: Pose, by_3: np.ndarray, rotvec_3: np.ndarray) -> Pose:
-    turned = Rotation.from_rotvec(rotvec_3) * Rotation.from_quat(pose.orientation, scalar_first=True)
-    return replace(pose, position=pose.position + by_3, orientation=turned.as_quat(scalar_first=True))
+    rotated = Rotation.from_rotvec(rotvec_3) * Rotation.from_quat(pose.orientation, scalar_first=True)
+    return replace(pose, position=pose.position + by_3, orientation=rotated.as_quat(scalar_first=True))

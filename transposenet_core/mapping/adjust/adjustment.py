@@ -55,14 +55,14 @@ class Offset:
 
 @dataclass(frozen=True, eq=False)
 class Adjustment:
-    """What the adjustment of a recording found, with the figures that it is judged by.
+    """What the adjustment of a recording found, with the figures that it is assessed by.
 
     ``sparse`` holds every frame, with its recorded pose where its adjustment was refused (``kept_N`` False, with the
     reason in ``refused_frames`` by name) or the whole was (``refused``, "" otherwise). ``before_px`` and ``after_px``
-    are median reprojection errors of the same observations. ``moved_m_N`` (in the map's units) and ``turned_deg_N`` are
-    how far poses moved, beside the constant ``offset``. ``position_sigma`` and ``rotation_sigma_deg`` are the errors of
-    the recorded poses, one sigma of an axis, that last over ``correlated_frames``, and ``sigma_source`` says where they
-    come from. ``lens_freed`` are the parameters that were adjusted.
+    are median reprojection errors of the same observations. ``moved_m_N`` (in the map's units) and ``rotated_deg_N``
+    are how far poses moved, beside the constant ``offset``. ``position_sigma`` and ``rotation_sigma_deg`` are the
+    errors of the recorded poses, one sigma of an axis, that last over ``correlated_frames``; ``sigma_source`` says
+    where they come from. ``lens_freed`` are the parameters that were adjusted.
     """
 
     sparse: SparseMap
@@ -75,7 +75,7 @@ class Adjustment:
     observations: int
     track_length: float
     moved_m_N: np.ndarray
-    turned_deg_N: np.ndarray
+    rotated_deg_N: np.ndarray
     offset: Offset
     scale_of_images: float
     position_sigma: float
@@ -94,7 +94,7 @@ class Adjustment:
         """Name, distance and degrees of the frames whose poses moved most."""
         order = np.argsort(-self.moved_m_N, kind="stable")[:count]
         return [
-            (self.sparse.frames[i].image.name, float(self.moved_m_N[i]), float(self.turned_deg_N[i])) for i in order
+            (self.sparse.frames[i].image.name, float(self.moved_m_N[i]), float(self.rotated_deg_N[i])) for i in order
         ]
 
 
@@ -197,9 +197,9 @@ def _before_and_after(
 
 def _offset(model: RecordedModel) -> Offset:
     parameter_14, sigma_14 = model.parameter_14, model.sigma_14
-    turn = Rotation.from_rotvec(parameter_14[recorded.MOUNT])
+    rotation = Rotation.from_rotvec(parameter_14[recorded.MOUNT])
     # T_camera_body of the model takes the body to the camera: the correction is its inverse.
-    T_camera_body = Pose(parameter_14[recorded.LEVER], turn.as_quat(scalar_first=True))
+    T_camera_body = Pose(parameter_14[recorded.LEVER], rotation.as_quat(scalar_first=True))
     lever, mount, time = (bool(parameter_14[part].any()) for part in (recorded.LEVER, recorded.MOUNT, recorded.TIME))
     return Offset(
         T_camera_body.inverse(),

@@ -169,11 +169,11 @@ def _add_pose_priors(problem: Any, model: Any, seen: Observations, prior: PosePr
     offsets = -np.einsum("nji,nj->ni", rotation_N33, position_N3)
     loss = pyceres.CauchyLoss(loss_at)
     kept: list = [loss]
-    turn_66 = np.zeros((6, 6))
+    axes_66 = np.zeros((6, 6))
     for n in np.unique(seen.frame_O):
         # Rotation first, then translation, along the camera's axes: the order and frame of pycolmap's cost.
-        turn_66[:3, 3:] = turn_66[3:, :3] = rotation_N33[n].T
-        covariance_66 = turn_66 @ prior.covariance_N66[n] @ turn_66.T
+        axes_66[:3, 3:] = axes_66[3:, :3] = rotation_N33[n].T
+        covariance_66 = axes_66 @ prior.covariance_N66[n] @ axes_66.T
         T = pycolmap.Rigid3d(pycolmap.Rotation3d(quaternions[n]), offsets[n])
         cost = cost_functions.AbsolutePosePriorCost(covariance_66, T)
         block = model.frame(model.image(int(n) + 1).frame_id).rig_from_world.params

@@ -25,7 +25,7 @@ from transposenet_core.scene import PosedImage
 from transposenet_core.threads import in_threads
 
 CHUNK = 1000  # pairs whose matches are one file of the cache
-MOST_TURNED_DEG = 25.0  # by which the images may contradict the recorded rotation between two frames
+MOST_ROTATED_DEG = 25.0  # by which the images may contradict the recorded rotation between two frames
 SETTINGS = "matches 2"
 ADVICE = "set threads to 0"
 
@@ -185,7 +185,7 @@ class _Matcher:
         index_K2 = mutual_matches(self.features[i], self.features[j])
         R_j_i = self.cameras.rotation_N33[j].T @ self.cameras.rotation_N33[i]
         rays = self.rays[i][index_K2[:, 0]], self.rays[j][index_K2[:, 1]]
-        return verified(index_K2, *rays, self.lens.focal, self.lens.stated.width, (R_j_i, MOST_TURNED_DEG))
+        return verified(index_K2, *rays, self.lens.focal, self.lens.stated.width, (R_j_i, MOST_ROTATED_DEG))
 
     def _key(self, pair_M2: np.ndarray) -> str:
         digest = hashlib.sha256(SETTINGS.encode() + self.lens.params_Q.tobytes())

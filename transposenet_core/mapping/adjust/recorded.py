@@ -108,15 +108,15 @@ def predicted(parameter_14: np.ndarray, cameras: Cameras, rates: tuple[np.ndarra
     position_N3 = cameras.position_N3 + dt * rates[0]
     rotation_N33 = Rotation.from_rotvec(dt * rates[1]).as_matrix() @ cameras.rotation_N33
     body_N3 = scale * position_N3 @ S_33.T + parameter_14[TRANSLATION]
-    turned_N33 = S_33 @ rotation_N33
-    mounted_N33 = turned_N33 @ Rotation.from_rotvec(parameter_14[MOUNT]).as_matrix()
-    return Cameras(body_N3 + turned_N33 @ parameter_14[LEVER], mounted_N33)
+    rotated_N33 = S_33 @ rotation_N33
+    mounted_N33 = rotated_N33 @ Rotation.from_rotvec(parameter_14[MOUNT]).as_matrix()
+    return Cameras(body_N3 + rotated_N33 @ parameter_14[LEVER], mounted_N33)
 
 
 def residuals(expected: Cameras, recorded: Cameras) -> np.ndarray:
     """Recorded minus expected: position, then rotation vector of ``R_recorded R_expected^T`` (N, 6)."""
-    turn = Rotation.from_matrix(recorded.rotation_N33 @ expected.rotation_N33.transpose(0, 2, 1))
-    return np.hstack([recorded.position_N3 - expected.position_N3, turn.as_rotvec()])
+    between = Rotation.from_matrix(recorded.rotation_N33 @ expected.rotation_N33.transpose(0, 2, 1))
+    return np.hstack([recorded.position_N3 - expected.position_N3, between.as_rotvec()])
 
 
 def fit(

@@ -105,7 +105,7 @@ class Rounds:
         options = BundleOptions(self.loss_px, True, FINAL_ITERATIONS, self.threads)
         return adjust_bundle(self.cameras, self.lens, self.built.point_P3, self.chosen, self.prior, options)[1]
 
-    def judge_recording(self) -> None:
+    def assess_recording(self) -> None:
         """Estimate what is wrong with the recorded poses, and expect the cameras where they are then."""
         self.model = recorded.fit(self.cameras, self.recording, self.good_N, self.spread)
         self.cameras = recorded.in_the_recordings_frame(self.model.parameter_14, self.cameras)
@@ -132,7 +132,7 @@ def solve(
             if not state.triangulate(step):
                 break
             state.bundle(step.iterations, adjust_lens and step.lens)
-            state.judge_recording()
+            state.assess_recording()
             if adjust_lens and step.lens and pixel_difference(lens, state.lens) < LENS_KEPT_PX * state.pixel:
                 state.lens = lens
             bar.update()
@@ -152,7 +152,7 @@ def _tighten(state: Rounds) -> float:
     """
     # Everything is compared with the lens as it is now, which may have become the stated one again.
     best_px = state.bundle(FINAL_ITERATIONS, False)
-    state.judge_recording()
+    state.assess_recording()
     base, tightness = state.prior.covariance_N66, 1.0
     while tightness < TIGHTEST:
         kept = state.cameras, state.model, state.prior
@@ -162,7 +162,7 @@ def _tighten(state: Rounds) -> float:
             state.cameras, state.model, state.prior = kept
             break
         tightness *= 2
-        state.judge_recording()
+        state.assess_recording()
     return tightness
 
 

@@ -28,7 +28,7 @@ def refused_frames(
     sum_N = np.bincount(built.seen.frame_O, built.error_O, minlength=frames)
     mean_N = sum_N / np.maximum(seen_N, 1)
     usual = float(np.median(mean_N[good_N])) if good_N.any() else np.inf
-    moved_N, turned_N = (np.linalg.norm(model.residual_N6[:, k : k + 3], axis=1) for k in (0, 3))
+    moved_N, rotated_N = (np.linalg.norm(model.residual_N6[:, k : k + 3], axis=1) for k in (0, 3))
     limits = FAR_OUT * model.position_sigma, FAR_OUT * model.rotation_sigma
     reasons = {}
     for n, image in enumerate(images):
@@ -36,9 +36,9 @@ def refused_frames(
             reasons[image.name] = f"sees {seen_N[n]} points, {FEWEST_SEEN} are needed"
         elif mean_N[n] > BAD_FIT * usual:
             reasons[image.name] = f"its points are {mean_N[n]:.1f} px off, those of other frames {usual:.1f} px"
-        elif moved_N[n] > limits[0] or turned_N[n] > limits[1]:
+        elif moved_N[n] > limits[0] or rotated_N[n] > limits[1]:
             reasons[image.name] = (
-                f"would move by {moved_N[n]:.3g} and turn by {np.degrees(turned_N[n]):.2g} deg, others by "
+                f"would move by {moved_N[n]:.3g} and turn by {np.degrees(rotated_N[n]):.2g} deg, others by "
                 f"{model.position_sigma:.2g} and {np.degrees(model.rotation_sigma):.2g} deg (sigma of an axis)"
             )
     return reasons

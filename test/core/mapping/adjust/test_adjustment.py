@@ -22,12 +22,12 @@ def adjusted(found, recorded, camera=CAMERA, **options) -> Adjustment:
     return adjust_tracks(found.images(recorded), Lens.of(camera), found.found, AdjustOptions(**options))
 
 
-def errors(result: Adjustment, truth: list[Pose]) -> tuple[float, float, float]:
+def errors(result: Adjustment, exact: list[Pose]) -> tuple[float, float, float]:
     """Median metres and degrees after SE(3), and how far the scale is off."""
     position, _ = stack([frame.T_map_camera for frame in result.sparse.frames])
-    true_position, true_orientation = stack(truth)
-    to_truth = Similarity.of_points(position, true_position, with_scale=False)
-    laid = [to_truth(frame.T_map_camera) for frame in result.sparse.frames]
+    true_position, true_orientation = stack(exact)
+    to_exact = Similarity.of_points(position, true_position, with_scale=False)
+    laid = [to_exact(frame.T_map_camera) for frame in result.sparse.frames]
     metres = np.linalg.norm(stack(laid)[0] - true_position, axis=1)
     scale = Similarity.of_points(position, true_position).scale
     return (
@@ -67,7 +67,7 @@ def test_m01_exact_poses_stay_and_the_map_frame_does_not_move(walked):
     result = adjusted(walked, walked.poses)
     assert result.kept_N.all()
     assert np.median(result.moved_m_N) < 0.003
-    assert np.median(result.turned_deg_N) < 0.1
+    assert np.median(result.rotated_deg_N) < 0.1
     assert np.isfinite(result.sparse.point_P3).all()
     assert result.scale_of_images == pytest.approx(1, abs=0.003)
 
@@ -121,7 +121,7 @@ def test_m05_a_wrong_lens_is_found(walked):
     assert "these images fit f = 5" in result.warnings[0]
 
 
-def test_m05_a_wrong_lens_that_is_kept_is_said(walked):
+def test_m05_a_wrong_lens_that_is_kept_is_warned_about(walked):
     stated = replace(CAMERA, fx=CAMERA.fx * 1.05, fy=CAMERA.fy * 1.05)
     result = adjusted(walked, noisy(walked.poses, 0.02, 0.5), stated, lens="keep")
     assert result.lens_after == stated

@@ -45,8 +45,8 @@ def test_poses_of_rendered_images_become_exact(drive, result):
     assert not adjusted.refused
     position, orientation = stack([frame.T_map_camera for frame in adjusted.sparse.frames])
     true_position, true_orientation = stack(drive[1])
-    to_truth = Similarity.of_points(position, true_position, with_scale=True)
-    laid = [to_truth(frame.T_map_camera) for frame in adjusted.sparse.frames]
+    to_exact = Similarity.of_points(position, true_position, with_scale=True)
+    laid = [to_exact(frame.T_map_camera) for frame in adjusted.sparse.frames]
     assert np.median(np.linalg.norm(stack(laid)[0] - true_position, axis=1)) < 0.008
     assert np.median(rotation_angle_deg(orientation, true_orientation)) < 0.8
     assert adjusted.after_px < 0.5 < adjusted.before_px

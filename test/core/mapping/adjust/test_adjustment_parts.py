@@ -1,4 +1,4 @@
-"""The parts of an adjustment, each against exact truth: lenses, points, tracks, pairs and the recording's errors."""
+"""Parts of an adjustment against exact ground truth: lenses, points, tracks, pairs and the recording's errors."""
 
 from dataclasses import replace
 
@@ -111,8 +111,8 @@ def test_m02_a_motion_that_contradicts_the_recording_is_no_match():
     R_b_a = poses[match.second].rotation_33.T @ poses[match.first].rotation_33
     kept = verified(match.index_K2, *rays, 520.0, 640, (R_b_a, 25.0))
     assert len(kept) > 0.8 * len(match.index_K2)
-    turned = R_b_a @ cv2.Rodrigues(np.array([0, 0.8, 0]))[0]
-    assert not len(verified(match.index_K2, *rays, 520.0, 640, (turned, 25.0)))
+    rotated = R_b_a @ cv2.Rodrigues(np.array([0, 0.8, 0]))[0]
+    assert not len(verified(match.index_K2, *rays, 520.0, 640, (rotated, 25.0)))
 
 
 def test_pairs_grow_with_the_frames_alone():
@@ -132,20 +132,20 @@ def test_pairs_grow_with_the_frames_alone():
 def test_scale_time_and_noise_of_a_recording_are_estimated():
     poses = walk(300)
     recording = Recording.of(replace(views(poses[:2]), poses=poses).images(noisy(poses, 0.01, 0.2)))
-    truth = cameras_of(poses)
+    exact = cameras_of(poses)
     faults_14 = np.zeros(14)
     faults_14[recorded.LOG_SCALE], faults_14[recorded.TIME] = np.log(1.05), 0.4 * PERIOD
-    late = recorded.predicted(faults_14, truth, recorded.velocities(truth, recording))
-    noise_N3 = recording.cameras.position_N3 - truth.position_N3
-    turn_N33 = recording.cameras.rotation_N33 @ truth.rotation_N33.transpose(0, 2, 1)
-    faulty = replace(recording, cameras=Cameras(late.position_N3 + noise_N3, turn_N33 @ late.rotation_N33))
-    model = recorded.fit(truth, faulty, np.ones(300, bool), faulty.spread)
+    late = recorded.predicted(faults_14, exact, recorded.velocities(exact, recording))
+    noise_N3 = recording.cameras.position_N3 - exact.position_N3
+    noise_N33 = recording.cameras.rotation_N33 @ exact.rotation_N33.transpose(0, 2, 1)
+    faulty = replace(recording, cameras=Cameras(late.position_N3 + noise_N3, noise_N33 @ late.rotation_N33))
+    model = recorded.fit(exact, faulty, np.ones(300, bool), faulty.spread)
     assert model.scale == pytest.approx(1.05, abs=0.003)
     assert model.parameter_14[13] == pytest.approx(0.4 * PERIOD, abs=0.1 * PERIOD)
     assert model.position_sigma == pytest.approx(0.01, rel=0.2)
     assert model.rotation_sigma == pytest.approx(np.radians(0.2), rel=0.2)
     assert model.position_frames < 1.5
     assert not model.parameter_14[recorded.LEVER].any()
-    expected = recorded.prior_of(model, recorded.in_the_recordings_frame(model.parameter_14, truth), faulty, None)
-    scaled_N3 = model.scale * truth.position_N3
+    expected = recorded.prior_of(model, recorded.in_the_recordings_frame(model.parameter_14, exact), faulty, None)
+    scaled_N3 = model.scale * exact.position_N3
     assert np.median(np.linalg.norm(expected.cameras.position_N3 - scaled_N3, axis=1)) < 0.03
