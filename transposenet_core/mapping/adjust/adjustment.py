@@ -128,7 +128,7 @@ def adjust_tracks(
     stated, source = _stated_sigma(images, options)
     solution = rounds.solve(recording, lens, seen, options.lens == "adjust", stated, max(1, options.threads), progress)
     good_N = solution.good_N
-    model = recorded.fit(solution.cameras, recording, good_N, recording.spread, with_scale=False)
+    model = recorded.fit(solution.cameras, recording, good_N, recording.spread)
     cameras = recorded.in_the_recordings_frame(model.parameter_14, solution.cameras)
     built = structure.build(cameras, solution.lens, seen, len(solution.structure.point_P3), _limit(lens))
     before_px, after_px = _before_and_after(recording.cameras, lens, built, seen)

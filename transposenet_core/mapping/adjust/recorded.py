@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy.optimize import least_squares
@@ -16,6 +17,7 @@ from scipy.spatial.transform import Rotation
 
 from transposenet_core.formats.runs import find_runs, frame_period
 from transposenet_core.mapping.adjust.bundle import Cameras, PosePrior
+from transposenet_core.mapping.adjust.correlated_errors import Chains
 from transposenet_core.scene import PosedImage
 
 FEWEST_FRAMES = 10
@@ -27,6 +29,7 @@ SMALLEST_POSITION = 5e-4  # of the positions' spread
 # Offsets below these are not worth a word, and a principal point half a pixel off imitates them: position as a share of
 # the positions' spread, rotation, seconds.
 SMALLEST_LEVER, SMALLEST_MOUNT, SMALLEST_TIME = 2e-3, np.radians(0.2), 2e-3
+HELD = 1e9  # weight of a parameter that stays where it is
 UNCORRELATED = 0.1  # below this, residuals of neighbouring frames count as independent
 
 
@@ -157,26 +160,43 @@ def _fit(
     chosen_rates = rates[0][good_N], rates[1][good_N]
     weak_14 = np.r_[np.full(6, 1e-9), 1 / SCALE_SIGMA, [1 / (LEVER_SIGMA * spread)] * 3, [1 / MOUNT_SIGMA] * 3, 1]
     weak_14[13] = 1 / TIME_SIGMA
-    weak_14[~free_14] = 1e9
+    weak_14[~free_14] = HELD
     unit_14 = np.r_[[1e-3] * 3, [1e-3 * spread] * 3, 1e-3, [1e-3 * spread] * 3, [1e-3] * 3, 1e-3]
-    for _ in range(3):
-        weight_6 = 1 / np.repeat(sigma_2, 3)
+    chains = Chains.of(recording.runs, recording.stamp_N, good_N)
+    smallest_2 = np.array([SMALLEST_POSITION * spread, SMALLEST_ROTATION])
+    kept_2, innovation_2 = (0.0, 0.0), sigma_2
 
-        def cost(parameter_14: np.ndarray, weight_6: np.ndarray = weight_6) -> np.ndarray:
-            apart_N6 = residuals(predicted(parameter_14, chosen, chosen_rates), recorded) * weight_6
-            return np.r_[apart_N6.ravel(), weak_14 * parameter_14]
+    def whitened(parameter_14: np.ndarray, kept_2: tuple[float, float], sigma_2: np.ndarray) -> np.ndarray:
+        apart_N6 = residuals(predicted(parameter_14, chosen, chosen_rates), recorded)
+        parts = [chains.innovations(apart_N6[:, 3 * k : 3 * k + 3], kept_2[k]) / sigma_2[k] for k in (0, 1)]
+        return np.hstack(parts).ravel()
 
-        found = least_squares(cost, parameter_14, x_scale=unit_14, loss="soft_l1", f_scale=2.0, xtol=1e-6, max_nfev=15)
-        parameter_14 = found.x
-        residual_N6 = residuals(predicted(parameter_14, cameras, rates), recording.cameras)
-        smallest_2 = np.array([SMALLEST_POSITION * spread, SMALLEST_ROTATION])
-        sigma_2 = np.maximum([_robust_sigma(residual_N6[good_N, k : k + 3]) for k in (0, 3)], smallest_2)
-    frames_2 = [_correlated_frames(residual_N6[:, k : k + 3], recording.runs, good_N) for k in (0, 3)]
-    # Errors that stay over many frames decide as little as one frame of each stretch.
+    def minimised(start_14: np.ndarray, kept_2: tuple[float, float], sigma_2: np.ndarray, held_14: np.ndarray) -> Any:
+        def cost(parameter_14: np.ndarray) -> np.ndarray:
+            return np.r_[whitened(parameter_14, kept_2, sigma_2), held_14 * (parameter_14 - at_14)]
+
+        at_14 = np.where(held_14 >= HELD, start_14, 0)
+        loss = {"loss": "soft_l1", "f_scale": 2.0, "xtol": 1e-6, "max_nfev": 15}
+        return least_squares(cost, start_14, x_scale=unit_14, **loss)
+
+    for _ in range(4):
+        found = minimised(parameter_14, kept_2, innovation_2, weak_14)
+        parameter_14 = np.where(free_14, found.x, 0)
+        good_N6 = residuals(predicted(parameter_14, chosen, chosen_rates), recorded)
+        halves = good_N6[:, :3], good_N6[:, 3:]
+        kept_2 = chains.most_likely(halves[0]), chains.most_likely(halves[1])
+        innovations = [chains.innovations(half, kept) for half, kept in zip(halves, kept_2, strict=True)]
+        innovation_2 = np.maximum([_robust_sigma(new_K3) for new_K3 in innovations], smallest_2)
     columns = found.jac[:, free_14] * unit_14[free_14]
     variance = np.maximum(np.diag(np.linalg.pinv(columns.T @ columns, hermitian=True)), 0)
-    sigma_14[free_14] = np.sqrt(variance * max(frames_2)) * unit_14[free_14]
-    parameter_14[~free_14] = 0
+    sigma_14[free_14] = np.sqrt(variance) * unit_14[free_14]
+    # Changes fix what the poses are off by in common; where the map is, their mean decides.
+    only_14 = np.where(np.arange(14) < 6, 1e-9, HELD)
+    sigma_2 = np.maximum([_robust_sigma(half) for half in halves], smallest_2)
+    parameter_14 = np.where(free_14, minimised(parameter_14, (0.0, 0.0), sigma_2, only_14).x, 0)
+    residual_N6 = residuals(predicted(parameter_14, cameras, rates), recording.cameras)
+    sigma_2 = np.maximum([_robust_sigma(residual_N6[good_N, k : k + 3]) for k in (0, 3)], smallest_2)
+    frames_2 = [_correlated_frames(residual_N6[:, k : k + 3], recording.runs, good_N) for k in (0, 3)]
     sigmas = float(sigma_2[0]), float(sigma_2[1])
     return RecordedModel(parameter_14, sigma_14, *sigmas, frames_2[0], frames_2[1], residual_N6)
 
