@@ -14,6 +14,8 @@ from transposenet_core.mapping.dense.options import DenseOptions
 from transposenet_core.mapping.dense.result import DenseResult
 from transposenet_core.mapping.sparse_map import SparseMap
 
+SMALL = DenseOptions(working_pixels=80 * 60)
+
 
 def estimated(result: DenseResult) -> list[np.ndarray]:
     """Depth of each frame in the units of the map; frames without depth have zeros."""
@@ -62,7 +64,7 @@ def test_m03_a_camera_that_only_rotates_has_no_depth(tmp_path: Path) -> None:
     frames = [replace(f, image=replace(f.image, name=f"{n:04d}.png")) for n, f in enumerate([*moves.frames, *after])]
     points = np.concatenate((moves.point_P3, rotates.point_P3))
     sparse = replace(moves, frames=frames, point_P3=points, reprojection_px_P=np.zeros(len(points)))
-    result = depth_from_motion(sparse, tmp_path / "out", progress=False)
+    result = depth_from_motion(sparse, tmp_path / "out", SMALL, progress=False)
     assert [frame.depth_path is not None for frame in result.frames] == [True] * 8 + [False] * 6
     assert len(result.warnings) == 1
     assert result.warnings[0].startswith("0008.png to 0013.png (6 frames): no depth, because ")
@@ -97,7 +99,7 @@ def test_m06_near_and_far_in_one_image_are_both_kept(tmp_path: Path) -> None:
     street = rectangle((-200, 1.5, 1.0), (400, 0, 0), (0, 0, 220), 8)
     city = rectangle((-200, -150, 190), (400, 0, 20), (0, 200, 0), 6)
     # Steps of 2 cm for the railing, of metres for the city: a wide range needs near and far neighbours.
-    places = [0.02 * k for k in range(-4, 5)] + [s * 1.9**k for k in range(1, 6) for s in (-1, 1)]
+    places = [0.02 * k for k in range(-4, 5)] + [s * 2.5**k for k in range(2, 4) for s in (-1, 1)]
     sparse, depths = record(
         tmp_path / "images", [camera_at((x, 0, 0)) for x in places], lambda number: [railing, street, city]
     )
@@ -114,8 +116,7 @@ def test_an_interrupted_run_goes_on_with_the_same_result(
     room: tuple[SparseMap, list[np.ndarray]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sparse = replace(room[0], frames=room[0].frames[:6])
-    options = DenseOptions(working_pixels=80 * 60)
-    depth_from_motion(sparse, tmp_path / "whole", options, progress=False)
+    depth_from_motion(sparse, tmp_path / "whole", SMALL, progress=False)
     for method, call in (("write_raw", 3), ("write_depth", 2)):
         written = getattr(DepthFiles, method)
         calls = []
@@ -128,11 +129,11 @@ def test_an_interrupted_run_goes_on_with_the_same_result(
 
         monkeypatch.setattr(DepthFiles, method, full)
         with pytest.raises(OSError, match="No space"):
-            depth_from_motion(sparse, tmp_path / "parts", options, progress=False)
+            depth_from_motion(sparse, tmp_path / "parts", SMALL, progress=False)
         monkeypatch.setattr(DepthFiles, method, written)
     first = next((tmp_path / "parts").glob("*.depth.png"))
     before = first.stat().st_mtime_ns
-    depth_from_motion(sparse, tmp_path / "parts", replace(options, threads=2), progress=False)
+    depth_from_motion(sparse, tmp_path / "parts", replace(SMALL, threads=2), progress=False)
     assert first.stat().st_mtime_ns == before
     images = sorted(path.name for path in (tmp_path / "whole").glob("*.png"))
     assert len(images) == 12 and images == sorted(path.name for path in (tmp_path / "parts").glob("*.png"))
@@ -143,10 +144,9 @@ def test_frames_whose_inputs_changed_are_computed_again(
     room: tuple[SparseMap, list[np.ndarray]], tmp_path: Path
 ) -> None:
     sparse = replace(room[0], frames=room[0].frames[:6])
-    options = DenseOptions(working_pixels=80 * 60)
-    result = depth_from_motion(sparse, tmp_path, options, progress=False)
+    result = depth_from_motion(sparse, tmp_path, SMALL, progress=False)
     before = [frame.depth_path.read_bytes() for frame in result.with_depth if frame.depth_path]
     moved = replace(sparse.frames[2], T_map_camera=camera_at((0.1, 0.1, 0), yaw_deg=4))
     frames = [moved if number == 2 else frame for number, frame in enumerate(sparse.frames)]
-    again = depth_from_motion(replace(sparse, frames=frames), tmp_path, options, progress=False)
+    again = depth_from_motion(replace(sparse, frames=frames), tmp_path, SMALL, progress=False)
     assert before != [frame.depth_path.read_bytes() for frame in again.with_depth if frame.depth_path]
