@@ -66,6 +66,7 @@ def run(args: argparse.Namespace) -> None:
     from transposenet_core.training.config_reading import load_config
     from transposenet_core.training.data.holdout import hold_out_validation, holdout_sentence
     from transposenet_core.training.distributed import joined
+    from transposenet_core.training.least_steps import stretched_sentence, with_least_steps
     from transposenet_core.training.loop import Training
     from transposenet_core.training.network import check_scene_count
     from transposenet_core.training.outcome import frames_digest
@@ -88,11 +89,16 @@ def run(args: argparse.Namespace) -> None:
     split = "; ".join(split_name(args.split, number) for number in range(len(scenes)))
     provenance = {"config_file": preset.name, "overrides": args.overrides, "split": split}
     resumed = Checkpoint.read(checkpoint) if args.resume else None
+    whole_config = config
+    if not any(override.startswith("epochs=") for override in args.overrides):
+        config = with_least_steps(config, scenes)
     ending = "stops and leaves a scene model that can be used; once more: at once"
     with stoppable(ending), joined(config.device, config.batch_size) as world:
         if world.leads and config.hold_out:
             for scene, before in zip(scenes, whole, strict=True):
                 print(f"{scene.name}: {holdout_sentence(scene, before)}", flush=True)
+        if world.leads and (sentence := stretched_sentence(whole_config, config)):
+            print(sentence, flush=True)
         if args.auto_batch:
             config = auto_batch(config, scenes, world, resumed)
         if resumed:

@@ -207,6 +207,13 @@ class TrainConfig:
     teacher: str = key("", "the scene model whose latents `pose_autoencoder` learns to predict from poses")
     start_from: str = key("", "a scene model of the same architecture to start from, instead of random weights")
     epochs: int = key(300, "of stage 1; outdoors 600; 0: stage 2 alone, on `start_from`", PAPER, lowest=0)
+    least_steps: int = key(
+        0,
+        "of stage 1: for fewer training frames, epochs, schedule and validate_every are stretched alike, unless epochs is "
+        "given; 0: epochs as they are",
+        lowest=0,
+        highest=1e8,
+    )
     batch_size: int = key(8, "images in a step, over all processes together", PAPER, lowest=1, highest=1e6)
     seed: int = key(0, "of weights, order, augmentation and dropout", lowest=0, highest=1e9)
     device: str = key("auto", "auto (CUDA where there is one), cpu or cuda", allowed=("auto", "cpu", "cuda"))
