@@ -209,8 +209,8 @@ class TrainConfig:
     epochs: int = key(300, "of stage 1; outdoors 600; 0: stage 2 alone, on `start_from`", PAPER, lowest=0)
     least_steps: int = key(
         0,
-        "of stage 1: for few training frames, epochs, schedule and validate_every are stretched alike, unless epochs is "
-        "given; 0: epochs as they are",
+        "of stage 1: for few training frames, epochs, schedule and validate_every are stretched alike, unless epochs "
+        "are given; 0: epochs as they are",
         lowest=0,
         highest=1e8,
     )
