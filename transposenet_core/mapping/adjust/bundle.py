@@ -67,6 +67,7 @@ def adjust_bundle(
     import pyceres  # before pycolmap's adjuster: it registers the types that the adjuster returns
     import pycolmap
 
+    pyceres.logging.minloglevel = pyceres.logging.ERROR  # a step that fails is made again, shorter: no news to a user
     model = _reconstruction(cameras, lens, point_P3, seen)
     config = pycolmap.BundleAdjustmentConfig()
     for frame in np.unique(seen.frame_O):

@@ -17,6 +17,7 @@ from transposenet_core.formats.runs import frame_period
 
 # What is left of an error after one frame.
 KEPT = np.r_[0.0, 0.3, 0.5, 0.65, 0.75, 0.82, 0.87, 0.9, 0.93, 0.95, 0.965, 0.975, 0.983, 0.99, 0.995, 0.998]
+FARTHER = 0.1  # of the positions' spread: between frames nearer than this, the noise of what images fix counts too
 OUTLIER = 4.0  # robust sigma beyond which an innovation counts no more
 
 
@@ -58,3 +59,18 @@ class Chains:
             spread = 3 * len(size_K) * np.log(max(variance, 1e-300))
             scores.append(0.5 * (clipped_K.sum() + spread) + 1.5 * np.log(1 - share_K**2).sum())
         return float(KEPT[int(np.argmin(scores))])
+
+
+def apart(position_N3: np.ndarray, runs: Sequence[np.ndarray], good_N: np.ndarray, spread: float) -> np.ndarray:
+    """Of the frames ``good_N`` those (N,) bool that are FARTHER from the one before in their run.
+
+    The images place cameras to a few millimetres. Beside a step as small as that, a regression on it would find too
+    small a scale (regression dilution).
+    """
+    chosen_N = np.zeros(len(good_N), bool)
+    for run in runs:
+        last_3 = None
+        for n in run[good_N[run]]:
+            if last_3 is None or np.linalg.norm(position_N3[n] - last_3) >= FARTHER * spread:
+                chosen_N[n], last_3 = True, position_N3[n]
+    return chosen_N

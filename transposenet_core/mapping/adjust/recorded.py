@@ -17,7 +17,7 @@ from scipy.spatial.transform import Rotation
 
 from transposenet_core.formats.runs import find_runs, frame_period
 from transposenet_core.mapping.adjust.bundle import Cameras, PosePrior
-from transposenet_core.mapping.adjust.correlated_errors import Chains
+from transposenet_core.mapping.adjust.correlated_errors import Chains, apart
 from transposenet_core.scene import PosedImage
 
 FEWEST_FRAMES = 10
@@ -133,8 +133,12 @@ def fit(
     free_14[LOG_SCALE] = with_scale
     model = _fit(cameras, recording, good_N, spread, free_14, np.zeros(14))
     smallest = SMALLEST_LEVER * spread, SMALLEST_MOUNT, SMALLEST_TIME
-    for part, least in zip((LEVER, MOUNT, TIME), smallest, strict=True):
-        free_14[part] = model.significant(part, least)
+    lever, mount, time = (
+        model.significant(part, least) for part, least in zip((LEVER, MOUNT, TIME), smallest, strict=True)
+    )
+    # A mount is one thing: where its position is off, nothing says that its rotation is not.
+    free_14[LEVER] = free_14[MOUNT] = lever or mount
+    free_14[TIME] = time
     if free_14[7:].all():
         return model
     again = _fit(cameras, recording, good_N, spread, free_14, model.parameter_14)
@@ -155,50 +159,85 @@ def _fit(
     if good_N.sum() < FEWEST_FRAMES or spread < 1e-9:
         residual_N6 = residuals(predicted(parameter_14, cameras, rates), recording.cameras)
         return RecordedModel(parameter_14, sigma_14, float(sigma_2[0]), float(sigma_2[1]), 1.0, 1.0, residual_N6)
-    chosen = Cameras(cameras.position_N3[good_N], cameras.rotation_N33[good_N])
-    recorded = Cameras(recording.cameras.position_N3[good_N], recording.cameras.rotation_N33[good_N])
-    chosen_rates = rates[0][good_N], rates[1][good_N]
+    every = _Frames.of(cameras, recording, rates, good_N)
+    apart_N = apart(cameras.position_N3, recording.runs, good_N, spread)
+    steps = _Frames.of(cameras, recording, rates, apart_N) if apart_N.sum() >= FEWEST_FRAMES else every
+    unit_14 = np.r_[[1e-3] * 3, [1e-3 * spread] * 3, 1e-3, [1e-3 * spread] * 3, [1e-3] * 3, 1e-3]
     weak_14 = np.r_[np.full(6, 1e-9), 1 / SCALE_SIGMA, [1 / (LEVER_SIGMA * spread)] * 3, [1 / MOUNT_SIGMA] * 3, 1]
     weak_14[13] = 1 / TIME_SIGMA
     weak_14[~free_14] = HELD
-    unit_14 = np.r_[[1e-3] * 3, [1e-3 * spread] * 3, 1e-3, [1e-3 * spread] * 3, [1e-3] * 3, 1e-3]
-    chains = Chains.of(recording.runs, recording.stamp_N, good_N)
     smallest_2 = np.array([SMALLEST_POSITION * spread, SMALLEST_ROTATION])
-    kept_2, innovation_2 = (0.0, 0.0), sigma_2
-
-    def whitened(parameter_14: np.ndarray, kept_2: tuple[float, float], sigma_2: np.ndarray) -> np.ndarray:
-        apart_N6 = residuals(predicted(parameter_14, chosen, chosen_rates), recorded)
-        parts = [chains.innovations(apart_N6[:, 3 * k : 3 * k + 3], kept_2[k]) / sigma_2[k] for k in (0, 1)]
-        return np.hstack(parts).ravel()
-
-    def minimised(start_14: np.ndarray, kept_2: tuple[float, float], sigma_2: np.ndarray, held_14: np.ndarray) -> Any:
-        def cost(parameter_14: np.ndarray) -> np.ndarray:
-            return np.r_[whitened(parameter_14, kept_2, sigma_2), held_14 * (parameter_14 - at_14)]
-
-        at_14 = np.where(held_14 >= HELD, start_14, 0)
-        loss = {"loss": "soft_l1", "f_scale": 2.0, "xtol": 1e-6, "max_nfev": 15}
-        return least_squares(cost, start_14, x_scale=unit_14, **loss)
-
+    frames, weights = every, Weights((0.0, 0.0), sigma_2)
     for _ in range(4):
-        found = minimised(parameter_14, kept_2, innovation_2, weak_14)
+        found = frames.minimised(parameter_14, weights, weak_14, unit_14)
         parameter_14 = np.where(free_14, found.x, 0)
-        good_N6 = residuals(predicted(parameter_14, chosen, chosen_rates), recorded)
-        halves = good_N6[:, :3], good_N6[:, 3:]
-        kept_2 = chains.most_likely(halves[0]), chains.most_likely(halves[1])
-        innovations = [chains.innovations(half, kept) for half, kept in zip(halves, kept_2, strict=True)]
-        innovation_2 = np.maximum([_robust_sigma(new_K3) for new_K3 in innovations], smallest_2)
+        kept_2 = steps.kept(parameter_14)
+        frames = steps if any(kept_2) else every
+        weights = Weights(kept_2, np.maximum(frames.sigmas(parameter_14, kept_2), smallest_2))
     columns = found.jac[:, free_14] * unit_14[free_14]
     variance = np.maximum(np.diag(np.linalg.pinv(columns.T @ columns, hermitian=True)), 0)
     sigma_14[free_14] = np.sqrt(variance) * unit_14[free_14]
     # Changes fix what the poses are off by in common; where the map is, their mean decides.
+    weights = Weights((0.0, 0.0), np.maximum(every.sigmas(parameter_14, (0.0, 0.0)), smallest_2))
     only_14 = np.where(np.arange(14) < 6, 1e-9, HELD)
-    sigma_2 = np.maximum([_robust_sigma(half) for half in halves], smallest_2)
-    parameter_14 = np.where(free_14, minimised(parameter_14, (0.0, 0.0), sigma_2, only_14).x, 0)
+    parameter_14 = np.where(free_14, every.minimised(parameter_14, weights, only_14, unit_14).x, 0)
     residual_N6 = residuals(predicted(parameter_14, cameras, rates), recording.cameras)
-    sigma_2 = np.maximum([_robust_sigma(residual_N6[good_N, k : k + 3]) for k in (0, 3)], smallest_2)
+    sigma_2 = np.maximum(every.sigmas(parameter_14, (0.0, 0.0)), smallest_2)
     frames_2 = [_correlated_frames(residual_N6[:, k : k + 3], recording.runs, good_N) for k in (0, 3)]
     sigmas = float(sigma_2[0]), float(sigma_2[1])
     return RecordedModel(parameter_14, sigma_14, *sigmas, frames_2[0], frames_2[1], residual_N6)
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """Of position and rotation: what is left of an error after a frame, and the sigma of what is new in one."""
+
+    kept_2: tuple[float, float]
+    sigma_2: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class _Frames:
+    """Some frames of a recording, what the images fix of them, and how they follow each other."""
+
+    cameras: Cameras
+    recorded: Cameras
+    rates: tuple[np.ndarray, np.ndarray]
+    chains: Chains
+
+    @classmethod
+    def of(
+        cls, cameras: Cameras, recording: Recording, rates: tuple[np.ndarray, np.ndarray], chosen_N: np.ndarray
+    ) -> _Frames:
+        fixed, stated = (
+            Cameras(c.position_N3[chosen_N], c.rotation_N33[chosen_N]) for c in (cameras, recording.cameras)
+        )
+        chains = Chains.of(recording.runs, recording.stamp_N, chosen_N)
+        return cls(fixed, stated, (rates[0][chosen_N], rates[1][chosen_N]), chains)
+
+    def innovations(self, parameter_14: np.ndarray, kept_2: tuple[float, float]) -> list[np.ndarray]:
+        """What is new in the residuals of position and of rotation, each (K, 3)."""
+        residual_K6 = residuals(predicted(parameter_14, self.cameras, self.rates), self.recorded)
+        halves = (residual_K6[:, :3], residual_K6[:, 3:])
+        return [self.chains.innovations(half, kept) for half, kept in zip(halves, kept_2, strict=True)]
+
+    def kept(self, parameter_14: np.ndarray) -> tuple[float, float]:
+        position_K3, rotation_K3 = self.innovations(parameter_14, (0.0, 0.0))
+        return self.chains.most_likely(position_K3), self.chains.most_likely(rotation_K3)
+
+    def sigmas(self, parameter_14: np.ndarray, kept_2: tuple[float, float]) -> np.ndarray:
+        return np.array([_robust_sigma(new_K3) for new_K3 in self.innovations(parameter_14, kept_2)])
+
+    def minimised(self, start_14: np.ndarray, weights: Weights, pull_14: np.ndarray, unit_14: np.ndarray) -> Any:
+        """Least squares from `start_14`; `pull_14` towards 0, or where it is HELD, towards the start."""
+        at_14 = np.where(pull_14 >= HELD, start_14, 0)
+
+        def cost(parameter_14: np.ndarray) -> np.ndarray:
+            halves = self.innovations(parameter_14, weights.kept_2)
+            parts = [half / sigma for half, sigma in zip(halves, weights.sigma_2, strict=True)]
+            return np.r_[np.hstack(parts).ravel(), pull_14 * (parameter_14 - at_14)]
+
+        return least_squares(cost, start_14, x_scale=unit_14, loss="soft_l1", f_scale=2.0, xtol=1e-6, max_nfev=15)
 
 
 def prior_of(model: RecordedModel, cameras: Cameras, recording: Recording, covariance_N66: np.ndarray) -> PosePrior:
