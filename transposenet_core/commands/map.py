@@ -25,7 +25,7 @@ frames take no part and keep their recorded poses. Beside it: map.json and overv
 found), map.html (points and cameras, to turn), map.ply, depths.png. Run again after an interruption,
 the command goes on where it was. Exit code 2: an error to fix, in one sentence."""
 help_all = list_formats
-CHOICES = {"poses": ("adjust", "keep"), "lens": ("adjust", "keep"), "depth": ("motion", "sensor", "none")}
+CHOICES = {"poses": ("adjust", "keep"), "lens": ("adjust", "keep"), "depth": ("motion", "sensor", "both", "none")}
 LABELS = ("auto", "adjusted", "recorded")
 
 

@@ -13,11 +13,13 @@ from transposenet_core.formats.folder_writing import check_free, folder_dataset
 from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.image_files import image_size
 from transposenet_core.mapping.adjust.adjustment import Adjustment, AdjustOptions, adjust
+from transposenet_core.mapping.completed_depth import complete
 from transposenet_core.mapping.dense.depth_from_motion import depth_from_motion
 from transposenet_core.mapping.dense.options import DenseOptions
 from transposenet_core.mapping.dense.result import DenseResult
+from transposenet_core.mapping.dense.sensor import compare_with_sensor
 from transposenet_core.mapping.labels import LabelChoice, choose_labels
-from transposenet_core.mapping.map_files import write_map_files
+from transposenet_core.mapping.map_files import Found, write_map_files
 from transposenet_core.mapping.mapped_dataset import MappedDepth, MappedPoses, write_mapped
 from transposenet_core.mapping.options import MapOptions
 from transposenet_core.mapping.report.map_card import MapCard
@@ -54,7 +56,7 @@ def build_map(scene: Scene, out: Path, options: MapOptions, overwrite: bool = Fa
     training = [image for image in camera.images if image.split == "train"]
     if len(training) < FEWEST:
         raise UserError(f"scene {scene.name} ({scene.root}): {len(training)} training frames, a map needs {FEWEST}")
-    if options.depth == "sensor" and not (scene.depth_camera and any(image.depth_path for image in training)):
+    if options.depth in ("sensor", "both") and not (scene.depth_camera and any(image.depth_path for image in training)):
         raise UserError(f"scene {scene.name} ({scene.root}) has no depth images: --depth motion computes them")
     clock = _Clock()
     with work_folder(out) as work:
@@ -63,19 +65,23 @@ def build_map(scene: Scene, out: Path, options: MapOptions, overwrite: bool = Fa
         with clock.step("labels"):
             validation = [image for image in camera.images if image.split == "val"]
             choice = _labels(adjustment, validation, options, unit_name(scene.units), work, progress)
-        dense = None
-        if options.depth == "motion":
+        dense = comparison = None
+        if options.depth in ("motion", "both"):
             with clock.step("depth"):
                 dense = depth_from_motion(
                     adjustment.sparse, work / "depth", DenseOptions(threads=options.threads), work / "dense", progress
                 )
+        if dense and dense.depth_camera and scene.depth_camera:
+            with clock.step("sensor"):
+                comparison = compare_with_sensor(dense.frames, dense.depth_camera, training, scene.depth_camera)
         poses = _poses(held, training, adjustment, choice)
         with folder_dataset(out, scene.name, overwrite) as writer:
             with clock.step("writing"):
-                depth = _depth(scene, training, dense, options)
+                depth = _depth(scene, training, dense, options, work, progress)
                 copy = write_mapped(writer, held, poses, adjustment.lens_after, depth, progress)
             with clock.step("figures"):
-                card = write_map_files(writer.folder, copy, adjustment, choice, dense, options, clock.seconds, progress)
+                found = Found(adjustment, choice, dense, comparison)
+                card = write_map_files(writer.folder, copy, found, options, clock.seconds, progress)
             writer.about = {"map": {"labels": choice.labels, "options": options.to_dict()}}
     return Mapped(card, adjustment, choice, dense)
 
@@ -127,14 +133,22 @@ def _poses(held: Scene, training: list[PosedImage], adjustment: Adjustment, choi
 
 
 def _depth(
-    scene: Scene, training: list[PosedImage], dense: DenseResult | None, options: MapOptions
+    scene: Scene,
+    training: list[PosedImage],
+    dense: DenseResult | None,
+    options: MapOptions,
+    work: Path,
+    progress: bool,
 ) -> MappedDepth | None:
-    if options.depth == "sensor" and scene.depth_camera is not None:
+    nothing = dense is None or dense.depth_camera is None
+    if scene.depth_camera is not None and (options.depth == "sensor" or (options.depth == "both" and nothing)):
         files = {image.name: image.depth_path for image in training if image.depth_path is not None}
         return MappedDepth(scene.depth_camera, files, {})
     if dense is None or dense.depth_camera is None:
         return None
-    depth = {frame.name: frame.depth_path for frame in dense.frames if frame.depth_path is not None}
+    depth: dict[str, Path] = {frame.name: frame.depth_path for frame in dense.frames if frame.depth_path is not None}
+    if options.depth == "both" and scene.depth_camera is not None:
+        depth = complete(dense, training, scene.depth_camera, work / "completed", progress)
     sure = {frame.name: frame.confidence_path for frame in dense.frames if frame.confidence_path is not None}
     return MappedDepth(dense.depth_camera, depth, sure)
 

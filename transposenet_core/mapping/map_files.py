@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from transposenet_core.geometry.pose import Pose
 from transposenet_core.image_files import image_stem
 from transposenet_core.mapping.adjust.adjustment import Adjustment
 from transposenet_core.mapping.dense.result import DenseResult
+from transposenet_core.mapping.dense.sensor import SensorComparison
 from transposenet_core.mapping.labels import LabelChoice
 from transposenet_core.mapping.options import MapOptions
 from transposenet_core.mapping.report.contact_sheet import draw_contact_sheet
@@ -38,17 +39,26 @@ from transposenet_core.scene import Scene
 CARD, CLOUD, PAGE, DEPTHS, OVERVIEW = "map.json", "map.ply", "map.html", "depths.png", "overview.png"
 
 
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a map was made of; ``dense`` is None without depth from motion, ``comparison`` without a depth camera."""
+
+    adjustment: Adjustment
+    choice: LabelChoice
+    dense: DenseResult | None
+    comparison: SensorComparison | None
+
+
 def write_map_files(
     folder: Path,
     written: Scene,
-    adjustment: Adjustment,
-    choice: LabelChoice,
-    dense: DenseResult | None,
+    found: Found,
     options: MapOptions,
     seconds: dict[str, float],
     progress: bool = True,
 ) -> MapCard:
     """Write them into `folder`, which holds the scene `written` of the colour camera; the card."""
+    adjustment, dense = found.adjustment, found.dense
     movement = Movement.of_map(adjustment.sparse)
     shown = _with_adjusted_poses(written, movement)
     has_depth = any(image.depth_path for image in shown.images)
@@ -57,8 +67,9 @@ def write_map_files(
     if facts:
         reasons = {} if dense is None else _reasons(dense, movement.names, [fact.name for fact in facts])
         agreement = None if dense is None else dense.agreement
-        depth = depth_figures(options.depth, facts, agreement, reasons)
-    card = map_card(written, adjustment, choice, movement, depth, dense, options, seconds)
+        compared = [] if found.comparison is None else found.comparison.sentences()
+        depth = replace(depth_figures(options.depth, facts, agreement, reasons), sensor=compared)
+    card = map_card(written, found, movement, depth, options, seconds)
     with open(folder / CARD, "w") as file:
         json.dump(card.to_dict(), file, indent=1)
         file.write("\n")
@@ -81,15 +92,14 @@ def write_map_files(
 
 def map_card(
     written: Scene,
-    adjustment: Adjustment,
-    choice: LabelChoice,
+    found: Found,
     movement: Movement,
     depth: DepthFigures | None,
-    dense: DenseResult | None,
     options: MapOptions,
     seconds: dict[str, float],
 ) -> MapCard:
     """The card of a map."""
+    adjustment, choice, dense = found.adjustment, found.choice, found.dense
     others = Counter(image.split for image in written.images if image.split != "train")
     warnings = [*adjustment.warnings, *([] if dense is None else dense.warnings)]
     return MapCard(

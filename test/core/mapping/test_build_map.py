@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from textured_planes import ARC, CAMERA, ROOM, camera_at, render
@@ -19,11 +21,11 @@ from transposenet_core.commands import map as map_command
 from transposenet_core.commands.parser import run_command
 from transposenet_core.errors import UserError
 from transposenet_core.formats import load_scene
-from transposenet_core.formats.folder_writing import write_folder_dataset
+from transposenet_core.formats.folder_writing import folder_dataset, write_folder_dataset
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.mapping.mapped_dataset import ADJUSTED, RECORDED, read_poses, write_poses
 from transposenet_core.mapping.work_folder import LOCK, work_folder
-from transposenet_core.scene import PosedImage, Scene
+from transposenet_core.scene import DepthCamera, PosedImage, Scene
 
 ROOT = Path(__file__).resolve().parents[3]
 NOISE_M = 0.02
@@ -145,6 +147,34 @@ def test_m07_a_recording_that_can_only_be_read(recording: Recording, tmp_path: P
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     assert mapped(folder, tmp_path / "my_map", "--depth", "none") == 0
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+def test_a_sensors_depth_is_compared_and_completed(recording: Recording, tmp_path: Path) -> None:
+    """Its depth images have a hole each, and its description has it 20 mm off."""
+    camera, sensor = CAMERA.resized(320, 240), tmp_path / "sensor"
+    away = Pose(np.array([0.02, 0, 0]), np.array([1.0, 0, 0, 0]))
+    scene = load_scene(recording[0])
+    with folder_dataset(sensor) as writer:
+        writer.intrinsics, writer.depth_camera = camera, DepthCamera(camera, 0.001, away)
+        for image in scene.images:
+            depth_HW = np.uint16(1000 * render(ROOM, recording[1][image.name], camera)[1])
+            depth_HW[60:120, 80:160] = 0
+            stamp_ns = round(1e9 * image.stamp)
+            writer.add(image.name, image.path.read_bytes(), image.pose, stamp_ns, "a", depth_HW)
+        writer.set_splits(scene.images)
+    assert mapped(sensor, tmp_path / "my_map", "--depth", "both") == 0
+    card = json.loads((tmp_path / "my_map" / "map.json").read_text())
+    sentence = r"the depth camera sits (15|20|25) mm to the left of where it is described"
+    assert any(re.fullmatch(sentence, found) for found in card["depth"]["sensor"])
+    after = load_scene(tmp_path / "my_map")
+    assert after.depth_camera is not None
+    image = next(i for i in after.images if i.split == "train")
+    depth_HW = cv2.imread(str(image.depth_path), cv2.IMREAD_UNCHANGED) * after.depth_camera.metres_per_unit
+    small = CAMERA.resized(depth_HW.shape[1], depth_HW.shape[0])
+    error_HW = np.abs(depth_HW / np.maximum(render(ROOM, recording[1][image.name], small)[1], 1e-6) - 1)
+    hole = slice(30, 60), slice(40, 80)
+    assert (depth_HW[hole] > 0).mean() > 0.5  # the sensor's alone would have none
+    assert np.median(error_HW[depth_HW > 0]) < 0.02 and np.median(error_HW[hole][depth_HW[hole] > 0]) < 0.05
 
 
 def test_poses_and_lens_can_be_kept(recording: Recording, tmp_path: Path) -> None:

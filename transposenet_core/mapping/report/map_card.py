@@ -94,7 +94,8 @@ class AdjustmentFigures:
 class DepthFigures:
     """``source`` is motion, sensor or both; ``share`` of all pixels of the training frames with depth;
     ``agreement``: share of the estimated pixels on which frames agree (None: not measured); ``nearest`` and
-    ``farthest`` in the units of the scene; ``without`` are the frames that have none, and why where that is known."""
+    ``farthest`` in the units of the scene; ``without`` are the frames that have none, and why where that is known;
+    ``sensor`` is how depth from motion compares with the depth camera's, in sentences."""
 
     source: str
     frames: int
@@ -106,6 +107,7 @@ class DepthFigures:
     farthest: float | None
     agreement: float | None = None
     without: list[RefusedFrames] = field(default_factory=list)
+    sensor: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

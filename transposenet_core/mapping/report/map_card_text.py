@@ -118,6 +118,8 @@ def _depth(depth: DepthFigures, unit: str) -> Iterable[tuple[str, str]]:
     )
     if depth.nearest is not None and depth.farthest is not None:
         yield "depth range", f"{depth.nearest:.3g} to {depth.farthest:.3g} {unit}"
+    for sentence in depth.sensor:
+        yield "sensor", sentence
     yield from _ranges("without depth", depth.without)
 
 
