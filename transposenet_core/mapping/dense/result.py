@@ -88,8 +88,9 @@ def warnings_of(frames: Sequence[FrameDepth]) -> list[str]:
     agreement = _mean([frame.agreement for frame in there])
     if agreement < LEAST_AGREEMENT:
         found.append(
-            f"frames agree on the depth of {agreement:.0%} of the pixels, {LEAST_AGREEMENT:.0%} are usual: poses or "
-            "intrinsics are too far off for depth from motion; adjust them, or use a sensor's depth"
+            f"frames agree on the depth of {agreement:.0%} of the pixels, {LEAST_AGREEMENT:.0%} and more are usual: "
+            "poses or intrinsics are too far off for depth from motion, or much of the images is sky or moves; look at "
+            "depths.png"
         )
     worst = sorted((f for f in there if f.agreement < LEAST_FRAME_AGREEMENT), key=lambda frame: frame.agreement)
     if worst:
