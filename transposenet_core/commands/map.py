@@ -27,6 +27,7 @@ the command goes on where it was. Exit code 2: an error to fix, in one sentence.
 help_all = list_formats
 CHOICES = {"poses": ("adjust", "keep"), "lens": ("adjust", "keep"), "depth": ("motion", "sensor", "both", "none")}
 LABELS = ("auto", "adjusted", "recorded")
+MOST_SEEDS = 2**31  # OpenCV's are int
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -79,9 +80,11 @@ def run(args: argparse.Namespace) -> None:
 
 
 def options_of(args: argparse.Namespace) -> MapOptions:
-    """UserError where --pose-sigma is not two numbers."""
+    """UserError where --pose-sigma is not two numbers, or --seed is out of range."""
     from transposenet_core.mapping.options import MapOptions
 
+    if not 0 <= args.seed < MOST_SEEDS:
+        raise UserError(f"--seed is {args.seed}, allowed are 0 to {MOST_SEEDS - 1}")
     return MapOptions(
         poses=args.poses,
         lens=args.lens,

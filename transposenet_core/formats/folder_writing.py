@@ -128,7 +128,9 @@ class FolderWriter:
 
 
 def check_free(path: Path, overwrite: bool) -> None:
-    """UserError where `path` exists and must not be overwritten: only data sets ever are."""
+    """UserError where `path` exists and must not be overwritten, as only data sets ever are, or has no name."""
+    if path.name in ("", ".."):
+        raise UserError(f"{path}: a data set is written to a folder of its own; give the folder's name")
     if path.exists() and not (path.is_dir() and (not any(path.iterdir()) or (overwrite and (path / POSES).is_file()))):
         how = "name another folder, or add --overwrite" if (path / POSES).is_file() else "name another folder"
         raise UserError(f"{path}: already exists; {how}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,14 +11,14 @@ from pathlib import Path
 from transposenet_core.errors import UserError
 from transposenet_core.formats.folder_writing import check_free, folder_dataset
 from transposenet_core.geometry.intrinsics import Intrinsics
-from transposenet_core.image_files import image_size
+from transposenet_core.image_files import image_size, image_stem
 from transposenet_core.mapping.adjust.adjustment import Adjustment, AdjustOptions, adjust
 from transposenet_core.mapping.completed_depth import complete
 from transposenet_core.mapping.dense.depth_from_motion import depth_from_motion
 from transposenet_core.mapping.dense.options import DenseOptions
 from transposenet_core.mapping.dense.result import DenseResult
 from transposenet_core.mapping.dense.sensor import compare_with_sensor
-from transposenet_core.mapping.labels import LabelChoice, choose_labels
+from transposenet_core.mapping.labels import LabelChoice, choose_labels, corrected
 from transposenet_core.mapping.map_files import Found, write_map_files
 from transposenet_core.mapping.mapped_dataset import MappedDepth, MappedPoses, write_mapped
 from transposenet_core.mapping.options import MapOptions
@@ -27,6 +27,7 @@ from transposenet_core.mapping.work_folder import work_folder
 from transposenet_core.scene import PosedImage, Scene, unit_name
 from transposenet_core.training.data.holdout import hold_out_validation
 
+GUESSED = "guessed: none were stated"
 GUESSED_FOCAL = 0.85  # of the longer side: 61 degrees across, an ordinary webcam or telephone
 KEPT_SHARE, KEPT_DEG = 1e-7, 1e-5  # of the extent: errors of recorded poses that are to be kept
 FEWEST = 2  # frames
@@ -56,6 +57,7 @@ def build_map(scene: Scene, out: Path, options: MapOptions, overwrite: bool = Fa
     training = [image for image in camera.images if image.split == "train"]
     if len(training) < FEWEST:
         raise UserError(f"scene {scene.name} ({scene.root}): {len(training)} training frames, a map needs {FEWEST}")
+    _check_names(training)
     if options.depth in ("sensor", "both") and not (scene.depth_camera and any(image.depth_path for image in training)):
         raise UserError(f"scene {scene.name} ({scene.root}) has no depth images: --depth motion computes them")
     clock = _Clock()
@@ -74,7 +76,7 @@ def build_map(scene: Scene, out: Path, options: MapOptions, overwrite: bool = Fa
         if dense and dense.depth_camera and scene.depth_camera:
             with clock.step("sensor"):
                 comparison = compare_with_sensor(dense.frames, dense.depth_camera, training, scene.depth_camera)
-        poses = _poses(held, training, adjustment, choice)
+        poses = mapped_poses(held, training, adjustment, choice)
         with folder_dataset(out, scene.name, overwrite) as writer:
             with clock.step("writing"):
                 depth = _depth(scene, training, dense, options, work, progress)
@@ -86,11 +88,19 @@ def build_map(scene: Scene, out: Path, options: MapOptions, overwrite: bool = Fa
     return Mapped(card, adjustment, choice, dense)
 
 
+def _check_names(images: Sequence[PosedImage]) -> None:
+    """UserError where two images would have one depth image, which is named after its image without the suffix."""
+    names: dict[str, str] = {}
+    for image in images:
+        if (other := names.setdefault(image_stem(image.name), image.name)) != image.name:
+            raise UserError(f"images {other} and {image.name} have one name but for the suffix; rename one of them")
+
+
 def guessed(images: list[PosedImage]) -> Intrinsics:
     """Intrinsics for a recording that has none: an ordinary lens, which the adjustment corrects."""
     width, height = image_size([image.path for image in images])
     focal = GUESSED_FOCAL * max(width, height)
-    return Intrinsics(width, height, focal, focal, (width - 1) / 2, (height - 1) / 2, "guessed: none were stated")
+    return Intrinsics(width, height, focal, focal, (width - 1) / 2, (height - 1) / 2, GUESSED)
 
 
 def _adjusted(
@@ -101,7 +111,12 @@ def _adjusted(
         extent = max(float(abs(i.pose.position - training[0].pose.position).max()) for i in training)
         sigma = (max(KEPT_SHARE * extent, 1e-12), KEPT_DEG)
     wanted = AdjustOptions(options.lens, sigma, options.seed, options.threads)
-    return adjust(training, intrinsics, wanted, work / "adjust", progress)
+    found = adjust(training, intrinsics, wanted, work / "adjust", progress)
+    if options.poses == "keep":
+        found = replace(found, sigma_source="they are kept")
+    if intrinsics.source == GUESSED and found.lens_after == intrinsics:
+        found.warnings.append("no intrinsics are stated, and camera.json has a guess: calibrate the camera")
+    return found
 
 
 def _labels(
@@ -122,11 +137,18 @@ def _labels(
     return replace(choice, labels=options.labels, reason=f"as asked for; {choice.reason}")
 
 
-def _poses(held: Scene, training: list[PosedImage], adjustment: Adjustment, choice: LabelChoice) -> MappedPoses:
+def mapped_poses(
+    held: Scene, training: Sequence[PosedImage], adjustment: Adjustment, choice: LabelChoice
+) -> MappedPoses:
+    """The poses that a map has of its training frames `training`, and the mount that `held` has them with."""
     recorded = {image.name: image.pose for image in training}
     adjusted = {frame.image.name: frame.T_map_camera for frame in adjustment.sparse.frames}
-    mount = held.T_pose_camera
     offset = adjustment.offset
+    found = offset.position_decided or offset.rotation_decided or offset.seconds_decided
+    if found and not adjustment.refused:  # a frame that keeps its recorded pose has the offset of all in it
+        kept = zip(training, corrected(training, offset), adjustment.kept_N, strict=True)
+        adjusted |= {image.name: pose for image, pose, moved in kept if not moved}
+    mount = held.T_pose_camera
     if choice.labels == "adjusted" and (offset.position_decided or offset.rotation_decided):
         mount = offset.T_body_camera if mount is None else mount @ offset.T_body_camera
     return MappedPoses(recorded, adjusted, choice.labels, mount)

@@ -99,7 +99,11 @@ class _Asked:
         return found
 
     def _matches(self, number: int, features: Features) -> tuple[np.ndarray, np.ndarray]:
-        """Pixels (K, 2) of a validation frame and the map points (K,) that they show, by its neighbours."""
+        """Pixels (K, 2) of a validation frame and the map points (K,) that they show, by its neighbours; none of an
+        image of another size than the map's."""
+        size = self._lenses[0].stated.width, self._lenses[0].stated.height
+        if (features.width, features.height) != size:
+            return np.zeros((0, 2)), np.zeros(0, int)
         pose = self._validation[number].pose
         steps_N = np.linalg.norm(self._position_N3 - pose.position, axis=1) / self._depth
         rotations_N = rotation_angle_deg(self._orientation_N4, pose.orientation) / NEAR_DEG

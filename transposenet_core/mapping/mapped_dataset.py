@@ -64,8 +64,11 @@ def write_mapped(
     writer.depth_camera = depth.camera if depth else None
     chosen = poses.chosen
     for image in ProgressBar(scene.images, desc="writing", unit="img", leave=False, disable=not progress):
-        pose = labelled(chosen[image.name], poses.T_pose_camera) if image.name in chosen else image.pose
-        written = _add(writer, image, pose)
+        if image.name in chosen:
+            image = replace(image, pose=labelled(chosen[image.name], poses.T_pose_camera))
+            if poses.labels == "adjusted":  # how sure the recording was says nothing about these
+                image = replace(image, covariance_66=None)
+        written = _add(writer, image)
         if depth and image.name in depth.depth:
             writer.add_depth(written.name, depth.depth[image.name].read_bytes())
         if depth and image.name in depth.confidence:
@@ -102,10 +105,10 @@ def read_poses(path: Path) -> dict[str, Pose]:
     return {name: Pose(np.array(numbers[:3], float), np.array(numbers[3:], float)) for name, *numbers in rows}
 
 
-def _add(writer: FolderWriter, image: PosedImage, pose: Pose) -> PosedImage:
+def _add(writer: FolderWriter, image: PosedImage) -> PosedImage:
     name = f"{image_stem(image.name)}{image_suffix(image.path.name)}"
     stamp_ns = round(Fraction(image.stamp) * NANOSECONDS)
-    return writer.add(name, image.path.read_bytes(), pose, stamp_ns, image.sequence, None, image.covariance_66)
+    return writer.add(name, image.path.read_bytes(), image.pose, stamp_ns, image.sequence, None, image.covariance_66)
 
 
 def _split_as(new: PosedImage, old: PosedImage) -> PosedImage:

@@ -22,7 +22,7 @@ from transposenet_core.commands.parser import run_command
 from transposenet_core.errors import UserError
 from transposenet_core.formats import load_scene
 from transposenet_core.formats.folder_writing import folder_dataset, write_folder_dataset
-from transposenet_core.geometry.pose import Pose
+from transposenet_core.geometry.pose import Pose, stack
 from transposenet_core.mapping.mapped_dataset import ADJUSTED, RECORDED, read_poses, write_poses
 from transposenet_core.mapping.work_folder import LOCK, work_folder
 from transposenet_core.scene import DepthCamera, PosedImage, Scene
@@ -139,6 +139,16 @@ def test_m07_a_full_disk_is_one_sentence_and_what_is_done_stays(tmp_path: Path) 
     assert not work.exists()
 
 
+def test_m07_a_lock_whose_folder_is_removed_keeps_nobody_away(tmp_path: Path) -> None:
+    """As by a process that ends between opening and locking: here the folder goes while it is locked."""
+    out = tmp_path / "my_map"
+    with work_folder(out):
+        shutil.rmtree(out.with_name("my_map.work"))
+        with work_folder(out) as work, pytest.raises(UserError, match="another process"), work_folder(out):
+            pass
+        assert not work.exists()
+
+
 def test_m07_a_recording_that_can_only_be_read(recording: Recording, tmp_path: Path) -> None:
     folder = tmp_path / "read_only"
     shutil.copytree(recording[0], folder)
@@ -193,6 +203,8 @@ def test_poses_and_lens_can_be_kept(recording: Recording, tmp_path: Path) -> Non
     [
         (("--pose-sigma", "5cm"), "--pose-sigma is '5cm', allowed are metres and degrees above 0"),
         (("--pose-sigma", "0,1"), "--pose-sigma is '0,1'"),
+        (("--seed", "-1"), "--seed is -1, allowed are 0 to"),
+        (("--out", "."), "a data set is written to a folder of its own"),
         (("--depth", "sensor"), "has no depth images: --depth motion computes them"),
     ],
 )
@@ -205,6 +217,30 @@ def test_wrong_options_are_one_sentence(
 ) -> None:
     assert mapped(recording[0], tmp_path / "my_map", *options) == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_images_that_would_share_a_depth_image_are_refused(recording: Recording, tmp_path: Path, capsys) -> None:
+    scene = load_scene(recording[0])
+    names = [f"a/{number // 2:03d}.{'png' if number % 2 else 'jpg'}" for number in range(4)]
+    images = [replace(image, name=name) for image, name in zip(scene.images, names, strict=False)]
+    write_folder_dataset(tmp_path / "two", replace(scene, images=images), [np.zeros((240, 320, 3), np.uint8)] * 4)
+    assert mapped(tmp_path / "two", tmp_path / "my_map") == 2
+    assert "images a/000.jpg and a/000.png have one name but for the suffix" in capsys.readouterr().err
+
+
+def test_a_table_that_is_no_covariance_is_replaced_by_the_nearest_one(recording: Recording, tmp_path: Path) -> None:
+    scene = load_scene(recording[0])
+    wrong_66 = np.diag([1e-4] * 6)
+    wrong_66[0, 1] = wrong_66[1, 0] = 5e-4
+    images = [replace(image, covariance_66=wrong_66) for image in scene.images]
+    write_folder_dataset(tmp_path / "wrong", replace(scene, images=images))
+    assert mapped(tmp_path / "wrong", tmp_path / "my_map", "--depth", "none") == 0
+    after = load_scene(tmp_path / "my_map")
+    adjusted, exact = stack([i.pose for i in after.images if i.split == "train"]), recording[1]
+    true = stack([exact[i.name] for i in after.images if i.split == "train"])
+    assert np.median(np.linalg.norm(adjusted[0] - true[0], axis=1)) < 0.04
+    # How sure the recording was of its poses is not how sure the adjusted ones are.
+    assert {i.split for i in after.images if i.covariance_66 is not None} == {"test"}
 
 
 def test_m03_a_single_frame_is_refused(recording: Recording, tmp_path: Path, capsys) -> None:

@@ -58,11 +58,12 @@ class Adjustment:
     """What the adjustment of a recording found, with the figures that it is assessed by.
 
     ``sparse`` holds every frame, with its recorded pose where its adjustment was refused (``kept_N`` False, with the
-    reason in ``refused_frames`` by name) or the whole was (``refused``, "" otherwise). ``before_px`` and ``after_px``
-    are median reprojection errors of the same observations. ``moved_m_N`` (in the map's units) and ``rotated_deg_N``
-    are how far poses moved, beside the constant ``offset``. ``position_sigma`` and ``rotation_sigma_deg`` are the
-    errors of the recorded poses, one sigma of an axis, that last over ``correlated_frames``; ``sigma_source`` says
-    where they come from. ``lens_freed`` are the parameters that were adjusted.
+    reason in ``refused_frames`` by name) or the whole was (``refused``, "" otherwise); its points are then those of
+    the recorded poses, where these fit the images. ``before_px`` and ``after_px`` are median reprojection errors of the
+    same observations. ``moved_m_N`` (in the map's units) and ``rotated_deg_N`` are how far poses moved, beside the
+    constant ``offset``. ``position_sigma`` and ``rotation_sigma_deg`` are the errors that the recorded poses are
+    believed to have, one sigma of an axis, as ``sigma_source`` says (of covariances the median frame's); estimated ones
+    last over ``correlated_frames``. ``lens_freed`` are the parameters that were adjusted.
     """
 
     sparse: SparseMap
@@ -133,15 +134,22 @@ def adjust_tracks(
     built = structure.build(cameras, solution.lens, seen, len(solution.structure.point_P3), _limit(lens))
     before_px, after_px = _before_and_after(recording.cameras, lens, built, seen)
     refused_frames = verdict.refused_frames(images, built, model, good_N)
-    kept_N = np.array([image.name not in refused_frames for image in images])
+    kept_N = placed_N = np.array([image.name not in refused_frames for image in images])
     refused = verdict.refused(built, kept_N, before_px, after_px, lens, solution.lens)
     if refused:
         kept_N = np.zeros(len(images), bool)
-        cameras, solution = recording.cameras, replace(solution, lens=lens)
-    cameras = rounds.where(kept_N, cameras, recording.cameras)
-    sparse, sparse_tracks = sparse_map_of(images, cameras, solution.lens, built, kept_N, found)
+        solution, model = replace(solution, lens=lens), replace(model, parameter_14=np.zeros(14))
+        if before_px <= _limit(lens):  # there may be depth of the recorded poses, with points of theirs
+            built = structure.build(recording.cameras, lens, seen, len(built.point_P3), _limit(lens))
+            placed_N = np.ones(len(images), bool)
+        else:
+            placed_N = kept_N
+    poses = [pose if kept else i.pose for i, pose, kept in zip(images, _poses(cameras), kept_N, strict=True)]
+    sparse, sparse_tracks = sparse_map_of(images, poses, solution.lens, built, placed_N, found)
     residual_N6 = np.where(kept_N[:, None], model.residual_N6, 0)
-    lens_warning = verdict.lens_warning(lens, solution.fitting_lens, options.lens == "adjust")
+    lens_warning = verdict.lens_warning(lens, solution.fitting_lens, options.lens == "adjust" and not refused)
+    if stated is None and good_N.sum() < recorded.FEWEST_FRAMES:
+        source = f"assumed: {good_N.sum()} frames are too few to estimate it"
     return Adjustment(
         sparse,
         refused,
@@ -154,8 +162,7 @@ def adjust_tracks(
         np.degrees(np.linalg.norm(residual_N6[:, 3:], axis=1)),
         _offset(model),
         solution.model.scale,
-        model.position_sigma,
-        float(np.degrees(model.rotation_sigma)),
+        *_believed(model, stated),
         float(max(model.position_frames, model.rotation_frames)),
         source,
         lens.stated,
@@ -178,8 +185,30 @@ def _stated_sigma(images: Sequence[PosedImage], options: AdjustOptions) -> tuple
     if stated and len(stated) == len(covariances):
         # A filter that never moves an axis states a sigma of zero for it.
         least_66 = np.diag([1e-3**2] * 3 + [np.radians(0.05) ** 2] * 3)
-        return np.array(stated) + least_66, "the recording's covariances"
+        return _no_negative(np.array(stated)) + least_66, "the recording's covariances"
     return None, "estimated from the recording"
+
+
+def _no_negative(covariance_N66: np.ndarray) -> np.ndarray:
+    """The nearest covariances (N, 6, 6) to tables of numbers that may be none: without negative variances."""
+    variance_N6, axes_N66 = np.linalg.eigh(covariance_N66)
+    wrong_N = variance_N6.min(axis=1) < 0
+    nearest_N66 = (axes_N66 * np.maximum(variance_N6, 0)[:, None]) @ axes_N66.swapaxes(1, 2)
+    return np.where(wrong_N[:, None, None], nearest_N66, covariance_N66)
+
+
+def _believed(model: RecordedModel, stated_N66: np.ndarray | None) -> tuple[float, float]:
+    """Errors of the recorded poses, one sigma of an axis: as stated, else as estimated; units of the map, degrees."""
+    if stated_N66 is None:
+        return model.position_sigma, float(np.degrees(model.rotation_sigma))
+    variance_N23 = np.diagonal(stated_N66, axis1=1, axis2=2).reshape(-1, 2, 3)
+    position, rotation = np.sqrt(np.median(variance_N23.mean(axis=2), axis=0))
+    return float(position), float(np.degrees(rotation))
+
+
+def _poses(cameras: Cameras) -> list[Pose]:
+    orientation_N4 = Rotation.from_matrix(cameras.rotation_N33).as_quat(scalar_first=True)
+    return [Pose(position, orientation) for position, orientation in zip(cameras.position_N3, orientation_N4)]
 
 
 def _before_and_after(

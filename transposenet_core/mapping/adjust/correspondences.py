@@ -26,6 +26,7 @@ from transposenet_core.threads import in_threads
 
 CHUNK = 1000  # pairs whose matches are one file of the cache
 MOST_ROTATED_DEG = 25.0  # by which the images may contradict the recorded rotation between two frames
+FEWEST_DEPTHS = 5  # of a frame, for a typical one
 SETTINGS = "matches 2"
 ADVICE = "set threads to 0"
 
@@ -88,7 +89,7 @@ def typical_depths(
     """Median depth (N,) of what each frame shows, by the recorded poses; of the whole scene where a frame has none."""
     seen = join(matches, working)
     every = join(matches, rays_as_pixels(rays)) if len(seen.frame_O) else seen
-    depths: list[list[np.ndarray]] = [[] for _ in working]
+    depth_N = np.full(len(working), np.nan)
     if len(seen.frame_O):
         ray_O3 = _unpacked(every.pixel_O2)
         frame_O = seen.frame_O
@@ -98,10 +99,10 @@ def typical_depths(
         point_T3, parallax_T = triangulate(seen.point_O, tracks, centre_O3, map_O3, 10 / lens.focal)
         depth_O = ((point_T3[seen.point_O] - centre_O3) * cameras.rotation_N33[frame_O][:, :, 2]).sum(axis=1)
         good_O = (parallax_T[seen.point_O] > np.radians(1.0)) & (depth_O > 0)
-        for frame in np.unique(frame_O[good_O]):
-            depths[frame].append(depth_O[good_O & (frame_O == frame)])
-    found = [float(np.median(np.concatenate(d))) if d and sum(map(len, d)) >= 5 else np.nan for d in depths]
-    depth_N = np.array(found)
+        order = np.flatnonzero(good_O)[np.argsort(frame_O[good_O], kind="stable")]
+        edges = np.searchsorted(frame_O[order], np.arange(len(working) + 1))
+        for frame in np.flatnonzero(np.diff(edges) >= FEWEST_DEPTHS):
+            depth_N[frame] = np.median(depth_O[order[edges[frame] : edges[frame + 1]]])
     away_N3 = cameras.position_N3 - np.median(cameras.position_N3, axis=0)
     usual = float(np.nanmedian(depth_N)) if np.isfinite(depth_N).any() else float(np.linalg.norm(away_N3, axis=1).max())
     return np.where(np.isfinite(depth_N), depth_N, max(usual, 1e-6))
@@ -129,7 +130,7 @@ def _features(
         if (found.width, found.height) != (lens.stated.width, lens.stated.height):
             raise UserError(
                 f"{image.path}: the image has {found.width}x{found.height} pixels, the camera "
-                f"{lens.stated.width}x{lens.stated.height}; a recording is adjusted with images of one size"
+                f"{lens.stated.width}x{lens.stated.height}; a map is made of images of one size: resize them all alike"
             )
         return found
 

@@ -12,6 +12,7 @@ from transposenet_core.geometry.lens_models import bears_distortion
 
 RADIAL = {"OPENCV": (4, 5), "FULL_OPENCV": (4, 5), "OPENCV_FISHEYE": (4, 5)}  # where k1 and k2 are
 ADJUSTED = "adjusted to the images"
+LEADS_BACK_PX = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,11 +114,22 @@ class Lens:
 
 def pixel_difference(a: Lens, b: Lens) -> float:
     """How far apart two lenses put the image's points, in pixels: root mean square over a grid, at the best common
-    rotation of the rays (which a principal point imitates)."""
+    rotation of the rays (which a principal point imitates). Places that no line of sight leads to, such as the black
+    corners of a fisheye, are left out; 0 where that leaves nothing."""
     width, height = a.stated.width, a.stated.height
     grid_K2 = np.stack(np.meshgrid(np.linspace(0, width - 1, 9), np.linspace(0, height - 1, 7)), -1).reshape(-1, 2)
     ray_a, ray_b = a.rays(grid_K2), b.rays(grid_K2)
+    seen_K = _lead_back(a, ray_a, grid_K2) & _lead_back(b, ray_b, grid_K2)
+    if seen_K.sum() < 3:
+        return 0.0
+    grid_K2, ray_a, ray_b = grid_K2[seen_K], ray_a[seen_K], ray_b[seen_K]
     u, _, vt = np.linalg.svd(ray_b.T @ ray_a)
     R_33 = u @ np.diag([1, 1, np.linalg.det(u @ vt)]) @ vt
     apart_K = np.linalg.norm(b.project(ray_a @ R_33.T) - grid_K2, axis=1)
     return float(np.sqrt(np.nanmean(apart_K**2)))
+
+
+def _lead_back(lens: Lens, ray_K3: np.ndarray, pixel_K2: np.ndarray) -> np.ndarray:
+    """Whether (K,) the lines of sight of pixels are lines that the lens sees there."""
+    away_K = np.linalg.norm(lens.project(ray_K3) - pixel_K2, axis=1)
+    return np.isfinite(away_K) & (away_K < LEADS_BACK_PX)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from transposenet_core.geometry.pose import Pose
-from transposenet_core.mapping.adjust.bundle import Cameras, Observations
+from transposenet_core.mapping.adjust.bundle import Observations
 from transposenet_core.mapping.adjust.correspondences import Correspondences
 from transposenet_core.mapping.adjust.lens import Lens
 from transposenet_core.mapping.adjust.structure import Structure
@@ -18,14 +17,15 @@ from transposenet_core.scene import PosedImage
 
 def sparse_map_of(
     images: Sequence[PosedImage],
-    cameras: Cameras,
+    poses: Sequence[Pose],
     lens: Lens,
     built: Structure,
-    kept_N: np.ndarray,
+    placed_N: np.ndarray,
     found: Correspondences,
 ) -> tuple[SparseMap, tuple[int, int, float]]:
-    """The map of the frames that are kept, and its points, observations and mean track length."""
-    seen, error_O = built.seen.only(kept_N[built.seen.frame_O]), built.error_O[kept_N[built.seen.frame_O]]
+    """The map of frames with these poses, of which those of `placed_N` (N,) fit the points that they see; and its
+    points, observations and mean track length."""
+    seen, error_O = built.seen.only(placed_N[built.seen.frame_O]), built.error_O[placed_N[built.seen.frame_O]]
     count_P = np.bincount(seen.point_O, minlength=len(built.point_P3))
     alive_P = count_P >= 2
     index_P = np.cumsum(alive_P) - 1
@@ -40,9 +40,7 @@ def sparse_map_of(
     frames = []
     for n, image in enumerate(images):
         part = order[edges[n] : edges[n + 1]]
-        orientation = Rotation.from_matrix(cameras.rotation_N33[n]).as_quat(scalar_first=True)
-        pose = Pose(cameras.position_N3[n], orientation) if kept_N[n] else image.pose
-        frames.append(MappedFrame(image, pose, point_O[part], recorded_pixels[part]))
+        frames.append(MappedFrame(image, poses[n], point_O[part], recorded_pixels[part]))
     sparse = SparseMap(frames, lens.intrinsics(), built.point_P3[alive_P], mean_P)
     return sparse, (total, len(point_O), len(point_O) / max(total, 1))
 
@@ -52,8 +50,10 @@ def _as_recorded(seen: Observations, found: Correspondences) -> np.ndarray:
     if all(a is b or np.array_equal(a, b) for a, b in zip(found.pixels, found.working, strict=True)):
         return seen.pixel_O2
     pixel_O2 = seen.pixel_O2.copy()
-    for frame in np.unique(seen.frame_O):
-        mine = np.flatnonzero(seen.frame_O == frame)
+    order = np.argsort(seen.frame_O, kind="stable")
+    edges = np.searchsorted(seen.frame_O[order], np.arange(len(found.pixels) + 1))
+    for frame in np.flatnonzero(np.diff(edges)):
+        mine = order[edges[frame] : edges[frame + 1]]
         distances = np.abs(found.working[frame][None] - seen.pixel_O2[mine][:, None]).sum(axis=2)
         pixel_O2[mine] = found.pixels[frame][distances.argmin(axis=1)]
     return pixel_O2

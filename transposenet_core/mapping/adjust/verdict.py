@@ -54,7 +54,8 @@ def refused(built: Structure, kept_N: np.ndarray, before_px: float, after_px: fl
         return f"the reprojection error would rise from {before_px:.2f} to {after_px:.2f} px"
     if abs(np.log(adjusted.focal / lens.focal)) > FOCAL_LIMIT:
         return (
-            f"the focal length would go from {lens.focal:.0f} to {adjusted.focal:.0f} px, which no calibration explains"
+            f"the focal length would go from {lens.focal:.0f} to {adjusted.focal:.0f} px, which is too far from the "
+            f"stated one ({lens.stated.source})"
         )
     return ""
 

@@ -11,6 +11,10 @@ from transposenet_core.geometry.pose import Pose, rotation_angle_deg, stack
 from transposenet_core.geometry.similarity import Similarity
 from transposenet_core.mapping.adjust.adjustment import Adjustment, AdjustOptions, adjust_tracks
 from transposenet_core.mapping.adjust.lens import Lens
+from transposenet_core.mapping.build import mapped_poses
+from transposenet_core.mapping.labels import LabelChoice
+from transposenet_core.mapping.mapped_dataset import labelled
+from transposenet_core.scene import Scene
 
 
 @pytest.fixture(scope="module")
@@ -145,3 +149,37 @@ def test_the_same_seed_gives_the_same_result(walked):
     first, second = (adjusted(walked, recorded) for _ in range(2))
     assert np.array_equal(first.sparse.point_P3, second.sparse.point_P3)
     assert first.lens_after == second.lens_after
+
+
+def test_m02_where_the_adjustment_is_refused_the_recorded_poses_have_points_for_depth(walked):
+    found = walked.found
+    few = [match for match in found.matches if max(match.first, match.second) < 20]
+    recorded = noisy(walked.poses, 0.002, 0.05)
+    result = adjusted(replace(walked, found=replace(found, matches=few)), recorded)
+    assert "half of them are needed" in result.refused
+    assert not result.kept_N.any() and result.lens_after == CAMERA and not result.moved_m_N.any()
+    assert not (result.offset.position_decided or result.offset.rotation_decided or result.offset.seconds_decided)
+    assert min(len(frame.point_K) for frame in result.sparse.frames[:20]) > 30
+    lens = Lens.of(CAMERA)
+    for frame in result.sparse.frames[:20]:
+        T = frame.T_map_camera
+        pixel_K2 = lens.project((result.sparse.point_P3[frame.point_K] - T.position) @ T.rotation_33)
+        assert np.median(np.linalg.norm(pixel_K2 - frame.pixel_K2, axis=1)) < 2
+
+
+def test_m02_a_frame_that_keeps_its_recorded_pose_is_freed_of_the_offset_of_all(walked):
+    found = walked.found
+    few = [replace(m, index_K2=m.index_K2[:1]) if 20 in (m.first, m.second) else m for m in found.matches]
+    poor = replace(walked, found=replace(found, matches=few))
+    lever = Pose([0.15, 0, 0], [1, 0, 0, 0])
+    images = poor.images([pose @ lever for pose in noisy(walked.poses, 0.002, 0.1)])
+    result = adjust_tracks(images, Lens.of(CAMERA), poor.found, AdjustOptions())
+    assert result.offset.position_decided and not result.kept_N[20]
+    poses = mapped_poses(Scene("made", images), images, result, LabelChoice("adjusted", "made"))
+    away = [np.linalg.norm(poses.adjusted[i.name].position - p.position) for i, p in zip(images, walked.poses)]
+    assert np.linalg.norm(images[20].pose.position - walked.poses[20].position) > 0.14
+    assert away[20] < 0.03
+    # With the mount that the data set states, its label is that pose, too.
+    assert poses.T_pose_camera is not None
+    label = labelled(poses.chosen[images[20].name], poses.T_pose_camera)
+    assert np.linalg.norm(label.position - images[20].pose.position) < 0.01

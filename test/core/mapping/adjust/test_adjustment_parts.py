@@ -149,3 +149,11 @@ def test_scale_time_and_noise_of_a_recording_are_estimated():
     expected = recorded.prior_of(model, recorded.in_the_recordings_frame(model.parameter_14, exact), faulty, None)
     scaled_N3 = model.scale * exact.position_N3
     assert np.median(np.linalg.norm(expected.cameras.position_N3 - scaled_N3, axis=1)) < 0.03
+
+
+def test_what_a_fisheye_does_not_see_does_not_tell_lenses_apart():
+    """Its image is a circle of 90 degrees to all sides; no line of sight leads to the corners."""
+    lens = Lens.of(Intrinsics(640, 480, 200.0, 200.0, 319.5, 239.5, "made", None, "equidistant", (0.01, 0, 0, 0)))
+    longer = lens.with_params(lens.params_Q * np.r_[1.001, 1.001, np.ones(6)])
+    assert pixel_difference(lens, lens) < 1e-6
+    assert 0.01 < pixel_difference(lens, longer) < 0.4

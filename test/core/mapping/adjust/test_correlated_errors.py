@@ -84,6 +84,7 @@ def test_the_errors_that_are_stated_are_used(stated: str) -> None:
         images = [replace(image, covariance_66=covariance_66) for image in images]
     result = adjust_tracks(images, Lens.of(CAMERA), walked.found, options)
     assert result.sigma_source == {"option": "--pose-sigma", "recording": "the recording's covariances"}[stated]
+    assert (result.position_sigma, result.rotation_sigma_deg) == pytest.approx((0.05, 1.0), rel=0.01)
     position_N3, exact_N3 = (stack(p)[0] for p in ([f.T_map_camera for f in result.sparse.frames], walked.poses))
     away_N3 = position_N3 - exact_N3
     assert np.median(np.linalg.norm(away_N3 - np.median(away_N3, axis=0), axis=1)) < 0.02
