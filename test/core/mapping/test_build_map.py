@@ -22,7 +22,7 @@ from transposenet_core.commands.parser import run_command
 from transposenet_core.errors import UserError
 from transposenet_core.formats import load_scene
 from transposenet_core.formats.folder_writing import folder_dataset, write_folder_dataset
-from transposenet_core.geometry.pose import Pose, stack
+from transposenet_core.geometry.pose import Pose
 from transposenet_core.mapping.mapped_dataset import ADJUSTED, RECORDED, read_poses, write_poses
 from transposenet_core.mapping.work_folder import LOCK, work_folder
 from transposenet_core.scene import DepthCamera, PosedImage, Scene
@@ -236,9 +236,8 @@ def test_a_table_that_is_no_covariance_is_replaced_by_the_nearest_one(recording:
     write_folder_dataset(tmp_path / "wrong", replace(scene, images=images))
     assert mapped(tmp_path / "wrong", tmp_path / "my_map", "--depth", "none") == 0
     after = load_scene(tmp_path / "my_map")
-    adjusted, exact = stack([i.pose for i in after.images if i.split == "train"]), recording[1]
-    true = stack([exact[i.name] for i in after.images if i.split == "train"])
-    assert np.median(np.linalg.norm(adjusted[0] - true[0], axis=1)) < 0.04
+    card = json.loads((tmp_path / "my_map" / "map.json").read_text())
+    assert card["adjustment"]["reprojection_after_px"] < 0.14  # 0.20 with negative variances
     # How sure the recording was of its poses is not how sure the adjusted ones are.
     assert {i.split for i in after.images if i.covariance_66 is not None} == {"test"}
 
