@@ -74,7 +74,7 @@ class _Asked:
     def __init__(self, adjustment: Adjustment, validation: Sequence[PosedImage], cache: Path | None) -> None:
         self._folder = None if cache is None else cache / "features"
         self._frames, self._validation = adjustment.sparse.frames, validation
-        self._lenses = [Lens.of(camera) for camera in (adjustment.lens_after, adjustment.lens_before)]
+        self._lens = Lens.of(adjustment.lens_after)  # that of the data set, whichever labels it gets
         self._points = [adjustment.sparse.point_P3, _recorded_points(adjustment)]
         self._expected = [corrected(validation, adjustment.offset), [image.pose for image in validation]]
         depths = [adjustment.sparse.depths(frame) for frame in self._frames]
@@ -89,8 +89,8 @@ class _Asked:
             features = features_of(self._validation[number].path, self._folder)
             pixel_K2, point_K = self._matches(number, features)
             both = []
-            for lens, point_P3, expected in zip(self._lenses, self._points, self._expected, strict=True):
-                pose = _placed(pixel_K2, point_P3[point_K], lens)
+            for point_P3, expected in zip(self._points, self._expected, strict=True):
+                pose = _placed(pixel_K2, point_P3[point_K], self._lens)
                 if pose is not None:
                     apart = float(np.linalg.norm(pose.position - expected[number].position))
                     both += [apart, float(rotation_angle_deg(pose.orientation, expected[number].orientation))]
@@ -136,8 +136,8 @@ def corrected(images: Sequence[PosedImage], offset: Offset) -> list[Pose]:
 
 
 def _recorded_points(adjustment: Adjustment) -> np.ndarray:
-    """The map's points (P, 3) where the recorded poses and the stated lens see them."""
-    frames, lens = adjustment.sparse.frames, Lens.of(adjustment.lens_before)
+    """The map's points (P, 3) where the recorded poses see them."""
+    frames, lens = adjustment.sparse.frames, Lens.of(adjustment.lens_after)
     counts = [len(frame.point_K) for frame in frames]
     seen = Observations(
         np.repeat(np.arange(len(frames)), counts),
