@@ -101,7 +101,7 @@ class _Asked:
     def _matches(self, number: int, features: Features) -> tuple[np.ndarray, np.ndarray]:
         """Pixels (K, 2) of a validation frame and the map points (K,) that they show, by its neighbours; none of an
         image of another size than the map's."""
-        size = self._lenses[0].stated.width, self._lenses[0].stated.height
+        size = self._lens.stated.width, self._lens.stated.height
         if (features.width, features.height) != size:
             return np.zeros((0, 2)), np.zeros(0, int)
         pose = self._validation[number].pose

@@ -41,7 +41,7 @@ def parallax(
 ) -> np.ndarray:
     """Twice the largest angle (tracks,) in radians between a line of sight of a track and their mean."""
     sight_O3 = point_T3[track_O] - centre_O3
-    sight_O3 = np.nan_to_num(sight_O3 / np.linalg.norm(sight_O3, axis=1, keepdims=True), nan=0.0)
+    sight_O3 = np.nan_to_num(sight_O3 / np.maximum(np.linalg.norm(sight_O3, axis=1, keepdims=True), 1e-300), nan=0.0)
     mean_T3 = np.zeros((tracks, 3))
     np.add.at(mean_T3, track_O, sight_O3)
     mean_T3 /= np.maximum(np.linalg.norm(mean_T3, axis=1, keepdims=True), 1e-12)

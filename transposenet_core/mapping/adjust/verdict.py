@@ -66,6 +66,6 @@ def lens_warning(lens: Lens, fitting: Lens, adjusted: bool) -> str:
     if apart < LENS_NOTICED_PX * lens.stated.width / 640:
         return ""
     f, k1 = fitting.focal, fitting.params_Q[4]
-    was = f"f = {lens.focal:.1f} px and k1 = {lens.params_Q[4]:.3f} are stated ({lens.stated.source})"
-    done = "which is used" if adjusted else "give these, or adjust the lens"
-    return f"these images fit f = {f:.1f} px and k1 = {k1:.3f}, {was}, {apart:.1f} px apart in the mean: {done}"
+    was = f"stated are f = {lens.focal:.1f} px and k1 = {lens.params_Q[4]:.3f} ({lens.stated.source})"
+    done = "the lens that fits is used" if adjusted else "calibrate the camera, or adjust the lens"
+    return f"these images fit f = {f:.1f} px and k1 = {k1:.3f}; {was}, {apart:.1f} px apart in the mean: {done}"
