@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from transposenet_core.errors import UserError
+from transposenet_core.geometry.covariance import moved_covariance
 from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
 
@@ -104,7 +105,8 @@ class Scene:
         T = self.T_pose_camera
         if T is None:
             return self
-        return replace(self, images=[replace(i, pose=i.pose @ T) for i in self.images], T_pose_camera=None)
+        images = [replace(i, pose=i.pose @ T, covariance_66=_of_the_mount(i, T)) for i in self.images]
+        return replace(self, images=images, T_pose_camera=None)
 
     def select(self, split: str) -> list[PosedImage]:
         """The images of a split (`all` for every image). UserError where the scene has none of them."""
@@ -117,3 +119,10 @@ class Scene:
                 "name another split or a split file with --split"
             )
         return chosen
+
+
+def _of_the_mount(image: PosedImage, T_pose_camera: Pose) -> np.ndarray | None:
+    """The covariance of a camera's pose from that of the body which carries it."""
+    if image.covariance_66 is None:
+        return None
+    return moved_covariance(image.covariance_66, image.pose.rotation_33 @ T_pose_camera.position)
