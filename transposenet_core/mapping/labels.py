@@ -157,7 +157,8 @@ def _placed(pixel_K2: np.ndarray, point_K3: np.ndarray, lens: Lens) -> Pose | No
     good_K = np.isfinite(point_K3).all(axis=1) & (ray_K3[:, 2] > 0.1)
     if good_K.sum() < FEWEST_INLIERS:
         return None
-    plane_K2, point_K3 = ray_K3[good_K, :2] / ray_K3[good_K, 2:], point_K3[good_K]
+    origin_3 = np.round(np.median(point_K3[good_K], axis=0), -3)  # far from the map's origin digits would be lost
+    plane_K2, point_K3 = ray_K3[good_K, :2] / ray_K3[good_K, 2:], point_K3[good_K] - origin_3
     limit = LIMIT_PX * lens.stated.width / 640 / lens.focal
     cv2.setRNGSeed(0)
     found, rotation, shift, inliers = cv2.solvePnPRansac(
@@ -169,4 +170,7 @@ def _placed(pixel_K2: np.ndarray, point_K3: np.ndarray, lens: Lens) -> Pose | No
     rotation, shift = cv2.solvePnPRefineLM(point_K3[chosen], plane_K2[chosen], np.eye(3), None, rotation, shift)
     T_camera_map = np.eye(4)
     T_camera_map[:3, :3], T_camera_map[:3, 3] = cv2.Rodrigues(rotation)[0], shift.ravel()
-    return Pose.from_matrix(T_camera_map).inverse() if np.isfinite(T_camera_map).all() else None
+    if not np.isfinite(T_camera_map).all():
+        return None
+    pose = Pose.from_matrix(T_camera_map).inverse()
+    return Pose(pose.position + origin_3, pose.orientation)

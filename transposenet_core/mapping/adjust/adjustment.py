@@ -22,6 +22,9 @@ from transposenet_core.mapping.adjust.structure import Structure
 from transposenet_core.mapping.sparse_map import SparseMap
 from transposenet_core.scene import PosedImage
 
+# Times the positions' spread, from the map's origin: beyond it, as in UTM coordinates, digits are lost.
+FAR = 1000
+
 
 @dataclass(frozen=True)
 class AdjustOptions:
@@ -124,6 +127,29 @@ def adjust_tracks(
     images: Sequence[PosedImage], lens: Lens, found: Correspondences, options: AdjustOptions, progress: bool = False
 ) -> Adjustment:
     """The same from what the images show in common."""
+    recording = Recording.of(images)
+    origin_3 = np.median(recording.cameras.position_N3, axis=0)
+    if np.linalg.norm(origin_3) <= FAR * recording.spread:
+        return _adjusted(images, lens, found, options, progress)
+    near = [replace(i, pose=Pose(i.pose.position - origin_3, i.pose.orientation)) for i in images]
+    result = _adjusted(near, lens, found, options, progress)
+    return replace(result, sparse=_moved(result.sparse, images, result.kept_N, origin_3))
+
+
+def _moved(sparse: SparseMap, images: Sequence[PosedImage], kept_N: np.ndarray, by_3: np.ndarray) -> SparseMap:
+    """A map of `images` from one of the same images whose positions are `by_3` less."""
+    frames = []
+    for frame, image, kept in zip(sparse.frames, images, kept_N, strict=True):
+        T = frame.T_map_camera
+        pose = Pose(T.position + by_3, T.orientation) if kept else image.pose
+        frames.append(replace(frame, image=image, T_map_camera=pose))
+    return replace(sparse, frames=frames, point_P3=sparse.point_P3 + by_3)
+
+
+def _adjusted(
+    images: Sequence[PosedImage], lens: Lens, found: Correspondences, options: AdjustOptions, progress: bool
+) -> Adjustment:
+    """Of a recording that is not far from the map's origin."""
     recording = Recording.of(images)
     seen = tracks.join(found.matches, found.working)
     stated, source = _stated_sigma(images, options)
