@@ -18,11 +18,12 @@ from transposenet_core.mapping.adjust.correspondences import Correspondences
 from transposenet_core.mapping.adjust.lens import Lens
 from transposenet_core.mapping.adjust.recorded import RecordedModel, Recording
 from transposenet_core.mapping.adjust.sparse_result import sparse_map_of
+from transposenet_core.mapping.adjust.stated_errors import believed, stated_covariances
 from transposenet_core.mapping.adjust.structure import Structure
 from transposenet_core.mapping.sparse_map import SparseMap
 from transposenet_core.scene import PosedImage
 
-# Times the positions' spread, from the map's origin: beyond it, as in UTM coordinates, digits are lost.
+# Times the positions' spread, from the map's origin: beyond it, as in the coordinates of a national grid, digits are lost.
 FAR = 1000
 
 
@@ -152,7 +153,7 @@ def _adjusted(
     """Of a recording that is not far from the map's origin."""
     recording = Recording.of(images)
     seen = tracks.join(found.matches, found.working)
-    stated, source = _stated_sigma(images, options)
+    stated, source = stated_covariances(images, options.pose_sigma)
     solution = rounds.solve(recording, lens, seen, options.lens == "adjust", stated, max(1, options.threads), progress)
     good_N = solution.good_N
     model = recorded.fit(solution.cameras, recording, good_N, recording.spread)
@@ -188,7 +189,7 @@ def _adjusted(
         np.degrees(np.linalg.norm(residual_N6[:, 3:], axis=1)),
         _offset(model),
         solution.model.scale,
-        *_believed(model, stated),
+        *believed(model, stated),
         float(max(model.position_frames, model.rotation_frames)),
         source,
         lens.stated,
@@ -199,37 +200,6 @@ def _adjusted(
 
 def _limit(lens: Lens) -> float:
     return rounds.ROUNDS[-1].limit_px * lens.stated.width / 640
-
-
-def _stated_sigma(images: Sequence[PosedImage], options: AdjustOptions) -> tuple[np.ndarray | None, str]:
-    """Covariances (N, 6, 6) of the recorded poses and where they come from."""
-    if options.pose_sigma is not None:
-        position, rotation_deg = options.pose_sigma
-        return rounds.isotropic(len(images), position, np.radians(rotation_deg)), "--pose-sigma"
-    covariances = [image.covariance_66 for image in images]
-    stated = [c for c in covariances if c is not None]
-    if stated and len(stated) == len(covariances):
-        # A filter that never moves an axis states a sigma of zero for it.
-        least_66 = np.diag([1e-3**2] * 3 + [np.radians(0.05) ** 2] * 3)
-        return _no_negative(np.array(stated)) + least_66, "the recording's covariances"
-    return None, "estimated from the recording"
-
-
-def _no_negative(covariance_N66: np.ndarray) -> np.ndarray:
-    """The nearest covariances (N, 6, 6) to tables of numbers that may be none: without negative variances."""
-    variance_N6, axes_N66 = np.linalg.eigh(covariance_N66)
-    wrong_N = variance_N6.min(axis=1) < 0
-    nearest_N66 = (axes_N66 * np.maximum(variance_N6, 0)[:, None]) @ axes_N66.swapaxes(1, 2)
-    return np.where(wrong_N[:, None, None], nearest_N66, covariance_N66)
-
-
-def _believed(model: RecordedModel, stated_N66: np.ndarray | None) -> tuple[float, float]:
-    """Errors of the recorded poses, one sigma of an axis: as stated, else as estimated; units of the map, degrees."""
-    if stated_N66 is None:
-        return model.position_sigma, float(np.degrees(model.rotation_sigma))
-    variance_N23 = np.diagonal(stated_N66, axis1=1, axis2=2).reshape(-1, 2, 3)
-    position, rotation = np.sqrt(np.median(variance_N23.mean(axis=2), axis=0))
-    return float(position), float(np.degrees(rotation))
 
 
 def _poses(cameras: Cameras) -> list[Pose]:

@@ -186,13 +186,13 @@ def test_m02_a_frame_that_keeps_its_recorded_pose_is_freed_of_the_offset_of_all(
 
 
 def test_m01_a_map_far_from_its_origin_is_adjusted_as_well(walked):
-    """As in UTM coordinates: east and north in metres."""
-    utm_3 = np.array([4.0e5, 5.2e6, 300.0])
-    exact = [moved(pose, utm_3, [0, 0, 0]) for pose in walked.poses]
+    """As in a national grid: east and north in metres, of which formats allow a million."""
+    grid_3 = np.array([4.0e5, 8.2e5, 300.0])
+    exact = [moved(pose, grid_3, [0, 0, 0]) for pose in walked.poses]
     recorded = noisy(exact, 0.02, 0.5)
     result = adjusted(walked, recorded)
     assert not result.refused and result.sparse.frames[0].image.pose is recorded[0]
     position, true = stack([frame.T_map_camera for frame in result.sparse.frames])[0], stack(exact)[0]
     assert np.median(np.linalg.norm(position - true, axis=1)) < 0.015
-    assert np.linalg.norm(np.median(result.sparse.point_P3, axis=0) - utm_3) < 5
+    assert np.linalg.norm(np.median(result.sparse.point_P3, axis=0) - grid_3) < 5
     assert result.after_px < 0.6
