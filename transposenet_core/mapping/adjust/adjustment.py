@@ -23,7 +23,7 @@ from transposenet_core.mapping.adjust.structure import Structure
 from transposenet_core.mapping.sparse_map import SparseMap
 from transposenet_core.scene import PosedImage
 
-# Times the positions' spread, from the map's origin: beyond it, as in the coordinates of a national grid, digits are lost.
+# Times the positions' spread, from the map's origin: beyond it, as in a national grid's coordinates, digits are lost.
 FAR = 1000
 
 
