@@ -21,8 +21,8 @@ def test_the_covariance_of_a_body_becomes_that_of_the_camera_on_it() -> None:
     seen, without = Scene("made", [image, plain], T_pose_camera=mount).of_the_camera().images
     columns = []
     for error_6 in 1e-6 * np.eye(6):
-        turned = Rotation.from_rotvec(error_6[3:]) * Rotation.from_quat(body.orientation, scalar_first=True)
-        off = Pose(body.position + error_6[:3], turned.as_quat(scalar_first=True))
+        rotated = Rotation.from_rotvec(error_6[3:]) * Rotation.from_quat(body.orientation, scalar_first=True)
+        off = Pose(body.position + error_6[:3], rotated.as_quat(scalar_first=True))
         columns.append(error_vectors([off @ mount], [body @ mount])[0] / 1e-6)
     J_66 = np.array(columns).T
     assert seen.covariance_66 is not None and without.covariance_66 is None
