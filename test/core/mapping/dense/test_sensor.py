@@ -63,6 +63,20 @@ def test_registered_depth_is_what_the_colour_camera_sees(tmp_path: Path) -> None
     assert both_HW.mean() > 0.9 and np.mean(np.abs(found_HW[both_HW] / true_HW[both_HW] - 1) < 0.01) > 0.97
 
 
+def test_saturated_pixels_are_holes_and_millimetres_need_metres(tmp_path: Path) -> None:
+    """7-Scenes has 65535 where its sensor saw nothing."""
+    frames, images = recorded(tmp_path, Pose(np.array([-0.025, 0, 0]), NO_LENS.orientation))
+    for image in images:
+        stored_HW = cv2.imread(str(image.depth_path), cv2.IMREAD_UNCHANGED)
+        stored_HW[:, :40] = 65535
+        cv2.imwrite(str(image.depth_path), stored_HW)
+    camera = DepthCamera(CAMERA, 1e-3, NO_LENS)
+    assert (read_sensor(images[0].depth_path, camera)[0][:, :40] == 0).all()
+    found = compare_with_sensor(frames, camera, images, camera, metric=False)
+    assert found is not None and found.errors.beyond_20 < 0.05 and found.offset_xy is None
+    assert len(found.sentences()) == 1
+
+
 def test_holes_are_filled_at_the_sensors_level() -> None:
     true_HW = np.tile(np.linspace(1, 3, 40, dtype=np.float32), (30, 1))
     sensor_HW, motion_HW = true_HW.copy(), (0.98 * true_HW).astype(np.float32)
