@@ -124,7 +124,8 @@ def _offset(
             log_N = np.log(motion_HW[both_HW] / reference_HW[both_HW])
             # The scale of all depths is another matter than edges that do not meet.
             found.append(np.minimum(np.abs(log_N - np.median(log_N)), MOST_DIFFERENCE) if len(log_N) else np.zeros(0))
-        return float(np.mean(np.concatenate(found)))
+        difference_N = np.concatenate(found)
+        return float(np.mean(difference_N)) if len(difference_N) else np.inf
 
     best_3 = np.zeros(3)
     before = after = difference(best_3)

@@ -9,6 +9,7 @@ import pytest
 from textured_planes import CAMERA, camera_at, rectangle, render
 
 from transposenet_core.geometry.pose import Pose
+from transposenet_core.mapping.dense import depth_errors
 from transposenet_core.mapping.dense.result import FrameDepth
 from transposenet_core.mapping.dense.sensor import compare_with_sensor, completed, read_sensor, registered
 from transposenet_core.scene import DepthCamera, PosedImage
@@ -75,6 +76,18 @@ def test_saturated_pixels_are_holes_and_millimetres_need_metres(tmp_path: Path) 
     found = compare_with_sensor(frames, camera, images, camera, metric=False)
     assert found is not None and found.errors.beyond_20 < 0.05 and found.offset_xy is None
     assert len(found.sentences()) == 1
+
+
+def test_errors_of_many_frames_take_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng, counter, every = np.random.default_rng(2), depth_errors.DepthErrorCounter(), []
+    monkeypatch.setattr(depth_errors, "MOST_OF_ALL", 20_000)
+    for _ in range(60):
+        every.append(counter.add(1 + rng.normal(0.01, 0.05, (30, 40)), np.ones((30, 40))))
+        assert sum(map(len, counter._samples)) <= 20_000
+    found, error_N = counter.result(), np.concatenate(every)
+    assert found is not None and found.pixels == len(error_N)
+    assert found.bias == pytest.approx(np.median(error_N), abs=2e-3)
+    assert found.within_5 == pytest.approx(np.mean(np.abs(error_N) < 0.05), abs=0.02)
 
 
 def test_holes_are_filled_at_the_sensors_level() -> None:
