@@ -86,7 +86,8 @@ def run(options: argparse.Namespace) -> None:
         )
     )
     frames, images = [frame for frame, _ in pairs], [image for _, image in pairs]
-    if found := compare_with_sensor(frames, mapped.depth_camera, images, original.depth_camera):
+    metric = original.units == "metres"
+    if found := compare_with_sensor(frames, mapped.depth_camera, images, original.depth_camera, metric):
         print("\n".join(found.sentences()))
 
 

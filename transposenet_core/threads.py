@@ -14,8 +14,8 @@ Each = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
 
 @contextmanager
 def in_threads(threads: int, advice: str) -> Iterator[Each]:
-    """`map`, or a version with this many threads that starts no more calls once one has failed. UserError, which ends
-    with `advice`, where they cannot be started."""
+    """`map`, or a version with this many threads that starts no more calls once one, or who takes the results, has
+    failed. UserError, which ends with `advice`, where they cannot be started."""
     if threads < 1:
         yield map
         return
@@ -27,4 +27,8 @@ def in_threads(threads: int, advice: str) -> Iterator[Each]:
             except RuntimeError as error:  # "can't start new thread": a container's limit on processes
                 raise UserError(f"{threads} threads cannot be started ({error}); {advice}") from None
 
-        yield each
+        try:
+            yield each
+        except BaseException:  # Ctrl-C, too: the thousands of frames that wait are not wanted any more
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -39,3 +40,18 @@ def test_threads_that_cannot_be_started_are_one_sentence(monkeypatch: pytest.Mon
     sentence = "2 threads cannot be started .can't start new thread.; leave out --skip-bad"
     with pytest.raises(UserError, match=sentence), in_threads(2, "leave out --skip-bad") as each:
         list(each(len, ["a", "b"]))
+
+
+def test_a_failure_of_who_takes_the_results_ends_the_work() -> None:
+    begun: list[int] = []
+
+    def work(number: int) -> int:
+        begun.append(number)
+        time.sleep(0.002)
+        return number
+
+    with pytest.raises(KeyboardInterrupt), in_threads(2, "advice") as each:
+        results = each(work, range(1000))
+        if next(results) == 0:
+            raise KeyboardInterrupt
+    assert len(begun) < 500 and results is not None

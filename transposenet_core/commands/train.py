@@ -89,18 +89,18 @@ def run(args: argparse.Namespace) -> None:
     split = "; ".join(split_name(args.split, number) for number in range(len(scenes)))
     provenance = {"config_file": preset.name, "overrides": args.overrides, "split": split}
     resumed = Checkpoint.read(checkpoint) if args.resume else None
-    whole_config = config
-    if not any(override.startswith("epochs=") for override in args.overrides):
-        config = with_least_steps(config, scenes)
     ending = "stops and leaves a scene model that can be used; once more: at once"
     with stoppable(ending), joined(config.device, config.batch_size) as world:
         if world.leads and config.hold_out:
             for scene, before in zip(scenes, whole, strict=True):
                 print(f"{scene.name}: {holdout_sentence(scene, before)}", flush=True)
-        if world.leads and (sentence := stretched_sentence(whole_config, config)):
-            print(sentence, flush=True)
         if args.auto_batch:
             config = auto_batch(config, scenes, world, resumed)
+        if not any(override.startswith("epochs=") for override in args.overrides):
+            stretched = with_least_steps(config, scenes)
+            if world.leads and (sentence := stretched_sentence(config, stretched)):
+                print(sentence, flush=True)
+            config = stretched
         if resumed:
             resumed.check(config.to_dict() | {"frames": frames_digest(*scenes)}, args.override)
         train(config, scenes, args.out, provenance, world, resumed).run()

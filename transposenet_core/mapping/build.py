@@ -75,7 +75,9 @@ def build_map(scene: Scene, out: Path, options: MapOptions, overwrite: bool = Fa
                 )
         if dense and dense.depth_camera and scene.depth_camera:
             with clock.step("sensor"):
-                comparison = compare_with_sensor(dense.frames, dense.depth_camera, training, scene.depth_camera)
+                comparison = compare_with_sensor(
+                    dense.frames, dense.depth_camera, training, scene.depth_camera, scene.units == "metres"
+                )
         poses = mapped_poses(held, training, adjustment, choice)
         with folder_dataset(out, scene.name, overwrite) as writer:
             with clock.step("writing"):

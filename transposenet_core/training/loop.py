@@ -77,7 +77,8 @@ class Training:
         self.config, self.preprocessing = config, preprocessing_of(config)
         self.data = [load_scene_data(each, config, self.preprocessing, world, n) for n, each in enumerate(scenes)]
         self.pixels = ScenePixels([each.pixels for each in self.data])
-        self.config = config = with_typical_depth(config, self.data[0].pixels.distances)
+        run = out if resumed else None
+        self.config = config = with_typical_depth(config, self.data[0].pixels.distances, run)
         self.outcome = Outcome(
             out, [each.scene for each in self.data], config, scene_validators_of(self.data), provenance
         )

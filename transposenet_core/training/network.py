@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -75,16 +76,30 @@ def model_options(config: TrainConfig, stage: Stage, camera: Intrinsics | None =
     return stage.options({**defaults, **given})
 
 
-def with_typical_depth(config: TrainConfig, distances: Distances | None) -> TrainConfig:
-    """The configuration with the model's option `typical_depth`, where it has one and none is given: that of the
-    scene model to start from, else the measured one, to three digits."""
+def with_typical_depth(config: TrainConfig, distances: Distances | None, run: Path | None = None) -> TrainConfig:
+    """The configuration with the model's option `typical_depth`, where it has one and none is given.
+
+    It is that of the scene model that a resumed `run`, a folder, has left: its weights mean nothing with another one,
+    as one from before the option had, or from depth images that were made anew. Else that of the scene model to start
+    from, else the measured one, to three digits.
+    """
     if not model_class(config.model.name).MEASURES_DEPTH or "typical_depth" in config.model.options:
         return config
-    if config.start_from:
-        depth = SceneModel.described(config.start_from).options.get("typical_depth", 0.0)
+    earlier = str(run) if run is not None and is_described(run) else config.start_from
+    if earlier:
+        depth = SceneModel.described(earlier).options.get("typical_depth", 0.0)
     else:
         depth = float(f"{distances.scene:.3g}") if distances else 0.0
     return replace(config, model=replace(config.model, options=config.model.options | {"typical_depth": depth}))
+
+
+def is_described(folder: Path) -> bool:
+    """Whether the folder has the description of a scene model: not before a run's first validation."""
+    try:
+        SceneModel.described(folder)
+    except UserError:
+        return False
+    return True
 
 
 def build_network(

@@ -9,10 +9,10 @@ from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import mean_pose
 from transposenet_core.geometry.undistortion import Undistorter
 from transposenet_core.preprocessing import Preprocessing
-from transposenet_core.scene import DepthCamera, PosedImage, Scene
+from transposenet_core.scene import DepthCamera, PosedImage, Scene, unit_name
 from transposenet_core.scene_model import KnownFrames
 from transposenet_core.training.config import TrainConfig
-from transposenet_core.training.data.depth import needs_depth, with_depth
+from transposenet_core.training.data.depth import FARTHEST, NEAREST, needs_depth, with_depth
 from transposenet_core.training.data.label_noise import noisy
 from transposenet_core.training.data.pixel_cache import PixelCache, cache_folder
 from transposenet_core.training.data.pixels import PosedPixels, load_pixels
@@ -65,6 +65,11 @@ def load_scene_data(
         validation_pixels = pixels = load(training, "train images", depth_camera)
         if held_out:
             validation_pixels = load(held_out, "val images")
+    if pixels.distances is not None and not (pixels.distances.typical_N > 0).any():
+        raise UserError(
+            f"scene {scene.name} ({scene.root}): none of the depth images of its training frames has a depth between "
+            f"{NEAREST:.2g} and {FARTHEST:.2g} {unit_name(scene.units)}; check them and their metres_per_unit"
+        )
     constant = mean_pose([image.pose for image in training])
     ground_truth_poses = [image.pose for image in validated]
     validator = Validator(

@@ -17,11 +17,15 @@ from transposenet_core.image_files import read_image
 from transposenet_core.localizer import Localizer
 from transposenet_core.models import build_model
 from transposenet_core.training.config import LossConfig
+from transposenet_core.training.config_reading import load_config
+from transposenet_core.training.data.distances import Distances
 from transposenet_core.training.losses.points import AuxiliaryPointsLoss
 from transposenet_core.training.losses.pose import FixedWeightPoseLoss
 from transposenet_core.training.losses.registry import pose_loss
+from transposenet_core.training.network import with_typical_depth
 
 WIDTH, HEIGHT, FOCAL, WALL_M = 80, 60, 65.625, 2.0
+PRESET = ROOT / "config" / "train" / "scene_coordinates.yaml"
 SMALL = ["image.smaller_edge=48", "image.height=48", "image.width=64", "model.options.layers=1", "device=cpu"]
 SMALL += ["model.options.width=64", "model.options.mlp_width=64", "validate_every=1", "hold_out=false"]
 
@@ -49,8 +53,7 @@ def wall(tmp_path: Path) -> Path:
 
 
 def arguments(scene: Path, out: Path, *more: str) -> list[str]:
-    config = str(ROOT / "config" / "train" / "scene_coordinates.yaml")
-    return ["--config", config, "--data", f"7scenes:{scene}", "--out", str(out), *SMALL, *more]
+    return ["--config", str(PRESET), "--data", f"7scenes:{scene}", "--out", str(out), *SMALL, *more]
 
 
 def test_it_leaves_a_scene_model_that_runs(wall: Path, tmp_path: Path) -> None:
@@ -79,6 +82,10 @@ def test_a_scene_model_from_before_the_typical_depth_is_a_start(wall: Path, tmp_
     description = json.loads((first / "scene.json").read_text())
     del description["architecture"]["options"]["typical_depth"]
     (first / "scene.json").write_text(json.dumps(description))
+    # So it does in a run that is resumed: depth images may have been made anew.
+    config, measured = load_config(PRESET, []), Distances(torch.ones(1), torch.ones(1), 3.0)
+    for run, depth in ((first, 0.0), (tmp_path / "not validated yet", 3.0), (None, 3.0)):
+        assert with_typical_depth(config, measured, run).model.options["typical_depth"] == depth
     assert train(arguments(wall, tmp_path / "second", *more, f"start_from={first}")) == 0
     second = json.loads((tmp_path / "second" / "scene.json").read_text())
     assert second["architecture"]["options"]["typical_depth"] == 0.0
@@ -105,6 +112,7 @@ def test_a_resumed_run_is_the_unbroken_one(wall: Path, tmp_path: Path) -> None:
         ("none", ["image.crops=4"], "image.crops is 4, but model 'scene_coordinates' has the rays of the centre"),
         ("none", ["heads.epochs=2"], "model 'scene_coordinates' has no heads to train alone"),
         ("all", [], "has no depth images, which model scene_coordinates needs; `transposenet map"),
+        ("black", ["--no-check"], "none of the depth images of its training frames has a depth between 6.2e-05 and"),
     ],
 )
 def test_t11_what_cannot_be_learnt_is_one_sentence(
@@ -113,6 +121,8 @@ def test_t11_what_cannot_be_learnt_is_one_sentence(
     for path in wall.rglob("*.depth.png"):
         if spoil == "all":
             path.unlink()
+        if spoil == "black":
+            cv2.imwrite(str(path), np.zeros((HEIGHT, WIDTH), np.uint16))
     assert train(arguments(wall, tmp_path / "out", "epochs=1", *more)) == 2
     assert sentence in capsys.readouterr().err
 

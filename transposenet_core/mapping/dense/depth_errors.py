@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 MOST_SAMPLES = 20_000  # of one frame: of thousands of frames a median needs no more
+MOST_OF_ALL = 20_000_000  # 80 MB: all pixels of a thousand frames
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,12 @@ class DepthErrors:
 
 
 class DepthErrorCounter:
-    """Takes frames one at a time; memory is bounded by MOST_SAMPLES a frame."""
+    """Takes frames one at a time; memory is bounded: of many frames fewer and fewer samples are kept, of all alike."""
 
     def __init__(self) -> None:
         self._reference = self._both = 0
         self._samples: list[np.ndarray] = []
+        self._kept, self._every = 0, 1
 
     def add(self, depth_HW: np.ndarray, reference_HW: np.ndarray) -> np.ndarray:
         """Relative errors (N,) of a frame's depth; 0 is none in both."""
@@ -43,7 +45,12 @@ class DepthErrorCounter:
         error_N = depth_HW[both_HW].astype(np.float64) / reference_HW[both_HW] - 1
         self._reference += int(np.count_nonzero(reference_HW))
         self._both += len(error_N)
-        self._samples.append(error_N[:: max(1, -(-len(error_N) // MOST_SAMPLES))].astype(np.float32))
+        step = max(1, -(-len(error_N) // MOST_SAMPLES)) * self._every
+        self._samples.append(error_N[::step].astype(np.float32))
+        self._kept += len(self._samples[-1])
+        if self._kept > MOST_OF_ALL:
+            self._samples, self._every = [np.concatenate(self._samples)[::2]], 2 * self._every
+            self._kept = len(self._samples[0])
         return error_N
 
     def result(self) -> DepthErrors | None:

@@ -1,7 +1,8 @@
 """The files of depth from motion: depth and confidence of each frame, and what an interrupted run goes on from.
 
-Each file appears whole or not at all. A frame's record is written last and holds a key of all that went into it: a
-frame whose record has the key that a new run comes to is not computed again.
+Each file appears whole or not at all, but for a power cut, which may leave it empty: what a run goes on from is read
+before it is believed. A frame's record is written last and holds a key of all that went into it and hashes of what came
+out: a frame whose record has the key that a new run comes to is not computed again.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from transposenet_core.atomic_files import write_atomically
+from transposenet_core.file_hash import sha256_of
 from transposenet_core.formats.folder_writing import encode
 from transposenet_core.image_files import image_stem
 
@@ -60,11 +62,11 @@ class DepthFiles:
         return self.work / f"{image_stem(name)}.json"
 
     def has_raw(self, name: str, key: str) -> bool:
-        """Whether the raw depth of a frame is there, made of the same inputs."""
+        """Whether the raw depth of a frame is there, whole and made of the same inputs."""
         try:
             with np.load(self._raw_path(name)) as arrays:
-                return str(arrays["key"]) == key
-        except (OSError, KeyError, ValueError, BadZipFile):
+                return str(arrays["key"]) == key and arrays["depth_HW"].shape == arrays["sure_HW"].shape
+        except (OSError, EOFError, KeyError, ValueError, BadZipFile):
             return False
 
     def write_raw(self, name: str, key: str, depth_HW: np.ndarray, sure_HW: np.ndarray) -> None:
@@ -86,8 +88,7 @@ class DepthFiles:
             return None
         if not isinstance(record, dict) or record.get("key") != key:
             return None
-        there = self.depth_path(name).is_file() and self.confidence_path(name).is_file()
-        return record["facts"] if there else None
+        return record["facts"] if record.get("files") == self._hashes(name) else None
 
     def write_depth(
         self, name: str, key: str, depth_HW: np.ndarray, confidence_HW: np.ndarray, unit: float, facts: dict[str, Any]
@@ -101,4 +102,9 @@ class DepthFiles:
             with write_atomically(path, sync=False) as temporary:
                 temporary.write_bytes(encode(image_HW, ".png"))
         with write_atomically(self._record_path(name), sync=False) as temporary:
-            temporary.write_text(json.dumps({"key": key, "facts": facts}))
+            temporary.write_text(json.dumps({"key": key, "files": self._hashes(name), "facts": facts}))
+
+    def _hashes(self, name: str) -> list[str | None]:
+        """Of the images of a frame; None where one is not there."""
+        paths = (self.depth_path(name), self.confidence_path(name))
+        return [sha256_of(path) if path.is_file() else None for path in paths]

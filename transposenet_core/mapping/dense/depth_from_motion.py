@@ -14,7 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+from transposenet_core.errors import UserError
 from transposenet_core.geometry.pose import Pose
+from transposenet_core.image_files import image_stem
 from transposenet_core.mapping.dense.consistency import DepthView, agreed
 from transposenet_core.mapping.dense.depth_files import DepthFiles, key_of, metres_per_unit
 from transposenet_core.mapping.dense.depth_range import DepthPlanes
@@ -58,9 +60,10 @@ def depth_from_motion(
     NAME is that of the frame's image without its suffix. The images are those of ``DenseResult.depth_camera``: the
     rectified pinhole of the colour camera at the working size. `work` (default: `out`/.dense) holds what a run that
     was interrupted goes on from, and may be removed after the last run. Depths are in the units of the map.
-    UserError where an image cannot be read, OSError where the disk is full.
+    UserError where an image cannot be read or two differ in their suffix alone, OSError where the disk is full.
     """
     options = options or DenseOptions()
+    _check_names(sparse)
     run = _Run(sparse, Path(out), Path(work) if work else Path(out) / ".dense", options)
     swept = run.over_frames(run.sweep, "depth", progress)
     ranges = [(found.near, found.far) for found in swept if found.key]
@@ -72,6 +75,18 @@ def depth_from_motion(
     frames = run.over_frames(lambda number: run.fuse(number, swept, unit), "agreement", progress)
     camera = DepthCamera(run.images.pinhole, unit, Pose(np.zeros(3), np.array([1.0, 0, 0, 0])))
     return DenseResult(frames, camera, warnings_of(frames))
+
+
+def _check_names(sparse: SparseMap) -> None:
+    """UserError where two frames would have the same files."""
+    first: dict[str, str] = {}
+    for frame in sparse.frames:
+        name, stem = frame.image.name, image_stem(frame.image.name)
+        if first.setdefault(stem, name) != name:
+            raise UserError(
+                f"{frame.image.path}: there is a frame {first[stem]}, too, and both would have the depth image "
+                f"{stem}.depth.png; rename one of them, or leave it out"
+            )
 
 
 class _Run:
@@ -146,6 +161,8 @@ class _Run:
         share = kept / max(1, seen)
         agreement = int(np.count_nonzero(kept_HW & tried_HW)) / max(1, int(np.count_nonzero(tried_HW)))
         reason = "" if share >= LEAST_SHARE else f"frames agree on the depth of {share:.0%} of its pixels"
+        if len(partners) < options.least_agreeing:
+            reason = f"only {len(partners)} of the {options.least_agreeing} frames that have to agree see the same"
         parallax_deg, sources = found.neighbours.parallax_deg, len(found.neighbours.sources)
         facts = FrameDepth(
             name, None, None, share, agreement, found.near, found.far, sources, parallax_deg, reason

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -12,10 +12,10 @@ import numpy as np
 from transposenet_core.errors import UserError
 from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
-from transposenet_core.geometry.undistortion import Undistorter
 from transposenet_core.mapping.dense.depth_errors import DepthErrorCounter, DepthErrors
 from transposenet_core.mapping.dense.result import FrameDepth
 from transposenet_core.scene import DepthCamera, PosedImage
+from transposenet_core.training.data.depth import NEAREST, measured_depth
 
 OFFSET_RANGE, OFFSET_STEP = 0.06, 0.005  # searched on either side, in metres
 OFFSET_FRAMES = 24
@@ -44,25 +44,11 @@ class SensorComparison:
 
 
 def read_sensor(path: Path | None, depth_camera: DepthCamera) -> tuple[np.ndarray, Intrinsics]:
-    """A sensor's depth (H, W) float32 in metres, without its lens's distortion, and its pinhole; 0 is none.
-
-    UserError where the file is no depth image, or one of another aspect ratio than its camera's.
-    """
-    depth_HW = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if depth_HW is None or depth_HW.ndim != 2 or depth_HW.dtype != np.uint16:
-        raise UserError(f"{path}: not a depth image (PNG, one 16-bit channel); copy it again or remove it")
-    height, width = depth_HW.shape
-    camera = depth_camera.intrinsics
-    try:
-        camera.for_images(width, height)
-        # Every n-th pixel of the sensor's: depth is never averaged, so pixel centres coincide rather than edges.
-        x, y = width / camera.width, height / camera.height
-        fx, fy, cx, cy = camera.fx * x, camera.fy * y, camera.cx * x, camera.cy * y
-        undistorter = Undistorter(replace(camera, width=width, height=height, fx=fx, fy=fy, cx=cx, cy=cy))
-        rectified_HW = undistorter.depth(depth_HW)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
-    return (rectified_HW * depth_camera.metres_per_unit).astype(np.float32), undistorter.rectified
+    """A sensor's depth (H, W) float32 in the units of the map, without its lens's distortion, and its pinhole; 0 is
+    none. UserError as `measured_depth`."""
+    assert path is not None
+    depth_HW, pinhole = measured_depth(path, depth_camera)
+    return depth_HW.astype(np.float32), pinhole
 
 
 def registered(depth_HW: np.ndarray, sensor: Intrinsics, T_camera_depth: Pose, pinhole: Intrinsics) -> np.ndarray:
@@ -74,7 +60,7 @@ def registered(depth_HW: np.ndarray, sensor: Intrinsics, T_camera_depth: Pose, p
     z_N = depth_HW[rows_N, columns_N].astype(np.float64)
     p_3N = np.stack(((columns_N - sensor.cx) / sensor.fx * z_N, (rows_N - sensor.cy) / sensor.fy * z_N, z_N))
     p_3N = T_camera_depth.rotation_33 @ p_3N + T_camera_depth.position[:, None]
-    p_3N = p_3N[:, p_3N[2] > 1e-3]
+    p_3N = p_3N[:, p_3N[2] > NEAREST]
     x_N = np.rint(pinhole.fx * p_3N[0] / p_3N[2] + pinhole.cx).astype(int)
     y_N = np.rint(pinhole.fy * p_3N[1] / p_3N[2] + pinhole.cy).astype(int)
     inside_N = (x_N >= 0) & (y_N >= 0) & (x_N < pinhole.width) & (y_N < pinhole.height)
@@ -97,11 +83,16 @@ def read_depth(frame: FrameDepth, camera: DepthCamera) -> np.ndarray:
 
 
 def compare_with_sensor(
-    frames: Sequence[FrameDepth], camera: DepthCamera, images: Sequence[PosedImage], sensor: DepthCamera
+    frames: Sequence[FrameDepth],
+    camera: DepthCamera,
+    images: Sequence[PosedImage],
+    sensor: DepthCamera,
+    metric: bool = True,
 ) -> SensorComparison | None:
     """Depth from motion (`frames`, as `camera` sees it) against the depth images that `images`, the same frames, name.
 
-    None where no frame has both. UserError as `read_sensor`.
+    Where the depth camera sits is searched within centimetres, so only where the map is `metric`. None where no frame
+    has both. UserError as `read_sensor`.
     """
     both = [
         (f, i) for f, i in zip(frames, images, strict=True) if f.depth_path is not None and i.depth_path is not None
@@ -112,13 +103,15 @@ def compare_with_sensor(
         reference_HW = registered(depth_HW, pinhole, sensor.T_camera_depth, camera.intrinsics)
         counter.add(read_depth(frame, camera), reference_HW)
     errors = counter.result()
-    return None if errors is None else SensorComparison(errors, _offset(both, camera, sensor), len(both))
+    if errors is None:
+        return None
+    return SensorComparison(errors, _offset(both, camera, sensor) if metric else None, len(both))
 
 
 def _offset(
     both: Sequence[tuple[FrameDepth, PosedImage]], camera: DepthCamera, sensor: DepthCamera
 ) -> tuple[float, float] | None:
-    """The offset along the depth camera's x and y at which it agrees best with depth from motion."""
+    """The offset along the colour camera's x and y at which it agrees best with depth from motion."""
     chosen = [both[k] for k in np.unique(np.linspace(0, len(both) - 1, min(OFFSET_FRAMES, len(both))).astype(int))]
     pairs = [(read_depth(frame, camera), *read_sensor(image.depth_path, sensor)) for frame, image in chosen]
 
@@ -131,7 +124,8 @@ def _offset(
             log_N = np.log(motion_HW[both_HW] / reference_HW[both_HW])
             # The scale of all depths is another matter than edges that do not meet.
             found.append(np.minimum(np.abs(log_N - np.median(log_N)), MOST_DIFFERENCE) if len(log_N) else np.zeros(0))
-        return float(np.mean(np.concatenate(found)))
+        difference_N = np.concatenate(found)
+        return float(np.mean(difference_N)) if len(difference_N) else np.inf
 
     best_3 = np.zeros(3)
     before = after = difference(best_3)

@@ -66,6 +66,9 @@ class NeighbourChoice:
         sources = self._greedy(
             frame, position_N3, np.where(apart_N[:, None], weight_NK * _near(parallax_NK, best), 0), options.sources
         )
+        if not sources:
+            reason = f"others see its points from too far beside or at another scale ({median_N.max():.0f} deg)"
+            return Neighbours((), (), float(median_N.max()), reason)
         partners = self._greedy(
             frame,
             position_N3,

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
-import cv2
 import numpy as np
 
 from transposenet_core.errors import UserError
@@ -14,7 +12,7 @@ from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.undistortion import Undistorter
 from transposenet_core.preprocessing import read_rectified
 from transposenet_core.scene import PosedImage, Scene
-from transposenet_core.training.data.depth import SATURATED, rectified_depth
+from transposenet_core.training.data.depth import measured_depth
 
 # A pixel that fewer neighbours (of 8) share the depth of, within this share of it, floats between near and far.
 LEAST_NEIGHBOURS, SAME_DEPTH = 3, 0.06
@@ -28,14 +26,6 @@ class Points:
     position_P3: np.ndarray
     colour_P3: np.ndarray
     depth_P: np.ndarray
-
-
-def read_depth(path: str | Path) -> np.ndarray:
-    """A depth image (H, W) uint16 as stored. UserError where it is none."""
-    depth_HW = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if depth_HW is None or depth_HW.ndim != 2 or depth_HW.dtype != np.uint16:
-        raise UserError(f"{path}: not a depth image (PNG, one 16-bit channel); copy it again or remove it")
-    return depth_HW
 
 
 class DepthReader:
@@ -55,15 +45,9 @@ class DepthReader:
 
     def rectified(self, image: PosedImage) -> tuple[np.ndarray, Intrinsics]:
         """Depth (H, W) float64 in the scene's units without the lens's distortion, 0 where there is none, and its
-        pinhole. UserError as `read_depth`, or for another aspect ratio than the depth camera's."""
+        pinhole. UserError as `measured_depth`."""
         assert image.depth_path is not None
-        try:
-            depth_HW, pinhole = rectified_depth(read_depth(image.depth_path), self.depth_camera.intrinsics)
-        except UserError as error:
-            text = str(error)
-            raise UserError(text if text.startswith(str(image.depth_path)) else f"{image.depth_path}: {text}") from None
-        depth_HW = np.where(depth_HW < SATURATED, depth_HW, 0)
-        return depth_HW * self.depth_camera.metres_per_unit, pinhole
+        return measured_depth(image.depth_path, self.depth_camera)
 
     def points(self, image: PosedImage, most: int, phase: int = 0) -> Points:
         """At most about `most` points of a frame, on a grid of pixels that `phase`, a number, shifts; points beside the

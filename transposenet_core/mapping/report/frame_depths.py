@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,10 +56,3 @@ def frame_depths(scene: Scene, split: str = "train", progress: bool = True) -> l
         share, reach = len(known_N) / depth_HW.size, np.percentile(known_N, RANGE_PERCENTILES).tolist()
         facts.append(FrameDepth(image.name, share, *reach))
     return facts
-
-
-def frame_ranges(names: Sequence[str], chosen: Iterable[str]) -> list[FrameRange]:
-    """The frames `chosen` of a recording as ranges; `names` are all of its frames in their order."""
-    places = np.flatnonzero(np.isin(np.array(names, object).astype(str), list(chosen)))
-    parts = np.split(places, np.flatnonzero(np.diff(places) > 1) + 1) if len(places) else []
-    return [FrameRange(names[part[0]], names[part[-1]], len(part)) for part in parts]

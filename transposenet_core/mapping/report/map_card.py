@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from transposenet_core.dataset_check.card import NONE, Spread
 from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
-from transposenet_core.mapping.report.frame_depths import FrameDepth, FrameRange, frame_ranges
+from transposenet_core.mapping.report.frame_depths import FrameDepth, FrameRange
 from transposenet_core.mapping.report.movement import Movement
 
 LABELS = ("adjusted", "recorded")
@@ -66,7 +67,7 @@ class RefusedFrames:
 
 @dataclass(frozen=True)
 class AdjustmentFigures:
-    """Mean reprojection errors in pixels with the recorded and the adjusted poses; ``points`` map points with a mean
+    """Median reprojection errors in pixels with the recorded and the adjusted poses; ``points`` map points with a mean
     of ``track_length`` frames each; movement after the result was laid back onto the recorded poses. ``prior_sigma``
     and ``prior_sigma_deg``: how far the recorded poses were believed, and where that came from. ``refused`` is the
     reason where the whole adjustment was refused, "" where it was not."""
@@ -143,7 +144,7 @@ def adjustment_figures(
     lens: tuple[Intrinsics | None, Intrinsics | None],
     **more: Any,
 ) -> AdjustmentFigures:
-    """The figures of an adjustment: its movement, mean reprojection error before and after, how many frames see each
+    """The figures of an adjustment: its movement, median reprojection error before and after, how many frames see each
     map point (P,), the lens before and after; ``more`` are further fields of `AdjustmentFigures`."""
     distance_N, rotation_deg_N = movement.distance_N, movement.rotation_deg_N
     worst = [
@@ -193,10 +194,9 @@ def depth_figures(
 
 def refused_frames(names: Sequence[str], reasons: Mapping[str, str]) -> list[RefusedFrames]:
     """Ranges of frames with the same reason, in the order of the recording; `names` are all of its frames."""
-    found = [
-        RefusedFrames(part, reason)
-        for reason in dict.fromkeys(reasons.values())
-        for part in frame_ranges(names, [name for name, other in reasons.items() if other == reason])
-    ]
-    place = {name: number for number, name in enumerate(names)}
-    return sorted(found, key=lambda refused: place[refused.frames.first])
+    found = []
+    for reason, group in groupby(names, key=reasons.get):
+        if reason is not None:
+            part = list(group)
+            found.append(RefusedFrames(FrameRange(part[0], part[-1], len(part)), reason))
+    return found

@@ -61,12 +61,12 @@ def _adjustment(figures: AdjustmentFigures, unit: str) -> Iterable[tuple[str, st
             "prior",
             f"recorded poses believed to {sigma}" + (f" ({figures.prior_source})" if figures.prior_source else ""),
         )
-    yield "moved", _spread(figures.moved, unit, 3)
-    yield "rotated", _spread(figures.rotated_deg, "deg", 2)
+    yield "moved", _spread([_length(v, unit) for v in _values(figures.moved)], unit)
+    yield "rotated", _spread([_number(v, 2) for v in _values(figures.rotated_deg)], "deg")
     for number, frame in enumerate(figures.moved_most):
         yield (
             "" if number else "moved most",
-            f"{frame.moved:.3f} {unit} / {frame.rotated_deg:.2f} deg  {frame.name}",
+            f"{_length(frame.moved, unit)} {unit} / {frame.rotated_deg:.2f} deg  {frame.name}",
         )
     yield from _lens(figures)
     yield from _offsets(figures, unit)
@@ -97,9 +97,10 @@ def _lens_text(lens: dict) -> str:
 def _offsets(figures: AdjustmentFigures, unit: str) -> Iterable[tuple[str, str]]:
     if (offset := figures.constant_offset) is not None:
         if offset.found and offset.T_body_camera is not None:
-            x, y, z = offset.T_body_camera["position"]
-            sigma = f" (+- {offset.sigma:.3f} {unit} / {_number(offset.sigma_deg, 2)} deg)" if offset.sigma else ""
-            text = f"the camera is at x {x:.3f} y {y:.3f} z {z:.3f} {unit} of where the recording has it"
+            x, y, z = (_length(value, unit) for value in offset.T_body_camera["position"])
+            sigma = f" (+- {_length(offset.sigma, unit)} {unit} / {_number(offset.sigma_deg, 2)} deg)"
+            sigma = sigma if offset.sigma else ""
+            text = f"the camera is at x {x} y {y} z {z} {unit} of where the recording has it"
             yield "offset", f"{text}, rotated by {offset.rotation_deg:.2f} deg{sigma}"
         else:
             yield "offset", "none between the recorded body and the camera that the images decide"
@@ -131,9 +132,17 @@ def _ranges(label: str, found: Sequence[RefusedFrames]) -> Iterable[tuple[str, s
         yield "", f"and {len(found) - SHOWN_RANGES} more ranges (map.json has all)"
 
 
-def _spread(spread: Spread, unit: str, digits: int) -> str:
-    figures = [_number(value, digits) for value in (spread.median, spread.p95, spread.largest)]
+def _values(spread: Spread) -> tuple[float | None, ...]:
+    return spread.median, spread.p95, spread.largest
+
+
+def _spread(figures: Sequence[str], unit: str) -> str:
     return "median {}, p95 {}, at most {} {}".format(*figures, unit)
+
+
+def _length(value: float | None, unit: str) -> str:
+    """To a millimetre, or to three digits in units of which nobody knows how large they are."""
+    return "unknown" if value is None else f"{value:.3f}" if unit == "m" else f"{value:.3g}"
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -30,7 +30,7 @@ def write_point_cloud(
 
     `scene` has the poses that its depth belongs to (the adjusted ones). At most `most` points: the mean of those in
     voxels whose edge grows with the distance. Frames are read one at a time. UserError where the scene has no depth
-    camera or intrinsics, an image or a depth image cannot be read, or no pixel of them all has depth.
+    camera or intrinsics, or an image or a depth image cannot be read.
     """
     points = collect_points(scene, most, split, progress)
     write_ply(path, points, [f"{scene.name}, map frame {scene.map_frame}, {scene.units}"])

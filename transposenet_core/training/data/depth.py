@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -98,20 +99,28 @@ def registered_depth(image: PosedImage, depth_camera: DepthCamera, camera: Intri
     The distortion of the depth camera's own lens is taken out; `camera` has none. UserError where the file is no depth
     image, or one of another aspect ratio than its camera's.
     """
-    depth_HW = cv2.imread(str(image.depth_path), cv2.IMREAD_UNCHANGED)
-    if depth_HW is None or depth_HW.ndim != 2 or depth_HW.dtype != np.uint16:
-        raise UserError(f"{image.depth_path}: not a depth image (PNG, one 16-bit channel); copy it again or remove it")
-    try:
-        depth_HW, pinhole = rectified_depth(depth_HW, depth_camera.intrinsics)
-    except UserError as error:
-        raise UserError(f"{image.depth_path}: {error}") from None
-    rows_N, columns_N = np.nonzero((depth_HW > 0) & (depth_HW < SATURATED))
-    z_N = depth_HW[rows_N, columns_N] * depth_camera.metres_per_unit
+    assert image.depth_path is not None
+    depth_HW, pinhole = measured_depth(image.depth_path, depth_camera)
+    rows_N, columns_N = np.nonzero(depth_HW)
+    z_N = depth_HW[rows_N, columns_N]
     x_N, y_N = (columns_N - pinhole.cx) / pinhole.fx, (rows_N - pinhole.cy) / pinhole.fy
     p_depth_N3 = np.stack((x_N * z_N, y_N * z_N, z_N), axis=1)
     T = depth_camera.T_camera_depth
     p_camera_N3 = p_depth_N3 @ T.rotation_33.T + T.position
     return _splatted(p_camera_N3[p_camera_N3[:, 2] > NEAREST], camera)
+
+
+def measured_depth(path: Path, depth_camera: DepthCamera) -> tuple[np.ndarray, Intrinsics]:
+    """A depth image (H, W) float64 in the units of the scene without the distortion of its own lens, 0 where there is
+    no depth, and its pinhole. UserError where the file is no depth image, or as `rectified_depth`, with its name."""
+    stored_HW = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if stored_HW is None or stored_HW.ndim != 2 or stored_HW.dtype != np.uint16:
+        raise UserError(f"{path}: not a depth image (PNG, one 16-bit channel); copy it again or remove it")
+    try:
+        depth_HW, pinhole = rectified_depth(stored_HW, depth_camera.intrinsics)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    return np.where(depth_HW < SATURATED, depth_HW, 0) * depth_camera.metres_per_unit, pinhole
 
 
 def rectified_depth(depth_HW: np.ndarray, camera: Intrinsics) -> tuple[np.ndarray, Intrinsics]:

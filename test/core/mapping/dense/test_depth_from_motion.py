@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from textured_planes import ARC, CAMERA, ROOM, Rectangle, camera_at, record, rectangle
 
+from transposenet_core.errors import UserError
 from transposenet_core.mapping.dense.depth_files import DepthFiles
 from transposenet_core.mapping.dense.depth_from_motion import depth_from_motion
 from transposenet_core.mapping.dense.options import DenseOptions
@@ -150,3 +151,42 @@ def test_frames_whose_inputs_changed_are_computed_again(
     frames = [moved if number == 2 else frame for number, frame in enumerate(sparse.frames)]
     again = depth_from_motion(replace(sparse, frames=frames), tmp_path, SMALL, progress=False)
     assert before != [frame.depth_path.read_bytes() for frame in again.with_depth if frame.depth_path]
+
+
+def test_m07_files_that_a_power_cut_left_empty_or_damaged_are_made_again(
+    room: tuple[SparseMap, list[np.ndarray]], tmp_path: Path
+) -> None:
+    sparse = replace(room[0], frames=room[0].frames[:5])
+    depth_from_motion(sparse, tmp_path, SMALL, progress=False)
+    images = sorted(tmp_path.glob("*.png"))
+    before = [path.read_bytes() for path in images]
+    raw = sorted((tmp_path / ".dense").glob("*.raw.npz"))
+    raw[0].write_bytes(b"")
+    damaged = bytearray(raw[1].read_bytes())
+    damaged[2000:3000] = bytes(1000)
+    raw[1].write_bytes(damaged)
+    images[0].write_bytes(b"")
+    images[3].unlink()
+    assert len(depth_from_motion(sparse, tmp_path, SMALL, progress=False).with_depth) == 5
+    assert [path.read_bytes() for path in images] == before
+
+
+def test_m03_neighbours_from_too_far_beside_are_a_reason_not_a_crash(tmp_path: Path) -> None:
+    around = [camera_at((4 * np.sin(a), 0, -4 * np.cos(a)), yaw_deg=float(np.degrees(-a))) for a in (0, 1.4)]
+    sparse, _ = record(tmp_path / "images", around, lambda number: ROOM)
+    point_P3 = np.random.default_rng(0).uniform(-0.3, 0.3, (40, 3))
+    frames = [replace(f, point_K=np.arange(40), pixel_K2=np.zeros((40, 2))) for f in sparse.frames]
+    sparse = replace(sparse, frames=frames, point_P3=point_P3, reprojection_px_P=np.zeros(40))
+    result = depth_from_motion(sparse, tmp_path / "out", SMALL, progress=False)
+    assert result.depth_camera is None and all("from too far beside" in frame.reason for frame in result.frames)
+
+
+def test_two_frames_are_compared_but_cannot_agree_and_same_names_are_refused(
+    room: tuple[SparseMap, list[np.ndarray]], tmp_path: Path
+) -> None:
+    two = room[0].frames[4:6]
+    result = depth_from_motion(replace(room[0], frames=two), tmp_path, SMALL, progress=False)
+    assert result.with_depth == [] and all("only 1 of the 2 frames" in frame.reason for frame in result.frames)
+    names = [replace(f, image=replace(f.image, name=name)) for f, name in zip(two, ("a.png", "a.jpg"), strict=True)]
+    with pytest.raises(UserError, match="there is a frame a.png, too"):
+        depth_from_motion(replace(room[0], frames=names), tmp_path, SMALL, progress=False)

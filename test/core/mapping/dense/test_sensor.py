@@ -9,6 +9,7 @@ import pytest
 from textured_planes import CAMERA, camera_at, rectangle, render
 
 from transposenet_core.geometry.pose import Pose
+from transposenet_core.mapping.dense import depth_errors
 from transposenet_core.mapping.dense.result import FrameDepth
 from transposenet_core.mapping.dense.sensor import compare_with_sensor, completed, read_sensor, registered
 from transposenet_core.scene import DepthCamera, PosedImage
@@ -61,6 +62,32 @@ def test_registered_depth_is_what_the_colour_camera_sees(tmp_path: Path) -> None
     found_HW = registered(depth_HW, pinhole, mount, CAMERA)
     both_HW = (found_HW > 0) & (true_HW > 0)
     assert both_HW.mean() > 0.9 and np.mean(np.abs(found_HW[both_HW] / true_HW[both_HW] - 1) < 0.01) > 0.97
+
+
+def test_saturated_pixels_are_holes_and_millimetres_need_metres(tmp_path: Path) -> None:
+    """7-Scenes has 65535 where its sensor saw nothing."""
+    frames, images = recorded(tmp_path, Pose(np.array([-0.025, 0, 0]), NO_LENS.orientation))
+    for image in images:
+        stored_HW = cv2.imread(str(image.depth_path), cv2.IMREAD_UNCHANGED)
+        stored_HW[:, :40] = 65535
+        cv2.imwrite(str(image.depth_path), stored_HW)
+    camera = DepthCamera(CAMERA, 1e-3, NO_LENS)
+    assert (read_sensor(images[0].depth_path, camera)[0][:, :40] == 0).all()
+    found = compare_with_sensor(frames, camera, images, camera, metric=False)
+    assert found is not None and found.errors.beyond_20 < 0.05 and found.offset_xy is None
+    assert len(found.sentences()) == 1
+
+
+def test_errors_of_many_frames_take_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng, counter, every = np.random.default_rng(2), depth_errors.DepthErrorCounter(), []
+    monkeypatch.setattr(depth_errors, "MOST_OF_ALL", 20_000)
+    for _ in range(60):
+        every.append(counter.add(1 + rng.normal(0.01, 0.05, (30, 40)), np.ones((30, 40))))
+        assert sum(map(len, counter._samples)) <= 20_000
+    found, error_N = counter.result(), np.concatenate(every)
+    assert found is not None and found.pixels == len(error_N)
+    assert found.bias == pytest.approx(np.median(error_N), abs=2e-3)
+    assert found.within_5 == pytest.approx(np.mean(np.abs(error_N) < 0.05), abs=0.02)
 
 
 def test_holes_are_filled_at_the_sensors_level() -> None:

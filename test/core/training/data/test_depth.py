@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transposenet_core.errors import UserError
@@ -55,6 +55,7 @@ def test_a_saturated_pixel_is_no_depth(tmp_path: Path) -> None:
     assert (found_HW[:, :40] == 1.5).all() and (found_HW[:, 40:] == -1.5).all()
 
 
+@settings(deadline=None)
 @given(st.floats(1e-2, 100), st.integers(0, 2**31))
 def test_distances_scale_with_the_scene(factor: float, seed: int) -> None:
     depth_NHW = torch.from_numpy(np.random.default_rng(seed).uniform(0.5, 100, (3, 6, 8))).float()
