@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ GUESSED = "guessed: none were stated"
 GUESSED_FOCAL = 0.85  # of the longer side: 61 degrees across, an ordinary webcam or telephone
 KEPT_SHARE, KEPT_DEG = 1e-7, 1e-5  # of the extent: errors of recorded poses that are to be kept
 FEWEST = 2  # frames
+NEEDED = ("pycolmap", "pyceres")
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +53,7 @@ def build_map(scene: Scene, out: Path, options: MapOptions, overwrite: bool = Fa
     UserError where `out` must not be overwritten, there are too few frames, an image cannot be read, or depth of a
     sensor is wanted and the recording has none.
     """
+    check_installed()
     check_free(out, overwrite)
     held = hold_out_validation(scene) if options.hold_out else scene
     camera = held.of_the_camera()
@@ -96,6 +99,15 @@ def _check_names(images: Sequence[PosedImage]) -> None:
     for image in images:
         if (other := names.setdefault(image_stem(image.name), image.name)) != image.name:
             raise UserError(f"images {other} and {image.name} have one name but for the suffix; rename one of them")
+
+
+def check_installed() -> None:
+    """UserError where a package is missing that the adjustment needs: not every machine has wheels of them."""
+    if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
+        raise UserError(
+            f"transposenet map needs the Python packages {' and '.join(missing)}, which are not installed here; install "
+            "them by pip (there are wheels for x86-64), or make the map on another machine and copy its folder"
+        )
 
 
 def guessed(images: list[PosedImage]) -> Intrinsics:

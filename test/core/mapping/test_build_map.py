@@ -250,6 +250,15 @@ def test_m03_a_single_frame_is_refused(recording: Recording, tmp_path: Path, cap
     assert "1 training frames, a map needs 2" in capsys.readouterr().err
 
 
+def test_a_machine_without_the_solver_is_told_so_before_the_work(
+    recording: Recording, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyceres", None)  # how Python marks a module that cannot be imported
+    assert mapped(recording[0], tmp_path / "my_map") == 2
+    assert "needs the Python packages pyceres, which are not installed here" in capsys.readouterr().err
+    assert not (tmp_path / "my_map.work").exists()
+
+
 def test_nothing_of_another_is_overwritten(recording: Recording, tmp_path: Path, capsys) -> None:
     (tmp_path / "my_map").mkdir()
     (tmp_path / "my_map" / "precious.txt").write_text("mine")
