@@ -105,8 +105,8 @@ def check_installed() -> None:
     """UserError where a package is missing that the adjustment needs: not every machine has wheels of them."""
     if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
         raise UserError(
-            f"transposenet map needs the Python packages {' and '.join(missing)}, which are not installed here; install "
-            "them by pip (there are wheels for x86-64), or make the map on another machine and copy its folder"
+            f"transposenet map needs the Python packages {' and '.join(missing)}, which are not installed here; "
+            "install them by pip (there are wheels for x86-64), or make the map on another machine and copy its folder"
         )
 
 
