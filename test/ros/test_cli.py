@@ -78,7 +78,7 @@ def test_the_overview_names_every_command_with_its_help(capsys: pytest.CaptureFi
     [
         ("trian", "'trian' is not a command; did you mean 'train'?"),
         ("make_bag", "did you mean 'make-bag'?"),
-        ("zzz", "'zzz' is not a command; commands: bag-to-dataset, check, train, "),
+        ("zzz", "'zzz' is not a command; commands: bag-to-dataset, check, map, train, "),
         ("--confg", "'--confg' is not a command; commands: "),
     ],
 )
@@ -157,7 +157,7 @@ def test_bash_completes_commands_options_presets_models_and_files(
     (tmp_path / "scene").mkdir()
     tab = lambda *words: completed(script, tmp_path, "transposenet", *words)
     assert tab("tr") == ["train"]
-    assert tab("ma") == ["make-bag"]
+    assert tab("ma") == ["map", "make-bag"]
     assert sorted(tab("")) == sorted(COMMANDS)
     assert tab("train", "--conf") == ["--config"]
     assert tab("train", "--opt") == ["--optimizer.learning_rate"]

@@ -22,8 +22,8 @@ camera's motion, as training needs it. No depth camera is needed.
 
 my_map is a data set like any other (layout `folder`), with the split fixed: validation and test
 frames take no part and keep their recorded poses. Beside it: map.json and overview.png (what was
-found), map.html (points and cameras, to turn), map.ply, depths.png. Run again after an interruption,
-the command goes on where it was. Exit code 2: an error to fix, in one sentence."""
+found), map.html (points and cameras, to turn), map.ply, depths.png. After an interruption the same
+command goes on where it was. Exit code 2: an error to fix, in one sentence."""
 help_all = list_formats
 CHOICES = {"poses": ("adjust", "keep"), "lens": ("adjust", "keep"), "depth": ("motion", "sensor", "both", "none")}
 LABELS = ("auto", "adjusted", "recorded")

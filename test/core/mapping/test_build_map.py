@@ -250,7 +250,7 @@ def test_m03_a_single_frame_is_refused(recording: Recording, tmp_path: Path, cap
     assert "1 training frames, a map needs 2" in capsys.readouterr().err
 
 
-def test_a_machine_without_the_solver_is_told_so_before_the_work(
+def test_a_machine_without_the_solver_is_one_sentence_before_the_work(
     recording: Recording, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "pyceres", None)  # how Python marks a module that cannot be imported
