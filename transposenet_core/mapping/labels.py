@@ -62,8 +62,8 @@ def choose_labels(
     adjusted_m, adjusted_deg, recorded_m, recorded_deg = medians
     better = adjusted_m * adjusted_deg < recorded_m * recorded_deg
     reason = (
-        f"{len(errors)} validation frames are placed {adjusted_m:.3f} {unit} / {adjusted_deg:.2f} deg from their "
-        f"recorded poses by the adjusted map, {recorded_m:.3f} {unit} / {recorded_deg:.2f} deg by the recorded one"
+        f"{len(errors)} validation frames are placed {adjusted_m:.3g} {unit} / {adjusted_deg:.2f} deg from their "
+        f"recorded poses by the adjusted map, {recorded_m:.3g} {unit} / {recorded_deg:.2f} deg by the recorded one"
     )
     return LabelChoice("adjusted" if better else "recorded", reason, len(errors), *medians)
 
