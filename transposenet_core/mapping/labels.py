@@ -90,7 +90,7 @@ class _Asked:
             pixel_K2, point_K = self._matches(number, features)
             both = []
             for point_P3, expected in zip(self._points, self._expected, strict=True):
-                pose = _placed(pixel_K2, point_P3[point_K], self._lens)
+                pose = placed(pixel_K2, point_P3[point_K], self._lens)
                 if pose is not None:
                     apart = float(np.linalg.norm(pose.position - expected[number].position))
                     both += [apart, float(rotation_angle_deg(pose.orientation, expected[number].orientation))]
@@ -151,7 +151,7 @@ def _recorded_points(adjustment: Adjustment) -> np.ndarray:
     return structure.points_of(cameras, lens, seen, len(adjustment.sparse.point_P3), 40.0 * lens.stated.width / 640)
 
 
-def _placed(pixel_K2: np.ndarray, point_K3: np.ndarray, lens: Lens) -> Pose | None:
+def placed(pixel_K2: np.ndarray, point_K3: np.ndarray, lens: Lens) -> Pose | None:
     """``T_map_camera`` from pixels and the points that they show; None where they do not agree on one."""
     ray_K3 = lens.rays(lens.working_pixels(pixel_K2))
     good_K = np.isfinite(point_K3).all(axis=1) & (ray_K3[:, 2] > 0.1)
@@ -161,13 +161,16 @@ def _placed(pixel_K2: np.ndarray, point_K3: np.ndarray, lens: Lens) -> Pose | No
     plane_K2, point_K3 = ray_K3[good_K, :2] / ray_K3[good_K, 2:], point_K3[good_K] - origin_3
     limit = LIMIT_PX * lens.stated.width / 640 / lens.focal
     cv2.setRNGSeed(0)
-    found, rotation, shift, inliers = cv2.solvePnPRansac(
-        point_K3, plane_K2, np.eye(3), None, None, None, False, 500, limit, 0.999, None, cv2.SOLVEPNP_SQPNP
-    )
-    if not found or inliers is None or len(inliers) < FEWEST_INLIERS:
+    try:
+        found, rotation, shift, inliers = cv2.solvePnPRansac(
+            point_K3, plane_K2, np.eye(3), None, None, None, False, 500, limit, 0.999, None, cv2.SOLVEPNP_SQPNP
+        )
+        if not found or inliers is None or len(inliers) < FEWEST_INLIERS:
+            return None
+        chosen = inliers.ravel()
+        rotation, shift = cv2.solvePnPRefineLM(point_K3[chosen], plane_K2[chosen], np.eye(3), None, rotation, shift)
+    except cv2.error:  # points that fix no pose, such as one point many times
         return None
-    chosen = inliers.ravel()
-    rotation, shift = cv2.solvePnPRefineLM(point_K3[chosen], plane_K2[chosen], np.eye(3), None, rotation, shift)
     T_camera_map = np.eye(4)
     T_camera_map[:3, :3], T_camera_map[:3, 3] = cv2.Rodrigues(rotation)[0], shift.ravel()
     if not np.isfinite(T_camera_map).all():

@@ -10,7 +10,8 @@ from textured_planes import CAMERA, ROOM, camera_at, render
 
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.mapping.adjust.adjustment import Adjustment, adjust
-from transposenet_core.mapping.labels import choose_labels
+from transposenet_core.mapping.adjust.lens import Lens
+from transposenet_core.mapping.labels import choose_labels, placed
 from transposenet_core.scene import PosedImage
 
 SIZE = 160, 120
@@ -66,3 +67,12 @@ def test_validation_frames_of_another_size_are_not_asked(walked: Walked, tmp_pat
     choice = choose_labels(adjustment, half, "m", cache, progress=False)
     assert choice.labels == "adjusted" and choice.placed == 0
     assert "0 validation frames can be compared, 10 are needed" in choice.reason
+
+
+@pytest.mark.parametrize("distinct", [1, 2])
+def test_points_that_fix_no_pose_place_nothing(distinct: int) -> None:
+    """OpenCV's solver ends with an error there: on an office, whose validation frames look where nobody had looked."""
+    rng = np.random.default_rng(2)
+    point_K3 = np.repeat(rng.normal(size=(distinct, 3)) + [0, 0, 4], 20 // distinct, axis=0)
+    pixel_K2 = point_K3[:, :2] / point_K3[:, 2:] * CAMERA.fx + [CAMERA.cx, CAMERA.cy]
+    assert placed(pixel_K2, point_K3, Lens.of(CAMERA)) is None
