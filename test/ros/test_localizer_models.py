@@ -111,7 +111,9 @@ class Stream:
 def test_another_scene_from_the_next_frame_on(
     node: Watched, camera: Any, models_dir: Path, image_HW3: np.ndarray
 ) -> None:
-    for scene in ("kitchen", "office"):
+    # A test that is repeated finds the node with the model that it had changed to.
+    now = Path(model_of(node.client)).name
+    for scene in sorted(("kitchen", "office"), key=lambda scene: scene == now):
         offline = Localizer(models_dir / scene, device="cpu").localize(image_HW3).pose
         with Stream(node, camera, image_HW3) as stream:
             asked = len(stream.poses)
