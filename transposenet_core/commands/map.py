@@ -5,14 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from transposenet_core.command_line import next_command
 from transposenet_core.commands.data_options import ALIGN_HELP, SCALE_HELP, SKIP_BAD_HELP, SPLIT_HELP, list_formats
 from transposenet_core.errors import UserError
-
-if TYPE_CHECKING:
-    from transposenet_core.mapping.options import MapOptions
+from transposenet_core.mapping.options import DEPTHS, LABELS, LENS, POSES, MapOptions
 
 HELP = "make a map of a recording: better poses, its lens, and depth"
 DESCRIPTION = """Make a map of a recording from its own images: poses and lens adjusted to them, and depth from the
@@ -25,8 +22,6 @@ frames take no part and keep their recorded poses. Beside it: map.json and overv
 found), map.html (points and cameras, to turn), map.ply, depths.png. After an interruption the same
 command goes on where it was. Exit code 2: an error to fix, in one sentence."""
 help_all = list_formats
-CHOICES = {"poses": ("adjust", "keep"), "lens": ("adjust", "keep"), "depth": ("motion", "sensor", "both", "none")}
-LABELS = ("auto", "adjusted", "recorded")
 MOST_SEEDS = 2**31  # OpenCV's are int
 
 
@@ -39,11 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--skip-bad", action="store_true", help=SKIP_BAD_HELP)
     add("--scale", metavar="METRES", help=SCALE_HELP)
     add("--align", metavar="FILE", help=ALIGN_HELP)
-    add("--poses", default="adjust", choices=CHOICES["poses"], help="adjust the poses to the images, or keep them")
-    add("--lens", default="adjust", choices=CHOICES["lens"], help="the same of focal length, centre and distortion")
-    add(
-        "--depth", default="motion", choices=CHOICES["depth"], help="from the camera's motion, the depth camera's, none"
-    )
+    add("--poses", default="adjust", choices=POSES, help="adjust the poses to the images, or keep them")
+    add("--lens", default="adjust", choices=LENS, help="the same of focal length, centre and distortion")
+    depths = "from the camera's motion; of the sensor; both: the sensor's, completed; none"
+    add("--depth", default="motion", choices=DEPTHS, help=depths)
     add("--labels", default="auto", choices=LABELS, help="which poses a network learns; auto: validation frames decide")
     add(
         "--pose-sigma",
@@ -81,8 +75,6 @@ def run(args: argparse.Namespace) -> None:
 
 def options_of(args: argparse.Namespace) -> MapOptions:
     """UserError where --pose-sigma is not two numbers, or --seed is out of range."""
-    from transposenet_core.mapping.options import MapOptions
-
     if not 0 <= args.seed < MOST_SEEDS:
         raise UserError(f"--seed is {args.seed}, allowed are 0 to {MOST_SEEDS - 1}")
     return MapOptions(

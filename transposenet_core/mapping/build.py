@@ -90,6 +90,8 @@ def build_map(scene: Scene, out: Path, options: MapOptions, overwrite: bool = Fa
                 found = Found(adjustment, choice, dense, comparison)
                 card = write_map_files(writer.folder, copy, found, options, clock.seconds, progress)
             writer.about = {"map": {"labels": choice.labels, "options": options.to_dict()}}
+            if (seconds := time_offset(scene, adjustment, choice)) != 0:
+                writer.about["time_offset_s"] = {scene.name: seconds}
     return Mapped(card, adjustment, choice, dense)
 
 
@@ -166,6 +168,13 @@ def mapped_poses(
     if choice.labels == "adjusted" and (offset.position_decided or offset.rotation_decided):
         mount = offset.T_body_camera if mount is None else mount @ offset.T_body_camera
     return MappedPoses(recorded, adjusted, choice.labels, mount)
+
+
+def time_offset(scene: Scene, adjustment: Adjustment, choice: LabelChoice) -> float:
+    """What has to be added to the images' stamps, in seconds, to find the poses that they are labelled with: poses that
+    were recorded late are those of earlier times."""
+    late = adjustment.offset.seconds if choice.labels == "adjusted" else 0.0
+    return scene.time_offset_s - late
 
 
 def _depth(

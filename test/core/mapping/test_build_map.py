@@ -15,6 +15,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from made_views import CAMERA as VIEWS_CAMERA
+from made_views import views, walk
 from textured_planes import ARC, CAMERA, ROOM, camera_at, render
 
 from transposenet_core.commands import map as map_command
@@ -23,6 +25,10 @@ from transposenet_core.errors import UserError
 from transposenet_core.formats import load_scene
 from transposenet_core.formats.folder_writing import folder_dataset, write_folder_dataset
 from transposenet_core.geometry.pose import Pose
+from transposenet_core.mapping.adjust.adjustment import AdjustOptions, adjust_tracks
+from transposenet_core.mapping.adjust.lens import Lens
+from transposenet_core.mapping.build import time_offset
+from transposenet_core.mapping.labels import LabelChoice
 from transposenet_core.mapping.mapped_dataset import ADJUSTED, RECORDED, read_poses, write_poses
 from transposenet_core.mapping.work_folder import LOCK, work_folder
 from transposenet_core.scene import DepthCamera, PosedImage, Scene
@@ -188,13 +194,26 @@ def test_a_sensors_depth_is_compared_and_completed(recording: Recording, tmp_pat
     assert np.median(error_HW[depth_HW > 0]) < 0.02 and np.median(error_HW[hole][depth_HW[hole] > 0]) < 0.05
 
 
+def test_the_clock_of_the_recording_is_kept_and_corrected(recording: Recording, tmp_path: Path) -> None:
+    scene = replace(load_scene(recording[0]), time_offset_s=0.2)
+    walked = views(walk())
+    found = adjust_tracks(walked.images(walked.poses), Lens.of(VIEWS_CAMERA), walked.found, AdjustOptions())
+    late = replace(found, offset=replace(found.offset, seconds=0.05, seconds_decided=True))
+    assert time_offset(scene, late, LabelChoice("recorded", "")) == 0.2
+    # Images that were labelled with poses of 50 ms later belong to poses of 50 ms earlier.
+    assert time_offset(scene, late, LabelChoice("adjusted", "")) == pytest.approx(0.15)
+
+
 def test_poses_and_lens_can_be_kept(recording: Recording, tmp_path: Path) -> None:
+    about = json.loads((recording[0] / "dataset.json").read_text())
+    (recording[0] / "dataset.json").write_text(json.dumps(about | {"time_offset_s": {"walls": 0.03}}))
     out = tmp_path / "my_map"
     assert mapped(recording[0], out, "--poses", "keep", "--lens", "keep", "--depth", "none") == 0
     before, after = load_scene(recording[0]), load_scene(out)
     for ours, theirs in zip(after.images, before.images, strict=True):
         np.testing.assert_allclose(ours.pose.matrix_44, theirs.pose.matrix_44, atol=1e-12)
-    assert after.depth_camera is None
+    assert after.depth_camera is None and after.time_offset_s == 0.03
+    (recording[0] / "dataset.json").write_text(json.dumps(about))
     assert after.intrinsics is not None and before.intrinsics is not None
     assert after.intrinsics.matrix_33.tolist() == before.intrinsics.matrix_33.tolist()
 

@@ -77,9 +77,9 @@ def by_overlap(
     middle_N3 = cameras.position_N3 + depth_N[:, None] * cameras.rotation_N33[:, :, 2]
     scale = float(np.median(depth_N))
     key_N9 = np.hstack([middle_N3 / scale, cameras.position_N3 / scale, cameras.rotation_N33[:, :, 2]])
-    nearest = cKDTree(key_N9).query(key_N9, k=min(CANDIDATES + 1, N))[1][:, 1:]
     # Neighbours in time fill the list of the nearest: as many again are drawn from farther away.
     wide = cKDTree(key_N9).query(key_N9, k=min(8 * CANDIDATES, N))[1][:, 1:]
+    nearest = wide[:, :CANDIDATES]
     drawn = wide[:, np.sort(rng.permutation(wide.shape[1])[:CANDIDATES])] if wide.shape[1] else wide
     i = np.repeat(np.arange(N), nearest.shape[1] + drawn.shape[1])
     candidate_M2 = np.unique(np.sort(np.column_stack([i, np.hstack([nearest, drawn]).ravel()]), axis=1), axis=0)

@@ -122,15 +122,12 @@ def residuals(expected: Cameras, recorded: Cameras) -> np.ndarray:
     return np.hstack([recorded.position_N3 - expected.position_N3, between.as_rotvec()])
 
 
-def fit(
-    cameras: Cameras, recording: Recording, good_N: np.ndarray, spread: float, with_scale: bool = True
-) -> RecordedModel:
+def fit(cameras: Cameras, recording: Recording, good_N: np.ndarray, spread: float) -> RecordedModel:
     """The model of the recording whose frames `good_N` the images have fixed, without what the data do not decide.
 
     With fewer than FEWEST_FRAMES of those, or positions that do not spread, nothing is estimated: identity.
     """
     free_14 = np.ones(14, bool)
-    free_14[LOG_SCALE] = with_scale
     model = _fit(cameras, recording, good_N, spread, free_14, np.zeros(14))
     smallest = SMALLEST_LEVER * spread, SMALLEST_MOUNT, SMALLEST_TIME
     lever, mount, time = (
