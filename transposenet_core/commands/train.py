@@ -68,9 +68,11 @@ def run(args: argparse.Namespace) -> None:
     from transposenet_core.training.distributed import joined
     from transposenet_core.training.least_steps import stretched_sentence, with_least_steps
     from transposenet_core.training.loop import Training
+    from transposenet_core.training.memory import keep_freed_memory
     from transposenet_core.training.network import check_scene_count
     from transposenet_core.training.outcome import frames_digest
 
+    keep_freed_memory()
     preset = preset_path(args.config)
     config = load_config(preset, args.overrides)
     train = training_of(config)

@@ -11,6 +11,7 @@ from efficientnet_pytorch import EfficientNet
 from torch import nn
 
 from transposenet_core.models.resnet import ResNetEndpoints
+from transposenet_core.models.same_padding import pad_in_convolutions
 
 
 class EfficientNetEndpoints(nn.Module):
@@ -31,6 +32,7 @@ class EfficientNetEndpoints(nn.Module):
         # image_size=None: "same" padding from the actual size, where the package would fix it for 224 x 224.
         whole = EfficientNet.from_name(name, image_size=None)
         whole.set_swish(memory_efficient=False)
+        pad_in_convolutions(whole)
         self.levels = tuple(sorted(levels))
         self._last_block_of = _level_ends(whole)
         if not set(levels) <= set(self._last_block_of):
