@@ -25,7 +25,8 @@ from transposenet_core.formats import load_scene
 from transposenet_core.image_files import image_stem
 from transposenet_core.mapping.dense.depth_errors import DepthErrorCounter
 from transposenet_core.mapping.dense.result import FrameDepth
-from transposenet_core.mapping.dense.sensor import compare_with_sensor, read_depth, read_sensor, registered
+from transposenet_core.mapping.dense.sensor import read_depth, read_sensor, registered
+from transposenet_core.mapping.dense.sensor_comparison import compare_with_sensor
 from transposenet_core.scene import PosedImage, Scene
 
 COLUMNS = ["", "covered", "within 5 %", "within 10 %", "median", "bias", "> 20 % off"]
@@ -86,8 +87,10 @@ def run(options: argparse.Namespace) -> None:
         )
     )
     frames, images = [frame for frame, _ in pairs], [image for _, image in pairs]
-    metric = original.units == "metres"
-    if found := compare_with_sensor(frames, mapped.depth_camera, images, original.depth_camera, metric):
+    metric, timed = original.units == "metres", original.assumed_rate_hz is None
+    if found := compare_with_sensor(
+        frames, mapped.depth_camera, images, original.depth_camera, metric=metric, timed=timed
+    ):
         print("\n".join(found.sentences()))
 
 

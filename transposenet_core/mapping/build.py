@@ -18,7 +18,7 @@ from transposenet_core.mapping.completed_depth import complete
 from transposenet_core.mapping.dense.depth_from_motion import depth_from_motion
 from transposenet_core.mapping.dense.options import DenseOptions
 from transposenet_core.mapping.dense.result import DenseResult
-from transposenet_core.mapping.dense.sensor import compare_with_sensor
+from transposenet_core.mapping.dense.sensor_comparison import compare_with_sensor
 from transposenet_core.mapping.labels import LabelChoice, choose_labels, corrected
 from transposenet_core.mapping.map_files import Found, write_map_files
 from transposenet_core.mapping.mapped_dataset import MappedDepth, MappedPoses, write_mapped
@@ -78,8 +78,14 @@ def build_map(scene: Scene, out: Path, options: MapOptions, overwrite: bool = Fa
                 )
         if dense and dense.depth_camera and scene.depth_camera:
             with clock.step("sensor"):
+                best = [replace(frame.image, pose=frame.T_map_camera) for frame in adjustment.sparse.frames]
                 comparison = compare_with_sensor(
-                    dense.frames, dense.depth_camera, training, scene.depth_camera, scene.units == "metres"
+                    dense.frames,
+                    dense.depth_camera,
+                    best,
+                    scene.depth_camera,
+                    metric=scene.units == "metres",
+                    timed=scene.assumed_rate_hz is None,
                 )
         poses = mapped_poses(held, training, adjustment, choice)
         with folder_dataset(out, scene.name, overwrite) as writer:

@@ -13,7 +13,7 @@ from transposenet_core.geometry.pose import Pose
 from transposenet_core.image_files import image_stem
 from transposenet_core.mapping.adjust.adjustment import Adjustment
 from transposenet_core.mapping.dense.result import DenseResult
-from transposenet_core.mapping.dense.sensor import SensorComparison
+from transposenet_core.mapping.dense.sensor_comparison import SensorComparison
 from transposenet_core.mapping.labels import LabelChoice
 from transposenet_core.mapping.options import MapOptions
 from transposenet_core.mapping.report.contact_sheet import draw_contact_sheet

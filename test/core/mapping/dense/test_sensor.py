@@ -11,7 +11,8 @@ from textured_planes import CAMERA, camera_at, rectangle, render
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.mapping.dense import depth_errors
 from transposenet_core.mapping.dense.result import FrameDepth
-from transposenet_core.mapping.dense.sensor import compare_with_sensor, completed, read_sensor, registered
+from transposenet_core.mapping.dense.sensor import completed, read_sensor, registered
+from transposenet_core.mapping.dense.sensor_comparison import compare_with_sensor
 from transposenet_core.scene import DepthCamera, PosedImage
 
 ROOM = [
@@ -22,16 +23,27 @@ ROOM = [
 NO_LENS = Pose(np.zeros(3), np.array([1.0, 0, 0, 0]))
 
 
-def recorded(folder: Path, mount: Pose) -> tuple[list[FrameDepth], list[PosedImage]]:
-    """Exact depth of the colour camera as if from motion, and that of a depth camera on the mount, in millimetres."""
+def path_at(seconds: float) -> Pose:
+    """A camera that goes to the side at 0.8 m/s and turns at 24 deg/s, to and fro every second."""
+    along = 1 - abs(seconds % 2 - 1)
+    return camera_at((0.8 * along, 0, 0), yaw_deg=-24 * along)
+
+
+def recorded(folder: Path, mount: Pose, delay: float = 0.0) -> tuple[list[FrameDepth], list[PosedImage]]:
+    """Exact depth of the colour camera as if from motion, and that of a depth camera on the mount, in millimetres, so
+    many seconds later."""
     frames, images = [], []
-    for number in range(4):
-        pose = camera_at((0.1 * number, 0, 0), yaw_deg=-3 * number)
-        for name, its_pose in ((f"{number}.motion.png", pose), (f"{number}.sensor.png", pose @ mount)):
+    for number in range(8):
+        stamp = number / 4 + 0.125
+        pose = path_at(stamp)
+        for name, its_pose in (
+            (f"{number}.motion.png", pose),
+            (f"{number}.sensor.png", path_at(stamp + delay) @ mount),
+        ):
             _, depth_HW = render(ROOM, its_pose)
             cv2.imwrite(str(folder / name), np.rint(1000 * depth_HW).astype(np.uint16))
         frames.append(FrameDepth(f"{number}.png", folder / f"{number}.motion.png"))
-        images.append(PosedImage(f"{number}.png", folder, pose, "train", "a", 0.0, folder / f"{number}.sensor.png"))
+        images.append(PosedImage(f"{number}.png", folder, pose, "train", "a", stamp, folder / f"{number}.sensor.png"))
     return frames, images
 
 
@@ -45,12 +57,26 @@ def test_the_place_of_the_depth_camera_is_found(offset: tuple[float, float], tmp
     assert any(s.startswith("the depth camera sits") and f"to the {side} of" in s for s in found.sentences())
 
 
+@pytest.mark.parametrize(("delay", "x"), [(0.02, 0.0), (-0.032, 0.015)])
+def test_the_time_of_the_depth_images_is_found(delay: float, x: float, tmp_path: Path) -> None:
+    frames, images = recorded(tmp_path, Pose(np.array([x, 0, 0]), NO_LENS.orientation), delay)
+    camera = DepthCamera(CAMERA, 1e-3, NO_LENS)
+    found = compare_with_sensor(frames, camera, images, camera)
+    assert found is not None and found.delay == pytest.approx(delay, abs=0.0041)
+    assert found.offset_xy == pytest.approx((x, 0.0), abs=0.0051)
+    word = "after" if delay > 0 else "before"
+    assert any(s.startswith("depth images are taken") and f" ms {word}" in s for s in found.sentences())
+    untimed = compare_with_sensor(frames, camera, images, camera, timed=False)
+    assert untimed is not None and untimed.delay is None
+
+
 def test_equal_depths_agree_and_sit_where_they_are_described(tmp_path: Path) -> None:
     mount = Pose(np.array([-0.025, 0, 0]), NO_LENS.orientation)
     frames, images = recorded(tmp_path, mount)
     camera = DepthCamera(CAMERA, 1e-3, NO_LENS)
     found = compare_with_sensor(frames, camera, images, replace(camera, T_camera_depth=mount))
-    assert found is not None and found.offset_xy == (0.0, 0.0) and found.frames == 4
+    assert found is not None and found.offset_xy == (0.0, 0.0) and found.delay == 0.0
+    assert found.frames == 8
     assert found.errors.within_5 > 0.97 and found.errors.median < 0.002 and abs(found.errors.bias) < 0.001
 
 
