@@ -48,7 +48,12 @@ setup(
     python_requires=">=3.10,<3.13",
     install_requires=requirements(),
     # colcon test recognises pytest by this. The torchvision that fits is the one that asks for the torch named above.
-    extras_require={"test": ["pytest"], "torchvision": ["torchvision"], "colmap": ["pycolmap"]},
+    extras_require={
+        "test": ["pytest"],
+        "torchvision": ["torchvision"],
+        "colmap": ["pycolmap"],
+        "onnx": ["onnx", "onnxruntime"],
+    },
     zip_safe=False,
     entry_points={
         "console_scripts": [

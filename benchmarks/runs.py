@@ -88,7 +88,7 @@ class Run:
 
     def _evaluated(self, scene: Scene) -> OfflineResult:
         """The scene model on the test frames: figures printed, images and predictions in the folder."""
-        localizer = Localizer(self.folder, self.config.device)
+        localizer = Localizer(self.folder, self.config.device, backend="torch")
         evaluated = evaluate_offline(localizer, scene, progress=True)
         print(evaluated.pose_table())
         read = image_reader(scene, evaluated.mapped_scene)

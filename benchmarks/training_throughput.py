@@ -11,7 +11,6 @@ decoding and resizing them is included, spread over the preset's 300 epochs. Ste
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import statistics
 import sys
 import tempfile
@@ -19,7 +18,6 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import cv2
 import numpy as np
@@ -28,8 +26,8 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # runs from a checkout that is not installed, too
 
+from benchmarks.yardstick import load_yardstick
 from transposenet_core.command_line import exit_code
-from transposenet_core.errors import UserError
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.scene import PosedImage
 from transposenet_core.training.batches import Batch, batches
@@ -150,15 +148,10 @@ def median_seconds(steps: dict[str, Callable[[], None]], seconds: float, device:
 
 
 def run(args: argparse.Namespace) -> None:
-    if not args.yardstick.is_file():
-        raise UserError(f"--yardstick {args.yardstick}: no such file; give the Python file with the reference network")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if args.threads:
         torch.set_num_threads(args.threads)
-    spec: Any = importlib.util.spec_from_file_location("yardstick", args.yardstick)
-    yardstick = importlib.util.module_from_spec(spec)
-    sys.argv = sys.argv[:1]
-    spec.loader.exec_module(yardstick)
+    yardstick = load_yardstick(args.yardstick)
     where = torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
     print(f"{where}, torch {torch.__version__}; img/s includes loading, spread over {EPOCHS} epochs")
     with tempfile.TemporaryDirectory() as folder:

@@ -16,6 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 # Tests do not use the user's cache of decoded images.
 _CACHE = tempfile.TemporaryDirectory(prefix="transposenet-cache-")
 os.environ["TRANSPOSENET_CACHE"] = _CACHE.name
+# Exporting each network of every test would take minutes: test/core/backends does it, the others run torch.
+os.environ["TRANSPOSENET_BACKEND"] = "torch"
 
 
 @pytest.fixture(scope="session")

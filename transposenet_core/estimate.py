@@ -28,7 +28,7 @@ class Estimate:
     model of several scenes ``scene`` is the selected one, ``scene_probability`` how sure the network is of it (None
     of one scene), and the covariance is the error within it. ``time_offset_s`` is the scene's: added to an image's
     stamp it gives the time of its pose. ``units`` are those of positions: "metres", or "arbitrary" if the scale of
-    the scene is not known, then instead of metres above.
+    the scene is not known, then instead of metres above. ``backend`` is what ran the network, with its precision.
     """
 
     pose: Pose | None
@@ -43,6 +43,7 @@ class Estimate:
     explanation: str = ""
     time_offset_s: float = 0.0
     units: str = "metres"
+    backend: str = ""
 
     def in_metres(self, metres_per_unit: float) -> Estimate:
         """The same estimate of a scene in arbitrary units, of which one has so many metres."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from transposenet_core.backends import choose
 from transposenet_core.errors import UserError
 from transposenet_core.estimate import LOST_VARIANCE, NON_FINITE_OUTPUT, OUT_OF_SCENE, Estimate
 from transposenet_core.geometry.covariance import moved_covariance, position_sigma, scaled
@@ -17,20 +18,28 @@ from transposenet_core.scene import unit_name
 from transposenet_core.scene_model import KEPT, Calibration, SceneModel
 
 DEVICES = ("auto", "cpu", "cuda")
-BACKENDS = ("torch",)
 
 
 class Localizer:
-    """A scene model ready to run. UserError where the model, the device or the back end is not available."""
+    """A scene model ready to run. UserError where the model, the device or the back end is not available.
 
-    def __init__(self, path: str | Path, device: str = "auto", backend: str = "torch") -> None:
-        if backend not in BACKENDS:
-            raise UserError(f"backend '{backend}' is unknown, allowed are: {', '.join(BACKENDS)}")
+    ``backend`` (one of `BACKENDS`) runs the network; ``refused_backends`` has a sentence for each that `auto` prefers
+    and that cannot be had here.
+    """
+
+    def __init__(self, path: str | Path, device: str = "auto", backend: str = "auto") -> None:
         self.device = choose_device(device)
         self.scene_model = SceneModel.load(path)
         network: Any = self.scene_model.network  # mypy's stubs lack memory_format here
         self._network = network.to(self.device, memory_format=torch.channels_last)
         self._scenes = self.scene_model.scenes
+        chosen = choose(self.scene_model, Path(path), self.device, backend)
+        self.backend, self.refused_backends = chosen.backend, chosen.refused
+
+    @property
+    def backend_name(self) -> str:
+        """Back end and precision."""
+        return f"{self.backend.name} {self.backend.precision}"
 
     def warm_up(self, frames: int = 3) -> None:
         """Run the network on grey images, so that the first real frame is as fast as the later ones."""
@@ -42,17 +51,19 @@ class Localizer:
     def localize(self, image_HW3: np.ndarray, with_attention: bool = False) -> Estimate:
         """``T_map_camera`` of an (H, W, 3) uint8 RGB image. ValueError for any other array.
 
-        ``with_attention`` adds the attention maps of both encoders at a small cost and changes no pose; a model without
-        attention maps, or with several windows, adds none. The covariance is the network's own for this frame, scaled
-        to its errors on held-out frames, where the network returns a ``covariance`` and the scene model has its
-        calibration; otherwise the error on those frames, the same for all. A frame whose covariance is larger than
-        those of the held-out frames is not localized: ``out_of_scene``. A model of several scenes selects one; pose,
-        map frame and covariance are that scene's. Where its labels are of another body on the camera's mount
-        (``T_pose_camera``), so is the pose.
+        ``with_attention`` adds the attention maps of both encoders, for which torch runs the network, and changes no
+        pose by more than back ends differ; a model without attention maps, or with several windows, adds none. The
+        covariance is the network's own for this frame, scaled to its errors on held-out frames, where the network
+        returns a ``covariance`` and the scene model has its calibration; otherwise the error on those frames, the same
+        for all. A frame whose covariance is larger than those of the held-out frames is not localized:
+        ``out_of_scene``. A model of several scenes selects one; pose, map frame and covariance are that scene's. Where
+        its labels are of another body on the camera's mount (``T_pose_camera``), so is the pose.
         """
         image_N3HW = self.scene_model.preprocessing(image_HW3).to(self.device)
-        asked = {"with_attention": True} if with_attention and self._network.has_attention else {}
-        output = output_of_images(self._network, image_N3HW, images=1, **asked)
+        if with_attention and self._network.has_attention:
+            output = output_of_images(self._network, image_N3HW, images=1, with_attention=True)
+        else:
+            output = output_of_images(self.backend, image_N3HW, images=1)
         position = output["position"][0].double().cpu().numpy()
         orientation = output["orientation"][0].double().cpu().numpy()
         number = int(output["scene"][0]) if "scene" in output else 0
@@ -85,6 +96,7 @@ class Localizer:
             explanation=explanation,
             time_offset_s=scene.time_offset_s,
             units=scene.units,
+            backend=self.backend_name,
         )
 
 

@@ -35,14 +35,18 @@ class GuardedLocalizer:
     CPU failed as well.
     """
 
-    def __init__(self, path: Path, device: str, on_device_error: str, warn: Callable[[str], None]) -> None:
-        self._path, self._policy, self._log_warning = path, on_device_error, warn
+    def __init__(
+        self, path: Path, device: str, on_device_error: str, warn: Callable[[str], None], backend: str = "auto"
+    ) -> None:
+        self._path, self._policy, self._log_warning, self._backend = path, on_device_error, warn, backend
         self.note = self.fallback_reason = ""
         chosen = choose_device(device)
         if device == "auto" and chosen.type == "cpu":
             self.note = "device 'auto' found no CUDA and runs on the CPU"  # as most robots do: no warning
         # The weights alone may be too many for the device.
-        self._localizer = self._twice(chosen, lambda: _ready(path, chosen.type)) or _ready(path, "cpu")
+        self._localizer = self._twice(chosen, lambda: _ready(path, chosen.type, backend)) or _ready(
+            path, "cpu", backend
+        )
 
     @property
     def scene_model(self) -> SceneModel:
@@ -52,10 +56,18 @@ class GuardedLocalizer:
     def device(self) -> torch.device:
         return self._localizer.device
 
+    @property
+    def backend_name(self) -> str:
+        return self._localizer.backend_name
+
+    @property
+    def refused_backends(self) -> list[str]:
+        return self._localizer.refused_backends
+
     def localize(self, image_HW3: np.ndarray, **options: Any) -> Estimate:
         estimate = self._twice(self.device, lambda: self._localizer.localize(image_HW3, **options))
         if estimate is None:
-            self._localizer = _ready(self._path, "cpu")
+            self._localizer = _ready(self._path, "cpu", self._backend)
             estimate = self._localizer.localize(image_HW3, **options)
         return estimate
 
@@ -83,18 +95,18 @@ class GuardedLocalizer:
         return None
 
 
-def _ready(path: Path, device: str) -> Localizer:
+def _ready(path: Path, device: str, backend: str) -> Localizer:
     """Warmed up: the one that another node of the process uses for the same files, or a new one. Unused ones are
     freed."""
     files = [path / name for name in (DESCRIPTION, WEIGHTS)]
     written = [(file.stat().st_mtime_ns, file.stat().st_size) if file.is_file() else None for file in files]
-    key = (path.resolve(), device, *written)
+    key = (path.resolve(), device, backend, *written)
     with _loading:
         if key in _loaded:
             gc.collect()  # or it might find one that is no longer used and not freed yet
         localizer = _loaded.get(key)
         if localizer is None:
-            localizer = Localizer(path, device=device)
+            localizer = Localizer(path, device=device, backend=backend)
             localizer.warm_up()
             _loaded[key] = localizer
         return localizer

@@ -34,6 +34,7 @@ class NodeState:
     model: str = ""
     scene: str = ""
     device: str = ""
+    backend: str = ""
     topic: str = ""
     reliability: str = ""
     clock: str = ""
@@ -88,6 +89,7 @@ def diagnostic_status(name: str, node_state: NodeState, before: Snapshot, now: S
         model=node_state.model,
         scene=node_state.scene,
         device=node_state.device,
+        backend=node_state.backend,
         topic=node_state.topic,
         reliability=node_state.reliability,
         clock=node_state.clock,

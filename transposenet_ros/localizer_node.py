@@ -65,7 +65,10 @@ class LocalizerNode(LifecycleNode):
         localizer = self._configured.localizer
         title, device = localizer.scene_model.title, localizer.device
         note = f" ({localizer.note})" if localizer.note and not localizer.fallback_reason else ""
-        self.get_logger().info(f"scene '{title}' of {values.model} is ready on {device}{note}")
+        by = localizer.backend_name
+        self.get_logger().info(f"scene '{title}' of {values.model} is ready on {device}{note}, run by {by}")
+        for sentence in localizer.refused_backends:
+            self.get_logger().info(sentence)
 
     @reported
     def on_activate(self, state: LifecycleState) -> None:
@@ -115,7 +118,9 @@ class LocalizerNode(LifecycleNode):
         """A localizer that is warmed up. UserError where the model or the device is not available."""
         values = parameters.read(self)
         path = allowed_model(model, values.models_dir, running=self._configured is not None)
-        localizer = GuardedLocalizer(path, values.device, values.on_device_error, self.get_logger().warning)
+        localizer = GuardedLocalizer(
+            path, values.device, values.on_device_error, self.get_logger().warning, values.backend
+        )
         check_map_frame(values, localizer.scene_model)
         check_units(values, localizer.scene_model)
         return localizer

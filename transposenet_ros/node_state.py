@@ -31,6 +31,7 @@ def node_state_of(
         model=parameters.model,
         scene=localizer.scene_model.title if localizer else "",
         device=str(localizer.device) if localizer else parameters.device,
+        backend=localizer.backend_name if localizer else parameters.backend,
         topic=camera.topic if camera else "",
         reliability=("reliable" if camera.reliable else "best effort") if camera else "",
         clock=clock_name(node),
@@ -51,6 +52,7 @@ def _notes(parameters: Parameters, configured: Configured | None, active: Active
     return {
         "units": units_note(parameters, configured.localizer.scene_model) if configured else "",
         "device_note": configured.localizer.note if configured else "",
+        "backend_note": "; ".join(configured.localizer.refused_backends) if configured else "",
         "camera": active.frame_localizer.camera.verdict.text if active else "",
         "tf_mode": frames.mode if frames else "",
         "tf_withheld": frames.withheld if frames else 0,

@@ -48,6 +48,12 @@ class Parameters:
         "", "Folder below which every model must lie; empty: anywhere at start, and no change after", "only at start"
     )
     device: str = _row("auto", "Where the network runs; auto is CUDA if available", choices=("auto", "cpu", "cuda"))
+    backend: str = _row(
+        "auto",
+        "What runs the network (docs/performance.md): auto is the fastest that is installed and gives the poses of "
+        "torch",
+        choices=("auto", "torch", "onnxruntime", "openvino"),
+    )
     on_device_error: str = _row(
         "cpu", "If a GPU runs out of memory twice in a row: continue on the CPU, or fail", choices=("cpu", "error")
     )

@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> None:
     from transposenet_core.localizer import Localizer
     from transposenet_core.progress import ProgressBar
 
-    localizer = Localizer(args.model, device=args.device)
+    localizer = Localizer(args.model, device=args.device, backend="torch")
     paths = images_of(args.images, "--images")
     figures = []
     for path in ProgressBar(paths, desc="localize", unit="img", disable=not sys.stderr.isatty()):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from transposenet_core.atomic_files import write_atomically
 from transposenet_core.command_line import next_command
+from transposenet_core.commands.backend_option import add_backend_option, start_localizer
 from transposenet_core.commands.data_options import MODEL_HELP, add_data_options, list_formats, load_given
 from transposenet_core.errors import UserError
 
@@ -32,7 +33,7 @@ transposenet evaluate MODEL --data 7scenes:PATH --split FILE [--predictions out.
 The baselines know the training frames of the split. The last lines are a verdict: better than
 retrieval, or what to do. The predictions file has a
 line per image: image,x,y,z,qw,qx,qy,qz (T_map_camera, metres), sigma_x,sigma_y,sigma_z (metres),
-localized (0/1). Without --split the frames are split as the model was trained, where it knows them;
+localized (0/1), backend. Without --split the frames are split as the model was trained, where it knows them;
 frames that it was trained on are evaluated with a warning. Of a model of several scenes --data says
 which one the images are of, by its name; a frame taken for another one counts as not localized."""
 help_all = list_formats
@@ -52,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="average the poses of N windows of an image (PoseNet: 128), fewer in an image hardly larger",
     )
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    add_backend_option(parser)
     parser.add_argument("--predictions", type=Path, metavar="FILE", help="write the poses as CSV")
     parser.add_argument("--report", type=Path, metavar="DIR", help="draw report.png there")
     parser.add_argument("--json", type=Path, metavar="FILE", help="the figures, unrounded")
@@ -66,9 +68,8 @@ def run(args: argparse.Namespace) -> None:
     from transposenet_core.evaluation.training_record import TrainingRecord
     from transposenet_core.evaluation.verdict import verdict_of
     from transposenet_core.formats import load_scene
-    from transposenet_core.localizer import Localizer
 
-    localizer = Localizer(args.model, device=args.device)
+    localizer = start_localizer(args.model, args.device, args.backend)
     if args.crops is not None:
         localizer.scene_model.preprocessing = with_crops(localizer.scene_model, args.crops)
     scenes = load_given(args, None if args.split else partial(_as_trained, localizer.scene_model, args.select))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transposenet_core.command_line import next_command, next_node
+from transposenet_core.commands.backend_option import add_backend_option, start_localizer
 from transposenet_core.commands.data_options import MODEL_HELP
 from transposenet_core.commands.image_paths import images_of
 from transposenet_core.errors import UserError
@@ -44,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--model", required=True, type=Path, metavar="MODEL", help=MODEL_HELP)
     add("--json", action="store_true", help="print JSON on standard output, and nothing else there")
     add("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    add_backend_option(parser)
     add(
         "--camera",
         type=Path,
@@ -57,11 +59,10 @@ def run(args: argparse.Namespace) -> None:
     for path in paths:
         if not path.is_file():
             raise UserError(f"{path}: no such image; give files or folders of PNG and JPEG images")
-    from transposenet_core.localizer import Localizer
     from transposenet_core.progress import ProgressBar
     from transposenet_core.scene import common_units
 
-    localizer = Localizer(args.model, device=args.device)
+    localizer = start_localizer(args.model, args.device, args.backend)
     read = image_reader(localizer.scene_model, args.camera)
     note_other_shapes(localizer.scene_model, paths)
     shown = ProgressBar(paths, desc="localize", unit="img", disable=not sys.stderr.isatty())

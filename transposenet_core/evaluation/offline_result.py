@@ -120,6 +120,8 @@ class OfflineResult:
         """The figures, unrounded, for JSON."""
         aligned, covariance = self.alignment, self.covariance_calibration
         figures: dict = {"warnings": self.warnings(), "units": self.units}
+        if backends := sorted({estimate.backend for estimate in self.estimates if estimate.backend}):
+            figures["backend"] = ", ".join(backends)
         if self.origin:
             figures["evaluated_frames"] = self.origin.to_dict()
         figures |= {name: summary.to_dict(self.units) for name, summary in self.summaries().items()}

@@ -94,3 +94,11 @@ class BayesianPoseNet(PoseNet):
     ) -> None:
         super().__init__(backbone, image_size, feature_width, dropout, auxiliary_dropout, drop_connect)
         self.regressor.sample_masks(samples)  # type: ignore[operator]
+
+    def convertible(self, image_B3HW: torch.Tensor) -> dict[str, torch.Tensor]:
+        """The one pass that all samples share."""
+        return {"latent": self.encode(image_B3HW)["position_latent"]}
+
+    def finished(self, outputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """The samples and their mean."""
+        return self.regress({"position_latent": outputs["latent"], "orientation_latent": outputs["latent"]})

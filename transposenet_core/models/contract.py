@@ -59,6 +59,17 @@ OUTPUTS: dict[str, OutputKey] = {
     "cluster_positions": OutputKey(("B", "S", "K", 3), "m", "the position if it lies in that cluster"),
     "cluster_orientations": OutputKey(("B", "S", "L", 4), "1", "the orientation if it lies in that cluster"),
 }
+# What `convertible` returns beside these, where it is not the whole of `forward`.
+CONVERTED: dict[str, OutputKey] = {
+    "numbers": OutputKey(
+        ("B", "N", 6),
+        "various",
+        "of each cell: its point from the centre in contracted space and in "
+        "units of half the typical depth, twice the logarithm of its relative depth, the logarithms of both scales",
+    ),
+    "descriptor": OutputKey(("B", "W"), "1", "of the image, of unit length"),
+    "latent": OutputKey(("B", "W"), "1", "what all dropout samples start from"),
+}
 # What every model returns outside of training; a model may return more.
 ALWAYS = ("position", "orientation")
 
@@ -80,7 +91,8 @@ class PoseModel(Protocol):
 
     Attributes of a network: ``image_size`` (height, width) of the window it is made for; ``scenes``, their number;
     ``backbone``, None if it has none; ``latent_width`` of the latents, 0 without; ``has_attention``: `forward` takes
-    `with_attention`; ``can_render``: it renders the image that it expects at a pose.
+    `with_attention`; ``can_render``: it renders the image that it expects at a pose; ``converts``: `convertible` has
+    enough work for another back end than torch.
     """
 
     OPTIONS: ClassVar[dict[str, str]]
@@ -105,6 +117,7 @@ class PoseModel(Protocol):
     latent_width: int = 0
     has_attention: bool = False
     can_render: bool = False
+    converts: bool = True
 
     @classmethod
     def has_fixed_window(cls, options: Mapping[str, Any]) -> bool:
@@ -116,6 +129,15 @@ class PoseModel(Protocol):
         """The tensors of `OUTPUTS` that the model has, for normalised images (`preprocessing.normalise`); outside of
         training at least those of `ALWAYS`. ``with_attention=True`` is accepted if ``has_attention``."""
         ...
+
+    def convertible(self, image_B3HW: torch.Tensor) -> dict[str, torch.Tensor]:
+        """The part of `forward` that another back end can run, outside of training: tensors by name, with the batch as
+        first axis."""
+        return self.forward(image_B3HW)
+
+    def finished(self, outputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """The output of `forward` from those of `convertible`, in torch or NumPy."""
+        return outputs
 
     def start_from(self, position: torch.Tensor, orientation: torch.Tensor) -> None:
         """Make the untrained network of one scene return this pose: position (3,), orientation (4,) w x y z."""

@@ -160,6 +160,14 @@ class PoseAutoencoder(nn.Module, PoseModel):
         """The teacher's output with ``position`` (B, 3) refined; with attention also the teacher's attention maps."""
         return self.poses_from_latents(self.teacher.encode(image_B3HW, with_attention))
 
+    def convertible(self, image_B3HW: torch.Tensor) -> dict[str, torch.Tensor]:
+        """The teacher's latents."""
+        return self.teacher.encode(image_B3HW)
+
+    def finished(self, outputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """The output of `forward` from these latents."""
+        return self.poses_from_latents(outputs)
+
     def poses_from_latents(self, latents: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """The output of `forward` if the teacher has computed these latents."""
         output = self.teacher.regress(latents)

@@ -27,7 +27,7 @@ class LSTMRegressor(Regressor):
     def reduced(self, feature_BC: torch.Tensor) -> torch.Tensor:
         matrix_BRC = feature_BC.unflatten(1, (ROWS, -1))
         _, (rows_2BS, _) = self.over_rows(matrix_BRC)
-        _, (columns_2BS, _) = self.over_columns(matrix_BRC.mT)
+        _, (columns_2BS, _) = self.over_columns(matrix_BRC.transpose(1, 2))
         return torch.cat((*rows_2BS, *columns_2BS), dim=-1)
 
 

@@ -104,7 +104,19 @@ class Retrieval(nn.Module, PoseModel):
 
         ValueError if the memory is empty.
         """
-        query_BD = self.descriptor(image_B3HW).double()
+        return self.finished(self.convertible(image_B3HW))
+
+    @property
+    def converts(self) -> bool:  # type: ignore[override]
+        return self.backbone is not None
+
+    def convertible(self, image_B3HW: torch.Tensor) -> dict[str, torch.Tensor]:
+        """``descriptor`` (B, D)."""
+        return {"descriptor": self.descriptor(image_B3HW)}
+
+    def finished(self, outputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """The output of `forward` from the descriptors of the images."""
+        query_BD = outputs["descriptor"].double()
         near_Bk = self._nearest(query_BD)
         weight_Bk = affine_weights(query_BD, self.descriptors_ND[near_Bk].double(), self.ridge)
         position_B3 = torch.einsum("bk,bkd->bd", weight_Bk, self.positions_N3[near_Bk].double())

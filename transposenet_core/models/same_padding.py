@@ -32,9 +32,10 @@ class SamePaddingConv2d(nn.Conv2d):
 
     def forward(self, x_BCHW: torch.Tensor) -> torch.Tensor:
         """(B, C, H, W) -> (B, C', ceil(H / stride), ceil(W / stride))."""
+        sizes = map(int, x_BCHW.shape[-2:])  # while torch traces they are tensors, whose division rounds otherwise
         tall, wide = (
             max((-(-size // stride) - 1) * stride + kernel - size, 0)
-            for size, stride, kernel in zip(x_BCHW.shape[-2:], self.stride, self.kernel_size, strict=True)
+            for size, stride, kernel in zip(sizes, self.stride, self.kernel_size, strict=True)
         )
         if tall % 2 or wide % 2:  # strides of 2: the end gets one more than the start
             x_BCHW = F.pad(x_BCHW, (wide // 2, wide - wide // 2, tall // 2, tall - tall // 2))

@@ -12,12 +12,14 @@ import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from transposenet_core.geometry.contraction import Contraction
 from transposenet_core.geometry.pose_from_points import aligned, refined
+from transposenet_core.geometry.pose_of_points import pose_of_points
 from transposenet_core.geometry.quaternions import rotated
 from transposenet_core.models import allowed
 from transposenet_core.models.allowed import Check, check_cells, one_of, whole
@@ -143,6 +145,36 @@ class SceneCoordinates(nn.Module, PoseModel):
 
         ValueError for an image of another size: its rays would be those of another camera.
         """
+        numbers = self._numbers(image_B3HW)
+        with torch.autocast(image_B3HW.device.type, enabled=False):
+            output = self._cells(numbers)
+            if self.training:
+                return output | {"contracted_points": self.contraction.unit * numbers[..., :3]}
+            return output | self.pose(output)
+
+    def convertible(self, image_B3HW: torch.Tensor) -> dict[str, torch.Tensor]:
+        """``numbers`` (B, N, 6) of each cell: its point in contracted space, depth and the logarithms of both scales.
+        Points and depths far away are of a size that lower precision does not resolve; these numbers are not."""
+        return {"numbers": self._numbers(image_B3HW)}
+
+    def finished(self, outputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """The output of `forward` from the ``numbers`` of its cells."""
+        cells = self._cells(outputs["numbers"])
+        if len(cells["points"]) > 1 or cells["points"].device.type != "cpu":
+            return cells | self.pose(cells)
+        p_camera_BN3, variance_BN, ray_variance_BN = self._measured(cells)
+        position_3, orientation_4, covariance_66 = pose_of_points(
+            p_camera_BN3[0].numpy(),
+            cells["points"][0].numpy(),
+            variance_BN[0].numpy(),
+            ray_variance_BN[0].numpy(),
+            self.iterations,
+            self._least().numpy(),
+        )
+        pose = {"position": position_3.astype(np.float32), "orientation": orientation_4.astype(np.float32)}
+        return cells | {k: torch.from_numpy(v)[None] for k, v in (pose | {"covariance": covariance_66}).items()}
+
+    def _numbers(self, image_B3HW: torch.Tensor) -> torch.Tensor:
         if tuple(image_B3HW.shape[-2:]) != self.image_size:
             raise ValueError(f"an image of {tuple(image_B3HW.shape[-2:])} pixels, the camera is for {self.image_size}")
         maps = self.backbone(image_B3HW)
@@ -156,18 +188,37 @@ class SceneCoordinates(nn.Module, PoseModel):
         coarse = F.interpolate(coarse, size=fine.shape[-2:], mode="bilinear", align_corners=False)
         cells_BNC = self.head((coarse + self.detail(fine)).flatten(2).transpose(1, 2))
         with torch.autocast(image_B3HW.device.type, enabled=False):  # bfloat16 resolves 3 m to 1 cm at best
-            numbers = self.out(cells_BNC.float())
-            unit = self.contraction.unit
-            contracted_BN3 = unit * numbers[..., :3]
-            points_BN3 = self.contraction.expanded(contracted_BN3) + self.centre_3
-            depth_BN = unit * UNITS * torch.exp(numbers[..., 3] / 2)
-            log_scale_BN, depth_log_scale_BN = (numbers[..., i].clamp(*LOG_SCALES) + math.log(unit) for i in (4, 5))
-            output = {"points": points_BN3, "depth": depth_BN}
-            output |= {"log_scale": log_scale_BN, "depth_log_scale": depth_log_scale_BN}
-            return output | ({"contracted_points": contracted_BN3} if self.training else self.pose(output))
+            numbers_BN6: torch.Tensor = self.out(cells_BNC.float())
+            return numbers_BN6
+
+    def _cells(self, numbers_BN6: torch.Tensor) -> dict[str, torch.Tensor]:
+        """What `forward` returns of the cells, from their numbers."""
+        unit = self.contraction.unit
+        points_BN3 = self.contraction.expanded(unit * numbers_BN6[..., :3]) + self.centre_3
+        depth_BN = unit * UNITS * torch.exp(numbers_BN6[..., 3] / 2)
+        log_scale_BN, depth_log_scale_BN = (numbers_BN6[..., i].clamp(*LOG_SCALES) + math.log(unit) for i in (4, 5))
+        output = {"points": points_BN3, "depth": depth_BN}
+        return output | {"log_scale": log_scale_BN, "depth_log_scale": depth_log_scale_BN}
 
     def pose(self, cells: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Position, orientation and covariance from the outputs of the cells."""
+        p_camera_BN3, variance_BN, ray_variance_BN = self._measured(cells)
+        position, orientation = aligned(p_camera_BN3, cells["points"], 1 / (3 * variance_BN + ray_variance_BN))
+        position, orientation, information = refined(
+            position, orientation, p_camera_BN3, cells["points"], variance_BN, ray_variance_BN, self.iterations
+        )
+        certain_66 = torch.diag(self._least().to(information.device))
+        covariance_B66 = torch.linalg.inv(information.double() + certain_66)
+        covariance_B66 = (covariance_B66 + covariance_B66.mT) / 2
+        return {"position": position, "orientation": orientation, "covariance": covariance_B66}
+
+    def _least(self) -> torch.Tensor:
+        """The diagonal (6,) float64 of the information that there is in any case."""
+        position = LEAST_INFORMATION / self.contraction.unit**2
+        return torch.tensor([position] * 3 + [LEAST_INFORMATION] * 3, dtype=torch.float64)
+
+    def _measured(self, cells: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The cells' points in the camera's frame (B, N, 3), their variance per axis and that along their rays."""
         p_camera_BN3 = self.ray_cells_N3 * cells["depth"][..., None]
         away_BN = torch.linalg.vector_norm(cells["points"] - self.centre_3, dim=-1)
         across_BN, along_BN = self.contraction.stretch(away_BN)
@@ -178,16 +229,7 @@ class SceneCoordinates(nn.Module, PoseModel):
         variance_BN = contracted_BN * across_BN**2
         ray_variance_BN = 2 * torch.exp(2 * cells["depth_log_scale"]) * deeper_BN**2
         more_BN = contracted_BN * (along_BN**2 - across_BN**2)
-        ray_variance_BN = ray_variance_BN + more_BN / self.ray_cells_N3.square().sum(dim=-1)
-        position, orientation = aligned(p_camera_BN3, cells["points"], 1 / (3 * variance_BN + ray_variance_BN))
-        position, orientation, information = refined(
-            position, orientation, p_camera_BN3, cells["points"], variance_BN, ray_variance_BN, self.iterations
-        )
-        least = torch.tensor([LEAST_INFORMATION / self.contraction.unit**2] * 3 + [LEAST_INFORMATION] * 3)
-        certain_66 = torch.diag(least.to(information.device, torch.float64))
-        covariance_B66 = torch.linalg.inv(information.double() + certain_66)
-        covariance_B66 = (covariance_B66 + covariance_B66.mT) / 2
-        return {"position": position, "orientation": orientation, "covariance": covariance_B66}
+        return p_camera_BN3, variance_BN, ray_variance_BN + more_BN / self.ray_cells_N3.square().sum(dim=-1)
 
     @torch.no_grad()
     def start_from(self, position: torch.Tensor, orientation: torch.Tensor) -> None:

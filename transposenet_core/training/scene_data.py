@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from transposenet_core.cache_folder import cache_folder
 from transposenet_core.errors import UserError
 from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import mean_pose
@@ -14,7 +15,7 @@ from transposenet_core.scene_model import KnownFrames
 from transposenet_core.training.config import TrainConfig
 from transposenet_core.training.data.depth import FARTHEST, NEAREST, needs_depth, with_depth
 from transposenet_core.training.data.label_noise import noisy
-from transposenet_core.training.data.pixel_cache import PixelCache, cache_folder
+from transposenet_core.training.data.pixel_cache import PixelCache
 from transposenet_core.training.data.pixels import PosedPixels, load_pixels
 from transposenet_core.training.distributed import World
 from transposenet_core.training.inherited_validation_error import inherited_validation_error

@@ -20,6 +20,10 @@ COMMANDS = {
     "replay": ("transposenet_ros.commands.replay", "replay a recording to the live node: errors, losses, latency"),
     "attention": ("transposenet_core.commands.attention", "draw what a model's two encoders attend to"),
     "render": ("transposenet_core.commands.render", "draw what a model expects a camera to see from a pose"),
+    "export": (
+        "transposenet_core.commands.export",
+        "write the network as an ONNX or OpenVINO file for a runtime of your own",
+    ),
     "convert": ("transposenet_core.commands.convert", "make a scene model from a public checkpoint"),
     "completion": ("transposenet_ros.commands.completion", "print the script for Tab completion in bash or zsh"),
 }

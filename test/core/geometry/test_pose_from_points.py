@@ -8,6 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from transposenet_core.geometry.pose import rotation_angle_deg
 from transposenet_core.geometry.pose_from_points import aligned, refined
+from transposenet_core.geometry.pose_of_points import pose_of_points
 from transposenet_core.geometry.quaternions import product, rotated, small_rotation
 
 
@@ -79,3 +80,29 @@ def test_gradients_are_finite_through_both() -> None:
     found, rotation, _ = refined(found, rotation, p_camera, noisy, variance, variance, 3)
     (found.sum() + rotation.sum()).backward()
     assert torch.isfinite(noisy.grad).all() and noisy.grad.abs().sum() > 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6), st.integers(0, 6), st.floats(0.0, 0.3))
+def test_numpy_gives_the_pose_and_covariance_of_torch(seed: int, iterations: int, noise: float) -> None:
+    p_camera, _, _, p_map = made(seed, batch=1)
+    generator = torch.Generator().manual_seed(seed)
+    p_map = p_map + noise * torch.randn(p_map.shape, generator=generator, dtype=torch.float64)
+    variance, ray_variance = (0.01 + torch.rand(1, 40, generator=generator, dtype=torch.float64) for _ in "12")
+    position, rotation = aligned(p_camera, p_map, 1 / (3 * variance + ray_variance))
+    position, rotation, information = refined(position, rotation, p_camera, p_map, variance, ray_variance, iterations)
+    least = np.array([1e-4] * 6)
+    found, turned, covariance = pose_of_points(
+        p_camera[0].numpy(), p_map[0].numpy(), variance[0].numpy(), ray_variance[0].numpy(), iterations, least
+    )
+    np.testing.assert_allclose(found, position[0], atol=1e-9)
+    assert rotation_angle_deg(turned[None], rotation.numpy()).max() < 1e-6
+    expected = np.linalg.inv(information[0].numpy() + np.diag(least))
+    np.testing.assert_allclose(covariance, expected, rtol=1e-6, atol=1e-12)
+
+
+def test_numpy_returns_nothing_but_nan_where_a_number_is_not_finite() -> None:
+    p_camera, _, _, p_map = (each[0].numpy() for each in made(1, batch=1))
+    p_map[3] = np.nan
+    for each in pose_of_points(p_camera, p_map, np.ones(40), np.ones(40), 4, np.full(6, 1e-4)):
+        assert np.isnan(each).all()

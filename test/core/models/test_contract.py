@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from small_models import OPTIONS, SIZE, small_model
 from torch import nn
 from untrained import one_scene
 
+from transposenet_core.backends.onnx_file import exported
+from transposenet_core.backends.onnxruntime_backend import OnnxRuntimeBackend
+from transposenet_core.backends.openvino_backend import OpenVinoBackend
 from transposenet_core.models import default_options, model_class, model_names
 from transposenet_core.models.contract import ALWAYS, OUTPUTS, PoseModel
 from transposenet_core.preprocessing import Preprocessing, normalise
@@ -226,3 +230,26 @@ def test_nobody_asks_for_a_model_by_name_or_whether_it_has_something() -> None:
             if bad:
                 found.append(f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)}")
     assert found == []
+
+
+def in_runtimes(network: Any, batch: torch.Tensor, path: Path) -> list[dict[str, torch.Tensor]]:
+    if importlib.util.find_spec("onnx") is None or not network.converts:
+        return []
+    path.write_bytes(exported(network, SIZE))
+    made = (OnnxRuntimeBackend, "onnxruntime"), (OpenVinoBackend, "openvino")
+    return [make(network, path, 1)(batch) for make, package in made if importlib.util.find_spec(package)]
+
+
+@EACH
+def test_other_back_ends_return_the_same(name: str, tmp_path: Path) -> None:
+    """`forward` is `finished` of `convertible`, in torch and in the runtimes that are installed."""
+    network, batch = started(name).eval(), images(2)
+    with torch.inference_mode():
+        expected = network(batch)
+        for output in (
+            network.finished(network.convertible(batch)),
+            *in_runtimes(network, batch, tmp_path / "model.onnx"),
+        ):
+            assert output.keys() == expected.keys()
+            for key, value in output.items():
+                torch.testing.assert_close(value, expected[key], rtol=2e-4, atol=2e-4, check_dtype=False, msg=key)

@@ -30,28 +30,11 @@ from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.preprocessing import Preprocessing
 
 VERSION = 1
-PLACE = "TRANSPOSENET_CACHE"
 LIMIT = 20 * 10**9  # bytes of all entries; the one in use may be larger
 LEFT_ALONE = 60  # seconds that an unlocked unfinished file is kept: its owner may be about to lock it
 
 Shape = tuple[int, int, int, int]
 Store = Callable[[int, torch.Tensor], None]
-
-
-def cache_folder(setting: str = "") -> Path | None:
-    """The folder of the entries: `setting`, else the environment's TRANSPOSENET_CACHE, else the user's cache (XDG).
-
-    None, for no cache, if either is `none`.
-    """
-    place = setting or os.environ.get(PLACE, "")
-    if place == "none":
-        return None
-    if place:
-        return Path(place).expanduser()
-    try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "transposenet"
-    except RuntimeError:  # a user without a home folder
-        return None
 
 
 def entry_key(digests: Iterable[bytes], preprocessing: Preprocessing, distortion: Intrinsics | None) -> str:

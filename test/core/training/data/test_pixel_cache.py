@@ -16,6 +16,7 @@ import pytest
 import torch
 from training_runs import arguments, train
 
+from transposenet_core.cache_folder import cache_folder
 from transposenet_core.errors import UserError
 from transposenet_core.formats import load_scene
 from transposenet_core.geometry.intrinsics import Intrinsics
@@ -23,7 +24,7 @@ from transposenet_core.geometry.undistortion import Undistorter
 from transposenet_core.image_files import read_image
 from transposenet_core.preprocessing import Preprocessing
 from transposenet_core.scene import PosedImage
-from transposenet_core.training.data.pixel_cache import PixelCache, cache_folder
+from transposenet_core.training.data.pixel_cache import PixelCache
 from transposenet_core.training.data.pixels import PosedPixels, load_pixels
 
 ROOT = Path(__file__).resolve().parents[4]

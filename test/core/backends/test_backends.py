@@ -1,0 +1,167 @@
+"""Back ends: the poses of torch, one exported file, a fixed order, and a reason for what is refused."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from small_models import SIZE, small_model
+from untrained import one_scene
+
+from transposenet_core.backends import choice, onnx_file
+from transposenet_core.backends.contract import BackendError
+from transposenet_core.backends.onnx_file import FOLDER
+from transposenet_core.commands import backend_option
+from transposenet_core.errors import UserError
+from transposenet_core.localizer import Localizer
+from transposenet_core.preprocessing import Preprocessing
+from transposenet_core.scene_model import SceneModel
+
+pytest.importorskip("onnx")
+RUNTIMES = ("onnxruntime", "openvino")
+IMAGE_HW3 = np.random.default_rng(3).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
+
+
+def saved(folder: Path, name: str = "transposenet_fast", parity: bool = True) -> Path:
+    """A small scene model with random weights."""
+    network, options = small_model(name)
+    image_P3HW = torch.from_numpy(IMAGE_HW3).permute(2, 0, 1)[None] if parity else None
+    model = SceneModel(name, options, Preprocessing(SIZE[0], SIZE), network.eval(), one_scene())
+    model.parity_image_P3HW = image_P3HW
+    model.save(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def exported_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = saved(tmp_path_factory.mktemp("models") / "fast")
+    for runtime in RUNTIMES:
+        pytest.importorskip(runtime)
+        Localizer(folder, "cpu", runtime)
+    return folder
+
+
+@pytest.fixture
+def model(exported_once: Path, tmp_path: Path) -> Path:
+    """A copy of it with its exported file."""
+    return Path(shutil.copytree(exported_once, tmp_path / "model"))
+
+
+@pytest.fixture(autouse=True)
+def auto(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.delenv("TRANSPOSENET_BACKEND")
+    yield
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted((folder / FOLDER).glob("*.onnx"))
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_the_poses_are_those_of_torch(model: Path, runtime: str) -> None:
+    torch_one, other = Localizer(model, "cpu", "torch").localize(IMAGE_HW3), Localizer(model, "cpu", runtime)
+    estimate = other.localize(IMAGE_HW3)
+    assert torch_one.backend == "torch float32" and estimate.backend == f"{runtime} float32"
+    assert torch_one.pose is not None and estimate.pose is not None
+    np.testing.assert_allclose(estimate.pose.position, torch_one.pose.position, atol=1e-4)
+    np.testing.assert_allclose(estimate.pose.orientation, torch_one.pose.orientation, atol=1e-4)
+    assert estimate.pose.position is not torch_one.pose.position and len(files(model)) == 1
+
+
+def test_auto_is_the_first_of_a_fixed_order(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Localizer(model, "cpu").backend.name == "openvino"
+    monkeypatch.setenv("TRANSPOSENET_BACKEND", "onnxruntime")
+    assert Localizer(model, "cpu").backend.name == "onnxruntime"
+    assert Localizer(model, "cpu", "torch").backend.name == "torch"
+    monkeypatch.setenv("TRANSPOSENET_BACKEND", "fastest")
+    with pytest.raises(UserError, match="TRANSPOSENET_BACKEND=fastest is unknown, allowed are: auto, torch"):
+        Localizer(model, "cpu")
+
+
+def test_a_missing_package_is_named_and_the_next_is_taken(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = choice.OpenVinoBackend.__init__.__globals__["importlib"].util.find_spec
+
+    def without(name: str, *rest: Any) -> Any:
+        return None if name == "openvino" else known(name, *rest)
+
+    monkeypatch.setattr("importlib.util.find_spec", without)
+    localizer = Localizer(model, "cpu")
+    assert localizer.backend.name == "onnxruntime"
+    assert localizer.refused_backends == ["back end openvino needs the Python package openvino, which is not installed"]
+    with pytest.raises(UserError, match="needs the Python package openvino, which is not installed; take backend"):
+        Localizer(model, "cpu", "openvino")
+
+
+def test_other_poses_are_refused_and_said(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exported file of another network stands in its place."""
+    other = saved(model.parent / "other")
+    network = SceneModel.load(other).network
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.mul_(1.01)
+    data = onnx_file.exported(network, SIZE)
+    monkeypatch.setattr(onnx_file, "exported", lambda network, size: data)
+    shutil.rmtree(model / FOLDER)
+    localizer = Localizer(model, "cpu")
+    assert localizer.backend.name == "torch" and len(localizer.refused_backends) == 2
+    assert all("gives other poses than torch" in sentence for sentence in localizer.refused_backends)
+    with pytest.raises(UserError, match="gives other poses than torch: .* are allowed; take backend torch, or auto"):
+        Localizer(model, "cpu", "openvino")
+
+
+@pytest.mark.parametrize("fault", ["cut", "no hash", "other bytes"])
+def test_a_damaged_file_is_made_anew(model: Path, fault: str) -> None:
+    (path,) = files(model)
+    whole = path.read_bytes()
+    if fault == "no hash":
+        path.with_suffix(".json").unlink()
+    path.write_bytes(whole[:1000] if fault == "cut" else whole[:5000] + b"\0" * 9 + whole[5009:])
+    assert Localizer(model, "cpu", "onnxruntime").backend.name == "onnxruntime"
+    assert path.read_bytes() == whole
+
+
+def test_other_weights_have_another_file(model: Path) -> None:
+    before, loaded = files(model), SceneModel.load(model)
+    with torch.no_grad():
+        next(loaded.network.parameters()).add_(0.1)
+    loaded.save(model)
+    Localizer(model, "cpu", "onnxruntime")
+    assert len(files(model)) == 2 and before[0] in files(model)
+
+
+def test_a_read_only_scene_model_has_its_file_in_the_cache(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(model / FOLDER)
+    (model / FOLDER).write_text("a file in the way: tests may run as root, who can write everywhere")
+    monkeypatch.setenv("TRANSPOSENET_CACHE", str(tmp_path / "cache"))
+    assert Localizer(model, "cpu", "onnxruntime").backend.name == "onnxruntime"
+    assert len(files(tmp_path / "cache")) == 1
+    monkeypatch.setenv("TRANSPOSENET_CACHE", "none")
+    with pytest.raises(UserError, match="has no place for its file: .* cannot be written to"):
+        Localizer(model, "cpu", "onnxruntime")
+
+
+def test_models_without_parity_inputs_are_checked_with_random_images(tmp_path: Path) -> None:
+    assert Localizer(saved(tmp_path / "m", parity=False), "cpu", "onnxruntime").backend.name == "onnxruntime"
+
+
+def test_what_cannot_be_exported_runs_in_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = saved(tmp_path / "m")
+
+    def fails(network: Any, size: tuple[int, int]) -> bytes:
+        raise BackendError("cannot run this network: no such operator")
+
+    monkeypatch.setattr(onnx_file, "exported", fails)
+    localizer = Localizer(folder, "cpu")
+    assert localizer.backend.name == "torch"
+    assert localizer.refused_backends[0] == "back end openvino cannot run this network: no such operator"
+
+
+def test_the_options_of_the_commands_are_the_back_ends() -> None:
+    assert backend_option.BACKENDS == choice.BACKENDS and set(choice.AUTO) == set(choice.BACKENDS) - {"auto"}
