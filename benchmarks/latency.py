@@ -33,7 +33,7 @@ from transposenet_core.atomic_files import write_atomically
 from transposenet_core.command_line import exit_code
 from transposenet_core.errors import UserError
 
-TURN_S = 0.25  # of one row; at least one pass
+SLOT_S = 0.25  # of one row; at least one pass
 WARM_UP = 3
 WHOLE = ["image.smaller_edge=256", "image.height=224", "image.width=224"]
 PRESETS = {"exact": ("transposenet_indoor", []), "fast": ("transposenet_fast", WHOLE)}
@@ -41,7 +41,7 @@ RUNTIMES = ("torch", "onnxruntime", "openvino")
 
 
 class Row:
-    """One variant in its process: `turn` lets it run for a moment and collects the times of its passes."""
+    """One variant in its process: `measure` lets it run for a moment and collects the times of its passes."""
 
     def __init__(self, name: str, command: list[str]) -> None:
         self.name, self.seconds_N, self.spent = name, [], 0.0
@@ -54,13 +54,13 @@ class Row:
 
     def started(self) -> str:
         """What it runs. UserError where it ended instead."""
-        return self._answer()
+        return self._line()
 
-    def turn(self) -> None:
+    def measure(self) -> None:
         assert self.process.stdin is not None
-        self.process.stdin.write("turn\n")
+        self.process.stdin.write("measure\n")
         self.process.stdin.flush()
-        times = json.loads(self._answer())
+        times = json.loads(self._line())
         self.seconds_N += times
         self.spent += sum(times)
 
@@ -69,7 +69,7 @@ class Row:
         median, low, high = (float(np.percentile(milliseconds_N, percent)) for percent in (50, 10, 99))
         return {"name": self.name, "device": "cpu", "batch": 1, "median_ms": median, "p10_ms": low, "p99_ms": high}
 
-    def _answer(self) -> str:
+    def _line(self) -> str:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
@@ -146,7 +146,7 @@ def worker(kind: str, *arguments: str) -> None:
         print(kind, flush=True)
         for _ in sys.stdin:
             times: list[float] = []
-            while sum(times) < TURN_S:
+            while sum(times) < SLOT_S:
                 before = time.perf_counter()
                 network(image_13HW)
                 times.append(time.perf_counter() - before)
@@ -178,7 +178,7 @@ def run(args: argparse.Namespace) -> None:
             while any(row.spent < args.seconds for row in rows):
                 for row in rows:
                     if row.spent < args.seconds:
-                        row.turn()
+                        row.measure()
         finally:
             for row in rows:
                 row.process.kill()

@@ -19,9 +19,9 @@ ROOMS = {
     "transposenet_core": [
         *("transposenet_core", "errors", "limits", "checked", "plain_yaml", "tensor_header", "file_hash"),
         *("atomic_files", "printable", "suggestions", "stopping", "command_line", "progress", "text_files"),
-        *("threads", "shared_files", "presets", "encoded_images", "image_files"),
+        *("threads", "shared_files", "presets", "encoded_images", "image_files", "cache_folder"),
         *("geometry", "scene", "preprocessing", "estimate", "formats", "scene_units", "several_scenes", "models"),
-        *("scene_model", "checkpoints", "localizer"),
+        *("scene_model", "checkpoints", "backends", "localizer"),
         *("inspection", "evaluation", "dataset_check", "training", "mapping", "commands"),
     ],
     "transposenet_ros": [

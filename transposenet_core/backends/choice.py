@@ -41,11 +41,11 @@ def choose(model: SceneModel, folder: Path, device: torch.device, wanted: str) -
 
     UserError where another than `auto` was asked for and cannot be had.
     """
-    said = f"backend '{wanted}'"
+    named = f"backend '{wanted}'"
     if wanted == "auto" and (wanted := os.environ.get(VARIABLE) or "auto") != "auto":
-        said = f"{VARIABLE}={wanted}"
+        named = f"{VARIABLE}={wanted}"
     if wanted not in BACKENDS:
-        raise UserError(f"{said} is unknown, allowed are: {', '.join(BACKENDS)}")
+        raise UserError(f"{named} is unknown, allowed are: {', '.join(BACKENDS)}")
     if wanted in ("auto", "torch") and (device.type != "cpu" or not model.network.converts):
         return Chosen(TorchBackend(model.network))
     refused: list[str] = []

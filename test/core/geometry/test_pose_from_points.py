@@ -92,11 +92,11 @@ def test_numpy_gives_the_pose_and_covariance_of_torch(seed: int, iterations: int
     position, rotation = aligned(p_camera, p_map, 1 / (3 * variance + ray_variance))
     position, rotation, information = refined(position, rotation, p_camera, p_map, variance, ray_variance, iterations)
     least = np.array([1e-4] * 6)
-    found, turned, covariance = pose_of_points(
+    found, orientation, covariance = pose_of_points(
         p_camera[0].numpy(), p_map[0].numpy(), variance[0].numpy(), ray_variance[0].numpy(), iterations, least
     )
     np.testing.assert_allclose(found, position[0], atol=1e-9)
-    assert rotation_angle_deg(turned[None], rotation.numpy()).max() < 1e-6
+    assert rotation_angle_deg(orientation[None], rotation.numpy()).max() < 1e-6
     expected = np.linalg.inv(information[0].numpy() + np.diag(least))
     np.testing.assert_allclose(covariance, expected, rtol=1e-6, atol=1e-12)
 

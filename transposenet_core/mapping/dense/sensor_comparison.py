@@ -98,8 +98,8 @@ class _Motion:
 
     def after(self, seconds: float) -> Pose:
         """``T_camera_later``."""
-        turned = Rotation.from_rotvec(self.angular_3 * seconds)
-        return Pose(self.linear_3 * seconds, turned.as_quat(scalar_first=True))
+        rotation = Rotation.from_rotvec(self.angular_3 * seconds)
+        return Pose(self.linear_3 * seconds, rotation.as_quat(scalar_first=True))
 
 
 def _motion(images: Sequence[PosedImage], k: int) -> _Motion:
