@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from made_views import noisy
 from rendered_room import CAMERA, render_room
+from textured_planes import Rectangle, camera_at, rectangle, render
 
 from demo.drives import training_drives
 from transposenet_core.errors import UserError
+from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import rotation_angle_deg, stack
 from transposenet_core.geometry.similarity import Similarity
 from transposenet_core.mapping.adjust.adjustment import Adjustment, AdjustOptions, adjust
@@ -102,3 +104,27 @@ def test_an_image_that_cannot_be_read_is_named(tmp_path):
     (tmp_path / "broken.png").write_bytes(b"not an image")
     with pytest.raises(UserError, match="broken.png"):
         features_of(tmp_path / "broken.png", None)
+
+
+@pytest.mark.parametrize("error_m", [0.05, 0.2])
+def test_m02_equal_things_in_a_row_do_not_pull_frames_to_their_neighbours(error_m, tmp_path):
+    """A wall of one tile, 0.4 m wide, again and again: whatever is matched with the wrong one, no frame gets worse."""
+    tile = rectangle((0, 0, 0), (1, 0, 0), (0, 1, 0), 7).texture_HW3
+    strip_HW3 = np.tile(cv2.resize(tile, (48, 1152), interpolation=cv2.INTER_AREA), (1, 24, 1))  # square
+    wall = Rectangle(np.array((-4.0, -1.5, 3.0)), np.array(((9.6, 0, 0), (0, 3.0, 0))), strip_HW3)
+    camera = Intrinsics(320, 240, 280.0, 280.0, 159.5, 119.5, rectified=True)
+    poses = [
+        camera_at((0.12 * k - 1, 0.03 * np.sin(k), 0.05 * np.cos(k)), yaw_deg=6 * np.sin(k / 4)) for k in range(14)
+    ]
+    recorded, images = noisy(poses, error_m, 1.0), []
+    for number, pose in enumerate(poses):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), render([wall], pose, camera)[0][..., ::-1])
+        path = tmp_path / f"{number}.png"
+        images.append(PosedImage(path.name, path, recorded[number], "train", "a", number / 7))
+    found = adjust(images, camera, AdjustOptions(), tmp_path / "cache", progress=False).sparse.frames
+    errors = [
+        np.linalg.norm(stack(each)[0] - stack(poses)[0], axis=1)
+        for each in (recorded, [frame.T_map_camera for frame in found])
+    ]
+    before_N, after_N = errors
+    assert np.median(after_N) <= np.median(before_N) and after_N.max() <= before_N.max() + 0.02
