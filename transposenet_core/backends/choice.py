@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ BACKENDS = ("auto", "torch", "onnxruntime", "openvino")
 AUTO = ("openvino", "onnxruntime", "torch")  # on a CPU, the fastest first (docs/performance.md)
 # How far poses may be from those of torch: metres (or this share of the scene's size), degrees.
 MOST_M, MOST_DEG = 1e-3, 0.02
+BEYOND = 3.0  # times what 95 % of the validation frames had: so far may poses in bfloat16 be from those in float32
 RANDOM_IMAGES = 2  # instead of parity inputs, which models of earlier versions do not have
 
 
@@ -65,24 +67,30 @@ def _started(name: str, model: SceneModel, folder: Path, device: torch.device) -
         raise BackendError(f"runs on the CPU only, and the device is {device}")
     if not model.network.converts:
         raise BackendError(f"has nothing to run in a model of {model.architecture} with these options")
+    path, threads = onnx_file(model, folder), torch.get_num_threads()
+    if name == "openvino" and model.bfloat16 and model.bfloat16.allowed:
+        with suppress(BackendError):  # the processor lacks it, or the poses of these images are too far off
+            lower = OpenVinoBackend(model.network, path, threads, "bfloat16")
+            _check(lower, model, BEYOND * model.bfloat16.p95_m, BEYOND * model.bfloat16.p95_deg)
+            return lower
     make: Callable[..., Backend] = {"onnxruntime": OnnxRuntimeBackend, "openvino": OpenVinoBackend}[name]
-    backend = make(model.network, onnx_file(model, folder), torch.get_num_threads())
-    _check(backend, model)
+    backend = make(model.network, path, threads)
+    _check(backend, model, MOST_M * _size(model), MOST_DEG)
     return backend
 
 
-def _check(backend: Backend, model: SceneModel) -> None:
+def _check(backend: Backend, model: SceneModel, most: float, most_deg: float) -> None:
     """BackendError where its poses of the parity inputs are not those of the scene model."""
     parity = model.parity or _of_random_images(model)
     try:
         away, degrees = parity.difference(backend)
     except RuntimeError as error:
         raise BackendError(f"fails: {' '.join(str(error).split())[:160]}") from None
-    unit, most = unit_name(model.scenes[0].units), MOST_M * _size(model)
-    if not (away <= most and degrees <= MOST_DEG):
+    unit = unit_name(model.scenes[0].units)
+    if not (away <= most and degrees <= most_deg):
         raise BackendError(
             f"gives other poses than torch: {away:.2g} {unit} and {degrees:.2g} deg apart, {most:.2g} {unit} and "
-            f"{MOST_DEG} deg are allowed"
+            f"{most_deg:.2g} deg are allowed"
         )
 
 

@@ -22,6 +22,7 @@ from transposenet_core.models import build_model, model_class
 from transposenet_core.models.allowed import MOST_SCENES
 from transposenet_core.preprocessing import Preprocessing
 from transposenet_core.scene_model.known_frames import KnownFrames, checked_counts
+from transposenet_core.scene_model.lower_precision import LowerPrecision
 from transposenet_core.scene_model.mapped_scene import MappedScene
 from transposenet_core.scene_model.parity import Parity, in_single_precision
 from transposenet_core.scene_model.weights import (
@@ -49,7 +50,8 @@ class SceneModel:
 
     ``network`` is a `PoseModel` built by ``build_model(architecture, **options)``; ``scenes`` are those it knows, in
     its own order. ``parity_image_P3HW`` are windows (P, 3, h, w) uint8 whose poses are stored on saving and are
-    in ``parity`` after loading; ``weights_sha256`` is the hash of the file that they were loaded from.
+    in ``parity`` after loading; ``weights_sha256`` is the hash of the file that they were loaded from. ``bfloat16`` is
+    None where that was not measured.
     """
 
     architecture: str
@@ -61,6 +63,7 @@ class SceneModel:
     parity_image_P3HW: torch.Tensor | None = None
     parity: Parity | None = None
     weights_sha256: str = ""
+    bfloat16: LowerPrecision | None = None
 
     @property
     def title(self) -> str:
@@ -110,6 +113,7 @@ class SceneModel:
             "scenes": [scene.describe(KEYFRAMES.format(number)) for number, scene in enumerate(self.scenes)],
             "weights_sha256": weights_sha256,
             "versions": {"transposenet_ros": __version__, "torch": torch.__version__},
+            **({"bfloat16": self.bfloat16.to_dict()} if self.bfloat16 else {}),
             "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "provenance": self.provenance,
         }
@@ -170,6 +174,7 @@ def _described(cls: type[SceneModel], description: dict, folder: Path) -> SceneM
         network=None,
         scenes=tuple(MappedScene.read(checked.mapping("scene", each), folder) for each in scenes),
         provenance=checked.mapping("provenance", description.get("provenance", {})),
+        bfloat16=LowerPrecision.read(description["bfloat16"]) if "bfloat16" in description else None,
     )
 
 

@@ -105,6 +105,7 @@ class Training:
             with names_the_batch_size(self.config):
                 self._learn(stage, self._begin(stage))
         if self.world.leads:
+            self.outcome.measure_bfloat16()
             print(self.outcome.report(progress))
 
     def _begin(self, stage: Stage) -> State:

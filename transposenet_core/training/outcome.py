@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch import nn
 
-from transposenet_core.errors import UserError
+from transposenet_core.errors import TrainingDivergedError, UserError
 from transposenet_core.progress import ProgressBar
 from transposenet_core.scene import LEFT_OUT, Scene, common_units, unit_name
 from transposenet_core.scene_model import MappedScene, SceneModel
@@ -69,6 +69,17 @@ class Outcome:
                 }
             )
             model.save(self.out, self.config.half_precision_weights)
+
+    def measure_bfloat16(self) -> None:
+        """Add to the saved scene model how much its poses change in bfloat16."""
+        model = SceneModel.load(self.out)
+        if not model.network.converts:
+            return
+        try:
+            model.bfloat16 = self.validators.in_bfloat16(model.network)
+        except TrainingDivergedError:  # not finite in bfloat16, so no back end may use it
+            return
+        model.save(self.out, self.config.half_precision_weights)
 
     def report(self, progress: Progress) -> str:
         """One line per stage: its best errors on the held-out frames, or that it brought no improvement."""

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from transposenet_core.evaluation.errors import ErrorSummary, summarise
+from transposenet_core.evaluation.errors import ErrorSummary, pose_errors, summarise
+from transposenet_core.scene_model import LowerPrecision
 from transposenet_core.scene_model.parity import FRAMES, MOST_INPUTS, spread
 from transposenet_core.training.scene_data import SceneData
 from transposenet_core.training.validation import SceneValidation, Validator
+
+LEAST = 1e-6  # metres and degrees: an error is never quite 0
 
 
 def scene_validators_of(data: Sequence[SceneData]) -> SceneValidators:
@@ -62,6 +66,29 @@ class SceneValidators:
             for validator in self.validators[:MOST_INPUTS]
         ]
         return torch.cat([image_P3HW.cpu() for image_P3HW in chosen])
+
+    def in_bfloat16(self, network: Any) -> LowerPrecision:
+        """How much the poses of the validated frames change in bfloat16."""
+
+        def lower(image_B3HW: torch.Tensor) -> dict[str, torch.Tensor]:
+            with torch.autocast("cpu", torch.bfloat16):
+                outputs = network.convertible(image_B3HW)
+            return network.finished({name: whole(value) for name, value in outputs.items()})
+
+        def whole(value: torch.Tensor) -> torch.Tensor:
+            return value.float() if value.is_floating_point() else value
+
+        pairs = [[v.poses(run) for v in self.validators] for run in (network.eval(), lower)]
+        single, lowered = ([pose for poses in each for pose in poses] for each in pairs)
+        truth = [pose for validator in self.validators for pose in validator.ground_truth_poses]
+        before, after = (summarise(*pose_errors(poses, truth)) for poses in (single, lowered))
+        metres_N, degrees_N = pose_errors(lowered, single)
+        return LowerPrecision(
+            after.median_m / max(before.median_m, LEAST) - 1,
+            after.median_deg / max(before.median_deg, LEAST) - 1,
+            float(np.percentile(metres_N, 95)),
+            float(np.percentile(degrees_N, 95)),
+        )
 
     def __call__(self, network: nn.Module) -> Validation:
         each = [validator(network) for validator in self.validators]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -74,6 +74,10 @@ class Validator:
         accuracy = len(right) / len(estimates)
         return SceneValidation(summary, score, error, calibration, errors, accuracy)
 
+    def poses(self, run: Callable[..., dict[str, torch.Tensor]]) -> list[Pose]:
+        """Of the frames, by `run`: a network in evaluation mode, or an equivalent."""
+        return _predicted(run, self.pixels, self.preprocessing).poses
+
     def _calibration(self, error_N6: np.ndarray, reported_N66: np.ndarray | None) -> dict[str, Calibration]:
         """The calibration of the network's own covariances (N, 6, 6), by the model's name; empty if it has none."""
         scale = None if reported_N66 is None else covariance_scale(error_N6, reported_N66)
@@ -127,19 +131,24 @@ class Predictions:
     covariance_N66: np.ndarray | None
 
 
-@torch.inference_mode()
 def predict_in_scenes(
     network: nn.Module, pixels: PosedPixels, preprocessing: Preprocessing, batch: int = 32
 ) -> Predictions:
     """The same with the other outputs of the network. TrainingDivergedError if a pose is not finite."""
-    network.eval()
+    return _predicted(network.eval(), pixels, preprocessing, batch)
+
+
+@torch.inference_mode()
+def _predicted(
+    run: Callable[..., dict[str, torch.Tensor]], pixels: PosedPixels, preprocessing: Preprocessing, batch: int = 32
+) -> Predictions:
     poses: list[Pose] = []
     scenes: list[int] = []
     covariances: list[np.ndarray] = []
     device = pixels.position_N3.device  # the images may not all fit on it
     for image_B3HW in pixels.image_N3HW.split(max(batch // preprocessing.crops, 1)):
         view_B3HW = normalise(preprocessing.views(image_B3HW).to(device))
-        output = output_of_images(network, view_B3HW, images=len(image_B3HW))
+        output = output_of_images(run, view_B3HW, images=len(image_B3HW))
         numbers = zip(
             output["position"].double().cpu().numpy(), output["orientation"].double().cpu().numpy(), strict=True
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ from transposenet_core.commands import backend_option
 from transposenet_core.errors import UserError
 from transposenet_core.localizer import Localizer
 from transposenet_core.preprocessing import Preprocessing
-from transposenet_core.scene_model import SceneModel
+from transposenet_core.scene_model import LowerPrecision, SceneModel
 
 pytest.importorskip("onnx")
 RUNTIMES = ("onnxruntime", "openvino")
@@ -161,6 +162,34 @@ def test_what_cannot_be_exported_runs_in_torch(tmp_path: Path, monkeypatch: pyte
     localizer = Localizer(folder, "cpu")
     assert localizer.backend.name == "torch"
     assert localizer.refused_backends[0] == "back end openvino cannot run this network: no such operator"
+
+
+def test_bfloat16_is_taken_where_training_and_processor_allow_it(model: Path) -> None:
+    """The poses of this untrained network hardly depend on the image, so bfloat16 changes them by little."""
+    import openvino
+
+    there = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    found = {}
+    for rise in (0.0, 0.03):
+        loaded = SceneModel.load(model)
+        loaded.bfloat16 = LowerPrecision(rise, 0.0, 0.5, 5.0)
+        loaded.save(model)
+        assert SceneModel.load(model).bfloat16 == loaded.bfloat16
+        found[rise] = Localizer(model, "cpu", "openvino").localize(IMAGE_HW3).backend
+    assert found == {0.0: f"openvino {'bfloat16' if there else 'float32'}", 0.03: "openvino float32"}
+
+
+@pytest.mark.parametrize("wrong", [{"position_rise": 0.1}, {"p95_deg": -1}, "small"])
+def test_a_wrong_bfloat16_is_refused(model: Path, wrong: Any) -> None:
+    path = model / "scene.json"
+    numbers = LowerPrecision(0.0, 0.0, 0.1, 1.0).to_dict()
+    description = json.loads(path.read_text())
+    if isinstance(wrong, dict) and "p95_deg" not in wrong:
+        del numbers["p95_m"]
+    description["bfloat16"] = {**numbers, **wrong} if isinstance(wrong, dict) else wrong
+    path.write_text(json.dumps(description))
+    with pytest.raises(UserError, match="do not fit together"):
+        SceneModel.load(model)
 
 
 def test_the_options_of_the_commands_are_the_back_ends() -> None:

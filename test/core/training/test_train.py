@@ -42,6 +42,7 @@ def test_it_leaves_a_model_curves_and_a_checkpoint(small_scene: Path, tmp_path: 
     assert len(model.scenes[0].training_positions_N3) == 24
     assert "none were held out" in model.scenes[0].held_out_error.source
     assert model.provenance["config"]["epochs"] == 2
+    assert model.bfloat16 is not None and 0 < model.bfloat16.p95_m < 1 and model.bfloat16.p95_deg > 0
     # Whole in itself: a later version's other defaults must not change what this one is.
     assert model.options["heads"] == 4 and set(model.options) == set(default_options("transposenet"))
 

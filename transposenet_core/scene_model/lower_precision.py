@@ -1,0 +1,38 @@
+"""How much a network's poses change in bfloat16, measured on its validation frames: whether a back end may use it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from transposenet_core import checked
+
+MOST_RISE = 0.02  # of the median errors
+
+
+@dataclass(frozen=True)
+class LowerPrecision:
+    """In bfloat16 instead of float32: by what share the median errors rise, position and orientation, and the 95th
+    percentile of the difference between both poses of a frame, in the scene's units and degrees."""
+
+    position_rise: float
+    orientation_rise: float
+    p95_m: float
+    p95_deg: float
+
+    @property
+    def allowed(self) -> bool:
+        """Whether a back end may use it."""
+        return max(self.position_rise, self.orientation_rise) < MOST_RISE
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+    @classmethod
+    def read(cls, values: object) -> LowerPrecision:
+        """The inverse of `to_dict`. KeyError or ValueError where something is missing or out of bounds."""
+        found = checked.mapping("bfloat16", values)
+        position, orientation = (
+            checked.number(f"bfloat16.{name}", found[name], -1, 1e6) for name in ("position_rise", "orientation_rise")
+        )
+        far = checked.number("bfloat16.p95_m", found["p95_m"], 0, 1e6)
+        return cls(position, orientation, far, checked.number("bfloat16.p95_deg", found["p95_deg"], 0, 180))
