@@ -1,17 +1,22 @@
 """The convertible part of a network as an ONNX file, made once and kept beside the scene model.
 
 The file's name has a hash of everything that it depends on. It is written under another name and renamed, and its own
-hash stands in a second file: one that is cut short or damaged is made anew.
+hash stands in a second file, keyed with a number that only this user's cache has: a file that is cut short, damaged, or
+came with a scene model from elsewhere is made anew, and no runtime reads it.
 """
 
 from __future__ import annotations
 
 import copy
 import hashlib
+import hmac
 import importlib.util
 import json
+import os
+import secrets
 import tempfile
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +28,12 @@ from transposenet_core import __version__
 from transposenet_core.atomic_files import write_atomically
 from transposenet_core.backends.contract import BackendError
 from transposenet_core.cache_folder import cache_folder
-from transposenet_core.file_hash import sha256_of
 from transposenet_core.scene_model import SceneModel
 
 OPSET = 17
 FOLDER = "backends"  # below the scene model
+SECRET = "backends.key"  # in the cache folder
+MOST_HASH_BYTES = 1000
 MOST_BYTES = 2**31 - 1  # of one protocol buffer, which an ONNX file is
 IMAGE = "image"  # the name of the input: (1, 3, H, W) float32, as `preprocessing.normalise` makes it
 
@@ -95,7 +101,7 @@ def onnx_file(model: SceneModel, folder: Path) -> Path:
             place.mkdir(parents=True, exist_ok=True)
             with write_atomically(place / name) as path, write_atomically(_hash_file(place / name)) as beside:
                 path.write_bytes(data)
-                beside.write_text(json.dumps({"sha256": hashlib.sha256(data).hexdigest()}))
+                beside.write_text(json.dumps({"hmac_sha256": _keyed_hash(data)}))
             return place / name
         except OSError as error:
             reason = f"{place} cannot be written to ({error.strerror or error})"
@@ -118,9 +124,33 @@ def _hash_file(path: Path) -> Path:
 
 
 def _is_whole(path: Path) -> bool:
+    """Whether it is there as this user's programs wrote it."""
     try:
-        if not path.is_file() or path.stat().st_size > MOST_BYTES:
+        if not path.is_file() or path.stat().st_size > MOST_BYTES or _hash_file(path).stat().st_size > MOST_HASH_BYTES:
             return False
-        return bool(json.loads(_hash_file(path).read_text())["sha256"] == sha256_of(path))
+        written = str(json.loads(_hash_file(path).read_text())["hmac_sha256"])
+        return hmac.compare_digest(written, _keyed_hash(path.read_bytes()))
     except (OSError, ValueError, KeyError, TypeError):
         return False
+
+
+def _keyed_hash(data: bytes) -> str:
+    return hmac.new(_secret(), data, "sha256").hexdigest()
+
+
+def _secret() -> bytes:
+    """This user's number, made at its first use; another each time where there is no cache to keep it in."""
+    folder = cache_folder()
+    if folder is None:
+        return secrets.token_bytes(32)
+    path = folder / SECRET
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        with (
+            suppress(FileExistsError),
+            os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file,
+        ):
+            file.write(secrets.token_bytes(32))
+        if len(found := path.read_bytes()) == 32:
+            return found
+    return secrets.token_bytes(32)

@@ -126,6 +126,26 @@ def test_a_damaged_file_is_made_anew(model: Path, fault: str) -> None:
     assert path.read_bytes() == whole
 
 
+def test_a_file_that_came_with_a_model_from_elsewhere_is_not_read(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its maker can write any file and its hash, but not the key that this user's cache has."""
+    (path,) = files(model)
+    before = path.with_suffix(".json").read_text()
+    for cache in (str(tmp_path / "another user's"), "none"):
+        monkeypatch.setenv("TRANSPOSENET_CACHE", cache)
+        assert Localizer(model, "cpu", "onnxruntime").backend.name == "onnxruntime"
+        after = path.with_suffix(".json").read_text()
+        assert after != before
+        before = after
+    monkeypatch.setenv("TRANSPOSENET_CACHE", str(tmp_path / "another user's"))
+    Localizer(model, "cpu", "onnxruntime")
+    kept = path.stat().st_mtime_ns
+    Localizer(model, "cpu", "openvino")
+    assert path.stat().st_mtime_ns == kept
+    assert (tmp_path / "another user's" / onnx_file.SECRET).stat().st_mode & 0o777 == 0o600
+
+
 def test_other_weights_have_another_file(model: Path) -> None:
     before, loaded = files(model), SceneModel.load(model)
     with torch.no_grad():
