@@ -28,7 +28,7 @@ class Localizer:
     """
 
     def __init__(self, path: str | Path, device: str = "auto", backend: str = "auto") -> None:
-        self.device = choose_device(device)
+        self.device = choose_device(device, backend)
         self.scene_model = SceneModel.load(path)
         network: Any = self.scene_model.network  # mypy's stubs lack memory_format here
         self._network = network.to(self.device, memory_format=torch.channels_last)
@@ -130,12 +130,13 @@ def attention_maps(output: dict[str, torch.Tensor]) -> dict[str, np.ndarray]:
     return {k.removesuffix(suffix): value[0].cpu().numpy() for k, value in output.items() if k.endswith(suffix)}
 
 
-def choose_device(device: str) -> torch.device:
-    """`auto` is CUDA where torch finds it, else the CPU. UserError for `cuda` where there is none."""
+def choose_device(device: str, backend: str = "auto") -> torch.device:
+    """`auto` is CUDA where torch finds it and the back end can use it, else the CPU. UserError for `cuda` where there
+    is none."""
     if device not in DEVICES:
         raise UserError(f"device '{device}' is unknown, allowed are: {', '.join(DEVICES)}")
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError("device 'cuda' is requested, but torch finds no CUDA device; use device 'auto' or 'cpu'")
     if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = "cuda" if torch.cuda.is_available() and backend in ("auto", "torch") else "cpu"
     return torch.device(device)

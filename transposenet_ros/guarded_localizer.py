@@ -40,8 +40,8 @@ class GuardedLocalizer:
     ) -> None:
         self._path, self._policy, self._log_warning, self._backend = path, on_device_error, warn, backend
         self.note = self.fallback_reason = ""
-        chosen = choose_device(device)
-        if device == "auto" and chosen.type == "cpu":
+        chosen = choose_device(device, backend)
+        if device == "auto" and chosen.type == "cpu" and backend in ("auto", "torch"):
             self.note = "device 'auto' found no CUDA and runs on the CPU"  # as most robots do: no warning
         # The weights alone may be too many for the device.
         self._localizer = self._twice(chosen, lambda: _ready(path, chosen.type, backend)) or _ready(

@@ -20,11 +20,12 @@ from transposenet_ros.localizer_node import main
 class PretendedLocalizer:
     """`Localizer` with a device of any name."""
 
-    def __init__(self, path: Path, device: str) -> None:
+    def __init__(self, path: Path, device: str, backend: str) -> None:
         self.device, self._failures = torch.device(device), Path(path) / "failures.json"
         self._maybe_fail("load")
         self._localizer = Localizer(path, device="cpu")
         self.scene_model = self._localizer.scene_model
+        self.backend_name, self.refused_backends = self._localizer.backend_name, self._localizer.refused_backends
 
     def warm_up(self) -> None:
         self.localize(np.full((64, 96, 3), 128, np.uint8))
@@ -42,7 +43,7 @@ class PretendedLocalizer:
 
 if __name__ == "__main__":
     guarded_localizer.Localizer = PretendedLocalizer  # type: ignore[assignment, misc]
-    guarded_localizer.choose_device = lambda device: (
+    guarded_localizer.choose_device = lambda device, backend: (
         torch.device("cuda") if device in ("auto", "cuda") else choose_device(device)
     )
     sys.exit(main())
