@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.profiler import record_function
 
 from transposenet_core.errors import UserError
 from transposenet_core.preprocessing import Preprocessing, normalise
@@ -18,6 +19,7 @@ from transposenet_core.training.distributed import World
 from transposenet_core.training.losses.labels import Labels
 from transposenet_core.training.optimization import set_rate
 
+PARTS = ("views", "network", "loss", "gradient", "optimizer")  # of a step, as the profiler names them
 EAGER_STEPS = 3  # before a step is recorded: cuDNN chooses its kernels, the optimizer creates its state
 
 
@@ -111,24 +113,31 @@ class TrainStep:
 
     def _run(self, pixels: ScenePixels, index_B: torch.Tensor, random_BK: torch.Tensor, share: float) -> None:
         device = self.world.device
-        views = training_views(pixels, index_B, random_BK, self.preprocessing, self.config.augmentation)
+        with record_function("views"):
+            views = training_views(pixels, index_B, random_BK, self.preprocessing, self.config.augmentation)
         before = torch.cat(self._statistics) if self._statistics else None
         self.optimizer.zero_grad(set_to_none=True)
         bfloat16 = self.config.precision == "bfloat16"
-        with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16, cache_enabled=device.type != "cuda"):
+        with (
+            record_function("network"),
+            torch.autocast(device.type, torch.bfloat16, enabled=bfloat16, cache_enabled=device.type != "cuda"),
+        ):
             output = self.network(views.image_B3HW)
-        labels = Labels(views.position_B3, views.orientation_B4, views.depth_BHW, views.scene_B)
-        terms = self.loss(output, labels)
-        (terms["loss"] * share).backward()
-        gradients = [p.grad for p in self._learnt if p.grad is not None]
-        self.world.add_up(gradients)
-        norm = nn.utils.get_total_norm(gradients)
-        if self.config.optimizer.clip_norm > 0:
-            nn.utils.clip_grads_with_norm_(self._learnt, self.config.optimizer.clip_norm, norm)
-        bad = (~torch.isfinite(norm)).float()
-        optimizer: Any = self.optimizer
-        optimizer.found_inf = bad  # the fused optimizer reads it on the device and then leaves the weights unchanged
-        optimizer.step()
+        with record_function("loss"):
+            labels = Labels(views.position_B3, views.orientation_B4, views.depth_BHW, views.scene_B)
+            terms = self.loss(output, labels)
+        with record_function("gradient"):
+            (terms["loss"] * share).backward()
+            gradients = [p.grad for p in self._learnt if p.grad is not None]
+            self.world.add_up(gradients)
+        with record_function("optimizer"):
+            norm = nn.utils.get_total_norm(gradients)
+            if self.config.optimizer.clip_norm > 0:
+                nn.utils.clip_grads_with_norm_(self._learnt, self.config.optimizer.clip_norm, norm)
+            bad = (~torch.isfinite(norm)).float()
+            optimizer: Any = self.optimizer
+            optimizer.found_inf = bad  # the fused optimizer reads it on the device and then changes no weight
+            optimizer.step()
         self._keep_books(bad, before, torch.stack([terms[name].detach() for name in self.loss.TERMS]), len(index_B))
 
     @torch.no_grad()
