@@ -235,20 +235,20 @@ def windows(
 
 def colour_jitter(image_B3HW: torch.Tensor, strength: float, random_B3: torch.Tensor) -> torch.Tensor:
     """Brightness, contrast and saturation of each image times a factor within 1 +- strength; pixels 0..255."""
-    image = image_B3HW.float()
+    image = image_B3HW.to(torch.float32, copy=True)  # changed in place from here on: half the time on a CPU
     low, span = max(0.0, 1 - strength), min(1.0, strength) + strength
     factors = (low + span * random_B3).T[:, :, None, None, None]
-    image = (image * factors[0]).clamp(0, 255)
+    image.mul_(factors[0]).clamp_(0, 255)
     mean = _luma(image).mean((2, 3), keepdim=True)
-    image = (mean + (image - mean) * factors[1]).clamp(0, 255)
+    image.sub_(mean).mul_(factors[1]).add_(mean).clamp_(0, 255)
     grey = _luma(image)
-    return (grey + (image - grey) * factors[2]).clamp(0, 255)
+    return image.sub_(grey).mul_(factors[2]).add_(grey).clamp_(0, 255)
 
 
 def gamma_jitter(image_B3HW: torch.Tensor, strength: float, random_B: torch.Tensor) -> torch.Tensor:
     """Each image to a power between 1 / (1 + strength) and 1 + strength, as with another exposure; pixels 0..255."""
     exponent_B = (1 + strength) ** (2 * random_B - 1)
-    return 255 * (image_B3HW.float() / 255) ** exponent_B[:, None, None, None]
+    return (image_B3HW.float() / 255).pow_(exponent_B[:, None, None, None]).mul_(255)
 
 
 def _luma(image_B3HW: torch.Tensor) -> torch.Tensor:
