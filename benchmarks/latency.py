@@ -66,8 +66,8 @@ class Row:
 
     def figures(self) -> dict[str, Any]:
         milliseconds_N = 1000 * np.array(self.seconds_N)
-        median, low, high = (float(np.percentile(milliseconds_N, percent)) for percent in (50, 10, 99))
-        return {"name": self.name, "device": "cpu", "batch": 1, "median_ms": median, "p10_ms": low, "p99_ms": high}
+        median, p10, p99 = (float(np.percentile(milliseconds_N, percent)) for percent in (50, 10, 99))
+        return {"name": self.name, "device": "cpu", "batch": 1, "median_ms": median, "p10_ms": p10, "p99_ms": p99}
 
     def _line(self) -> str:
         assert self.process.stdout is not None
@@ -183,7 +183,7 @@ def run(args: argparse.Namespace) -> None:
             for row in rows:
                 row.process.kill()
     figures = [row.figures() for row in rows]
-    slowest = figures[0]["median_ms"]
+    reference = figures[0]["median_ms"]
     print(f"{args.threads} threads, one image at a time, medians of {args.seconds:g} s each, in turns")
     cells = [
         (
@@ -191,7 +191,7 @@ def run(args: argparse.Namespace) -> None:
             f"{f['median_ms']:.1f}",
             f"{f['p10_ms']:.1f}",
             f"{f['p99_ms']:.1f}",
-            f"{slowest / f['median_ms']:.1f}",
+            f"{reference / f['median_ms']:.1f}",
         )
         for f in figures
     ]

@@ -29,3 +29,22 @@ def small_model(name: str, **options: Any) -> tuple[Any, dict]:
     whole = {"image_size": list(SIZE), **OPTIONS[name], **options}
     torch.manual_seed(4)
     return build_model(name, **whole), whole
+
+
+@torch.no_grad()
+def make_attentive(network: Any) -> None:
+    """Make the output of a network with random weights depend on the image, which that of a new one hardly does: its
+    batch statistics become those of noise, and its layers keep the size of what they are given."""
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.Linear):
+            layer.weight.normal_(std=1.4 / layer.in_features**0.5)
+    backbone = getattr(network, "teacher", network).backbone
+    if backbone is None:
+        return
+    norms = [module for module in backbone.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    for norm in norms:
+        norm.train()
+        norm.momentum = 1.0
+    backbone(torch.randn(8, 3, *SIZE))
+    for norm in norms:
+        norm.eval()

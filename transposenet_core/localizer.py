@@ -60,8 +60,9 @@ class Localizer:
         its labels are of another body on the camera's mount (``T_pose_camera``), so is the pose.
         """
         image_N3HW = self.scene_model.preprocessing(image_HW3).to(self.device)
+        ran = self.backend_name
         if with_attention and self._network.has_attention:
-            output = output_of_images(self._network, image_N3HW, images=1, with_attention=True)
+            output, ran = output_of_images(self._network, image_N3HW, images=1, with_attention=True), "torch float32"
         else:
             output = output_of_images(self.backend, image_N3HW, images=1)
         position = output["position"][0].double().cpu().numpy()
@@ -96,7 +97,7 @@ class Localizer:
             explanation=explanation,
             time_offset_s=scene.time_offset_s,
             units=scene.units,
-            backend=self.backend_name,
+            backend=ran,
         )
 
 

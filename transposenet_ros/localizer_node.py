@@ -65,10 +65,7 @@ class LocalizerNode(LifecycleNode):
         localizer = self._configured.localizer
         title, device = localizer.scene_model.title, localizer.device
         note = f" ({localizer.note})" if localizer.note and not localizer.fallback_reason else ""
-        by = localizer.backend_name
-        self.get_logger().info(f"scene '{title}' of {values.model} is ready on {device}{note}, run by {by}")
-        for sentence in localizer.refused_backends:
-            self.get_logger().info(sentence)
+        self.get_logger().info(f"scene '{title}' of {values.model} is ready on {device}{note}, {_run_by(localizer)}")
 
     @reported
     def on_activate(self, state: LifecycleState) -> None:
@@ -155,10 +152,16 @@ class LocalizerNode(LifecycleNode):
         if self._active is not None:
             self._active.frame_localizer.set_localizer(localizer)
         configured.show(localizer, values)
-        self.get_logger().info(f"scene '{localizer.scene_model.title}' of {values.model} from now on")
+        title = localizer.scene_model.title
+        self.get_logger().info(f"scene '{title}' of {values.model} from now on, {_run_by(localizer)}")
 
     def _node_state(self) -> NodeState:
         return node_state_of(self, parameters.read(self), self.fault, self._configured, self._active)
+
+
+def _run_by(localizer: GuardedLocalizer) -> str:
+    """The back end, and why not another."""
+    return "; ".join((f"run by {localizer.backend_name}", *localizer.refused_backends))
 
 
 def main(args: list[str] | None = None) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import tempfile
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import torch
 
 from transposenet_core.atomic_files import write_atomically
-from transposenet_core.backends.contract import BackendError
+from transposenet_core.backends.contract import BackendError, package
 from transposenet_core.backends.onnx_file import IMAGE, exported
 from transposenet_core.errors import UserError
 from transposenet_core.models.contract import ALWAYS, CONVERTED, OUTPUTS
@@ -22,14 +21,21 @@ from transposenet_core.scene_model import SceneModel
 def export(model: SceneModel, out: Path, form: str) -> list[Path]:
     """Write `out` in the format onnx or openvino, and its description; returns all files.
 
-    UserError where the network cannot be exported or a package is missing.
+    UserError where the network cannot be exported, a package is missing, or one of the files exists.
     """
+    for path in files_of(out, form):
+        if path.exists():
+            raise UserError(f"{path} already exists: name a new file by --out")
+    if not model.network.converts:
+        raise UserError(
+            f"a model of {model.architecture} with these options has no network: there is nothing to export"
+        )
     try:
         data = exported(model.network, model.preprocessing.image_size)
     except BackendError as error:
         raise UserError(f"{out}: the export to ONNX {error}") from None
     contents = {out: data} if form == "onnx" else _openvino(data, out)
-    contents[out.with_name(f"{out.name}.json")] = (json.dumps(description(model), indent=1) + "\n").encode()
+    contents[files_of(out, form)[-1]] = (json.dumps(description(model), indent=1) + "\n").encode()
     out.parent.mkdir(parents=True, exist_ok=True)
     for path, content in contents.items():
         with write_atomically(path) as temporary:
@@ -37,12 +43,18 @@ def export(model: SceneModel, out: Path, form: str) -> list[Path]:
     return list(contents)
 
 
+def files_of(out: Path, form: str) -> list[Path]:
+    """All that `export` writes, the description last."""
+    weights = [out.with_suffix(".bin")] if form == "openvino" else []
+    return [out, *weights, out.with_name(f"{out.name}.json")]
+
+
 def _openvino(data: bytes, out: Path) -> dict[Path, bytes]:
     """The .xml and the .bin with the weights in float32."""
-    if importlib.util.find_spec("openvino") is None:
-        raise UserError(f"{out}: the format openvino needs the Python package openvino; install it, or take onnx")
-    import openvino
-
+    try:
+        openvino: Any = package("openvino")
+    except BackendError as error:
+        raise UserError(f"{out}: the format openvino {error}; install it, or take onnx") from None
     with tempfile.TemporaryDirectory() as folder:
         source, made = Path(folder) / "model.onnx", Path(folder) / "model.xml"
         source.write_bytes(data)

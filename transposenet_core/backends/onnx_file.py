@@ -10,11 +10,11 @@ from __future__ import annotations
 import copy
 import hashlib
 import hmac
-import importlib.util
 import json
 import os
 import secrets
 import tempfile
+import time
 import warnings
 from contextlib import suppress
 from pathlib import Path
@@ -26,13 +26,16 @@ from torch.onnx import OnnxExporterError
 
 from transposenet_core import __version__
 from transposenet_core.atomic_files import write_atomically
-from transposenet_core.backends.contract import BackendError
+from transposenet_core.backends.contract import BackendError, one_line, package
 from transposenet_core.cache_folder import cache_folder
 from transposenet_core.scene_model import SceneModel
 
 OPSET = 17
 FOLDER = "backends"  # below the scene model
 SECRET = "backends.key"  # in the cache folder
+MOST_FILES = 4  # in a folder: those of a few versions, or of a few read-only scene models
+ABANDONED_S = 3600.0  # after which a file that was never finished belongs to nobody
+BYTES = 32  # of that number
 MOST_HASH_BYTES = 1000
 MOST_BYTES = 2**31 - 1  # of one protocol buffer, which an ONNX file is
 IMAGE = "image"  # the name of the input: (1, 3, H, W) float32, as `preprocessing.normalise` makes it
@@ -57,8 +60,7 @@ def exported(network: Any, image_size: tuple[int, int]) -> bytes:
 
     BackendError where torch cannot export it, or the package onnx is missing.
     """
-    if importlib.util.find_spec("onnx") is None:
-        raise BackendError("needs the Python package onnx, which is not installed")
+    package("onnx")
     height, width = image_size
     # Of a copy: the original may be in channels-last order or on a GPU, and its statistics stay as they are.
     module = _Convertible(copy.deepcopy(network).to("cpu", memory_format=torch.contiguous_format).eval())
@@ -80,7 +82,7 @@ def exported(network: Any, image_size: tuple[int, int]) -> bytes:
             )
             return path.read_bytes()
     except (OnnxExporterError, OSError, RuntimeError, TypeError, ValueError) as error:
-        raise BackendError(f"cannot run this network: {' '.join(str(error).split())[:160]}") from None
+        raise BackendError(f"cannot run this network: {one_line(error)}") from None
 
 
 def onnx_file(model: SceneModel, folder: Path) -> Path:
@@ -88,24 +90,36 @@ def onnx_file(model: SceneModel, folder: Path) -> Path:
 
     BackendError as `exported`, and where neither of the two folders can be written to.
     """
-    name = f"{_key(model)}.onnx"
-    cache = cache_folder()
-    places = [place / FOLDER for place in (folder, cache) if place]
+    name, cache = f"{_key(model)}.onnx", cache_folder()
+    # A link in a scene model from elsewhere would lead to a folder of its maker's choice.
+    beside = None if (folder / FOLDER).is_symlink() else folder
+    places = [place / FOLDER for place in (beside, cache) if place]
     for place in places:
         if _is_whole(place / name):
             return place / name
     data = exported(model.network, model.preprocessing.image_size)
-    reason = ""
+    reason = "there is no cache folder"
     for place in places:
         try:
             place.mkdir(parents=True, exist_ok=True)
-            with write_atomically(place / name) as path, write_atomically(_hash_file(place / name)) as beside:
+            with write_atomically(place / name) as path, write_atomically(_hash_file(place / name)) as second:
                 path.write_bytes(data)
-                beside.write_text(json.dumps({"hmac_sha256": _keyed_hash(data)}))
+                second.write_text(json.dumps({"hmac_sha256": _keyed_hash(data)}))
+            _remove_old(place)
             return place / name
         except OSError as error:
             reason = f"{place} cannot be written to ({error.strerror or error})"
     raise BackendError(f"has no place for its file: {reason}")
+
+
+def _remove_old(place: Path) -> None:
+    """All but the newest files, of earlier weights and versions, and what killed processes left."""
+    with suppress(OSError):
+        files = sorted(place.glob("[!.]*.onnx"), key=lambda path: path.stat().st_mtime, reverse=True)
+        left = [path for path in place.glob(".*.partial*") if path.stat().st_mtime < time.time() - ABANDONED_S]
+        for path in [*files[MOST_FILES:], *left]:
+            path.unlink(missing_ok=True)
+            _hash_file(path).unlink(missing_ok=True)
 
 
 def _key(model: SceneModel) -> str:
@@ -142,15 +156,20 @@ def _secret() -> bytes:
     """This user's number, made at its first use; another each time where there is no cache to keep it in."""
     folder = cache_folder()
     if folder is None:
-        return secrets.token_bytes(32)
+        return secrets.token_bytes(BYTES)
     path = folder / SECRET
     with suppress(OSError):
-        folder.mkdir(parents=True, exist_ok=True)
-        with (
-            suppress(FileExistsError),
-            os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file,
-        ):
-            file.write(secrets.token_bytes(32))
-        if len(found := path.read_bytes()) == 32:
+        if path.is_file() and len(found := path.read_bytes()) == BYTES:
             return found
-    return secrets.token_bytes(32)
+        folder.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)  # cut short
+        handle, name = tempfile.mkstemp(prefix=f".{SECRET}.", suffix=".partial", dir=folder)  # for its owner alone
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(secrets.token_bytes(BYTES))
+            with suppress(FileExistsError):
+                os.link(name, path)  # the first of several processes decides
+        finally:
+            Path(name).unlink()
+        return path.read_bytes()
+    return secrets.token_bytes(BYTES)

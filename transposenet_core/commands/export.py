@@ -30,8 +30,6 @@ def run(args: argparse.Namespace) -> None:
     suffix = SUFFIXES[args.format]
     if args.out.suffix != suffix:
         raise UserError(f"--out {args.out}: a file of format {args.format} ends in {suffix}; name it so")
-    if args.out.exists():
-        raise UserError(f"--out {args.out} already exists: name a new file")
     from transposenet_core.backends.export import export
     from transposenet_core.scene_model import SceneModel
 

@@ -33,7 +33,8 @@ a quaternion w x y z, optical axes (x right, y down, z forward), with one standa
 
 An image that is not localized has the reason in place of 'yes', and no pose. --json prints a list
 of objects with the keys image, localized, reason, explanation, scene, scene_probability, map_frame,
-units (metres or arbitrary), position, orientation, sigma_m and sigma_deg, null where there is none.
+units (metres or arbitrary), backend, position, orientation, sigma_m and sigma_deg, null where there
+is none.
 Exit code 0: every image was read and answered, localized or not; 2: something to mend, said in one
 sentence."""
 NUMBERS = ("x", "y", "z", "qw", "qx", "qy", "qz", "sigma_m", "sigma_deg")
@@ -137,6 +138,7 @@ def description(image: str, estimate: Estimate) -> dict[str, Any]:
         "scene_probability": estimate.scene_probability,
         "map_frame": estimate.map_frame,
         "units": estimate.units,
+        "backend": estimate.backend,
         "position": None if pose is None else pose.position.tolist(),
         "orientation": None if pose is None else pose.orientation.tolist(),
         "sigma_m": None if estimate.pose is None else math.sqrt(variances_6[:3].sum()),

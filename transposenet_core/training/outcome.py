@@ -71,7 +71,7 @@ class Outcome:
             model.save(self.out, self.config.half_precision_weights)
 
     def measure_bfloat16(self) -> None:
-        """Add to the saved scene model how much its poses change in bfloat16."""
+        """Add to the saved scene model how much its poses change in bfloat16: whether back ends may use it."""
         model = SceneModel.load(self.out)
         if not model.network.converts:
             return

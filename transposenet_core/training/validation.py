@@ -74,9 +74,12 @@ class Validator:
         accuracy = len(right) / len(estimates)
         return SceneValidation(summary, score, error, calibration, errors, accuracy)
 
-    def poses(self, run: Callable[..., dict[str, torch.Tensor]]) -> list[Pose]:
-        """Of the frames, by `run`: a network in evaluation mode, or an equivalent."""
-        return _predicted(run, self.pixels, self.preprocessing).poses
+    def poses(self, run: Callable[..., dict[str, torch.Tensor]], places: np.ndarray) -> list[Pose]:
+        """Of the frames at `places`, by `run`: a network on the CPU in evaluation mode, or an equivalent. That of a
+        frame that is taken for another scene is the constant one."""
+        some = self.pixels.chosen(torch.from_numpy(places).to(self.pixels.device), torch.device("cpu"))
+        found = _predicted(run, some, self.preprocessing)
+        return [p if s == self.scene else self.constant for p, s in zip(found.poses, found.scenes, strict=True)]
 
     def _calibration(self, error_N6: np.ndarray, reported_N66: np.ndarray | None) -> dict[str, Calibration]:
         """The calibration of the network's own covariances (N, 6, 6), by the model's name; empty if it has none."""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import os
 import shutil
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from small_models import SIZE, small_model
+from small_models import SIZE, make_attentive, small_model
 from untrained import one_scene
 
 from transposenet_core.backends import choice, onnx_file
@@ -31,6 +35,7 @@ IMAGE_HW3 = np.random.default_rng(3).integers(0, 256, (*SIZE, 3), dtype=np.uint8
 def saved(folder: Path, name: str = "transposenet_fast", parity: bool = True) -> Path:
     """A small scene model with random weights."""
     network, options = small_model(name)
+    make_attentive(network)
     image_P3HW = torch.from_numpy(IMAGE_HW3).permute(2, 0, 1)[None] if parity else None
     model = SceneModel(name, options, Preprocessing(SIZE[0], SIZE), network.eval(), one_scene())
     model.parity_image_P3HW = image_P3HW
@@ -71,7 +76,9 @@ def test_the_poses_are_those_of_torch(model: Path, runtime: str) -> None:
     assert torch_one.pose is not None and estimate.pose is not None
     np.testing.assert_allclose(estimate.pose.position, torch_one.pose.position, atol=1e-4)
     np.testing.assert_allclose(estimate.pose.orientation, torch_one.pose.orientation, atol=1e-4)
-    assert estimate.pose.position is not torch_one.pose.position and len(files(model)) == 1
+    assert len(files(model)) == 1
+    away = other.localize(255 - IMAGE_HW3).pose
+    assert away is not None and np.linalg.norm(away.position - estimate.pose.position) > 0.01
 
 
 def test_auto_is_the_first_of_a_fixed_order(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,8 +91,33 @@ def test_auto_is_the_first_of_a_fixed_order(model: Path, monkeypatch: pytest.Mon
         Localizer(model, "cpu")
 
 
+def test_the_variable_is_a_preference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retrieval without a backbone has nothing to convert, and runs as ever."""
+    network, options = small_model("retrieval")
+    noise = torch.rand(5, 3, *SIZE)
+    network.memorise(noise, torch.randn(5, 3), torch.nn.functional.normalize(torch.randn(5, 4), dim=-1))
+    SceneModel("retrieval", options, Preprocessing(SIZE[0], SIZE), network.eval(), one_scene()).save(tmp_path)
+    monkeypatch.setenv("TRANSPOSENET_BACKEND", "openvino")
+    assert Localizer(tmp_path, "cpu").backend.name == "torch"
+    with pytest.raises(UserError, match="has nothing to run in a model of retrieval with these options; take backend"):
+        Localizer(tmp_path, "cpu", "openvino")
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_threads_that_share_a_back_end_have_their_own_poses(model: Path, runtime: str) -> None:
+    """As the nodes of several cameras do."""
+    localizer = Localizer(model, "cpu", runtime)
+    images = [np.roll(IMAGE_HW3, 7 * k, axis=1) for k in range(4)]
+    expected = [localizer.localize(image) for image in images]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(localizer.localize, images * 10))
+    for k, estimate in enumerate(found):
+        pose, its = estimate.pose, expected[k % 4].pose
+        assert pose is not None and its is not None and np.array_equal(pose.position, its.position)
+
+
 def test_a_missing_package_is_named_and_the_next_is_taken(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    known = choice.OpenVinoBackend.__init__.__globals__["importlib"].util.find_spec
+    known = importlib.util.find_spec
 
     def without(name: str, *rest: Any) -> Any:
         return None if name == "openvino" else known(name, *rest)
@@ -113,6 +145,62 @@ def test_other_poses_are_refused_and_said(model: Path, monkeypatch: pytest.Monke
     assert all("gives other poses than torch" in sentence for sentence in localizer.refused_backends)
     with pytest.raises(UserError, match="gives other poses than torch: .* are allowed; take backend torch, or auto"):
         Localizer(model, "cpu", "openvino")
+
+
+def test_a_package_that_fails_to_import_is_named(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a library of the system is missing."""
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    localizer = Localizer(model, "cpu")
+    assert localizer.backend.name == "onnxruntime"
+    assert "needs the Python package openvino, which" in localizer.refused_backends[0]
+
+
+def test_another_covariance_or_scene_is_found(model: Path) -> None:
+    loaded = SceneModel.load(model)
+    forward = loaded.network.forward
+
+    def adding(scale: float, scene: int) -> Any:
+        more = {"covariance": scale * torch.eye(6)[None], "scene": torch.tensor([scene])}
+        return lambda image_B3HW: forward(image_B3HW) | more
+
+    loaded.network.forward = adding(1.0, 0)
+    assert choice._against_torch(adding(1.0, 0), loaded) == (True, 0.0)
+    assert choice._against_torch(adding(1.21, 0), loaded)[1] == pytest.approx(0.1)
+    assert not choice._against_torch(adding(1.0, 1), loaded)[0]
+
+
+def test_a_link_in_a_model_from_elsewhere_is_not_followed(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(model / FOLDER)
+    (tmp_path / "elsewhere").mkdir()
+    (model / FOLDER).symlink_to(tmp_path / "elsewhere")
+    monkeypatch.setenv("TRANSPOSENET_CACHE", str(tmp_path / "cache"))
+    assert Localizer(model, "cpu", "onnxruntime").backend.name == "onnxruntime"
+    assert not list((tmp_path / "elsewhere").iterdir()) and len(files(tmp_path / "cache")) == 1
+
+
+def test_a_key_that_was_cut_short_is_made_anew(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    (cache / onnx_file.SECRET).write_bytes(b"")
+    monkeypatch.setenv("TRANSPOSENET_CACHE", str(cache))
+    written = []
+    for _ in range(2):
+        Localizer(model, "cpu", "onnxruntime")
+        written.append(files(model)[0].stat().st_mtime_ns)
+    assert written[0] == written[1] and len((cache / onnx_file.SECRET).read_bytes()) == 32
+
+
+def test_files_of_earlier_weights_are_removed(model: Path) -> None:
+    (path,) = files(model)
+    for number in range(6):
+        old = path.with_name(f"{number}.onnx")
+        old.write_bytes(b"")
+        os.utime(old, (number, number))
+    shutil.move(path, path.with_name("moved.onnx"))
+    Localizer(model, "cpu", "onnxruntime")
+    assert [left.name for left in files(model)] == sorted([path.name, "moved.onnx", "4.onnx", "5.onnx"])
 
 
 @pytest.mark.parametrize("fault", ["cut", "no hash", "other bytes"])
@@ -214,3 +302,6 @@ def test_a_wrong_bfloat16_is_refused(model: Path, wrong: Any) -> None:
 
 def test_the_options_of_the_commands_are_the_back_ends() -> None:
     assert backend_option.BACKENDS == choice.BACKENDS and set(choice.AUTO) == set(choice.BACKENDS) - {"auto"}
+    parameters = Path(__file__).resolve().parents[3] / "transposenet_ros" / "parameters.py"
+    listed = ", ".join(f'"{name}"' for name in choice.BACKENDS)
+    assert f"choices=({listed})" in parameters.read_text()

@@ -77,8 +77,12 @@ def test_wrong_names_are_refused(
     assert sentence in capsys.readouterr().err
 
 
-def test_an_existing_file_is_kept(folders: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = tmp_path / "net.onnx"
-    out.write_text("mine")
-    assert main(["export", str(folders["transposenet_fast"]), "--out", str(out)]) == 2
-    assert "already exists" in capsys.readouterr().err and out.read_text() == "mine"
+@pytest.mark.parametrize("name", ["net.xml", "net.bin", "net.xml.json"])
+def test_an_existing_file_is_kept(
+    name: str, folders: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).write_text("mine")
+    arguments = ["--format", "openvino", "--out", str(tmp_path / "net.xml")]
+    assert main(["export", str(folders["transposenet_fast"]), *arguments]) == 2
+    assert f"{name} already exists" in capsys.readouterr().err and (tmp_path / name).read_text() == "mine"
+    assert len(list(tmp_path.iterdir())) == 1

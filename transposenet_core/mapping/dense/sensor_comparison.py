@@ -64,7 +64,8 @@ def compare_with_sensor(
     Where the depth camera sits is searched within centimetres, so only where the map is `metric`; when it took its
     images only where stamps are `timed`. None where no frame has both. UserError as `read_sensor`.
     """
-    both = [k for k, image in enumerate(images) if frames[k].depth_path is not None and image.depth_path is not None]
+    pairs = enumerate(zip(frames, images, strict=True))
+    both = [k for k, (frame, image) in pairs if frame.depth_path is not None and image.depth_path is not None]
     counter = DepthErrorCounter()
     for k in both:
         depth_HW, pinhole = read_sensor(images[k].depth_path, sensor)
@@ -86,15 +87,16 @@ def _spread(numbers: list[int]) -> list[int]:
 
 
 class _Motion:
-    """The camera's motion at a frame: ``linear_3`` per second and ``angular_3`` in rad/s, in its own axes; 0 where its
+    """The camera's motion at a frame, in its own axes: ``linear_3`` per second and ``angular_3`` in rad/s; 0 where its
     neighbours are too far apart to tell."""
 
-    def __init__(self, before: PosedImage | None = None, after: PosedImage | None = None) -> None:
+    def __init__(self, here: PosedImage, before: PosedImage, after: PosedImage) -> None:
         self.linear_3, self.angular_3 = np.zeros(3), np.zeros(3)
-        if before is not None and after is not None:
-            seconds, T = after.stamp - before.stamp, before.pose.inverse() @ after.pose
-            self.linear_3 = T.position / seconds
-            self.angular_3 = Rotation.from_quat(T.orientation, scalar_first=True).as_rotvec() / seconds
+        if (seconds := after.stamp - before.stamp) > 0:
+            R_camera_map_33 = here.pose.rotation_33.T
+            self.linear_3 = R_camera_map_33 @ (after.pose.position - before.pose.position) / seconds
+            rotation_33 = after.pose.rotation_33 @ before.pose.rotation_33.T  # along the axes of the map
+            self.angular_3 = R_camera_map_33 @ Rotation.from_matrix(rotation_33).as_rotvec() / seconds
 
     def after(self, seconds: float) -> Pose:
         """``T_camera_later``."""
@@ -109,7 +111,7 @@ def _motion(images: Sequence[PosedImage], k: int) -> _Motion:
         for image in images[max(k - 1, 0) : k + 2]
         if image.sequence == images[k].sequence and abs(image.stamp - images[k].stamp) <= LONGEST_GAP
     ]
-    return _Motion(near[0], near[-1]) if near[-1].stamp > near[0].stamp else _Motion()
+    return _Motion(images[k], near[0], near[-1])
 
 
 class _Search:

@@ -121,10 +121,8 @@ def test_m02_equal_things_in_a_row_do_not_pull_frames_to_their_neighbours(error_
         cv2.imwrite(str(tmp_path / f"{number}.png"), render([wall], pose, camera)[0][..., ::-1])
         path = tmp_path / f"{number}.png"
         images.append(PosedImage(path.name, path, recorded[number], "train", "a", number / 7))
-    found = adjust(images, camera, AdjustOptions(), tmp_path / "cache", progress=False).sparse.frames
-    errors = [
-        np.linalg.norm(stack(each)[0] - stack(poses)[0], axis=1)
-        for each in (recorded, [frame.T_map_camera for frame in found])
-    ]
-    before_N, after_N = errors
-    assert np.median(after_N) <= np.median(before_N) and after_N.max() <= before_N.max() + 0.02
+    found = adjust(images, camera, AdjustOptions(), tmp_path / "cache", progress=False)
+    each = (recorded, [frame.T_map_camera for frame in found.sparse.frames])
+    before_N, after_N = (np.linalg.norm(stack(some)[0] - stack(poses)[0], axis=1) for some in each)
+    assert (after_N <= np.maximum(before_N, 3 * error_m)).all() and np.median(after_N) <= np.median(before_N)
+    assert found.refused or np.median(after_N) < 0.9 * np.median(before_N)

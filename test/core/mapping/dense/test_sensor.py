@@ -12,7 +12,7 @@ from transposenet_core.geometry.pose import Pose
 from transposenet_core.mapping.dense import depth_errors
 from transposenet_core.mapping.dense.result import FrameDepth
 from transposenet_core.mapping.dense.sensor import completed, read_sensor, registered
-from transposenet_core.mapping.dense.sensor_comparison import compare_with_sensor
+from transposenet_core.mapping.dense.sensor_comparison import _motion, compare_with_sensor
 from transposenet_core.scene import DepthCamera, PosedImage
 
 ROOM = [
@@ -68,6 +68,18 @@ def test_the_time_of_the_depth_images_is_found(delay: float, x: float, tmp_path:
     assert any(s.startswith("depth images are taken") and f" ms {word}" in s for s in found.sentences())
     untimed = compare_with_sensor(frames, camera, images, camera, timed=False)
     assert untimed is not None and untimed.delay is None
+
+
+def test_the_motion_of_a_frame_is_along_its_own_axes() -> None:
+    """Forward at 1 m/s and turning at 60 deg/s to the right: the camera looks along what it drives."""
+    images = [
+        PosedImage(f"{k}", Path(), camera_at((1 - np.cos(a), 0, np.sin(a)), np.degrees(a)), "train", "a", k / 4)
+        for k, a in enumerate(np.radians(60) * np.arange(3) / 4)
+    ]
+    motion = _motion(images, 1)
+    assert motion.linear_3 == pytest.approx([0, 0, np.radians(60)], abs=0.02)
+    assert motion.angular_3 == pytest.approx([0, np.radians(60), 0], abs=1e-6)
+    assert (_motion([replace(image, stamp=9.0 * k) for k, image in enumerate(images)], 1).linear_3 == 0).all()
 
 
 def test_equal_depths_agree_and_sit_where_they_are_described(tmp_path: Path) -> None:
