@@ -53,4 +53,4 @@ def test_loading_reads_the_files(tmp_path: Path) -> None:
 
 def test_an_absent_yardstick_is_one_sentence(capsys: pytest.CaptureFixture) -> None:
     assert main(["--yardstick", "absent.py"]) == 2
-    assert "absent.py: no such file" in capsys.readouterr().err
+    assert "absent.py: no such Python file" in capsys.readouterr().err

@@ -24,7 +24,7 @@ LARGEST_SHARE_OF_FLOOR, LARGEST_DEG = 0.03, 4.0
 
 
 def test_what_ships_is_whole_and_small() -> None:
-    files = {file.name for file in MODEL.iterdir()}
+    files = {file.name for file in MODEL.iterdir()} - {"backends"}  # made where the demo runs
     assert files == {*SHIPPED, THUMBNAILS}
     assert sum((MODEL / name).stat().st_size for name in files) <= MAX_BYTES
     lines = [json.loads(line) for line in (MODEL / "metrics.jsonl").read_text().splitlines()]

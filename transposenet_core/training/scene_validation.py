@@ -85,8 +85,8 @@ class SceneValidators:
         each = list(zip(self.validators, places, strict=True))
         pairs = [[v.poses(run, some) for v, some in each] for run in (network.eval(), lower)]
         single, lowered = ([pose for poses in found for pose in poses] for found in pairs)
-        truth = [validator.ground_truth_poses[k] for validator, some in each for k in some]
-        before, after = (summarise(*pose_errors(poses, truth)) for poses in (single, lowered))
+        ground_truth = [validator.ground_truth_poses[k] for validator, some in each for k in some]
+        before, after = (summarise(*pose_errors(poses, ground_truth)) for poses in (single, lowered))
         metres_N, degrees_N = pose_errors(lowered, single)
         return LowerPrecision.of(
             after.median_m / max(before.median_m, LEAST) - 1,

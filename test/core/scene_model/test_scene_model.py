@@ -243,7 +243,7 @@ def test_n27_cuda_is_refused_where_there_is_none(folder: Path) -> None:
     with pytest.raises(UserError, match="torch finds no CUDA device; use device 'auto' or 'cpu'"):
         Localizer(folder, device="cuda")
     assert Localizer(folder, device="auto").device.type == "cpu"
-    with pytest.raises(UserError, match="backend 'tpu' is unknown, allowed are: torch"):
+    with pytest.raises(UserError, match="backend 'tpu' is unknown, allowed are: auto, torch"):
         Localizer(folder, backend="tpu")
 
 

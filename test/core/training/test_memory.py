@@ -30,4 +30,5 @@ def test_pages_of_freed_tensors_are_not_cleared_again():
         how: int(subprocess.check_output([sys.executable, "-c", PROGRAM, how], text=True))
         for how in ("keep", "give back")
     }
-    assert faults["keep"] < 100 < faults["give back"]
+    # Not none: the system may take back what was not touched for a while.
+    assert faults["keep"] < 0.5 * faults["give back"] and faults["give back"] > 100_000
