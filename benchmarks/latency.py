@@ -154,18 +154,23 @@ def worker(kind: str, *arguments: str) -> None:
 
 
 def _backend(folder: Path, runtime: str, precision: str) -> tuple[Callable[[Any], Any], Any]:
+    """A back end without the comparison with torch that `Localizer` makes at its start."""
     import torch
 
+    from transposenet_core.backends.contract import TorchBackend
     from transposenet_core.backends.onnx_file import onnx_file
+    from transposenet_core.backends.onnxruntime_backend import OnnxRuntimeBackend
     from transposenet_core.backends.openvino_backend import OpenVinoBackend
-    from transposenet_core.localizer import Localizer
+    from transposenet_core.scene_model import SceneModel
 
-    localizer = Localizer(folder, "cpu", runtime if precision == "float32" else "torch")
-    model = localizer.scene_model
+    model = SceneModel.load(folder)
     image_13HW = model.preprocessing(np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8))
-    if precision == "float32":
-        return localizer.backend, image_13HW
-    return OpenVinoBackend(model.network, onnx_file(model, folder), torch.get_num_threads(), precision), image_13HW
+    if runtime == "torch":
+        return TorchBackend(model.network.to(memory_format=torch.channels_last)), image_13HW
+    path, threads = onnx_file(model, folder), torch.get_num_threads()
+    if runtime == "onnxruntime":
+        return OnnxRuntimeBackend(model.network, path, threads), image_13HW
+    return OpenVinoBackend(model.network, path, threads, precision), image_13HW
 
 
 def run(args: argparse.Namespace) -> None:

@@ -24,7 +24,7 @@ def keep_freed_memory() -> bool:
     """Let this process keep the memory that tensors free, for those of the next step; False without glibc.
 
     glibc returns each large block to the system at once, and the system clears each page anew when it is next touched:
-    an eighth of a training step on a CPU.
+    a sixth of a training step on two threads of a CPU.
     """
     if platform.libc_ver()[0] != "glibc":
         return False
