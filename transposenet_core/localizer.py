@@ -62,6 +62,7 @@ class Localizer:
         image_N3HW = self.scene_model.preprocessing(image_HW3).to(self.device)
         ran = self.backend_name
         if with_attention and self._network.has_attention:
+            image_N3HW = image_N3HW.contiguous(memory_format=torch.channels_last)
             output, ran = output_of_images(self._network, image_N3HW, images=1, with_attention=True), "torch float32"
         else:
             output = output_of_images(self.backend, image_N3HW, images=1)

@@ -119,7 +119,14 @@ class Preprocessing:
 
     def __call__(self, image_HW3: np.ndarray) -> torch.Tensor:
         """(H, W, 3) uint8 RGB to the network's input (1, 3, h, w) float32, or (n, 3, h, w) with ``crops``."""
-        return normalise(self.views(self.resize(image_HW3)[None]))
+        seen_B3HW = self.views(self.resize(image_HW3)[None]).numpy()
+        # The arithmetic of `normalise`, in this thread: torch would split it among threads that wait actively
+        # afterwards and take the cores from those of another runtime.
+        mean, std = (moment.numpy() for moment in _moments(torch.device("cpu")))
+        normalised_B3HW = seen_B3HW.astype(np.float32)
+        normalised_B3HW -= mean
+        normalised_B3HW /= std
+        return torch.from_numpy(normalised_B3HW)
 
 
 def read_rectified(path: str | Path, undistorter: Undistorter | None) -> np.ndarray:

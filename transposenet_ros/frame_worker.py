@@ -30,7 +30,7 @@ CLOCK_JUMP = JumpThreshold(min_forward=Duration(seconds=60), min_backward=Durati
 @dataclass(frozen=True)
 class Arrival:
     """A message with a valid header; `segment` is the time segment that it belongs to, `asked` means that it was
-    requested by ~/relocalize while frames are switched off."""
+    requested by ~/relocalize while frames are switched off, `delays` are the seconds of each stage on its way here."""
 
     message: Any
     stamp_ns: int
@@ -38,6 +38,7 @@ class Arrival:
     segment: int
     asked: bool
     seconds: float
+    delays: dict[str, float]
 
 
 class FrameWorker:
@@ -74,7 +75,7 @@ class FrameWorker:
         """How far the camera's clock is behind the node's where the two cannot be the same, else 0."""
         return self._gate.behind_ns / SECOND_NS
 
-    def put(self, message: Any) -> None:
+    def put(self, message: Any, delays: dict[str, float]) -> None:
         """Called by the executor for every message of the subscription."""
         now_ns = self._clock.now().nanoseconds
         self._statistics.receive(now_ns)
@@ -83,7 +84,7 @@ class FrameWorker:
             return
         segment = self._gate.segment
         try:
-            arrival = self._admit(message, now_ns)
+            arrival = self._admit(message, delays, now_ns)
         except HeaderError as error:
             self._drop(error.reason, str(error))
             return
@@ -117,7 +118,7 @@ class FrameWorker:
         if self._worker.stop():
             self._statistics.drop(reasons.DEACTIVATED)
 
-    def _admit(self, message: Any, now_ns: int) -> Arrival:
+    def _admit(self, message: Any, delays: dict[str, float], now_ns: int) -> Arrival:
         header = message.header
         frame = camera_frame(header.frame_id, self._parameters.camera_frame)
         stamp_ns = self._gate.admit(header.stamp.sec * SECOND_NS + header.stamp.nanosec, now_ns)
@@ -129,7 +130,8 @@ class FrameWorker:
                 "with --clock and use_sim_time, synchronise cameras",
                 seconds=float("inf"),
             )
-        return Arrival(message, stamp_ns, frame, self._gate.segment, not self._enabled, time.perf_counter())
+        asked, now = not self._enabled, time.perf_counter()
+        return Arrival(message, stamp_ns, frame, self._gate.segment, asked, now, delays)
 
     def _on_clock_jump(self, jump: TimeJump) -> None:
         now = self._clock.now()
@@ -204,6 +206,8 @@ class FrameWorker:
     def _time(self, arrival: Arrival, taken: float, decoded: float, inferred: float) -> None:
         published = time.perf_counter()
         self._statistics.time(
+            **arrival.delays,
+            waiting=taken - arrival.seconds,
             decode=decoded - taken,
             inference=inferred - decoded,
             publish=published - inferred,

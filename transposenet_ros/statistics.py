@@ -83,8 +83,9 @@ class Statistics:
             self._outputs.append(now_ns)
 
     def time(self, **seconds: float) -> None:
-        """Seconds that one frame took by stage: `decode`, `inference`, `publish`, `overhead` (decode and publish),
-        `latency` from arrival to publication, waiting for the worker included, and `age` from its stamp to then."""
+        """Seconds that one frame took by stage: those of `delays`, `waiting` for the worker, `decode`, `inference`,
+        `publish`, `overhead` (decode and publish), `latency` from arrival to publication, and `age` from its stamp to
+        then."""
         with self._lock:
             for stage, duration in seconds.items():
                 self._seconds.setdefault(stage, deque(maxlen=RECENT_FRAMES)).append(duration)

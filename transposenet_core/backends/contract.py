@@ -38,7 +38,8 @@ class TorchBackend:
         self._network = network
 
     def __call__(self, image_B3HW: torch.Tensor) -> dict[str, torch.Tensor]:
-        output: dict[str, torch.Tensor] = self._network(image_B3HW)
+        # The network is in this order, too.
+        output: dict[str, torch.Tensor] = self._network(image_B3HW.contiguous(memory_format=torch.channels_last))
         return output
 
 
@@ -58,8 +59,8 @@ class ConvertedBackend:
 
     def __call__(self, image_B3HW: torch.Tensor) -> dict[str, torch.Tensor]:
         """RuntimeError where the runtime fails."""
-        image_B3HW = image_B3HW.contiguous()
-        rows = [self._one(image_B3HW[k : k + 1].numpy()) for k in range(len(image_B3HW))]
+        # Not torch's contiguous(), whose threads wait actively afterwards.
+        rows = [self._one(np.ascontiguousarray(image_13HW)) for image_13HW in np.split(image_B3HW.numpy(), len(image_B3HW))]
         arrays = rows[0] if len(rows) == 1 else [np.concatenate(parts) for parts in zip(*rows, strict=True)]
         outputs = {name: torch.from_numpy(array) for name, array in zip(self._names, arrays, strict=True)}
         finished: dict[str, torch.Tensor] = self._network.finished(outputs)

@@ -27,6 +27,7 @@ from transposenet_core.models.backbone import backbone_names, build_backbone, ma
 from transposenet_core.models.camera_rays import cell_centres, rays
 from transposenet_core.models.contract import PoseModel
 from transposenet_core.models.layers import EncoderLayer
+from transposenet_core.models.one_image_cells import one_image_cells
 
 UNITS = 2.0  # the typical depth, in the units that the network calculates in: metres in a room
 REACH = 1.5  # typical depths from the scene's centre up to which space is not contracted: most of a room
@@ -159,20 +160,35 @@ class SceneCoordinates(nn.Module, PoseModel):
 
     def finished(self, outputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """The output of `forward` from the ``numbers`` of its cells."""
-        cells = self._cells(outputs["numbers"])
-        if len(cells["points"]) > 1 or cells["points"].device.type != "cpu":
-            return cells | self.pose(cells)
-        p_camera_BN3, variance_BN, ray_variance_BN = self._measured(cells)
+        numbers_BN6 = outputs["numbers"]
+        if len(numbers_BN6) > 1 or numbers_BN6.device.type != "cpu":
+            return (cells := self._cells(numbers_BN6)) | self.pose(cells)
+        found = one_image_cells(
+            numbers_BN6[0].numpy(),
+            self.contraction,
+            UNITS,
+            LOG_SCALES,
+            self.centre_3.numpy(),
+            self.ray_cells_N3.numpy(),
+        )
         position_3, orientation_4, covariance_66 = pose_of_points(
-            p_camera_BN3[0].numpy(),
-            cells["points"][0].numpy(),
-            variance_BN[0].numpy(),
-            ray_variance_BN[0].numpy(),
+            found.p_camera_N3,
+            found.points_N3,
+            found.variance_N,
+            found.ray_variance_N,
             self.iterations,
             self._least().numpy(),
         )
-        pose = {"position": position_3.astype(np.float32), "orientation": orientation_4.astype(np.float32)}
-        return cells | {k: torch.from_numpy(v)[None] for k, v in (pose | {"covariance": covariance_66}).items()}
+        single = {
+            "points": found.points_N3,
+            "depth": found.depth_N,
+            "log_scale": found.log_scale_N,
+            "depth_log_scale": found.depth_log_scale_N,
+            "position": position_3,
+            "orientation": orientation_4,
+        }
+        output = {name: torch.from_numpy(array.astype(np.float32))[None] for name, array in single.items()}
+        return output | {"covariance": torch.from_numpy(covariance_66)[None]}
 
     def _numbers(self, image_B3HW: torch.Tensor) -> torch.Tensor:
         if tuple(image_B3HW.shape[-2:]) != self.image_size:

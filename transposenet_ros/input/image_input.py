@@ -16,6 +16,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from transposenet_core.errors import UserError
 from transposenet_ros.bags.topics import IMAGE_TYPES
 from transposenet_ros.input.arrival_gaps import ArrivalGaps
+from transposenet_ros.input.delays import delays
 
 # The executor empties this queue at once into the mailbox, which counts what it supersedes.
 DEPTH = 5
@@ -36,8 +37,8 @@ def input_topic(node: Node, transport: str) -> str:
 
 
 class ImageInput:
-    """A subscription of `node` that hands every message to `on_image` until it is closed, and the number lost between
-    two of them to `on_lost`.
+    """A subscription of `node` that hands every message and its `delays` to `on_image` until it is closed, and the
+    number lost between two of them to `on_lost`.
 
     `transport` is raw or compressed, `quality` auto, sensor_data or reliable: see the parameters of these names.
     ``heard`` is the steady clock (s) at the last message, or at the start. UserError for one of the node's own topics.
@@ -48,7 +49,7 @@ class ImageInput:
         node: Node,
         transport: str,
         quality: str,
-        on_image: Callable[[Any], None],
+        on_image: Callable[[Any, dict[str, float]], None],
         on_lost: Callable[[int], None],
     ) -> None:
         self._node, self._on_image, self._on_lost = node, on_image, on_lost
@@ -88,10 +89,10 @@ class ImageInput:
             gaps.match(event.current_count)
 
         def hear(message: Any, info: dict[str, Any]) -> None:
-            self.heard = time.monotonic()
+            self.heard, now_ns = time.monotonic(), time.time_ns()
             if lost := gaps.before(info["publication_sequence_number"]):
                 self._on_lost(lost)
-            self._on_image(message)
+            self._on_image(message, delays(info, now_ns))
 
         # InputWatch reports more about an incompatible publisher than rclpy's own callbacks would.
         events = SubscriptionEventCallbacks(matched=match, use_default_callbacks=False)

@@ -56,7 +56,7 @@ def test_n40_a_node_beside_a_compressed_camera_reports_what_to_set(remapped: str
             driver.node.create_publisher(CompressedImage, f"{CAMERA}/compressed", 1)
             driver.node.create_publisher(CompressedImage, "/depth/image/compressedDepth", 1)
             node.create_publisher(Image, "/localizer/attention/position", 1)
-            camera = ImageInput(node, "raw", "sensor_data", lambda _: None, lambda _: None)
+            camera = ImageInput(node, "raw", "sensor_data", lambda _, __: None, lambda _: None)
             wait_until(lambda: node.get_publishers_info_by_topic(f"{CAMERA}/compressed"), "the camera")
             text = why_no_frames(node, camera, 5.0)
             assert f"; images are on {CAMERA}/compressed {SETTINGS}; the node's clock is wall time" in text
