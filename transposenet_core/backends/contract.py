@@ -60,7 +60,9 @@ class ConvertedBackend:
     def __call__(self, image_B3HW: torch.Tensor) -> dict[str, torch.Tensor]:
         """RuntimeError where the runtime fails."""
         # Not torch's contiguous(), whose threads wait actively afterwards.
-        rows = [self._one(np.ascontiguousarray(image_13HW)) for image_13HW in np.split(image_B3HW.numpy(), len(image_B3HW))]
+        rows = [
+            self._one(np.ascontiguousarray(image_13HW)) for image_13HW in np.split(image_B3HW.numpy(), len(image_B3HW))
+        ]
         arrays = rows[0] if len(rows) == 1 else [np.concatenate(parts) for parts in zip(*rows, strict=True)]
         outputs = {name: torch.from_numpy(array) for name, array in zip(self._names, arrays, strict=True)}
         finished: dict[str, torch.Tensor] = self._network.finished(outputs)

@@ -24,8 +24,8 @@ def pose_of_points(
     """Position (3,), orientation (4,) w x y z and covariance (6, 6), ``T_map_camera``, of one image's points.
 
     Points in the camera's frame and in the map, and their variances, are as for `refined`, of one image; `least_6` (6,)
-    is added to the information's diagonal before it is inverted, the first three and the last three alike. NaN everywhere where a point is not finite or a matrix
-    is singular.
+    is added to the information's diagonal before it is inverted, the first three and the last three alike. NaN
+    everywhere where a point is not finite or a matrix is singular.
     """
     arrays = (p_camera_N3, p_map_N3, variance_N, ray_variance_N)
     p_camera_N3, p_map_N3, variance_N, ray_variance_N = (np.asarray(each, np.float64) for each in arrays)

@@ -1,7 +1,7 @@
 """The cells of `scene_coordinates` of one image in NumPy: what `SceneCoordinates._cells` and `_measured` are in torch.
 
-Arrays are so small that torch spends its time on calls, and the threads of its exponential function wait actively
-afterwards, which takes a core from the runtime of the next image: together a quarter of a pass. A test holds them equal.
+The arrays are so small that torch spends its time on calls, and the threads of its exponential function wait actively
+afterwards, which takes a core from the next image's network: together a quarter of a pass. A test holds both equal.
 """
 
 from __future__ import annotations

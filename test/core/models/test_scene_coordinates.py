@@ -20,7 +20,8 @@ from transposenet_core.geometry.covariance import position_sigma, scaled
 from transposenet_core.geometry.pose import rotation_angle_deg
 from transposenet_core.localizer import Localizer
 from transposenet_core.models import build_model, default_options
-from transposenet_core.models.scene_coordinates import rays
+from transposenet_core.models.one_image_cells import one_image_cells
+from transposenet_core.models.scene_coordinates import LOG_SCALES, UNITS, rays
 from transposenet_core.preprocessing import Preprocessing
 from transposenet_core.scene_model import Calibration, SceneModel
 from transposenet_core.training.losses.points import SceneCoordinateLoss
@@ -30,9 +31,12 @@ CAMERA = (60.0, 62.0, 39.5, 31.5)
 SIZE = (64, 80)
 
 
+SMALL = {"image_size": SIZE, "camera": CAMERA, "layers": 1, "width": 32, "mlp_width": 32}
+
+
 def small() -> torch.nn.Module:
     torch.manual_seed(0)
-    return build_model("scene_coordinates", image_size=SIZE, camera=CAMERA, layers=1, width=32, mlp_width=32)
+    return build_model("scene_coordinates", **SMALL)
 
 
 def test_without_intrinsics_it_is_refused() -> None:
@@ -48,6 +52,26 @@ def test_cells_cover_the_image_evenly() -> None:
     np.testing.assert_allclose(cells[1] - cells[0], [8, 0])
     # The ray through the principal point is the optical axis.
     np.testing.assert_allclose(rays(torch.tensor([[39.5, 31.5]]), CAMERA), [[0, 0, 1]])
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from((0.0, 0.4, 2.0, 30.0)), st.floats(0.1, 3.0))
+def test_one_image_in_numpy_gives_what_torch_gives(seed: int, typical_depth: float, spread: float) -> None:
+    network = build_model("scene_coordinates", **SMALL | {"typical_depth": typical_depth}).eval()
+    generator = torch.Generator().manual_seed(seed)
+    numbers = spread * torch.randn(1, 80, 6, generator=generator)
+    expected = (cells := network._cells(numbers)) | network.pose(cells)
+    found = network.finished({"numbers": numbers})
+    assert {name: tensor.dtype for name, tensor in found.items()} == {k: v.dtype for k, v in expected.items()}
+    for name in ("points", "depth", "log_scale", "depth_log_scale"):
+        torch.testing.assert_close(found[name], expected[name], rtol=1e-4, atol=1e-4)
+    one = one_image_cells(
+        numbers[0].numpy(), network.contraction, UNITS, LOG_SCALES, np.zeros(3), network.ray_cells_N3.numpy()
+    )
+    for measured, wanted in zip(
+        (one.p_camera_N3, one.variance_N, one.ray_variance_N), network._measured(cells), strict=True
+    ):
+        np.testing.assert_allclose(measured, wanted[0], rtol=1e-3, atol=1e-4)
 
 
 def test_outputs_and_gradients() -> None:

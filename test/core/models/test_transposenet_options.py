@@ -134,3 +134,20 @@ def test_a_dropped_path_is_a_whole_images_and_the_mean_stays() -> None:
 def test_t11_a_wrong_option_is_named(options: dict, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         build_model("transposenet", **TINY, **options)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 4), st.booleans())
+def test_few_queries_gather_what_keys_and_values_would_give(seed: int, rows: int, training: bool) -> None:
+    torch.manual_seed(seed)
+    layer = EncoderLayer(32, 4, 16, 0.0, 0.0, 0.0).train(training)
+    for parameter in layer.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    x, position = torch.randn(2, 24, 32), torch.randn(24, 32)
+    normed = layer.norm_attention(x)
+    query, key = (layer._by_head(t) for t in layer.query_key(normed + position).chunk(2, dim=-1))
+    value = layer._by_head(layer.value(normed))
+    wanted = torch.nn.functional.scaled_dot_product_attention(query[:, :, :rows], key, value)
+    torch.testing.assert_close(layer._attended_by_few(normed, normed + position, rows), wanted, rtol=1e-4, atol=1e-4)
+    # All entries, whose attention is computed in the usual way, agree with the few.
+    torch.testing.assert_close(layer(x, position, rows), layer(x, position)[:, :rows], rtol=1e-3, atol=1e-3)
