@@ -119,7 +119,10 @@ def made_models(folder: Path) -> dict[str, Path]:
         network = build_model(config.model.name, **options).eval()
         scene = MappedScene("made", "map", HeldOutError((1.0,) * 3, (1.0,) * 3, "nothing"))
         models[name] = folder / name
-        SceneModel(config.model.name, options, preprocessing_of(config), network, (scene,)).save(folder / name)
+        preprocessing = preprocessing_of(config)
+        image_P3HW = torch.randint(0, 256, (3, 3, *preprocessing.image_size), dtype=torch.uint8)
+        made = SceneModel(config.model.name, options, preprocessing, network, (scene,), parity_image_P3HW=image_P3HW)
+        made.save(folder / name)
     models["scene_coordinates"] = ROOT / "demo" / "model"
     for path in models.values():
         try:
