@@ -14,11 +14,13 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import subprocess
+import multiprocessing
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,9 @@ WARM_UP = 3
 WHOLE = ["image.smaller_edge=256", "image.height=224", "image.width=224"]
 PRESETS = {"exact": ("transposenet_indoor", []), "fast": ("transposenet_fast", WHOLE)}
 RUNTIMES = ("torch", "onnxruntime", "openvino")
+# Each row is forked from one process that has imported torch, so starting them takes seconds, and run nothing in it.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["benchmarks.latency_imports"])
 
 
 class Row:
@@ -45,49 +50,49 @@ class Row:
 
     def __init__(self, name: str, command: list[str]) -> None:
         self.name, self.seconds_N, self.spent = name, [], 0.0
-        self.process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).resolve()), "worker", *command],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def started(self) -> str:
-        """What it runs. UserError where it ended instead."""
-        return self._line()
+        self._end, other = PROCESSES.Pipe()
+        self.process = PROCESSES.Process(target=worker, args=(other, *command), daemon=True)
+        self.process.start()
+        other.close()
+        self._received()
 
     def measure(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write("measure\n")
-        self.process.stdin.flush()
-        times = json.loads(self._line())
+        self._end.send("measure")
+        times = self._received()
         self.seconds_N += times
         self.spent += sum(times)
+
+    def close(self) -> None:
+        self._end.close()
+        self.process.join()
 
     def figures(self) -> dict[str, Any]:
         milliseconds_N = 1000 * np.array(self.seconds_N)
         median, p10, p99 = (float(np.percentile(milliseconds_N, percent)) for percent in (50, 10, 99))
         return {"name": self.name, "device": "cpu", "batch": 1, "median_ms": median, "p10_ms": p10, "p99_ms": p99}
 
-    def _line(self) -> str:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            raise UserError(f"the process of '{self.name}' ended with exit code {self.process.wait()}; see above")
-        return line.strip()
+    def _received(self) -> Any:
+        try:
+            return self._end.recv()
+        except EOFError:
+            self.process.join()
+            code = self.process.exitcode
+            raise UserError(f"the process of '{self.name}' ended with exit code {code}; see above") from None
 
 
 def rows_of(models: dict[str, Path], yardstick: Path, threads: int) -> list[Row]:
     """The reference, then each model by each runtime that is installed, with bfloat16 where the processor has it."""
-    rows = [Row("reference", ["reference", str(yardstick), str(threads)])]
+    wanted = [("reference", ["reference", str(yardstick), str(threads)])]
     for name, folder in models.items():
         for runtime in RUNTIMES:
             if runtime == "torch" or importlib.util.find_spec(runtime):
-                rows.append(Row(f"{name} {runtime} float32", ["model", str(folder), runtime, "float32", str(threads)]))
+                command = ["model", str(folder), runtime, "float32", str(threads)]
+                wanted.append((f"{name} {runtime} float32", command))
         if has_bfloat16():
             command = ["model", str(folder), "openvino", "bfloat16", str(threads)]
-            rows.append(Row(f"{name} openvino bfloat16", command))
-    return rows
+            wanted.append((f"{name} openvino bfloat16", command))
+    with ThreadPoolExecutor(2) as pool:  # all at once would take twice as long
+        return list(pool.map(lambda each: Row(*each), wanted))
 
 
 def has_bfloat16() -> bool:
@@ -132,8 +137,8 @@ def made_models(folder: Path) -> dict[str, Path]:
     return models
 
 
-def worker(kind: str, *arguments: str) -> None:
-    """The process of a row: says what it runs, then answers each line with the times of a turn."""
+def worker(end: Any, kind: str, *arguments: str) -> None:
+    """The process of a row: says when it is ready, then answers each message with the times of a turn."""
     import torch
 
     *rest, threads = arguments
@@ -146,14 +151,21 @@ def worker(kind: str, *arguments: str) -> None:
             network, image_13HW = _backend(Path(rest[0]), rest[1], rest[2])
         for _ in range(WARM_UP):
             network(image_13HW)
-        print(kind, flush=True)
-        for _ in sys.stdin:
+        end.send("ready")
+        while _asked(end):
             times: list[float] = []
             while sum(times) < SLOT_S:
                 before = time.perf_counter()
                 network(image_13HW)
                 times.append(time.perf_counter() - before)
-            print(json.dumps(times), flush=True)
+            end.send(times)
+
+
+def _asked(end: Any) -> bool:
+    try:
+        return bool(end.recv())
+    except EOFError:  # closed
+        return False
 
 
 def _backend(folder: Path, runtime: str, precision: str) -> tuple[Callable[[Any], Any], Any]:
@@ -178,18 +190,17 @@ def _backend(folder: Path, runtime: str, precision: str) -> tuple[Callable[[Any]
 
 def run(args: argparse.Namespace) -> None:
     load_yardstick(args.yardstick)  # a wrong file is reported before anything is started
+    forkserver.ensure_running()  # imports while models are made
     with tempfile.TemporaryDirectory() as folder:
         rows = rows_of(made_models(Path(folder)), args.yardstick, args.threads)
         try:
-            for row in rows:
-                row.started()
             while any(row.spent < args.seconds for row in rows):
                 for row in rows:
                     if row.spent < args.seconds:
                         row.measure()
         finally:
             for row in rows:
-                row.process.kill()
+                row.close()
     figures = [row.figures() for row in rows]
     reference = figures[0]["median_ms"]
     print(f"{args.threads} threads, one image at a time, medians of {args.seconds:g} s each, in turns")
@@ -210,10 +221,6 @@ def run(args: argparse.Namespace) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments[:1] == ["worker"]:
-        worker(*arguments[1:])
-        return 0
     parser = argparse.ArgumentParser(description="Latency of a network pass by each back end.")
     parser.add_argument("--yardstick", required=True, type=Path, metavar="FILE", help="the reference network")
     parser.add_argument("--seconds", type=float, default=3.0, help="of each row")

@@ -99,11 +99,10 @@ def reference_ms(yardstick: Path, threads: int, seconds: float) -> list[float]:
     """The times of the yardstick's passes, in a process of its own."""
     row = Row("reference", ["reference", str(yardstick), str(threads)])
     try:
-        row.started()
         while row.spent < seconds:
             row.measure()
     finally:
-        row.process.kill()
+        row.close()
     return [1e3 * each for each in row.seconds_N]
 
 
