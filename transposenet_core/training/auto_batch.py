@@ -23,6 +23,7 @@ from transposenet_core.training.network import build_network, make_repeatable, p
 from transposenet_core.training.optimization import build_optimizer
 from transposenet_core.training.stages import plan
 from transposenet_core.training.step import TrainStep
+from transposenet_core.training.window import fitted_window
 
 LARGEST = 512
 
@@ -37,7 +38,7 @@ def with_fastest_batch(config: TrainConfig, scene: Scene, world: World) -> Train
     make_repeatable(config)
     training = scene.select("train")
     # Enough images for the largest batch: a step's time does not depend on which they are.
-    usable = for_camera(config, scene)
+    usable = for_camera(fitted_window(config, scene), scene)
     depth_camera = scene.depth_camera if needs_depth(usable, scene) else None
     few, workers = training[:LARGEST], config.workers
     pixels = load_pixels(few, preprocessing_of(usable), "auto-batch", workers, scene.intrinsics)

@@ -52,6 +52,9 @@ class ImageConfig:
     smaller_edge: int = key(256, "pixels that the smaller edge is resized to", PAPER, lowest=1, highest=MOST_SIDE)
     height: int = key(224, "of the window that the network sees", PAPER, lowest=1, highest=MOST_SIDE)
     width: int = key(224, "of the window that the network sees", PAPER, lowest=1, highest=MOST_SIDE)
+    fit_camera: bool = key(
+        False, "make the window's longer side as long as the scene's images have it, landscape or portrait (ours)"
+    )
     crops: int = key(
         1,
         "windows seen of an image when running, their answers averaged (PoseNet: 128); 1: the centre",

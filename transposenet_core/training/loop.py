@@ -42,6 +42,7 @@ from transposenet_core.training.scene_data import load_scene_data
 from transposenet_core.training.scene_validation import scene_validators_of
 from transposenet_core.training.stages import Stage, load_start, plan
 from transposenet_core.training.step import TrainStep
+from transposenet_core.training.window import fitted_window
 from transposenet_core.training.trained_frames import TrainedFrames, checked_after
 
 PATIENCE = 20  # steps in a row without a finite gradient
@@ -72,6 +73,7 @@ class Training:
         names = [START] * bool(config.start_from) + [stage.learns for stage in self.stages]
         self.progress = resumed.progress_in(names, config.epochs) if resumed else Progress(stages=names)
         check_start(config, scenes)
+        config = fitted_window(config, scenes[0])
         for each in scenes:
             config = for_camera(config, each)
         self.config, self.preprocessing = config, preprocessing_of(config)
