@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # runs from a checkout that is not installed, too
@@ -173,27 +174,35 @@ def measured(kind: str, value: int) -> Point:
 
 
 def draw(path: Path, curves: dict[str, list[Point]]) -> None:
-    figure = Figure(figsize=(4 * len(curves), 6.4), dpi=90, layout="constrained")
+    """Milliseconds beside a linear line, and below them the peak of memory."""
+    figure = Figure(figsize=(2.7 * len(curves), 5.4), dpi=90, layout="constrained")
     axes_RC = figure.subplots(2, len(curves), squeeze=False)
     for column, (kind, points) in enumerate(curves.items()):
-        x_P = np.array([point["x"] for point in points])
-        for row, (name, scale) in enumerate((("seconds", 1e3), ("peak_mb", 1.0))):
-            y_P, axes = scale * np.array([point[name] for point in points]), axes_RC[row][column]
+        title, x_P = KINDS[kind][0].replace(", ", "\n"), np.array([point["x"] for point in points])
+        for axes, name, scale in zip(axes_RC[:, column], ("seconds", "peak_mb"), (1e3, 1.0), strict=True):
+            y_P = scale * np.array([point[name] for point in points])
             axes.plot(x_P, y_P, "o-", color="#c1272d")
             axes.set_xscale("log")
-            if row == 0:
-                axes.set_yscale("log")
+            axes.set_xticks(x_P[:: max(len(x_P) // 2, 1)], labels=map(_short, x_P[:: max(len(x_P) // 2, 1)]))
+            axes.xaxis.set_minor_formatter(NullFormatter())
+            axes.grid(alpha=0.3)
+            if name == "seconds":
                 axes.plot(x_P, y_P[-1] * x_P / x_P[-1], "--", color="grey", label="linear")
-                axes.legend(frameon=False, loc="upper left")
-                axes.set_title(KINDS[kind][0], fontsize=10)
+                axes.set_yscale("log")
+                axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: _short(y)))
+                axes.yaxis.set_minor_formatter(NullFormatter())
+                axes.legend(frameon=False, loc="lower right", fontsize=8)
+                axes.set_title(title, fontsize=9)
             else:
                 axes.set_ylim(0, 1.15 * y_P.max())
-                axes.set_xlabel(KINDS[kind][0].split(",")[0])
-            axes.grid(alpha=0.3)
     axes_RC[0][0].set_ylabel("ms")
     axes_RC[1][0].set_ylabel("peak memory of the process, MB")
     with write_atomically(path) as temporary:
         figure.savefig(temporary, format="png")
+
+
+def _short(value: float) -> str:
+    return f"{value / 1000:.3g} k" if value >= 1000 else f"{value:.3g}"
 
 
 def run(args: argparse.Namespace) -> None:

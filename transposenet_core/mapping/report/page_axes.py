@@ -108,5 +108,5 @@ def view_buttons(boxes: dict[str, np.ndarray]) -> dict[str, Any]:
         buttons.append({"label": label, "method": "relayout", "args": [change]})
     return {
         "type": "buttons", "direction": "right", "buttons": buttons,
-        "x": 0.99, "xanchor": "right", "y": 0.99, "yanchor": "top",
+        "x": 0.99, "xanchor": "right", "y": 0.01, "yanchor": "bottom",  # above are the tools of the figure
     }  # fmt: skip
