@@ -52,7 +52,7 @@ def run_demo(model: Path, out: Path) -> None:
     bag = out / "test_drive_bag"
     make_bag(images, bag, intrinsics=scene.intrinsics, rate_hz=test_drive().rate, overwrite=True)
     _step("start the localizer, replay the bag through DDS at camera rate, record its poses")
-    parameters = {"torch_threads": 1}
+    parameters = {"torch_threads": 2}
     live = evaluate_live(model, bag, node_parameters=parameters, node_log=out / "localizer.log", progress=True)
     rows = {"live localizer": live.error_summary(), **_baselines(lookup, images)}
     print(live.table(), table(rows), sep="\n\n")
