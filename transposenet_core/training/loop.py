@@ -208,7 +208,8 @@ class Training:
                         bar.set_postfix_str(self._postfix(step, stage, epoch + seen / count), refresh=False)
             means = step.means()
         figures = {f"train_{key}": value for key, value in means.items()}
-        figures |= {"learning_rate": rate, "images_per_s": seen / (time.monotonic() - started)}
+        seconds = time.monotonic() - started
+        figures |= {"learning_rate": rate, "seconds": seconds, "images_per_s": seen / seconds}
         return figures | {"skipped_steps": step.faults()[0]}
 
     def _postfix(self, step: TrainStep, stage: Stage, epochs: float) -> str:
