@@ -42,8 +42,8 @@ from transposenet_core.training.scene_data import load_scene_data
 from transposenet_core.training.scene_validation import scene_validators_of
 from transposenet_core.training.stages import Stage, load_start, plan
 from transposenet_core.training.step import TrainStep
-from transposenet_core.training.window import fitted_window
 from transposenet_core.training.trained_frames import TrainedFrames, checked_after
+from transposenet_core.training.window import fitted_window
 
 PATIENCE = 20  # steps in a row without a finite gradient
 
