@@ -52,3 +52,12 @@ def test_the_figures_without_a_depth_camera_are_those_of_the_predictions(data_fo
     metres, degrees = np.mean(medians, axis=0)
     assert f"| mean | **{metres:.3f} m / {degrees:.2f} deg** |" in page
     assert metres <= 0.045 and degrees <= 1.35
+
+
+def test_the_figures_of_fox_are_those_of_the_predictions(data_folder: Path) -> None:
+    scene = load_scene(f"nerfstudio:{data_folder / 'fox'}", str(data_folder / "splits" / "fox_every5.csv"))
+    kept = ROOT / "benchmarks" / "results" / "fox_every5_colour.csv"
+    units, degrees = (np.median(errors) for errors in prediction_errors(kept, scene.select("test")))
+    page = (DOCS / "experiments" / "mapping.md").read_text()
+    assert f"| **{units:.3f} units / {degrees:.2f} deg** |" in page
+    assert units <= 0.2 and degrees <= 3
