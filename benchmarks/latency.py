@@ -138,7 +138,7 @@ def made_models(folder: Path) -> dict[str, Path]:
 
 
 def worker(end: Any, kind: str, *arguments: str) -> None:
-    """The process of a row: says when it is ready, then answers each message with the times of a turn."""
+    """The process of a row: ready when it sends its first message; then it answers each with the times of a turn."""
     import torch
 
     *rest, threads = arguments

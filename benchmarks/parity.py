@@ -27,6 +27,7 @@ from transposenet_core.backends.onnx_file import onnx_file
 from transposenet_core.backends.onnxruntime_backend import OnnxRuntimeBackend
 from transposenet_core.backends.openvino_backend import OpenVinoBackend
 from transposenet_core.command_line import exit_code
+from transposenet_core.errors import UserError
 from transposenet_core.evaluation.errors import pose_errors
 from transposenet_core.evaluation.offline import find_mapped_scene, image_reader
 from transposenet_core.formats import load_scene
@@ -34,7 +35,7 @@ from transposenet_core.geometry.pose import Pose
 from transposenet_core.geometry.pose_averaging import output_of_images
 from transposenet_core.localizer import of_the_labelled
 from transposenet_core.progress import ProgressBar
-from transposenet_core.scene import PosedImage, Scene
+from transposenet_core.scene import PosedImage, Scene, unit_name
 from transposenet_core.scene_model import SceneModel
 
 HEADER = ("model, back end", "median error", "rise", "difference, median", "p95", "largest")
@@ -71,6 +72,9 @@ def poses_of(run: Backend, model: SceneModel, images: Sequence[torch.Tensor]) ->
 
 def rows_of(folder: Path, scene: Scene, frames: Sequence[PosedImage]) -> list[tuple[str, ...]]:
     model, rows = SceneModel.load(folder), []
+    if len(model.scenes) > 1:
+        raise UserError(f"{folder}: a model of {len(model.scenes)} scenes; give models of one")
+    unit = unit_name(model.scenes[0].units)
     read = image_reader(scene, find_mapped_scene(model, scene))
     reading = ProgressBar(frames, total=len(frames), unit="image", mininterval=1)
     images = [model.preprocessing(read(frame)) for frame in reading]
@@ -78,7 +82,7 @@ def rows_of(folder: Path, scene: Scene, frames: Sequence[PosedImage]) -> list[tu
     for name, run in back_ends(model, folder, torch.get_num_threads()).items():
         poses = poses_of(run, model, images)
         medians = [float(np.median(errors_N)) for errors_N in pose_errors(poses, labels)]
-        cells = [f"{folder.name} {name}", f"{medians[0]:.4f} m / {medians[1]:.3f} deg"]
+        cells = [f"{folder.name} {name}", f"{medians[0]:.4f} {unit} / {medians[1]:.3f} deg"]
         if reference is None:
             reference, before = poses, (medians[0], medians[1])
             rows.append((*cells, *[""] * 4))
@@ -86,7 +90,7 @@ def rows_of(folder: Path, scene: Scene, frames: Sequence[PosedImage]) -> list[tu
         rises = [f"{100 * (after / one - 1):+.2f} %" for after, one in zip(medians, before, strict=True)]
         metres_N, degrees_N = pose_errors(poses, reference)
         percentiles = [(np.percentile(metres_N, at), np.percentile(degrees_N, at)) for at in (50, 95, 100)]
-        rows.append((*cells, " / ".join(rises), *(f"{1000 * m:.3g} mm / {d:.2g} deg" for m, d in percentiles)))
+        rows.append((*cells, " / ".join(rises), *(f"{m:.2g} {unit} / {d:.2g} deg" for m, d in percentiles)))
     return rows
 
 

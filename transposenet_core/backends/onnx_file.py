@@ -17,6 +17,7 @@ import tempfile
 import time
 import warnings
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ import torch
 from torch import nn
 from torch.onnx import OnnxExporterError
 
-from transposenet_core import __version__
+from transposenet_core import __version__, models
 from transposenet_core.atomic_files import write_atomically
 from transposenet_core.backends.contract import BackendError, one_line, package
 from transposenet_core.cache_folder import cache_folder
@@ -128,9 +129,16 @@ def _key(model: SceneModel) -> str:
         "weights": model.weights_sha256,
         "architecture": [model.architecture, model.options],
         "image_size": list(model.preprocessing.image_size),
-        "versions": [__version__, torch.__version__, OPSET],
+        "versions": [__version__, torch.__version__, OPSET, _code_hash()],
     }
     return hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:20]
+
+
+@cache
+def _code_hash() -> str:
+    """Of the networks' own code: what it calculates may change between two versions."""
+    files = sorted(Path(models.__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:20]
 
 
 def _hash_file(path: Path) -> Path:

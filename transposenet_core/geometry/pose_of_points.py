@@ -1,7 +1,7 @@
 """`pose_from_points` of one image in NumPy, float64: a tenth of the time that torch takes for arrays this small.
 
-Steps are those of `aligned` and `refined`, in the camera's axes and for few operations on (N, 3) arrays; a test holds
-the two equal.
+Steps are those of `aligned` and `refined`, in the camera's optical axes and for few operations on (N, 3) arrays; a test
+holds the two equal.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ def pose_of_points(
 
 
 class _Points:
-    """What does not change from step to step. Everything is in the axes of the camera, where neither the points nor
+    """What does not change from step to step. Everything is in the camera's optical axes, where neither the points nor
     the precision of a residual depend on the pose."""
 
     def __init__(self, p_N3: np.ndarray, variance_N: np.ndarray, ray_variance_N: np.ndarray) -> None:
         self._p_N3, self._ray_N3 = p_N3, p_N3 / np.maximum(p_N3[:, 2:], 1e-6)
         square_N = np.einsum("ni,ni->n", self._ray_N3, self._ray_N3)
         self._share_N = ray_variance_N / (variance_N + ray_variance_N * square_N)  # Sherman-Morrison
-        self._certain_N = 1 / variance_N
+        self._precision_N = 1 / variance_N
         (x_N, y_N, z_N), jacobian_N36 = p_N3.T, np.zeros((len(p_N3), 3, 6))
         jacobian_N36[:, (0, 1, 2), (0, 1, 2)] = 1
         jacobian_N36[:, 0, 4], jacobian_N36[:, 0, 5] = z_N, -y_N  # [I, -[p]x]
@@ -62,27 +62,27 @@ class _Points:
         jacobian_N36[:, 2, 3], jacobian_N36[:, 2, 4] = y_N, -x_N
         ray_N6 = np.einsum("ni,nij->nj", self._ray_N3, jacobian_N36)
         weighted_N36 = jacobian_N36 - (self._share_N[:, None] * self._ray_N3)[:, :, None] * ray_N6[:, None]
-        weighted_N36 *= self._certain_N[:, None, None]
+        weighted_N36 *= self._precision_N[:, None, None]
         information_N66 = np.einsum("nia,nib->nab", jacobian_N36, weighted_N36)
-        self._information, self._slope = information_N66.reshape(-1, 36), weighted_N36.reshape(-1, 6)
+        self._information, self._gradient = information_N66.reshape(-1, 36), weighted_N36.reshape(-1, 6)
 
     def step(self, seen_N3: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """One Gauss-Newton step (6,) from the map's points as the pose sees them, and the information (6, 6) before
-        it, in the camera's axes."""
+        it, in the camera's optical axes."""
         residual_N3 = self._p_N3 - seen_N3
         along_N = np.einsum("ni,ni->n", self._ray_N3, residual_N3)
         square_N = np.einsum("ni,ni->n", residual_N3, residual_N3)
-        distance_N = self._certain_N * (square_N - self._share_N * along_N**2)
+        distance_N = self._precision_N * (square_N - self._share_N * along_N**2)
         trust_N = 1 / (1 + distance_N / (3 * ROBUST**2))
         information_66 = (trust_N @ self._information).reshape(6, 6)
-        slope_6 = (trust_N[:, None] * residual_N3).ravel() @ self._slope
+        gradient_6 = (trust_N[:, None] * residual_N3).ravel() @ self._gradient
         damped_66 = information_66.copy()
         damped_66.flat[::7] *= 1 + 1e-6
-        return np.linalg.solve(damped_66, -slope_6), information_66
+        return np.linalg.solve(damped_66, -gradient_6), information_66
 
 
 def _in_map(covariance_66: np.ndarray, R_33: np.ndarray) -> np.ndarray:
-    """From the camera's axes."""
+    """From the camera's optical axes."""
     turned = np.zeros((6, 6))
     turned[:3, :3] = turned[3:, 3:] = R_33
     return turned @ covariance_66 @ turned.T

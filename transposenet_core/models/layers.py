@@ -107,17 +107,17 @@ class EncoderLayer(nn.Module):
         x_BNC = x_BNC[:, :rows] + self._dropped(self.out(attended.transpose(1, 2).flatten(-2)))
         return x_BNC + self._dropped(self.mlp(self.norm_mlp(x_BNC)))
 
-    def _attended_by_few(self, normed_BNC: torch.Tensor, placed_BNC: torch.Tensor, rows: int) -> torch.Tensor:
+    def _attended_by_few(self, normed_BNC: torch.Tensor, encoded_BNC: torch.Tensor, rows: int) -> torch.Tensor:
         """What the first `rows` entries gather by attention (B, heads, rows, C / heads), without keys and values.
 
         The same sums in another order: q (W x) = (q W) x, and the mean of W x is W times the mean of x. Few queries
         pass through W instead of all entries. A key's bias adds the same to all scores of a query, so it cancels.
         """
         (query_CC, key_CC), (query_C, _) = self.query_key.weight.chunk(2), self.query_key.bias.chunk(2)
-        query_BHRD = self._by_head(F.linear(placed_BNC[:, :rows], query_CC, query_C))
+        query_BHRD = self._by_head(F.linear(encoded_BNC[:, :rows], query_CC, query_C))
         key_HDC, value_HDC = (w.unflatten(0, (self.heads, -1)) for w in (key_CC, self.value.weight))
         query_BQC = ((query_BHRD * query_BHRD.shape[-1] ** -0.5) @ key_HDC).flatten(1, 2)
-        weights_BQN = (query_BQC @ placed_BNC.transpose(1, 2)).softmax(dim=-1)
+        weights_BQN = (query_BQC @ encoded_BNC.transpose(1, 2)).softmax(dim=-1)
         mean_BHRC = (weights_BQN @ normed_BNC).unflatten(1, (self.heads, rows))
         return mean_BHRC @ value_HDC.transpose(1, 2) + self.value.bias.unflatten(0, (self.heads, 1, -1))
 

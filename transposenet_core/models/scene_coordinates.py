@@ -187,7 +187,8 @@ class SceneCoordinates(nn.Module, PoseModel):
             "position": position_3,
             "orientation": orientation_4,
         }
-        output = {name: torch.from_numpy(array.astype(np.float32))[None] for name, array in single.items()}
+        with np.errstate(over="ignore"):  # infinite, as in torch
+            output = {name: torch.from_numpy(array.astype(np.float32))[None] for name, array in single.items()}
         return output | {"covariance": torch.from_numpy(covariance_66)[None]}
 
     def _numbers(self, image_B3HW: torch.Tensor) -> torch.Tensor:

@@ -52,14 +52,16 @@ class ImageConfig:
     smaller_edge: int = key(256, "pixels that the smaller edge is resized to", PAPER, lowest=1, highest=MOST_SIDE)
     height: int = key(224, "of the window that the network sees", PAPER, lowest=1, highest=MOST_SIDE)
     width: int = key(224, "of the window that the network sees", PAPER, lowest=1, highest=MOST_SIDE)
-    fit_camera: bool = key(
-        False, "make the window's longer side as long as the scene's images have it, landscape or portrait (ours)"
-    )
     crops: int = key(
         1,
         "windows seen of an image when running, their answers averaged (PoseNet: 128); 1: the centre",
         lowest=1,
         highest=MOST_CROPS,
+    )
+    match_aspect_ratio: bool = key(
+        False,
+        "give the window the aspect ratio of the scene's images, landscape or portrait: the shorter of height and "
+        "width stays, the other follows (ours); off where height or width is given on the command line",
     )
 
 

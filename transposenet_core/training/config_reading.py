@@ -35,6 +35,9 @@ def load_config(path: str | Path | None, overrides: typing.Sequence[str] = ()) -
         for part in reversed(key.split(".")):
             value = {part: value}
         _merge(config, value, f"override {key}")
+    given = {override.partition("=")[0] for override in overrides}
+    if given & {"image.height", "image.width"} and "image.match_aspect_ratio" not in given:
+        config.image.match_aspect_ratio = False  # who asks for a window gets it
     _check(config)
     return config
 

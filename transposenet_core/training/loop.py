@@ -43,7 +43,7 @@ from transposenet_core.training.scene_validation import scene_validators_of
 from transposenet_core.training.stages import Stage, load_start, plan
 from transposenet_core.training.step import TrainStep
 from transposenet_core.training.trained_frames import TrainedFrames, checked_after
-from transposenet_core.training.window import fitted_window
+from transposenet_core.training.window import fitted_window, window_sentence
 
 PATIENCE = 20  # steps in a row without a finite gradient
 
@@ -73,7 +73,9 @@ class Training:
         names = [START] * bool(config.start_from) + [stage.learns for stage in self.stages]
         self.progress = resumed.progress_in(names, config.epochs) if resumed else Progress(stages=names)
         check_start(config, scenes)
-        config = fitted_window(config, scenes[0])
+        given, config = config, fitted_window(config, scenes[0])
+        if world.leads and (sentence := window_sentence(given, config, scenes[0])):
+            print(sentence, flush=True)
         for each in scenes:
             config = for_camera(config, each)
         self.config, self.preprocessing = config, preprocessing_of(config)

@@ -16,7 +16,7 @@ from transposenet_core.training.config import ImageConfig, TrainConfig
 from transposenet_core.training.network import preprocessing_of
 from transposenet_core.training.window import CELL, LONGEST, fitted_window
 
-FITTED = TrainConfig(image=ImageConfig(smaller_edge=96, height=96, width=128, fit_camera=True))
+FITTED = TrainConfig(image=ImageConfig(smaller_edge=96, height=96, width=128, match_aspect_ratio=True))
 
 
 def of_images(width: int, height: int) -> Scene:
@@ -50,14 +50,20 @@ def test_nearly_all_of_the_image_is_seen(width: int, height: int) -> None:
 
 
 def test_without_the_option_or_a_camera_nothing_changes() -> None:
-    fixed = TrainConfig(image=replace(FITTED.image, fit_camera=False))
+    fixed = TrainConfig(image=replace(FITTED.image, match_aspect_ratio=False))
     assert fitted_window(fixed, of_images(1920, 1080)) == fixed
     assert fitted_window(FITTED, Scene("made", [])) == FITTED
 
 
 def test_a_trained_model_has_that_window(tmp_path: Path) -> None:
     scene = write_small_scene(tmp_path / "scene")
-    options = ("image.fit_camera=true", "image.height=32", "image.width=32", "image.smaller_edge=32", "epochs=1")
+    options = (
+        "image.match_aspect_ratio=true",
+        "image.height=32",
+        "image.width=32",
+        "image.smaller_edge=32",
+        "epochs=1",
+    )
     assert train(arguments(scene, tmp_path / "run", *options)) == 0
     model = SceneModel.load(tmp_path / "run")
     camera = model.scenes[0].intrinsics
