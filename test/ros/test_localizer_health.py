@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from geometry_msgs.msg import PoseWithCovarianceStamped
+from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
 from live import MATCH_SECONDS, image_message, quality, seconds_of, wait_until
 from sensor_msgs.msg import Image
 from untrained import save_untrained
@@ -67,11 +67,36 @@ def test_diagnostics_hold_rates_ages_and_stages(node: Watched, image_HW3: np.nda
     assert values["input_rate_hz"] == pytest.approx(20, rel=0.2)
     assert values["output_rate_hz"] <= values["input_rate_hz"] + 1
     assert values["localized_share"] == 1
-    for stage in ("decode", "inference", "publish", "overhead", "latency", "age"):
+    stages = ("transport", "executor", "waiting", "decode", "inference", "publish", "overhead", "latency", "age")
+    for stage in stages:
         assert 0 < values[f"{stage}_p50_ms"] <= values[f"{stage}_p95_ms"], stage
     assert values["latency_p50_ms"] <= values["age_p50_ms"] < 1000
     assert values["overhead_p50_ms"] < values["decode_p95_ms"] + values["publish_p95_ms"]
+    assert values["transport_p50_ms"] + values["executor_p50_ms"] < values["age_p95_ms"]
     node.client.node.destroy_publisher(camera)
+
+
+@pytest.mark.parametrize(
+    ("topic", "kind"),
+    [
+        ("pose", PoseStamped),
+        ("pose_with_covariance", PoseWithCovarianceStamped),
+        ("status", DiagnosticArray),
+    ],
+)
+def test_a_topic_with_the_only_subscriber_is_published(
+    scene_model_folder: Path, image_HW3: np.ndarray, topic: str, kind: type
+) -> None:
+    with watched(scene_model_folder, listen=False, tf_mode="none") as node:
+        heard, camera = node.client.collect(kind, f"/localizer/{topic}"), node.camera()
+
+        def published() -> bool:
+            camera.publish(image_message(image_HW3, time.time()))
+            time.sleep(0.05)
+            return bool(heard)
+
+        wait_until(published, f"a message on {topic}")
+        assert heard[0].header.frame_id or topic == "status"
 
 
 def test_n23_an_incompatible_camera_is_reported_with_both_qos(scene_model_folder: Path) -> None:
