@@ -3,6 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,9 +12,12 @@ from small_scene import write_small_scene
 from training_runs import arguments, train
 
 from transposenet_core.geometry.intrinsics import Intrinsics
+from transposenet_core.localizer import Localizer
+from transposenet_core.presets import preset_path
 from transposenet_core.scene import Scene
 from transposenet_core.scene_model import SceneModel
 from transposenet_core.training.config import ImageConfig, TrainConfig
+from transposenet_core.training.config_reading import load_config
 from transposenet_core.training.network import preprocessing_of
 from transposenet_core.training.window import CELL, LONGEST, fitted_window
 
@@ -55,18 +60,25 @@ def test_without_the_option_or_a_camera_nothing_changes() -> None:
     assert fitted_window(FITTED, Scene("made", [])) == FITTED
 
 
-def test_a_trained_model_has_that_window(tmp_path: Path) -> None:
+@pytest.mark.parametrize("upright", [False, True])
+def test_a_trained_model_has_that_window(tmp_path: Path, upright: bool, capsys: pytest.CaptureFixture[str]) -> None:
     scene = write_small_scene(tmp_path / "scene")
-    options = (
-        "image.match_aspect_ratio=true",
-        "image.height=32",
-        "image.width=32",
-        "image.smaller_edge=32",
-        "epochs=1",
-    )
-    assert train(arguments(scene, tmp_path / "run", *options)) == 0
+    for path in scene.rglob("*.color.png") if upright else ():
+        cv2.imwrite(str(path), np.rot90(cv2.imread(str(path))))
+    options = ["image.match_aspect_ratio=true", "image.height=32", "image.width=32", "image.smaller_edge=32"]
+    assert train(arguments(scene, tmp_path / "run", *options, "epochs=2")) == 0
+    assert "pixels instead of 32x32" in capsys.readouterr().out
     model = SceneModel.load(tmp_path / "run")
-    camera = model.scenes[0].intrinsics
-    assert camera is not None
-    long = round(32 * max(camera.width, camera.height) / min(camera.width, camera.height) / CELL) * CELL
-    assert model.preprocessing.image_size == (32, long) and long > 32
+    image_HW3 = cv2.imread(str(next(scene.rglob("*.color.png"))))
+    height, width = image_HW3.shape[:2]
+    long = round(32 * max(width, height) / min(width, height) / CELL) * CELL
+    assert long > 32 and model.preprocessing.image_size == ((long, 32) if upright else (32, long))
+    assert Localizer(tmp_path / "run", "cpu").localize(image_HW3).pose is not None
+
+
+def test_a_window_that_is_asked_for_is_kept() -> None:
+    preset = preset_path("scene_coordinates")
+    assert load_config(preset, []).image.match_aspect_ratio
+    for wanted in (["image.width=176"], ["image.height=144", "image.width=192"]):
+        assert not load_config(preset, wanted).image.match_aspect_ratio
+    assert load_config(preset, ["image.height=144", "image.match_aspect_ratio=true"]).image.match_aspect_ratio
