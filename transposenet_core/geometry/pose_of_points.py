@@ -83,9 +83,9 @@ class _Points:
 
 def _in_map(covariance_66: np.ndarray, R_33: np.ndarray) -> np.ndarray:
     """From the camera's optical axes."""
-    turned = np.zeros((6, 6))
-    turned[:3, :3] = turned[3:, 3:] = R_33
-    return turned @ covariance_66 @ turned.T
+    rotation_66 = np.zeros((6, 6))
+    rotation_66[:3, :3] = rotation_66[3:, 3:] = R_33
+    return rotation_66 @ covariance_66 @ rotation_66.T
 
 
 def _aligned(p_camera_N3: np.ndarray, p_map_N3: np.ndarray, weight_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

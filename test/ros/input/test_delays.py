@@ -1,4 +1,4 @@
-"""How long a message took is said where the stamps of DDS can mean it, and left out where they cannot."""
+"""How long a message took is stated where the stamps of DDS can mean it, and left out where they cannot."""
 
 import pytest
 
