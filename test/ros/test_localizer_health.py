@@ -134,9 +134,9 @@ def test_n26_without_listeners_the_network_rests_and_wakes_with_the_next_frame(
 
 @pytest.fixture(scope="module")
 def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    """The paper's network at its own size: a good tenth of a second on one core."""
+    """The paper's network on larger images: some two tenths of a second on one core."""
     noise = np.random.default_rng(3).integers(0, 256, (3, 64, 96, 3), dtype=np.uint8)
-    folder = save_untrained(tmp_path_factory.mktemp("slow") / "model", noise, Preprocessing(224, (224, 224)), {})
+    folder = save_untrained(tmp_path_factory.mktemp("slow") / "model", noise, Preprocessing(288, (288, 288)), {})
     with watched(folder, use_sim_time="true", tf_mode="none") as node:
         yield node
 
