@@ -159,11 +159,12 @@ class DrivenNode:
         self.wait_until_heard()
 
     def resources(self) -> dict[str, int]:
-        """Resident memory (kB), threads and open files of the node's process."""
+        """Resident memory and its peak (kB), threads and open files of the node's process."""
         lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
         found = dict(line.split(":", 1) for line in lines)
         files = len(os.listdir(f"/proc/{self.process.pid}/fd"))
-        return {"rss_kb": int(found["VmRSS"].split()[0]), "threads": int(found["Threads"]), "files": files}
+        rss, peak = (int(found[key].split()[0]) for key in ("VmRSS", "VmHWM"))
+        return {"rss_kb": rss, "peak_kb": peak, "threads": int(found["Threads"]), "files": files}
 
     def endpoints(self) -> int:
         """How many publishers, subscriptions and services the node has on the graph."""

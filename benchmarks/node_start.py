@@ -41,10 +41,8 @@ def started(model: Path, domain: int) -> tuple[float, int, int, str]:
             try:
                 node.wait(lambda: "active" in _values(node).values(), "state active", START_SECONDS)
                 seconds = time.perf_counter() - began
-                lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
-                memory = dict(line.split(":", 1) for line in lines)
-                resident, peak = (int(memory[key].split()[0]) // 1024 for key in ("VmRSS", "VmHWM"))
-                return seconds, resident, peak, _values(node).get("backend", "")
+                memory = node.resources()
+                return seconds, memory["rss_kb"] // 1024, memory["peak_kb"] // 1024, _values(node).get("backend", "")
             finally:
                 node.close()
 

@@ -54,10 +54,10 @@ class PoseOutput:
             orientation = nearest_sign(estimate.pose.orientation, self._previous_wxyz)
             self._previous_wxyz = orientation
             pose = pose_to_message(estimate.pose, orientation)
-            if self._pose_with_covariance.get_subscription_count():
-                self._pose_with_covariance.publish(pose_with_covariance(header, pose, estimate.covariance_66))
             if self._pose.get_subscription_count():
                 self._pose.publish(pose_stamped(header, pose))
+            if self._pose_with_covariance.get_subscription_count():
+                self._pose_with_covariance.publish(pose_with_covariance(header, pose, estimate.covariance_66))
         if self._status.get_subscription_count():
             self._status.publish(status_array(header, self._node.get_fully_qualified_name(), estimate))
 
