@@ -68,7 +68,7 @@ def _models(root: Path, names: Sequence[str] = MODELS) -> list[Path]:
     frames = KnownFrames(("a.png", "b\u00fc.png"), np.array([0, 1]), rng.normal(size=(2, 3)), np.eye(4)[:2])
     keyframes = Keyframes(
         rng.integers(0, 256, (3, 12, 16), dtype=np.uint8),
-        rng.uniform(0, 200, (3, 12, 16)).astype(np.float16),
+        rng.uniform(0, 200, (3, 6, 8)).astype(np.float16),
         rng.normal(size=(3, 3)),
         np.tile([0.5, 0.5, -0.5, 0.5], (3, 1)),
         Intrinsics(16, 12, 20.0, 20.0, 7.5, 5.5),

@@ -33,7 +33,6 @@ from transposenet_core.evaluation.offline import find_mapped_scene, image_reader
 from transposenet_core.formats import load_scene
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.geometry.pose_averaging import output_of_images
-from transposenet_core.localizer import of_the_labelled
 from transposenet_core.progress import ProgressBar
 from transposenet_core.scene import PosedImage, Scene, unit_name
 from transposenet_core.scene_model import SceneModel
@@ -66,7 +65,7 @@ def poses_of(run: Backend, model: SceneModel, images: Sequence[torch.Tensor]) ->
     for image_N3HW in images:
         output = output_of_images(run, image_N3HW, images=1)
         pose = Pose(*(output[name][0].double().numpy() for name in ("position", "orientation")))
-        poses.append(of_the_labelled(pose, np.eye(6), T_pose_camera)[0] if T_pose_camera else pose)
+        poses.append(pose @ T_pose_camera.inverse() if T_pose_camera else pose)
     return poses
 
 

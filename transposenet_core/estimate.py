@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from transposenet_core.geometry.covariance import moved_covariance
 from transposenet_core.geometry.pose import Pose
 
 LOST_VARIANCE = 1e4  # m^2, rad^2: of an estimate without a pose
@@ -29,6 +30,8 @@ class Estimate:
     of one scene), and the covariance is the error within it. ``time_offset_s`` is the scene's: added to an image's
     stamp it gives the time of its pose. ``units`` are those of positions: "metres", or "arbitrary" if the scale of
     the scene is not known, then instead of metres above. ``backend`` is what ran the network, with its precision.
+    ``refined``: the pose is the network's, refined against keyframes; ``refinement`` is what they said, '' where none
+    were asked; ``unrefined`` is then the estimate without them, and ``refinement_s`` the seconds that they took.
     """
 
     pose: Pose | None
@@ -44,10 +47,24 @@ class Estimate:
     time_offset_s: float = 0.0
     units: str = "metres"
     backend: str = ""
+    refined: bool = False
+    refinement: str = ""
+    unrefined: Estimate | None = None
+    refinement_s: float = 0.0
 
     def in_metres(self, metres_per_unit: float) -> Estimate:
         """The same estimate of a scene in arbitrary units, of which one has so many metres."""
         scale_6 = np.repeat((metres_per_unit, 1.0), 3)
         pose = self.pose and Pose(metres_per_unit * self.pose.position, self.pose.orientation)
         covariance_66 = self.covariance_66 * np.outer(scale_6, scale_6)
-        return replace(self, pose=pose, covariance_66=covariance_66, units="metres")
+        unrefined = self.unrefined and self.unrefined.in_metres(metres_per_unit)
+        return replace(self, pose=pose, covariance_66=covariance_66, units="metres", unrefined=unrefined)
+
+    def of_the_labelled(self, T_pose_camera: Pose) -> Estimate:
+        """The estimate of the body on whose mount the camera is, from the camera's: ``T_map_camera T_camera_pose``."""
+        if self.pose is None:
+            return self
+        labelled = self.pose @ T_pose_camera.inverse()
+        covariance_66 = moved_covariance(self.covariance_66, labelled.position - self.pose.position)
+        unrefined = self.unrefined and self.unrefined.of_the_labelled(T_pose_camera)
+        return replace(self, pose=labelled, covariance_66=covariance_66, unrefined=unrefined)

@@ -11,11 +11,14 @@ import torch
 from transposenet_core.backends import choose
 from transposenet_core.errors import UserError
 from transposenet_core.estimate import LOST_VARIANCE, NON_FINITE_OUTPUT, OUT_OF_SCENE, Estimate
-from transposenet_core.geometry.covariance import moved_covariance, position_sigma, scaled
+from transposenet_core.geometry.covariance import position_sigma, scaled
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.geometry.pose_averaging import output_of_images
+from transposenet_core.refinement_stage import REFINE, refinement_of
 from transposenet_core.scene import unit_name
 from transposenet_core.scene_model import KEPT, Calibration, SceneModel
+
+__all__ = ["DEVICES", "REFINE", "Localizer", "choose_device"]
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -24,12 +27,14 @@ class Localizer:
     """A scene model ready to run. UserError where the model, the device or the back end is not available.
 
     ``backend`` (one of `BACKENDS`) runs the network; ``refused_backends`` has a sentence for each that `auto` prefers
-    and that cannot be had here.
+    and that cannot be had here. ``refine`` (one of `REFINE`): whether poses are refined against the keyframes of the
+    scene model; `auto`, where it has some. One localizer is for one thread at a time.
     """
 
-    def __init__(self, path: str | Path, device: str = "auto", backend: str = "auto") -> None:
+    def __init__(self, path: str | Path, device: str = "auto", backend: str = "auto", refine: str = "auto") -> None:
         self.device = choose_device(device, backend)
         self.scene_model = SceneModel.load(path)
+        self._refinement = [refinement_of(scene, refine, Path(path)) for scene in self.scene_model.scenes]
         network: Any = self.scene_model.network  # mypy's stubs lack memory_format here
         self._network = network.to(self.device, memory_format=torch.channels_last)
         self._scenes = self.scene_model.scenes
@@ -40,6 +45,11 @@ class Localizer:
     def backend_name(self) -> str:
         """Back end and precision."""
         return f"{self.backend.name} {self.backend.precision}"
+
+    @property
+    def refines(self) -> bool:
+        """Whether poses of any of its scenes are refined."""
+        return any(stage is not None for stage in self._refinement)
 
     def warm_up(self, frames: int = 3) -> None:
         """Run the network on grey images, so that the first real frame is as fast as the later ones."""
@@ -57,7 +67,8 @@ class Localizer:
         returns a ``covariance`` and the scene model has its calibration; otherwise the error on those frames, the same
         for all. A frame whose covariance is larger than those of the held-out frames is not localized:
         ``out_of_scene``. A model of several scenes selects one; pose, map frame and covariance are that scene's. Where
-        its labels are of another body on the camera's mount (``T_pose_camera``), so is the pose.
+        its labels are of another body on the camera's mount (``T_pose_camera``), so is the pose. A pose that keyframes
+        confirm is the refined one, with a covariance of its own, whatever the network said of the frame.
         """
         image_N3HW = self.scene_model.preprocessing(image_HW3).to(self.device)
         ran = self.backend_name
@@ -71,21 +82,19 @@ class Localizer:
         number = int(output["scene"][0]) if "scene" in output else 0
         scene, several = self._scenes[number], len(self._scenes) > 1
         probability = float(output["scene_log_probability"][0, number].exp()) if several else None
+        ground = f"the scene's error on {scene.held_out_error.source}, the same for every frame"
         explanation = ""
-        source = f"the scene's error on {scene.held_out_error.source}, the same for every frame"
         try:
             pose, covariance_66, reason = Pose(position, orientation), scene.held_out_error.covariance_66(), ""
             calibration = scene.calibration.get(self.scene_model.architecture)
             if "covariance" in output and calibration:
-                source = f"the network's covariance of this frame, scaled to its error on {scene.held_out_error.source}"
+                ground = f"the network's covariance of this frame, scaled to its error on {scene.held_out_error.source}"
                 covariance_66 = scaled(_covariance_of(output), calibration.covariance_scale)
                 held_out, unit = scene.held_out_error.source, unit_name(scene.units)
                 reason, explanation = abstention(covariance_66, calibration, held_out, unit)
-            if scene.T_pose_camera is not None:
-                pose, covariance_66 = of_the_labelled(pose, covariance_66, scene.T_pose_camera)
         except ValueError:
             pose, covariance_66, reason = None, LOST_VARIANCE * np.eye(6), NON_FINITE_OUTPUT
-        return Estimate(
+        estimate = Estimate(
             pose=pose,
             covariance_66=covariance_66,
             localized=not reason,
@@ -93,13 +102,16 @@ class Localizer:
             scene=scene.name,
             map_frame=scene.map_frame,
             attention=attention_maps(output),
-            covariance_source=source,
+            covariance_source=ground,
             scene_probability=probability,
             explanation=explanation,
             time_offset_s=scene.time_offset_s,
             units=scene.units,
             backend=ran,
         )
+        if (stage := self._refinement[number]) is not None and pose is not None:
+            estimate = stage.refined(estimate, image_HW3, candidates_of(output))
+        return estimate if scene.T_pose_camera is None else estimate.of_the_labelled(scene.T_pose_camera)
 
 
 def abstention(covariance_66: np.ndarray, calibration: Calibration, held_out: str, unit: str = "m") -> tuple[str, str]:
@@ -110,12 +122,6 @@ def abstention(covariance_66: np.ndarray, calibration: Calibration, held_out: st
         return "", ""
     known = f"{KEPT:.0%} of {held_out} have at most {largest:.3f} {unit}"
     return OUT_OF_SCENE, f"one sigma of its position is {sigma:.3f} {unit}, {known}; it may show another place"
-
-
-def of_the_labelled(pose: Pose, covariance_66: np.ndarray, T_pose_camera: Pose) -> tuple[Pose, np.ndarray]:
-    """Pose and covariance of the labelled body, from the camera's: ``T_map_camera T_camera_pose``."""
-    labelled = pose @ T_pose_camera.inverse()
-    return labelled, moved_covariance(covariance_66, labelled.position - pose.position)
 
 
 def _covariance_of(output: dict[str, torch.Tensor]) -> np.ndarray:
@@ -130,6 +136,16 @@ def attention_maps(output: dict[str, torch.Tensor]) -> dict[str, np.ndarray]:
     """The attention maps (H_m, W_m) among a network's outputs for one image, by the name of their encoder."""
     suffix = "_attention"
     return {k.removesuffix(suffix): value[0].cpu().numpy() for k, value in output.items() if k.endswith(suffix)}
+
+
+def candidates_of(output: dict[str, torch.Tensor]) -> list[Pose]:
+    """The poses ``T_map_camera`` that an output for one image names as candidates, best first; often none."""
+    if "candidate_position" not in output:
+        return []
+    positions_C3, orientations_C4 = (
+        output[name][0].double().cpu().numpy() for name in ("candidate_position", "candidate_orientation")
+    )
+    return [Pose(position, orientation) for position, orientation in zip(positions_C3, orientations_C4, strict=True)]
 
 
 def choose_device(device: str, backend: str = "auto") -> torch.device:

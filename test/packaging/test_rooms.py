@@ -21,7 +21,7 @@ ROOMS = {
         *("atomic_files", "printable", "suggestions", "stopping", "command_line", "progress", "text_files"),
         *("threads", "shared_files", "presets", "encoded_images", "image_files", "cache_folder"),
         *("geometry", "scene", "preprocessing", "estimate", "formats", "scene_units", "several_scenes", "models"),
-        *("scene_model", "checkpoints", "backends", "localizer"),
+        *("scene_model", "refinement", "refinement_stage", "checkpoints", "backends", "localizer"),
         *("inspection", "evaluation", "dataset_check", "training", "mapping", "commands"),
     ],
     "transposenet_ros": [

@@ -41,12 +41,14 @@ class Retrieval(nn.Module, PoseModel):
         "backbone": "none: a thumbnail is the descriptor; else a backbone of posenet, which needs backbone.weights",
         "image_size": "(height, width) of the image; train.py sets it from `image`",
         "neighbours": "training images that a pose is combined from; 1: the pose of the nearest one",
+        "candidates": "nearest training images whose poses refinement tries in turn; 0: the combined pose alone",
         "ridge": "added to the diagonal of the fit of their weights, as a share of its mean",
     }
     ALLOWED: ClassVar[dict[str, Check]] = {
         "backbone": one_of("none", *posenet_backbone_names()),
         "image_size": allowed.window,
         "neighbours": whole(1, 1000),
+        "candidates": whole(0, 1000),
         "ridge": number(0, 1e6, above=True),
     }
 
@@ -60,10 +62,11 @@ class Retrieval(nn.Module, PoseModel):
         image_size: tuple[int, int] = (224, 224),
         neighbours: int = 20,
         ridge: float = 0.01,
+        candidates: int = 0,
     ) -> None:
         super().__init__()
         self.image_size = (int(image_size[0]), int(image_size[1]))
-        self.neighbours, self.ridge = neighbours, float(ridge)
+        self.neighbours, self.ridge, self.candidates = neighbours, float(ridge), candidates
         self.backbone: Any = None if backbone == "none" else build_posenet_backbone(backbone, 0.0)
         for name, width in zip(MEMORY, (self.descriptor_width, 3, 4), strict=True):
             self.register_buffer(name, torch.zeros(0, width))
@@ -100,7 +103,8 @@ class Retrieval(nn.Module, PoseModel):
 
     def forward(self, image_B3HW: torch.Tensor) -> dict[str, torch.Tensor]:
         """``position`` (B, 3) and ``orientation`` (B, 4), `T_map_camera`; ``neighbours`` (B, k), indices in the memory,
-        nearest first, and their ``weights`` (B, k), which add up to 1 and may be negative.
+        nearest first, and their ``weights`` (B, k), which add up to 1 and may be negative; where there are candidates,
+        ``candidate_position`` (B, c, 3) and ``candidate_orientation`` (B, c, 4).
 
         ValueError if the memory is empty.
         """
@@ -122,7 +126,14 @@ class Retrieval(nn.Module, PoseModel):
         position_B3 = torch.einsum("bk,bkd->bd", weight_Bk, self.positions_N3[near_Bk].double())
         orientation_B4 = mean_orientation(self.orientations_N4[near_Bk], weight_Bk)
         pose = {"position": position_B3.float(), "orientation": orientation_B4.float()}
-        return pose | {"neighbours": near_Bk, "weights": weight_Bk}
+        candidates = {} if self.candidates == 0 else self._candidates(near_Bk[:, : self.candidates])
+        return pose | {"neighbours": near_Bk, "weights": weight_Bk} | candidates
+
+    def _candidates(self, near_Bk: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {
+            "candidate_position": self.positions_N3[near_Bk],
+            "candidate_orientation": self.orientations_N4[near_Bk],
+        }
 
     def _nearest(self, query_BD: torch.Tensor) -> torch.Tensor:
         if not len(self.descriptors_ND):

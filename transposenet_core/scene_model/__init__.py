@@ -5,7 +5,7 @@ from __future__ import annotations
 from transposenet_core.scene_model.keyframes import Keyframes
 from transposenet_core.scene_model.known_frames import KnownFrames
 from transposenet_core.scene_model.lower_precision import LowerPrecision
-from transposenet_core.scene_model.mapped_scene import KEPT, Calibration, HeldOutError, MappedScene
+from transposenet_core.scene_model.mapped_scene import KEPT, Calibration, HeldOutError, MappedScene, RefinementError
 from transposenet_core.scene_model.model import DESCRIPTION, SCHEMA, WEIGHTS, SceneModel
 from transposenet_core.scene_model.parity import Parity
 
@@ -21,5 +21,6 @@ __all__ = [
     "LowerPrecision",
     "MappedScene",
     "Parity",
+    "RefinementError",
     "SceneModel",
 ]

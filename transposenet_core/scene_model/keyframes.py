@@ -22,8 +22,8 @@ from transposenet_core.file_hash import sha256_of
 from transposenet_core.geometry.intrinsics import DISTORTION_MODELS, Intrinsics
 from transposenet_core.tensor_header import TensorHeader, Wanted, compare
 
-FORMAT = 1
-ARRAYS = ("image_KHW", "depth_KHW", "positions_K3", "orientations_K4")
+FORMAT = 2  # 1 had depth at the size of the images, and was never written by a released version
+ARRAYS = ("image_KHW", "depth_Khw", "positions_K3", "orientations_K4")
 MOST_KEYFRAMES, LONGEST_SIDE, MOST_BYTES = 100_000, 4096, 2**31
 # Of a camera that images are rectified or warped for: OpenCV's longest side, and the largest sensors' pixels.
 MOST_CAMERA_SIDE, MOST_PIXELS, MOST_COEFFICIENTS = 32_767, 2**27, 14
@@ -31,34 +31,39 @@ MOST_CAMERA_SIDE, MOST_PIXELS, MOST_COEFFICIENTS = 32_767, 2**27, 14
 
 @dataclass(frozen=True, eq=False)
 class Keyframes:
-    """Grey images (K, h, w) uint8 of `camera`, their depth (K, h, w) float16 along the optical axis in the scene's
-    units, 0 where it is not known, and their poses ``T_map_camera``: positions (K, 3), orientations (K, 4) w x y z.
-    ValueError where they are inconsistent or a number is out of bounds."""
+    """Grey images (K, H, W) uint8 of the pinhole `camera`, their depth (K, H / 2, W / 2) float16 along the optical axis
+    in the scene's units, 0 where it is not known, and their poses ``T_map_camera``: positions (K, 3), orientations
+    (K, 4) w x y z. Sides are even. ValueError where they are inconsistent or a number is out of bounds."""
 
     image_KHW: np.ndarray
-    depth_KHW: np.ndarray
+    depth_Khw: np.ndarray
     positions_K3: np.ndarray
     orientations_K4: np.ndarray
     camera: Intrinsics
 
     def __post_init__(self) -> None:
         shape = self.image_KHW.shape
-        if len(shape) != 3 or self.image_KHW.dtype != np.uint8 or self.depth_KHW.dtype != np.float16:
-            raise ValueError(f"keyframes: images {self.image_KHW.dtype} {shape}, uint8 (K, h, w) with float16 depth")
-        if shape != self.depth_KHW.shape or shape[0] != len(self.positions_K3) or shape[0] > MOST_KEYFRAMES:
+        if len(shape) != 3 or self.image_KHW.dtype != np.uint8 or self.depth_Khw.dtype != np.float16:
+            raise ValueError(f"keyframes: images {self.image_KHW.dtype} {shape}, uint8 (K, H, W) with float16 depth")
+        half = (shape[0], *half_size(self.camera))
+        if half != self.depth_Khw.shape or shape[0] != len(self.positions_K3) or shape[0] > MOST_KEYFRAMES:
             raise ValueError(
-                f"keyframes: {shape} images, {self.depth_KHW.shape} depths, {len(self.positions_K3)} poses; as many "
-                f"of each are needed, at most {MOST_KEYFRAMES}"
+                f"keyframes: {shape} images, {self.depth_Khw.shape} depths, {len(self.positions_K3)} poses; as many "
+                f"of each are needed, at most {MOST_KEYFRAMES}, depth at half the images' size"
             )
         if shape[1:] != (self.camera.height, self.camera.width) or max(shape[1:]) > LONGEST_SIDE:
             size = f"{self.camera.width}x{self.camera.height}"
             raise ValueError(f"keyframes: images of {shape[2]}x{shape[1]}, the camera's are {size}")
-        if not (np.isfinite(self.depth_KHW).all() and (self.depth_KHW >= 0).all()):
+        if not (np.isfinite(self.depth_Khw).all() and (self.depth_Khw >= 0).all()):
             raise ValueError("keyframes: a depth that is not finite or below 0")
         checked.poses("keyframes", self.positions_K3, self.orientations_K4)
 
     def __len__(self) -> int:
         return len(self.image_KHW)
+
+    def only(self, places_M: np.ndarray) -> Keyframes:
+        """Some of them."""
+        return Keyframes(**{name: getattr(self, name)[places_M] for name in ARRAYS}, camera=self.camera)
 
     def to_bytes(self) -> bytes:
         """The content of the file."""
@@ -79,6 +84,13 @@ class Keyframes:
             raise _unreadable(path, error) from None
 
 
+def half_size(camera: Intrinsics) -> tuple[int, int]:
+    """Height and width of the depth of keyframes of a camera. ValueError where its sides are not even."""
+    if camera.height % 2 or camera.width % 2:
+        raise ValueError(f"keyframes: images of {camera.width}x{camera.height}, even sides are needed")
+    return camera.height // 2, camera.width // 2
+
+
 def described_camera(path: Path, counts: range = range(MOST_KEYFRAMES + 1)) -> Intrinsics:
     """The camera in the header of a keyframes file. UserError where the file does not hold as many of its images as
     `counts` allows, their depths and poses, and nothing else."""
@@ -89,7 +101,7 @@ def described_camera(path: Path, counts: range = range(MOST_KEYFRAMES + 1)) -> I
             raise ValueError(f"format {described['format']}, this version reads {FORMAT}")
         camera = checked_intrinsics(described["camera"])
         types = (("U8",), ("F16",), ("F64", "F32"), ("F64", "F32"))
-        sides = ((camera.height, camera.width), (camera.height, camera.width), (3,), (4,))
+        sides = ((camera.height, camera.width), half_size(camera), (3,), (4,))
         wanted = {name: Wanted(t, (counts, *rest)) for name, t, rest in zip(ARRAYS, types, sides, strict=True)}
         compare(header.tensors, wanted)
         return camera

@@ -57,6 +57,36 @@ class Calibration:
         return cls((position, rotation), largest)
 
 
+@dataclass(frozen=True)
+class RefinementError:
+    """How large the errors of refined poses are: ``scale`` times the covariance by the matches of a frame, plus what
+    matches cannot show, ``position_std`` (scene units) and ``rotation_std`` (radians) along each axis: errors of depth,
+    lens and labels, which neighbouring frames share. ``source`` says on which frames they were measured."""
+
+    scale: float
+    position_std: float
+    rotation_std: float
+    source: str
+
+    def covariance_66(self, by_matches_66: np.ndarray) -> np.ndarray:
+        """Of a pose with this covariance (6, 6) by its matches."""
+        floor_6 = np.repeat(np.square([self.position_std, self.rotation_std]), 3)
+        return self.scale * by_matches_66 + np.diag(floor_6)
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+    @classmethod
+    def read(cls, values: dict) -> RefinementError:
+        """The inverse of `to_dict`. KeyError or ValueError where something is missing or out of bounds."""
+        return cls(
+            checked.number("refinement.scale", values["scale"], 0, 1e12, above=True),
+            checked.number("refinement.position_std", values["position_std"], 0, LARGEST_STD, above=True),
+            checked.number("refinement.rotation_std", values["rotation_std"], 0, LARGEST_STD, above=True),
+            checked.text("refinement.source", values["source"]),
+        )
+
+
 @dataclass(eq=False)
 class MappedScene:
     """A scene under its map frame.
@@ -64,7 +94,7 @@ class MappedScene:
     ``frames`` are those it was made from. ``T_pose_camera`` is the scene's: the network estimates the camera's pose,
     the localizer returns that of the labelled body. ``units`` tells whether positions are metres; ``time_offset_s`` is
     added to an image's stamp to get the time of its pose. ``calibration`` is by the name of its model;
-    ``keyframes`` may be left out.
+    ``keyframes`` may be left out, ``refinement`` is the error of poses refined against them.
     """
 
     name: str
@@ -77,6 +107,7 @@ class MappedScene:
     time_offset_s: float = 0.0
     calibration: Mapping[str, Calibration] = field(default_factory=dict)
     keyframes: KeyframesFile | None = None
+    refinement: RefinementError | None = None
 
     @classmethod
     def of(cls, scene: Scene, held_out_error: HeldOutError, calibration: Mapping[str, Calibration]) -> MappedScene:
@@ -99,9 +130,11 @@ class MappedScene:
         mount, error = self.T_pose_camera, self.held_out_error
         frames = replace(self.frames, positions_N3=metres_per_unit * self.frames.positions_N3)
         x, y, z = (metres_per_unit * std for std in error.position_std)
+        refined = self.refinement
         return replace(
             self,
             units="metres",
+            refinement=refined and replace(refined, position_std=metres_per_unit * refined.position_std),
             frames=frames,
             held_out_error=replace(error, position_std=(x, y, z)),
             T_pose_camera=mount and Pose(metres_per_unit * mount.position, mount.orientation),
@@ -140,6 +173,7 @@ class MappedScene:
             "held_out_error": asdict(self.held_out_error),
             "calibration": {model: each.to_dict() for model, each in self.calibration.items()},
             "keyframes": keyframes,
+            **({"refinement": self.refinement.to_dict()} if self.refinement else {}),
         }
 
     @classmethod
@@ -162,6 +196,7 @@ class MappedScene:
                 for model, values in checked.mapping("calibration", description["calibration"]).items()
             },
             keyframes=_keyframes(description["keyframes"], folder),
+            refinement=_refinement(description.get("refinement")),
         )
 
 
@@ -170,6 +205,10 @@ def _held_out_error(values: dict) -> HeldOutError:
         checked.numbers(name, values[name], 3, 0, LARGEST_STD, above=True) for name in ("position_std", "rotation_std")
     )
     return HeldOutError(position, rotation, checked.text("source", values["source"]))
+
+
+def _refinement(values: dict | None) -> RefinementError | None:
+    return None if values is None else RefinementError.read(checked.mapping("refinement", values))
 
 
 def _pose(name: str, values: dict) -> Pose:

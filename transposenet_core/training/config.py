@@ -238,6 +238,13 @@ class TrainConfig:
         "if no frames are held out: a scene model of the same scene, trained with held-out frames, whose validation "
         "error is inherited; '': the error on the training frames, which is far too small",
     )
+    keyframes: int = key(
+        0,
+        "at most so many small grey training images with depth are kept in the scene model, against which poses are "
+        "refined; fewer where they cover the training frames; needs depth; 0: none",
+        lowest=0,
+        highest=100_000,
+    )
     half_precision_weights: bool = key(False, "the scene model holds float16: half the size")
     cache_dir: str = key("", "of decoded images; '': $TRANSPOSENET_CACHE or the user's cache folder; none: no cache")
     workers: int = key(2, "threads that decode images before epoch 1; 0: the main thread only", lowest=0)

@@ -25,6 +25,7 @@ from transposenet_core.training.config import TrainConfig
 from transposenet_core.training.curves import Curves
 from transposenet_core.training.data.scene_pixels import ScenePixels
 from transposenet_core.training.distributed import World, share_batch_statistics
+from transposenet_core.training.keyframes import SceneKeyframes
 from transposenet_core.training.memory import names_the_batch_size
 from transposenet_core.training.network import (
     build_network,
@@ -38,6 +39,7 @@ from transposenet_core.training.network import (
 )
 from transposenet_core.training.optimization import build_optimizer, rate_factor
 from transposenet_core.training.outcome import Outcome, frames_digest, is_usable
+from transposenet_core.training.refinement_error import scene_keyframes
 from transposenet_core.training.scene_data import load_scene_data
 from transposenet_core.training.scene_validation import scene_validators_of
 from transposenet_core.training.stages import Stage, load_start, plan
@@ -79,6 +81,7 @@ class Training:
         for each in scenes:
             config = for_camera(config, each)
         self.config, self.preprocessing = config, preprocessing_of(config)
+        self.recorded = list(scenes)
         self.data = [load_scene_data(each, config, self.preprocessing, world, n) for n, each in enumerate(scenes)]
         self.pixels = ScenePixels([each.pixels for each in self.data])
         run = out if resumed else None
@@ -99,6 +102,7 @@ class Training:
                 f"{len(self.pixels)} training frames, validated on {self.outcome.validators.source}, {where}",
                 flush=True,
             )
+            self.outcome.keyframes = [self._keyframes(scene) for scene in self.recorded]
         progress = self.progress
         self.started, self.epochs_at_start = time.monotonic(), progress.epochs_before + progress.epoch
         for number in range(progress.stage, len(self.stages)):
@@ -111,6 +115,12 @@ class Training:
         if self.world.leads:
             self.outcome.measure_bfloat16()
             print(self.outcome.report(progress))
+
+    def _keyframes(self, scene: Scene) -> SceneKeyframes | None:
+        made, sentence = scene_keyframes(scene, self.config.keyframes, self.config.workers, self.config.seed)
+        if sentence:
+            print(sentence, flush=True)
+        return made
 
     def _begin(self, stage: Stage) -> State:
         """The network as the stage before left it, the loss and the optimizer; or all of them as resumed."""

@@ -16,6 +16,7 @@ from transposenet_core.scene_model import MappedScene, SceneModel
 from transposenet_core.training.checkpoint import Progress
 from transposenet_core.training.config import TrainConfig
 from transposenet_core.training.curves import Curves
+from transposenet_core.training.keyframes import SceneKeyframes
 from transposenet_core.training.network import model_options, preprocessing_of
 from transposenet_core.training.scene_validation import SceneValidators, Validation
 from transposenet_core.training.stages import Stage
@@ -30,6 +31,7 @@ class Outcome:
     config: TrainConfig
     validators: SceneValidators
     provenance: dict
+    keyframes: Sequence[SceneKeyframes | None] = ()
 
     def consider(
         self, network: nn.Module, stage: Stage, progress: Progress, epoch: int, curves: Curves, name: str = ""
@@ -58,6 +60,8 @@ class Outcome:
             progress.best_score = validation.score
             progress.best[name] = {"epoch": epoch, "m": figures.median_m, "deg": figures.median_deg}
             model = make_scene_model(self.scenes, self.config, stage, network, validation)
+            for mapped, made in zip(model.scenes, self.keyframes, strict=False):  # none until they are made
+                mapped.keyframes, mapped.refinement = (made.file, made.error) if made else (None, None)
             model.parity_image_P3HW = self.validators.parity_images()
             model.provenance = (
                 self.provenance

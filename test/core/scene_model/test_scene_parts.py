@@ -30,7 +30,7 @@ def some_keyframes(count: int = 3) -> Keyframes:
     rng = np.random.default_rng(0)
     return Keyframes(
         rng.integers(0, 256, (count, 12, 16), dtype=np.uint8),
-        rng.uniform(0, 200, (count, 12, 16)).astype(np.float16),
+        rng.uniform(0, 200, (count, 6, 8)).astype(np.float16),
         rng.normal(size=(count, 3)),
         np.tile([0.5, 0.5, -0.5, 0.5], (count, 1)),
         CAMERA,
@@ -92,7 +92,7 @@ def test_keyframes_lie_beside_the_weights_and_are_read_when_asked_for(tmp_path: 
     assert file.is_file() and read is not None and read.count == 3
     found = read.load()
     assert read.load() is found and found.camera == CAMERA
-    for name in ("image_KHW", "depth_KHW", "positions_K3", "orientations_K4"):
+    for name in ("image_KHW", "depth_Khw", "positions_K3", "orientations_K4"):
         np.testing.assert_array_equal(getattr(found, name), getattr(made, name))
     again = SceneModel.load(tmp_path / "model")
     again.save(tmp_path / "copy")  # they go where the model goes
@@ -108,11 +108,11 @@ def test_keyframes_lie_beside_the_weights_and_are_read_when_asked_for(tmp_path: 
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"depth_KHW": np.full((3, 12, 16), np.nan, np.float16)}, "a depth that is not finite"),
-        ({"depth_KHW": np.full((3, 12, 16), -1, np.float16)}, "or below 0"),
-        ({"depth_KHW": np.zeros((2, 12, 16), np.float16)}, "as many of each are needed"),
-        ({"depth_KHW": np.zeros((3, 12, 16), np.float64)}, "uint8 .K, h, w. with float16 depth"),
-        ({"camera": Intrinsics(8, 6, 10.0, 10.0, 3.5, 2.5)}, "images of 16x12, the camera's are 8x6"),
+        ({"depth_Khw": np.full((3, 6, 8), np.nan, np.float16)}, "a depth that is not finite"),
+        ({"depth_Khw": np.full((3, 6, 8), -1, np.float16)}, "or below 0"),
+        ({"depth_Khw": np.zeros((2, 6, 8), np.float16)}, "as many of each are needed"),
+        ({"depth_Khw": np.zeros((3, 6, 8), np.float64)}, "uint8 .K, H, W. with float16 depth"),
+        ({"camera": Intrinsics(8, 6, 10.0, 10.0, 3.5, 2.5)}, "depth at half the images. size"),
         ({"positions_K3": np.full((3, 3), np.inf)}, "a position that is not finite"),
     ],
 )
