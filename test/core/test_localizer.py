@@ -5,8 +5,9 @@ import pytest
 from scipy.spatial.transform import Rotation
 from untrained import save_untrained, with_scene
 
+from transposenet_core.estimate import Estimate
 from transposenet_core.geometry.pose import Pose
-from transposenet_core.localizer import Localizer, of_the_labelled
+from transposenet_core.localizer import Localizer
 from transposenet_core.preprocessing import Preprocessing
 
 IMAGES = np.random.default_rng(2).integers(0, 256, (4, 60, 80, 3), dtype=np.uint8)
@@ -54,7 +55,9 @@ def test_the_covariance_is_moved_along_the_lever() -> None:
     A = rng.normal(size=(6, 6)) * 0.01
     camera = Pose(np.array([1.0, 2.0, 3.0]), np.array([0.5, -0.5, 0.2, 0.4]))
     T_pose_camera = Pose(np.array([0.5, -1.0, 2.0]), np.array([0.8, 0.3, -0.4, 0.1]))
-    labelled, covariance_66 = of_the_labelled(camera, A @ A.T, T_pose_camera)
+    estimate = Estimate(camera, A @ A.T, True, "", "scene", "map").of_the_labelled(T_pose_camera)
+    labelled, covariance_66 = estimate.pose, estimate.covariance_66
+    assert labelled is not None
     steps = []
     for step_6 in rng.normal(size=(4000, 6)) @ A.T:
         rotation = Rotation.from_rotvec(step_6[3:]) * Rotation.from_quat(camera.orientation, scalar_first=True)
