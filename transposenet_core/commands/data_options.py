@@ -30,9 +30,11 @@ ALIGN_HELP = (
 MODEL_HELP = "a scene model: the folder that train --out wrote"
 
 
-def add_data_options(parser: argparse.ArgumentParser, default_split: str = "the data set's own split") -> None:
+def add_data_options(
+    parser: argparse.ArgumentParser, default_split: str = "the data set's own split", required: bool = True
+) -> None:
     """--data, --split, --name, --scale and --align for one or several scenes, and --skip-bad: see `load_given`."""
-    parser.add_argument("--data", required=True, action="append", metavar="FORMAT:PATH", help=SEVERAL_HELP)
+    parser.add_argument("--data", required=required, action="append", metavar="FORMAT:PATH", help=SEVERAL_HELP)
     parser.add_argument(
         "--split",
         action="append",

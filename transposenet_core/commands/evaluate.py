@@ -33,10 +33,11 @@ transposenet evaluate MODEL --data 7scenes:PATH --split FILE [--predictions out.
 The baselines know the training frames of the split. The last lines are a verdict: better than
 retrieval, or what to do. The predictions file has a
 line per image: image,x,y,z,qw,qx,qy,qz (T_map_camera, metres), sigma_x,sigma_y,sigma_z (metres),
-localized (0/1), backend. Without --split the frames are split as the model was trained, where it
-knows them; frames that it was trained on are evaluated with a warning. Of a model of several scenes
---data tells which one the images are of, by its name; a frame taken for another one counts as not
-localized."""
+localized (0/1), backend, refined (0/1). Where the model has keyframes, the errors without
+refinement stand beside those with it. Without --split the frames are split as the model was
+trained, where it knows them; frames that it was trained on are evaluated with a warning. Of a model
+of several scenes --data tells which one the images are of, by its name; a frame taken for another
+one counts as not localized."""
 help_all = list_formats
 
 
@@ -70,7 +71,7 @@ def run(args: argparse.Namespace) -> None:
     from transposenet_core.evaluation.verdict import verdict_of
     from transposenet_core.formats import load_scene
 
-    localizer = start_localizer(args.model, args.device, args.backend)
+    localizer = start_localizer(args.model, args.device, args.backend, args.refine)
     if args.crops is not None:
         localizer.scene_model.preprocessing = with_crops(localizer.scene_model, args.crops)
     scenes = load_given(args, None if args.split else partial(_as_trained, localizer.scene_model, args.select))

@@ -33,8 +33,8 @@ a quaternion w x y z, optical axes (x right, y down, z forward), with one standa
 
 An image that is not localized has the reason in place of 'yes', and no pose. --json prints a list
 of objects with the keys image, localized, reason, explanation, scene, scene_probability, map_frame,
-units (metres or arbitrary), backend, position, orientation, sigma_m and sigma_deg, null where there
-is none.
+units (metres or arbitrary), backend, refined, refinement (what keyframes said), position,
+orientation, sigma_m and sigma_deg, null where there is none.
 Exit code 0: every image was read and answered, localized or not; 2: something to mend, said in one
 sentence."""
 NUMBERS = ("x", "y", "z", "qw", "qx", "qy", "qz", "sigma_m", "sigma_deg")
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> None:
     from transposenet_core.progress import ProgressBar
     from transposenet_core.scene import common_units
 
-    localizer = start_localizer(args.model, args.device, args.backend)
+    localizer = start_localizer(args.model, args.device, args.backend, args.refine)
     read = image_reader(localizer.scene_model, args.camera)
     note_other_shapes(localizer.scene_model, paths)
     shown = ProgressBar(paths, desc="localize", unit="img", disable=not sys.stderr.isatty())
@@ -139,6 +139,8 @@ def description(image: str, estimate: Estimate) -> dict[str, Any]:
         "map_frame": estimate.map_frame,
         "units": estimate.units,
         "backend": estimate.backend,
+        "refined": estimate.refined,
+        "refinement": estimate.refinement,
         "position": None if pose is None else pose.position.tolist(),
         "orientation": None if pose is None else pose.orientation.tolist(),
         "sigma_m": None if estimate.pose is None else math.sqrt(variances_6[:3].sum()),

@@ -17,7 +17,7 @@ from transposenet_core.geometry.pose import Pose, rotation_angle_deg, stack
 from transposenet_core.scene import unit_name
 
 PREDICTION_COLUMNS = ["image", "x", "y", "z", "qw", "qx", "qy", "qz", "sigma_x", "sigma_y", "sigma_z"]
-PREDICTION_COLUMNS += ["localized", "backend"]
+PREDICTION_COLUMNS += ["localized", "backend", "refined"]
 RECALLS = ((0.05, 5.0), (0.10, 5.0), (0.25, 10.0))
 
 
@@ -73,7 +73,13 @@ def write_predictions(path: str | Path, names: Iterable[str], estimates: Iterabl
             sigma = np.sqrt(np.diag(estimate.covariance_66)[:3])
             numbers = [*estimate.pose.position, *estimate.pose.orientation, *sigma]
             writer.writerow(
-                [name, *(repr(float(number)) for number in numbers), int(estimate.localized), estimate.backend]
+                [
+                    name,
+                    *(repr(float(number)) for number in numbers),
+                    int(estimate.localized),
+                    estimate.backend,
+                    int(estimate.refined),
+                ]
             )
         file.flush()
 

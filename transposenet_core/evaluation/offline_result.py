@@ -19,6 +19,7 @@ from transposenet_core.inspection.reconstruction_error import ReconstructionErro
 from transposenet_core.scene import PosedImage, unit_name
 from transposenet_core.scene_model import MappedScene
 
+FAR_OFF = 0.25  # metres: a refined pose that is off by more is a wrong one
 OTHER_SCENE = "other_scene"  # the reason of an estimate in the map of another of the model's scenes
 
 
@@ -83,11 +84,43 @@ class OfflineResult:
     def summary(self) -> ErrorSummary:
         return summarise(*self.errors())
 
+    @property
+    def asked_keyframes(self) -> bool:
+        """Whether the poses were to be refined."""
+        return any(estimate.unrefined for estimate in self.estimates)
+
+    def unrefined_summary(self) -> ErrorSummary:
+        """The model's errors without refinement: of the images that are localized without it."""
+        pairs = [
+            (before.pose, truth)
+            for before, truth in zip([e.unrefined or e for e in self.estimates], self.ground_truth, strict=True)
+            if before.localized and before.pose is not None
+        ]
+        return summarise(*pose_errors([pose for pose, _ in pairs], [truth for _, truth in pairs]))
+
+    def refinement(self) -> dict:
+        """Shares of all images that were refined, and of those the share that is off by more than FAR_OFF; seconds that
+        it took in the median; the errors of the refined ones."""
+        pairs = [
+            (estimate.pose, truth)
+            for estimate, truth in zip(self.estimates, self.ground_truth, strict=True)
+            if estimate.refined and estimate.pose is not None
+        ]
+        position_M, rotation_M = pose_errors([pose for pose, _ in pairs], [truth for _, truth in pairs])
+        wrong = float((position_M > FAR_OFF).mean()) if len(position_M) else None
+        return {
+            "refined_share": len(pairs) / len(self.images),
+            **({"refined_beyond_25cm_share": wrong} if self.units == "metres" else {}),
+            "median_s": float(np.median([e.refinement_s for e in self.estimates if e.unrefined])),
+            "refined": summarise(position_M, rotation_M).to_dict(self.units),
+        }
+
     def summaries(self) -> dict[str, ErrorSummary]:
         """The model's and the baselines', by name."""
         ground_truth = self.ground_truth
         baselines = {name: summarise(*pose_errors(poses, ground_truth)) for name, poses in self.baselines.items()}
-        return {self.architecture: self.summary(), **baselines}
+        unrefined = {f"{self.architecture}, unrefined": self.unrefined_summary()} if self.asked_keyframes else {}
+        return {self.architecture: self.summary(), **unrefined, **baselines}
 
     @cached_property
     def alignment(self) -> Alignment | None:
@@ -128,6 +161,8 @@ class OfflineResult:
         figures["aligned_se3"] = aligned and aligned.to_dict(self.units)
         if covariance:
             figures["covariance"] = covariance.to_dict()
+        if self.asked_keyframes:
+            figures["refinement"] = self.refinement()
         if self.several_scenes:
             figures["scene_accuracy"] = self.in_scene / len(self.images)
         if self.reconstruction:
@@ -143,6 +178,8 @@ class OfflineResult:
         count = len(self.images)
         lines = [*(f"WARN {warning}" for warning in self.warnings()), table(self.summaries(), self.units)]
         lines.append(f"localized {len(self.localized)} of {count} frames of {self.scene}, split {self.select}")
+        if self.asked_keyframes:
+            lines.append(self._refinement_line())
         if self.alignment:
             aligned = self.alignment.text(unit_name(self.units))
             lines.append(f"aligned by SE(3), to diagnose the frames, not the result: {aligned}")
@@ -151,6 +188,15 @@ class OfflineResult:
         if self.several_scenes:
             lines.append(f"scene found in {self.in_scene} of {count} frames: {self.in_scene / count:.1%}")
         return "\n".join(lines)
+
+    def _refinement_line(self) -> str:
+        figures = self.refinement()
+        wrong = figures.get("refined_beyond_25cm_share")
+        return (
+            f"refined against keyframes: {figures['refined_share']:.1%} of the frames"
+            + (f", of which {wrong:.1%} are off by more than {FAR_OFF} m" if wrong is not None else "")
+            + f"; it took {1000 * figures['median_s']:.1f} ms in the median"
+        )
 
     def _pairs(self) -> tuple[Sequence[Pose], Sequence[Pose]]:
         """Estimated and ground-truth poses of the `localized` images."""

@@ -98,12 +98,27 @@ class SceneModel:
         # All are on disk before any gets its name: they are inconsistent only during a few renames.
         with ExitStack() as files:
             text, weights = (files.enter_context(write_atomically(folder / n)) for n in (DESCRIPTION, WEIGHTS))
-            for number, scene in enumerate(self.scenes):
-                if scene.keyframes:
-                    path = files.enter_context(write_atomically(folder / KEYFRAMES.format(number)))
-                    path.write_bytes(scene.keyframes.data())
+            self._write_keyframes(folder, files)
             weights.write_bytes(data)
             text.write_text(description + "\n")
+
+    def save_beside_weights(self, folder: str | Path) -> None:
+        """Write all but the weights, which are those that the model was loaded with: its description and keyframes."""
+        folder = Path(folder)
+        description = json.dumps(self._describe(self.weights_sha256), indent=1, allow_nan=False)
+        with ExitStack() as files:
+            text = files.enter_context(write_atomically(folder / DESCRIPTION))
+            self._write_keyframes(folder, files)
+            text.write_text(description + "\n")
+        for number, scene in enumerate(self.scenes):
+            if scene.keyframes is None:
+                (folder / KEYFRAMES.format(number)).unlink(missing_ok=True)
+
+    def _write_keyframes(self, folder: Path, files: ExitStack) -> None:
+        for number, scene in enumerate(self.scenes):
+            if scene.keyframes:
+                path = files.enter_context(write_atomically(folder / KEYFRAMES.format(number)))
+                path.write_bytes(scene.keyframes.data())
 
     def _describe(self, weights_sha256: str) -> dict:
         return {

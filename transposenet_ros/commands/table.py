@@ -14,6 +14,10 @@ COMMANDS = {
     ),
     "map": ("transposenet_core.commands.map", "make a map of a recording: better poses, its lens, and depth"),
     "train": ("transposenet_core.commands.train", "train on posed images of a scene"),
+    "keyframes": (
+        "transposenet_core.commands.keyframes",
+        "give a scene model keyframes, against which poses are refined",
+    ),
     "evaluate": ("transposenet_core.commands.evaluate", "evaluate a scene model on images it has not seen"),
     "localize": ("transposenet_core.commands.localize", "the poses of images: a table, or JSON"),
     "make-bag": ("transposenet_ros.commands.make_bag", "write a scene's posed images as a recording"),
