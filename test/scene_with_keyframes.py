@@ -25,7 +25,8 @@ ERROR = RefinementError(1.5, 0.002, 0.001, "made-up frames")
 def save_scene_with_keyframes(
     folder: Path, name: str = "planes", map_frame: str = "planes_map"
 ) -> list[tuple[np.ndarray, Pose]]:
-    """Write the scene model. Returns images (H, W, 3) uint8 RGB of its place with their true poses; none is a keyframe."""
+    """Write the scene model. Returns images (H, W, 3) uint8 RGB of its place with their true poses; none is one of its
+    keyframes."""
     keyframes = KeyframesFile.of(room_keyframes())
     network, options = small_model("transposenet")
     with torch.no_grad():
