@@ -33,6 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--node-name", default="localizer", metavar="NAME", help="name of the node, with its namespace")
     add("--start-timeout", type=float, default=60.0, metavar="SECONDS", help="until the node is active")
     add("--device", default="auto", help="parameter 'device' of the node that is started")
+    add(
+        "--refine", default="auto", choices=("off", "on", "auto"), help="parameter 'refine' of the node that is started"
+    )
     add("--image-topic", metavar="TOPIC", help="topic of the images; needed if there are several")
     add("--ground-truth-topic", metavar="TOPIC", help="PoseStamped topic of the ground truth")
     add("--out", metavar="DIR", help="folder for poses.csv, summary.json and localizer.log")
@@ -70,7 +73,7 @@ def _run(args: argparse.Namespace) -> None:
         max_frames=args.max_frames,
         wait_each=args.wait_each,
         min_match=args.min_match,
-        node_parameters={"device": args.device},
+        node_parameters={"device": args.device, "refine": args.refine},
         start_timeout=args.start_timeout,
         node_log=out / "localizer.log" if out is not None and args.start_node else None,
         progress=sys.stderr.isatty(),

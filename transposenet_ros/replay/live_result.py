@@ -34,7 +34,8 @@ class LiveResult:
     arrival of its pose, on one clock; ``dropped`` counts frames without a pose by reason, as the node names them, and
     besides ``lost_in_transport`` (never reached the node), ``damaged_in_bag`` and ``repeated_stamp`` (both not sent).
     ``node_ms`` are the node's own latencies by stage, of its last few hundred frames. ``transforms`` are compared with
-    the poses; there are none where the node's ``tf_mode`` says another frame's place. ``units`` are those of positions,
+    the poses; there are none where the node's ``tf_mode`` says another frame's place. ``refined`` tells of each frame
+    that was compared with keyframes whether its pose was refined. ``units`` are those of positions,
     ``origin`` says what the scene model knows of the frames with ground truth.
     """
 
@@ -50,6 +51,7 @@ class LiveResult:
     dropped: dict[str, int] = field(default_factory=dict)
     node_ms: dict[str, float] = field(default_factory=dict)
     tf_mode: str = ""
+    refined: dict[int, bool] = field(default_factory=dict)
     min_match: float = MIN_MATCH
     units: str = "metres"
     origin: FrameOrigin | None = None
@@ -122,6 +124,7 @@ class LiveResult:
             "frames_sent": len(self.sent),
             "seconds": self.seconds,
             "localized": len(self.estimates),
+            "refined": sum(self.refined.values()) if self.refined else None,
             "dropped": self.dropped,
             "unaccounted": self.unaccounted,
             "with_ground_truth": len(self.matched),
@@ -136,6 +139,8 @@ class LiveResult:
         """The same as text."""
         rows = [("WARN", warning) for warning in self.warnings()]
         rows += [("frames sent", f"{len(self.sent)} in {self.seconds:.1f} s"), ("localized", f"{len(self.estimates)}")]
+        if self.refined:
+            rows.append(("refined", f"{sum(self.refined.values())}"))
         rows += [(f"dropped, {reason}", f"{count}") for reason, count in self.dropped.items()]
         if self.unaccounted:
             rows.append(("UNACCOUNTED", f"{self.unaccounted}: sent is not localized + dropped"))
@@ -162,9 +167,10 @@ class LiveResult:
             rows.insert(3, ("aligned by SE(3)", f"{aligned.text(unit)} (of the frames, not the result)"))
         if latency:
             rows.append(("publish to pose", f"p50 {latency[0]:.1f} ms, p95 {latency[1]:.1f} ms"))
-        if {"inference_p50_ms", "inference_p95_ms"} <= set(self.node_ms):
-            p50, p95 = self.node_ms["inference_p50_ms"], self.node_ms["inference_p95_ms"]
-            rows.append(("of it inference", f"p50 {p50:.1f} ms, p95 {p95:.1f} ms"))
+        for stage, name in (("inference", "inference"), ("refine", "refinement")):
+            if {f"{stage}_p50_ms", f"{stage}_p95_ms"} <= set(self.node_ms):
+                p50, p95 = self.node_ms[f"{stage}_p50_ms"], self.node_ms[f"{stage}_p95_ms"]
+                rows.append((f"of it {name}", f"p50 {p50:.1f} ms, p95 {p95:.1f} ms"))
         return rows
 
 
@@ -192,6 +198,7 @@ def evaluate_replay(
         latencies_ms={s: (record.received[s] - record.sent[s]) * 1e-6 for s in estimates},
         dropped=_drops(record),
         node_ms=record.node_ms,
+        refined={s: record.refined[s] for s in sent if s in record.refined},
         tf_mode=record.tf_mode,
         min_match=min_match,
     )

@@ -31,7 +31,8 @@ class ReplayRecord:
     image was published and its pose arrived. Poses are x y z (metres) and w x y z; ``transforms`` are those of the same
     stamp and parent frame as a pose, where the node's ``tf_mode`` makes them the camera's. ``before`` and ``after`` are
     the node's own counts around the replay, ``node_ms`` its own latencies by stage (inference_p50_ms ...). ``not_sent``
-    counts frames of the bag left out, by reason.
+    counts frames of the bag left out, by reason. ``refined`` tells of each frame that was compared with keyframes
+    whether its pose was refined.
     """
 
     map_frame: str = ""
@@ -42,6 +43,7 @@ class ReplayRecord:
     covariances: dict[int, list[float]] = field(default_factory=dict)
     transforms: dict[int, list[float]] = field(default_factory=dict)
     not_localized: dict[int, str] = field(default_factory=dict)
+    refined: dict[int, bool] = field(default_factory=dict)
     tf_mode: str = ""
     before: dict[str, int] = field(default_factory=dict)
     after: dict[str, int] = field(default_factory=dict)
@@ -53,7 +55,7 @@ class ReplayRecord:
     @classmethod
     def from_dict(cls, values: dict) -> ReplayRecord:
         """The inverse of `to_dict`, also after JSON made text of the stamps."""
-        by_stamp = ("sent", "received", "poses", "covariances", "transforms", "not_localized")
+        by_stamp = ("sent", "received", "poses", "covariances", "transforms", "not_localized", "refined")
         fields: dict[str, Any] = dict(values)
         for name in by_stamp:
             fields[name] = {int(stamp): value for stamp, value in values[name].items()}

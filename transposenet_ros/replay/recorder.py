@@ -94,8 +94,10 @@ class Recorder:
 
     def _on_status(self, message: DiagnosticArray) -> None:
         values = {pair.key: pair.value for status in message.status for pair in status.values}
-        if values.get("localized") == "false":
-            with self.changed:
+        with self.changed:
+            if values.get("refinement"):
+                self.record.refined[_stamp_ns(message)] = values.get("refined") == "true"
+            if values.get("localized") == "false":
                 self.record.not_localized[_stamp_ns(message)] = values.get("reason", "")
                 self.changed.notify_all()
 

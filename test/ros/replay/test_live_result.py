@@ -28,6 +28,18 @@ def test_unaccounted_frames_are_shown():
     assert result.unaccounted == 1 and "UNACCOUNTED" in result.table()
     assert result.errors()[0].tolist() == [5.0] and result.latency_ms() == (3.0, 3.0)
     assert "no TF received" in result.table()
+    assert result.to_dict()["refined"] is None and "refined" not in result.table()
+
+
+def test_refined_frames_are_counted_where_keyframes_were_asked():
+    here = Pose(np.zeros(3), np.array([1.0, 0, 0, 0]))
+    record = replay_record_of([here] * 4)
+    record.refined = {1: True, 2: False, 3: True, 9: True}  # 9 is of before
+    record.node_ms = {"refine_p50_ms": 4.0, "refine_p95_ms": 6.5}
+    result = evaluate_replay(ReplayRecord.from_dict(json.loads(json.dumps(record.to_dict()))), {1: here}, {})
+    rows = dict(line.split("  ", 1) for line in result.table().splitlines())
+    assert result.to_dict()["refined"] == 2 and rows["refined"].strip() == "2"
+    assert rows["of it refinement"].strip() == "p50 4.0 ms, p95 6.5 ms"
 
 
 def replay_record_of(poses: list[Pose]) -> ReplayRecord:

@@ -10,10 +10,12 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
 from live import Client, quality, stamped, wait_until
 from robot import transforms
+from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 
+from transposenet_core.estimate import Estimate
 from transposenet_core.geometry.pose import Pose
-from transposenet_ros.output.conversions import key_values, pose_to_message
+from transposenet_ros.output.conversions import key_values, pose_to_message, status_array
 from transposenet_ros.replay.live_result import evaluate_replay
 from transposenet_ros.replay.recorder import Recorder
 
@@ -48,3 +50,20 @@ def test_only_the_cameras_own_transform_is_compared_with_its_pose(domain: int, m
     record.sent = {stamp_ns: 0}
     result = evaluate_replay(record, {stamp_ns: Pose.from_matrix(T_44)}, {})
     assert row in result.table() and result.to_dict()["tf"]["mode"] == mode
+
+
+def test_what_keyframes_said_is_recorded_of_the_frames_that_they_were_asked_of(domain: int) -> None:
+    poses = {1: "", 2: "400 of 500 corners of 2 keyframes agree", 3: "not accepted: 7 of 310 corners agree"}
+    with Client(domain, "evaluator") as evaluator, Client(domain, "localizer") as node:
+        recorder = Recorder(evaluator.node, "/localizer")
+        publisher = node.node.create_publisher(DiagnosticArray, "/localizer/status", quality())
+        wait_until(lambda: publisher.get_subscription_count(), "the recorder")
+        time.sleep(0.2)
+        for seconds, said in poses.items():
+            pose = Pose(np.zeros(3), np.array([1.0, 0, 0, 0]))
+            refined = said.endswith("keyframes agree")
+            estimate = Estimate(pose, np.eye(6), True, "", "s", "map", refined=refined, refinement=said)
+            header = stamped(DiagnosticArray(header=Header()), seconds, "map").header
+            publisher.publish(status_array(header, "/localizer", estimate))
+        wait_until(lambda: 3 * 10**9 in recorder.record.refined, "the last status")
+    assert recorder.record.refined == {2 * 10**9: True, 3 * 10**9: False} and not recorder.record.not_localized
