@@ -173,7 +173,7 @@ class FrameWorker:
         frame = Frame(stamp, map_frame, arrival.camera_frame, image_HW3, estimate)
         for output in self._outputs:
             output.publish(frame)
-        self._time(arrival, taken, decoded, inferred)
+        self._time(arrival, taken, decoded, inferred, estimate)
         self._count(estimate, arrival.stamp_ns)
         return estimate.localized
 
@@ -203,13 +203,14 @@ class FrameWorker:
             self._statistics.drop(reasons.CLOCK_JUMPED)
         return outdated
 
-    def _time(self, arrival: Arrival, taken: float, decoded: float, inferred: float) -> None:
+    def _time(self, arrival: Arrival, taken: float, decoded: float, inferred: float, estimate: Estimate) -> None:
         published = time.perf_counter()
         self._statistics.time(
             **arrival.delays,
             waiting=taken - arrival.seconds,
             decode=decoded - taken,
-            inference=inferred - decoded,
+            inference=inferred - decoded - estimate.refinement_s,
+            **({"refine": estimate.refinement_s} if estimate.refinement else {}),
             publish=published - inferred,
             overhead=decoded - taken + published - inferred,
             latency=published - arrival.seconds,
@@ -220,7 +221,7 @@ class FrameWorker:
             self._drop(estimate.reason, estimate.explanation or "the frame was not localized")
             return
         now_ns = self._clock.now().nanoseconds
-        self._statistics.localize(now_ns)
+        self._statistics.localize(now_ns, estimate.refined if estimate.refinement else None)
         if now_ns and now_ns - stamp_ns <= OTHER_CLOCK_NS:
             self._statistics.time(age=(now_ns - stamp_ns) / SECOND_NS)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
-from weakref import WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from transposenet_core.scene_model import DESCRIPTION, WEIGHTS, SceneModel
 
 T = TypeVar("T")
 _loaded: WeakValueDictionary[tuple, Localizer] = WeakValueDictionary()
+_turns: WeakKeyDictionary[Localizer, Lock] = WeakKeyDictionary()
 _loading = Lock()
 
 
@@ -32,21 +34,26 @@ class GuardedLocalizer:
 
     ``note`` is a sentence on an unexpected device: no CUDA with `auto`, or a fallback to the CPU, which
     ``fallback_reason`` holds as well. UserError as of `Localizer`; DeviceFailedError where the policy is error or the
-    CPU failed as well.
+    CPU failed as well. Several may share one `Localizer`, each in its own thread.
     """
 
     def __init__(
-        self, path: Path, device: str, on_device_error: str, warn: Callable[[str], None], backend: str = "auto"
+        self,
+        path: Path,
+        device: str,
+        on_device_error: str,
+        warn: Callable[[str], None],
+        backend: str = "auto",
+        refine: str = "auto",
     ) -> None:
-        self._path, self._policy, self._log_warning, self._backend = path, on_device_error, warn, backend
+        self._policy, self._log_warning = on_device_error, warn
+        self._on_cpu = lambda: _ready(path, "cpu", backend, refine)
         self.note = self.fallback_reason = ""
         chosen = choose_device(device, backend)
         if device == "auto" and chosen.type == "cpu" and backend in ("auto", "torch"):
             self.note = "device 'auto' found no CUDA and runs on the CPU"  # as most robots do: no warning
         # The weights alone may be too many for the device.
-        self._localizer = self._twice(chosen, lambda: _ready(path, chosen.type, backend)) or _ready(
-            path, "cpu", backend
-        )
+        self._localizer = self._twice(chosen, lambda: _ready(path, chosen.type, backend, refine)) or self._on_cpu()
 
     @property
     def scene_model(self) -> SceneModel:
@@ -64,12 +71,27 @@ class GuardedLocalizer:
     def refused_backends(self) -> list[str]:
         return self._localizer.refused_backends
 
+    @property
+    def refines(self) -> bool:
+        return self._localizer.refines
+
+    @property
+    def keyframes(self) -> int:
+        """How many there are that poses are refined against; 0 where they are not."""
+        known = [scene.keyframes.count for scene in self.scene_model.scenes if scene.keyframes]
+        return sum(known) if self.refines else 0
+
     def localize(self, image_HW3: np.ndarray, **options: Any) -> Estimate:
-        estimate = self._twice(self.device, lambda: self._localizer.localize(image_HW3, **options))
+        estimate = self._twice(self.device, lambda: self._in_turn(image_HW3, options))
         if estimate is None:
-            self._localizer = _ready(self._path, "cpu", self._backend)
-            estimate = self._localizer.localize(image_HW3, **options)
+            self._localizer = self._on_cpu()
+            estimate = self._in_turn(image_HW3, options)
         return estimate
+
+    def _in_turn(self, image_HW3: np.ndarray, options: dict[str, Any]) -> Estimate:
+        """Networks can be run by several threads at once, a refiner cannot."""
+        with _turns[self._localizer] if self.refines else nullcontext():
+            return self._localizer.localize(image_HW3, **options)
 
     def _twice(self, device: torch.device, work: Callable[[], T]) -> T | None:
         """What `work` returns, if need be at its second try; None where the CPU is to do it instead."""
@@ -95,18 +117,18 @@ class GuardedLocalizer:
         return None
 
 
-def _ready(path: Path, device: str, backend: str) -> Localizer:
+def _ready(path: Path, device: str, backend: str, refine: str) -> Localizer:
     """Warmed up: the one that another node of the process uses for the same files, or a new one. Unused ones are
     freed."""
     files = [path / name for name in (DESCRIPTION, WEIGHTS)]
     written = [(file.stat().st_mtime_ns, file.stat().st_size) if file.is_file() else None for file in files]
-    key = (path.resolve(), device, backend, *written)
+    key = (path.resolve(), device, backend, refine, *written)
     with _loading:
         if key in _loaded:
             gc.collect()  # or it might find one that is no longer used and not freed yet
         localizer = _loaded.get(key)
         if localizer is None:
-            localizer = Localizer(path, device=device, backend=backend)
+            localizer = Localizer(path, device=device, backend=backend, refine=refine)
             localizer.warm_up()
-            _loaded[key] = localizer
+            _loaded[key], _turns[localizer] = localizer, Lock()
         return localizer

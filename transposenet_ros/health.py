@@ -104,6 +104,8 @@ def diagnostic_status(name: str, node_state: NodeState, before: Snapshot, now: S
     status.values += key_values(**node_state.notes)
     if now.localized_share is not None:
         status.values += key_values(localized_share=f"{now.localized_share:.3f}")
+    if now.refined_share is not None:
+        status.values += key_values(refined_share=f"{now.refined_share:.3f}")
     if node_state.stamps_behind_s:
         status.values += key_values(stamps_behind_s=f"{node_state.stamps_behind_s:.1f}")
     for stage, (p50, p95) in sorted(now.latencies.items()):

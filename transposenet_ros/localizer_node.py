@@ -116,7 +116,7 @@ class LocalizerNode(LifecycleNode):
         values = parameters.read(self)
         path = allowed_model(model, values.models_dir, running=self._configured is not None)
         localizer = GuardedLocalizer(
-            path, values.device, values.on_device_error, self.get_logger().warning, values.backend
+            path, values.device, values.on_device_error, self.get_logger().warning, values.backend, values.refine
         )
         check_map_frame(values, localizer.scene_model)
         check_units(values, localizer.scene_model)
@@ -160,8 +160,9 @@ class LocalizerNode(LifecycleNode):
 
 
 def _run_by(localizer: GuardedLocalizer) -> str:
-    """The back end, and why not another."""
-    return "; ".join((f"run by {localizer.backend_name}", *localizer.refused_backends))
+    """The back end, and why not another; whether poses are refined."""
+    refined = [f"refined against {localizer.keyframes} keyframes"] if localizer.refines else []
+    return "; ".join((f"run by {localizer.backend_name}", *localizer.refused_backends, *refined))
 
 
 def main(args: list[str] | None = None) -> int:

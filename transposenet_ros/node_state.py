@@ -50,6 +50,8 @@ def _warnings(parameters: Parameters, configured: Configured | None, active: Act
 def _notes(parameters: Parameters, configured: Configured | None, active: Active | None) -> dict[str, object]:
     frames = configured.outputs.robot_frames if configured else None
     return {
+        "refine": parameters.refine,
+        "keyframes": configured.localizer.keyframes if configured else 0,
         "units": units_note(parameters, configured.localizer.scene_model) if configured else "",
         "device_note": configured.localizer.note if configured else "",
         "backend_note": "; ".join(configured.localizer.refused_backends) if configured else "",

@@ -54,6 +54,12 @@ class Parameters:
         "torch",
         choices=("auto", "torch", "onnxruntime", "openvino"),
     )
+    refine: str = _row(
+        "auto",
+        "Whether poses are refined against the keyframes of the scene model; auto: where it has some, on: it must have "
+        "some",
+        choices=("off", "on", "auto"),
+    )
     on_device_error: str = _row(
         "cpu", "If a GPU runs out of memory twice in a row: continue on the CPU, or fail", choices=("cpu", "error")
     )
@@ -193,10 +199,13 @@ class RefusedParameterError(ParameterNotDeclaredException):
 
 
 def as_meant(parameter: Parameter) -> Parameter:
-    """YAML, and with it `ros2 param set`, reads a bare `off` as false: this restores the word for a row that has it."""
+    """YAML, and with it `ros2 param set`, reads bare `off` and `on` as truth values: this restores the word for a row
+    that has it."""
     row = ROWS.get(parameter.name)
-    meant = parameter.value is False and row is not None and "off" in row.metadata["choices"]
-    return Parameter(parameter.name, value="off") if meant else parameter
+    if row is None or type(parameter.value) is not bool:
+        return parameter
+    word = "on" if parameter.value else "off"
+    return Parameter(parameter.name, value=word) if word in row.metadata["choices"] else parameter
 
 
 def read(node: Node) -> Parameters:

@@ -84,7 +84,7 @@ DEVICE_FAILED = _row(
 OUT_OF_SCENE = _row(
     "out_of_scene",
     "the model is less certain of it than of frames of its scene: another place, a covered lens, strong occlusion; "
-    "`out_of_scene: publish` publishes its pose",
+    "or none of its keyframes confirms a pose that was only guessed; `out_of_scene: publish` publishes its pose",
 )
 NON_FINITE_OUTPUT = _row("non_finite_output", "the network output NaN: train again", error_after=10)
 INFERENCE_FAILED = _row("inference_failed", "the network raised an error, which is in the log", "ERROR")

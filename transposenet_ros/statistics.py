@@ -22,8 +22,8 @@ class Snapshot:
     ``received`` is the sum of ``localized``, all of ``dropped`` and the frames in progress; ``lost`` never arrived.
     Rates are in frames per second of the node's clock, over the last `RATE_SECONDS`; ``silence_s`` is the time since a
     frame arrived, None before the first. ``latencies`` by stage and ``age`` (p50, p95, milliseconds) and
-    ``localized_share`` are of the last `RECENT_FRAMES`; ``in_a_row`` is how often the newest reason for no pose came
-    without any other outcome between.
+    ``localized_share`` are of the last `RECENT_FRAMES`, ``refined_share`` of the last localized ones whose scene has
+    keyframes; ``in_a_row`` is how often the newest reason for no pose came without any other outcome between.
     """
 
     received: int = 0
@@ -34,6 +34,7 @@ class Snapshot:
     output_rate: float = 0.0
     silence_s: float | None = None
     localized_share: float | None = None
+    refined_share: float | None = None
     in_a_row: tuple[str, int] = ("", 0)
     lost: int = 0
 
@@ -48,6 +49,7 @@ class Statistics:
         self._dropped: Counter[str] = Counter()
         self._seconds: dict[str, deque[float]] = {}
         self._outcomes: deque[bool] = deque(maxlen=RECENT_FRAMES)
+        self._refined: deque[bool] = deque(maxlen=RECENT_FRAMES)
         self._in_a_row = ("", 0)
         self._arrivals: deque[int] = deque(maxlen=RECENT_FRAMES)
         self._outputs: deque[int] = deque(maxlen=RECENT_FRAMES)
@@ -74,9 +76,11 @@ class Statistics:
                 self._outcomes.append(False)
                 self._in_a_row = (reason, self._in_a_row[1] + 1 if reason == self._in_a_row[0] else 1)
 
-    def localize(self, now_ns: int) -> None:
-        """A frame whose pose was published."""
+    def localize(self, now_ns: int, refined: bool | None = None) -> None:
+        """A frame whose pose was published; `refined` is None where there are no keyframes to refine it against."""
         with self._lock:
+            if refined is not None:
+                self._refined.append(refined)
             self._localized += 1
             self._outcomes.append(True)
             self._in_a_row = ("", 0)
@@ -84,8 +88,8 @@ class Statistics:
 
     def time(self, **seconds: float) -> None:
         """Seconds that one frame took by stage: those of `delays`, `waiting` for the worker, `decode`, `inference`,
-        `publish`, `overhead` (decode and publish), `latency` from arrival to publication, and `age` from its stamp to
-        then."""
+        `refine` where there are keyframes, `publish`, `overhead` (decode and publish), `latency` from arrival to
+        publication, and `age` from its stamp to then."""
         with self._lock:
             for stage, duration in seconds.items():
                 self._seconds.setdefault(stage, deque(maxlen=RECENT_FRAMES)).append(duration)
@@ -109,6 +113,7 @@ class Statistics:
                 _rate(self._outputs, now_ns),
                 None if self._heard_ns is None else (now_ns - self._heard_ns) * 1e-9,
                 float(np.mean(self._outcomes)) if self._outcomes else None,
+                float(np.mean(self._refined)) if self._refined else None,
                 self._in_a_row,
                 self._lost,
             )

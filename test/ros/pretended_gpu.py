@@ -20,12 +20,13 @@ from transposenet_ros.localizer_node import main
 class PretendedLocalizer:
     """`Localizer` with a device of any name."""
 
-    def __init__(self, path: Path, device: str, backend: str) -> None:
+    def __init__(self, path: Path, device: str, backend: str, refine: str) -> None:
         self.device, self._failures = torch.device(device), Path(path) / "failures.json"
         self._maybe_fail("load")
-        self._localizer = Localizer(path, device="cpu")
+        self._localizer = Localizer(path, device="cpu", refine=refine)
         self.scene_model = self._localizer.scene_model
         self.backend_name, self.refused_backends = self._localizer.backend_name, self._localizer.refused_backends
+        self.refines = False
 
     def warm_up(self) -> None:
         self.localize(np.full((64, 96, 3), 128, np.uint8))

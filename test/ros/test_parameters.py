@@ -80,10 +80,10 @@ def test_n30_bad_overrides_are_refused_at_start(name: str, value: object, words:
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_n30_the_false_that_yaml_reads_in_a_bare_off_is_the_word() -> None:
-    with node_with(publish_initialpose=False) as node:
+def test_n30_the_truth_value_that_yaml_reads_in_a_bare_off_or_on_is_the_word() -> None:
+    with node_with(publish_initialpose=False, refine=True) as node:
         parameters.declare(node)
-        assert parameters.read(node) == Parameters() and Parameters().publish_initialpose == "off"
+        assert parameters.read(node) == Parameters(publish_initialpose="off", refine="on")
 
 
 def test_n30_all_faults_are_named_at_once() -> None:

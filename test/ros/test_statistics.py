@@ -79,6 +79,16 @@ def test_only_frames_that_the_camera_or_the_network_spoilt_count_against_the_sha
     assert statistics.snapshot(BEGIN_NS).localized_share == 0.5
 
 
+def test_the_share_of_refined_frames_is_of_those_that_could_be() -> None:
+    statistics = Statistics()
+    statistics.localize(BEGIN_NS)
+    assert statistics.snapshot(BEGIN_NS).refined_share is None
+    for refined in (True, True, False, True):
+        statistics.localize(BEGIN_NS, refined)
+    statistics.drop("out_of_scene")
+    assert statistics.snapshot(BEGIN_NS).refined_share == 0.75
+
+
 def test_n12_reasons_in_a_row_are_counted() -> None:
     statistics = Statistics()
     for _ in range(3):

@@ -84,7 +84,7 @@ def transform_stamped(header: Header, child_frame: str, pose: PoseMessage) -> Tr
 
 
 def status_array(header: Header, node: str, estimate: Estimate) -> DiagnosticArray:
-    """One entry about one frame: localized or the reason, the scene, and the confidence.
+    """One entry about one frame: localized or the reason, the scene, the confidence, and whether it was refined.
 
     The confidence is one sigma of the covariance, in metres and degrees, and its source; for a model of several scenes
     the probability of the scene comes first. There is no probability that the pose is right: none has been measured.
@@ -103,6 +103,8 @@ def status_array(header: Header, node: str, estimate: Estimate) -> DiagnosticArr
         reason=estimate.reason,
         scene=estimate.scene,
         confidence=confidence if estimate.localized else "none",
+        refined=str(estimate.refined).lower(),
+        refinement=estimate.refinement,
         rotation_std_deg=f"{rotation_std:.3f}",
         **{f"position_std_{unit}": f"{position_std:.4f}"},
         **({} if estimate.scene_probability is None else {"scene_probability": f"{estimate.scene_probability:.4f}"}),

@@ -100,6 +100,7 @@ def test_status_has_localized_or_the_reason() -> None:
     assert values["position_std_m"] == f"{np.sqrt(0.12):.4f}"
     assert values["confidence"] == f"one sigma {np.sqrt(0.12):.3f} m, {np.degrees(np.sqrt(0.12)):.2f} deg: a toss"
     assert values["rotation_std_deg"] == f"{np.degrees(np.sqrt(0.12)):.3f}"
+    assert (values["refined"], values["refinement"]) == ("false", "")
     assert {pair.key: pair.value for pair in bad.status[0].values}["confidence"] == "none"
     assert (bad.status[0].level, bad.status[0].message) == (b"\x01", "dark")
 
