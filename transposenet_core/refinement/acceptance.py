@@ -15,7 +15,9 @@ from transposenet_core.refinement.selection import KeyframeIndex
 from transposenet_core.refinement.tracking import Matches
 
 LEAST_INLIERS = 30
-LEAST_SHARE = 0.45  # of the corners that the keyframes have in view
+# Of the corners that the keyframes have in view, and of them weighted by how near they are: a skyline that agrees says
+# nothing of the position.
+LEAST_SHARE = 0.45
 GRID, LEAST_CELLS = (4, 3), 5  # columns and rows of the image; cells with at least two inliers
 FARTHEST_STEP, FARTHEST_TURN_DEG = 0.5, 45.0  # from the predicted pose; of the scene's typical depth
 BEYOND = 0.5  # of the typical depth: so far outside of the box around the keyframes a camera may be
@@ -30,6 +32,9 @@ def fault_of(
     inliers = int(fit.inlier_N.sum())
     if inliers < LEAST_INLIERS or inliers < LEAST_SHARE * matches.tried:
         return f"{inliers} of {matches.tried} corners agree"
+    near = float(matches.nearness_N[fit.inlier_N].sum())
+    if near < LEAST_SHARE * matches.tried_nearness:
+        return f"{inliers} of {matches.tried} corners agree, but hardly any near ones, which hold the position"
     if (cells := _cells(matches.pixels_N2[fit.inlier_N], camera)) < LEAST_CELLS:
         return f"corners agree in {cells} of {GRID[0] * GRID[1]} parts of the image"
     position = fit.pose.position

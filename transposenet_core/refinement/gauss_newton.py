@@ -13,10 +13,10 @@ from transposenet_core.geometry.pose import Pose
 
 LEAST_MATCHES = 6
 MOST_STEPS = 12
-NARROWEST_PX = 1.0  # of the kernel: tracking is not more exact than a third of that
+NARROWEST_PX = 1.5  # of the kernel: what errors of depth and labels move a corner by
 INLIER_PX = 2.0
 NARROWER = 0.6  # the kernel's width after a step, times that before
-SETTLED = 3e-5  # radians, and shares of the points' distance: a step that changes nothing
+SETTLED = 1e-4  # radians, and shares of the points' distance: a step that changes nothing
 DAMPING = 1e-6  # of each diagonal element, so that a direction that nothing holds stays where it was
 
 

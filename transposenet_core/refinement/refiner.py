@@ -24,7 +24,7 @@ KEYFRAMES_USED = 2
 MOST_READY = 200  # templates kept; each takes some 0.4 MB
 SMALL, WHOLE = 0, 1  # sizes of `Template.levels`
 TRIES = 3  # of tracking at the whole size, while the pose still moves
-MOVED, TURNED_DEG = 0.02, 1.0  # more, as a share of the typical depth: tracked once more from there
+MOVED, TURNED_DEG = 0.06, 3.0  # more, as a share of the typical depth: tracked once more from there
 
 
 @dataclass(frozen=True, eq=False)

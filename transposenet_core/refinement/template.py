@@ -12,19 +12,20 @@ from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.refinement.levels import sizes_of
 
-CORNERS = 250
-CORNER_QUALITY, CORNERS_APART_PX = 0.01, 3
+CORNERS = 160
+CORNER_QUALITY, CORNERS_APART_PX = 0.01, 5
 STEP = 0.08  # in depth between neighbouring pixels, as a share: more is an edge, where a patch is of two things
 
 
 @dataclass(frozen=True, eq=False)
 class Level:
     """A keyframe at one size: its normalised image (H, W) uint8, and the corners that have depth, in its pixels (N, 2)
-    float32 and in the map (N, 3)."""
+    float32 and in the map (N, 3), with the inverse of their depth (N,)."""
 
     image_HW: np.ndarray
     corners_N2: np.ndarray
     points_N3: np.ndarray
+    nearness_N: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +97,7 @@ def _level(image_HW: np.ndarray, smooth_hw: np.ndarray, depth_hw: np.ndarray, ca
     ray_N2 = (corners_N2 - [pinhole.cx, pinhole.cy]) / [pinhole.fx, pinhole.fy]
     local_N3 = np.column_stack((ray_N2 * depth_N[:, None], depth_N))
     points_N3 = local_N3 @ pose.rotation_33.T + pose.position
-    return Level(image_HW, corners_N2, points_N3)
+    return Level(image_HW, corners_N2, points_N3, 1 / depth_N)
 
 
 def _depth_at(depth_hw: np.ndarray, corners_N2: np.ndarray, width: int) -> np.ndarray:

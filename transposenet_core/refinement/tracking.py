@@ -28,20 +28,23 @@ STOP = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 15, 0.03)
 class Matches:
     """Points of the map (N, 3) and where the query shows them (N, 2), in pixels of the query at its size of this level;
     of ``tried`` corners that should be seen. ``corner_N2`` is where the keyframe shows them, as shares of its sides,
-    and ``keyframe_N`` numbers the keyframe."""
+    and ``keyframe_N`` numbers the keyframe. ``nearness_N`` is the inverse of a corner's depth, by which the image of a
+    near thing moves more than that of a far one; ``tried_nearness`` is its sum over those that were tried."""
 
     points_N3: np.ndarray
     pixels_N2: np.ndarray
     corner_N2: np.ndarray
     keyframe_N: np.ndarray
     tried: int
+    nearness_N: np.ndarray
+    tried_nearness: float
 
     def __len__(self) -> int:
         return len(self.points_N3)
 
     @classmethod
-    def of_none(cls, tried: int = 0) -> Matches:
-        return cls(np.zeros((0, 3)), np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0, int), tried)
+    def of_none(cls) -> Matches:
+        return cls(np.zeros((0, 3)), np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0, int), 0, np.zeros(0), 0.0)
 
     @classmethod
     def joined(cls, several: Sequence[Matches]) -> Matches:
@@ -51,7 +54,8 @@ class Matches:
         names = ("points_N3", "pixels_N2", "corner_N2")
         points, pixels, corners = (np.concatenate([getattr(m, name) for m in several]) for name in names)
         numbers = np.concatenate([np.full(len(m), n) for n, m in enumerate(several)])
-        return cls(points, pixels, corners, numbers, sum(m.tried for m in several))
+        tried, nearness = sum(m.tried for m in several), np.concatenate([m.nearness_N for m in several])
+        return cls(points, pixels, corners, numbers, tried, nearness, sum(m.tried_nearness for m in several))
 
 
 def track(template: Template, size: int, query_HW: np.ndarray, camera: Intrinsics, T_map_query: Pose) -> Matches:
@@ -75,7 +79,16 @@ def track(template: Template, size: int, query_HW: np.ndarray, camera: Intrinsic
     kept_N = (found_N1[:, 0] > 0) & _inside(x_N, y_N, camera)
     pixels_N2 = np.column_stack((x_N, y_N))[kept_N].astype(np.float64)
     shares_N2 = (corners_N2[kept_N] + 0.5) / np.array(shape[::-1])
-    return Matches(points_N3[kept_N], pixels_N2, shares_N2, np.zeros(len(pixels_N2), int), len(corners_N2))
+    nearness_N = level.nearness_N[before_N]
+    return Matches(
+        points_N3[kept_N],
+        pixels_N2,
+        shares_N2,
+        np.zeros(len(pixels_N2), int),
+        len(corners_N2),
+        nearness_N[kept_N],
+        float(nearness_N.sum()),
+    )
 
 
 def _inside(x_N: np.ndarray, y_N: np.ndarray, camera: Intrinsics) -> np.ndarray:

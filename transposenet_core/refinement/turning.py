@@ -16,7 +16,7 @@ from transposenet_core.geometry.pose import Pose
 from transposenet_core.refinement.template import Template
 from transposenet_core.refinement.warp import warped
 
-MARGIN = 0.22  # of the keyframe's sides, left out on each side: by so much the image may be moved
+MARGIN = 0.3  # of the keyframe's sides, left out on each side: by so much the image may be moved
 LEAST_LIKENESS = 0.25  # correlation: below it nothing was found
 
 
