@@ -31,7 +31,7 @@ from transposenet_core.errors import UserError
 from transposenet_core.image_files import read_image
 
 OUT, SHIPPED_MODEL = ROOT / "demo" / "out", ROOT / "demo" / "model"
-SHIPPED = ("model.safetensors", "scene.json", "metrics.jsonl", "config.yaml", "training.log")
+SHIPPED = ("model.safetensors", "scene.json", "keyframes_0.safetensors", "metrics.jsonl", "config.yaml", "training.log")
 MAX_BYTES = 16_000_000
 
 
