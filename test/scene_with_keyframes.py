@@ -17,7 +17,7 @@ from transposenet_core.preprocessing import Preprocessing
 from transposenet_core.scene_model import Keyframes, RefinementError, SceneModel
 from transposenet_core.scene_model.keyframes import KeyframesFile
 
-SAID = camera_at((0.05, 0.02, 0.0), yaw_deg=-1.0)  # by the network, of everything
+PREDICTED = camera_at((0.05, 0.02, 0.0), yaw_deg=-1.0)  # by the network, of everything
 SEEN = [camera_at((0.0, 0.0, 0.05), yaw_deg=1.0), camera_at((0.2, 0.04, 0.0), yaw_deg=-3.0, pitch_deg=1.0)]
 ERROR = RefinementError(1.5, 0.002, 0.001, "made-up frames")
 
@@ -30,7 +30,7 @@ def save_scene_with_keyframes(
     keyframes = KeyframesFile.of(room_keyframes())
     network, options = small_model("transposenet")
     with torch.no_grad():
-        for head, values in (("position_head", SAID.position), ("orientation_head", SAID.orientation)):
+        for head, values in (("position_head", PREDICTED.position), ("orientation_head", PREDICTED.orientation)):
             last = [module for module in getattr(network, head).modules() if isinstance(module, torch.nn.Linear)][-1]
             last.weight.zero_()
             last.bias.copy_(torch.as_tensor(values))

@@ -93,5 +93,5 @@ def without_refinement(estimate: Estimate) -> Estimate:
     with another focal length that is a wrong one, by 10 % of the distance for 10 %."""
     if not estimate.refined or estimate.unrefined is None:
         return estimate
-    said = "not used: CameraInfo is of another camera (on_camera_mismatch)"
-    return replace(estimate.unrefined, refinement=said, refinement_s=estimate.refinement_s)
+    why = "not used: CameraInfo is of another camera (on_camera_mismatch)"
+    return replace(estimate.unrefined, refinement=why, refinement_s=estimate.refinement_s)

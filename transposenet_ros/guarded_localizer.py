@@ -20,7 +20,7 @@ from transposenet_core.scene_model import DESCRIPTION, WEIGHTS, SceneModel
 
 T = TypeVar("T")
 _loaded: WeakValueDictionary[tuple, Localizer] = WeakValueDictionary()
-_turns: WeakKeyDictionary[Localizer, Lock] = WeakKeyDictionary()
+_locks: WeakKeyDictionary[Localizer, Lock] = WeakKeyDictionary()
 _loading = Lock()
 
 
@@ -82,15 +82,15 @@ class GuardedLocalizer:
         return sum(known) if self.refines else 0
 
     def localize(self, image_HW3: np.ndarray, **options: Any) -> Estimate:
-        estimate = self._twice(self.device, lambda: self._in_turn(image_HW3, options))
+        estimate = self._twice(self.device, lambda: self._one_at_a_time(image_HW3, options))
         if estimate is None:
             self._localizer = self._on_cpu()
-            estimate = self._in_turn(image_HW3, options)
+            estimate = self._one_at_a_time(image_HW3, options)
         return estimate
 
-    def _in_turn(self, image_HW3: np.ndarray, options: dict[str, Any]) -> Estimate:
+    def _one_at_a_time(self, image_HW3: np.ndarray, options: dict[str, Any]) -> Estimate:
         """Networks can be run by several threads at once, a refiner cannot."""
-        with _turns[self._localizer] if self.refines else nullcontext():
+        with _locks[self._localizer] if self.refines else nullcontext():
             return self._localizer.localize(image_HW3, **options)
 
     def _twice(self, device: torch.device, work: Callable[[], T]) -> T | None:
@@ -130,5 +130,5 @@ def _ready(path: Path, device: str, backend: str, refine: str) -> Localizer:
         if localizer is None:
             localizer = Localizer(path, device=device, backend=backend, refine=refine)
             localizer.warm_up()
-            _loaded[key], _turns[localizer] = localizer, Lock()
+            _loaded[key], _locks[localizer] = localizer, Lock()
         return localizer

@@ -199,7 +199,7 @@ class RefusedParameterError(ParameterNotDeclaredException):
 
 
 def as_meant(parameter: Parameter) -> Parameter:
-    """YAML, and with it `ros2 param set`, reads bare `off` and `on` as truth values: this restores the word for a row
+    """YAML, and with it `ros2 param set`, reads a bare `off` or `on` as a bool: this restores the word for a row
     that has it."""
     row = ROWS.get(parameter.name)
     if row is None or type(parameter.value) is not bool:

@@ -15,7 +15,7 @@ import torch
 from camera_infos import info_of
 from diagnostic_msgs.msg import DiagnosticArray
 from live import image_message, wait_until
-from scene_with_keyframes import SAID, SEEN, save_scene_with_keyframes
+from scene_with_keyframes import PREDICTED, SEEN, save_scene_with_keyframes
 from sensor_msgs.msg import CameraInfo
 from textured_planes import ARC, CAMERA, ROOM, render
 from untrained import save_untrained
@@ -85,8 +85,8 @@ def test_a_frame_of_the_place_is_refined_and_every_output_says_so(node: Watched,
         pose, values = localize(image_HW3)
         assert values["refined"] == "true" and values["refinement"].endswith("corners of 2 keyframes agree"), values
         assert "the keyframes' covariance" in values["confidence"]
-        off, said = (float(np.linalg.norm(each.position - true.position)) for each in (pose, SAID))
-        assert off < 0.01 and said > 0.05, "better than the network's pose"
+        off, unrefined = (float(np.linalg.norm(each.position - true.position)) for each in (pose, PREDICTED))
+        assert off < 0.01 and unrefined > 0.05, "better than the network's pose"
     wait_until(lambda: int(node.values()["localized"]) >= len(seen), "diagnostics of them")
     values = node.values()
     assert float(values["refined_share"]) == 1
@@ -108,7 +108,7 @@ def test_r02_what_keyframes_do_not_confirm_keeps_the_networks_pose(
     assert values["localized"] == "true" and values["refined"] == "false"
     assert values["refinement"].startswith("not accepted: "), values
     assert "the scene's error on" in values["confidence"]
-    np.testing.assert_allclose(pose.position, SAID.position, atol=1e-5)
+    np.testing.assert_allclose(pose.position, PREDICTED.position, atol=1e-5)
     wait_until(lambda: float(node.values().get("refined_share", 1)) < 1, "a share in the diagnostics")
 
 
@@ -158,7 +158,7 @@ def test_refine_is_passed_on_and_part_of_what_is_shared(models_dir: Path, seen: 
 
 
 def test_a_model_without_keyframes_is_refused_where_refine_is_on(node: Watched, models_dir: Path) -> None:
-    """`on` as it stands in a command or a YAML file, where it is a truth value."""
+    """`on` as a command or a YAML file has it: as true."""
     try:
         node.reconfigure(refine=True)
         wait_until(lambda: node.values()["refine"] == "on", "the word in the diagnostics")
@@ -183,7 +183,7 @@ def test_a_refined_pose_of_another_camera_is_not_used(node: Watched, localize: A
         describe(longer, "fx is 154.0 instead of 140.0 px")
         pose, values = localize(image_HW3)
         assert values["refined"] == "false" and values["refinement"].startswith("not used: CameraInfo"), values
-        np.testing.assert_allclose(pose.position, SAID.position, atol=1e-5)
+        np.testing.assert_allclose(pose.position, PREDICTED.position, atol=1e-5)
     finally:
         describe(CAMERA, "it is the training camera")
     assert localize(render(ROOM, SEEN[0])[0])[1]["refined"] == "true"

@@ -80,7 +80,7 @@ def test_n30_bad_overrides_are_refused_at_start(name: str, value: object, words:
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_n30_the_truth_value_that_yaml_reads_in_a_bare_off_or_on_is_the_word() -> None:
+def test_n30_the_bool_that_yaml_reads_in_a_bare_off_or_on_is_the_word() -> None:
     with node_with(publish_initialpose=False, refine=True) as node:
         parameters.declare(node)
         assert parameters.read(node) == Parameters(publish_initialpose="off", refine="on")

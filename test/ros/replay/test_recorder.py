@@ -59,10 +59,10 @@ def test_what_keyframes_said_is_recorded_of_the_frames_that_they_were_asked_of(d
         publisher = node.node.create_publisher(DiagnosticArray, "/localizer/status", quality())
         wait_until(lambda: publisher.get_subscription_count(), "the recorder")
         time.sleep(0.2)
-        for seconds, said in poses.items():
+        for seconds, text in poses.items():
             pose = Pose(np.zeros(3), np.array([1.0, 0, 0, 0]))
-            refined = said.endswith("keyframes agree")
-            estimate = Estimate(pose, np.eye(6), True, "", "s", "map", refined=refined, refinement=said)
+            refined = text.endswith("keyframes agree")
+            estimate = Estimate(pose, np.eye(6), True, "", "s", "map", refined=refined, refinement=text)
             header = stamped(DiagnosticArray(header=Header()), seconds, "map").header
             publisher.publish(status_array(header, "/localizer", estimate))
         wait_until(lambda: 3 * 10**9 in recorder.record.refined, "the last status")
