@@ -53,7 +53,7 @@ def noise(image_HW3: np.ndarray) -> np.ndarray:
 
 def another_scene(image_HW3: np.ndarray) -> np.ndarray:
     """Another view of the room of textured planes for each image."""
-    return render(ROOM, ARC[int(image_HW3.sum()) % len(ARC)], CAMERA)[0]
+    return cv2.resize(render(ROOM, ARC[int(image_HW3.sum()) % len(ARC)])[0], (320, 240))
 
 
 SPOILT: dict[str, Change] = {
@@ -118,8 +118,8 @@ def test_r03_a_third_covered(
     if kind != "middle":
         assert len(errors) >= len(room.queries) - 1  # two thirds in one piece are enough
     if errors:
-        # The median is 1 mm here: what is left in view holds the camera worse, which is no wrong pose.
-        limit_2 = np.maximum(5 * np.array(median), [0.015, 0.3])
+        # The median is 2 mm here: what is left in view holds the camera worse, which is no wrong pose.
+        limit_2 = np.maximum(5 * np.array(median), [0.02, 0.5])
         assert (np.max(errors, axis=0) < limit_2).all()
         assert (np.median(errors, axis=0) < 5 * np.array(median)).all()
 
