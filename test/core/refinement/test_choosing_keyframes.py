@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from box_scene import DEPTH_CAMERA, seen, views
+from core.refinement.room_views import off
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
@@ -95,11 +96,17 @@ def many(count: int, known_K: np.ndarray, origin_3: tuple[float, ...] = (0, 0, 0
 
 
 def test_r07_among_ten_thousand_keyframes_the_same_one_is_found() -> None:
+    rng = np.random.default_rng(7)
     for origin_3 in ((0.0, 0.0, 0.0), (1e5, -2e5, 10.0)):
         index, poses = many(10_000, np.ones(10_000, bool), origin_3)
         for place in range(0, 10_000, 499):
             near = index.nearest(poses[place], TINY, 2)
             assert near[0] == place and len(near) <= 2
+            beside = off(poses[place], rng, 0.3, 5)
+            near = index.nearest(beside, TINY, 2)
+            assert len(near) > 0
+            assert np.linalg.norm(index.positions_K3[near] - beside.position, axis=1).max() < 6
+            assert (index.forward_K3[near] @ beside.rotation_33[:, 2]).min() > 0
 
 
 def test_r07_keyframes_without_depth_are_never_chosen() -> None:
