@@ -54,6 +54,8 @@ class Localizer:
     def warm_up(self, frames: int = 3) -> None:
         """Run the network on grey images, so that the first real frame is as fast as the later ones."""
         height, width = self.scene_model.preprocessing.image_size
+        if (camera := self.scene_model.camera) is not None:  # of this shape alone are poses refined
+            height, width = camera.height, camera.width
         for _ in range(frames):
             self.localize(np.full((height, width, 3), 128, np.uint8))
 

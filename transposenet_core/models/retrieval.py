@@ -41,7 +41,7 @@ class Retrieval(nn.Module, PoseModel):
         "backbone": "none: a thumbnail is the descriptor; else a backbone of posenet, which needs backbone.weights",
         "image_size": "(height, width) of the image; train.py sets it from `image`",
         "neighbours": "training images that a pose is combined from; 1: the pose of the nearest one",
-        "candidates": "nearest training images whose poses refinement tries in turn; 0: the combined pose alone",
+        "candidates": "nearest training images of whose poses refinement tries some; 0: the combined pose alone",
         "ridge": "added to the diagonal of the fit of their weights, as a share of its mean",
     }
     ALLOWED: ClassVar[dict[str, Check]] = {
@@ -121,12 +121,13 @@ class Retrieval(nn.Module, PoseModel):
     def finished(self, outputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """The output of `forward` from the descriptors of the images."""
         query_BD = outputs["descriptor"].double()
-        near_Bk = self._nearest(query_BD)
+        known_Bk = self._nearest(query_BD)
+        near_Bk = known_Bk[:, : self.neighbours]
         weight_Bk = affine_weights(query_BD, self.descriptors_ND[near_Bk].double(), self.ridge)
         position_B3 = torch.einsum("bk,bkd->bd", weight_Bk, self.positions_N3[near_Bk].double())
         orientation_B4 = mean_orientation(self.orientations_N4[near_Bk], weight_Bk)
         pose = {"position": position_B3.float(), "orientation": orientation_B4.float()}
-        candidates = {} if self.candidates == 0 else self._candidates(near_Bk[:, : self.candidates])
+        candidates = {} if self.candidates == 0 else self._candidates(known_Bk[:, : self.candidates])
         return pose | {"neighbours": near_Bk, "weights": weight_Bk} | candidates
 
     def _candidates(self, near_Bk: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -141,7 +142,7 @@ class Retrieval(nn.Module, PoseModel):
         if self._index is None:
             from sklearn.neighbors import NearestNeighbors  # takes a second to import, and no other model needs it
 
-            count = min(self.neighbours, len(self.descriptors_ND))
+            count = min(max(self.neighbours, self.candidates), len(self.descriptors_ND))
             self._index = NearestNeighbors(n_neighbors=count).fit(self.descriptors_ND.detach().double().cpu().numpy())
         near_Bk = self._index.kneighbors(query_BD.detach().cpu().numpy(), return_distance=False)
         return torch.from_numpy(near_Bk).to(self.descriptors_ND.device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from transposenet_core.refinement.turning import turned_towards
 from transposenet_core.scene_model.keyframes import Keyframes
 
 KEYFRAMES_USED = 2
+MOST_TRIED, DISTINCT = 8, 0.2  # predicted poses; how differently two of them see, as `KeyframeIndex.away` says
 MOST_READY = 200  # templates kept; each takes some 0.4 MB
 SMALL, WHOLE = 0, 1  # sizes of `Template.levels`
 TRIES = 3  # of tracking at the whole size, while the pose still moves
@@ -57,11 +59,12 @@ NOTHING = Refinement(None, "no keyframe shows what the predicted pose sees", np.
 @dataclass(eq=False)
 class Refiner:
     """Keyframes ready for use. Stateless but for a store of templates: the same image and poses give the same answer.
-    Not for several threads at once."""
+    Several threads may use it."""
 
     keyframes: Keyframes
     index: KeyframeIndex = field(init=False)
     _ready: OrderedDict[int, Template] = field(init=False, default_factory=OrderedDict)
+    _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         known = self.keyframes
@@ -71,22 +74,31 @@ class Refiner:
         self, image_HW3: np.ndarray, camera: Intrinsics, predicted: Sequence[Pose], far: bool = False
     ) -> Refinement:
         """The pose of an image (H, W, 3) uint8 RGB of a pinhole `camera` with these sides, from the first of the
-        `predicted` poses that leads to one that is accepted; the best that is not where none does.
+        `predicted` poses that leads to one that is accepted; the best that is not where none does. Predicted poses that
+        see nearly what an earlier one sees are passed over, and at most MOST_TRIED are tried.
 
         ``far``: predictions may be off by more than some degrees, as those of image retrieval are.
         """
         size = self.query_size(camera)
         images = sizes_of(grey_of(image_HW3, size))
         cameras = [camera.resized(image.shape[1], image.shape[0]) for image in images]
-        best = NOTHING
+        best, distinct = NOTHING, self._distinct(predicted)
         # Near predictions are tried as such first, which takes a third of the time.
         for wide in (True,) if far else (False, True):
-            for number, prior in enumerate(predicted):
+            for number, prior in enumerate(distinct):
                 found = self._refined(images, cameras, prior, wide, number)
                 if found.accepted:
                     return found
                 best = max(best, found, key=lambda each: each.share)
         return best
+
+    def _distinct(self, predicted: Sequence[Pose]) -> list[Pose]:
+        """The first MOST_TRIED of the poses that are not near an earlier one: neighbours of a recording are alike."""
+        chosen: list[Pose] = []
+        for pose in predicted:
+            if len(chosen) < MOST_TRIED and all(self.index.away(pose, other) > DISTINCT for other in chosen):
+                chosen.append(pose)
+        return chosen
 
     def query_size(self, camera: Intrinsics) -> tuple[int, int]:
         """Width and height that an image is shrunk to: a pixel sees the angle that a keyframe's does; both even."""
@@ -134,13 +146,15 @@ class Refiner:
 
     def _template(self, place: int) -> Template:
         """Made when first needed: a robot that stands or drives needs few of them."""
-        ready = self._ready
-        if place in ready:
-            ready.move_to_end(place)
-        else:
-            known = self.keyframes
-            pose = Pose(known.positions_K3[place], known.orientations_K4[place])
-            ready[place] = Template.of(known.image_KHW[place], known.depth_Khw[place], known.camera, pose)
-            if len(ready) > MOST_READY:
-                ready.popitem(last=False)
-        return ready[place]
+        with self._lock:
+            if place in self._ready:
+                self._ready.move_to_end(place)
+                return self._ready[place]
+        known = self.keyframes
+        pose = Pose(known.positions_K3[place], known.orientations_K4[place])
+        template = Template.of(known.image_KHW[place], known.depth_Khw[place], known.camera, pose)
+        with self._lock:
+            self._ready[place] = template
+            if len(self._ready) > MOST_READY:
+                self._ready.popitem(last=False)
+        return template

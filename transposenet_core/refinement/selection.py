@@ -45,6 +45,12 @@ class KeyframeIndex:
         typical = float(np.median(z_KS[known_KS])) if known_KS.any() else 1.0
         return cls(np.asarray(positions_K3, np.float64), R_K33[:, :, 2], points_KS3, typical)
 
+    def away(self, pose: Pose, other: Pose) -> float:
+        """How differently two cameras see a thing at the typical depth: their step as a share of it, and the angle
+        between their directions of view in radians."""
+        step = float(np.linalg.norm(pose.position - other.position)) / self.typical
+        return step + float(np.arccos(np.clip(pose.rotation_33[:, 2] @ other.rotation_33[:, 2], -1, 1)))
+
     def nearest(self, T_map_camera: Pose, camera: Intrinsics, count: int) -> np.ndarray:
         """The places of at most `count` keyframes that overlap most with the view of a pinhole `camera` at a pose, best
         first; none of those that share nothing with it."""
