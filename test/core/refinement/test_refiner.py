@@ -58,8 +58,16 @@ def test_the_first_prediction_that_is_confirmed_counts(room: RoomViews, refiner:
     found = refiner.refine(query.image_HW3, CAMERA, [elsewhere, turned, near, query.pose], far=True)
     assert found.accepted and found.prior == 2 and found.pose is not None
     assert error_of(found.pose, query.pose)[0] < 0.01
+    both = refiner.refine(query.image_HW3, CAMERA, [near, elsewhere, query.pose])
+    assert both.accepted and both.prior == 0
     nothing = refiner.refine(query.image_HW3, CAMERA, [], far=True)
     assert not nothing.accepted and nothing.pose is None
+
+
+def test_a_query_is_shrunk_to_where_its_pixels_see_what_a_keyframes_do(refiner: Refiner) -> None:
+    for size in ((320, 240), (1280, 960), (160, 120)):
+        assert refiner.query_size(CAMERA.resized(*size)) == (160, 120)
+    assert refiner.query_size(CAMERA.resized(80, 60)) == (80, 60)  # and never made larger
 
 
 def test_r04_far_predictions_are_refined_rightly_or_refused(room: RoomViews, refiner: Refiner) -> None:

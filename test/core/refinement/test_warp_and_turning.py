@@ -12,6 +12,7 @@ from textured_planes import ARC, CAMERA, ROOM, camera_at, render
 from transposenet_core.geometry.pose import Pose, rotation_angle_deg
 from transposenet_core.refinement.levels import MIDDLE, grey_of, sizes_of
 from transposenet_core.refinement.template import Template, without_holes
+from transposenet_core.refinement.tracking import track
 from transposenet_core.refinement.turning import turned_towards
 from transposenet_core.refinement.warp import warped
 
@@ -63,6 +64,18 @@ def test_corners_are_where_the_rendered_depth_puts_them(template: Template) -> N
         column_N, row_N = np.rint(level.corners_N2).astype(int).T
         ratio_N = local_N3[:, 2] / exact_HW[row_N, column_N]
         assert np.median(np.abs(ratio_N - 1)) < 5e-3 and np.abs(ratio_N - 1).max() < 0.1  # none is across an edge
+
+
+def test_corners_are_tracked_to_where_the_query_shows_their_points(template: Template) -> None:
+    for pose in (ARC[4], ARC[5]):
+        matches = track(template, 1, query_at(pose)[1], CAMERA, ARC[4])
+        local_N3 = (matches.points_N3 - pose.position) @ pose.rotation_33
+        exact_N2 = local_N3[:, :2] / local_N3[:, 2:] * [CAMERA.fx, CAMERA.fy] + [CAMERA.cx, CAMERA.cy]
+        assert np.median(np.linalg.norm(matches.pixels_N2 - exact_N2, axis=1)) < 0.3
+        assert len(matches) > 40 and matches.tried >= len(matches)
+        depth_N = (matches.points_N3 - ARC[4].position) @ ARC[4].rotation_33[:, 2]
+        np.testing.assert_allclose(matches.nearness_N, 1 / depth_N)
+        assert matches.tried_nearness >= matches.nearness_N.sum() - 1e-6  # those that were lost as well
 
 
 def test_a_query_that_looks_away_shows_nothing(template: Template) -> None:
