@@ -12,7 +12,7 @@ from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.refinement.levels import sizes_of
 
-CORNERS = 160
+CORNERS = 128
 CORNER_QUALITY, CORNERS_APART_PX = 0.01, 5
 STEP = 0.08  # in depth between neighbouring pixels, as a share: more is an edge, where a patch is of two things
 

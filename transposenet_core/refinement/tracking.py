@@ -21,7 +21,7 @@ from transposenet_core.refinement.warp import OUTSIDE, warped
 
 WINDOW_PX = 11  # of a tracked patch
 PYRAMID = 3  # levels above an image that tracking begins at
-STOP = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 15, 0.03)
+STOP = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 10, 0.05)
 
 
 @dataclass(frozen=True, eq=False)

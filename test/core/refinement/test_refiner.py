@@ -61,7 +61,7 @@ def test_the_first_prediction_that_is_confirmed_counts(room: RoomViews, refiner:
     both = refiner.refine(query.image_HW3, CAMERA, [near, elsewhere, query.pose])
     assert both.accepted and both.prior == 0
     nothing = refiner.refine(query.image_HW3, CAMERA, [], far=True)
-    assert not nothing.accepted and nothing.pose is None
+    assert not nothing.accepted and nothing.pose is None and np.isinf(nothing.covariance_66).all()
 
 
 def test_a_query_is_shrunk_to_where_its_pixels_see_what_a_keyframes_do(refiner: Refiner) -> None:
