@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from core.refinement.textured_scene import sweep, textured_scene
+from made_views import moved
 from textured_planes import CAMERA, ROOM, render
 
 from transposenet_core.errors import UserError
@@ -65,7 +66,8 @@ def test_as_many_as_allowed_are_made(scene: Scene) -> None:
 
 def test_frames_of_one_place_become_one(scene: Scene) -> None:
     first = scene.images[0]
-    same = [replace(first, name=f"{n}.png") for n in range(5)]
+    shaken = [moved(first.pose, np.full(3, 0.002 * n), np.full(3, 0.001 * n)) for n in range(5)]
+    same = [replace(first, name=f"{n}.png", pose=pose) for n, pose in enumerate(shaken)]
     assert len(made_of(replace(scene, images=same)).images) == 1
 
 
