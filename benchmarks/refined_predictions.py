@@ -80,11 +80,14 @@ def main(args: argparse.Namespace) -> None:
         begun = prior.of_the_labelled(mount.inverse()) if mount else prior  # the camera's pose from the label's
         found = stage.refined(begun, read_rectified(image.path, undistorter), [])
         estimates.append(found.of_the_labelled(mount) if mount else found)
-    truth = [image.pose for image in images]
+    ground_truth = [image.pose for image in images]
     unit, refined = unit_name(scene.units), [e.refined for e in estimates]
     before = [e.unrefined.pose for e in estimates if e.unrefined and e.unrefined.pose]
-    rows = [_row("network", before, truth), _row("with refinement", [e.pose for e in estimates if e.pose], truth)]
-    accepted = [(e, t) for e, t in zip(estimates, truth, strict=True) if e.refined and e.pose]
+    rows = [
+        _row("network", before, ground_truth),
+        _row("with refinement", [e.pose for e in estimates if e.pose], ground_truth),
+    ]
+    accepted = [(e, t) for e, t in zip(estimates, ground_truth, strict=True) if e.refined and e.pose]
     rows.append(_row("accepted", [e.pose for e, _ in accepted if e.pose], [t for _, t in accepted]))
     print(markdown.table(["", f"median ({unit}, deg)", "p95", "frames"], rows))
     position_M, _ = pose_errors([e.pose for e, _ in accepted if e.pose], [t for _, t in accepted])
@@ -99,8 +102,8 @@ def main(args: argparse.Namespace) -> None:
         write_predictions(args.predictions, [image.name for image in images], estimates)
 
 
-def _row(title: str, poses: list[Pose], truth: list[Pose]) -> list[str]:
-    position_N, rotation_N = pose_errors(poses, truth)
+def _row(title: str, poses: list[Pose], ground_truth: list[Pose]) -> list[str]:
+    position_N, rotation_N = pose_errors(poses, ground_truth)
     pairs = [
         (np.median(position_N), np.median(rotation_N)),
         *[tuple(np.quantile(e, 0.95) for e in (position_N, rotation_N))],

@@ -64,8 +64,8 @@ class Frame(NamedTuple):
 
 def drawn(pose: Pose, position: float, degrees: float, rng: np.random.Generator) -> Pose:
     """A pose with errors of these medians."""
-    turn = Rotation.from_rotvec(np.radians(degrees) / MEDIAN_OF_NORM * rng.normal(size=3))
-    orientation = (turn * Rotation.from_quat(pose.orientation, scalar_first=True)).as_quat(scalar_first=True)
+    rotation = Rotation.from_rotvec(np.radians(degrees) / MEDIAN_OF_NORM * rng.normal(size=3))
+    orientation = (rotation * Rotation.from_quat(pose.orientation, scalar_first=True)).as_quat(scalar_first=True)
     return Pose(pose.position + position / MEDIAN_OF_NORM * rng.normal(size=3), orientation)
 
 
@@ -76,10 +76,10 @@ def refined(refiner: Refiner, camera: Intrinsics, frames: list[Frame], start: tu
         predicted = drawn(frame.pose, start[0] * index.typical, start[1], rng)
         outcome = refiner.refine(frame.image_HW3, camera, [predicted])
         step_K = np.linalg.norm(index.positions_K3 - frame.pose.position, axis=1) / index.typical
-        turn_K = np.arccos(np.clip(index.forward_K3 @ frame.pose.rotation_33[:, 2], -1, 1))
+        angle_K = np.arccos(np.clip(index.forward_K3 @ frame.pose.rotation_33[:, 2], -1, 1))
         position_1, rotation_1 = pose_errors([outcome.pose or predicted], [frame.pose])
         found.append(
-            Outcome(outcome.accepted, float(position_1[0]), float(rotation_1[0]), float((step_K + turn_K).min()))
+            Outcome(outcome.accepted, float(position_1[0]), float(rotation_1[0]), float((step_K + angle_K).min()))
         )
     return found
 

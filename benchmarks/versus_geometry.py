@@ -159,9 +159,9 @@ def main(args: argparse.Namespace) -> None:
             started = time.perf_counter()
             poses[name].append(solve(pixels_M2, points_M3, camera) if len(points_M3) >= LEAST_MATCHES else None)
             seconds[name].append(matching + time.perf_counter() - started)
-    truth, rows = [image.pose for image in images], []
+    ground_truth, rows = [image.pose for image in images], []
     for name in names:
-        pairs = [(pose, true) for pose, true in zip(poses[name], truth, strict=True) if pose is not None]
+        pairs = [(pose, true) for pose, true in zip(poses[name], ground_truth, strict=True) if pose is not None]
         position_M, rotation_M = pose_errors([pose for pose, _ in pairs], [true for _, true in pairs])
         rows.append(
             [
@@ -174,7 +174,7 @@ def main(args: argparse.Namespace) -> None:
             ]
         )
     unit = unit_name(scene.units)
-    header = ["", "answered", f"median ({unit}, deg)", "p95", f"> {FAR_OFF} {unit}", "ms, one core"]
+    header = ["", "localized", f"median ({unit}, deg)", "p95", f"> {FAR_OFF} {unit}", "ms, one core"]
     print(f"{len(images)} frames of {scene.name}, {len(database)} images in the database")
     print(markdown.table(header, rows))
 

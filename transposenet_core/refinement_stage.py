@@ -11,6 +11,7 @@ import numpy as np
 
 from transposenet_core.errors import UserError
 from transposenet_core.estimate import OUT_OF_SCENE, Estimate
+from transposenet_core.geometry.covariance import position_sigma
 from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.refinement import Refinement, Refiner
@@ -19,6 +20,9 @@ from transposenet_core.scene_model import MappedScene, RefinementError
 REFINE = ("auto", "on", "off")
 FAR = 0.06  # of the typical depth: where one sigma of the network's position is larger, predictions are far off
 FAR_RAD = 0.06
+# How far a refined position may be from the network's, in its sigmas and as a share of the typical depth: beyond it the
+# pose fits another place that looks the same.
+REACH_SIGMAS, LEAST_REACH = 5.0, 0.15
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,11 +46,15 @@ class RefinementStage:
             return replace(estimate, refinement="not tried: the image has another aspect ratio than its camera")
         sigma_6 = np.sqrt(np.diag(estimate.covariance_66))
         far = bool(candidates) or sigma_6[:3].max() > FAR * self.refiner.index.typical or sigma_6[3:].max() > FAR_RAD
-        found = self.refiner.refine(image_HW3, camera, list(candidates) or [estimate.pose], far)
+        reach = None if candidates else REACH_SIGMAS * float(position_sigma(estimate.covariance_66))
+        least = LEAST_REACH * self.refiner.index.typical
+        found = self.refiner.refine(
+            image_HW3, camera, list(candidates) or [estimate.pose], far, reach and max(reach, least)
+        )
         seconds = time.perf_counter() - started
         if not found.accepted or found.pose is None:
-            said = f"not accepted: {found.fault}"
-            unrefined = replace(estimate, refinement=said, unrefined=estimate, refinement_s=seconds)
+            sentence = f"not accepted: {found.fault}"
+            unrefined = replace(estimate, refinement=sentence, unrefined=estimate, refinement_s=seconds)
             if candidates and estimate.localized:
                 why = f"no keyframe confirms it ({found.fault})"
                 return replace(unrefined, localized=False, reason=OUT_OF_SCENE, explanation=why)
@@ -69,8 +77,8 @@ class RefinementStage:
     def _covariance(self, found: Refinement, estimate: Estimate) -> tuple[np.ndarray, str]:
         if self.error is None:
             return estimate.covariance_66, f"before refinement, {estimate.covariance_source}"
-        said = f"the keyframes' covariance of this frame, scaled to the error of {self.error.source}"
-        return self.error.covariance_66(found.covariance_66), said
+        sentence = f"the keyframes' covariance of this frame, scaled to the error of {self.error.source}"
+        return self.error.covariance_66(found.covariance_66), sentence
 
 
 def refinement_of(scene: MappedScene, refine: str, path: Path) -> RefinementStage | None:

@@ -20,7 +20,7 @@ from transposenet_core.scene_model import MappedScene
 from transposenet_core.scene_model.keyframes import KeyframesFile
 
 MODEL = Path("models/planes")
-TRUTH = camera_at((0.05, 0.02, 0.05), yaw_deg=1.0, pitch_deg=1.0)
+GROUND_TRUTH = camera_at((0.05, 0.02, 0.05), yaw_deg=1.0, pitch_deg=1.0)
 BLACK_HW3 = np.zeros((120, 160, 3), np.uint8)
 
 
@@ -40,13 +40,13 @@ def stage(scene: MappedScene) -> RefinementStage:
 
 @pytest.fixture(scope="module")
 def image_HW3() -> np.ndarray:
-    return render(ROOM, TRUTH)[0]
+    return render(ROOM, GROUND_TRUTH)[0]
 
 
 @pytest.fixture
 def estimate() -> Estimate:
     """The network's, some centimetres and a degree off."""
-    pose = off(TRUTH, np.random.default_rng(0), 0.06, 1.0)
+    pose = off(GROUND_TRUTH, np.random.default_rng(0), 0.06, 1.0)
     covariance_66 = np.diag(np.repeat(np.square([0.05, 0.02]), 3))
     return Estimate(pose, covariance_66, True, "", "planes", "map", covariance_source="the network's")
 
@@ -69,8 +69,8 @@ def test_refine_on_without_keyframes_names_the_model_and_what_to_do(scene: Mappe
     ):
         with pytest.raises(UserError) as raised:
             refinement_of(lacking, "on", MODEL)
-        said = str(raised.value)
-        assert said.startswith(f"{MODEL}: ") and "planes" in said and "transposenet keyframes" in said
+        sentence = str(raised.value)
+        assert sentence.startswith(f"{MODEL}: ") and "planes" in sentence and "transposenet keyframes" in sentence
         assert refinement_of(lacking, "auto", MODEL) is None
         assert refinement_of(lacking, "off", MODEL) is None
 
@@ -88,7 +88,7 @@ def test_refine_off_reads_no_keyframes_and_other_words_are_refused(scene: Mapped
 def test_a_confirmed_estimate_is_refined(stage: RefinementStage, estimate: Estimate, image_HW3: np.ndarray) -> None:
     found = stage.refined(estimate, image_HW3, [])
     assert found.refined and found.localized and found.pose is not None and estimate.pose is not None
-    assert error_of(found.pose, TRUTH)[0] < 0.01 < error_of(estimate.pose, TRUTH)[0]
+    assert error_of(found.pose, GROUND_TRUTH)[0] < 0.01 < error_of(estimate.pose, GROUND_TRUTH)[0]
     assert found.unrefined is estimate and found.refinement_s > 0
     assert "keyframes agree" in found.refinement
     assert (found.scene, found.map_frame, found.units) == (estimate.scene, estimate.map_frame, estimate.units)
@@ -122,7 +122,7 @@ def test_r06_an_image_of_another_aspect_ratio_is_not_refined_and_says_so(
     stage: RefinementStage, estimate: Estimate, size: tuple[int, int]
 ) -> None:
     for before in (estimate, lost(estimate)):
-        for candidates in ([], [TRUTH]):
+        for candidates in ([], [GROUND_TRUTH]):
             found = stage.refined(before, np.zeros((size[1], size[0], 3), np.uint8), candidates)
             assert not found.refined and "aspect ratio" in found.refinement
             assert (found.pose, found.localized, found.reason) == (before.pose, before.localized, before.reason)
@@ -131,8 +131,8 @@ def test_r06_an_image_of_another_aspect_ratio_is_not_refined_and_says_so(
 
 def test_r06_the_same_image_at_another_size_is_refined(stage: RefinementStage, estimate: Estimate) -> None:
     camera = CAMERA.resized(2 * CAMERA.width, 2 * CAMERA.height)
-    found = stage.refined(estimate, render(ROOM, TRUTH, camera)[0], [])
-    assert found.refined and found.pose is not None and error_of(found.pose, TRUTH)[0] < 0.01
+    found = stage.refined(estimate, render(ROOM, GROUND_TRUTH, camera)[0], [])
+    assert found.refined and found.pose is not None and error_of(found.pose, GROUND_TRUTH)[0] < 0.01
 
 
 def test_r02_what_keyframes_do_not_confirm_stays_as_the_network_said(
@@ -148,7 +148,7 @@ def test_r02_what_keyframes_do_not_confirm_stays_as_the_network_said(
 def test_r02_candidates_of_which_none_is_confirmed_are_out_of_scene(
     stage: RefinementStage, estimate: Estimate, image_HW3: np.ndarray
 ) -> None:
-    for shown_HW3, candidates in ((BLACK_HW3, [TRUTH, elsewhere(0)]), (image_HW3, [elsewhere(0), elsewhere(1)])):
+    for shown_HW3, candidates in ((BLACK_HW3, [GROUND_TRUTH, elsewhere(0)]), (image_HW3, [elsewhere(0), elsewhere(1)])):
         found = stage.refined(estimate, shown_HW3, candidates)
         assert not found.localized and not found.refined and found.reason == OUT_OF_SCENE
         assert found.explanation.startswith("no keyframe confirms it")
@@ -161,24 +161,22 @@ def test_the_candidate_that_keyframes_confirm_is_taken(
     stage: RefinementStage, estimate: Estimate, image_HW3: np.ndarray
 ) -> None:
     wrong = replace(estimate, pose=elsewhere(1))
-    near = off(TRUTH, np.random.default_rng(1), 0.1, 4.0)
+    near = off(GROUND_TRUTH, np.random.default_rng(1), 0.1, 4.0)
     found = stage.refined(wrong, image_HW3, [elsewhere(0), elsewhere(1), near])
     assert found.refined and found.localized and found.pose is not None
-    assert error_of(found.pose, TRUTH)[0] < 0.01
+    assert error_of(found.pose, GROUND_TRUTH)[0] < 0.01
     # Without candidates the network's own pose is all there is to begin at.
     assert not stage.refined(wrong, image_HW3, []).refined
 
 
-def test_predictions_that_say_they_are_far_off_are_turned_first(
+def test_predictions_that_are_far_off_by_their_own_covariance_are_rotated_first(
     stage: RefinementStage, estimate: Estimate, image_HW3: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[bool] = []
     real = stage.refiner.refine
-    monkeypatch.setattr(
-        stage.refiner, "refine", lambda image, camera, poses, far: asked.append(far) or real(image, camera, poses, far)
-    )
+    monkeypatch.setattr(stage.refiner, "refine", lambda *given: asked.append(given[3]) or real(*given))
     typical, sharp = stage.refiner.index.typical, np.repeat(np.square([0.01, 0.01]), 3)
     for wide_6 in (sharp, sharp + [0, np.square(0.1 * typical), 0, 0, 0, 0], sharp + [0, 0, 0, 0, 0, 0.1**2]):
         assert stage.refined(replace(estimate, covariance_66=np.diag(wide_6)), image_HW3, []).refined
-    stage.refined(replace(estimate, covariance_66=np.diag(sharp)), image_HW3, [TRUTH])
+    stage.refined(replace(estimate, covariance_66=np.diag(sharp)), image_HW3, [GROUND_TRUTH])
     assert asked == [False, True, True, True]

@@ -92,21 +92,21 @@ class OfflineResult:
     def unrefined_summary(self) -> ErrorSummary:
         """The model's errors without refinement: of the images that are localized without it."""
         pairs = [
-            (before.pose, truth)
-            for before, truth in zip([e.unrefined or e for e in self.estimates], self.ground_truth, strict=True)
+            (before.pose, ground_truth)
+            for before, ground_truth in zip([e.unrefined or e for e in self.estimates], self.ground_truth, strict=True)
             if before.localized and before.pose is not None
         ]
-        return summarise(*pose_errors([pose for pose, _ in pairs], [truth for _, truth in pairs]))
+        return summarise(*pose_errors([pose for pose, _ in pairs], [ground_truth for _, ground_truth in pairs]))
 
     def refinement(self) -> dict:
         """Shares of all images that were refined, and of those the share that is off by more than FAR_OFF; seconds that
         it took in the median; the errors of the refined ones."""
         pairs = [
-            (estimate.pose, truth)
-            for estimate, truth in zip(self.estimates, self.ground_truth, strict=True)
+            (estimate.pose, ground_truth)
+            for estimate, ground_truth in zip(self.estimates, self.ground_truth, strict=True)
             if estimate.refined and estimate.pose is not None
         ]
-        position_M, rotation_M = pose_errors([pose for pose, _ in pairs], [truth for _, truth in pairs])
+        position_M, rotation_M = pose_errors([pose for pose, _ in pairs], [ground_truth for _, ground_truth in pairs])
         wrong = float((position_M > FAR_OFF).mean()) if len(position_M) else None
         return {
             "refined_share": len(pairs) / len(self.images),

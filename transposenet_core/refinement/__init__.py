@@ -2,7 +2,7 @@
 
 An image is warped into a keyframe's view at the predicted pose, the keyframe's corners are tracked into it, and the
 pose is fitted to them. `Refiner` is the way in; the other modules are its steps, in the order of the data: `levels`,
-`selection`, `template`, `turning` (only for predictions that are far off), `warp`, `tracking`, `gauss_newton`,
+`selection`, `template`, `rotating` (only for predictions that are far off), `warp`, `tracking`, `gauss_newton`,
 `covariance`, `acceptance`.
 """
 

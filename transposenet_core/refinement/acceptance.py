@@ -19,16 +19,16 @@ LEAST_INLIERS = 30
 # nothing of the position.
 LEAST_SHARE = 0.45
 GRID, LEAST_CELLS = (4, 3), 5  # columns and rows of the image; cells with at least two inliers
-FARTHEST_STEP, FARTHEST_TURN_DEG = 0.5, 45.0  # from the predicted pose; of the scene's typical depth
+FARTHEST_STEP, FARTHEST_ANGLE_DEG = 0.5, 45.0  # from the predicted pose; of the scene's typical depth
 BEYOND = 0.5  # of the typical depth: so far outside of the box around the keyframes a camera may be
 LARGEST_SIGMA = 0.1  # of the typical depth: the matches leave the position open by more
 
 
 def fault_of(
-    fit: Fit, matches: Matches, camera: Intrinsics, predicted: Pose, index: KeyframeIndex, sigma: float
+    fit: Fit, matches: Matches, camera: Intrinsics, predicted: Pose, index: KeyframeIndex, sigma: float, reach: float
 ) -> str:
     """Why the fit is not accepted, '' where it is. `sigma` is the standard deviation of its position, by the matches
-    alone."""
+    alone; it may be as far as `reach` from the predicted one."""
     inliers = int(fit.inlier_N.sum())
     if inliers < LEAST_INLIERS or inliers < LEAST_SHARE * matches.tried:
         return f"{inliers} of {matches.tried} corners agree"
@@ -38,10 +38,10 @@ def fault_of(
     if (cells := _cells(matches.pixels_N2[fit.inlier_N], camera)) < LEAST_CELLS:
         return f"corners agree in {cells} of {GRID[0] * GRID[1]} parts of the image"
     position = fit.pose.position
-    if (step := float(np.linalg.norm(position - predicted.position))) > FARTHEST_STEP * index.typical:
+    if (step := float(np.linalg.norm(position - predicted.position))) > reach:
         return f"{step:.2f} from the predicted position"
-    if (turn := float(rotation_angle_deg(fit.pose.orientation, predicted.orientation))) > FARTHEST_TURN_DEG:
-        return f"{turn:.0f} deg from the predicted orientation"
+    if (angle := float(rotation_angle_deg(fit.pose.orientation, predicted.orientation))) > FARTHEST_ANGLE_DEG:
+        return f"{angle:.0f} deg from the predicted orientation"
     low, high = index.positions_K3.min(axis=0), index.positions_K3.max(axis=0)
     if ((position < low - BEYOND * index.typical) | (position > high + BEYOND * index.typical)).any():
         return "outside of where the keyframes were taken"

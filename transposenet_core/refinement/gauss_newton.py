@@ -60,10 +60,10 @@ def fit_pose(points_N3: np.ndarray, pixels_N2: np.ndarray, camera: Intrinsics, T
             return None
         if not (np.isfinite(step_6).all() and np.abs(step_6[3:]).max() < np.pi):
             return None
-        turn_33 = cv2.Rodrigues(step_6[3:])[0]
-        R, t = turn_33 @ R, turn_33 @ t + step_6[:3]
-        turned, moved = np.abs(step_6[3:]).max(), np.abs(step_6[:3]).max()
-        if width <= NARROWEST_PX and turned < SETTLED and moved < SETTLED * distance:
+        rotation_33 = cv2.Rodrigues(step_6[3:])[0]
+        R, t = rotation_33 @ R, rotation_33 @ t + step_6[:3]
+        rotated, moved = np.abs(step_6[3:]).max(), np.abs(step_6[:3]).max()
+        if width <= NARROWEST_PX and rotated < SETTLED and moved < SETTLED * distance:
             break
     error_N2, jacobian_N26, _ = _linearised(local_N3 @ R.T + t, pixels_N2, focal_2, centre_2)
     squared_N = error_N2[:, 0] ** 2 + error_N2[:, 1] ** 2

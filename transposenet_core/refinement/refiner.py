@@ -5,28 +5,31 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose, rotation_angle_deg
-from transposenet_core.refinement.acceptance import fault_of
+from transposenet_core.refinement.acceptance import FARTHEST_STEP, fault_of
 from transposenet_core.refinement.covariance import covariance_of
 from transposenet_core.refinement.gauss_newton import Fit, fit_pose
 from transposenet_core.refinement.levels import grey_of, sizes_of
+from transposenet_core.refinement.rotating import rotated_towards
 from transposenet_core.refinement.selection import KeyframeIndex
 from transposenet_core.refinement.template import Template
 from transposenet_core.refinement.tracking import Matches, track
-from transposenet_core.refinement.turning import turned_towards
 from transposenet_core.scene_model.keyframes import Keyframes
 
 KEYFRAMES_USED = 2
-MOST_TRIED, DISTINCT = 8, 0.2  # predicted poses; how differently two of them see, as `KeyframeIndex.away` says
+# Predicted poses that are compared with small images, and that are tried.
+MOST_COMPARED, MOST_TRIED = 16, 8
+DISTINCT, OTHER_PLACE = 0.2, 0.3  # how differently two poses see, as `KeyframeIndex.away` says
+RIVALS = 1  # views of other places, the most similar ones, that must not lead to another pose
 MOST_READY = 200  # templates kept; each takes some 0.4 MB
 SMALL, WHOLE = 0, 1  # sizes of `Template.levels`
 TRIES = 3  # of tracking at the whole size, while the pose still moves
-MOVED, TURNED_DEG = 0.06, 3.0  # more, as a share of the typical depth: tracked once more from there
+MOVED, ROTATED_DEG = 0.06, 3.0  # more, as a share of the typical depth: tracked once more from there
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +56,25 @@ class Refinement:
         return self.inliers / self.tried if self.tried else 0.0
 
 
+@dataclass(frozen=True, eq=False)
+class Query:
+    """An image at the sizes of `sizes_of`, the pinhole of each, and how far from its prediction a pose may be."""
+
+    images: list[np.ndarray]
+    cameras: list[Intrinsics]
+    reach: float
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """A predicted pose with its number, the ``pose`` that is known better by now, ``likeness`` of the images there."""
+
+    predicted: Pose
+    pose: Pose
+    number: int
+    likeness: float = 0.0
+
+
 NOTHING = Refinement(None, "no keyframe shows what the predicted pose sees", np.full((6, 6), np.inf))
 
 
@@ -71,33 +93,61 @@ class Refiner:
         self.index = KeyframeIndex.of(known.depth_Khw, known.positions_K3, known.orientations_K4, known.camera)
 
     def refine(
-        self, image_HW3: np.ndarray, camera: Intrinsics, predicted: Sequence[Pose], far: bool = False
+        self,
+        image_HW3: np.ndarray,
+        camera: Intrinsics,
+        predicted: Sequence[Pose],
+        far: bool = False,
+        reach: float | None = None,
     ) -> Refinement:
         """The pose of an image (H, W, 3) uint8 RGB of a pinhole `camera` with these sides, from the first of the
-        `predicted` poses that leads to one that is accepted; the best that is not where none does. Predicted poses that
-        see nearly what an earlier one sees are passed over, and at most MOST_TRIED are tried.
+        `predicted` poses that leads to one that is accepted; the best that is not where none does. Of several, those
+        that see nearly what an earlier one sees are passed over, and at most MOST_TRIED are tried.
 
-        ``far``: predictions may be off by more than some degrees, as those of image retrieval are.
+        ``far``: predictions may be off by more than some degrees, as those of image retrieval are; the most similar
+        views are then tried first, and where views of another place fit as well, no pose is accepted. A pose that is
+        farther than `reach` from its prediction (in the scene's units) is not accepted.
         """
-        size = self.query_size(camera)
-        images = sizes_of(grey_of(image_HW3, size))
+        images = sizes_of(grey_of(image_HW3, self.query_size(camera)))
         cameras = [camera.resized(image.shape[1], image.shape[0]) for image in images]
-        best, distinct = NOTHING, self._distinct(predicted)
-        # Near predictions are tried as such first, which takes a third of the time.
-        for wide in (True,) if far else (False, True):
-            for number, prior in enumerate(distinct):
-                found = self._refined(images, cameras, prior, wide, number)
+        limit = FARTHEST_STEP * self.index.typical
+        query = Query(images, cameras, limit if reach is None else min(reach, limit))
+        distinct, best = self._distinct(predicted), NOTHING
+        if not far:  # near predictions are tried as such first, which takes a third of the time
+            for start in distinct:
+                found = self._refined(query, start)
                 if found.accepted:
                     return found
                 best = max(best, found, key=lambda each: each.share)
+        found = self._from_far_away(query, distinct)
+        return max(best, found, key=lambda each: (each.accepted, each.share))
+
+    def _from_far_away(self, query: Query, starts: list[Start]) -> Refinement:
+        """The pose that the most similar views lead to, unless views of other places lead to another one."""
+        rotated = sorted((self._rotated(query, start) for start in starts), key=lambda start: -start.likeness)
+        best, places = NOTHING, rotated[:MOST_TRIED]
+        for number, start in enumerate(places):
+            found = self._refined(query, self._tracked_small(query, start))
+            if found.accepted and found.pose is not None:
+                others = [s for s in places[number + 1 :] if self.index.away(s.pose, found.pose) > OTHER_PLACE]
+                return self._without_rivals(query, found, found.pose, others[:RIVALS])
+            best = max(best, found, key=lambda each: each.share)
         return best
 
-    def _distinct(self, predicted: Sequence[Pose]) -> list[Pose]:
-        """The first MOST_TRIED of the poses that are not near an earlier one: neighbours of a recording are alike."""
-        chosen: list[Pose] = []
-        for pose in predicted:
-            if len(chosen) < MOST_TRIED and all(self.index.away(pose, other) > DISTINCT for other in chosen):
-                chosen.append(pose)
+    def _without_rivals(self, query: Query, accepted: Refinement, pose: Pose, others: list[Start]) -> Refinement:
+        """The accepted `pose`, unless one of the other places fits the image as well: then it is not accepted."""
+        for start in others:
+            found = self._refined(query, self._tracked_small(query, start))
+            if found.accepted and found.pose is not None and self.index.away(found.pose, pose) > OTHER_PLACE:
+                return replace(accepted, fault="two places fit it")
+        return accepted
+
+    def _distinct(self, predicted: Sequence[Pose]) -> list[Start]:
+        """Those of the poses that are not near an earlier one: neighbours of a recording are alike."""
+        chosen: list[Start] = []
+        for number, pose in enumerate(predicted):
+            if len(chosen) < MOST_COMPARED and all(self.index.away(pose, other.pose) > DISTINCT for other in chosen):
+                chosen.append(Start(pose, pose, number))
         return chosen
 
     def query_size(self, camera: Intrinsics) -> tuple[int, int]:
@@ -107,42 +157,42 @@ class Refiner:
         width, height = (max(16, 2 * round(side * scale / 2)) for side in (camera.width, camera.height))
         return width, height
 
-    def _refined(
-        self, images: list[np.ndarray], cameras: list[Intrinsics], prior: Pose, wide: bool, number: int
-    ) -> Refinement:
-        pose = prior
-        if wide:
-            near = self.index.nearest(pose, cameras[WHOLE], KEYFRAMES_USED)
-            if not len(near):
-                return NOTHING
-            pose = turned_towards([self._template(k) for k in near], images[SMALL], cameras[SMALL], pose)
-            for _ in range(2):
-                fit, _, _ = self._tracked(SMALL, images, cameras, pose)
-                if fit is None:
-                    return NOTHING
-                pose = fit.pose
+    def _rotated(self, query: Query, start: Start) -> Start:
+        near = self.index.nearest(start.pose, query.cameras[WHOLE], KEYFRAMES_USED)
+        templates = [self._template(k) for k in near]
+        pose, likeness = rotated_towards(templates, query.images[SMALL], query.cameras[SMALL], start.pose)
+        return replace(start, pose=pose, likeness=likeness)
+
+    def _tracked_small(self, query: Query, start: Start) -> Start:
+        for _ in range(2):
+            fit, _, _ = self._tracked(query, SMALL, start.pose)
+            if fit is None:
+                return start
+            start = replace(start, pose=fit.pose)
+        return start
+
+    def _refined(self, query: Query, start: Start) -> Refinement:
+        pose = start.pose
         for _ in range(TRIES):
-            before, (fit, matches, near) = pose, self._tracked(WHOLE, images, cameras, pose)
+            before, (fit, matches, near) = pose, self._tracked(query, WHOLE, pose)
             if fit is None:
                 return NOTHING
             pose = fit.pose
             step = float(np.linalg.norm(pose.position - before.position)) / self.index.typical
-            if step < MOVED and rotation_angle_deg(pose.orientation, before.orientation) < TURNED_DEG:
+            if step < MOVED and rotation_angle_deg(pose.orientation, before.orientation) < ROTATED_DEG:
                 break
         assert fit is not None  # TRIES is at least 1
         covariance_66 = covariance_of(fit, matches)
         sigma = float(np.sqrt(np.trace(covariance_66[:3, :3])))
-        fault = fault_of(fit, matches, cameras[WHOLE], prior, self.index, sigma)
+        fault = fault_of(fit, matches, query.cameras[WHOLE], start.predicted, self.index, sigma, query.reach)
         inliers = int(fit.inlier_N.sum())
-        return Refinement(pose, fault, covariance_66, inliers, matches.tried, tuple(map(int, near)), number)
+        return Refinement(pose, fault, covariance_66, inliers, matches.tried, tuple(map(int, near)), start.number)
 
-    def _tracked(
-        self, size: int, images: list[np.ndarray], cameras: list[Intrinsics], pose: Pose
-    ) -> tuple[Fit | None, Matches, np.ndarray]:
-        near = self.index.nearest(pose, cameras[WHOLE], KEYFRAMES_USED)
-        found = [track(self._template(k), size, images[size], cameras[size], pose) for k in near]
-        matches = Matches.joined(found)
-        return fit_pose(matches.points_N3, matches.pixels_N2, cameras[size], pose), matches, near
+    def _tracked(self, query: Query, size: int, pose: Pose) -> tuple[Fit | None, Matches, np.ndarray]:
+        near = self.index.nearest(pose, query.cameras[WHOLE], KEYFRAMES_USED)
+        image_HW, camera = query.images[size], query.cameras[size]
+        matches = Matches.joined([track(self._template(k), size, image_HW, camera, pose) for k in near])
+        return fit_pose(matches.points_N3, matches.pixels_N2, camera, pose), matches, near
 
     def _template(self, place: int) -> Template:
         """Made when first needed: a robot that stands or drives needs few of them."""

@@ -8,11 +8,11 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from transposenet_core.geometry.intrinsics import Intrinsics
-from transposenet_core.geometry.pose import Pose
+from transposenet_core.geometry.pose import Pose, rotation_angle_deg
 
 SAMPLES = (4, 5)  # rows and columns of a keyframe's depth that stand for what it shows
 COMPARED = 48  # keyframes whose points are compared with the view; nearer poses first
-METRES_A_RADIAN = 1.0  # of the scene's typical depth: a turn by this much changes a view as much as that step
+METRES_A_RADIAN = 1.0  # of the scene's typical depth: a rotation by this much changes a view as much as that step
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,10 +35,10 @@ class KeyframeIndex:
         rows, columns = (
             ((np.arange(n) + 0.5) * side / n).astype(int) for n, side in zip(SAMPLES, (height, width), strict=True)
         )
-        z_KS = depth_Khw[:, rows[:, None], columns].reshape(len(depth_Khw), -1).astype(np.float64)
+        z_KS = depth_Khw[:, rows[:, None], columns].reshape(len(depth_Khw), rows.size * columns.size).astype(np.float64)
         y_S, x_S = (a.ravel() for a in np.meshgrid(rows, columns, indexing="ij"))
         ray_S3 = np.column_stack(((x_S - pinhole.cx) / pinhole.fx, (y_S - pinhole.cy) / pinhole.fy, np.ones(len(x_S))))
-        R_K33 = Rotation.from_quat(orientations_K4, scalar_first=True).as_matrix()
+        R_K33 = _rotations(orientations_K4)
         known_KS = z_KS > 0
         local_KS3 = ray_S3 * np.where(known_KS, z_KS, np.nan)[..., None]
         points_KS3 = np.einsum("kij,ksj->ksi", R_K33, local_KS3) + positions_K3[:, None]
@@ -47,9 +47,9 @@ class KeyframeIndex:
 
     def away(self, pose: Pose, other: Pose) -> float:
         """How differently two cameras see a thing at the typical depth: their step as a share of it, and the angle
-        between their directions of view in radians."""
+        between them in radians."""
         step = float(np.linalg.norm(pose.position - other.position)) / self.typical
-        return step + float(np.arccos(np.clip(pose.rotation_33[:, 2] @ other.rotation_33[:, 2], -1, 1)))
+        return step + float(np.radians(rotation_angle_deg(pose.orientation, other.orientation)))
 
     def nearest(self, T_map_camera: Pose, camera: Intrinsics, count: int) -> np.ndarray:
         """The places of at most `count` keyframes that overlap most with the view of a pinhole `camera` at a pose, best
@@ -76,3 +76,12 @@ class KeyframeIndex:
             cosine_CS = np.einsum("csi,csi->cs", to_query_CS3, to_keyframe_CS3) / (query_CS * keyframe_CS)
             worth_CS = np.where(seen_CS, size_CS * np.clip(cosine_CS, 0, 1) ** 4, 0)
         return np.nan_to_num(worth_CS).mean(axis=1)
+
+
+def _rotations(orientations_K4: np.ndarray) -> np.ndarray:
+    """Matrices (K, 3, 3); SciPy refuses none at all."""
+    return (
+        Rotation.from_quat(orientations_K4, scalar_first=True).as_matrix()
+        if len(orientations_K4)
+        else np.zeros((0, 3, 3))
+    )

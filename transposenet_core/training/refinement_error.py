@@ -74,7 +74,7 @@ def check_refinement(made: MadeKeyframes, scene: Scene, seed: int, progress: boo
     undistorter, rng = Undistorter(scene.intrinsics), np.random.default_rng(seed)
     rounds, source = _rounds(made, scene)
     total = sum(len(images) for _, images in rounds)
-    found, covariances, truth = [], [], []
+    found, covariances, ground_truth = [], [], []
     with ProgressBar(total=total, desc="refinement", unit="img", leave=False, disable=not progress) as bar:
         for refiner, image in _each(rounds):
             image_HW3 = read_rectified(image.path, undistorter)
@@ -85,10 +85,10 @@ def check_refinement(made: MadeKeyframes, scene: Scene, seed: int, progress: boo
             if outcome.accepted and outcome.pose is not None:
                 found.append(outcome.pose)
                 covariances.append(outcome.covariance_66)
-                truth.append(image.pose)
+                ground_truth.append(image.pose)
     if len(found) < LEAST_FRAMES:
         return RefinementCheck(None, summarise(np.zeros(0), np.zeros(0)), total)
-    error_N6 = error_vectors(found, truth)
+    error_N6 = error_vectors(found, ground_truth)
     summary = summarise(*_lengths(error_N6))
     return RefinementCheck(fitted(error_N6, np.stack(covariances), f"{len(found)} {source}"), summary, total)
 
@@ -139,8 +139,8 @@ def _spread(images: list[PosedImage], most: int) -> list[PosedImage]:
 
 
 def _near(pose: Pose, sigma: float, rng: np.random.Generator) -> Pose:
-    turn = Rotation.from_rotvec(np.radians(PRIOR_DEG) * rng.normal(size=3))
-    orientation = (turn * Rotation.from_quat(pose.orientation, scalar_first=True)).as_quat(scalar_first=True)
+    rotation = Rotation.from_rotvec(np.radians(PRIOR_DEG) * rng.normal(size=3))
+    orientation = (rotation * Rotation.from_quat(pose.orientation, scalar_first=True)).as_quat(scalar_first=True)
     return Pose(pose.position + sigma * rng.normal(size=3), orientation)
 
 

@@ -59,17 +59,17 @@ def off(pose: Pose, rng: np.random.Generator, metres: float, degrees: float) -> 
     return moved(pose, metres * step_3 / np.linalg.norm(step_3), np.radians(degrees) * axis_3 / np.linalg.norm(axis_3))
 
 
-def error_of(pose: Pose, truth: Pose) -> tuple[float, float]:
+def error_of(pose: Pose, ground_truth: Pose) -> tuple[float, float]:
     """Metres and degrees."""
-    turn = rotation_angle_deg(pose.orientation, truth.orientation)
-    return float(np.linalg.norm(pose.position - truth.position)), float(turn)
+    rotation = rotation_angle_deg(pose.orientation, ground_truth.orientation)
+    return float(np.linalg.norm(pose.position - ground_truth.position)), float(rotation)
 
 
-def wrong(found: Refinement, truth: Pose) -> bool:
+def wrong(found: Refinement, ground_truth: Pose) -> bool:
     """Whether it is accepted and more than 0.25 m or 5 deg off, the limits of the fault matrix."""
     if not found.accepted or found.pose is None:
         return False
-    metres, degrees = error_of(found.pose, truth)
+    metres, degrees = error_of(found.pose, ground_truth)
     return metres > 0.25 or degrees > 5
 
 

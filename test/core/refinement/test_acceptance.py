@@ -10,7 +10,7 @@ from core.refinement.test_gauss_newton import CAMERA, seen
 from made_views import moved
 
 from transposenet_core.geometry.pose import Pose
-from transposenet_core.refinement.acceptance import LEAST_INLIERS, fault_of
+from transposenet_core.refinement.acceptance import FARTHEST_STEP, LEAST_INLIERS, fault_of
 from transposenet_core.refinement.gauss_newton import Fit, fit_pose
 from transposenet_core.refinement.selection import KeyframeIndex
 from transposenet_core.refinement.tracking import Matches
@@ -51,7 +51,7 @@ def with_inliers(fit: Fit, inlier_N: np.ndarray) -> Fit:
 
 
 def fault(matches: Matches, fit: Fit, predicted: Pose = STRAIGHT, sigma: float = 0.01) -> str:
-    return fault_of(fit, matches, CAMERA, predicted, INDEX, sigma)
+    return fault_of(fit, matches, CAMERA, predicted, INDEX, sigma, FARTHEST_STEP * INDEX.typical)
 
 
 def test_what_lacks_nothing_is_accepted() -> None:
@@ -91,14 +91,14 @@ def test_corners_in_one_part_of_the_image_are_too_little() -> None:
 
 @pytest.mark.parametrize(("step", "accepted"), [(0.9, True), (1.1, False)])
 def test_a_step_beyond_half_the_typical_depth_is_refused(step: float, accepted: bool) -> None:
-    said = fault(drawn(), fit_of(drawn()), moved(STRAIGHT, np.array([step, 0, 0]), np.zeros(3)))
-    assert said == "" if accepted else "from the predicted position" in said
+    sentence = fault(drawn(), fit_of(drawn()), moved(STRAIGHT, np.array([step, 0, 0]), np.zeros(3)))
+    assert sentence == "" if accepted else "from the predicted position" in sentence
 
 
 @pytest.mark.parametrize(("degrees", "accepted"), [(40, True), (50, False), (180, False)])
 def test_a_large_turn_is_refused(degrees: float, accepted: bool) -> None:
-    said = fault(drawn(), fit_of(drawn()), moved(STRAIGHT, np.zeros(3), np.radians([0, degrees, 0])))
-    assert said == "" if accepted else "from the predicted orientation" in said
+    sentence = fault(drawn(), fit_of(drawn()), moved(STRAIGHT, np.zeros(3), np.radians([0, degrees, 0])))
+    assert sentence == "" if accepted else "from the predicted orientation" in sentence
 
 
 @pytest.mark.parametrize("axis", range(3))
@@ -106,8 +106,8 @@ def test_a_large_turn_is_refused(degrees: float, accepted: bool) -> None:
 def test_a_pose_outside_of_where_the_keyframes_were_taken_is_refused(axis: int, side: int) -> None:
     for away, accepted in ((1.9, True), (2.1, False)):
         there = Pose(side * away * np.eye(3)[axis], [1, 0, 0, 0])
-        said = fault(drawn(), replace(fit_of(drawn()), pose=there), there)
-        assert said == "" if accepted else "outside" in said
+        sentence = fault(drawn(), replace(fit_of(drawn()), pose=there), there)
+        assert sentence == "" if accepted else "outside" in sentence
 
 
 @pytest.mark.parametrize("sigma", [0.3, np.inf, np.nan])

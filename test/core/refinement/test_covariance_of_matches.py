@@ -16,7 +16,7 @@ from transposenet_core.refinement.covariance import GRID, covariance_of
 from transposenet_core.refinement.gauss_newton import Fit, fit_pose
 from transposenet_core.refinement.tracking import Matches
 
-DRAWS, COUNT = 150, 240
+SAMPLES, COUNT = 150, 240
 
 
 def matches_of(points_N3: np.ndarray, pixels_N2: np.ndarray) -> Matches:
@@ -46,14 +46,14 @@ def simulated(noise_px: float, shared: float, seed: int = 3) -> tuple[np.ndarray
     column_N, row_N = (matches.corner_N2 * GRID).astype(int).T
     cell_N = (matches.keyframe_N * GRID[1] + row_N) * GRID[0] + column_N
     poses, stated = [], []
-    for _ in range(DRAWS):
+    for _ in range(SAMPLES):
         own_N2, of_cell_C2 = rng.normal(size=(COUNT, 2)), rng.normal(size=(2 * GRID[0] * GRID[1], 2))
         noise_N2 = noise_px * (np.sqrt(1 - shared) * own_N2 + np.sqrt(shared) * of_cell_C2[cell_N])
         fit = fitted(points_N3, exact_N2 + noise_N2, pose)
         poses.append(fit.pose)
         stated.append(covariance_of(fit, matches))
-    error_N6 = error_vectors(poses, [pose] * DRAWS)
-    return error_N6.T @ error_N6 / DRAWS, np.mean(stated, axis=0)
+    error_N6 = error_vectors(poses, [pose] * SAMPLES)
+    return error_N6.T @ error_N6 / SAMPLES, np.mean(stated, axis=0)
 
 
 def test_it_is_as_large_as_the_scatter_of_fits_with_independent_noise() -> None:
@@ -66,7 +66,7 @@ def test_it_is_as_large_as_the_scatter_of_fits_with_independent_noise() -> None:
 def test_noise_that_cells_share_makes_it_larger() -> None:
     independent_66, by_itself_66 = simulated(0.4, shared=0)
     common_66, shared_66 = simulated(0.4, shared=0.5)
-    assert (np.diag(common_66) > 1.5 * np.diag(independent_66)).all()  # so it is in truth
+    assert (np.diag(common_66) > 1.5 * np.diag(independent_66)).all()  # so it is in the samples
     # Stated a little too small: the robust kernel takes part of the larger residuals for outliers.
     assert (np.diag(shared_66) > 1.2 * np.diag(by_itself_66)).all()
     ratio_6 = np.diag(shared_66) / np.diag(common_66)

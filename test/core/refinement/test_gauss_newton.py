@@ -33,9 +33,9 @@ def drawn(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray,
     return np.column_stack((local_N2, z_N1)) @ pose.rotation_33.T + pose.position, pixels_N2, pose
 
 
-def farthest(pose: Pose, truth: Pose) -> float:
+def farthest(pose: Pose, ground_truth: Pose) -> float:
     """The larger of both errors, in metres and radians."""
-    metres, degrees = error_of(pose, truth)
+    metres, degrees = error_of(pose, ground_truth)
     return max(metres, np.radians(degrees))
 
 
@@ -86,9 +86,10 @@ def test_the_jacobian_is_the_numerical_one(seed: int) -> None:
     assert fit is not None
     local_N3, straight = (points_N3 - fit.pose.position) @ fit.pose.rotation_33, Pose([0, 0, 0], [1, 0, 0, 0])
     for axis, step_6 in enumerate(1e-6 * np.eye(6)):
-        turn = Rotation.from_rotvec(step_6[3:])
+        rotation = Rotation.from_rotvec(step_6[3:])
         ahead_N2, back_N2 = (
-            seen(local_N3 @ R.as_matrix().T + t, straight) for R, t in ((turn, step_6[:3]), (turn.inv(), -step_6[:3]))
+            seen(local_N3 @ R.as_matrix().T + t, straight)
+            for R, t in ((rotation, step_6[:3]), (rotation.inv(), -step_6[:3]))
         )
         numerical_N2 = (ahead_N2 - back_N2) / 2e-6
         np.testing.assert_allclose(fit.jacobian_N26[..., axis], numerical_N2, rtol=1e-5, atol=1e-4)

@@ -179,12 +179,12 @@ def test_r06_a_rolled_camera(room: RoomViews, refiner: Refiner, quarters: int) -
     for query in room.queries[::2]:
         image_HW3 = np.ascontiguousarray(np.rot90(query.image_HW3, quarters))
         camera = Intrinsics(*(rolled if quarters % 2 else upright))
-        truth = query.pose
+        ground_truth = query.pose
         for _ in range(quarters):
-            truth = truth @ QUARTER
-        found = refiner.refine(image_HW3, camera, [off(truth, rng, 0.05, 1.5)])
+            ground_truth = ground_truth @ QUARTER
+        found = refiner.refine(image_HW3, camera, [off(ground_truth, rng, 0.05, 1.5)])
         assert found.accepted and found.pose is not None, found.fault
-        assert error_of(found.pose, truth)[0] < 0.01
+        assert error_of(found.pose, ground_truth)[0] < 0.01
         assert not refiner.refine(image_HW3, camera, [off(query.pose, rng, 0.05, 1.5)]).accepted
 
 

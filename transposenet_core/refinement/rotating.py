@@ -1,6 +1,6 @@
 """A first guess for predictions that are far off: the yaw and pitch that bring the query onto a keyframe.
 
-A turn of some degrees moves the whole image and nothing in it, so one comparison of small images finds it, where
+A rotation of some degrees moves the whole image and nothing in it, so one comparison of small images finds it, where
 tracking single corners over so many pixels would fail.
 """
 
@@ -20,10 +20,12 @@ MARGIN = 0.3  # of the keyframe's sides, left out on each side: by so much the i
 LEAST_LIKENESS = 0.25  # correlation: below it nothing was found
 
 
-def turned_towards(templates: Sequence[Template], query_HW: np.ndarray, camera: Intrinsics, T_map_query: Pose) -> Pose:
-    """The predicted pose, turned so that the query's image (H, W) uint8 at the smallest size lies on that of the most
-    similar keyframe; as it was where none is alike in any way."""
-    best, turn_33 = LEAST_LIKENESS, np.eye(3)
+def rotated_towards(
+    templates: Sequence[Template], query_HW: np.ndarray, camera: Intrinsics, T_map_query: Pose
+) -> tuple[Pose, float]:
+    """The predicted pose, rotated so that the query's image (H, W) uint8 at the smallest size lies on that of the most
+    similar keyframe, and their correlation; as it was, and LEAST_LIKENESS, where none is alike in any way."""
+    best, rotation_33 = LEAST_LIKENESS, np.eye(3)
     for template in templates:
         keyframe_HW = template.levels[0].image_HW
         seen_HW, _, _ = warped(template, keyframe_HW.shape, query_HW, camera, T_map_query)
@@ -37,7 +39,7 @@ def turned_towards(templates: Sequence[Template], query_HW: np.ndarray, camera: 
             pinhole = template.camera.resized(width, height)
             yaw, pitch = np.arctan2(x - left, pinhole.fx), np.arctan2(y - top, pinhole.fy)
             R = template.R_map_keyframe
-            turn_33 = R @ cv2.Rodrigues(np.array([pitch, -yaw, 0.0]))[0] @ R.T
+            rotation_33 = R @ cv2.Rodrigues(np.array([pitch, -yaw, 0.0]))[0] @ R.T
     T_44 = T_map_query.matrix_44
-    T_44[:3, :3] = turn_33 @ T_44[:3, :3]
-    return Pose.from_matrix(T_44)
+    T_44[:3, :3] = rotation_33 @ T_44[:3, :3]
+    return Pose.from_matrix(T_44), best

@@ -1,4 +1,4 @@
-"""A query in a keyframe's view, and the yaw and pitch that bring it there from a pose that is turned away."""
+"""A query in a keyframe's view, and the yaw and pitch that bring it there from a pose that is rotated away."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from textured_planes import ARC, CAMERA, ROOM, camera_at, render
 
 from transposenet_core.geometry.pose import Pose, rotation_angle_deg
 from transposenet_core.refinement.levels import MIDDLE, grey_of, sizes_of
+from transposenet_core.refinement.rotating import rotated_towards
 from transposenet_core.refinement.template import Template, without_holes
 from transposenet_core.refinement.tracking import track
-from transposenet_core.refinement.turning import turned_towards
 from transposenet_core.refinement.warp import warped
 
 SHAPE = (CAMERA.height, CAMERA.width)
@@ -87,20 +87,22 @@ def test_a_query_that_looks_away_shows_nothing(template: Template) -> None:
 @pytest.mark.parametrize(("yaw", "pitch"), [(8, 0), (-8, 0), (0, 8), (0, -8), (6, -6), (-6, 6)])
 @pytest.mark.parametrize("at_keyframe", [True, False])
 def test_a_turned_pose_comes_back(template: Template, yaw: float, pitch: float, at_keyframe: bool) -> None:
-    truth = ARC[4] if at_keyframe else ARC[5]
-    turn = Rotation.from_euler("yx", [yaw, pitch], degrees=True)
-    orientation = (Rotation.from_quat(truth.orientation, scalar_first=True) * turn).as_quat(scalar_first=True)
-    found = turned_towards([template], query_at(truth)[0], HALF, Pose(truth.position, orientation))
-    np.testing.assert_array_equal(found.position, truth.position)
-    assert rotation_angle_deg(orientation, truth.orientation) > 7.9
-    assert rotation_angle_deg(found.orientation, truth.orientation) < 1.5
+    ground_truth = ARC[4] if at_keyframe else ARC[5]
+    rotation = Rotation.from_euler("yx", [yaw, pitch], degrees=True)
+    orientation = (Rotation.from_quat(ground_truth.orientation, scalar_first=True) * rotation).as_quat(
+        scalar_first=True
+    )
+    found, _ = rotated_towards([template], query_at(ground_truth)[0], HALF, Pose(ground_truth.position, orientation))
+    np.testing.assert_array_equal(found.position, ground_truth.position)
+    assert rotation_angle_deg(orientation, ground_truth.orientation) > 7.9
+    assert rotation_angle_deg(found.orientation, ground_truth.orientation) < 1.5
 
 
 def test_where_nothing_is_alike_the_pose_stays(template: Template) -> None:
     noise_HW = np.random.default_rng(0).integers(0, 256, (60, 80), dtype=np.uint8)
-    found = turned_towards([template], noise_HW, HALF, ARC[5])
+    found, _ = rotated_towards([template], noise_HW, HALF, ARC[5])
     assert rotation_angle_deg(found.orientation, ARC[5].orientation) < 1e-6
-    assert rotation_angle_deg(turned_towards([], noise_HW, HALF, ARC[5]).orientation, ARC[5].orientation) < 1e-6
+    assert rotation_angle_deg(rotated_towards([], noise_HW, HALF, ARC[5])[0].orientation, ARC[5].orientation) < 1e-6
 
 
 def test_holes_of_depth_are_filled_from_the_nearest_pixel() -> None:
