@@ -43,7 +43,8 @@ class RefinementStage:
         try:
             camera = self.camera.for_images(image_HW3.shape[1], image_HW3.shape[0])
         except UserError:
-            return replace(estimate, refinement="not tried: the image has another aspect ratio than its camera")
+            untried = replace(estimate, refinement="not tried: the image has another aspect ratio than its camera")
+            return _unconfirmed(untried, untried.refinement) if candidates else untried
         sigma_6 = np.sqrt(np.diag(estimate.covariance_66))
         far = bool(candidates) or sigma_6[:3].max() > FAR * self.refiner.index.typical or sigma_6[3:].max() > FAR_RAD
         reach = None if candidates else REACH_SIGMAS * float(position_sigma(estimate.covariance_66))
@@ -55,10 +56,7 @@ class RefinementStage:
         if not found.accepted or found.pose is None:
             sentence = f"not accepted: {found.fault}"
             unrefined = replace(estimate, refinement=sentence, unrefined=estimate, refinement_s=seconds)
-            if candidates and estimate.localized:
-                why = f"no keyframe confirms it ({found.fault})"
-                return replace(unrefined, localized=False, reason=OUT_OF_SCENE, explanation=why)
-            return unrefined
+            return _unconfirmed(unrefined, found.fault) if candidates else unrefined
         covariance_66, source = self._covariance(found, estimate)
         return replace(
             estimate,
@@ -79,6 +77,14 @@ class RefinementStage:
             return estimate.covariance_66, f"before refinement, {estimate.covariance_source}"
         sentence = f"the keyframes' covariance of this frame, scaled to the error of {self.error.source}"
         return self.error.covariance_66(found.covariance_66), sentence
+
+
+def _unconfirmed(estimate: Estimate, fault: str) -> Estimate:
+    """Not localized: one of several candidates is no more than a guess."""
+    if not estimate.localized:
+        return estimate
+    why = f"no keyframe confirms it ({fault})"
+    return replace(estimate, localized=False, reason=OUT_OF_SCENE, explanation=why)
 
 
 def refinement_of(scene: MappedScene, refine: str, path: Path) -> RefinementStage | None:

@@ -13,6 +13,7 @@ from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose, rotation_angle_deg
 from transposenet_core.refinement.acceptance import FARTHEST_STEP, fault_of
 from transposenet_core.refinement.covariance import covariance_of
+from transposenet_core.refinement.features import Features, KnownFeatures, pose_by_features
 from transposenet_core.refinement.gauss_newton import Fit, fit_pose
 from transposenet_core.refinement.levels import grey_of, sizes_of
 from transposenet_core.refinement.rotating import rotated_towards
@@ -25,6 +26,7 @@ KEYFRAMES_USED = 2
 # Predicted poses that are compared with small images, and that are tried.
 MOST_COMPARED, MOST_TRIED = 16, 8
 DISTINCT, OTHER_PLACE = 0.2, 0.3  # how differently two poses see, as `KeyframeIndex.away` says
+MOST_MATCHED, MOST_FITTED = 10, 3  # keyframes whose features are matched, and poses by them that are refined
 RIVALS = 1  # views of other places, the most similar ones, that must not lead to another pose
 MOST_READY = 200  # templates kept; each takes some 0.4 MB
 SMALL, WHOLE = 0, 1  # sizes of `Template.levels`
@@ -58,11 +60,14 @@ class Refinement:
 
 @dataclass(frozen=True, eq=False)
 class Query:
-    """An image at the sizes of `sizes_of`, the pinhole of each, and how far from its prediction a pose may be."""
+    """An image, the same at the sizes of `sizes_of`, the pinhole of each, and how far from its prediction a pose may
+    be; ``bounded``: who predicts has stated that."""
 
+    grey_HW: np.ndarray
     images: list[np.ndarray]
     cameras: list[Intrinsics]
     reach: float
+    bounded: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +80,7 @@ class Start:
     likeness: float = 0.0
 
 
+AMBIGUOUS = "two places fit it"
 NOTHING = Refinement(None, "no keyframe shows what the predicted pose sees", np.full((6, 6), np.inf))
 
 
@@ -86,6 +92,7 @@ class Refiner:
     keyframes: Keyframes
     index: KeyframeIndex = field(init=False)
     _ready: OrderedDict[int, Template] = field(init=False, default_factory=OrderedDict)
+    _known_features: OrderedDict[int, KnownFeatures] = field(init=False, default_factory=OrderedDict)
     _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -108,10 +115,11 @@ class Refiner:
         views are then tried first, and where views of another place fit as well, no pose is accepted. A pose that is
         farther than `reach` from its prediction (in the scene's units) is not accepted.
         """
-        images = sizes_of(grey_of(image_HW3, self.query_size(camera)))
+        grey_HW = grey_of(image_HW3, self.query_size(camera))
+        images = sizes_of(grey_HW)
         cameras = [camera.resized(image.shape[1], image.shape[0]) for image in images]
         limit = FARTHEST_STEP * self.index.typical
-        query = Query(images, cameras, limit if reach is None else min(reach, limit))
+        query = Query(grey_HW, images, cameras, limit if reach is None else min(reach, limit), reach is not None)
         distinct, best = self._distinct(predicted), NOTHING
         if not far:  # near predictions are tried as such first, which takes a third of the time
             for start in distinct:
@@ -119,8 +127,12 @@ class Refiner:
                 if found.accepted:
                     return found
                 best = max(best, found, key=lambda each: each.share)
-        found = self._from_far_away(query, distinct)
-        return max(best, found, key=lambda each: (each.accepted, each.share))
+        for find in (self._from_far_away, self._by_features)[: 2 if far else 1]:
+            found = find(query, distinct)
+            if found.accepted or found.fault == AMBIGUOUS:
+                return found
+            best = max(best, found, key=lambda each: each.share)
+        return best
 
     def _from_far_away(self, query: Query, starts: list[Start]) -> Refinement:
         """The pose that the most similar views lead to, unless views of other places lead to another one."""
@@ -134,12 +146,31 @@ class Refiner:
             best = max(best, found, key=lambda each: each.share)
         return best
 
+    def _by_features(self, query: Query, starts: list[Start]) -> Refinement:
+        """The pose that features of the keyframes around the predicted poses lead to."""
+        grey_HW = query.grey_HW
+        features, camera = Features.of(grey_HW), query.cameras[WHOLE]
+        around = [(int(k), s) for s in starts for k in self.index.nearest(s.predicted, camera, KEYFRAMES_USED)]
+        found: list[tuple[int, Start]] = []
+        for place, start in list({k: s for k, s in reversed(around)}.items())[-MOST_MATCHED:]:
+            if (matched := pose_by_features(features, self._features(place), camera)) is not None:
+                inliers, pose = matched
+                found.append((inliers, replace(start, pose=pose, predicted=start.predicted if query.bounded else pose)))
+        best, fitted = NOTHING, [start for _, start in sorted(found, key=lambda each: -each[0])]
+        for number, start in enumerate(fitted[:MOST_FITTED]):
+            refined = self._refined(query, start)
+            if refined.accepted and refined.pose is not None:
+                others = [s for s in fitted[number + 1 :] if self.index.away(s.pose, refined.pose) > OTHER_PLACE]
+                return self._without_rivals(query, refined, refined.pose, others[:RIVALS])
+            best = max(best, refined, key=lambda each: each.share)
+        return best
+
     def _without_rivals(self, query: Query, accepted: Refinement, pose: Pose, others: list[Start]) -> Refinement:
         """The accepted `pose`, unless one of the other places fits the image as well: then it is not accepted."""
         for start in others:
             found = self._refined(query, self._tracked_small(query, start))
             if found.accepted and found.pose is not None and self.index.away(found.pose, pose) > OTHER_PLACE:
-                return replace(accepted, fault="two places fit it")
+                return replace(accepted, fault=AMBIGUOUS)
         return accepted
 
     def _distinct(self, predicted: Sequence[Pose]) -> list[Start]:
@@ -193,6 +224,18 @@ class Refiner:
         image_HW, camera = query.images[size], query.cameras[size]
         matches = Matches.joined([track(self._template(k), size, image_HW, camera, pose) for k in near])
         return fit_pose(matches.points_N3, matches.pixels_N2, camera, pose), matches, near
+
+    def _features(self, place: int) -> KnownFeatures:
+        known = self.keyframes
+        if place not in self._known_features:
+            pose = Pose(known.positions_K3[place], known.orientations_K4[place])
+            features = KnownFeatures.of(known.image_KHW[place], known.depth_Khw[place], known.camera, pose)
+            with self._lock:
+                self._known_features[place] = features
+                if len(self._known_features) > MOST_READY:
+                    self._known_features.popitem(last=False)
+            return features
+        return self._known_features[place]
 
     def _template(self, place: int) -> Template:
         """Made when first needed: a robot that stands or drives needs few of them."""

@@ -85,7 +85,7 @@ def test_r04_a_correction_beyond_half_the_typical_depth_is_refused(room: RoomVie
     query, typical = room.queries[3], refiner.index.typical
     for share, right in ((0.1, True), (0.3, False), (0.6, False)):
         back = Pose(query.pose.position - share * typical * query.pose.rotation_33[:, 2], query.pose.orientation)
-        found = refined(refiner, query, back, far=True)
+        found = refiner.refine(query.image_HW3, CAMERA, [back], True, reach=0.5 * typical)
         assert found.accepted or not right
         assert not wrong(found, query.pose)
         assert share <= 0.5 or not found.accepted
