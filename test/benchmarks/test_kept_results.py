@@ -1,5 +1,6 @@
 """The predictions that are kept still have the errors that the documentation states."""
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -61,3 +62,33 @@ def test_the_figures_of_fox_are_those_of_the_predictions(data_folder: Path) -> N
     page = (DOCS / "experiments" / "mapping.md").read_text()
     assert f"| **{units:.3f} units / {degrees:.2f} deg** |" in page
     assert units <= 0.2 and degrees <= 3
+
+
+@pytest.mark.parametrize(("kind", "column"), [("refined", 2), ("instant", 5)])
+def test_the_refined_figures_are_those_of_the_predictions(data_folder: Path, kind: str, column: int) -> None:
+    page = (DOCS / "experiments" / "refinement.md").read_text()
+    rows = {line.split("|")[1].strip(): line.split("|") for line in page.splitlines() if line.startswith("| ")}
+    medians = []
+    for fold in range(4):
+        split = data_folder / "splits" / f"redkitchen_b50_fold{fold}.csv"
+        scene = load_scene(f"7scenes:{data_folder / '7scenes'}", str(split))
+        kept = ROOT / "benchmarks" / "results" / f"redkitchen_b50_fold{fold}_{kind}.csv"
+        with open(kept, newline="") as file:
+            localized = np.array([row["localized"] == "1" for row in csv.DictReader(file)])
+        metres_N, degrees_N = (errors[localized] for errors in prediction_errors(kept, scene.select("test")))
+        assert (metres_N < 0.25).all() and localized.mean() >= 0.85
+        medians.append((np.median(metres_N), np.median(degrees_N)))
+        assert f"**{medians[-1][0]:.3f} m / {medians[-1][1]:.2f} deg**" in rows[str(fold)][column + 1]
+    metres, degrees = np.mean(medians, axis=0)
+    assert f"**{metres:.3f} m / {degrees:.2f} deg**" in rows["mean"][column + 1]
+    assert metres <= 0.025 and degrees <= 0.75
+
+
+def test_the_refined_figures_of_fox_are_those_of_the_predictions(data_folder: Path) -> None:
+    scene = load_scene(f"nerfstudio:{data_folder / 'fox'}", str(data_folder / "splits" / "fox_every5.csv"))
+    page = (DOCS / "experiments" / "refinement.md").read_text()
+    for kind in ("refined", "instant"):
+        kept = ROOT / "benchmarks" / "results" / f"fox_every5_{kind}.csv"
+        units, degrees = (np.median(errors) for errors in prediction_errors(kept, scene.select("test")))
+        assert f"| **{units:.3f} units / {degrees:.2f} deg** |" in page, kind
+        assert units <= 0.05 and degrees <= 0.7
