@@ -50,6 +50,8 @@ OUTPUTS: dict[str, OutputKey] = {
     "depth_log_scale": OutputKey(("B", "N"), "log m", "of the depth's deviation, in contracted space"),
     "neighbours": OutputKey(("B", "M"), "index", "of the training images that the pose is combined from"),
     "weights": OutputKey(("B", "M"), "1", "of the neighbours; their sum is 1"),
+    "candidate_position": OutputKey(("B", "Z", 3), "m", "of several poses, of which refinement tells the right one"),
+    "candidate_orientation": OutputKey(("B", "Z", 4), "1", "the orientations that go with them"),
     "scene": OutputKey(("B",), "index", "the likeliest scene, in whose map the pose is"),
     "scene_log_probability": OutputKey(("B", "S"), "log 1", "of each scene"),
     "scene_positions": OutputKey(("B", "S", 3), "m", "the position if the image is of that scene"),

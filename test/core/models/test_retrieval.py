@@ -149,3 +149,19 @@ def test_t11_what_cannot_be_is_one_sentence(
 ) -> None:
     assert train(arguments("retrieval", small_scene, tmp_path / "out", "epochs=1", *more)) == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_candidates_are_the_poses_of_the_nearest_images_and_change_no_other_output() -> None:
+    image_N3HW, (position_N3, orientation_N4) = random_images(12), poses(12)
+    plain, naming = (
+        build_model("retrieval", image_size=SIZE, neighbours=4, candidates=count).eval() for count in (0, 7)
+    )
+    for network in (plain, naming):
+        network.memorise(image_N3HW, position_N3, orientation_N4)
+    without, found = plain(image_N3HW[3:5]), naming(image_N3HW[3:5])
+    assert "candidate_position" not in without and found["candidate_position"].shape == (2, 7, 3)
+    for name, value in without.items():
+        torch.testing.assert_close(found[name], value, atol=0, rtol=0)
+    torch.testing.assert_close(found["candidate_position"][:, 0], position_N3[3:5])
+    torch.testing.assert_close(found["candidate_orientation"][:, 0], orientation_N4[3:5])
+    torch.testing.assert_close(found["candidate_position"][:, :4], position_N3[found["neighbours"]])
