@@ -41,8 +41,8 @@ class Retrieval(nn.Module, PoseModel):
         "backbone": "none: a thumbnail is the descriptor; else a backbone of posenet, which needs backbone.weights",
         "image_size": "(height, width) of the image; train.py sets it from `image`",
         "neighbours": "training images that a pose is combined from; 1: the pose of the nearest one",
-        "candidates": "nearest training images of whose poses refinement tries some; 0: the combined pose alone",
         "ridge": "added to the diagonal of the fit of their weights, as a share of its mean",
+        "candidates": "nearest training images of whose poses refinement tries some; 0: the combined pose alone",
     }
     ALLOWED: ClassVar[dict[str, Check]] = {
         "backbone": one_of("none", *posenet_backbone_names()),

@@ -26,7 +26,7 @@ from transposenet_core.scene_model import SceneModel
 DEMO = Path(__file__).resolve().parents[3] / "demo" / "model"
 LENS = Intrinsics(80, 60, 70, 70, 39.5, 29.5, "camera.json", False, "plumb_bob", (-0.3, 0.1, 0, 0))
 KEYS = ["image", "localized", "reason", "explanation", "scene", "scene_probability", "map_frame", "units"]
-KEYS += ["backend", "position", "orientation", "sigma_m", "sigma_deg"]
+KEYS += ["backend", "refined", "refinement", "position", "orientation", "sigma_m", "sigma_deg"]
 
 
 @pytest.fixture(scope="module")

@@ -64,7 +64,8 @@ def test_one_image_in_numpy_gives_what_torch_gives(seed: int, typical_depth: flo
     found = network.finished({"numbers": numbers})
     assert {name: tensor.dtype for name, tensor in found.items()} == {k: v.dtype for k, v in expected.items()}
     for name in ("points", "depth", "log_scale", "depth_log_scale"):
-        torch.testing.assert_close(found[name], expected[name], rtol=1e-4, atol=1e-4)
+        # Far outside of the scene, contraction multiplies the rounding of float32.
+        torch.testing.assert_close(found[name], expected[name], rtol=1e-3, atol=1e-4)
     one = one_image_cells(
         numbers[0].numpy(), network.contraction, UNITS, LOG_SCALES, np.zeros(3), network.ray_cells_N3.numpy()
     )

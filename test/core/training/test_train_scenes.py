@@ -190,7 +190,7 @@ def test_a_frame_of_another_scene_counts_as_not_localized(
     found = {}
     for name in ("desk", "shelf"):
         assert evaluate([str(trained), *data, "--name", name, "--predictions", str(out)]) == 0
-        found[name] = sum(int(line.split(",")[-2]) for line in out.read_text().splitlines()[1:])
+        found[name] = sum(int(line.split(",")[-3]) for line in out.read_text().splitlines()[1:])
     assert found["desk"] + found["shelf"] == 12
     assert evaluate([str(trained), *data, "--name", "attic"]) == 2
     assert "scene 'attic'" in (error := capsys.readouterr().err) and "which are desk + shelf" in error
