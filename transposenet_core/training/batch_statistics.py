@@ -20,7 +20,7 @@ from transposenet_core.training.augmentation.views import training_views
 from transposenet_core.training.batches import Batch, batches
 from transposenet_core.training.config import TrainConfig
 from transposenet_core.training.data.scene_pixels import ScenePixels
-from transposenet_core.training.distributed import World
+from transposenet_core.training.distributed import World, with_own_statistics
 
 SETTLED = 1000  # steps
 IMAGES = 256
@@ -30,21 +30,23 @@ def settled(
     network: nn.Module, pixels: ScenePixels, preprocessing: Preprocessing, config: TrainConfig, world: World, epoch: int
 ) -> nn.Module:
     """A copy of the network with the statistics of up to 256 training views; the network itself where it has no batch
-    statistics, has trained for `SETTLED` steps, or shares them with other processes. `epoch` epochs are finished."""
+    statistics, or has trained for `SETTLED` steps. `epoch` epochs are finished. Of several processes one calls it, and
+    sees the views that a single one would."""
     norms = _norms(network)
     count = len(pixels.counts) * max(pixels.counts)
     steps = epoch * math.ceil(count / config.batch_size)
-    if not norms or steps >= SETTLED or world.size > 1 or min(count, config.batch_size) < 2:
+    if not norms or steps >= SETTLED or min(count, config.batch_size) < 2:
         return network
-    copied = copy.deepcopy(network).eval()
+    alone = World(world.device)
+    copied = with_own_statistics(copy.deepcopy(network)).eval()
     for norm in _norms(copied):
         if norm.num_batches_tracked is not None:
             norm.num_batches_tracked.zero_()
             norm.momentum = None  # the mean over all batches
             norm.train()
-    few = batches(pixels.counts, config.batch_size, config.seed, epoch, world)
+    few = batches(pixels.counts, config.batch_size, config.seed, epoch, alone)
     with torch.no_grad():
-        for image_B3HW in _views(few, pixels, preprocessing, config, world):
+        for image_B3HW in _views(few, pixels, preprocessing, config, alone):
             copied(image_B3HW)
     for norm, original in zip(_norms(copied), norms, strict=True):
         norm.momentum = original.momentum

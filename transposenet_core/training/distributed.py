@@ -94,6 +94,18 @@ def share_batch_statistics(network: nn.Module, world: World) -> nn.Module:
     return network
 
 
+def with_own_statistics(network: nn.Module) -> nn.Module:
+    """The network whose batch norms no longer wait for other processes: for one process that runs it alone."""
+    for name, child in network.named_children():
+        if isinstance(child, (_SharedBatchNorm2d, nn.SyncBatchNorm)):
+            norm = nn.BatchNorm2d(child.num_features, child.eps, child.momentum).train(child.training)
+            norm._parameters, norm._buffers = child._parameters, child._buffers
+            setattr(network, name, norm)
+        else:
+            with_own_statistics(child)
+    return network
+
+
 class _SharedBatchNorm2d(nn.BatchNorm2d):
     """Batch norm over the images of all processes; torch's SyncBatchNorm does not run on a CPU."""
 
