@@ -23,6 +23,7 @@ def torchrun(processes: int, *arguments: str) -> subprocess.CompletedProcess:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(400)
 def test_two_processes_train_as_one_and_a_resume_takes_another_number(small_scene: Path, tmp_path: Path) -> None:
     """22 images in batches of 8: the last batch is shared as 3 + 3."""
     for image in sorted((small_scene / "seq-01").glob("*.png"))[-2:]:

@@ -128,6 +128,7 @@ def test_t11_what_cannot_be_learnt_is_one_sentence(
 
 
 @pytest.mark.long
+@pytest.mark.timeout(400)
 def test_it_learns_a_wall(wall: Path, tmp_path: Path) -> None:
     """Between the training views, which are 37 cm apart: the geometry carries, not the memory."""
     out = tmp_path / "out"
