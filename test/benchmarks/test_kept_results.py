@@ -92,3 +92,18 @@ def test_the_refined_figures_of_fox_are_those_of_the_predictions(data_folder: Pa
         units, degrees = (np.median(errors) for errors in prediction_errors(kept, scene.select("test")))
         assert f"| **{units:.3f} units / {degrees:.2f} deg** |" in page, kind
         assert units <= 0.05 and degrees <= 0.7
+
+
+def test_the_refined_figures_without_a_depth_camera_are_those_of_the_predictions(data_folder: Path) -> None:
+    page = (DOCS / "experiments" / "refinement.md").read_text()
+    section = page[page.index("### Colour images alone") :]
+    medians = []
+    for fold in range(4):
+        split = data_folder / "splits" / f"redkitchen_b50_fold{fold}.csv"
+        scene = load_scene(f"7scenes:{data_folder / '7scenes'}", str(split))
+        kept = ROOT / "benchmarks" / "results" / f"redkitchen_b50_fold{fold}_colour_refined.csv"
+        medians.append([np.median(errors) for errors in prediction_errors(kept, scene.select("test"))])
+        assert f"| **{medians[-1][0]:.3f} m / {medians[-1][1]:.2f} deg** |" in section, fold
+    metres, degrees = np.mean(medians, axis=0)
+    assert f"| **{metres:.3f} m / {degrees:.2f} deg** |" in section
+    assert metres <= 0.045 and degrees <= 1.2
