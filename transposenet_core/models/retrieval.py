@@ -48,8 +48,8 @@ class Retrieval(nn.Module, PoseModel):
         "backbone": one_of("none", *posenet_backbone_names()),
         "image_size": allowed.window,
         "neighbours": whole(1, 1000),
-        "candidates": whole(0, 1000),
         "ridge": number(0, 1e6, above=True),
+        "candidates": whole(0, 1000),
     }
 
     descriptors_ND: torch.Tensor
