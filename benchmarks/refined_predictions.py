@@ -28,6 +28,7 @@ from transposenet_core.errors import UserError
 from transposenet_core.estimate import Estimate
 from transposenet_core.evaluation.calibration import CovarianceCalibration
 from transposenet_core.evaluation.errors import pose_errors, write_predictions
+from transposenet_core.evaluation.offline_result import FAR_OFF
 from transposenet_core.formats import load_scene
 from transposenet_core.geometry.covariance import error_vectors
 from transposenet_core.geometry.pose import Pose
@@ -41,7 +42,6 @@ from transposenet_core.scene import unit_name
 from transposenet_core.training.refinement_error import scene_keyframes
 
 ROTATION_STD = np.radians(1.0)  # of a network's pose about each axis: prediction files hold the positions' alone
-FAR_OFF = 0.25
 
 
 def read_priors(path: Path) -> dict[str, Estimate]:
@@ -58,6 +58,14 @@ def _estimate(row: dict[str, str]) -> Estimate:
     covariance_66 = np.diag(np.square([*sigma, *[ROTATION_STD] * 3]))
     localized = row["localized"] == "1"
     return Estimate(pose, covariance_66, localized, "" if localized else "out_of_scene", "scene", "map")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which frames are refined, and from which poses."""
+    parser.add_argument("--data", required=True, metavar="FORMAT:PATH", help="with depth of its training frames")
+    parser.add_argument("--split", metavar="FILE")
+    parser.add_argument("--priors", required=True, type=Path, metavar="FILE.csv")
+    parser.add_argument("--select", default="test", choices=("val", "test"))
 
 
 def main(args: argparse.Namespace) -> None:
@@ -113,10 +121,7 @@ def _row(title: str, poses: list[Pose], ground_truth: list[Pose]) -> list[str]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", required=True, metavar="FORMAT:PATH", help="with depth of its training frames")
-    parser.add_argument("--split", metavar="FILE")
-    parser.add_argument("--priors", required=True, type=Path, metavar="FILE.csv")
-    parser.add_argument("--select", default="test", choices=("val", "test"))
+    add_arguments(parser)
     parser.add_argument("--most", type=int, default=500, help="keyframes at most")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--predictions", type=Path, metavar="OUT.csv")

@@ -19,7 +19,6 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # runs from a checkout that is not installed, too
@@ -30,6 +29,7 @@ from transposenet_core.command_line import exit_code
 from transposenet_core.errors import UserError
 from transposenet_core.evaluation.errors import pose_errors
 from transposenet_core.formats import load_scene
+from transposenet_core.geometry.covariance import with_error
 from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.geometry.undistortion import Undistorter
@@ -64,9 +64,8 @@ class Frame(NamedTuple):
 
 def drawn(pose: Pose, position: float, degrees: float, rng: np.random.Generator) -> Pose:
     """A pose with errors of these medians."""
-    rotation = Rotation.from_rotvec(np.radians(degrees) / MEDIAN_OF_NORM * rng.normal(size=3))
-    orientation = (rotation * Rotation.from_quat(pose.orientation, scalar_first=True)).as_quat(scalar_first=True)
-    return Pose(pose.position + position / MEDIAN_OF_NORM * rng.normal(size=3), orientation)
+    angle_3 = np.radians(degrees) / MEDIAN_OF_NORM * rng.normal(size=3)
+    return with_error(pose, np.concatenate((position / MEDIAN_OF_NORM * rng.normal(size=3), angle_3)))
 
 
 def refined(refiner: Refiner, camera: Intrinsics, frames: list[Frame], start: tuple[float, float]) -> list[Outcome]:

@@ -26,10 +26,11 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # runs from a checkout that is not installed, too
 
 from benchmarks import markdown
-from benchmarks.refined_predictions import read_priors
+from benchmarks.refined_predictions import add_arguments, read_priors
 from transposenet_core.command_line import exit_code
 from transposenet_core.errors import UserError
 from transposenet_core.evaluation.errors import pose_errors
+from transposenet_core.evaluation.offline_result import FAR_OFF
 from transposenet_core.formats import load_scene
 from transposenet_core.geometry.intrinsics import Intrinsics
 from transposenet_core.geometry.pose import Pose
@@ -44,7 +45,6 @@ from transposenet_core.training.keyframes import make_keyframes
 
 FEATURES, RATIO, REPROJECTION_PX, ITERATIONS, NEIGHBOURS = 1000, 0.8, 8.0, 500, 3
 LEAST_MATCHES = 12
-FAR_OFF = 0.25
 
 
 class Known(NamedTuple):
@@ -181,10 +181,7 @@ def main(args: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", required=True, metavar="FORMAT:PATH", help="with depth of its training frames")
-    parser.add_argument("--split", metavar="FILE")
-    parser.add_argument("--priors", required=True, type=Path, metavar="FILE.csv")
-    parser.add_argument("--select", default="test", choices=("val", "test"))
+    add_arguments(parser)
     parser.add_argument("--every", type=int, default=1, help="every n-th of these frames")
     parser.add_argument("--images", type=int, default=500, help="of the database, at most")
     sys.exit(exit_code(lambda: main(parser.parse_args())))

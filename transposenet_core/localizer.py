@@ -28,7 +28,7 @@ class Localizer:
 
     ``backend`` (one of `BACKENDS`) runs the network; ``refused_backends`` has a sentence for each that `auto` prefers
     and that cannot be had here. ``refine`` (one of `REFINE`): whether poses are refined against the keyframes of the
-    scene model; `auto`, where it has some. One localizer is for one thread at a time.
+    scene model; `auto`, where it has some. Several threads may use one localizer.
     """
 
     def __init__(self, path: str | Path, device: str = "auto", backend: str = "auto", refine: str = "auto") -> None:
@@ -60,7 +60,7 @@ class Localizer:
             self.localize(np.full((height, width, 3), 128, np.uint8))
 
     @torch.inference_mode()
-    def localize(self, image_HW3: np.ndarray, with_attention: bool = False) -> Estimate:
+    def localize(self, image_HW3: np.ndarray, with_attention: bool = False, same_camera: bool = True) -> Estimate:
         """``T_map_camera`` of an (H, W, 3) uint8 RGB image. ValueError for any other array.
 
         ``with_attention`` adds the attention maps of both encoders, for which torch runs the network, and changes no
@@ -70,7 +70,8 @@ class Localizer:
         for all. A frame whose covariance is larger than those of the held-out frames is not localized:
         ``out_of_scene``. A model of several scenes selects one; pose, map frame and covariance are that scene's. Where
         its labels are of another body on the camera's mount (``T_pose_camera``), so is the pose. A pose that keyframes
-        confirm is the refined one, with a covariance of its own, whatever the network said of the frame.
+        confirm is the refined one, with a covariance of its own, whatever the network states of the frame. Images
+        that are not of the training's camera (``same_camera``) are not refined.
         """
         image_N3HW = self.scene_model.preprocessing(image_HW3).to(self.device)
         ran = self.backend_name
@@ -112,7 +113,7 @@ class Localizer:
             backend=ran,
         )
         if (stage := self._refinement[number]) is not None and pose is not None:
-            estimate = stage.refined(estimate, image_HW3, candidates_of(output))
+            estimate = stage.refined(estimate, image_HW3, candidates_of(output), same_camera)
         return estimate if scene.T_pose_camera is None else estimate.of_the_labelled(scene.T_pose_camera)
 
 

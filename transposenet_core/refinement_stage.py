@@ -34,24 +34,28 @@ class RefinementStage:
     camera: Intrinsics
     error: RefinementError | None
 
-    def refined(self, estimate: Estimate, image_HW3: np.ndarray, candidates: Sequence[Pose]) -> Estimate:
+    def refined(
+        self, estimate: Estimate, image_HW3: np.ndarray, candidates: Sequence[Pose], same_camera: bool = True
+    ) -> Estimate:
         """The estimate of the camera's pose in an image (H, W, 3) uint8 RGB, refined where keyframes confirm it; from
         `candidates` where the network names several. A network that does is no more than a guess without them:
-        where none is confirmed, the frame is one of another place."""
+        where none is confirmed, the frame is one of another place. An image of another camera than the scene's is not
+        refined: keyframes would agree with a wrong pose, by 10 % of the distance for 10 % of focal length."""
         started = time.perf_counter()
         assert estimate.pose is not None  # the caller looks
         try:
             camera = self.camera.for_images(image_HW3.shape[1], image_HW3.shape[0])
+            fault = "" if same_camera else "the image is of another camera than the training's"
         except UserError:
-            untried = replace(estimate, refinement="not tried: the image has another aspect ratio than its camera")
+            fault = "the image has another aspect ratio than its camera"
+        if fault:
+            untried = replace(estimate, refinement=f"not tried: {fault}")
             return _unconfirmed(untried, untried.refinement) if candidates else untried
         sigma_6 = np.sqrt(np.diag(estimate.covariance_66))
         far = bool(candidates) or sigma_6[:3].max() > FAR * self.refiner.index.typical or sigma_6[3:].max() > FAR_RAD
-        reach = None if candidates else REACH_SIGMAS * float(position_sigma(estimate.covariance_66))
-        least = LEAST_REACH * self.refiner.index.typical
-        found = self.refiner.refine(
-            image_HW3, camera, list(candidates) or [estimate.pose], far, reach and max(reach, least)
-        )
+        sigma, least = float(position_sigma(estimate.covariance_66)), LEAST_REACH * self.refiner.index.typical
+        reach = None if candidates else max(REACH_SIGMAS * sigma, least)
+        found = self.refiner.refine(image_HW3, camera, list(candidates) or [estimate.pose], far, reach)
         seconds = time.perf_counter() - started
         if not found.accepted or found.pose is None:
             sentence = f"not accepted: {found.fault}"

@@ -77,9 +77,8 @@ class FrameLocalizer:
         """The estimate of the last decoded image and the frame it is in. FrameError where the device fails."""
         localizer, camera = self._in_use
         try:
-            estimate = localizer.localize(image_HW3, with_attention=self._on_demand.wants_attention())
-            if self._parameters.on_camera_mismatch == "warn" and camera.verdict.reason == reasons.CAMERA_MISMATCH:
-                estimate = without_refinement(estimate)
+            asked = {"with_attention": self._on_demand.wants_attention(), "same_camera": not self._is_another(camera)}
+            estimate = localizer.localize(image_HW3, **asked)
             if estimate.reason == reasons.OUT_OF_SCENE and self._parameters.out_of_scene == "publish":
                 estimate = replace(estimate, localized=True, reason="")
             estimate = in_metres(estimate, self._parameters.scale)
@@ -87,11 +86,6 @@ class FrameLocalizer:
         except DeviceFailedError as error:
             raise FrameError(reasons.DEVICE_FAILED, str(error)) from error
 
-
-def without_refinement(estimate: Estimate) -> Estimate:
-    """The estimate before its refinement, if it was refined: keyframes agree with a pose of the training camera, and
-    with another focal length that is a wrong one, by 10 % of the distance for 10 %."""
-    if not estimate.refined or estimate.unrefined is None:
-        return estimate
-    why = "not used: CameraInfo is of another camera (on_camera_mismatch)"
-    return replace(estimate.unrefined, refinement=why, refinement_s=estimate.refinement_s)
+    def _is_another(self, camera: CameraCheck) -> bool:
+        """Whether images are known to be of another camera than the training's, and are not warped into its view."""
+        return self._parameters.on_camera_mismatch == "warn" and camera.verdict.reason == reasons.CAMERA_MISMATCH

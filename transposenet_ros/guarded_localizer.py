@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary, WeakValueDictionary
+from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
@@ -20,7 +19,6 @@ from transposenet_core.scene_model import DESCRIPTION, WEIGHTS, SceneModel
 
 T = TypeVar("T")
 _loaded: WeakValueDictionary[tuple, Localizer] = WeakValueDictionary()
-_locks: WeakKeyDictionary[Localizer, Lock] = WeakKeyDictionary()
 _loading = Lock()
 
 
@@ -82,16 +80,11 @@ class GuardedLocalizer:
         return sum(known) if self.refines else 0
 
     def localize(self, image_HW3: np.ndarray, **options: Any) -> Estimate:
-        estimate = self._twice(self.device, lambda: self._one_at_a_time(image_HW3, options))
+        estimate = self._twice(self.device, lambda: self._localizer.localize(image_HW3, **options))
         if estimate is None:
             self._localizer = self._on_cpu()
-            estimate = self._one_at_a_time(image_HW3, options)
+            estimate = self._localizer.localize(image_HW3, **options)
         return estimate
-
-    def _one_at_a_time(self, image_HW3: np.ndarray, options: dict[str, Any]) -> Estimate:
-        """Networks can be run by several threads at once, a refiner cannot."""
-        with _locks[self._localizer] if self.refines else nullcontext():
-            return self._localizer.localize(image_HW3, **options)
 
     def _twice(self, device: torch.device, work: Callable[[], T]) -> T | None:
         """What `work` returns, if need be at its second try; None where the CPU is to do it instead."""
@@ -130,5 +123,5 @@ def _ready(path: Path, device: str, backend: str, refine: str) -> Localizer:
         if localizer is None:
             localizer = Localizer(path, device=device, backend=backend, refine=refine)
             localizer.warm_up()
-            _loaded[key], _locks[localizer] = localizer, Lock()
+            _loaded[key] = localizer
         return localizer

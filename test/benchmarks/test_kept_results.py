@@ -14,16 +14,21 @@ DOCS = ROOT / "docs"
 PAGES = (DOCS / "results.md", DOCS / "experiments" / "scene-coordinates.md")  # both show the table of the folds
 
 
+def kept(fold: int, kind: str = "") -> Path:
+    return ROOT / "benchmarks" / "results" / f"redkitchen_b50_fold{fold}{kind}.csv"
+
+
+def errors_of(data_folder: Path, fold: int, kind: str = "") -> tuple[np.ndarray, np.ndarray]:
+    """Metres (N,) and degrees (N,) of the kept predictions of a fold's test frames."""
+    split = data_folder / "splits" / f"redkitchen_b50_fold{fold}.csv"
+    scene = load_scene(f"7scenes:{data_folder / '7scenes'}", str(split))
+    return prediction_errors(kept(fold, kind), scene.select("test"))
+
+
 @pytest.fixture(scope="module")
 def medians(data_folder: Path) -> np.ndarray:
     """Of the four folds, metres and degrees (4, 2)."""
-    found = []
-    for fold in range(4):
-        split = data_folder / "splits" / f"redkitchen_b50_fold{fold}.csv"
-        scene = load_scene(f"7scenes:{data_folder / '7scenes'}", str(split))
-        kept = ROOT / "benchmarks" / "results" / f"redkitchen_b50_fold{fold}.csv"
-        found.append([np.median(errors) for errors in prediction_errors(kept, scene.select("test"))])
-    return np.array(found)
+    return np.array([[np.median(errors) for errors in errors_of(data_folder, fold)] for fold in range(4)])
 
 
 def test_the_figures_of_each_fold_are_those_of_its_predictions(medians: np.ndarray) -> None:
@@ -41,14 +46,10 @@ def test_the_goal_is_reached_in_the_mean_of_the_folds(medians: np.ndarray) -> No
 
 def test_the_figures_without_a_depth_camera_are_those_of_the_predictions(data_folder: Path) -> None:
     page = (DOCS / "experiments" / "mapping.md").read_text()
-    kept = sorted((ROOT / "benchmarks" / "results").glob("redkitchen_b50_fold*_colour.csv"))
-    assert len(kept) == 4
     medians = []
-    for path in kept:
-        fold = path.name.removeprefix("redkitchen_b50_fold")[0]
-        scene = load_scene(f"7scenes:{data_folder / '7scenes'}", str(data_folder / "splits" / f"{path.name[:20]}.csv"))
-        metres, degrees = (np.median(errors) for errors in prediction_errors(path, scene.select("test")))
-        assert f"| {fold} | **{metres:.3f} m / {degrees:.2f} deg** |" in page, path
+    for fold in range(4):
+        metres, degrees = (np.median(errors) for errors in errors_of(data_folder, fold, "_colour"))
+        assert f"| {fold} | **{metres:.3f} m / {degrees:.2f} deg** |" in page, fold
         medians.append((metres, degrees))
     metres, degrees = np.mean(medians, axis=0)
     assert f"| mean | **{metres:.3f} m / {degrees:.2f} deg** |" in page
@@ -57,8 +58,8 @@ def test_the_figures_without_a_depth_camera_are_those_of_the_predictions(data_fo
 
 def test_the_figures_of_fox_are_those_of_the_predictions(data_folder: Path) -> None:
     scene = load_scene(f"nerfstudio:{data_folder / 'fox'}", str(data_folder / "splits" / "fox_every5.csv"))
-    kept = ROOT / "benchmarks" / "results" / "fox_every5_colour.csv"
-    units, degrees = (np.median(errors) for errors in prediction_errors(kept, scene.select("test")))
+    path = ROOT / "benchmarks" / "results" / "fox_every5_colour.csv"
+    units, degrees = (np.median(errors) for errors in prediction_errors(path, scene.select("test")))
     page = (DOCS / "experiments" / "mapping.md").read_text()
     assert f"| **{units:.3f} units / {degrees:.2f} deg** |" in page
     assert units <= 0.2 and degrees <= 3
@@ -71,12 +72,9 @@ def test_the_refined_figures_are_those_of_the_predictions(data_folder: Path, kin
     rows = {line.split("|")[1].strip(): line.split("|") for line in table.splitlines() if line.startswith("| ")}
     medians = []
     for fold in range(4):
-        split = data_folder / "splits" / f"redkitchen_b50_fold{fold}.csv"
-        scene = load_scene(f"7scenes:{data_folder / '7scenes'}", str(split))
-        kept = ROOT / "benchmarks" / "results" / f"redkitchen_b50_fold{fold}_{kind}.csv"
-        with open(kept, newline="") as file:
+        with open(kept(fold, f"_{kind}"), newline="") as file:
             localized = np.array([row["localized"] == "1" for row in csv.DictReader(file)])
-        metres_N, degrees_N = (errors[localized] for errors in prediction_errors(kept, scene.select("test")))
+        metres_N, degrees_N = (errors[localized] for errors in errors_of(data_folder, fold, f"_{kind}"))
         assert (metres_N < 0.25).all() and localized.mean() >= 0.85
         medians.append((np.median(metres_N), np.median(degrees_N)))
         assert f"**{medians[-1][0]:.3f} m / {medians[-1][1]:.2f} deg**" in rows[str(fold)][column + 1]
@@ -89,8 +87,8 @@ def test_the_refined_figures_of_fox_are_those_of_the_predictions(data_folder: Pa
     scene = load_scene(f"nerfstudio:{data_folder / 'fox'}", str(data_folder / "splits" / "fox_every5.csv"))
     page = (DOCS / "experiments" / "refinement.md").read_text()
     for kind in ("refined", "instant"):
-        kept = ROOT / "benchmarks" / "results" / f"fox_every5_{kind}.csv"
-        units, degrees = (np.median(errors) for errors in prediction_errors(kept, scene.select("test")))
+        path = ROOT / "benchmarks" / "results" / f"fox_every5_{kind}.csv"
+        units, degrees = (np.median(errors) for errors in prediction_errors(path, scene.select("test")))
         assert f"| **{units:.3f} units / {degrees:.2f} deg** |" in page, kind
         assert units <= 0.05 and degrees <= 0.7
 
@@ -100,10 +98,7 @@ def test_the_refined_figures_without_a_depth_camera_are_those_of_the_predictions
     section = page[page.index("### Colour images alone") :]
     medians = []
     for fold in range(4):
-        split = data_folder / "splits" / f"redkitchen_b50_fold{fold}.csv"
-        scene = load_scene(f"7scenes:{data_folder / '7scenes'}", str(split))
-        kept = ROOT / "benchmarks" / "results" / f"redkitchen_b50_fold{fold}_colour_refined.csv"
-        medians.append([np.median(errors) for errors in prediction_errors(kept, scene.select("test"))])
+        medians.append([np.median(errors) for errors in errors_of(data_folder, fold, "_colour_refined")])
         assert f"| **{medians[-1][0]:.3f} m / {medians[-1][1]:.2f} deg** |" in section, fold
     metres, degrees = np.mean(medians, axis=0)
     assert f"| **{metres:.3f} m / {degrees:.2f} deg** |" in section

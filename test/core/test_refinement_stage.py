@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from untrained import one_scene
 from transposenet_core.errors import UserError
 from transposenet_core.estimate import OUT_OF_SCENE, Estimate
 from transposenet_core.geometry.pose import Pose
+from transposenet_core.refinement import Refiner
 from transposenet_core.refinement_stage import REFINE, RefinementStage, refinement_of
 from transposenet_core.scene_model import MappedScene
 from transposenet_core.scene_model.keyframes import KeyframesFile
@@ -182,3 +184,31 @@ def test_predictions_that_are_far_off_by_their_own_covariance_are_rotated_first(
         assert stage.refined(replace(estimate, covariance_66=np.diag(wide_6)), image_HW3, []).refined
     stage.refined(replace(estimate, covariance_66=np.diag(sharp)), image_HW3, [GROUND_TRUTH])
     assert asked == [False, True, True, True]
+
+
+def test_an_image_of_another_camera_is_not_refined_and_a_guess_is_not_localized(
+    stage: RefinementStage, estimate: Estimate, image_HW3: np.ndarray
+) -> None:
+    """Keyframes would agree with a pose at a wrong distance."""
+    assert stage.refined(estimate, image_HW3, [GROUND_TRUTH]).refined
+    for candidates in ([], [GROUND_TRUTH]):
+        found = stage.refined(estimate, image_HW3, candidates, same_camera=False)
+        assert not found.refined and "another camera" in found.refinement and found.pose is estimate.pose
+        assert found.localized == (not candidates) and found.reason == (OUT_OF_SCENE if candidates else "")
+
+
+def test_a_network_that_states_no_error_at_all_is_refined_within_the_least_reach(
+    stage: RefinementStage, estimate: Estimate, image_HW3: np.ndarray
+) -> None:
+    assert stage.refined(replace(estimate, covariance_66=np.zeros((6, 6))), image_HW3, []).refined
+
+
+def test_several_threads_may_use_one_refiner(stage: RefinementStage, estimate: Estimate, image_HW3: np.ndarray) -> None:
+    alone = stage.refined(estimate, image_HW3, [])
+    fresh = replace(stage, refiner=Refiner(stage.refiner.keyframes))
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: fresh.refined(estimate, image_HW3, []), range(12)))
+    assert alone.pose is not None
+    for each in found:
+        assert each.pose is not None
+        np.testing.assert_array_equal(each.pose.matrix_44, alone.pose.matrix_44)

@@ -21,6 +21,12 @@ def error_vectors(estimates: Sequence[Pose], ground_truth_poses: Sequence[Pose])
     return np.hstack((position_e - position_t, np.atleast_2d((estimated * true.inv()).as_rotvec())))
 
 
+def with_error(pose: Pose, error_6: np.ndarray) -> Pose:
+    """The estimate of a pose that has this error: the inverse of `error_vectors`."""
+    rotation = Rotation.from_rotvec(error_6[3:]) * Rotation.from_quat(pose.orientation, scalar_first=True)
+    return Pose(pose.position + error_6[:3], rotation.as_quat(scalar_first=True))
+
+
 def scaled(covariance_66: np.ndarray, scale: tuple[float, float]) -> np.ndarray:
     """Multiplied by `scale` of position and of rotation; their cross terms by the root of both."""
     root_6 = np.sqrt(np.repeat(scale, 3))

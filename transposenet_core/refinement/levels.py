@@ -5,7 +5,6 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-SIZES = 2  # of each image: half the size of a keyframe, to begin far away, and the whole
 SPREAD_PX = 5.0  # standard deviation of the neighbourhood that a pixel is compared with, at full size
 FLAT = 6.0  # grey levels: what varies by less is noise, and is not made to look like texture
 MIDDLE = 128  # what has the brightness of its neighbourhood
@@ -22,7 +21,7 @@ def grey_of(image_HW3: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def sizes_of(grey_HW: np.ndarray) -> list[np.ndarray]:
-    """The image at each of the `SIZES`, the smallest first, each normalised by its neighbourhood."""
+    """The image at half its size, to begin far away, and at the whole, each normalised by its neighbourhood."""
     height, width = grey_HW.shape
     smaller_HW = cv2.resize(grey_HW, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
     return [locally_normalised(smaller_HW, SPREAD_PX / 2), locally_normalised(grey_HW, SPREAD_PX)]

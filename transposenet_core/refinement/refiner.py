@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 
@@ -22,13 +22,14 @@ from transposenet_core.refinement.template import Template
 from transposenet_core.refinement.tracking import Matches, track
 from transposenet_core.scene_model.keyframes import Keyframes
 
+T = TypeVar("T", Template, KnownFeatures)
 KEYFRAMES_USED = 2
 # Predicted poses that are compared with small images, and that are tried.
 MOST_COMPARED, MOST_TRIED = 16, 8
 DISTINCT, OTHER_PLACE = 0.2, 0.3  # how differently two poses see, as `KeyframeIndex.away` says
 MOST_MATCHED, MOST_FITTED = 10, 3  # keyframes whose features are matched, and poses by them that are refined
 RIVALS = 1  # views of other places, the most similar ones, that must not lead to another pose
-MOST_READY = 200  # templates kept; each takes some 0.4 MB
+MOST_READY = 200  # templates and features kept; each takes some 0.4 MB
 SMALL, WHOLE = 0, 1  # sizes of `Template.levels`
 TRIES = 3  # of tracking at the whole size, while the pose still moves
 MOVED, ROTATED_DEG = 0.06, 3.0  # more, as a share of the typical depth: tracked once more from there
@@ -86,18 +87,16 @@ NOTHING = Refinement(None, "no keyframe shows what the predicted pose sees", np.
 
 @dataclass(eq=False)
 class Refiner:
-    """Keyframes ready for use. Stateless but for a store of templates: the same image and poses give the same answer.
-    Several threads may use it."""
+    """Keyframes ready for use. It keeps nothing but what is made of them: the same image and poses give one answer,
+    in several threads, too."""
 
     keyframes: Keyframes
     index: KeyframeIndex = field(init=False)
-    _ready: OrderedDict[int, Template] = field(init=False, default_factory=OrderedDict)
-    _known_features: OrderedDict[int, KnownFeatures] = field(init=False, default_factory=OrderedDict)
-    _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         known = self.keyframes
         self.index = KeyframeIndex.of(known.depth_Khw, known.positions_K3, known.orientations_K4, known.camera)
+        self._template, self._features = self._made(Template), self._made(KnownFeatures)
 
     def refine(
         self,
@@ -225,29 +224,14 @@ class Refiner:
         matches = Matches.joined([track(self._template(k), size, image_HW, camera, pose) for k in near])
         return fit_pose(matches.points_N3, matches.pixels_N2, camera, pose), matches, near
 
-    def _features(self, place: int) -> KnownFeatures:
-        known = self.keyframes
-        if place not in self._known_features:
-            pose = Pose(known.positions_K3[place], known.orientations_K4[place])
-            features = KnownFeatures.of(known.image_KHW[place], known.depth_Khw[place], known.camera, pose)
-            with self._lock:
-                self._known_features[place] = features
-                if len(self._known_features) > MOST_READY:
-                    self._known_features.popitem(last=False)
-            return features
-        return self._known_features[place]
+    def _made(self, kind: type[T]) -> Callable[[int], T]:
+        """Makes a keyframe's templates or features when they are first needed: a robot that drives needs few of them,
+        and again those that it needed last."""
 
-    def _template(self, place: int) -> Template:
-        """Made when first needed: a robot that stands or drives needs few of them."""
-        with self._lock:
-            if place in self._ready:
-                self._ready.move_to_end(place)
-                return self._ready[place]
-        known = self.keyframes
-        pose = Pose(known.positions_K3[place], known.orientations_K4[place])
-        template = Template.of(known.image_KHW[place], known.depth_Khw[place], known.camera, pose)
-        with self._lock:
-            self._ready[place] = template
-            if len(self._ready) > MOST_READY:
-                self._ready.popitem(last=False)
-        return template
+        known = self.keyframes  # not `self`, which would keep itself alive
+
+        def make(place: int) -> T:
+            pose = Pose(known.positions_K3[place], known.orientations_K4[place])
+            return kind.of(known.image_KHW[place], known.depth_Khw[place], known.camera, pose)
+
+        return lru_cache(MOST_READY)(make)

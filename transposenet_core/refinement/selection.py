@@ -12,7 +12,6 @@ from transposenet_core.geometry.pose import Pose, rotation_angle_deg
 
 SAMPLES = (4, 5)  # rows and columns of a keyframe's depth that stand for what it shows
 COMPARED = 48  # keyframes whose points are compared with the view; nearer poses first
-METRES_A_RADIAN = 1.0  # of the scene's typical depth: a rotation by this much changes a view as much as that step
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +55,7 @@ class KeyframeIndex:
         first; none of those that share nothing with it."""
         R = T_map_camera.rotation_33
         step_K = np.linalg.norm(self.positions_K3 - T_map_camera.position, axis=1)
-        away_K = step_K / self.typical + np.arccos(np.clip(self.forward_K3 @ R[:, 2], -1, 1)) / METRES_A_RADIAN
+        away_K = step_K / self.typical + np.arccos(np.clip(self.forward_K3 @ R[:, 2], -1, 1))
         near_C = np.argpartition(away_K, COMPARED)[:COMPARED] if len(away_K) > COMPARED else np.arange(len(away_K))
         overlap_C = self._overlap(near_C, T_map_camera.position, R, camera)
         order_C = np.argsort(-overlap_C, kind="stable")[:count]

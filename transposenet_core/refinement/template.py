@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from transposenet_core.geometry.intrinsics import Intrinsics
+from transposenet_core.geometry.nearest_pixel import nearest_known
 from transposenet_core.geometry.pose import Pose
 from transposenet_core.refinement.levels import sizes_of
 
@@ -52,10 +53,6 @@ class Template:
         levels = [_level(image_HW, smooth_hw, filled_hw, camera, pose) for image_HW in sizes_of(grey_HW)]
         return cls(pose, pose.rotation_33, camera, levels, surface_hw3)
 
-    @property
-    def corner_count(self) -> int:
-        return len(self.levels[-1].corners_N2)
-
 
 def without_holes(depth_hw: np.ndarray) -> np.ndarray:
     """Depth (h, w) whose unknown pixels (0) have that of the nearest known one; 1 everywhere where none is known."""
@@ -64,12 +61,7 @@ def without_holes(depth_hw: np.ndarray) -> np.ndarray:
         return depth_hw
     if not known_hw.any():
         return np.ones_like(depth_hw)
-    _, labels_hw = cv2.distanceTransformWithLabels(
-        (~known_hw).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    place_of_label = np.zeros(labels_hw.max() + 1, int)
-    place_of_label[labels_hw[known_hw]] = np.flatnonzero(known_hw)
-    return depth_hw.ravel()[place_of_label[labels_hw]]
+    return depth_hw.ravel()[nearest_known(known_hw)]
 
 
 def _rays(camera: Intrinsics) -> np.ndarray:

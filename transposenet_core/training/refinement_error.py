@@ -9,11 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.spatial.transform import Rotation
 
-from transposenet_core.evaluation.errors import ErrorSummary, summarise
-from transposenet_core.geometry.covariance import error_vectors
-from transposenet_core.geometry.pose import Pose
+from transposenet_core.evaluation.errors import ErrorSummary, pose_errors, summarise
+from transposenet_core.geometry.covariance import error_vectors, with_error
 from transposenet_core.geometry.undistortion import Undistorter
 from transposenet_core.preprocessing import read_rectified
 from transposenet_core.progress import ProgressBar
@@ -79,7 +77,8 @@ def check_refinement(made: MadeKeyframes, scene: Scene, seed: int, progress: boo
         for refiner, image in _each(rounds):
             image_HW3 = read_rectified(image.path, undistorter)
             camera = undistorter.rectified.for_images(image_HW3.shape[1], image_HW3.shape[0])
-            predicted = _near(image.pose, PRIOR_SHARE * refiner.index.typical, rng)
+            sigma_6 = np.repeat([PRIOR_SHARE * refiner.index.typical, np.radians(PRIOR_DEG)], 3)
+            predicted = with_error(image.pose, sigma_6 * rng.normal(size=6))
             outcome = refiner.refine(image_HW3, camera, [predicted])
             bar.update()
             if outcome.accepted and outcome.pose is not None:
@@ -89,7 +88,7 @@ def check_refinement(made: MadeKeyframes, scene: Scene, seed: int, progress: boo
     if len(found) < LEAST_FRAMES:
         return RefinementCheck(None, summarise(np.zeros(0), np.zeros(0)), total)
     error_N6 = error_vectors(found, ground_truth)
-    summary = summarise(*_lengths(error_N6))
+    summary = summarise(*pose_errors(found, ground_truth))
     return RefinementCheck(fitted(error_N6, np.stack(covariances), f"{len(found)} {source}"), summary, total)
 
 
@@ -136,13 +135,3 @@ def _each(rounds: list[tuple[Refiner, list[PosedImage]]]) -> Iterator[tuple[Refi
 
 def _spread(images: list[PosedImage], most: int) -> list[PosedImage]:
     return images[:: math.ceil(len(images) / most)] if images else []
-
-
-def _near(pose: Pose, sigma: float, rng: np.random.Generator) -> Pose:
-    rotation = Rotation.from_rotvec(np.radians(PRIOR_DEG) * rng.normal(size=3))
-    orientation = (rotation * Rotation.from_quat(pose.orientation, scalar_first=True)).as_quat(scalar_first=True)
-    return Pose(pose.position + sigma * rng.normal(size=3), orientation)
-
-
-def _lengths(error_N6: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return np.linalg.norm(error_N6[:, :3], axis=1), np.degrees(np.linalg.norm(error_N6[:, 3:], axis=1))

@@ -183,12 +183,14 @@ def test_r07_no_keyframes_refuse(room: RoomViews) -> None:
 
 def test_r07_more_keyframes_than_are_kept_ready(room: RoomViews, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("transposenet_core.refinement.refiner.MOST_READY", 2)
-    refiner, before = Refiner(room.keyframes), Refiner(room.keyframes)
+    refiner = Refiner(room.keyframes)
     monkeypatch.undo()
+    before = Refiner(room.keyframes)
     for query in (*room.queries, room.queries[0]):
         few, all_of_them = refined(refiner, query, query.pose), refined(before, query, query.pose)
         assert few.pose is not None and all_of_them.pose is not None
         np.testing.assert_array_equal(few.pose.matrix_44, all_of_them.pose.matrix_44)
+    assert refiner._template.cache_info().currsize == 2 < before._template.cache_info().currsize
 
 
 @settings(max_examples=8, deadline=None)

@@ -13,6 +13,7 @@ import torch
 
 from transposenet_core.errors import UserError
 from transposenet_core.geometry.intrinsics import Intrinsics
+from transposenet_core.geometry.nearest_pixel import nearest_known
 from transposenet_core.geometry.undistortion import Undistorter
 from transposenet_core.models import model_class
 from transposenet_core.progress import ProgressBar
@@ -152,15 +153,5 @@ def _splatted(p_camera_N3: np.ndarray, camera: Intrinsics) -> np.ndarray:
     known_HW = np.isfinite(depth_HW)
     if not known_HW.any():
         return np.zeros(depth_HW.shape, np.float16)
-    filled_HW = depth_HW.ravel()[_nearest(known_HW)]
+    filled_HW = depth_HW.ravel()[nearest_known(known_HW)]
     return np.where(known_HW, filled_HW, -filled_HW).astype(np.float16)
-
-
-def _nearest(known_HW: np.ndarray) -> np.ndarray:
-    """The flat index of the nearest known pixel for each."""
-    _, labels_HW = cv2.distanceTransformWithLabels(
-        (~known_HW).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    index_of_label = np.zeros(labels_HW.max() + 1, int)
-    index_of_label[labels_HW[known_HW]] = np.flatnonzero(known_HW)
-    return index_of_label[labels_HW]

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
-from transposenet_core.geometry.pose import Pose
+from transposenet_core.geometry.covariance import with_error
 from transposenet_core.scene import PosedImage
 from transposenet_core.training.config import LabelsConfig
 
@@ -19,12 +18,6 @@ def noisy(images: list[PosedImage], config: LabelsConfig, seed: int) -> list[Pos
         return images
     generator = np.random.default_rng(seed)
     translations_N3 = generator.normal(0, config.position_noise, (len(images), 3))
-    rotations_N = Rotation.from_rotvec(generator.normal(0, np.radians(config.rotation_noise), (len(images), 3)))
-    return [
-        replace(image, pose=Pose(image.pose.position + translation, _rotated(rotation, image.pose)))
-        for image, translation, rotation in zip(images, translations_N3, rotations_N, strict=True)
-    ]
-
-
-def _rotated(rotation: Rotation, pose: Pose) -> np.ndarray:
-    return (rotation * Rotation.from_quat(pose.orientation, scalar_first=True)).as_quat(scalar_first=True)
+    rotations_N3 = generator.normal(0, np.radians(config.rotation_noise), (len(images), 3))
+    errors_N6 = np.hstack((translations_N3, rotations_N3))
+    return [replace(image, pose=with_error(image.pose, e_6)) for image, e_6 in zip(images, errors_N6, strict=True)]
