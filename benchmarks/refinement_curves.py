@@ -166,7 +166,9 @@ def draw(path: Path, results: dict, unit: str) -> None:
     axes[0].plot([b["start"] for b in basin], right, "s--", label="accepted and right")
     axes[0].set(xlabel=f"error of the predicted pose ({unit}; degrees beside)", ylabel="frames (%)", ylim=(0, 115))
     for b in basin:
-        axes[0].annotate(f"{b['start_deg']:g}°", (b["start"], 100 * b["accepted"]), (4, 6), textcoords="offset points")
+        axes[0].annotate(
+            f"{b['start_deg']:g}°", (b["start"], 100 * b["accepted"]), (0, 8), textcoords="offset points", ha="center"
+        )
     axes[0].legend(loc="lower left")
     axes[0].set_title("how far off the prediction may be")
     axes[1].semilogx([c["keyframes"] for c in count], [c["median"] for c in count], "o-", label="median")
@@ -192,6 +194,8 @@ def draw(path: Path, results: dict, unit: str) -> None:
     )
     axes[2].legend()
     axes[2].set_title("how near a keyframe has to be")
+    for each in axes:
+        each.margins(x=0.12)  # or the texts of the outer points cross the frame
     with write_atomically(path) as temporary:
         figure.savefig(temporary, dpi=110, format="png")
     plt.close(figure)
