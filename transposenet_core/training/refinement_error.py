@@ -77,8 +77,9 @@ def check_refinement(made: MadeKeyframes, scene: Scene, seed: int, progress: boo
         for refiner, image in _each(rounds):
             image_HW3 = read_rectified(image.path, undistorter)
             camera = undistorter.rectified.for_images(image_HW3.shape[1], image_HW3.shape[0])
-            sigma_6 = np.repeat([PRIOR_SHARE * refiner.index.typical, np.radians(PRIOR_DEG)], 3)
-            predicted = with_error(image.pose, sigma_6 * rng.normal(size=6))
+            rotation_3 = np.radians(PRIOR_DEG) * rng.normal(size=3)
+            position_3 = PRIOR_SHARE * refiner.index.typical * rng.normal(size=3)
+            predicted = with_error(image.pose, np.concatenate((position_3, rotation_3)))
             outcome = refiner.refine(image_HW3, camera, [predicted])
             bar.update()
             if outcome.accepted and outcome.pose is not None:
